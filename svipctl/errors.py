@@ -1,0 +1,110 @@
+"""What can go wrong, as a user meets it: one exit code, one sentence on what, one on why, one on what to type next.
+
+The library raises these; only `svipctl.cli` turns them into text and a process exit.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command. Scripts may rely on them."""
+
+    DONE = 0
+    CHECK_FAILED = 1
+    USAGE = 2
+    DATA = 3
+    NETWORK = 4
+    RESOURCES = 5
+    INTERRUPTED = 75  # EX_TEMPFAIL: state saved, run the same command with --resume
+    CTRL_C = 130
+
+
+class SvipError(Exception):
+    """Base of every error a user can cause or cure.
+
+    Args:
+        what: What is wrong, naming the file, key or value.
+        why: The reason or the details; may have several lines.
+        todo: What to type or change next.
+    """
+
+    exit_code = ExitCode.CHECK_FAILED
+
+    def __init__(self, what: str, *, why: str = "", todo: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.todo = todo
+
+    def __str__(self) -> str:
+        return "\n".join(part for part in (self.what, self.why, self.todo) if part)
+
+
+class CheckFailed(SvipError):
+    """A verification ran and its answer is no."""
+
+
+class ConfigError(SvipError):
+    """The command line, a configuration file or the environment says something unusable."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DataError(SvipError):
+    """An input file is missing, damaged or contradicts another one."""
+
+    exit_code = ExitCode.DATA
+
+
+class NetworkError(SvipError):
+    """A download was refused, cut or is forbidden by `--offline`."""
+
+    exit_code = ExitCode.NETWORK
+
+
+class ResourceError(SvipError):
+    """Not enough disk or memory."""
+
+    exit_code = ExitCode.RESOURCES
+
+
+class Interrupted(SvipError):
+    """The run was told to stop and has saved its state."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:
+    """A phrase naming the known words closest to a misspelt one, or all of them when few and none is close."""
+    known = sorted(set(known))
+    close = difflib.get_close_matches(word, known, n=count, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(name) for name in close) + "?"
+    return "known: " + ", ".join(known) if len(known) <= 12 else f"there are {len(known)} known names"
+
+
+@contextmanager
+def explained_disk_errors(writing: str) -> Iterator[None]:
+    """Turn a full disk, a quota or a missing permission into our errors; `writing` names what was being written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise ResourceError(
+                f"no room left while writing {writing}",
+                why=f"the system says: {error.strerror}",
+                todo="free some space, or choose another place with --runs-dir or --data-dir",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise ConfigError(
+                f"not allowed to write {writing}",
+                why=f"the system says: {error.strerror}",
+                todo="choose another place with --runs-dir or --data-dir",
+            ) from error
+        raise

@@ -1,0 +1,125 @@
+"""A timm Vision Transformer in three steps: patches, blocks with their attention, norm.
+
+The blocks' parameters and layers are timm's; only the order in which they are called is ours, so that attention is
+available without hooks and without a second forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from timm import create_model, is_model
+from timm import list_models
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+
+from svipctl.errors import ConfigError, nearest
+from svipctl.model.rollout import AttentionInputs
+
+# Short names for the backbones the presets use. The published network is vit_base_patch16_224; DeiT-B and the
+# ImageNet-1k AugReg weights never saw the unseen classes of the benchmarks (method section 6).
+ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "vit_base": ("vit_base_patch16_224", {}),
+    "deit_base": ("deit_base_patch16_224", {}),
+    "vit_small": ("vit_small_patch16_224", {}),
+    "vit_tiny": ("vit_tiny_patch16_224", {}),
+    "vit_toy": (
+        "vit_tiny_patch16_224",
+        {"img_size": 64, "patch_size": 8, "embed_dim": 128, "depth": 4, "num_heads": 4},
+    ),
+}
+
+
+def create_backbone(name: str, arguments: Mapping[str, Any] | None = None, *, pretrained: bool = False) -> VisionTransformer:
+    """A timm Vision Transformer without classifier.
+
+    Args:
+        name: One of `ALIASES` or any timm model that is a Vision Transformer, hybrids included.
+        arguments: timm's constructor arguments, for instance `img_size`, `depth`.
+        pretrained: Ask timm for its weights (downloads when they are not cached).
+
+    Raises:
+        ConfigError: The name is unknown, the model is no plain Vision Transformer, or an argument is wrong.
+    """
+    model_name, preset = ALIASES.get(name, (name, {}))
+    if not is_model(model_name):
+        raise ConfigError(f"no backbone named {name!r}", why=nearest(name, [*ALIASES, *list_models("*vit*")]))
+    try:
+        model = create_model(model_name, pretrained=pretrained, num_classes=0, **{**preset, **(arguments or {})})
+    except (TypeError, ValueError, AssertionError) as error:
+        raise ConfigError(f"timm cannot build {name!r} with model.backbone_args", why=str(error)) from error
+    check_supported(model, name)
+    return model
+
+
+def check_supported(model: nn.Module, name: str) -> None:
+    """Raise ConfigError unless `encode` computes exactly what timm's own forward would."""
+    if not isinstance(model, VisionTransformer) or not all(type(block) is Block for block in model.blocks):
+        raise ConfigError(
+            f"{name!r} is not a plain Vision Transformer",
+            why="svipctl runs timm's VisionTransformer with pre-norm blocks, with a patch or a hybrid embedding",
+            todo="choose another, for instance --backbone vit_small",
+        )
+
+
+def grid_of(vit: VisionTransformer) -> tuple[int, int]:
+    """Rows and columns of the patch grid."""
+    rows, columns = vit.patch_embed.grid_size
+    return int(rows), int(columns)
+
+
+def image_size_of(vit: VisionTransformer) -> int:
+    """Side of the square input image in pixels."""
+    return int(vit.patch_embed.img_size[0])
+
+
+def embed_patches(vit: VisionTransformer, images: Tensor) -> Tensor:
+    """Images (B, 3, H, W) -> patch embeddings (B, patches, D), without position embedding or class token."""
+    tokens = vit.patch_embed(images)
+    return tokens.flatten(1, 2) if tokens.ndim == 4 else tokens
+
+
+def encode(vit: VisionTransformer, patches: Tensor) -> tuple[Tensor, list[AttentionInputs]]:
+    """Class token, position embedding, all blocks and the final norm.
+
+    Args:
+        vit: The backbone.
+        patches: (B, patches, D), from `embed_patches`, possibly contextualized.
+
+    Returns:
+        The patch tokens after the norm (B, patches, D), prefix tokens dropped, and each block's attention inputs.
+    """
+    if vit.dynamic_img_size:
+        patches = patches.unflatten(1, grid_of(vit))
+    tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(patches)))
+    attention = []
+    for block in vit.blocks:
+        tokens, inputs = _run_block(block, tokens)
+        attention.append(inputs)
+    return vit.fc_norm(vit.norm(tokens))[:, vit.num_prefix_tokens :], attention
+
+
+def _run_block(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
+    """One pre-norm block, as timm's `Block.forward`, with the attention inputs beside it."""
+    attended, inputs = _attend(block.attn, block.norm1(tokens))
+    tokens = tokens + block.drop_path1(block.ls1(attended))
+    tokens = tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
+    return tokens, inputs
+
+
+def _attend(attention: nn.Module, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
+    """Multi-head self-attention with torch's fused kernel, as timm's `Attention.forward`."""
+    batch, length, _ = tokens.shape
+    qkv = attention.qkv(tokens).reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    queries, keys, values = qkv.unbind(0)
+    queries, keys = attention.q_norm(queries), attention.k_norm(keys)
+    dropout = attention.attn_drop.p if attention.training else 0.0
+    attended = F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropout)
+    attended = attention.norm(attended.transpose(1, 2).flatten(2))
+    gate = getattr(attention, "gate", None)
+    if gate is not None:
+        attended = attended * torch.sigmoid(gate(tokens))
+    return attention.proj_drop(attention.proj(attended)), AttentionInputs(queries, keys, attention.scale)

@@ -1,0 +1,29 @@
+"""From predicted attributes to class scores."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+ClassScore = Literal["cosine", "dot"]
+
+
+def normalise_class_attributes(class_attributes: Tensor, epsilon: float = 0.0) -> Tensor:
+    """Rows (C, K) divided by their L2 norm + epsilon. A zero row stays zero."""
+    norms = class_attributes.norm(dim=-1, keepdim=True) + epsilon
+    return class_attributes / norms.where(norms > 0, 1)
+
+
+def class_scores(predicted: Tensor, class_attributes: Tensor, kind: ClassScore) -> Tensor:
+    """Similarity of each prediction to each class: (B, K), (C, K) -> (B, C).
+
+    Args:
+        predicted: Attribute vectors of the head.
+        class_attributes: Rows normalised by `normalise_class_attributes`.
+        kind: `cosine` normalises the predictions too; `dot` (published) does not.
+    """
+    if kind == "cosine":
+        predicted = F.normalize(predicted, dim=-1)
+    return predicted @ class_attributes.T

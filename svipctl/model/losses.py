@@ -1,0 +1,127 @@
+"""The loss of one training step, put together in one place (method section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from svipctl.model.classification import class_scores
+from svipctl.model.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class TrainingOutput:
+    """What both passes over a batch of B images give."""
+
+    source_attributes: Tensor
+    """(B, K), attribute head on the source pass."""
+    contextualized_attributes: Tensor
+    """(B, K), attribute head on the contextualized pass."""
+    patch_logits: Tensor
+    """(B, windows), logits of "unrelated" from the patch classifier."""
+    patch_targets: Tensor
+    """(B, windows), 1 where the window is unrelated by the source pass's scores; no gradient."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The loss and its parts, each a scalar tensor already weighted except where said."""
+
+    loss: Tensor
+    """What is minimised."""
+    cross_entropy: Tensor
+    """Both passes."""
+    patch: Tensor
+    """Binary cross-entropy of the patch classifier, before its weight."""
+    consistency: Tensor
+    """Before its weight."""
+    decorrelation: Tensor
+    """After its weight has been applied once."""
+    accuracy: Tensor
+    """Share of images whose class the source pass names, among the seen classes."""
+    patch_accuracy: Tensor
+    """Share of windows the patch classifier labels as its targets do (M / windows is the base rate)."""
+
+    def stacked(self) -> Tensor:
+        """All terms as one detached vector, in field order, so that they cross to the host together."""
+        return torch.stack([getattr(self, field.name).detach().float() for field in fields(self)])
+
+
+def training_loss(
+    output: TrainingOutput,
+    labels: Tensor,
+    class_attributes: Tensor,
+    groups: Sequence[Sequence[int]],
+    recipe: Recipe,
+) -> Terms:
+    """The total loss of a step.
+
+    Args:
+        output: Both passes.
+        labels: (B,) rows of `class_attributes`.
+        class_attributes: (C, K) of the seen classes, normalised.
+        groups: Attribute columns of each group, for the decorrelation term.
+        recipe: The switches and weights.
+    """
+    source = class_scores(output.source_attributes, class_attributes, recipe.class_score)
+    contextualized = class_scores(output.contextualized_attributes, class_attributes, recipe.class_score)
+
+    cross_entropy = F.cross_entropy(recipe.scale * source, labels) + F.cross_entropy(
+        recipe.scale * contextualized, labels
+    )
+    patch = F.binary_cross_entropy_with_logits(output.patch_logits, output.patch_targets)
+    consistency = consistency_term(source, contextualized, recipe)
+    decorrelation = recipe.decorrelation_weight * group_norm(output.contextualized_attributes, groups)
+
+    loss = cross_entropy + recipe.patch_weight * patch + recipe.consistency_weight * consistency
+    loss = loss + decorrelation * (recipe.decorrelation_weight if recipe.decorrelation_squared else 1.0)
+    return Terms(
+        loss=loss,
+        cross_entropy=cross_entropy,
+        patch=patch,
+        consistency=consistency,
+        decorrelation=decorrelation,
+        accuracy=(source.argmax(dim=-1) == labels).double().mean(),
+        patch_accuracy=((output.patch_logits > 0) == (output.patch_targets > 0.5)).double().mean(),
+    )
+
+
+def consistency_term(source: Tensor, contextualized: Tensor, recipe: Recipe) -> Tensor:
+    """Divergence of the class distributions of both passes at temperature T, times T squared.
+
+    Args:
+        source: Class scores (B, C) of the source pass, unscaled.
+        contextualized: The same of the contextualized pass.
+        recipe: `consistency`, `consistency_temperature` and `consistency_mean` choose the form.
+    """
+    if recipe.consistency == "none":
+        return source.new_zeros(())
+    temperature = recipe.consistency_temperature
+    log_source = F.log_softmax(source / temperature, dim=-1)
+    log_contextualized = F.log_softmax(contextualized / temperature, dim=-1)
+    if recipe.consistency == "kl":
+        divergence = _kl(log_contextualized, log_source)
+    else:
+        log_middle = torch.logaddexp(log_source, log_contextualized) - torch.log(log_source.new_tensor(2.0))
+        divergence = (_kl(log_source, log_middle) + _kl(log_contextualized, log_middle)) / 2
+    mean = divergence.mean() if recipe.consistency_mean == "batch" else divergence.mean() / source.shape[-1]
+    return mean * temperature**2
+
+
+def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p || q) of each row: (B, C), (B, C) -> (B,)."""
+    return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
+
+
+def group_norm(attributes: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+    """L2 norm over each group's attributes, batch mean, group mean: (B, K) -> scalar (0 without groups)."""
+    if not groups:
+        return attributes.new_zeros(())
+    return torch.stack([attributes[:, list(group)].norm(dim=-1).mean() for group in groups]).mean()
+
+

@@ -1,0 +1,38 @@
+"""Names of the published checkpoint's parameters, and the way from them to ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+_HEADS = {
+    "head_1.": "attribute_head.",
+    "token_cls.": "patch_classifier.",
+    "v2p.": "context.to_patch.",
+    "p2t.": "context.across.",
+}
+_UNUSED = ("head.",)
+
+
+def our_name(published: str) -> str | None:
+    """The name in `SVIP` of a parameter of the published network, None for its unused classifier (`head.*`)."""
+    if published.startswith(_UNUSED):
+        return None
+    for theirs, ours in _HEADS.items():
+        if published.startswith(theirs):
+            return ours + published.removeprefix(theirs)
+    return f"backbone.{published}"
+
+
+def published_name(ours: str) -> str:
+    """The inverse of `our_name`."""
+    for theirs, prefix in _HEADS.items():
+        if ours.startswith(prefix):
+            return theirs + ours.removeprefix(prefix)
+    return ours.removeprefix("backbone.")
+
+
+def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A published state dict under our names, without its unused classifier."""
+    return {name: tensor for key, tensor in state.items() if (name := our_name(key)) is not None}

@@ -1,0 +1,73 @@
+"""The switches that tell the published implementation, the paper and the corrected method apart.
+
+A recipe is a value, never a fork of the code: each field is read at exactly one place of `svipctl.model`.
+The values of the three named recipes are data, in `svipctl/settings/presets/recipes/`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ScoreSource = Literal["rollout", "paper-rollout", "attention", "cosine"]
+WindowChoice = Literal["selected", "similar", "all"]
+
+
+class Recipe(BaseModel):
+    """Every switch of the network and of its loss. Defaults are the corrected recipe, `svipctl`.
+
+    "Published" below is the authors' implementation, "paper" the equations of arXiv 2503.10252.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    keep: float = Field(0.8, gt=0)
+    """M, the windows called related: a count when 1 or more, else a share of all windows (published: 40 or 45 of 49)."""
+    score_source: ScoreSource = "rollout"
+    """What ranks the windows of the source pass: attention rollout, the paper's unnormalised product, the last block's
+    class-token attention, or similarity to the mean window feature."""
+    score_pooling: Literal["windows", "runs"] = "windows"
+    """Patch scores to window scores: mean over each window, or (published) over runs of raster-consecutive patches."""
+    classifier_targets: Literal["hard", "soft"] = "hard"
+    """Targets of the patch classifier: 0/1 from the top M, or (paper) one minus the score divided by its maximum."""
+    training_selection: Literal["scores", "classifier"] = "scores"
+    """Who chooses the related windows in training: the source pass's scores or (paper) the patch classifier."""
+    source_windows: WindowChoice = "selected"
+    """Windows pooled by the attribute head in the source pass."""
+    contextualized_windows: WindowChoice = "selected"
+    """The same for the contextualized pass in training; `similar` (published) is the top M by dot product with the
+    pass's own mean window feature."""
+    inference_windows: WindowChoice = "selected"
+    """The same at inference (published: all)."""
+    pooling: Literal["mean", "max"] = "mean"
+    """How window predictions become one attribute vector (paper: max)."""
+    context: Literal["words", "free", "none"] = "words"
+    """What is added to unrelated windows: a map of the attributes' word vectors, one learned vector, or nothing."""
+    context_layout: Literal["patch-major", "channel-major"] = "patch-major"
+    """Order in which the (patches x width) context is flattened; channel-major (published) scrambles the patches."""
+
+    class_score: Literal["cosine", "dot"] = "cosine"
+    """Similarity of predicted and class attributes; `dot` (published) leaves predictions unnormalised."""
+    class_norm_epsilon: float = Field(0.0, ge=0)
+    """Added to the norm that class attributes are divided by (published: 1e-5)."""
+    scale: float = Field(5.0, gt=0)
+    """Factor on the class scores inside the cross-entropy."""
+    consistency: Literal["jensen-shannon", "kl", "none"] = "jensen-shannon"
+    """Agreement of the class distributions of both passes (published: KL, paper: Jensen-Shannon)."""
+    consistency_weight: float = Field(1.0, ge=0)
+    consistency_temperature: float = Field(1.0, gt=0)
+    """T: scores are divided by T, the term multiplied by T squared (published: 20)."""
+    consistency_mean: Literal["batch", "batch-and-classes"] = "batch"
+    """What the consistency term is averaged over (published: also over classes, which makes it vanish)."""
+    patch_weight: float = Field(1.0, ge=0)
+    """Weight of the patch classifier's binary cross-entropy."""
+    decorrelation_weight: float = Field(0.0, ge=0)
+    """Weight of the attribute-group norm (published: 0.3 or 1.0; paper: absent)."""
+    decorrelation_squared: bool = False
+    """Apply that weight twice, as the published code does."""
+
+    def windows_kept(self, windows: int) -> int:
+        """M for a grid of so many windows, at least 1 and at most all."""
+        kept = round(self.keep * windows) if self.keep < 1 else round(self.keep)
+        return max(1, min(kept, windows))

@@ -1,0 +1,102 @@
+"""Patch scores from a forward pass: attention rollout and the published alternatives. Nothing here has a gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class AttentionInputs:
+    """Queries and keys of one block, from which its attention is computed when, and only as far as, it is asked for.
+
+    Autograd keeps both tensors for the backward pass anyway, so holding them is free; the N x N maps of all
+    blocks never exist at once.
+    """
+
+    def __init__(self, queries: Tensor, keys: Tensor, scale: float) -> None:
+        """`queries` and `keys` are (B, heads, N, head width), `scale` the factor on their product."""
+        self.queries = queries.detach()
+        self.keys = keys.detach()
+        self.scale = scale
+
+    def rows(self, first: int | None = None) -> Tensor:
+        """Head-averaged attention (B, N, N), or only its first rows (B, first, N); each row sums to 1."""
+        queries, keys = (t if t.dtype == torch.float64 else t.float() for t in (self.queries, self.keys))
+        logits = (queries[:, :, :first] * self.scale) @ keys.transpose(-2, -1)
+        return logits.softmax(dim=-1).mean(dim=1)
+
+
+@torch.no_grad()
+def rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int) -> Tensor:
+    """Attention rollout from the class token to each patch (Abnar & Zuidema 2020; method section 3).
+
+    The class token's row of A_L ... A_1, A = normalised(attention + I), as L vector-matrix products. Without a class
+    token (`prefix` 0) the mean of all rows stands for it.
+
+    Args:
+        blocks: One per block, first block first.
+        prefix: Tokens before the patches, the class token first.
+
+    Returns:
+        (B, patches), the prefix tokens' own entries left out.
+    """
+    row: Tensor | None = None
+    for block in reversed(blocks):
+        if row is None and prefix:
+            maps = block.rows(first=1)
+            row, attention = _starting_row(maps, prefix), maps[:, 0]
+        else:
+            maps = block.rows()
+            row = _starting_row(maps, prefix) if row is None else row
+            attention = torch.einsum("bi,bij->bj", row, maps)
+        row = (attention + row) / 2
+    assert row is not None
+    return row[:, prefix:]
+
+
+@torch.no_grad()
+def paper_rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int) -> Tensor:
+    """The paper's recursion W^l = W^(l-1) + W^(l-1) T^l with heads summed and no normalisation, class-token row.
+
+    It grows with (1 + heads)^depth, so each step is divided by its sum: the ranking, all that is used, is unchanged.
+    Returns (B, patches).
+    """
+    row: Tensor | None = None
+    for block in blocks:
+        maps = block.rows() * block.queries.shape[1]
+        if row is None:
+            row = _starting_row(maps, prefix)
+        row = row + torch.einsum("bi,bij->bj", row, maps)
+        row = row / row.sum(dim=-1, keepdim=True)
+    assert row is not None
+    return row[:, prefix:]
+
+
+def _starting_row(maps: Tensor, prefix: int) -> Tensor:
+    """The class token's unit vector, or without class token the uniform distribution: (B, N) from maps (B, ., N)."""
+    batch, _, tokens = maps.shape
+    if not prefix:
+        return maps.new_full((batch, tokens), 1 / tokens)
+    row = maps.new_zeros((batch, tokens))
+    row[:, 0] = 1
+    return row
+
+
+@torch.no_grad()
+def last_attention_scores(blocks: Sequence[AttentionInputs], *, prefix: int) -> Tensor:
+    """The class token's attention in the last block, head mean (the published `attn` score). Returns (B, patches)."""
+    last = blocks[-1]
+    rows = last.rows(first=1)[:, 0] if prefix else last.rows().mean(dim=1)
+    return rows[:, prefix:]
+
+
+@torch.no_grad()
+def similarity_scores(windows: Tensor) -> Tensor:
+    """Dot product of each window feature with their mean: (B, windows, width) -> (B, windows).
+
+    The published `cos` score, and its second selection in the contextualized pass.
+    """
+    windows = windows.detach()
+    return torch.einsum("bnd,bd->bn", windows, windows.mean(dim=1))

@@ -1,0 +1,181 @@
+"""SVIP: semantically contextualized visual patches for zero-shot learning (Chen et al., ICCV 2025)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from svipctl.errors import ConfigError
+from svipctl.model.backbone import embed_patches, encode, grid_of
+from svipctl.model.contextualization import FreeContext, NoContext, WordContext
+from svipctl.model.losses import TrainingOutput
+from svipctl.model.patch_classifier import HIDDEN, PatchClassifier
+from svipctl.model.recipe import Recipe, WindowChoice
+from svipctl.model.rollout import (
+    AttentionInputs,
+    last_attention_scores,
+    paper_rollout_scores,
+    rollout_scores,
+    similarity_scores,
+)
+from svipctl.model.windows import WindowGrid, top_mask
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What inference gives for a batch of B images."""
+
+    attributes: Tensor
+    """(B, K) predicted attribute vectors."""
+    unrelated: Tensor
+    """(B, windows) probability that the window is semantically unrelated."""
+    windows: Tensor
+    """(B, windows, K) the attribute head on each window, before pooling."""
+
+
+class SVIP(nn.Module):
+    """Vision Transformer, patch classifier, contextualization and attribute head (method section 2)."""
+
+    def __init__(
+        self,
+        backbone: VisionTransformer,
+        attributes: int,
+        recipe: Recipe,
+        *,
+        word_vectors: Tensor | None = None,
+        window: int = 2,
+        hidden: int = HIDDEN,
+    ) -> None:
+        """Build the heads around a backbone.
+
+        Args:
+            backbone: From `create_backbone`.
+            attributes: K.
+            recipe: The switches.
+            word_vectors: (K, words), needed when `recipe.context` is `words`.
+            window: Side of a window in patches.
+            hidden: Hidden width of the patch classifier.
+        """
+        super().__init__()
+        self.recipe = recipe
+        self.grid = WindowGrid(*grid_of(backbone), window)
+        self.keep = recipe.windows_kept(self.grid.windows)
+        width = backbone.embed_dim * self.grid.patches_per_window
+        self.backbone = backbone
+        self.attribute_head = nn.Linear(width, attributes)
+        self.patch_classifier = PatchClassifier(width, hidden)
+        self.context: WordContext | FreeContext | NoContext
+        if recipe.context == "words":
+            if word_vectors is None or len(word_vectors) != attributes:
+                raise ConfigError(
+                    f"the contextualization needs a word vector for each of the {attributes} attributes",
+                    why="none were given" if word_vectors is None else f"there are {len(word_vectors)}",
+                    todo="build them with `svipctl w2v build`, or train without words: --set method.context=free",
+                )
+            self.context = WordContext(
+                word_vectors, backbone.embed_dim, self.grid.patches_per_window, recipe.context_layout
+            )
+        else:
+            self.context = FreeContext(width) if recipe.context == "free" else NoContext(width)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> predicted attributes (B, K), one pass (method section 2, last line)."""
+        return self.predict(images).attributes
+
+    def predict(self, images: Tensor) -> Prediction:
+        """Inference: classifier, contextualization of the windows it rejects, blocks, head, pooling."""
+        patches = embed_patches(self.backbone, images)
+        logits = self.patch_classifier.logits(self.grid.group(patches))
+        related = self._related(-logits)
+        features = self.grid.group(encode(self.backbone, self.contextualize(patches, related))[0])
+        windows = self.attribute_head(features)
+        choice = self._choose(self.recipe.inference_windows, related, features)
+        return Prediction(self._pool(windows, choice), logits.sigmoid(), windows)
+
+    def training_pass(self, images: Tensor, *, frozen_backbone: bool = False) -> TrainingOutput:
+        """Source pass, supervision of the patch classifier, contextualized pass (method section 2, steps 1-7).
+
+        Args:
+            images: (B, 3, H, W).
+            frozen_backbone: Run the blocks without gradient; only the head and the patch classifier get one.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_backbone):
+            patches = embed_patches(self.backbone, images)
+            source_tokens, attention = encode(self.backbone, patches)
+        source = self.grid.group(source_tokens)
+        logits = self.patch_classifier.logits(self.grid.group(patches))
+        scores = self._window_scores(attention, source)
+        related = self._related(-logits if self.recipe.training_selection == "classifier" else scores)
+
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_backbone):
+            contextualized = self.grid.group(encode(self.backbone, self.contextualize(patches, related))[0])
+        return TrainingOutput(
+            source_attributes=self._pooled_head(source, self.recipe.source_windows, related),
+            contextualized_attributes=self._pooled_head(
+                contextualized, self.recipe.contextualized_windows, related
+            ),
+            patch_logits=logits,
+            patch_targets=self.patch_targets(scores).to(logits.dtype),
+        )
+
+    @torch.no_grad()
+    def source_scores(self, images: Tensor) -> Tensor:
+        """Window scores of the source pass, what supervises the patch classifier: (B, windows), high is related."""
+        source_tokens, attention = encode(self.backbone, embed_patches(self.backbone, images))
+        return self._window_scores(attention, self.grid.group(source_tokens))
+
+    def contextualize(self, patches: Tensor, related: Tensor) -> Tensor:
+        """Add e to every window that is not related: (B, patches, D), (B, windows) -> (B, patches, D)."""
+        unrelated = (~related).unsqueeze(-1)
+        added: Tensor = self.context() * unrelated
+        return patches + self.grid.ungroup(added).to(patches.dtype)
+
+    def patch_targets(self, scores: Tensor) -> Tensor:
+        """Targets of the patch classifier from window scores (B, windows): 1 is unrelated."""
+        if self.recipe.classifier_targets == "soft":
+            return 1 - scores / scores.amax(dim=-1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
+        return (~top_mask(scores, self.keep)).to(scores.dtype)
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Everything that is not the backbone: what warm-up trains."""
+        return [p for name, p in self.named_parameters() if not name.startswith("backbone.")]
+
+    def _window_scores(self, attention: list[AttentionInputs], source: Tensor) -> Tensor:
+        prefix = self.backbone.num_prefix_tokens
+        if self.recipe.score_source == "cosine":
+            return similarity_scores(source)
+        if self.recipe.score_source == "attention":
+            patch_scores = last_attention_scores(attention, prefix=prefix)
+        elif self.recipe.score_source == "paper-rollout":
+            patch_scores = paper_rollout_scores(attention, prefix=prefix)
+        else:
+            patch_scores = rollout_scores(attention, prefix=prefix)
+        if self.recipe.score_pooling == "runs":
+            return self.grid.average_runs(patch_scores)
+        return self.grid.average(patch_scores)
+
+    def _related(self, scores: Tensor) -> Tensor:
+        return top_mask(scores.detach(), self.keep)
+
+    def _pooled_head(self, features: Tensor, choice: WindowChoice, related: Tensor) -> Tensor:
+        return self._pool(self.attribute_head(features), self._choose(choice, related, features))
+
+    def _choose(self, choice: WindowChoice, related: Tensor, features: Tensor) -> Tensor | None:
+        """The windows to pool as a mask (B, windows), or None for all of them."""
+        if choice == "all":
+            return None
+        return related if choice == "selected" else self._related(similarity_scores(features))
+
+    def _pool(self, windows: Tensor, chosen: Tensor | None) -> Tensor:
+        """(B, windows, K) -> (B, K) over the chosen windows."""
+        if self.recipe.pooling == "max":
+            if chosen is not None:
+                windows = windows.masked_fill(~chosen.unsqueeze(-1), -torch.inf)
+            return windows.amax(dim=1)
+        if chosen is None:
+            return windows.mean(dim=1)
+        weights = chosen.to(windows.dtype) / self.keep
+        return torch.einsum("bn,bnk->bk", weights, windows)

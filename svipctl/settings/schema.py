@@ -1,0 +1,138 @@
+"""Every setting of svipctl, its type, its default and what it means.
+
+The documentation, `config show`, completion and the error messages are all made from these classes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from svipctl.model.recipe import Recipe
+
+RecipeName = Literal["svipctl", "reference", "paper"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class Section(BaseModel):
+    """A table of the configuration: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ModelSettings(Section):
+    """The network around the method."""
+
+    backbone: str = "vit_base"
+    """A short name (vit_base, deit_base, vit_small, vit_tiny, vit_toy) or any timm Vision Transformer."""
+    backbone_args: dict[str, Any] = {}
+    """Arguments for timm's constructor, for instance { img_size = 64, depth = 4 }."""
+    weights: str = "pretrained"
+    """Backbone weights: `pretrained` (timm's for that name), `none` (random), or a .safetensors or .pth file."""
+    window: PositiveInt = 2
+    """Side of a window in patches; it must divide the patch grid."""
+    classifier_hidden: PositiveInt = 512
+    """Hidden width of the patch classifier."""
+
+
+class DataSettings(Section):
+    """From image files to batches."""
+
+    resize: Literal["shorter-side", "square"] = "shorter-side"
+    """Before the crop: shorter side to image size * 256/224 and centre crop, or straight to a square."""
+    augment: Literal["none", "flip", "crop-and-flip"] = "flip"
+    """Random part of the training transform; crop-and-flip is a random resized crop."""
+    crop_scale: tuple[PositiveFloat, PositiveFloat] = (0.08, 1.0)
+    """Area share of the random resized crop."""
+    normalise: Literal["imagenet", "half", "weights"] = "weights"
+    """Mean and standard deviation: ImageNet's, 0.5, or whatever the backbone's weights were trained with."""
+    workers: NonNegativeInt = 2
+    """Processes that decode images; 0 decodes in the main process."""
+
+
+class OptimSettings(Section):
+    """Optimizer, schedule and warm-up."""
+
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    lr: PositiveFloat = 3e-5
+    """Learning rate after warm-up."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: PositiveFloat = 1.0
+    """Global gradient norm over all parameters."""
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    """Cosine to zero by steps, or lr * step_factor^(epoch // step_epochs), or constant."""
+    step_epochs: PositiveInt = 5
+    step_factor: PositiveFloat = 0.8
+    ramp_epochs: float = Field(0.0, ge=0)
+    """Linear rise of the learning rate at the start of the main phase, in epochs."""
+    warmup_epochs: NonNegativeInt = 0
+    """Epochs, counted in train.epochs, in which only the heads are trained."""
+    warmup_lr: PositiveFloat = 5e-5
+    warmup_backbone: Literal["frozen", "accumulate"] = "frozen"
+    """Warm-up runs the backbone without gradient, or (published) lets its gradients pile up and enter the clip."""
+    renew_each_epoch: bool = False
+    """Forget the optimizer's moments at each epoch after warm-up, as the published code does."""
+
+
+class TrainSettings(Section):
+    """The loop."""
+
+    epochs: PositiveInt = 30
+    batch_size: PositiveInt = 64
+    shuffle: bool = True
+    """Shuffle with a seeded sampler; the published code keeps file order."""
+    drop_last: bool = True
+    """Leave out the last incomplete batch of an epoch (kept when it is the only one)."""
+    fold: Literal[1, 2, 3] | None = None
+    """Development run: train on a fold of trainval and validate on its held-out classes and images."""
+    monitor: Literal["validation", "test", "none"] = "validation"
+    """What each epoch is evaluated on. `validation` needs a fold; `test` selects nothing unless train.select says so."""
+    select: Literal["last", "validation", "test"] = "last"
+    """Which epoch becomes checkpoints/best: the last, the best H of the monitored split (published: test)."""
+
+    @model_validator(mode="after")
+    def _selection_is_monitored(self) -> TrainSettings:
+        if self.select != "last" and self.select != self.monitor:
+            raise ValueError(f"train.select = {self.select!r} needs train.monitor = {self.select!r}")
+        if self.select == "validation" and self.fold is None:
+            raise ValueError("train.select = 'validation' needs a fold: --set train.fold=1")
+        return self
+
+
+class EvalSettings(Section):
+    """Evaluation."""
+
+    batch_size: PositiveInt = 64
+    bootstrap: NonNegativeInt = 1000
+    """Resamples behind the 95 % intervals; 0 leaves them out."""
+    selection: bool = True
+    """Measure the patch classifier (one more pass over each image)."""
+
+
+class Settings(Section):
+    """The whole configuration of a run."""
+
+    dataset: str
+    """cub, awa2, sun, toybirds, or a folder of your own."""
+    recipe: RecipeName = "svipctl"
+    """The set of switches that a preset starts from."""
+    data_dir: Path = Path("data")
+    runs_dir: Path = Path("runs")
+    name: str = ""
+    """Name of the run; empty makes one from recipe, seed and a number."""
+    seed: NonNegativeInt = 0
+    gpu: str = "auto"
+    """auto, cpu, or the index of a GPU."""
+    precision: Precision = "auto"
+    """Arithmetic of the network: auto is bf16 where the hardware has it, else fp32."""
+    offline: bool = False
+    """Forbid every network access."""
+    model: ModelSettings = ModelSettings()
+    method: Recipe = Recipe()
+    data: DataSettings = DataSettings()
+    optim: OptimSettings = OptimSettings()
+    train: TrainSettings = TrainSettings()
+    eval: EvalSettings = EvalSettings()

@@ -1,0 +1,93 @@
+"""Optimizer, learning-rate schedule, warm-up, and the update of one step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from svipctl.model.losses import Terms, TrainingOutput, training_loss
+from svipctl.model.svip import SVIP
+from svipctl.settings.schema import OptimSettings
+
+
+class Optimisation:
+    """What changes parameters: which ones, by how much, and when the optimizer starts afresh.
+
+    Attributes:
+        optimizer: The current torch optimizer; warm-up has its own over the heads only.
+    """
+
+    def __init__(self, model: SVIP, settings: OptimSettings, *, epochs: int, steps_per_epoch: int) -> None:
+        self.model = model
+        self.settings = settings
+        self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.optimizer = self._create(0)
+
+    def warming_up(self, epoch: int) -> bool:
+        """Whether only the heads are trained in this epoch (counted from 0)."""
+        return epoch < self.settings.warmup_epochs
+
+    def backbone_is_frozen(self, epoch: int) -> bool:
+        """Whether the backbone runs without gradient in this epoch."""
+        return self.warming_up(epoch) and self.settings.warmup_backbone == "frozen"
+
+    def start_epoch(self, epoch: int) -> None:
+        """Make a new optimizer where warm-up ends, or at each epoch when the recipe renews it."""
+        after_warmup = epoch == self.settings.warmup_epochs
+        renewed = self.settings.renew_each_epoch and not self.warming_up(epoch)
+        if epoch and (after_warmup or renewed):
+            self.optimizer = self._create(epoch)
+
+    def learning_rate(self, epoch: int, step: int) -> float:
+        """The rate at a step of an epoch, both counted from 0."""
+        settings = self.settings
+        if self.warming_up(epoch):
+            return settings.warmup_lr
+        if settings.schedule == "step":
+            return settings.lr * settings.step_factor ** (epoch // settings.step_epochs)
+        done = (epoch - settings.warmup_epochs) * self.steps_per_epoch + step
+        total = (self.epochs - settings.warmup_epochs) * self.steps_per_epoch
+        ramp = settings.ramp_epochs * self.steps_per_epoch
+        if done < ramp:
+            return settings.lr * (done + 1) / (ramp + 1)
+        if settings.schedule == "constant":
+            return settings.lr
+        return settings.lr * (1 + math.cos(math.pi * (done - ramp) / max(total - ramp, 1))) / 2
+
+    def update(self, loss: Tensor, epoch: int, step: int) -> None:
+        """Backward, clip, step. Gradients of parameters outside the current optimizer are left to accumulate."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(epoch, step)
+        self.optimizer.step()
+
+    def _create(self, epoch: int) -> torch.optim.Optimizer:
+        warming_up = self.warming_up(epoch)
+        parameters = self.model.head_parameters() if warming_up else list(self.model.parameters())
+        kind = torch.optim.Adam if self.settings.optimizer == "adam" else torch.optim.AdamW
+        return kind(
+            parameters,
+            lr=self.learning_rate(epoch, 0),
+            betas=self.settings.betas,
+            weight_decay=self.settings.weight_decay,
+        )
+
+
+def forward_and_loss(
+    model: SVIP,
+    images: Tensor,
+    labels: Tensor,
+    class_attributes: Tensor,
+    groups: Sequence[Sequence[int]],
+    *,
+    frozen_backbone: bool = False,
+) -> tuple[Terms, TrainingOutput]:
+    """Both passes over a batch (B, 3, H, W) and the loss against labels (B,)."""
+    output = model.training_pass(images, frozen_backbone=frozen_backbone)
+    return training_loss(output, labels, class_attributes, groups, model.recipe), output

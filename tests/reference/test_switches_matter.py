@@ -1,0 +1,88 @@
+"""Each switch of the reference recipe is load-bearing: flipped alone, it makes a trace fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from svipctl.model.recipe import Recipe
+from tests.reference.test_model_traces import RELATIVE, TRACES, trajectory
+from tests.reference.traces import ModelTrace, published_terms
+
+FLIPPED: dict[str, Any] = {
+    "keep": 0.5,
+    "score_source": "paper-rollout",
+    "score_pooling": "windows",
+    "classifier_targets": "soft",
+    "training_selection": "classifier",
+    "source_windows": "all",
+    "contextualized_windows": "selected",
+    "inference_windows": "selected",
+    "pooling": "max",
+    "context": "none",
+    "context_layout": "patch-major",
+    "class_score": "cosine",
+    "class_norm_epsilon": 0.0,
+    "scale": 4.0,
+    "consistency": "jensen-shannon",
+    "consistency_weight": 0.0,
+    "consistency_temperature": 10.0,
+    "consistency_mean": "batch",
+    "patch_weight": 1.0,
+    "decorrelation_weight": 0.1,
+    "decorrelation_squared": False,
+}
+
+
+@pytest.fixture(scope="module")
+def trace() -> ModelTrace:
+    """The trace with the fewest attributes: the cheapest."""
+    return min(TRACES, key=lambda trace: trace.config["attributes"])
+
+
+def differences(trace: ModelTrace, **changed: Any) -> list[str]:
+    """Names of the figures of the trace's step 0 that a changed recipe does not reproduce."""
+    model = trace.model(trace.recipe(**changed))
+    with torch.no_grad():
+        terms, output = trace.step(model, 0)
+        inference = model(trace.batch(0)[0])
+    arrays = {
+        "source_attributes": output.source_attributes,
+        "contextualized_attributes": output.contextualized_attributes,
+        "patch_labels": output.patch_targets,
+        "patch_scores": output.patch_logits.sigmoid(),
+        "inference_attributes": inference,
+    }
+    wrong = [
+        name
+        for name, computed in arrays.items()
+        if not np.allclose(computed.numpy(), trace.arrays[name], rtol=RELATIVE, atol=1e-9)
+    ]
+    figures = published_terms(terms)
+    return wrong + [
+        name
+        for name, expected in trace.figures["terms"].items()
+        if figures[name] != pytest.approx(expected, rel=RELATIVE, abs=1e-12)
+    ]
+
+
+def test_every_switch_of_the_recipe_is_flipped_here() -> None:
+    assert set(FLIPPED) == set(Recipe.model_fields)
+
+
+def test_the_unchanged_recipe_differs_nowhere(trace: ModelTrace) -> None:
+    assert differences(trace) == []
+
+
+@pytest.mark.parametrize("switch", FLIPPED)
+def test_flipping_the_switch_makes_a_trace_fail(trace: ModelTrace, switch: str) -> None:
+    assert getattr(trace.recipe(), switch) != FLIPPED[switch]
+    assert differences(trace, **{switch: FLIPPED[switch]})
+
+
+def test_freezing_the_backbone_in_warmup_makes_a_trajectory_fail(trace: ModelTrace) -> None:
+    frozen = trajectory(trace, "pre", steps=2, warmup_backbone="frozen")
+    assert frozen["loss"] != pytest.approx(trace.figures["trajectory"]["pre"]["loss"][:2], rel=RELATIVE)
