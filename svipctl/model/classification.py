@@ -24,6 +24,7 @@ def class_scores(predicted: Tensor, class_attributes: Tensor, kind: ClassScore) 
         class_attributes: Rows normalised by `normalise_class_attributes`.
         kind: `cosine` normalises the predictions too; `dot` (published) does not.
     """
+    predicted = predicted.to(class_attributes.dtype)  # scores stay in full precision under autocast
     if kind == "cosine":
         predicted = F.normalize(predicted, dim=-1)
     return predicted @ class_attributes.T

@@ -1,0 +1,146 @@
+"""What a zero-shot benchmark is: classes with attributes, labelled images, and who may be seen when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svipctl.errors import ConfigError, DataError
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which images train and which are scored, and among which classes. All are indices into the benchmark."""
+
+    name: str
+    """`test`, or `fold-1` ... of a development run."""
+    train: Indices
+    seen: Indices
+    """Scored images of seen classes, none of them in `train`."""
+    unseen: Indices
+    """Scored images of unseen classes."""
+    seen_classes: Indices
+    unseen_classes: Indices
+
+    @property
+    def classes(self) -> Indices:
+        """Seen and unseen classes, ascending: the candidates of generalised zero-shot learning."""
+        return np.union1d(self.seen_classes, self.unseen_classes)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """N images of C classes with K attributes, under one proposed split.
+
+    Raises:
+        DataError: On construction, listing every contradiction found.
+    """
+
+    name: str
+    root: Path
+    """Folder that image and mask paths are relative to."""
+    classes: tuple[str, ...]
+    attributes: tuple[str, ...]
+    class_attributes: NDArray[np.float64]
+    """(C, K), as published: not normalised."""
+    images: tuple[str, ...]
+    labels: Indices
+    """(N,) rows of `class_attributes`."""
+    trainval: Indices
+    test_seen: Indices
+    test_unseen: Indices
+    folds: tuple[tuple[int, ...], ...] = ()
+    """Validation classes of each class-disjoint fold of the seen classes."""
+    groups: tuple[tuple[int, ...], ...] = ()
+    """Attribute columns of each attribute group."""
+    masks: tuple[str, ...] = ()
+    """Mask of the object in each image, where there are masks."""
+    word_vectors_file: Path | None = None
+    """Where `w2v build` puts the attributes' word vectors."""
+    problems: tuple[str, ...] = field(default=(), repr=False)
+    """Contradictions already found by whoever read the files; reported together with those found here."""
+
+    def __post_init__(self) -> None:
+        problems = [*self.problems, *self._contradictions()]
+        if problems:
+            shown = "\n".join(f"- {problem}" for problem in problems[:20])
+            more = f"\n- and {len(problems) - 20} more" if len(problems) > 20 else ""
+            raise DataError(
+                f"the data set in {self.root} cannot be used: {len(problems)} problem{'s' if len(problems) > 1 else ''}",
+                why=shown + more,
+            )
+
+    @property
+    def seen_classes(self) -> Indices:
+        """Classes with training images, ascending."""
+        return np.unique(self.labels[self.trainval])
+
+    @property
+    def unseen_classes(self) -> Indices:
+        """Classes of the unseen test images, ascending."""
+        return np.unique(self.labels[self.test_unseen])
+
+    def image_path(self, index: int) -> Path:
+        """The file of an image."""
+        return self.root / self.images[index]
+
+    def test_split(self) -> Split:
+        """The proposed split: train on all of trainval, score the test images."""
+        return Split("test", self.trainval, self.test_seen, self.test_unseen, self.seen_classes, self.unseen_classes)
+
+    def fold_split(self, fold: int, *, held_out: float = 0.2) -> Split:
+        """Development split (protocols, validation): everything comes from trainval, test is untouched.
+
+        Args:
+            fold: 1, 2 or 3.
+            held_out: Share of each remaining class's images kept for seen validation: the last ones in file order
+                after a shuffle that depends on the class only.
+        """
+        if not 1 <= fold <= len(self.folds):
+            raise ConfigError(f"{self.name} has no fold {fold}", why=f"it has folds 1 to {len(self.folds)}")
+        validation_classes = np.array(sorted(self.folds[fold - 1]), dtype=np.int64)
+        labels = self.labels[self.trainval]
+        unseen = self.trainval[np.isin(labels, validation_classes)]
+        train, seen = [], []
+        for label in np.setdiff1d(labels, validation_classes):
+            images = self.trainval[labels == label]
+            shuffled = np.random.default_rng([2018, int(label)]).permutation(images)
+            count = max(1, round(held_out * len(images))) if len(images) > 1 else 0
+            train.append(shuffled[count:])
+            seen.append(shuffled[:count])
+        train_images = np.sort(np.concatenate(train))
+        return Split(
+            f"fold-{fold}",
+            train_images,
+            np.sort(np.concatenate(seen)),
+            unseen,
+            np.unique(self.labels[train_images]),
+            validation_classes,
+        )
+
+    def _contradictions(self) -> list[str]:
+        """Everything that would make a number from this benchmark meaningless."""
+        problems = []
+        if len(set(self.classes)) != len(self.classes):
+            problems.append("two classes have the same name")
+        for row, name in zip(self.class_attributes, self.classes):
+            if not np.isfinite(row).all():
+                bad = self.attributes[int(np.flatnonzero(~np.isfinite(row))[0])]
+                problems.append(f"class {name!r} has no finite value for attribute {bad!r}")
+            elif not row.any():
+                problems.append(f"class {name!r} has only zero attributes")
+        for title, part in (("train", self.trainval), ("seen test", self.test_seen), ("unseen test", self.test_unseen)):
+            if not len(part):
+                problems.append(f"there is no {title} image")
+        both = np.intersect1d(self.labels[self.trainval], self.labels[self.test_unseen])
+        problems += [f"class {self.classes[label]!r} is both seen and unseen" for label in both]
+        untrained = np.setdiff1d(self.labels[self.test_seen], self.labels[self.trainval])
+        problems += [f"class {self.classes[label]!r} has seen test images but none to train on" for label in untrained]
+        shared = np.intersect1d(self.trainval, np.concatenate([self.test_seen, self.test_unseen]))
+        problems += [f"image {self.images[index]} is in training and in test" for index in shared]
+        return problems

@@ -1,0 +1,214 @@
+"""A data set of your own: a folder with pictures, a table of attributes, and who is unseen.
+
+    FOLDER/
+      images/<class>/<picture>.jpg   one folder a class
+      attributes.csv                 class, then one column an attribute; optional second row with group names
+      split.csv                      image,split with trainval, test_seen or test_unseen
+      unseen.txt                     instead of split.csv: the unseen classes, one a line
+      masks/<class>/<picture>.png    optional, white where the object is
+      folds.csv                      optional, class,fold: the seen classes in three development folds
+      word_vectors.npz               made by `svipctl w2v build FOLDER`
+
+With `unseen.txt`, every fifth image of a seen class (after a shuffle that depends on nothing but the names) is a seen
+test image. Without `folds.csv` the seen classes are dealt to three folds in the same manner.
+"""
+
+from __future__ import annotations
+
+import csv
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.errors import DataError, nearest
+
+PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
+SPLITS = ("trainval", "test_seen", "test_unseen")
+FOLDS = 3
+_GROUP_ROW = "group"
+
+
+def open_folder(root: Path, name: str | None = None) -> Benchmark:
+    """Read and validate a data folder.
+
+    Args:
+        root: The folder described above.
+        name: Name of the data set; the folder's own by default.
+
+    Raises:
+        DataError: With every problem found, not only the first.
+    """
+    missing = [part for part in ("images", "attributes.csv") if not (root / part).exists()]
+    if not (root / "split.csv").exists() and not (root / "unseen.txt").exists():
+        missing.append("split.csv or unseen.txt")
+    if missing:
+        raise DataError(
+            f"{root} is not a data folder: it lacks {', '.join(missing)}",
+            why="a data folder has images/<class>/*, attributes.csv, and split.csv or unseen.txt",
+            todo="see `Your own data` in README",
+        )
+    problems: list[str] = []
+    classes, attributes, groups, table = _read_attributes(root / "attributes.csv", problems)
+    images, labels = _list_images(root / "images", classes, problems)
+    if (root / "split.csv").exists():
+        parts = _read_split(root / "split.csv", images, problems)
+    else:
+        parts = _split_by_classes(root / "unseen.txt", classes, images, labels, problems)
+    seen = sorted({int(label) for label in labels[parts[0]]})
+    has_masks = (root / "masks").is_dir()
+    masks = tuple(str(Path("masks", *Path(image).parts[1:]).with_suffix(".png")) for image in images)
+    if has_masks:
+        problems += [f"{mask} is missing" for mask in masks if not (root / mask).exists()]
+    return Benchmark(
+        name=name or root.resolve().name,
+        root=root,
+        classes=classes,
+        attributes=attributes,
+        class_attributes=table,
+        images=images,
+        labels=labels,
+        trainval=parts[0],
+        test_seen=parts[1],
+        test_unseen=parts[2],
+        folds=_read_folds(root / "folds.csv", classes, seen, problems),
+        groups=groups,
+        masks=masks if has_masks else (),
+        word_vectors_file=root / "word_vectors.npz",
+        problems=tuple(problems),
+    )
+
+
+def _read_table(path: Path, problems: list[str]) -> list[list[str]]:
+    """Rows of a CSV file with every cell stripped; empty rows left out."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return [[cell.strip() for cell in row] for row in csv.reader(file) if any(cell.strip() for cell in row)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        problems.append(f"{path.name} is not a readable CSV file in UTF-8: {error}")
+        return []
+
+
+def _read_attributes(
+    path: Path, problems: list[str]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[int, ...], ...], np.ndarray]:
+    """Class names, attribute names, attribute groups and the (C, K) table."""
+    rows = _read_table(path, problems)
+    if len(rows) < 2 or len(rows[0]) < 2:
+        raise DataError(
+            f"{path} has no attributes",
+            why="it needs a header (class, then attribute names) and one row a class",
+        )
+    attributes = tuple(rows[0][1:])
+    problems += [
+        f"attributes.csv: column {number} has no attribute name" for number, a in enumerate(attributes, 2) if not a
+    ]
+    problems += [f"attributes.csv: attribute {a!r} occurs twice" for a in _repeated(attributes)]
+    body = rows[1:]
+    groups: tuple[tuple[int, ...], ...] = ()
+    if body[0][0].lower() in ("", _GROUP_ROW):
+        names = body[0][1:]
+        groups = tuple(tuple(i for i, n in enumerate(names) if n == group) for group in dict.fromkeys(names) if group)
+        body = body[1:]
+    table = np.full((len(body), len(attributes)), np.nan)
+    for number, row in enumerate(body):
+        if len(row) != len(attributes) + 1:
+            problems.append(f"attributes.csv: class {row[0]!r} has {len(row) - 1} values for {len(attributes)} attributes")
+            table[number] = 1  # counted once, as this problem
+            continue
+        for column, cell in enumerate(row[1:]):
+            try:
+                table[number, column] = float(cell)
+            except ValueError:
+                problems.append(f"attributes.csv: class {row[0]!r}, {attributes[column]!r}: {cell!r} is not a number")
+                table[number, column] = 1
+    classes = tuple(row[0] for row in body)
+    return classes, attributes, groups, table
+
+
+def _list_images(folder: Path, classes: Sequence[str], problems: list[str]) -> tuple[tuple[str, ...], Indices]:
+    """Picture paths relative to the data folder, sorted, and their labels."""
+    label_of = {name: label for label, name in enumerate(classes)}
+    images: list[str] = []
+    labels: list[int] = []
+    for subfolder in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if subfolder.name not in label_of:
+            problems.append(
+                f"images/{subfolder.name} has no row in attributes.csv ({nearest(subfolder.name, classes)})"
+            )
+            continue
+        for path in sorted(subfolder.iterdir()):
+            if path.suffix.lower() in PICTURES:
+                images.append(f"images/{subfolder.name}/{path.name}")
+                labels.append(label_of[subfolder.name])
+    return tuple(images), np.array(labels, dtype=np.int64)
+
+
+def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> list[Indices]:
+    index_of = {image: index for index, image in enumerate(images)}
+    parts: dict[str, list[int]] = {split: [] for split in SPLITS}
+    rows = _read_table(path, problems)
+    placed: set[str] = set()
+    for row in rows[1:] if rows and rows[0][:1] == ["image"] else rows:
+        image, split = (*row, "")[:2]
+        image = image if image.startswith("images/") else f"images/{image}"
+        if split not in parts:
+            problems.append(f"split.csv: {split!r} is not a split ({nearest(split, SPLITS)})")
+        elif image not in index_of:
+            problems.append(f"split.csv: there is no picture {image}")
+        elif image in placed:
+            problems.append(f"split.csv: {image} is named twice")
+        else:
+            placed.add(image)
+            parts[split].append(index_of[image])
+    return [np.array(sorted(parts[split]), dtype=np.int64) for split in SPLITS]
+
+
+def _split_by_classes(
+    path: Path, classes: Sequence[str], images: Sequence[str], labels: Indices, problems: list[str]
+) -> list[Indices]:
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    unseen_names = [line.strip() for line in lines if line.strip()]
+    problems += [
+        f"unseen.txt: no class {name!r} in attributes.csv ({nearest(name, classes)})"
+        for name in unseen_names
+        if name not in classes
+    ]
+    unseen = np.isin(labels, [classes.index(name) for name in unseen_names if name in classes])
+    test_seen: list[int] = []
+    for label in np.unique(labels[~unseen]):
+        mine = [int(index) for index in np.flatnonzero(labels == label)]
+        test_seen += _shuffled_by_name(mine, images)[: max(1, len(mine) // 5)]
+    everything = np.arange(len(images))
+    held_out = np.array(sorted(test_seen), dtype=np.int64)
+    return [np.setdiff1d(everything[~unseen], held_out), held_out, everything[unseen]]
+
+
+def _read_folds(
+    path: Path, classes: Sequence[str], seen: Sequence[int], problems: list[str]
+) -> tuple[tuple[int, ...], ...]:
+    """Validation classes of each fold; empty when there are too few seen classes for folds."""
+    if not path.exists():
+        if len(seen) < 2 * FOLDS:
+            return ()
+        order = _shuffled_by_name(list(seen), classes)
+        return tuple(tuple(sorted(order[fold::FOLDS])) for fold in range(FOLDS))
+    folds: list[list[int]] = [[] for _ in range(FOLDS)]
+    for row in _read_table(path, problems)[1:]:
+        name, fold = (*row, "")[:2]
+        if name not in classes or fold not in ("1", "2", "3"):
+            problems.append(f"folds.csv: {','.join(row)!r} is not a class and a fold 1, 2 or 3")
+        else:
+            folds[int(fold) - 1].append(classes.index(name))
+    return tuple(tuple(sorted(fold)) for fold in folds)
+
+
+def _shuffled_by_name(indices: list[int], names: Sequence[str]) -> list[int]:
+    """The same order on every machine, unrelated to the alphabet."""
+    return sorted(indices, key=lambda index: (zlib.crc32(names[index].encode()), names[index]))
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return sorted({name for name in names if name and names.count(name) > 1})

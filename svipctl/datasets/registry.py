@@ -1,0 +1,44 @@
+"""From the name on the command line to a benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.folder import open_folder
+from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.datasets.toybirds.generate import ToybirdsPlan, draw_all, is_drawn
+from svipctl.errors import ConfigError, DataError, nearest
+
+Progress = Callable[[int, int], None]
+
+
+def open_benchmark(name: str, data_dir: Path, progress: Progress | None = None) -> Benchmark:
+    """The benchmark of that name, drawn first if it is built in and not there yet.
+
+    Args:
+        name: `cub`, `awa2`, `sun`, `toybirds`, or the path of a data folder.
+        data_dir: Where the named benchmarks live.
+        progress: Called with work done and work in all while pictures are drawn.
+
+    Raises:
+        ConfigError: Neither a known name nor a folder.
+        DataError: Files are missing or contradict each other.
+    """
+    if name in BUILT_IN:
+        folder, plan = data_dir / name, ToybirdsPlan()
+        if not is_drawn(folder, plan):
+            draw_all(folder, plan, progress)
+        return open_folder(folder, name)
+    if name in OFFICIAL:
+        raise DataError(
+            f"{name} is not in {data_dir} yet",
+            why="reading the official archives is the next capability of svipctl; a folder of your own works today",
+            todo="train on a data folder instead (see `Your own data` in README), or on toybirds",
+        )
+    if Path(name).is_dir():
+        return open_folder(Path(name))
+    raise ConfigError(
+        f"no data set {name!r}", why=nearest(name, [*OFFICIAL, *BUILT_IN]), todo="or name a folder of your own"
+    )

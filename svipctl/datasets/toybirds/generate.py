@@ -1,0 +1,110 @@
+"""Writing the toy birds as a data folder (the layout of `svipctl.datasets.folder`), once."""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from svipctl.datasets.folder import FOLDS
+from svipctl.datasets.toybirds.drawing import SIZE, draw_bird
+from svipctl.datasets.toybirds.species import ATTRIBUTES, SEEN, Species, draw_species
+from svipctl.errors import explained_disk_errors
+
+_STAMP = "toybirds.json"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ToybirdsPlan:
+    """What is drawn; together with the version of the drawing it identifies the pictures."""
+
+    seed: int = 0
+    size: int = SIZE
+    train: int = 60
+    """Training images of each seen class."""
+    test_seen: int = 10
+    test_unseen: int = 30
+
+    @property
+    def stamp(self) -> dict[str, int]:
+        """What the stamp file holds."""
+        return {"version": _VERSION, **asdict(self)}
+
+
+def is_drawn(folder: Path, plan: ToybirdsPlan) -> bool:
+    """Whether the folder holds exactly these pictures, completely written."""
+    try:
+        return bool(json.loads((folder / _STAMP).read_text()) == plan.stamp)
+    except (OSError, ValueError):
+        return False
+
+
+def draw_all(folder: Path, plan: ToybirdsPlan, progress: Callable[[int, int], None] | None = None) -> None:
+    """Draw every picture and mask into the folder, which appears complete or not at all.
+
+    Args:
+        folder: Replaced if it holds other toy birds.
+        plan: What to draw.
+        progress: Called with classes done and classes in all.
+    """
+    species = draw_species(plan.seed)
+    names = [f"{number:03d}.{one.description}" for number, one in enumerate(species, 1)]
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
+    with explained_disk_errors(f"the toy birds in {folder}"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+        try:
+            _write_tables(unfinished, species, names, plan)
+            work = partial(_draw_class, unfinished, plan)
+            with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+                for done, _ in enumerate(pool.map(work, range(len(species)), species, names), 1):
+                    if progress:
+                        progress(done, len(species))
+            (unfinished / _STAMP).write_text(json.dumps(plan.stamp, indent=2) + "\n")
+            shutil.rmtree(folder, ignore_errors=True)
+            unfinished.rename(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _pictures(name: str, number: int, plan: ToybirdsPlan) -> list[tuple[str, str]]:
+    """Relative path and split of each picture of a class."""
+    if number < SEEN:
+        splits = ["trainval"] * plan.train + ["test_seen"] * plan.test_seen
+    else:
+        splits = ["test_unseen"] * plan.test_unseen
+    return [(f"{name}/{index:03d}.png", split) for index, split in enumerate(splits)]
+
+
+def _draw_class(folder: Path, plan: ToybirdsPlan, number: int, species: Species, name: str) -> None:
+    for part in ("images", "masks"):
+        (folder / part / name).mkdir(parents=True)
+    for index, (path, _) in enumerate(_pictures(name, number, plan)):
+        picture, mask = draw_bird(species, np.random.default_rng([plan.seed, 2, number, index]), plan.size)
+        picture.save(folder / "images" / path)
+        mask.convert("1").save(folder / "masks" / path)
+
+
+def _write_tables(folder: Path, species: list[Species], names: list[str], plan: ToybirdsPlan) -> None:
+    folder.mkdir(parents=True)
+    groups = [attribute.partition("::")[0] for attribute in ATTRIBUTES]
+    values = [[name, *one.attributes().astype(int)] for name, one in zip(names, species)]
+    _write_csv(folder / "attributes.csv", [["class", *ATTRIBUTES], ["group", *groups], *values])
+    splits = [entry for number, name in enumerate(names) for entry in _pictures(name, number, plan)]
+    _write_csv(folder / "split.csv", [("image", "split"), *splits])
+    folds = [(name, number % FOLDS + 1) for number, name in enumerate(names[:SEEN])]
+    _write_csv(folder / "folds.csv", [("class", "fold"), *folds])
+
+
+def _write_csv(path: Path, rows: list) -> None:  # type: ignore[type-arg]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

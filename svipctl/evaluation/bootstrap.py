@@ -1,0 +1,67 @@
+"""95 % bootstrap intervals over images, resampled within each class so that every class stays in every resample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from svipctl.evaluation.calibration import Answers, Floats, harmonic_mean, seen_unseen_curve
+
+LEVEL = 0.95
+_CHUNK = 50
+
+Interval = tuple[float, float]
+
+
+def intervals(
+    answers: Answers, gammas: Mapping[str, float], *, resamples: int, seed: int = 0
+) -> dict[str, dict[str, Interval]]:
+    """Intervals of each protocol row, shares of 1.
+
+    Args:
+        answers: Of seen and of unseen test images.
+        gammas: Row name -> gamma, held fixed: the uncertainty is that of the images, not of choosing gamma.
+        resamples: How many; 1000 is customary.
+        seed: Of the resampling.
+
+    Returns:
+        `{"zsl": {"T1"}, "ausuc": {"value"}, <row>: {"U", "S", "H"}}`, each a pair (low, high).
+    """
+    weights = answers.class_weights()
+    unseen_right, seen_right = weights * answers.unseen_correct, weights * answers.seen_correct
+    draws: dict[tuple[str, str], list[Floats]] = {}
+
+    def note(row: str, figure: str, values: Floats) -> None:
+        draws.setdefault((row, figure), []).append(values)
+
+    for counts in _counts(answers, resamples, seed):
+        note("zsl", "T1", counts @ unseen_right)
+        for row, gamma in gammas.items():
+            called_seen = answers.margins > gamma
+            unseen, seen = counts @ (unseen_right * ~called_seen), counts @ (seen_right * called_seen)
+            note(row, "U", unseen)
+            note(row, "S", seen)
+            note(row, "H", harmonic_mean(seen, unseen))
+        note("ausuc", "value", np.array([seen_unseen_curve(answers, weights * count).area for count in counts]))
+
+    result: dict[str, dict[str, Interval]] = {}
+    for (row, figure), values in draws.items():
+        low, high = np.quantile(np.concatenate(values), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        result.setdefault(row, {})[figure] = (float(low), float(high))
+    return result
+
+
+def _counts(answers: Answers, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each image is drawn in each resample, in chunks (chunk, N)."""
+    rng = np.random.default_rng(seed)
+    order = np.argsort(answers.labels, kind="stable")
+    _, first, inverse, size = np.unique(
+        answers.labels[order], return_index=True, return_inverse=True, return_counts=True
+    )
+    images = len(order)
+    for start in range(0, resamples, _CHUNK):
+        chunk = min(_CHUNK, resamples - start)
+        drawn = first[inverse] + (rng.random((chunk, images)) * size[inverse]).astype(np.int64)
+        flat = (order[drawn] + images * np.arange(chunk)[:, None]).ravel()
+        yield np.bincount(flat, minlength=chunk * images).reshape(chunk, images).astype(np.float64)

@@ -1,0 +1,131 @@
+"""Calibrated stacking and the exact seen-unseen curve (Chao et al., ECCV 2016).
+
+With gamma subtracted from the scores of seen classes, an image changes its answer at one gamma only: its best seen
+score minus its best unseen score. Sorting these margins gives every point of the curve; no grid is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All that calibration needs to know of N scored images: the answer on either side and where it changes."""
+
+    labels: Integers
+    """(N,) true classes."""
+    is_seen: Bools
+    """(N,) whether the true class is a seen one."""
+    margins: Floats
+    """(N,) best seen score minus best unseen score: the image is called unseen from this gamma on."""
+    seen_answers: Integers
+    """(N,) the class answered below the margin."""
+    unseen_answers: Integers
+    """(N,) the class answered at and above it."""
+
+    @classmethod
+    def from_scores(cls, scores: Floats, labels: Integers, seen_classes: Integers, unseen_classes: Integers) -> Answers:
+        """Reduce class scores (N, C) to what is needed."""
+        seen, unseen = scores[:, seen_classes], scores[:, unseen_classes]
+        best_seen, best_unseen = seen.argmax(axis=1), unseen.argmax(axis=1)
+        rows = np.arange(len(scores))
+        return cls(
+            labels=labels,
+            is_seen=np.isin(labels, seen_classes),
+            margins=(seen[rows, best_seen] - unseen[rows, best_unseen]).astype(np.float64),
+            seen_answers=seen_classes[best_seen],
+            unseen_answers=unseen_classes[best_unseen],
+        )
+
+    @property
+    def seen_correct(self) -> Bools:
+        """(N,) whether the image is of a seen class and its best seen class is right."""
+        return self.is_seen & (self.seen_answers == self.labels)
+
+    @property
+    def unseen_correct(self) -> Bools:
+        """(N,) the same for unseen."""
+        return ~self.is_seen & (self.unseen_answers == self.labels)
+
+    def predicted(self, gamma: float) -> Integers:
+        """The classes answered at a gamma, (N,)."""
+        return np.where(self.margins > gamma, self.seen_answers, self.unseen_answers)
+
+    def class_weights(self) -> Floats:
+        """(N,) weights whose sum over correct images is the per-class accuracy of their side (seen or unseen)."""
+        weights = np.zeros(len(self.labels))
+        for side in (self.is_seen, ~self.is_seen):
+            if side.any():
+                _, inverse, counts = np.unique(self.labels[side], return_inverse=True, return_counts=True)
+                weights[side] = 1 / (counts[inverse] * len(counts))
+        return weights
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Every reachable pair of accuracies; shares of 1, per class."""
+
+    gammas: Floats
+    """(P,) a gamma inside each interval of constant answers, ascending."""
+    unseen: Floats
+    """(P,) U, never falling."""
+    seen: Floats
+    """(P,) S, never rising."""
+
+    @property
+    def harmonic(self) -> Floats:
+        """(P,) H."""
+        return harmonic_mean(self.seen, self.unseen)
+
+    @property
+    def area(self) -> float:
+        """AUSUC, the area under S as a function of U."""
+        return float(np.trapezoid(self.seen, self.unseen))
+
+    def best(self) -> int:
+        """Index of the first point of largest H."""
+        return int(self.harmonic.argmax())
+
+
+def seen_unseen_curve(answers: Answers, weights: Floats | None = None) -> Curve:
+    """The exact curve in O(N log N).
+
+    Args:
+        answers: Of seen and of unseen images.
+        weights: (N,) weight of each image; per-class weights by default.
+    """
+    weights = answers.class_weights() if weights is None else weights
+    steps, position = np.unique(answers.margins, return_inverse=True)
+    gained = np.bincount(position, weights * answers.unseen_correct, len(steps))
+    lost = np.bincount(position, weights * answers.seen_correct, len(steps))
+    unseen = np.concatenate([[0.0], np.cumsum(gained)])
+    seen = np.concatenate([np.cumsum(lost[::-1])[::-1], [0.0]])
+    if len(steps) == 0:
+        return Curve(np.zeros(1), unseen, seen)
+    middles = (steps[1:] + steps[:-1]) / 2
+    # A rounded middle must not leave its interval [step, next step).
+    middles = np.where((middles >= steps[:-1]) & (middles < steps[1:]), middles, steps[:-1])
+    return Curve(np.concatenate([[steps[0] - 1], middles, [steps[-1] + 1]]), unseen, seen)
+
+
+def accuracies(answers: Answers, gamma: float, weights: Floats | None = None) -> tuple[float, float]:
+    """U and S at one gamma, shares of 1, per class unless other weights are given."""
+    weights = answers.class_weights() if weights is None else weights
+    called_seen = answers.margins > gamma
+    unseen = float(weights[answers.unseen_correct & ~called_seen].sum())
+    seen = float(weights[answers.seen_correct & called_seen].sum())
+    return unseen, seen
+
+
+def harmonic_mean(seen: Floats, unseen: Floats) -> Floats:
+    """H = 2SU/(S+U), 0 where both are 0."""
+    total = np.asarray(seen + unseen)
+    return np.divide(2 * seen * unseen, total, out=np.zeros_like(total, dtype=np.float64), where=total > 0)

@@ -1,0 +1,80 @@
+"""Anybody's predictions as a file: predicted attribute vectors of the test images, in one `.npz`."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from svipctl.errors import DataError
+from svipctl.evaluation.protocols import Scored
+
+_ARRAYS = (
+    "class_attributes",
+    "seen_classes",
+    "unseen_classes",
+    "unseen_labels",
+    "unseen_predictions",
+    "seen_labels",
+    "seen_predictions",
+)
+
+
+def read_predictions(path: Path, *, scale: float = 5.0) -> Scored:
+    """Scores (dot products, float64) from a predictions file.
+
+    Args:
+        path: `.npz` with `class_attributes` (C, K, rows normalised), `seen_classes`, `unseen_classes` (rows of it),
+            and for both kinds of test images `*_labels` (N,) and `*_predictions` (N, K).
+        scale: Factor inside the softmax of the `reference` row.
+
+    Raises:
+        DataError: With everything that is wrong with the file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise DataError(f"there is no predictions file {path}") from error
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+        raise DataError(f"{path} is not a .npz file of plain arrays", why=str(error)) from error
+    problems = [f"array {name!r} is missing" for name in _ARRAYS if name not in arrays] or _contradictions(arrays)
+    if problems:
+        raise DataError(f"{path} cannot be scored", why="\n".join(f"- {problem}" for problem in problems))
+    table = arrays["class_attributes"].astype(np.float64)
+    predictions = np.concatenate([arrays["unseen_predictions"], arrays["seen_predictions"]]).astype(np.float64)
+    return Scored(
+        scores=predictions @ table.T,
+        labels=np.concatenate([arrays["unseen_labels"], arrays["seen_labels"]]).astype(np.int64),
+        seen_classes=np.unique(arrays["seen_classes"]).astype(np.int64),
+        unseen_classes=np.unique(arrays["unseen_classes"]).astype(np.int64),
+        scale=scale,
+    )
+
+
+def _contradictions(arrays: dict[str, np.ndarray]) -> list[str]:
+    table = arrays["class_attributes"]
+    if table.ndim != 2 or not np.issubdtype(table.dtype, np.number):
+        return ["class_attributes is not a table (C, K) of numbers"]
+    problems = []
+    if not np.isfinite(table).all():
+        problems.append("class_attributes has values that are not finite")
+    for side in ("seen", "unseen"):
+        classes, labels, predictions = (arrays[f"{side}_{part}"] for part in ("classes", "labels", "predictions"))
+        for name, array in ((f"{side}_classes", classes), (f"{side}_labels", labels)):
+            if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+                problems.append(f"{name} is not a list of whole numbers")
+            elif len(array) and not 0 <= array.min() <= array.max() < len(table):
+                problems.append(f"{name} names classes outside 0..{len(table) - 1}")
+        if predictions.shape != (len(labels), table.shape[1]):
+            problems.append(f"{side}_predictions is {predictions.shape}, not {(len(labels), table.shape[1])}")
+        elif not np.issubdtype(predictions.dtype, np.number) or not np.isfinite(predictions).all():
+            problems.append(f"{side}_predictions has values that are not finite numbers")
+        if not len(classes):
+            problems.append(f"{side}_classes is empty")
+        if stray := np.setdiff1d(labels, classes).size:
+            problems.append(f"{side}_labels names {stray} classes that are not in {side}_classes")
+    if np.intersect1d(arrays["seen_classes"], arrays["unseen_classes"]).size:
+        problems.append("a class is both seen and unseen")
+    return problems

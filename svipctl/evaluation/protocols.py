@@ -1,0 +1,115 @@
+"""Every row of the evaluation, each naming its protocol, from one set of class scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from svipctl.evaluation.bootstrap import Interval, intervals
+from svipctl.evaluation.calibration import (
+    Answers,
+    Curve,
+    Floats,
+    Integers,
+    accuracies,
+    harmonic_mean,
+    seen_unseen_curve,
+)
+from svipctl.evaluation.published import published_row
+
+ROWS = ("zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle", "reference", "ausuc")
+"""Rows in the order they are shown; a row that cannot be computed is absent."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Class scores of the test images and what they mean."""
+
+    scores: Floats
+    """(N, C)."""
+    labels: Integers
+    """(N,) columns of `scores`."""
+    seen_classes: Integers
+    unseen_classes: Integers
+    scale: float
+    """Factor of the scores inside a softmax; used by the `reference` row only."""
+
+    def answers(self) -> Answers:
+        """The scores reduced to what calibration needs."""
+        return Answers.from_scores(self.scores, self.labels, self.seen_classes, self.unseen_classes)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All rows, shares of 1."""
+
+    images: dict[str, int]
+    rows: dict[str, dict[str, float]]
+    intervals: dict[str, dict[str, Interval]]
+    warnings: tuple[str, ...]
+    curve: Curve
+    answers: Answers
+
+    def document(self) -> dict[str, Any]:
+        """`images`, `protocols` and `intervals` of the documented JSON, in percent (gamma and offset are scores)."""
+        return {
+            "images": self.images,
+            "protocols": {row: _percent(figures) for row, figures in self.rows.items()},
+            "intervals": {
+                row: {figure: [100 * bound for bound in pair] for figure, pair in pairs.items()}
+                for row, pairs in self.intervals.items()
+            },
+        }
+
+
+def evaluate(scored: Scored, *, gamma: float | None = None, resamples: int = 1000, seed: int = 0) -> Evaluation:
+    """Compute every row that the images allow (protocols, table).
+
+    Args:
+        scored: Scores of seen and unseen test images; either side may be empty.
+        gamma: Calibration chosen on a validation split, for the `gzsl-calibrated` row.
+        resamples: Bootstrap resamples behind the intervals; 0 for none.
+        seed: Of the bootstrap.
+    """
+    answers = scored.answers()
+    seen_images, unseen_images = int(answers.is_seen.sum()), int((~answers.is_seen).sum())
+    curve = seen_unseen_curve(answers)
+    rows: dict[str, dict[str, float]] = {}
+    warnings = []
+    if unseen_images:
+        rows["zsl"] = {"T1": float(answers.class_weights() @ answers.unseen_correct)}
+    else:
+        warnings.append("no row zsl: there are no images of unseen classes")
+    gammas: dict[str, float] = {}
+    if seen_images and unseen_images:
+        gammas = {"gzsl": 0.0, "gzsl-oracle": float(curve.gammas[curve.best()])}
+        if gamma is None:
+            warnings.append("no row gzsl-calibrated: gamma is chosen on a validation split, and this run has none")
+        else:
+            gammas["gzsl-calibrated"] = gamma
+        for row, value in gammas.items():
+            unseen, seen = accuracies(answers, value)
+            rows[row] = {"gamma": value} if row != "gzsl" else {}
+            rows[row] |= {"U": unseen, "S": seen, "H": float(harmonic_mean(np.float64(seen), np.float64(unseen)))}  # type: ignore[arg-type]
+        leak = published_row(
+            scored.scores, scored.labels, scored.seen_classes, scored.unseen_classes, scale=scored.scale
+        )
+        rows["reference"] = {"offset": leak.offset, "U": leak.unseen, "S": leak.seen, "H": leak.harmonic}
+        rows["ausuc"] = {"value": curve.area}
+    elif unseen_images:
+        warnings.append("no gzsl rows: there are no test images of seen classes")
+    found = intervals(answers, gammas, resamples=resamples, seed=seed) if resamples and unseen_images else {}
+    return Evaluation(
+        images={"seen": seen_images, "unseen": unseen_images},
+        rows={row: rows[row] for row in ROWS if row in rows},
+        intervals={row: found[row] for row in ROWS if row in found and row in rows},
+        warnings=tuple(warnings),
+        curve=curve,
+        answers=answers,
+    )
+
+
+def _percent(figures: dict[str, float]) -> dict[str, float]:
+    return {name: value if name in ("gamma", "offset") else 100 * value for name, value in figures.items()}

@@ -1,0 +1,34 @@
+"""The evaluation reproduces every number of the published protocol on the traces' predictions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from svipctl.evaluation.predictions_file import read_predictions
+from svipctl.evaluation.protocols import evaluate
+from tests.reference.traces import FOLDER
+
+TRACES = sorted((FOLDER / "evaluation").glob("*.json"))
+
+
+def test_traces_are_there() -> None:
+    assert TRACES, f"no evaluation traces in {FOLDER}"
+
+
+@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
+def test_every_number_equals_the_trace(path: Path) -> None:
+    expected = json.loads(path.read_text())
+    rows = evaluate(read_predictions(path.with_suffix(".npz")), resamples=0).document()["protocols"]
+    computed = {
+        "zsl": rows["zsl"]["T1"],
+        "gzsl_unseen": rows["gzsl"]["U"],
+        "gzsl_seen": rows["gzsl"]["S"],
+        "gzsl_h": rows["gzsl"]["H"],
+        "stacked_unseen": rows["reference"]["U"],
+        "stacked_seen": rows["reference"]["S"],
+        "stacked_h": rows["reference"]["H"],
+    }
+    assert computed == pytest.approx(expected, rel=1e-6)
