@@ -32,6 +32,7 @@ class SvipError(Exception):
         what: What is wrong, naming the file, key or value.
         why: The reason or the details; may have several lines.
         todo: What to type or change next.
+
     """
 
     exit_code = ExitCode.CHECK_FAILED

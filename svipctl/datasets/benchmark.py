@@ -39,6 +39,7 @@ class Benchmark:
 
     Raises:
         DataError: On construction, listing every contradiction found.
+
     """
 
     name: str
@@ -100,6 +101,7 @@ class Benchmark:
             fold: 1, 2 or 3.
             held_out: Share of each remaining class's images kept for seen validation: the last ones in file order
                 after a shuffle that depends on the class only.
+
         """
         if not 1 <= fold <= len(self.folds):
             raise ConfigError(f"{self.name} has no fold {fold}", why=f"it has folds 1 to {len(self.folds)}")

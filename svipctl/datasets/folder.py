@@ -40,6 +40,7 @@ def open_folder(root: Path, name: str | None = None) -> Benchmark:
 
     Raises:
         DataError: With every problem found, not only the first.
+
     """
     missing = [part for part in ("images", "attributes.csv") if not (root / part).exists()]
     if not (root / "split.csv").exists() and not (root / "unseen.txt").exists():
@@ -115,7 +116,9 @@ def _read_attributes(
     table = np.full((len(body), len(attributes)), np.nan)
     for number, row in enumerate(body):
         if len(row) != len(attributes) + 1:
-            problems.append(f"attributes.csv: class {row[0]!r} has {len(row) - 1} values for {len(attributes)} attributes")
+            problems.append(
+                f"attributes.csv: class {row[0]!r} has {len(row) - 1} values for {len(attributes)} attributes"
+            )
             table[number] = 1  # counted once, as this problem
             continue
         for column, cell in enumerate(row[1:]):

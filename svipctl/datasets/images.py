@@ -75,6 +75,7 @@ def decode(path: Path) -> Image.Image:
 
     Raises:
         DataError: Missing, not an image, or cut short.
+
     """
     try:
         with Image.open(path) as image:
@@ -96,6 +97,7 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         transform: From `Transform`.
         seed: Of the random part, with the epoch; None for evaluation.
         epoch: Counted from 0.
+
     """
 
     def __init__(

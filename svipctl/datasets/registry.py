@@ -25,6 +25,7 @@ def open_benchmark(name: str, data_dir: Path, progress: Progress | None = None) 
     Raises:
         ConfigError: Neither a known name nor a folder.
         DataError: Files are missing or contradict each other.
+
     """
     if name in BUILT_IN:
         folder, plan = data_dir / name, ToybirdsPlan()

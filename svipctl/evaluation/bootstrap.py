@@ -27,6 +27,7 @@ def intervals(
 
     Returns:
         `{"zsl": {"T1"}, "ausuc": {"value"}, <row>: {"U", "S", "H"}}`, each a pair (low, high).
+
     """
     weights = answers.class_weights()
     unseen_right, seen_right = weights * answers.unseen_correct, weights * answers.seen_correct

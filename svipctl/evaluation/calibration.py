@@ -101,6 +101,7 @@ def seen_unseen_curve(answers: Answers, weights: Floats | None = None) -> Curve:
     Args:
         answers: Of seen and of unseen images.
         weights: (N,) weight of each image; per-class weights by default.
+
     """
     weights = answers.class_weights() if weights is None else weights
     steps, position = np.unique(answers.margins, return_inverse=True)

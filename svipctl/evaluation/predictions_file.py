@@ -31,6 +31,7 @@ def read_predictions(path: Path, *, scale: float = 5.0) -> Scored:
 
     Raises:
         DataError: With everything that is wrong with the file.
+
     """
     try:
         with np.load(path, allow_pickle=False) as archive:

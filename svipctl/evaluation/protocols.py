@@ -72,6 +72,7 @@ def evaluate(scored: Scored, *, gamma: float | None = None, resamples: int = 100
         gamma: Calibration chosen on a validation split, for the `gzsl-calibrated` row.
         resamples: Bootstrap resamples behind the intervals; 0 for none.
         seed: Of the bootstrap.
+
     """
     answers = scored.answers()
     seen_images, unseen_images = int(answers.is_seen.sum()), int((~answers.is_seen).sum())

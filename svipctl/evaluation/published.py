@@ -35,6 +35,7 @@ def published_row(
 
     Returns:
         The row at the first offset of largest H. It uses test labels to choose: an upper bound, not a result.
+
     """
     candidates = np.union1d(seen_classes, unseen_classes)
     logits = scale * scores[:, candidates]

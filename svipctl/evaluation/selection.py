@@ -23,6 +23,7 @@ def selection_quality(unrelated: Floats, truth: Bools, rejected: int) -> dict[st
     Returns:
         `auc`: chance 50. `recall`: share of the truly unrelated windows, or of `rejected` if that is less, among the
         `rejected` highest. Images whose windows are all alike say nothing and are left out; empty if none is left.
+
     """
     positives = truth.sum(axis=1)
     telling = (positives > 0) & (positives < truth.shape[1])
@@ -33,7 +34,7 @@ def selection_quality(unrelated: Floats, truth: Bools, rejected: int) -> dict[st
     negatives = truth.shape[1] - positives
     auc = ((ranks * truth).sum(axis=1) - positives * (positives + 1) / 2) / (positives * negatives)
     quality = {"auc": 100 * float(auc.mean())}
-    if 0 < rejected:
+    if rejected > 0:
         chosen = np.argsort(-unrelated, axis=1, kind="stable")[:, :rejected]
         hits = np.take_along_axis(truth, chosen, axis=1).sum(axis=1)
         quality["recall"] = 100 * float((hits / np.minimum(positives, rejected)).mean())

@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm import create_model, is_model
-from timm import list_models
+from timm import create_model, is_model, list_models
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
@@ -33,7 +32,9 @@ ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def create_backbone(name: str, arguments: Mapping[str, Any] | None = None, *, pretrained: bool = False) -> VisionTransformer:
+def create_backbone(
+    name: str, arguments: Mapping[str, Any] | None = None, *, pretrained: bool = False
+) -> VisionTransformer:
     """A timm Vision Transformer without classifier.
 
     Args:
@@ -43,6 +44,7 @@ def create_backbone(name: str, arguments: Mapping[str, Any] | None = None, *, pr
 
     Raises:
         ConfigError: The name is unknown, the model is no plain Vision Transformer, or an argument is wrong.
+
     """
     model_name, preset = ALIASES.get(name, (name, {}))
     if not is_model(model_name):
@@ -91,6 +93,7 @@ def encode(vit: VisionTransformer, patches: Tensor) -> tuple[Tensor, list[Attent
 
     Returns:
         The patch tokens after the norm (B, patches, D), prefix tokens dropped, and each block's attention inputs.
+
     """
     if vit.dynamic_img_size:
         patches = patches.unflatten(1, grid_of(vit))

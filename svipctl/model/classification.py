@@ -23,8 +23,9 @@ def class_scores(predicted: Tensor, class_attributes: Tensor, kind: ClassScore) 
         predicted: Attribute vectors of the head.
         class_attributes: Rows normalised by `normalise_class_attributes`.
         kind: `cosine` normalises the predictions too; `dot` (published) does not.
+
     """
-    predicted = predicted.to(class_attributes.dtype)  # scores stay in full precision under autocast
+    predicted = predicted.to(class_attributes.dtype)  # full precision, whatever the network computed in
     if kind == "cosine":
         predicted = F.normalize(predicted, dim=-1)
     return predicted @ class_attributes.T

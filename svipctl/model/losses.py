@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from svipctl.model.classification import class_scores
+from svipctl.model.precision import full_precision
 from svipctl.model.recipe import Recipe
 
 
@@ -59,7 +59,7 @@ def training_loss(
     groups: Sequence[Sequence[int]],
     recipe: Recipe,
 ) -> Terms:
-    """The total loss of a step.
+    """The total loss of a step, in full precision whatever the passes were computed in.
 
     Args:
         output: Both passes.
@@ -67,16 +67,18 @@ def training_loss(
         class_attributes: (C, K) of the seen classes, normalised.
         groups: Attribute columns of each group, for the decorrelation term.
         recipe: The switches and weights.
+
     """
     source = class_scores(output.source_attributes, class_attributes, recipe.class_score)
     contextualized = class_scores(output.contextualized_attributes, class_attributes, recipe.class_score)
+    patch_logits, patch_targets = full_precision(output.patch_logits), full_precision(output.patch_targets)
 
     cross_entropy = F.cross_entropy(recipe.scale * source, labels) + F.cross_entropy(
         recipe.scale * contextualized, labels
     )
-    patch = F.binary_cross_entropy_with_logits(output.patch_logits, output.patch_targets)
+    patch = F.binary_cross_entropy_with_logits(patch_logits, patch_targets)
     consistency = consistency_term(source, contextualized, recipe)
-    decorrelation = recipe.decorrelation_weight * group_norm(output.contextualized_attributes, groups)
+    decorrelation = recipe.decorrelation_weight * group_norm(full_precision(output.contextualized_attributes), groups)
 
     loss = cross_entropy + recipe.patch_weight * patch + recipe.consistency_weight * consistency
     loss = loss + decorrelation * (recipe.decorrelation_weight if recipe.decorrelation_squared else 1.0)
@@ -87,7 +89,7 @@ def training_loss(
         consistency=consistency,
         decorrelation=decorrelation,
         accuracy=(source.argmax(dim=-1) == labels).double().mean(),
-        patch_accuracy=((output.patch_logits > 0) == (output.patch_targets > 0.5)).double().mean(),
+        patch_accuracy=((patch_logits > 0) == (patch_targets > 0.5)).double().mean(),
     )
 
 
@@ -98,6 +100,7 @@ def consistency_term(source: Tensor, contextualized: Tensor, recipe: Recipe) -> 
         source: Class scores (B, C) of the source pass, unscaled.
         contextualized: The same of the contextualized pass.
         recipe: `consistency`, `consistency_temperature` and `consistency_mean` choose the form.
+
     """
     if recipe.consistency == "none":
         return source.new_zeros(())
@@ -123,5 +126,3 @@ def group_norm(attributes: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
     if not groups:
         return attributes.new_zeros(())
     return torch.stack([attributes[:, list(group)].norm(dim=-1).mean() for group in groups]).mean()
-
-

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from svipctl.model.precision import full_precision
+
 
 class AttentionInputs:
     """Queries and keys of one block, from which its attention is computed when, and only as far as, it is asked for.
@@ -23,9 +25,8 @@ class AttentionInputs:
 
     def rows(self, first: int | None = None) -> Tensor:
         """Head-averaged attention (B, N, N), or only its first rows (B, first, N); each row sums to 1."""
-        queries, keys = (t if t.dtype == torch.float64 else t.float() for t in (self.queries, self.keys))
-        logits = (queries[:, :, :first] * self.scale) @ keys.transpose(-2, -1)
-        return logits.softmax(dim=-1).mean(dim=1)
+        queries, keys = full_precision(self.queries[:, :, :first]), full_precision(self.keys)
+        return (queries * self.scale @ keys.transpose(-2, -1)).softmax(dim=-1).mean(dim=1)
 
 
 @torch.no_grad()
@@ -41,6 +42,7 @@ def rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int) -> Tensor:
 
     Returns:
         (B, patches), the prefix tokens' own entries left out.
+
     """
     row: Tensor | None = None
     for block in reversed(blocks):
@@ -98,5 +100,5 @@ def similarity_scores(windows: Tensor) -> Tensor:
 
     The published `cos` score, and its second selection in the contextualized pass.
     """
-    windows = windows.detach()
+    windows = full_precision(windows.detach())
     return torch.einsum("bnd,bd->bn", windows, windows.mean(dim=1))

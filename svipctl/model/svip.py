@@ -58,6 +58,7 @@ class SVIP(nn.Module):
             word_vectors: (K, words), needed when `recipe.context` is `words`.
             window: Side of a window in patches.
             hidden: Hidden width of the patch classifier.
+
         """
         super().__init__()
         self.recipe = recipe
@@ -101,6 +102,7 @@ class SVIP(nn.Module):
         Args:
             images: (B, 3, H, W).
             frozen_backbone: Run the blocks without gradient; only the head and the patch classifier get one.
+
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_backbone):
             patches = embed_patches(self.backbone, images)
@@ -114,9 +116,7 @@ class SVIP(nn.Module):
             contextualized = self.grid.group(encode(self.backbone, self.contextualize(patches, related))[0])
         return TrainingOutput(
             source_attributes=self._pooled_head(source, self.recipe.source_windows, related),
-            contextualized_attributes=self._pooled_head(
-                contextualized, self.recipe.contextualized_windows, related
-            ),
+            contextualized_attributes=self._pooled_head(contextualized, self.recipe.contextualized_windows, related),
             patch_logits=logits,
             patch_targets=self.patch_targets(scores).to(logits.dtype),
         )
@@ -144,6 +144,10 @@ class SVIP(nn.Module):
         return [p for name, p in self.named_parameters() if not name.startswith("backbone.")]
 
     def _window_scores(self, attention: list[AttentionInputs], source: Tensor) -> Tensor:
+        with torch.autocast(source.device.type, enabled=False):
+            return self._scores_in_full_precision(attention, source)
+
+    def _scores_in_full_precision(self, attention: list[AttentionInputs], source: Tensor) -> Tensor:
         prefix = self.backbone.num_prefix_tokens
         if self.recipe.score_source == "cosine":
             return similarity_scores(source)
@@ -167,7 +171,10 @@ class SVIP(nn.Module):
         """The windows to pool as a mask (B, windows), or None for all of them."""
         if choice == "all":
             return None
-        return related if choice == "selected" else self._related(similarity_scores(features))
+        if choice == "selected":
+            return related
+        with torch.autocast(features.device.type, enabled=False):
+            return self._related(similarity_scores(features))
 
     def _pool(self, windows: Tensor, chosen: Tensor | None) -> Tensor:
         """(B, windows, K) -> (B, K) over the chosen windows."""

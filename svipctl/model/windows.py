@@ -42,9 +42,7 @@ class WindowGrid:
     def group(self, tokens: Tensor) -> Tensor:
         """Concatenate the tokens of each window in raster order: (B, patches, D) -> (B, windows, side*side*D)."""
         batch, _, width = tokens.shape
-        blocks = tokens.reshape(
-            batch, self.rows // self.side, self.side, self.columns // self.side, self.side, width
-        )
+        blocks = tokens.reshape(batch, self.rows // self.side, self.side, self.columns // self.side, self.side, width)
         return blocks.transpose(2, 3).reshape(batch, self.windows, self.patches_per_window * width)
 
     def ungroup(self, windows: Tensor) -> Tensor:

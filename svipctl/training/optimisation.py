@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from svipctl.model.losses import Terms, TrainingOutput, training_loss
 from svipctl.model.svip import SVIP
 from svipctl.settings.schema import OptimSettings
 
@@ -18,6 +16,7 @@ class Optimisation:
 
     Attributes:
         optimizer: The current torch optimizer; warm-up has its own over the heads only.
+
     """
 
     def __init__(self, model: SVIP, settings: OptimSettings, *, epochs: int, steps_per_epoch: int) -> None:
@@ -77,17 +76,3 @@ class Optimisation:
             betas=self.settings.betas,
             weight_decay=self.settings.weight_decay,
         )
-
-
-def forward_and_loss(
-    model: SVIP,
-    images: Tensor,
-    labels: Tensor,
-    class_attributes: Tensor,
-    groups: Sequence[Sequence[int]],
-    *,
-    frozen_backbone: bool = False,
-) -> tuple[Terms, TrainingOutput]:
-    """Both passes over a batch (B, 3, H, W) and the loss against labels (B,)."""
-    output = model.training_pass(images, frozen_backbone=frozen_backbone)
-    return training_loss(output, labels, class_attributes, groups, model.recipe), output

@@ -19,11 +19,10 @@ from timm.models.vision_transformer import VisionTransformer
 from svipctl.datasets.groups import attribute_groups
 from svipctl.model.backbone import create_backbone
 from svipctl.model.classification import normalise_class_attributes
-from svipctl.model.losses import Terms, TrainingOutput
+from svipctl.model.losses import Terms, TrainingOutput, training_loss
 from svipctl.model.published import published_name
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
-from svipctl.training.optimisation import forward_and_loss
 
 FOLDER = Path(os.environ.get("SVIP_REFERENCE_TRACES", Path(__file__).parents[1] / "data" / "reference"))
 SCORE_SOURCES = {"attn_rollout": "rollout", "attn": "attention", "cos": "cosine"}
@@ -100,13 +99,10 @@ class ModelTrace:
 
     def step(self, model: SVIP, step: int, *, frozen_backbone: bool = False) -> tuple[Terms, TrainingOutput]:
         """Both passes and the loss on the trace's batch of that step."""
-        return forward_and_loss(
-            model,
-            *self.batch(step),
-            self.class_attributes(model.recipe),
-            attribute_groups(self.config["dataset"].lower()),
-            frozen_backbone=frozen_backbone,
-        )
+        images, labels = self.batch(step)
+        output = model.training_pass(images, frozen_backbone=frozen_backbone)
+        groups = attribute_groups(self.config["dataset"].lower())
+        return training_loss(output, labels, self.class_attributes(model.recipe), groups, model.recipe), output
 
 
 def model_traces() -> list[ModelTrace]:

@@ -21,7 +21,6 @@ COLORS = {
     "blue": (44, 88, 200),
     "yellow": (240, 200, 48),
     "black": (28, 28, 32),
-    "white": (244, 244, 240),
 }
 _BILL, _LEG, _BODY = (232, 140, 44), (110, 80, 52), (150, 128, 104)
 # Earth and leaf tones for scenery, and bird colours for distractors: colour alone must not give the bird away.
@@ -106,7 +105,6 @@ def _bill(shape: str) -> list[tuple[float, float]]:
         "cone": [(1.36, -0.78), (1.8, -0.5), (1.36, -0.28)],
         "dagger": [(1.34, -0.62), (2.25, -0.5), (1.34, -0.42)],
         "hooked": [(1.34, -0.72), (1.75, -0.68), (1.88, -0.2), (1.68, -0.42), (1.34, -0.38)],
-        "broad": [(1.36, -0.6), (1.72, -0.58), (2.1, -0.8), (2.1, -0.22), (1.72, -0.42), (1.36, -0.4)],
     }[shape]
 
 

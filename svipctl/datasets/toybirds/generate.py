@@ -56,6 +56,7 @@ def draw_all(folder: Path, plan: ToybirdsPlan, progress: Callable[[int, int], No
         folder: Replaced if it holds other toy birds.
         plan: What to draw.
         progress: Called with classes done and classes in all.
+
     """
     species = draw_species(plan.seed)
     names = [f"{number:03d}.{one.description}" for number, one in enumerate(species, 1)]
@@ -101,7 +102,7 @@ def _write_tables(folder: Path, species: list[Species], names: list[str], plan: 
     _write_csv(folder / "attributes.csv", [["class", *ATTRIBUTES], ["group", *groups], *values])
     splits = [entry for number, name in enumerate(names) for entry in _pictures(name, number, plan)]
     _write_csv(folder / "split.csv", [("image", "split"), *splits])
-    folds = [(name, number % FOLDS + 1) for number, name in enumerate(names[:SEEN])]
+    folds = [(name, number // 2 % FOLDS + 1) for number, name in enumerate(names[:SEEN])]
     _write_csv(folder / "folds.csv", [("class", "fold"), *folds])
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 # Attribute groups in the manner of CUB; the names follow its scheme has_<part>_<property>::<value>.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "has_bill_shape": ("cone", "dagger", "hooked", "broad"),
-    "has_crown_color": ("red", "blue", "yellow", "black", "white"),
-    "has_wing_color": ("red", "blue", "yellow", "black", "white"),
-    "has_belly_color": ("red", "blue", "yellow", "black", "white"),
+    "has_bill_shape": ("cone", "dagger", "hooked"),
+    "has_crown_color": ("red", "blue", "yellow", "black"),
+    "has_wing_color": ("red", "blue", "yellow", "black"),
+    "has_belly_color": ("red", "blue", "yellow", "black"),
     "has_breast_pattern": ("solid", "striped", "spotted"),
     "has_tail_shape": ("forked", "fan", "pointed"),
     "has_size": ("small", "large"),
@@ -20,6 +20,7 @@ ATTRIBUTES: tuple[str, ...] = tuple(f"{group}::{value}" for group, values in GRO
 
 SEEN, UNSEEN = 40, 10
 _SMALLEST_DIFFERENCE = 3
+_CANDIDATES = 200
 
 
 @dataclass(frozen=True)
@@ -43,23 +44,41 @@ class Species:
         return np.concatenate([np.eye(len(values))[index] for values, index in zip(GROUPS.values(), self.values)])
 
 
-def draw_species(seed: int, count: int = SEEN + UNSEEN) -> list[Species]:
-    """Distinct combinations, any two of which differ in at least three attribute groups.
+def draw_species(seed: int) -> list[Species]:
+    """The 40 seen classes, then the 10 unseen ones.
 
-    The first 40 are the seen classes. Every attribute value occurs among them in at least three classes, so that an
-    unseen class is a new combination of known values.
+    Seen classes are pairs of sister species that differ in one attribute group only, so that no detail can be left
+    unlearned; otherwise any two classes differ in at least three groups. Each next class is, among many random
+    candidates, the one whose pairs of values are the rarest so far: attributes are then nearly independent over the
+    seen classes, and an unseen class is a new combination of known values.
     """
     rng = np.random.default_rng([seed, 1])
-    while True:
-        species: list[Species] = []
-        while len(species) < count:
-            candidate = Species(tuple(int(rng.integers(len(values))) for values in GROUPS.values()))
-            if all(_difference(candidate, other) >= _SMALLEST_DIFFERENCE for other in species):
-                species.append(candidate)
-        seen = np.sum([one.attributes() for one in species[:SEEN]], axis=0)
-        if seen.min() >= 3:
-            return species
+    together = np.zeros((len(ATTRIBUTES), len(ATTRIBUTES)))
+    species: list[Species] = []
+    while len(species) < SEEN + UNSEEN:
+        candidates = [one for one in (_random(rng) for _ in range(_CANDIDATES)) if _differs(one, species)]
+        if not candidates:
+            continue
+        chosen = [min(candidates, key=lambda one: one.attributes() @ together @ one.attributes())]
+        if len(species) < SEEN:
+            chosen.append(_sister(chosen[0], len(species) // 2 % len(GROUPS), rng))
+        for one in chosen:
+            together += np.outer(one.attributes(), one.attributes())
+        species += chosen
+    return species
 
 
-def _difference(one: Species, other: Species) -> int:
-    return sum(a != b for a, b in zip(one.values, other.values))
+def _random(rng: np.random.Generator) -> Species:
+    return Species(tuple(int(rng.integers(len(values))) for values in GROUPS.values()))
+
+
+def _sister(species: Species, group: int, rng: np.random.Generator) -> Species:
+    """The same bird with another value of one attribute group."""
+    values = list(species.values)
+    count = len(list(GROUPS.values())[group])
+    values[group] = (values[group] + int(rng.integers(1, count))) % count
+    return Species(tuple(values))
+
+
+def _differs(candidate: Species, others: list[Species]) -> bool:
+    return all(sum(a != b for a, b in zip(candidate.values, other.values)) >= _SMALLEST_DIFFERENCE for other in others)

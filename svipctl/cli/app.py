@@ -1,0 +1,41 @@
+"""The command tree. Commands import what they need when they run, so that help and completion stay instant."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from svipctl import __version__
+from svipctl.cli import config, eval, not_yet, train
+
+app = typer.Typer(
+    name="svipctl",
+    help="Attribute-based zero-shot image classification with SVIP (ICCV 2025).\n\n"
+    "Start with: svipctl train toybirds && svipctl eval toybirds",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"svipctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+app.command("train")(train.train)
+app.command("eval")(eval.eval_)
+app.add_typer(config.app, name="config")
+not_yet.add_to(app)

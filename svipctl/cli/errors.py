@@ -1,0 +1,43 @@
+"""From an exception to what the user reads and what the shell gets."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from svipctl.cli.output import sink
+from svipctl.errors import ExitCode, SvipError
+
+
+def report(error: SvipError) -> ExitCode:
+    """Print what, why and what to do next on stderr (and as the JSON document), and give the exit code."""
+    if sink.debug:
+        traceback.print_exception(error)
+    if sink.json:
+        sink.document(
+            {"error": {"what": error.what, "why": error.why, "todo": error.todo, "exit_code": int(error.exit_code)}}
+        )
+    lines = [f"error: {error.what}"]
+    lines += [f"  {line}" for line in error.why.splitlines()]
+    if error.todo:
+        lines.append(f"  next: {error.todo}")
+    sys.stderr.write("\n".join(lines) + "\n")
+    return error.exit_code
+
+
+def report_defect(error: Exception) -> ExitCode:
+    """An exception that is not ours is a defect: say so, and where the traceback is."""
+    if sink.debug:
+        traceback.print_exception(error)
+    text = str(error).strip().splitlines()[0] if str(error).strip() else "no details"
+    sys.stderr.write(
+        f"error: unexpected {type(error).__name__}: {text}\n  next: run again with --debug and report it\n"
+    )
+    return ExitCode.CHECK_FAILED
+
+
+def silence_stdout() -> None:
+    """After a reader closed the pipe early, keep Python from complaining at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())

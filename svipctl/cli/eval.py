@@ -1,0 +1,123 @@
+"""`svipctl eval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from svipctl.cli import options
+from svipctl.cli.output import sink
+from svipctl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from svipctl.evaluation.protocols import Evaluation
+
+_ABOUT = {
+    "zsl": "unseen among unseen",
+    "gzsl": "all classes, no calibration",
+    "gzsl-calibrated": "gamma from validation",
+    "gzsl-oracle": "gamma from test: an upper bound",
+    "reference": "as published: offset from test, per image",
+    "ausuc": "area under the seen-unseen curve",
+}
+
+
+def eval_(
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            help="cub, awa2, sun, toybirds, or a folder of your own.", autocompletion=options.complete.datasets
+        ),
+    ] = None,
+    run: options.RunName = None,
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", help="Score a .npz of anybody's predictions instead of a run.")
+    ] = None,
+    gzsl: Annotated[bool, typer.Option("--gzsl", help="Show the generalised rows only.")] = False,
+    zsl: Annotated[bool, typer.Option("--zsl", help="Show the zero-shot row only.")] = False,
+    batch_size: options.BatchSize = None,
+    precision: options.Precision = None,
+    gpu: options.Gpu = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    config: options.Config = None,
+    assignments: options.Set = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Evaluate a run (or a predictions file) under every protocol, from one pass over the images.
+
+    Examples: `svipctl eval toybirds`, `svipctl eval sun --gzsl`, `svipctl eval --predictions mine.npz --json`
+    """
+    if (dataset is None) == (predictions is None):
+        raise ConfigError("name either a data set or --predictions FILE", todo="svipctl eval cub")
+    if predictions is not None:
+        document, evaluation = _score_file(predictions)
+    else:
+        from svipctl.cli.configure import resolved
+
+        settings = resolved(
+            str(dataset),
+            config=config,
+            assignments=assignments,
+            eval__batch_size=batch_size,
+            precision=precision,
+            gpu=gpu,
+            data_dir=data_dir,
+            runs_dir=runs_dir,
+        ).settings
+
+        from svipctl.datasets.registry import open_benchmark
+        from svipctl.evaluation.run import evaluate_run
+        from svipctl.runs import find_run
+
+        found = find_run(settings.runs_dir, settings.dataset, run)
+        benchmark = open_benchmark(settings.dataset, settings.data_dir)
+        with sink.progress("predicting") as progress:
+            document, evaluation = evaluate_run(found, benchmark, settings, progress)
+    for warning in evaluation.warnings:
+        sink.warn(warning)
+    protocols: dict[str, Any] = document["protocols"]
+    if gzsl or zsl:
+        wanted = (
+            {"zsl"} if zsl and not gzsl else {row for row in protocols if row != "zsl"} if not zsl else set(protocols)
+        )
+        for part in ("protocols", "intervals"):
+            document[part] = {row: figures for row, figures in document[part].items() if row in wanted}
+    _show(document)
+    sink.document(document)
+
+
+def _score_file(path: Path) -> tuple[dict[str, Any], Evaluation]:
+    from svipctl.evaluation.predictions_file import read_predictions
+    from svipctl.evaluation.protocols import evaluate
+
+    evaluation = evaluate(read_predictions(path))
+    return {"dataset": None, "run": None, "recipe": None, "predictions": str(path), **evaluation.document()}, evaluation
+
+
+def _show(document: dict[str, Any]) -> None:
+    rows = []
+    for row, figures in document["protocols"].items():
+        cells = [row]
+        for figure in ("T1", "U", "S", "H"):
+            value = figures.get(figure, figures.get("value") if figure == "H" else None)
+            bounds = document["intervals"].get(row, {}).get(figure if figure in figures else "value")
+            interval = f" ±{(bounds[1] - bounds[0]) / 2:.1f}" if bounds and value is not None else ""
+            cells.append("" if value is None else f"{value:.1f}{interval}")
+        rows.append([*cells, _ABOUT[row]])
+    images = document["images"]
+    subject = document["run"] or document.get("predictions")
+    title = (
+        f"{subject}: {images['seen']} seen and {images['unseen']} unseen test images, percent, ± half the 95 % interval"
+    )
+    sink.table(title, ["protocol", "T1", "U", "S", "H or area", "what it is"], rows)
+    selection = document.get("selection", {})
+    for name, quality in (("its own labels", selection), ("the true masks", selection.get("mask", {}))):
+        if "auc" in quality:
+            sink.say(
+                f"patch selection against {name}: AUC {quality['auc']:.1f}, recall {quality.get('recall', 100):.1f}"
+            )

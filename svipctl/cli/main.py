@@ -1,0 +1,28 @@
+"""The program: run the app, turn what went wrong into an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point of `svipctl`."""
+    from svipctl.cli.app import app
+    from svipctl.cli.errors import report, report_defect, silence_stdout
+    from svipctl.errors import ExitCode, SvipError
+
+    try:
+        app(prog_name="svipctl")
+    except SvipError as error:
+        sys.exit(report(error))
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.CTRL_C)
+    except BrokenPipeError:
+        silence_stdout()
+        sys.exit(ExitCode.CHECK_FAILED)
+    except Exception as error:
+        sys.exit(report_defect(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Commands that are named in the contract and not built yet: each says so and exits with code 2."""
+
+from __future__ import annotations
+
+import typer
+
+from svipctl.errors import ConfigError
+
+_COMMANDS = {
+    "predict": "Name classes of your own pictures.",
+    "export": "Ship a model as ONNX, torch or safetensors.",
+    "visualize": "Figures and the run report.",
+    "reproduce": "The paper's tables with seeds, controls and baselines.",
+    "doctor": "Check the installation, the hardware and the data.",
+}
+_GROUPS = {
+    "data": ("Benchmarks on this machine.", ("fetch", "status", "pack", "import")),
+    "w2v": ("Word vectors of the attributes.", ("build", "check")),
+}
+_ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add every missing command to the app."""
+    for name, help_text in _COMMANDS.items():
+        app.command(name, help=f"{help_text} (Not built yet.)", context_settings=_ANYTHING)(_refusal(name))
+    for group, (help_text, names) in _GROUPS.items():
+        subapp = typer.Typer(help=f"{help_text} (Not built yet.)", no_args_is_help=True)
+        for name in names:
+            full_name = f"{group} {name}"
+            subapp.command(name, help="Not built yet.", context_settings=_ANYTHING)(_refusal(full_name))
+        app.add_typer(subapp, name=group)
+
+
+def _refusal(name: str):  # type: ignore[no-untyped-def]
+    def refuse() -> None:
+        raise ConfigError(f"`svipctl {name}` is not built yet", todo="`svipctl --help` lists what is")
+
+    return refuse

@@ -1,0 +1,107 @@
+"""The one sink of everything svipctl prints: data on stdout; progress, remarks and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+Progress = Callable[[int, int], None]
+
+
+class Sink:
+    """What the flags --json, --quiet and --debug made of the output."""
+
+    def __init__(self) -> None:
+        self.json = False
+        self.quiet = False
+        self.debug = False
+
+    def set_json(self, value: bool) -> bool:
+        """Callback of --json."""
+        self.json = value
+        return value
+
+    def set_quiet(self, value: bool) -> bool:
+        """Callback of --quiet."""
+        self.quiet = value
+        return value
+
+    def set_debug(self, value: bool) -> bool:
+        """Callback of --debug."""
+        self.debug = value
+        return value
+
+    @property
+    def is_live(self) -> bool:
+        """Whether moving progress may be drawn: stderr is a terminal and nobody asked for silence."""
+        return sys.stderr.isatty() and not self.quiet and os.environ.get("TERM") != "dumb"
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """The result of the command, when --json was given."""
+        if self.json:
+            sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+    def say(self, text: str) -> None:
+        """The result for a person; nothing with --json."""
+        if not self.json:
+            sys.stdout.write(text + "\n")
+
+    def note(self, text: str) -> None:
+        """A remark on stderr."""
+        if not self.quiet:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+    def warn(self, text: str) -> None:
+        """A warning on stderr; --quiet leaves it out."""
+        self.note(f"warning: {text}")
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table for a person: drawn by rich on a terminal, aligned plain text elsewhere; nothing with --json."""
+        if self.json:
+            return
+        if sys.stdout.isatty():
+            from rich.console import Console
+            from rich.table import Table
+
+            table = Table(title=title, title_justify="left", title_style="bold")
+            for number, column in enumerate(columns):
+                table.add_column(column, justify="left" if number == 0 else "right")
+            for row in rows:
+                table.add_row(*row)
+            Console().print(table)
+            return
+        widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+        self.say(title)
+        for row in [columns, *rows]:
+            cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
+            self.say("  " + "  ".join(cells).rstrip())
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Progress]:
+        """A bar on a terminal; elsewhere one line when the work is done."""
+        if not self.is_live:
+            last = [0]
+
+            def remember(done: int, total: int) -> None:
+                last[0] = done
+
+            yield remember
+            if last[0]:
+                self.note(f"{what}: {last[0]} done")
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+sink = Sink()

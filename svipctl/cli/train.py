@@ -1,0 +1,111 @@
+"""`svipctl train`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from svipctl.cli import options
+from svipctl.cli.output import sink
+
+
+def train(
+    dataset: options.Dataset,
+    recipe: options.Recipe = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run. [default: from recipe and seed]")] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option("--backbone", help="vit_base, deit_base, vit_small, vit_tiny, vit_toy, or a timm name."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="Backbone weights: pretrained, none, or a file.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Epochs, warm-up included.")] = None,
+    batch_size: options.BatchSize = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate after warm-up.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of everything random.")] = None,
+    fold: Annotated[
+        int | None, typer.Option("--fold", help="Development run: hold out fold 1, 2 or 3 of the training classes.")
+    ] = None,
+    precision: options.Precision = None,
+    gpu: options.Gpu = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    config: options.Config = None,
+    assignments: options.Set = None,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Train SVIP on a data set; the run appears in the folder of runs.
+
+    Examples: `svipctl train toybirds`, `svipctl train cub --gpu 0 --recipe reference`
+    """
+    from svipctl.cli.configure import resolved
+
+    settings = resolved(
+        dataset,
+        config=config,
+        assignments=assignments,
+        recipe=recipe,
+        name=name,
+        model__backbone=backbone,
+        model__weights=weights,
+        train__epochs=epochs,
+        train__batch_size=batch_size,
+        train__fold=fold,
+        optim__lr=lr,
+        seed=seed,
+        precision=precision,
+        gpu=gpu,
+        data_dir=data_dir,
+        runs_dir=runs_dir,
+    ).settings
+
+    from svipctl.cli.training_progress import reporter
+    from svipctl.datasets.registry import open_benchmark
+    from svipctl.device import choose_device
+    from svipctl.runs import new_run
+    from svipctl.training.environment import describe_environment
+    from svipctl.training.loop import train as train_run
+    from svipctl.training.setup import prepare
+
+    choose_device(settings.gpu)  # a wrong GPU is told before anything is drawn or loaded
+    run = new_run(settings)
+    with sink.progress(f"drawing {dataset}") as progress:
+        benchmark = open_benchmark(settings.dataset, settings.data_dir, progress)
+    setup = prepare(settings, benchmark)
+    plan = {
+        "dataset": benchmark.name,
+        "run": str(run.folder),
+        "recipe": settings.recipe,
+        "backbone": settings.model.backbone,
+        "parameters": sum(parameter.numel() for parameter in setup.model.parameters()),
+        "training_images": len(setup.split.train),
+        "epochs": settings.train.epochs,
+        "device": str(setup.device),
+        "precision": "bf16" if str(setup.dtype) == "torch.bfloat16" else "fp32",
+    }
+    if dry_run:
+        sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
+        sink.document({"dry_run": True, **plan})
+        return
+    sink.note(
+        f"training {plan['dataset']} ({plan['training_images']} images, {plan['parameters'] / 1e6:.1f} M parameters, "
+        f"recipe {plan['recipe']}, {plan['precision']} on {plan['device']}) in {run.folder}"
+    )
+    run.start(
+        settings,
+        describe_environment(setup.device, setup.weights),
+        [benchmark.images[index] for index in setup.split.train],
+    )
+    with reporter(settings.train.epochs) as watching:
+        best = train_run(settings, setup, run, watching)
+    sink.say(f"done: {run.folder}\nnext: svipctl eval {dataset}" + _evaluation_flags(dataset, run.name, runs_dir))
+    sink.document({**plan, "best": best})
+
+
+def _evaluation_flags(dataset: str, name: str, runs_dir: object) -> str:
+    return f" --run {name}" + (f" --runs-dir {runs_dir}" if runs_dir else "")

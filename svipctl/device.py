@@ -1,0 +1,54 @@
+"""Where a run computes and in which arithmetic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from svipctl.errors import ConfigError
+from svipctl.settings.schema import Precision
+
+
+def choose_device(gpu: str) -> torch.device:
+    """The device of `--gpu`: auto, cpu, or the index of a GPU.
+
+    Raises:
+        ConfigError: There is no such GPU.
+
+    """
+    count = torch.cuda.device_count()
+    if gpu == "cpu" or (gpu == "auto" and not count):
+        return torch.device("cpu")
+    if gpu == "auto":
+        return torch.device("cuda", 0)
+    if not gpu.isdigit():
+        raise ConfigError(f"--gpu {gpu}: not a GPU", why="it is auto, cpu, or the index of one GPU")
+    if int(gpu) >= count:
+        there = f"this machine has GPU 0 to {count - 1}" if count > 1 else f"this machine has {count or 'no'} GPU"
+        raise ConfigError(f"there is no GPU {gpu}", why=there, todo="use --gpu auto or --gpu cpu")
+    return torch.device("cuda", int(gpu))
+
+
+def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """Arithmetic of the network; `auto` is bf16 exactly where the hardware multiplies bf16 matrices."""
+    if precision == "fp32":
+        return torch.float32
+    if precision == "bf16":
+        return torch.bfloat16
+    has_bf16 = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16()
+    return torch.bfloat16 if has_bf16 else torch.float32
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor has bf16 dot products (AVX512-BF16 or AMX); elsewhere bf16 is emulated and slow."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """Autocast to that arithmetic; nothing in fp32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)

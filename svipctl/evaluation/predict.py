@@ -1,0 +1,82 @@
+"""One pass over images: predicted attributes, and what the patch classifier said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.images import ImageDataset, Normalisation, Transform, batches
+from svipctl.device import autocast
+from svipctl.model.svip import SVIP
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Of N images, in the order asked for."""
+
+    indices: Indices
+    """(N,) images of the benchmark."""
+    attributes: NDArray[np.float64]
+    """(N, K)."""
+    unrelated: NDArray[np.float64]
+    """(N, windows), probability that the window is unrelated."""
+    source_scores: NDArray[np.float64] | None
+    """(N, windows), what supervises the patch classifier; high is related. None when not asked for."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model with all that turns image files into its input."""
+
+    model: SVIP
+    transform: Transform
+    normalise: Normalisation
+    device: torch.device
+    dtype: torch.dtype
+    batch_size: int = 64
+    workers: int = 0
+
+    @torch.inference_mode()
+    def predict(
+        self, benchmark: Benchmark, indices: Indices, *, source_scores: bool = False, progress: Progress | None = None
+    ) -> Predictions:
+        """Predict the images of a benchmark.
+
+        Args:
+            benchmark: Where the files are.
+            indices: Which images.
+            source_scores: Also run the source pass for the window scores (a second forward pass).
+            progress: Called with images done and images in all.
+
+        """
+        was_training = self.model.training
+        self.model.eval()
+        attributes, unrelated, scores = [], [], []
+        done = 0
+        dataset = ImageDataset(benchmark, indices, self.transform)
+        for images, _ in batches(dataset, self.batch_size, workers=self.workers):
+            pixels = self.normalise(images.to(self.device))
+            with autocast(self.dtype, self.device):
+                prediction = self.model.predict(pixels)
+                if source_scores:
+                    scores.append(self.model.source_scores(pixels).double().cpu())
+            attributes.append(prediction.attributes.double().cpu())
+            unrelated.append(prediction.unrelated.double().cpu())
+            done += len(images)
+            if progress:
+                progress(done, len(dataset))
+        self.model.train(was_training)
+        empty = torch.zeros(0, self.model.grid.windows, dtype=torch.float64)
+        return Predictions(
+            indices=indices,
+            attributes=torch.cat(attributes or [torch.zeros(0, self.model.attribute_head.out_features)]).numpy(),
+            unrelated=torch.cat(unrelated or [empty]).numpy(),
+            source_scores=torch.cat(scores or [empty]).numpy() if source_scores else None,
+        )

@@ -1,0 +1,95 @@
+"""Evaluating a trained run: load, predict, score, and keep the result beside the checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.images import Normalisation, Transform
+from svipctl.device import choose_device, choose_dtype
+from svipctl.errors import DataError
+from svipctl.evaluation.predict import Predictor, Progress
+from svipctl.evaluation.protocols import Evaluation, evaluate
+from svipctl.evaluation.score import scored, selection
+from svipctl.model.checkpoint import Metadata, load_checkpoint
+from svipctl.runs import Run
+from svipctl.settings.schema import Settings
+
+
+def evaluate_run(
+    run: Run, benchmark: Benchmark, settings: Settings, progress: Progress | None = None
+) -> tuple[dict[str, Any], Evaluation]:
+    """Score a run's best checkpoint on the test images of its benchmark and write `eval/metrics.json`.
+
+    Args:
+        run: A run of that benchmark.
+        benchmark: With the same classes and attributes as in training.
+        settings: Of the evaluation: device, precision, batch size, bootstrap.
+        progress: Called with images done and images in all.
+
+    Returns:
+        The documented JSON (percent) and the evaluation behind it.
+
+    Raises:
+        DataError: The run was trained on some of the test images, or on another data set.
+
+    """
+    device = choose_device(settings.gpu)
+    model, metadata = load_checkpoint(run.best, device=device)
+    check_same_benchmark(metadata, benchmark)
+    split = benchmark.test_split()
+    indices = np.concatenate([split.seen, split.unseen])
+    check_untouched(run, [benchmark.images[index] for index in indices])
+    predictor = Predictor(
+        model,
+        Transform(metadata.image_size),
+        Normalisation(metadata.mean, metadata.std),
+        device,
+        choose_dtype(settings.precision, device),
+        settings.eval.batch_size,
+        settings.data.workers,
+    )
+    predictions = predictor.predict(benchmark, indices, source_scores=settings.eval.selection, progress=progress)
+    evaluation = evaluate(
+        scored(benchmark, split, predictions, model.recipe), resamples=settings.eval.bootstrap, seed=settings.seed
+    )
+    document = {
+        "dataset": benchmark.name,
+        "run": run.name,
+        "recipe": metadata.recipe,
+        "epoch": metadata.epoch,
+        **evaluation.document(),
+        "selection": selection(model, benchmark, predictions) if settings.eval.selection else {},
+        "warnings": list(evaluation.warnings),
+    }
+    run.save_json("eval/metrics.json", document)
+    return document, evaluation
+
+
+def check_same_benchmark(metadata: Metadata, benchmark: Benchmark) -> None:
+    """Raise DataError unless the model was trained on these classes and attributes."""
+    for what, trained, found in (
+        ("attributes", metadata.attributes, benchmark.attributes),
+        ("classes", metadata.classes, benchmark.classes),
+    ):
+        if tuple(trained) != found:
+            raise DataError(
+                f"the run was trained on other {what} than {benchmark.name} has now",
+                why=f"{len(trained)} then, {len(found)} now"
+                if len(trained) != len(found)
+                else "their names or order differ",
+                todo="restore the data set, or train again",
+            )
+
+
+def check_untouched(run: Run, test_images: list[str]) -> None:
+    """Raise DataError if the run was trained on any of these images."""
+    shared = sorted(run.training_images().intersection(test_images))
+    if shared:
+        raise DataError(
+            f"{run.name} was trained on {len(shared)} of the {len(test_images)} test images",
+            why=f"for instance {shared[0]}; its accuracy on them would mean nothing",
+            todo="train again on this split",
+        )

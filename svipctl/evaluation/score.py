@@ -1,0 +1,50 @@
+"""From a model's predictions on a split to every number of the evaluation."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+
+from svipctl.datasets.benchmark import Benchmark, Split
+from svipctl.evaluation.predict import Predictions
+from svipctl.evaluation.protocols import Scored
+from svipctl.evaluation.selection import background_windows, selection_quality
+from svipctl.model.classification import class_scores, normalise_class_attributes
+from svipctl.model.recipe import Recipe
+from svipctl.model.svip import SVIP
+from svipctl.model.windows import top_mask
+
+
+def scored(benchmark: Benchmark, split: Split, predictions: Predictions, recipe: Recipe) -> Scored:
+    """Class scores among the split's classes, as the recipe computes them, in float64."""
+    table = torch.from_numpy(benchmark.class_attributes[split.classes])
+    table = normalise_class_attributes(table, recipe.class_norm_epsilon)
+    scores = class_scores(torch.from_numpy(predictions.attributes), table, recipe.class_score).numpy()
+    column = {int(label): position for position, label in enumerate(split.classes)}
+    return Scored(
+        scores=scores,
+        labels=np.array([column[int(label)] for label in benchmark.labels[predictions.indices]], dtype=np.int64),
+        seen_classes=np.searchsorted(split.classes, split.seen_classes),
+        unseen_classes=np.searchsorted(split.classes, split.unseen_classes),
+        scale=recipe.scale,
+    )
+
+
+def selection(model: SVIP, benchmark: Benchmark, predictions: Predictions) -> dict[str, float | dict[str, float]]:
+    """Quality of the patch classifier against its labels and, where there are masks, against the background."""
+    quality: dict[str, float | dict[str, float]] = {}
+    rejected = model.grid.windows - model.keep
+    if predictions.source_scores is not None and len(predictions.indices):
+        labels = ~top_mask(torch.from_numpy(predictions.source_scores), model.keep).numpy()
+        quality |= selection_quality(predictions.unrelated, labels, rejected)
+    if benchmark.masks and len(predictions.indices):
+        rows, columns = model.grid.rows // model.grid.side, model.grid.columns // model.grid.side
+        truth = np.stack(
+            [
+                background_windows(np.asarray(Image.open(benchmark.root / benchmark.masks[index])) > 0, rows, columns)
+                for index in predictions.indices
+            ]
+        )
+        quality["mask"] = selection_quality(predictions.unrelated, truth, rejected)
+    return quality

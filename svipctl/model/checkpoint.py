@@ -1,0 +1,159 @@
+"""A trained model on disk: `model.safetensors` and `metadata.json` in a folder that is complete or not there.
+
+The folder says everything needed to use the model again; no configuration of the run is read to load it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from svipctl.errors import DataError, explained_disk_errors
+from svipctl.model.backbone import create_backbone
+from svipctl.model.recipe import Recipe
+from svipctl.model.svip import SVIP
+
+WEIGHTS, METADATA = "model.safetensors", "metadata.json"
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a checkpoint says of itself."""
+
+    version: str
+    """Of svipctl."""
+    dataset: str
+    recipe: str
+    epoch: int
+    """Epochs trained."""
+    backbone: str
+    backbone_args: dict[str, Any]
+    backbone_weights: dict[str, str]
+    """Source and SHA-256 of the pretrained weights."""
+    window: int
+    classifier_hidden: int
+    method: dict[str, Any]
+    """Every switch of the recipe."""
+    attributes: Sequence[str]
+    classes: Sequence[str]
+    seen_classes: Sequence[str]
+    mean: Sequence[float]
+    std: Sequence[float]
+    image_size: int
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """Of the epoch, as in metrics.jsonl."""
+    sha256: str = ""
+    """Of model.safetensors."""
+
+
+def save_checkpoint(
+    folder: Path, model: SVIP, metadata: Metadata, *, extra: Callable[[Path], None] | None = None
+) -> None:
+    """Write a checkpoint folder; until it is complete the previous one stays, whatever happens.
+
+    Args:
+        folder: For instance `checkpoints/last`.
+        model: What to save.
+        metadata: `sha256` is filled in here.
+        extra: Writes further files into the folder before it is put in place, for instance the training state.
+
+    Raises:
+        ResourceError: The disk is full.
+
+    """
+    unfinished, previous = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    content = save(state)
+    stamped = asdict(metadata) | {"sha256": hashlib.sha256(content).hexdigest()}
+    with explained_disk_errors(f"the checkpoint {folder}"):
+        try:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            _write(unfinished / WEIGHTS, content)
+            _write(unfinished / METADATA, (json.dumps(stamped, indent=2, default=str) + "\n").encode())
+            if extra:
+                extra(unfinished)
+            if folder.exists():
+                shutil.rmtree(previous, ignore_errors=True)
+                folder.rename(previous)
+            unfinished.rename(folder)
+            shutil.rmtree(previous, ignore_errors=True)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def load_checkpoint(folder: Path, *, device: torch.device | str = "cpu") -> tuple[SVIP, Metadata]:
+    """The model of a checkpoint folder, in evaluation mode.
+
+    Raises:
+        DataError: Missing, incomplete or damaged; a pickle is never loaded.
+
+    """
+    folder = resolve_folder(folder)
+    metadata = read_metadata(folder)
+    try:
+        content = (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise DataError(f"the checkpoint {folder} has no {WEIGHTS}", why=str(error)) from error
+    if hashlib.sha256(content).hexdigest() != metadata.sha256:
+        kind = (
+            "it is a pickle, not safetensors"
+            if content[:2] in (b"PK", b"\x80\x02")
+            else "its SHA-256 is not the one recorded"
+        )
+        raise DataError(
+            f"the checkpoint {folder} is damaged",
+            why=f"{WEIGHTS}: {kind}",
+            todo="use another checkpoint, or train again",
+        )
+    try:
+        state = load(content)
+        words = state.get("context.word_vectors")
+        model = SVIP(
+            create_backbone(metadata.backbone, metadata.backbone_args),
+            len(metadata.attributes),
+            Recipe(**metadata.method),
+            word_vectors=words,
+            window=metadata.window,
+            hidden=metadata.classifier_hidden,
+        )
+        model.load_state_dict(state)
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise DataError(f"the checkpoint {folder} does not fit its own description", why=str(error)) from error
+    return model.to(device).eval(), metadata
+
+
+def read_metadata(folder: Path) -> Metadata:
+    """What a checkpoint says of itself, without loading the weights."""
+    try:
+        return Metadata(**json.loads((folder / METADATA).read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"there is no checkpoint in {folder}", todo="train first, or name another with --run"
+        ) from error
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"the checkpoint {folder} is damaged", why=f"{METADATA}: {error}") from error
+
+
+def resolve_folder(folder: Path) -> Path:
+    """The checkpoint folder, or the previous one if saving was killed between taking it away and putting the new one."""
+    previous = folder.with_name(f".{folder.name}.old")
+    return previous if not folder.exists() and previous.exists() else folder
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write and reach the disk before returning."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,124 @@
+"""Pretrained backbone weights: timm's by name, or a local file; and the SHA-256 of what was loaded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from svipctl.errors import ConfigError, DataError, NetworkError
+from svipctl.model.backbone import create_backbone
+
+_HEADS = ("head.", "head_dist.", "fc.", "classifier.")
+
+
+def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tuple[VisionTransformer, dict[str, str]]:
+    """A backbone with its weights.
+
+    Args:
+        name: As for `create_backbone`.
+        arguments: timm's constructor arguments.
+        weights: `none`, `pretrained`, or the path of a state dict with timm's names (.safetensors, .pth, .pt).
+
+    Returns:
+        The backbone, and `{"source", "sha256"}` of its weights: of the file, or of the tensors when timm loaded them.
+
+    Raises:
+        NetworkError: timm's weights are not cached and cannot be downloaded.
+        DataError: The file is missing, is no state dict, or does not fit.
+
+    """
+    if weights == "none":
+        return create_backbone(name, arguments), {"source": "none", "sha256": ""}
+    if weights == "pretrained":
+        try:
+            backbone = create_backbone(name, arguments, pretrained=True)
+        except ConfigError:
+            raise
+        except Exception as error:  # timm, huggingface_hub and their HTTP client each raise errors of their own
+            raise NetworkError(
+                f"the pretrained weights of {name!r} are neither cached nor to be had",
+                why=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no details'}",
+                todo="give a local file: --weights FILE.safetensors; or train from nothing: --weights none",
+            ) from error
+        return backbone, {"source": f"timm:{name}", "sha256": tensors_sha256(backbone)}
+    backbone, path = create_backbone(name, arguments), Path(weights)
+    _fit(backbone, read_state_dict(path), path)
+    return backbone, {"source": path.name, "sha256": file_sha256(path)}
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """A flat state dict from .safetensors or a torch file; nothing but tensors is unpickled.
+
+    Raises:
+        DataError: Missing, damaged, or not a state dict.
+
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise DataError(f"there is no weights file {path}") from error
+    except (SafetensorError, OSError, EOFError, ValueError, RuntimeError) as error:
+        raise DataError(f"{path} is not a readable safetensors file", why=_hint(path, error)) from error
+    except Exception as error:  # torch wraps refused pickles in pickle.UnpicklingError
+        raise DataError(
+            f"{path} holds more than tensors and is not loaded",
+            why=str(error).strip().splitlines()[0],
+            todo="save a plain state dict, best as .safetensors",
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DataError(f"{path} is not a flat state dict of tensors")
+    return state
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tensors_sha256(module: nn.Module) -> str:
+    """SHA-256 over names and bytes of all tensors of a module, in name order."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _fit(backbone: VisionTransformer, state: dict[str, Tensor], path: Path) -> None:
+    """Load a state dict; a missing or mis-shaped tensor is an error, a classifier of the pretraining is left out."""
+    state = {name: tensor for name, tensor in state.items() if not name.startswith(_HEADS)}
+    expected = backbone.state_dict()
+    problems = [f"missing: {name}" for name in expected if name not in state]
+    problems += [f"unexpected: {name}" for name in state if name not in expected]
+    problems += [
+        f"shape of {name}: {tuple(state[name].shape)} in the file, {tuple(tensor.shape)} in the backbone"
+        for name, tensor in expected.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    if problems:
+        raise DataError(
+            f"{path} does not fit the backbone",
+            why="\n".join(f"- {problem}" for problem in problems[:10])
+            + (f"\n- and {len(problems) - 10} more" if len(problems) > 10 else ""),
+            todo="name the backbone that the weights belong to with --backbone",
+        )
+    backbone.load_state_dict(state)
+
+
+def _hint(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        return "it looks like a pickle or a torch archive under another name"
+    return str(error).strip().splitlines()[0]

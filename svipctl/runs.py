@@ -1,0 +1,163 @@
+"""Run folders: `runs/<data set>/<name>/` with the configuration, the environment, the metrics and the checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from svipctl.datasets.names import dataset_name
+from svipctl.errors import ConfigError, DataError, explained_disk_errors, nearest
+from svipctl.settings.schema import Settings
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder. Nothing is read or written until asked for."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Name within its data set."""
+        return self.folder.name
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint of the last finished epoch."""
+        return self.folder / "checkpoints" / "last"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint that the run's selection rule prefers; what is evaluated."""
+        return self.folder / "checkpoints" / "best"
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end."""
+        return (self.folder / "finished.json").exists()
+
+    def settings(self) -> Settings:
+        """The configuration the run was trained with."""
+        import tomllib
+
+        try:
+            return Settings.model_validate(tomllib.loads((self.folder / "config.toml").read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise DataError(f"{self.folder} is not a run: it has no config.toml") from error
+        except ValueError as error:
+            raise DataError(f"{self.folder / 'config.toml'} is damaged", why=str(error)) from error
+
+    def start(self, settings: Settings, environment: Mapping[str, Any], training_images: Sequence[str]) -> None:
+        """Make the folder and write what is known before the first step."""
+        with explained_disk_errors(f"the run {self.folder}"):
+            self.folder.mkdir(parents=True)
+            plain = _without_none(settings.model_dump(mode="json"))
+            (self.folder / "config.toml").write_text(tomli_w.dumps(plain), encoding="utf-8")
+            (self.folder / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+            (self.folder / "training_images.txt").write_text("\n".join(training_images) + "\n", encoding="utf-8")
+
+    def add_metrics(self, record: Mapping[str, Any]) -> None:
+        """Append an epoch to metrics.jsonl and metrics.csv."""
+        with explained_disk_errors(f"the metrics of {self.folder}"):
+            with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+            table = self.folder / "metrics.csv"
+            is_new = not table.exists()
+            with table.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, fieldnames=list(record), lineterminator="\n")
+                if is_new:
+                    writer.writeheader()
+                writer.writerow(record)
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Mark the run as complete."""
+        with explained_disk_errors(f"the run {self.folder}"):
+            (self.folder / "finished.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+    def training_images(self) -> frozenset[str]:
+        """The images the run was trained on, relative to the data set's folder."""
+        return frozenset((self.folder / "training_images.txt").read_text(encoding="utf-8").splitlines())
+
+    def save_json(self, relative: str, document: Mapping[str, Any]) -> Path:
+        """Write a JSON file of the run, complete or not at all."""
+        path = self.folder / relative
+        with explained_disk_errors(str(path)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_name(f".{path.name}.part")
+            unfinished.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            unfinished.replace(path)
+        return path
+
+
+def new_run(settings: Settings) -> Run:
+    """A run folder that does not exist yet, named by the user or after recipe and seed.
+
+    Raises:
+        ConfigError: The name is taken or unusable as a folder name.
+
+    """
+    folder = settings.runs_dir / dataset_name(settings.dataset)
+    if not settings.name:
+        stem = f"{settings.recipe}-seed{settings.seed}" + (f"-fold{settings.train.fold}" if settings.train.fold else "")
+        taken = {run.name for run in list_runs(settings.runs_dir, settings.dataset)}
+        names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 2))
+        return Run(folder / next(name for name in names if name not in taken))
+    if not _NAME.fullmatch(settings.name):
+        raise ConfigError(
+            f"{settings.name!r} is no name for a run", why="use letters, digits, dot, dash and underscore"
+        )
+    run = Run(folder / settings.name)
+    if run.folder.exists():
+        raise ConfigError(f"there is already a run {run.folder}", todo="choose another --name, or move that run away")
+    return run
+
+
+def list_runs(runs_dir: Path, dataset: str) -> list[Run]:
+    """Runs of a data set, oldest first."""
+    folder = runs_dir / dataset_name(dataset)
+    found = [path.parent for path in folder.glob("*/config.toml")]
+    return [
+        Run(path) for path in sorted(found, key=lambda path: ((path / "config.toml").stat().st_mtime_ns, path.name))
+    ]
+
+
+def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
+    """The run of that name or path, or the newest finished one.
+
+    Raises:
+        DataError: There is none.
+
+    """
+    runs = list_runs(runs_dir, dataset)
+    if name is None:
+        finished = [run for run in runs if run.finished]
+        if finished:
+            return finished[-1]
+        unfinished = f"; unfinished: {', '.join(run.name for run in runs)}" if runs else ""
+        raise DataError(
+            f"there is no finished run of {dataset_name(dataset)} in {runs_dir}{unfinished}",
+            todo=f"train one: svipctl train {dataset}",
+        )
+    for candidate in (runs_dir / dataset_name(dataset) / name, Path(name)):
+        if (candidate / "config.toml").exists():
+            return Run(candidate)
+    raise DataError(
+        f"there is no run {name!r}",
+        why=nearest(name, [run.name for run in runs]) if runs else f"{runs_dir} has no runs of {dataset_name(dataset)}",
+    )
+
+
+def _without_none(tree: Any) -> Any:
+    """TOML has no null: what is None is left out."""
+    if isinstance(tree, dict):
+        return {key: _without_none(value) for key, value in tree.items() if value is not None}
+    return tree

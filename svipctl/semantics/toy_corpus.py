@@ -1,0 +1,66 @@
+"""Word vectors for toybirds, trained on a small built-in corpus: no download, seconds, the same on every run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svipctl.semantics.matrix import WordMatrix, word_matrix
+
+WIDTH = 32
+
+_THINGS = {
+    "red": ("berry", "rose", "ember", "warm"),
+    "blue": ("sky", "lake", "cold", "violet"),
+    "yellow": ("sun", "straw", "warm", "bright"),
+    "black": ("night", "coal", "dark", "ink"),
+    "cone": ("short", "seed", "thick", "finch"),
+    "dagger": ("long", "straight", "heron", "sharp"),
+    "hooked": ("curved", "hawk", "sharp", "prey"),
+    "solid": ("plain", "smooth", "even", "flat"),
+    "striped": ("lines", "bars", "streaks", "zebra"),
+    "spotted": ("dots", "points", "speckled", "thrush"),
+    "forked": ("split", "swallow", "two", "long"),
+    "fan": ("wide", "round", "open", "dove"),
+    "pointed": ("narrow", "sharp", "long", "single"),
+    "small": ("little", "wren", "light", "short"),
+    "large": ("big", "goose", "heavy", "wide"),
+}
+_PLACES = {
+    "crown": ("color", "red", "blue", "yellow", "black", "head"),
+    "wing": ("color", "red", "blue", "yellow", "black", "flight"),
+    "belly": ("color", "red", "blue", "yellow", "black", "below"),
+    "bill": ("shape", "cone", "dagger", "hooked", "beak"),
+    "breast": ("pattern", "solid", "striped", "spotted", "front"),
+    "tail": ("shape", "forked", "fan", "pointed", "back"),
+    "size": ("small", "large", "body"),
+}
+
+
+def corpus() -> Iterator[list[str]]:
+    """Short sentences that put words of a kind beside each other."""
+    for word, related in _THINGS.items():
+        for one, other in itertools.permutations(related, 2):
+            yield [word, "like", one, "and", other]
+            yield ["a", one, word, "bird", "is", other]
+    for place, words in _PLACES.items():
+        for one, other in itertools.permutations(words, 2):
+            yield ["its", place, "is", one, "or", other]
+            yield ["the", one, place, "of", "a", "bird", "with", other]
+
+
+def train_toy_vectors(attributes: Sequence[str], *, seed: int = 0) -> WordMatrix:
+    """Skip-gram word2vec (gensim) on the corpus, summed over each attribute's words: (K, 32)."""
+    from gensim.models import Word2Vec
+
+    sentences = list(corpus())
+    model = Word2Vec(
+        sentences, vector_size=WIDTH, window=4, min_count=1, sg=1, negative=5, epochs=10, seed=seed + 1, workers=1
+    )
+    vectors: dict[str, NDArray[np.float64]] = {
+        word: model.wv[word].astype(np.float64) for word in model.wv.index_to_key
+    }
+    return word_matrix(attributes, vectors, WIDTH)

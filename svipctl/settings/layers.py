@@ -1,0 +1,241 @@
+"""Settings from their layers, each value with its origin.
+
+Built-in defaults < preset (recipe, then data set) < svipctl.toml < --config FILE < SVIPCTL_* environment < flags.
+"""
+
+from __future__ import annotations
+
+import tomllib
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
+
+from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.errors import ConfigError, nearest
+from svipctl.settings.schema import RecipeName, Settings
+
+PROJECT_FILE = "svipctl.toml"
+ENVIRONMENT_PREFIX = "SVIPCTL_"
+RECIPES: tuple[str, ...] = get_args(RecipeName)
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Values of one origin, lower layers first."""
+
+    origin: str
+    values: Tree
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The configuration of a run and where each value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """Dotted key -> origin; keys that are not here have their built-in default."""
+
+
+def resolve(
+    dataset: str,
+    *,
+    flags: Mapping[str, Any] | None = None,
+    assignments: Sequence[str] = (),
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Resolved:
+    """Merge all layers and check the result.
+
+    Args:
+        dataset: Chooses the preset.
+        flags: Dotted keys of the named flags; None values were not given.
+        assignments: `key=value` of `--set`, on top of the named flags.
+        config: File of `--config`.
+        environment: `os.environ` or none of it.
+        folder: Where `svipctl.toml` is looked for.
+
+    Raises:
+        ConfigError: With every unknown key and every bad value of all layers at once.
+
+    """
+    problems: list[str] = []
+    files_given = [path for path in ((folder or Path()) / PROJECT_FILE,) if path.is_file()]
+    files_given += [config] if config else []
+    own = [Layer(path.name, _read_toml(path, problems)) for path in files_given]
+    own.append(Layer("environment", _from_environment(environment or {})))
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    own.append(Layer("flag", _nested(given | _from_assignments(assignments, problems)) | {"dataset": dataset}))
+
+    recipe = next((layer.values["recipe"] for layer in reversed(own) if "recipe" in layer.values), "svipctl")
+    if recipe not in RECIPES:
+        problems.append(f"recipe: there is no recipe {recipe!r} ({nearest(str(recipe), RECIPES)})")
+        recipe = "svipctl"
+    layers = [*preset_layers(dataset, recipe), *own]
+
+    known = dict(known_keys())
+    for layer in layers:
+        for key in [key for key in _flat(layer.values) if not _is_known(key, known)]:
+            problems.append(f"{key} ({layer.origin}): no such setting ({nearest(key, known)})")
+            _remove(layer.values, key)
+    origins = {key: layer.origin for layer in layers for key in _flat(layer.values)}
+    try:
+        settings = _merge(layers)
+    except ValidationError as error:
+        for detail in error.errors():
+            key = ".".join(str(part) for part in detail["loc"])
+            origin = next((o for k, o in origins.items() if k == key or key.startswith(f"{k}.")), "")
+            shown = f" ({origin})" if origin else ""
+            problems.append(
+                f"{key}{shown}: {detail['msg'].removeprefix('Value error, ')}, got {detail['input']!r}"[:300]
+            )
+        problems = list(dict.fromkeys(problems))
+    if problems:
+        raise ConfigError(
+            f"the configuration has {len(problems)} error{'s' if len(problems) > 1 else ''}",
+            why="\n".join(f"- {problem}" for problem in problems),
+            todo="`svipctl config show --origin` prints every setting and where it comes from",
+        )
+    return Resolved(settings, origins)
+
+
+def preset_layers(dataset: str, recipe: str) -> list[Layer]:
+    """The preset of a recipe, then of a data set (`folder` for a folder of your own)."""
+    name = dataset if dataset in (*OFFICIAL, *BUILT_IN) else "folder"
+    presets = files("svipctl.settings") / "presets"
+    of_recipe = tomllib.loads((presets / "recipes" / f"{recipe}.toml").read_text(encoding="utf-8"))
+    of_dataset = tomllib.loads((presets / "datasets" / f"{name}.toml").read_text(encoding="utf-8"))
+    return [
+        Layer(f"recipe {recipe}", of_recipe),
+        Layer(f"preset {name}", of_dataset.get("all", {})),
+        Layer(f"preset {name}, {recipe}", of_dataset.get(recipe, {})),
+    ]
+
+
+def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dotted key and its pydantic field, in the order of the schema."""
+    for name, field in model.model_fields.items():
+        section = _section(field.annotation)
+        if section is None:
+            yield prefix + name, field
+        else:
+            yield from known_keys(section, f"{prefix}{name}.")
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return None
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def flatten(settings: Settings) -> dict[str, Any]:
+    """Dotted key -> value of a configuration."""
+    return {key: _at(settings, key) for key, _ in known_keys()}
+
+
+def _at(settings: Settings, key: str) -> Any:
+    value: Any = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _merge(layers: Sequence[Layer]) -> Settings:
+    """Deep-merge by pydantic-settings, the last layer winning, and validate."""
+
+    class Merged(BaseSettings):
+        """Settings fed by our layers only."""
+
+        model_config = {"extra": "allow"}
+
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], **_: PydanticBaseSettingsSource
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return tuple(InitSettingsSource(settings_cls, layer.values) for layer in reversed(layers))
+
+    return Settings.model_validate(Merged().model_extra)
+
+
+def _read_toml(path: Path, problems: list[str]) -> Tree:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        problems.append(f"there is no configuration file {path}")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        problems.append(f"{path} cannot be read: {error}")
+    return {}
+
+
+def _from_environment(environment: Mapping[str, str]) -> Tree:
+    """SVIPCTL_OPTIM__LR=1e-4 is optim.lr; SVIPCTL_DATA_DIR is data_dir."""
+    return _nested(
+        {
+            name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."): parse_value(value)
+            for name, value in environment.items()
+            if name.startswith(ENVIRONMENT_PREFIX) and value
+        }
+    )
+
+
+def _from_assignments(assignments: Sequence[str], problems: list[str]) -> Tree:
+    values: Tree = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            problems.append(f"--set {assignment}: write it as key=value")
+        else:
+            values[key.strip()] = parse_value(value.strip())
+    return values
+
+
+def parse_value(text: str) -> Any:
+    """A TOML value (number, true, "text", [1, 2], {a = 1}), or else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _nested(flat: Mapping[str, Any]) -> Tree:
+    tree: Tree = {}
+    for key, value in flat.items():
+        *sections, last = key.split(".")
+        place = tree
+        for section in sections:
+            inner = place.setdefault(section, {})
+            place = inner if isinstance(inner, dict) else place
+        place[last] = value
+    return tree
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        key = prefix + name
+        if isinstance(value, dict) and value and key != "model.backbone_args":
+            flat |= _flat(value, f"{key}.")
+        else:
+            flat[key] = value
+    return flat
+
+
+def _is_known(key: str, known: Mapping[str, Any]) -> bool:
+    return key in known or key.startswith("model.backbone_args")
+
+
+def _remove(tree: Tree, key: str) -> None:
+    """Take a dotted key out of the tree, with the sections that it leaves empty."""
+    section, dot, rest = key.partition(".")
+    if dot:
+        _remove(tree[section], rest)
+    if not dot or not tree[section]:
+        del tree[section]

@@ -1,0 +1,171 @@
+"""Training a run from its configuration to its last checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from svipctl import __version__
+from svipctl.datasets.images import ImageDataset, batches, epoch_order
+from svipctl.device import autocast
+from svipctl.errors import CheckFailed
+from svipctl.evaluation.protocols import evaluate
+from svipctl.evaluation.score import scored
+from svipctl.model.checkpoint import Metadata, save_checkpoint
+from svipctl.model.classification import normalise_class_attributes
+from svipctl.model.losses import Terms, training_loss
+from svipctl.runs import Run
+from svipctl.settings.schema import Settings
+from svipctl.training.optimisation import Optimisation
+from svipctl.training.setup import Setup
+
+_READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
+
+Record = dict[str, Any]
+
+
+class Reporter(Protocol):
+    """What the loop tells whoever watches."""
+
+    def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
+        """Some steps of an epoch are done; all counted from 1. `terms` are means since the epoch began."""
+
+    def epoch(self, record: Record) -> None:
+        """An epoch is done and saved; `record` is its line of metrics.jsonl."""
+
+
+def train(settings: Settings, setup: Setup, run: Run, reporter: Reporter) -> Record:
+    """Train, evaluating and saving after each epoch.
+
+    Args:
+        settings: The configuration.
+        setup: Benchmark, model and device, from `svipctl.training.setup`.
+        run: A started run folder; filled with metrics and checkpoints.
+        reporter: Told of every step and epoch.
+
+    Returns:
+        The record of the epoch that became `checkpoints/best`.
+
+    Raises:
+        CheckFailed: The loss is no longer finite.
+        ResourceError: The disk is full; the checkpoint of the epoch before is intact.
+
+    """
+    model, split, device, groups = setup.model, setup.split, setup.device, setup.benchmark.groups
+    table = torch.from_numpy(setup.benchmark.class_attributes[split.seen_classes])
+    class_attributes = normalise_class_attributes(table, settings.method.class_norm_epsilon).float().to(device)
+    batch_size = min(settings.train.batch_size, len(split.train))
+    steps = _steps(len(split.train), batch_size, drop_last=settings.train.drop_last)
+    optimisation = Optimisation(model, settings.optim, epochs=settings.train.epochs, steps_per_epoch=steps)
+    best: Record = {}
+
+    for epoch in range(settings.train.epochs):
+        started = time.perf_counter()
+        optimisation.start_epoch(epoch)
+        model.train()
+        sums = torch.zeros(len(fields(Terms)), device=device)
+        for step, (images, labels) in enumerate(_training_batches(settings, setup, epoch, batch_size, steps)):
+            pixels = setup.normalise(images.to(device, non_blocking=True))
+            with autocast(setup.dtype, device):
+                output = model.training_pass(pixels, frozen_backbone=optimisation.backbone_is_frozen(epoch))
+            terms = training_loss(output, labels.to(device), class_attributes, groups, settings.method)
+            optimisation.update(terms.loss, epoch, step)
+            sums += terms.stacked()
+            if (step + 1) % _READ_EVERY == 0 or step + 1 == steps:
+                reporter.step(epoch + 1, step + 1, steps, _finite_means(sums, step + 1, epoch + 1))
+        trained = time.perf_counter() - started
+
+        record: Record = {"epoch": epoch + 1, "lr": optimisation.learning_rate(epoch, steps - 1)}
+        record |= _percentages(_finite_means(sums, steps, epoch + 1))
+        record |= {"images_per_second": round(steps * batch_size / trained, 1)}
+        record |= _monitor(settings, setup)
+        record |= {"seconds": round(time.perf_counter() - started, 2)}
+        is_best = settings.train.select == "last" or record["H_oracle"] > best.get("H_oracle", -1.0)
+        metadata = _metadata(settings, setup, record)
+        save_checkpoint(run.last, model, metadata)
+        if is_best:
+            best = record
+            save_checkpoint(run.best, model, metadata)
+        run.add_metrics(record)
+        reporter.epoch(record)
+
+    run.finish({"epochs": settings.train.epochs, "best_epoch": best["epoch"], "selected_by": settings.train.select})
+    return best
+
+
+def _steps(images: int, batch_size: int, *, drop_last: bool) -> int:
+    """Steps of an epoch; an incomplete batch that is the only one is kept."""
+    return max(1, images // batch_size) if drop_last else -(-images // batch_size)
+
+
+def _training_batches(
+    settings: Settings, setup: Setup, epoch: int, batch_size: int, steps: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """uint8 images (B, 3, H, W) and their rows among the seen classes (B,)."""
+    order = epoch_order(setup.split.train, seed=settings.seed, epoch=epoch, shuffle=settings.train.shuffle)
+    dataset = ImageDataset(
+        setup.benchmark, order[: steps * batch_size], setup.transform, seed=settings.seed, epoch=epoch
+    )
+    rows = torch.from_numpy(np.searchsorted(setup.split.seen_classes, setup.benchmark.labels))
+    loader = batches(dataset, batch_size, workers=settings.data.workers, pin_memory=setup.device.type == "cuda")
+    for images, indices in loader:
+        yield images, rows[indices]
+
+
+def _monitor(settings: Settings, setup: Setup) -> Record:
+    """T1, U, S, H and the best H over all gammas on the monitored split, in percent; nothing without one."""
+    split = setup.monitored
+    if split is None:
+        return {}
+    predictor = setup.predictor(settings.eval.batch_size, settings.data.workers)
+    predictions = predictor.predict(setup.benchmark, np.concatenate([split.seen, split.unseen]))
+    rows = evaluate(scored(setup.benchmark, split, predictions, settings.method), resamples=0).document()["protocols"]
+    gzsl, oracle = rows["gzsl"], rows["gzsl-oracle"]
+    figures = {"T1": rows["zsl"]["T1"], "U": gzsl["U"], "S": gzsl["S"], "H": gzsl["H"], "H_oracle": oracle["H"]}
+    return {"monitor": settings.train.monitor, "gamma": oracle["gamma"]} | {k: round(v, 3) for k, v in figures.items()}
+
+
+def _finite_means(sums: Tensor, steps: int, epoch: int) -> dict[str, float]:
+    """Means of the loss terms by name."""
+    values = (sums / steps).tolist()
+    means = {field.name: value for field, value in zip(fields(Terms), values)}
+    if not np.isfinite(means["loss"]):
+        raise CheckFailed(
+            f"the loss is not finite in epoch {epoch}",
+            why=", ".join(f"{name} {value:g}" for name, value in means.items()),
+            todo="lower the learning rate (--lr) or use --precision fp32; the checkpoint of the epoch before is intact",
+        )
+    return means
+
+
+def _percentages(means: dict[str, float]) -> dict[str, float]:
+    return {name: 100 * value if name.endswith("accuracy") else value for name, value in means.items()}
+
+
+def _metadata(settings: Settings, setup: Setup, record: Record) -> Metadata:
+    benchmark = setup.benchmark
+    return Metadata(
+        version=__version__,
+        dataset=benchmark.name,
+        recipe=settings.recipe,
+        epoch=record["epoch"],
+        backbone=settings.model.backbone,
+        backbone_args=settings.model.backbone_args,
+        backbone_weights=setup.weights,
+        window=settings.model.window,
+        classifier_hidden=settings.model.classifier_hidden,
+        method=settings.method.model_dump(mode="json"),
+        attributes=benchmark.attributes,
+        classes=benchmark.classes,
+        seen_classes=[benchmark.classes[label] for label in setup.split.seen_classes],
+        mean=list(setup.normalise.mean),
+        std=list(setup.normalise.std),
+        image_size=setup.transform.size,
+        metrics=record,
+    )

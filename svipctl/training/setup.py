@@ -1,0 +1,117 @@
+"""Everything a training run needs, built from its configuration before the first step."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from svipctl.datasets.benchmark import Benchmark, Split
+from svipctl.datasets.images import Normalisation, Transform
+from svipctl.device import choose_device, choose_dtype
+from svipctl.errors import DataError
+from svipctl.evaluation.predict import Predictor
+from svipctl.model.backbone import image_size_of
+from svipctl.model.svip import SVIP
+from svipctl.model.weights import load_backbone
+from svipctl.semantics.matrix import WordMatrix
+from svipctl.semantics.toy_corpus import train_toy_vectors
+from svipctl.settings.schema import Settings
+
+_NORMALISATIONS = {
+    "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The parts of a training run."""
+
+    benchmark: Benchmark
+    split: Split
+    """What is trained on: the proposed split, or a fold of its training images."""
+    monitored: Split | None
+    """What each epoch is evaluated on."""
+    model: SVIP
+    weights: dict[str, str]
+    """Source and SHA-256 of the backbone's weights."""
+    transform: Transform
+    normalise: Normalisation
+    device: torch.device
+    dtype: torch.dtype
+
+    def predictor(self, batch_size: int, workers: int) -> Predictor:
+        """The model as evaluation uses it."""
+        return Predictor(
+            self.model, self.transform.for_evaluation, self.normalise, self.device, self.dtype, batch_size, workers
+        )
+
+
+def prepare(settings: Settings, benchmark: Benchmark) -> Setup:
+    """Choose the device, seed everything, build the model.
+
+    Raises:
+        ConfigError: No such GPU, backbone or fold.
+        DataError: Word vectors or weights are missing or damaged.
+
+    """
+    device = choose_device(settings.gpu)
+    words = word_vectors(benchmark) if settings.method.context == "words" else None
+    seed_everything(settings.seed)
+    backbone, weights = load_backbone(settings.model.backbone, settings.model.backbone_args, settings.model.weights)
+    model = SVIP(
+        backbone,
+        len(benchmark.attributes),
+        settings.method,
+        word_vectors=words,
+        window=settings.model.window,
+        hidden=settings.model.classifier_hidden,
+    )
+    data = settings.data
+    fold = settings.train.fold
+    split = benchmark.fold_split(fold) if fold else benchmark.test_split()
+    wanted = settings.train.monitor
+    return Setup(
+        benchmark=benchmark,
+        split=split,
+        monitored=benchmark.test_split() if wanted == "test" else split if wanted == "validation" and fold else None,
+        model=model.to(device),
+        weights=weights,
+        transform=Transform(image_size_of(backbone), data.resize, data.augment, data.crop_scale),
+        normalise=_NORMALISATIONS.get(data.normalise) or _of_weights(backbone.pretrained_cfg),
+        device=device,
+        dtype=choose_dtype(settings.precision, device),
+    )
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch, the last on every device."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def word_vectors(benchmark: Benchmark) -> torch.Tensor:
+    """The attributes' word vectors (K, words), trained first if the benchmark is built in and has none yet."""
+    path = benchmark.word_vectors_file
+    if path is not None and path.exists():
+        matrix = WordMatrix.load(path, benchmark.attributes)
+    elif path is not None and benchmark.name == "toybirds":
+        matrix = train_toy_vectors(benchmark.attributes)
+        matrix.save(path)
+    else:
+        raise DataError(
+            f"{benchmark.name} has no word vectors of its attributes",
+            why=f"the contextualization (method.context = words) needs {path}",
+            todo=f"svipctl w2v build {benchmark.name} --vectors FILE, or train without: --set method.context=free",
+        )
+    return torch.from_numpy(matrix.vectors).float()
+
+
+def _of_weights(config: object) -> Normalisation:
+    """Mean and standard deviation that timm records for the backbone's weights."""
+    get = config.get if isinstance(config, dict) else lambda key: getattr(config, key)
+    return Normalisation(tuple(get("mean")), tuple(get("std")))
