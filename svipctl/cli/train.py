@@ -77,12 +77,13 @@ def train(
     with sink.progress(f"drawing {dataset}") as progress:
         benchmark = open_benchmark(settings.dataset, settings.data_dir, progress)
     setup = prepare(settings, benchmark)
+    parameters = sum(parameter.numel() for parameter in setup.model.parameters())
     plan = {
         "dataset": benchmark.name,
         "run": str(run.folder),
         "recipe": settings.recipe,
         "backbone": settings.model.backbone,
-        "parameters": sum(parameter.numel() for parameter in setup.model.parameters()),
+        "parameters": parameters,
         "training_images": len(setup.split.train),
         "epochs": settings.train.epochs,
         "device": str(setup.device),
@@ -93,7 +94,7 @@ def train(
         sink.document({"dry_run": True, **plan})
         return
     sink.note(
-        f"training {plan['dataset']} ({plan['training_images']} images, {plan['parameters'] / 1e6:.1f} M parameters, "
+        f"training {plan['dataset']} ({plan['training_images']} images, {parameters / 1e6:.1f} M parameters, "
         f"recipe {plan['recipe']}, {plan['precision']} on {plan['device']}) in {run.folder}"
     )
     run.start(

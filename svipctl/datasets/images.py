@@ -67,7 +67,10 @@ class Transform:
         else:
             w, h = min(width, round(height * _ASPECT[1])), min(height, round(width / _ASPECT[0]))
             top, left = (height - h) // 2, (width - w) // 2
-        return TF.resized_crop(image, top, left, h, w, [self.size, self.size], InterpolationMode.BILINEAR)
+        cropped: Image.Image = TF.resized_crop(
+            image, top, left, h, w, [self.size, self.size], InterpolationMode.BILINEAR
+        )
+        return cropped
 
 
 def decode(path: Path) -> Image.Image:

@@ -48,12 +48,14 @@ class Answers:
     @property
     def seen_correct(self) -> Bools:
         """(N,) whether the image is of a seen class and its best seen class is right."""
-        return self.is_seen & (self.seen_answers == self.labels)
+        right: Bools = self.seen_answers == self.labels
+        return self.is_seen & right
 
     @property
     def unseen_correct(self) -> Bools:
         """(N,) the same for unseen."""
-        return ~self.is_seen & (self.unseen_answers == self.labels)
+        right: Bools = self.unseen_answers == self.labels
+        return ~self.is_seen & right
 
     def predicted(self, gamma: float) -> Integers:
         """The classes answered at a gamma, (N,)."""

@@ -48,4 +48,5 @@ def background_windows(mask: NDArray[np.bool_], rows: int, columns: int) -> Bool
     edges_x = np.linspace(0, width, columns + 1).round().astype(int)
     covered = np.add.reduceat(np.add.reduceat(mask.astype(float), edges_y[:-1], axis=0), edges_x[:-1], axis=1)
     area = np.outer(np.diff(edges_y), np.diff(edges_x))
-    return (covered / area < BACKGROUND_SHARE).ravel()
+    background: Bools = covered / area < BACKGROUND_SHARE
+    return background.ravel()

@@ -7,11 +7,12 @@ available without hooks and without a second forward pass.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from timm import create_model, is_model, list_models
+from timm.layers import Attention
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
@@ -54,12 +55,14 @@ def create_backbone(
     except (TypeError, ValueError, AssertionError) as error:
         raise ConfigError(f"timm cannot build {name!r} with model.backbone_args", why=str(error)) from error
     check_supported(model, name)
-    return model
+    return cast(VisionTransformer, model)
 
 
 def check_supported(model: nn.Module, name: str) -> None:
     """Raise ConfigError unless `encode` computes exactly what timm's own forward would."""
-    if not isinstance(model, VisionTransformer) or not all(type(block) is Block for block in model.blocks):
+    if not isinstance(model, VisionTransformer) or not all(
+        type(block) is Block and type(block.attn) is Attention for block in model.blocks
+    ):
         raise ConfigError(
             f"{name!r} is not a plain Vision Transformer",
             why="svipctl runs timm's VisionTransformer with pre-norm blocks, with a patch or a hybrid embedding",
@@ -80,7 +83,7 @@ def image_size_of(vit: VisionTransformer) -> int:
 
 def embed_patches(vit: VisionTransformer, images: Tensor) -> Tensor:
     """Images (B, 3, H, W) -> patch embeddings (B, patches, D), without position embedding or class token."""
-    tokens = vit.patch_embed(images)
+    tokens: Tensor = vit.patch_embed(images)
     return tokens.flatten(1, 2) if tokens.ndim == 4 else tokens
 
 
@@ -96,24 +99,24 @@ def encode(vit: VisionTransformer, patches: Tensor) -> tuple[Tensor, list[Attent
 
     """
     if vit.dynamic_img_size:
-        patches = patches.unflatten(1, grid_of(vit))
+        patches = patches.reshape(len(patches), *grid_of(vit), -1)
     tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(patches)))
     attention = []
     for block in vit.blocks:
-        tokens, inputs = _run_block(block, tokens)
+        tokens, inputs = _run_block(cast(Block, block), tokens)
         attention.append(inputs)
     return vit.fc_norm(vit.norm(tokens))[:, vit.num_prefix_tokens :], attention
 
 
 def _run_block(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
     """One pre-norm block, as timm's `Block.forward`, with the attention inputs beside it."""
-    attended, inputs = _attend(block.attn, block.norm1(tokens))
+    attended, inputs = _attend(cast(Attention, block.attn), block.norm1(tokens))
     tokens = tokens + block.drop_path1(block.ls1(attended))
     tokens = tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
     return tokens, inputs
 
 
-def _attend(attention: nn.Module, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
+def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
     """Multi-head self-attention with torch's fused kernel, as timm's `Attention.forward`."""
     batch, length, _ = tokens.shape
     qkv = attention.qkv(tokens).reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)

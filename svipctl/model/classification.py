@@ -12,8 +12,8 @@ ClassScore = Literal["cosine", "dot"]
 
 def normalise_class_attributes(class_attributes: Tensor, epsilon: float = 0.0) -> Tensor:
     """Rows (C, K) divided by their L2 norm + epsilon. A zero row stays zero."""
-    norms = class_attributes.norm(dim=-1, keepdim=True) + epsilon
-    return class_attributes / norms.where(norms > 0, 1)
+    norms: Tensor = class_attributes.norm(dim=-1, keepdim=True) + epsilon
+    return class_attributes / norms.masked_fill(norms == 0, 1)
 
 
 def class_scores(predicted: Tensor, class_attributes: Tensor, kind: ClassScore) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from svipctl.errors import ConfigError
@@ -73,4 +74,4 @@ class WindowGrid:
 def top_mask(scores: Tensor, count: int) -> Tensor:
     """True at the `count` highest scores of each row: (B, windows) -> bool (B, windows)."""
     chosen = scores.topk(count, dim=-1).indices
-    return scores.new_zeros(scores.shape, dtype=bool).scatter_(-1, chosen, True)
+    return torch.zeros_like(scores, dtype=torch.bool).scatter_(-1, chosen, True)

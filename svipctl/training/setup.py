@@ -113,5 +113,5 @@ def word_vectors(benchmark: Benchmark) -> torch.Tensor:
 
 def _of_weights(config: object) -> Normalisation:
     """Mean and standard deviation that timm records for the backbone's weights."""
-    get = config.get if isinstance(config, dict) else lambda key: getattr(config, key)
-    return Normalisation(tuple(get("mean")), tuple(get("std")))
+    mean, std = (config[key] if isinstance(config, dict) else getattr(config, key) for key in ("mean", "std"))
+    return Normalisation(tuple(mean), tuple(std))
