@@ -16,7 +16,6 @@ _THINGS = {
     "red": ("berry", "rose", "ember", "warm"),
     "blue": ("sky", "lake", "cold", "violet"),
     "yellow": ("sun", "straw", "warm", "bright"),
-    "black": ("night", "coal", "dark", "ink"),
     "cone": ("short", "seed", "thick", "finch"),
     "dagger": ("long", "straight", "heron", "sharp"),
     "hooked": ("curved", "hawk", "sharp", "prey"),
@@ -30,9 +29,9 @@ _THINGS = {
     "large": ("big", "goose", "heavy", "wide"),
 }
 _PLACES = {
-    "crown": ("color", "red", "blue", "yellow", "black", "head"),
-    "wing": ("color", "red", "blue", "yellow", "black", "flight"),
-    "belly": ("color", "red", "blue", "yellow", "black", "below"),
+    "crown": ("color", "red", "blue", "yellow", "head"),
+    "wing": ("color", "red", "blue", "yellow", "flight"),
+    "belly": ("color", "red", "blue", "yellow", "below"),
     "bill": ("shape", "cone", "dagger", "hooked", "beak"),
     "breast": ("pattern", "solid", "striped", "spotted", "front"),
     "tail": ("shape", "forked", "fan", "pointed", "back"),

@@ -20,9 +20,8 @@ COLORS = {
     "red": (204, 44, 40),
     "blue": (44, 88, 200),
     "yellow": (240, 200, 48),
-    "black": (28, 28, 32),
 }
-_BILL, _LEG, _BODY = (232, 140, 44), (110, 80, 52), (150, 128, 104)
+_BILL, _LEG, _BODY, _INK = (232, 140, 44), (110, 80, 52), (176, 160, 140), (36, 28, 30)
 # Earth and leaf tones for scenery, and bird colours for distractors: colour alone must not give the bird away.
 _SCENERY = ((96, 128, 72), (132, 148, 92), (88, 104, 96), (150, 128, 92), (120, 140, 160), (170, 176, 160))
 
@@ -55,7 +54,7 @@ class _Placement:
 
     @classmethod
     def random(cls, bird_size: str, full: int, rng: np.random.Generator) -> _Placement:
-        scale = full * (rng.uniform(0.14, 0.16) if bird_size == "small" else rng.uniform(0.195, 0.22))
+        scale = full * (rng.uniform(0.15, 0.17) if bird_size == "small" else rng.uniform(0.205, 0.225))
         reach = 2.0 * scale  # tail to bill is about four body radii
         center = rng.uniform(reach, full - reach, 2) if full > 2 * reach else rng.uniform(0.44, 0.56, 2) * full
         return cls(center, scale, rng.uniform(-0.35, 0.35), bool(rng.integers(2)))
@@ -82,7 +81,7 @@ class _Canvas:
 
 
 def _bird(canvas: _Canvas, species: Species, rng: np.random.Generator) -> None:
-    """Back to front: legs, tail, body, belly, breast, head, crown, bill, wing, eye."""
+    """Back to front: legs, tail, body, belly, head, crown, bill, wing, breast, eye."""
     crown, wing, belly = (COLORS[species.value(f"has_{part}_color")] for part in ("crown", "wing", "belly"))
     for x in (-0.15, 0.2):
         canvas.polygon([(x, 0.6), (x + 0.08, 0.6), (x + 0.1, 1.25), (x + 0.02, 1.25)], _LEG)
@@ -90,42 +89,42 @@ def _bird(canvas: _Canvas, species: Species, rng: np.random.Generator) -> None:
         canvas.polygon(feather, _BODY)
     canvas.ellipse(0, 0, 1.05, 0.72, _BODY)
     canvas.ellipse(0.08, 0.28, 0.85, 0.44, belly)
-    _breast(canvas, species.value("has_breast_pattern"))
     canvas.ellipse(0.95, -0.55, 0.48, 0.46, _BODY)
     canvas.polygon(_ellipse(0.93, -0.62, 0.5, 0.46, first=np.pi, last=2 * np.pi), crown)
     canvas.polygon(_bill(species.value("has_bill_shape")), _BILL)
     lift = rng.uniform(-0.15, 0.15)
-    canvas.polygon([(0.45, -0.35), (0.25, 0.2), (-0.35, 0.32 + lift), (-1.15, 0.1 + lift), (-0.55, -0.42)], wing)
+    canvas.polygon([(0.1, -0.5), (0.0, 0.1), (-0.4, 0.3 + lift), (-1.2, 0.1 + lift), (-0.6, -0.55)], wing)
+    _breast(canvas, species.value("has_breast_pattern"))
     canvas.ellipse(1.08, -0.52, 0.09, 0.09, (250, 250, 250))
     canvas.ellipse(1.09, -0.52, 0.05, 0.05, (10, 10, 10))
 
 
 def _bill(shape: str) -> list[tuple[float, float]]:
     return {
-        "cone": [(1.36, -0.78), (1.8, -0.5), (1.36, -0.28)],
-        "dagger": [(1.34, -0.62), (2.25, -0.5), (1.34, -0.42)],
-        "hooked": [(1.34, -0.72), (1.75, -0.68), (1.88, -0.2), (1.68, -0.42), (1.34, -0.38)],
+        "cone": [(1.3, -0.95), (1.95, -0.5), (1.3, -0.12)],
+        "dagger": [(1.34, -0.66), (2.6, -0.5), (1.34, -0.4)],
+        "hooked": [(1.3, -0.85), (1.8, -0.85), (2.15, -0.5), (2.1, 0.15), (1.8, -0.35), (1.3, -0.3)],
     }[shape]
 
 
 def _tail(shape: str) -> list[list[tuple[float, float]]]:
     return {
         "forked": [
-            [(-0.8, -0.15), (-2.0, -0.55), (-1.25, 0.05), (-0.8, 0.1)],
-            [(-0.8, -0.05), (-1.25, 0.1), (-2.0, 0.65), (-0.8, 0.25)],
+            [(-0.8, -0.2), (-2.2, -0.95), (-1.9, -0.45), (-0.8, 0.1)],
+            [(-0.8, -0.05), (-1.9, 0.5), (-2.2, 1.0), (-0.8, 0.3)],
         ],
-        "fan": [[(-0.75, -0.1), (-1.6, -0.7), (-1.85, -0.25), (-1.9, 0.25), (-1.65, 0.7), (-0.75, 0.25)]],
-        "pointed": [[(-0.75, -0.2), (-2.1, 0.05), (-0.75, 0.25)]],
+        "fan": [[(-0.7, -0.1), (-1.5, -0.95), (-1.9, -0.5), (-2.0, 0.1), (-1.9, 0.6), (-1.5, 1.0), (-0.7, 0.25)]],
+        "pointed": [[(-0.75, -0.22), (-2.5, 0.05), (-0.75, 0.28)]],
     }[shape]
 
 
 def _breast(canvas: _Canvas, pattern: str) -> None:
     if pattern == "striped":
-        for x in (0.2, 0.42, 0.64):
-            canvas.polygon([(x, 0.06), (x + 0.11, 0.06), (x + 0.06, 0.6), (x - 0.05, 0.6)], (84, 60, 44))
+        for x in (0.1, 0.45, 0.8):
+            canvas.polygon([(x - 0.1, -0.1), (x + 0.1, -0.1), (x + 0.06, 0.66), (x - 0.14, 0.66)], _INK)
     elif pattern == "spotted":
-        for x, y in ((0.2, 0.18), (0.5, 0.16), (0.74, 0.26), (0.33, 0.42), (0.6, 0.46), (0.08, 0.5)):
-            canvas.ellipse(x, y, 0.09, 0.09, (84, 60, 44))
+        for x, y in ((0.05, 0.45), (0.3, 0.15), (0.42, 0.55), (0.66, 0.3), (0.92, 0.05)):
+            canvas.ellipse(x, y, 0.13, 0.13, _INK)
 
 
 def _background(full: int, rng: np.random.Generator) -> Image.Image:

@@ -9,9 +9,9 @@ import numpy as np
 # Attribute groups in the manner of CUB; the names follow its scheme has_<part>_<property>::<value>.
 GROUPS: dict[str, tuple[str, ...]] = {
     "has_bill_shape": ("cone", "dagger", "hooked"),
-    "has_crown_color": ("red", "blue", "yellow", "black"),
-    "has_wing_color": ("red", "blue", "yellow", "black"),
-    "has_belly_color": ("red", "blue", "yellow", "black"),
+    "has_crown_color": ("red", "blue", "yellow"),
+    "has_wing_color": ("red", "blue", "yellow"),
+    "has_belly_color": ("red", "blue", "yellow"),
     "has_breast_pattern": ("solid", "striped", "spotted"),
     "has_tail_shape": ("forked", "fan", "pointed"),
     "has_size": ("small", "large"),
