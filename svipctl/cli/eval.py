@@ -75,6 +75,8 @@ def eval_(
         from svipctl.runs import find_run
 
         found = find_run(settings.runs_dir, settings.dataset, run)
+        if precision is None:
+            settings = settings.model_copy(update={"precision": found.settings().precision})
         benchmark = open_benchmark(settings.dataset, settings.data_dir)
         with sink.progress("predicting") as progress:
             document, evaluation = evaluate_run(found, benchmark, settings, progress)

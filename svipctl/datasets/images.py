@@ -25,6 +25,9 @@ from svipctl.errors import DataError
 CROP_RATIO = 224 / 256  # of the centre crop to the resized shorter side, as in the published transforms
 _ASPECT = (3 / 4, 4 / 3)
 
+Sample = tuple[Tensor, int]
+"""uint8 (3, size, size) and the image's index in the benchmark."""
+
 
 @dataclass(frozen=True)
 class Transform:
@@ -91,7 +94,7 @@ def decode(path: Path) -> Image.Image:
         ) from error
 
 
-class ImageDataset(Dataset[tuple[Tensor, int]]):
+class ImageDataset(Dataset["Sample | DataError"]):
     """Images of a benchmark by index: uint8 (3, size, size) and the image's index in the benchmark.
 
     Args:
@@ -116,10 +119,14 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, position: int) -> tuple[Tensor, int]:
+    def __getitem__(self, position: int) -> Sample | DataError:
         index = int(self.indices[position])
         rng = None if self.seed is None else np.random.default_rng([self.seed, 3, self.epoch, index])
-        return self.transform(decode(self.root / self.files[position]), rng), index
+        try:
+            image = decode(self.root / self.files[position])
+        except DataError as error:
+            return error  # raised by `batches`: an exception from a worker process would lose its explanation
+        return self.transform(image, rng), index
 
 
 def epoch_order(indices: Indices, *, seed: int, epoch: int, shuffle: bool) -> Indices:
@@ -130,14 +137,34 @@ def epoch_order(indices: Indices, *, seed: int, epoch: int, shuffle: bool) -> In
 def batches(
     dataset: ImageDataset, batch_size: int, *, workers: int = 0, pin_memory: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches in order: uint8 images (B, 3, size, size) and their indices (B,); the last may be smaller."""
+    """Batches in order: uint8 images (B, 3, size, size) and their indices (B,); the last may be smaller.
+
+    Raises:
+        DataError: An image is missing or does not decode.
+
+    """
     loader = DataLoader(
         dataset,
         batch_size=batch_size,
         num_workers=workers if len(dataset) > batch_size else 0,
         pin_memory=pin_memory,
+        collate_fn=_collate,
     )
-    yield from loader
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch
+
+
+def _collate(samples: list[Sample | DataError]) -> tuple[Tensor, Tensor] | DataError:
+    """A batch, or the first error among its samples."""
+    good: list[Sample] = []
+    for sample in samples:
+        if isinstance(sample, DataError):
+            return sample
+        good.append(sample)
+    images, indices = zip(*good)
+    return torch.stack(images), torch.tensor(indices)
 
 
 @dataclass(frozen=True)

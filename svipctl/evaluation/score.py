@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark, Split
+from svipctl.datasets.images import decode
 from svipctl.evaluation.predict import Predictions
 from svipctl.evaluation.protocols import Scored
 from svipctl.evaluation.selection import background_windows, selection_quality
@@ -42,7 +42,9 @@ def selection(model: SVIP, benchmark: Benchmark, predictions: Predictions) -> di
         rows, columns = model.grid.rows // model.grid.side, model.grid.columns // model.grid.side
         truth = np.stack(
             [
-                background_windows(np.asarray(Image.open(benchmark.root / benchmark.masks[index])) > 0, rows, columns)
+                background_windows(
+                    np.asarray(decode(benchmark.root / benchmark.masks[index]).convert("L")) > 0, rows, columns
+                )
                 for index in predictions.indices
             ]
         )

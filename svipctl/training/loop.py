@@ -86,7 +86,10 @@ def train(settings: Settings, setup: Setup, run: Run, reporter: Reporter) -> Rec
         record |= {"images_per_second": round(steps * batch_size / trained, 1)}
         record |= _monitor(settings, setup)
         record |= {"seconds": round(time.perf_counter() - started, 2)}
-        is_best = settings.train.select == "last" or record["H_oracle"] > best.get("H_oracle", -1.0)
+        if settings.train.select == "last":
+            is_best = epoch + 1 == settings.train.epochs
+        else:
+            is_best = record["H_oracle"] > best.get("H_oracle", -1.0)
         metadata = _metadata(settings, setup, record)
         save_checkpoint(run.last, model, metadata)
         if is_best:

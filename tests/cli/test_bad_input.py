@@ -1,0 +1,233 @@
+"""Bad input ends with the exit code of its kind, a message that names it, an empty stdout and nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import pickle
+import resource
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from svipctl.model.checkpoint import load_checkpoint
+from tests.conftest import Command, write_rows
+from tests.processes import Finished, files_under, fresh
+
+
+def assert_refused(done: Finished, code: int, *parts: str) -> None:
+    """Exit code, no stdout, no traceback, and every part of the message."""
+    assert (done.code, done.stdout) == (code, ""), done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert "unexpected" not in done.stderr
+    assert [part for part in parts if part not in done.stderr] == []
+
+
+def test_an_unknown_data_set_is_a_usage_error_naming_the_nearest(
+    command: Command, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert_refused(command("train", "toybird", *tiny), 2, "no data set 'toybird'", "did you mean 'toybirds'")
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "data").exists()
+
+
+def test_every_configuration_error_is_reported_at_once_with_the_nearest_key(tmp_path: Path) -> None:
+    (tmp_path / "svipctl.toml").write_text("[optim]\nlearning = 1\nlr = -1\n")
+    flags = ("--set", "trian.epochs=3", "--set", "train.epochs=many", "--recipe", "papr", "--set", "nothing")
+    done = fresh("train", "cub", *flags, cwd=tmp_path, environment={"SVIPCTL_SEED": "-4"})
+    assert_refused(
+        done,
+        2,
+        "the configuration has 7 errors",
+        "trian.epochs (flag)",
+        "did you mean 'train.epochs'",
+        "optim.learning (svipctl.toml)",
+        "optim.lr (svipctl.toml)",
+        "train.epochs (flag)",
+        "'many'",
+        "no recipe 'papr'",
+        "'paper'",
+        "--set nothing",
+        "seed (environment)",
+    )
+    assert files_under(tmp_path).keys() == {"svipctl.toml"}
+
+
+def test_json_errors_are_one_document_on_stdout(tmp_path: Path) -> None:
+    done = fresh("train", "cub", "--set", "sed=3", "--json", cwd=tmp_path)
+    assert done.code == 2
+    assert set(done.document) == {"error"}
+    assert set(done.document["error"]) == {"what", "why", "todo", "exit_code"}
+    assert done.document["error"]["exit_code"] == 2
+    assert "did you mean 'seed'" in done.document["error"]["why"]
+
+
+def test_a_usage_error_of_the_parser_exits_with_2(tmp_path: Path) -> None:
+    done = fresh("train", "cub", "--epochs", "many", cwd=tmp_path)
+    assert (done.code, done.stdout) == (2, "")
+    assert "many" in done.stderr
+
+
+def test_a_command_that_is_not_built_yet_says_so(tmp_path: Path) -> None:
+    assert_refused(fresh("data", "fetch", "cub", cwd=tmp_path), 2, "`svipctl data fetch` is not built yet")
+
+
+def change(path: Path, old: str, new: str) -> None:
+    """Replace a text that is there exactly once."""
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def no_attributes(folder: Path) -> None:
+    (folder / "images" / "stranger").mkdir()
+    shutil.copy(folder / "images" / "seen_a" / "0.png", folder / "images" / "stranger" / "0.png")
+
+
+def no_name(folder: Path) -> None:
+    change(folder / "attributes.csv", "has_bill_color::green", "")
+
+
+def not_a_number(folder: Path) -> None:
+    change(folder / "attributes.csv", "seen_b,0,1,0", "seen_b,0,nan,0")
+
+
+def empty_split(folder: Path) -> None:
+    write_rows(folder / "split.csv", [["image", "split"]])
+
+
+def both_seen_and_unseen(folder: Path) -> None:
+    change(folder / "split.csv", "seen_c/7.png,test_seen", "seen_c/7.png,test_unseen")
+
+
+DAMAGES: dict[Callable[[Path], None], tuple[str, ...]] = {
+    no_attributes: ("images/stranger has no row in attributes.csv",),
+    no_name: ("column 3 has no attribute name",),
+    not_a_number: ("class 'seen_b' has no finite value for attribute 'has_bill_color::green'",),
+    empty_split: ("there is no train image", "there is no seen test image", "there is no unseen test image"),
+    both_seen_and_unseen: ("class 'seen_c' is both seen and unseen",),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_data_folder_is_refused_before_a_run_is_made(
+    damage: Callable[[Path], None], command: Command, small_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    damage(small_folder)
+    assert_refused(command("train", str(small_folder), *tiny), 3, str(small_folder), *DAMAGES[damage])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_image_that_does_not_decode_ends_training_naming_it(
+    command: Command, small_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    (small_folder / "images" / "seen_d" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    assert_refused(command("train", str(small_folder), *tiny), 3, "seen_d/3.png does not decode")
+    assert not list((tmp_path / "runs").rglob("model.safetensors"))
+
+
+def test_a_damaged_checkpoint_is_refused_and_leaves_no_result(
+    command: Command, trained_copy: Path, shared_folder: Path
+) -> None:
+    weights = trained_copy / "checkpoints" / "best" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+    done = command("eval", str(shared_folder), "--gpu", "cpu")
+    assert_refused(done, 3, "checkpoints/best is damaged", "its SHA-256 is not the one recorded")
+    assert not (trained_copy / "eval").exists()
+
+
+def test_a_checkpoint_that_is_a_pickle_is_refused(command: Command, trained_copy: Path, shared_folder: Path) -> None:
+    (trained_copy / "checkpoints" / "best" / "model.safetensors").write_bytes(pickle.dumps({"a": 1}, protocol=2))
+    assert_refused(command("eval", str(shared_folder), "--gpu", "cpu"), 3, "it is a pickle, not safetensors")
+
+
+class _Trap:
+    """Unpickling it writes a file."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, str]]:
+        return open, ("unpickled", "w")
+
+
+@pytest.mark.parametrize("name", ["trap.safetensors", "trap.pth"])
+def test_pickled_weights_are_refused_and_never_executed(
+    name: str, command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    torch.save({"norm.weight": _Trap()}, tmp_path / name)
+    done = command("train", str(shared_folder), *tiny, "--weights", name)
+    assert_refused(done, 3, name)
+    assert not (tmp_path / "unpickled").exists()
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.skipif(torch.cuda.device_count() > 7, reason="this machine has a GPU 7")
+def test_a_gpu_that_is_not_there_is_a_usage_error(command: Command, shared_folder: Path, tiny: tuple[str, ...]) -> None:
+    assert_refused(command("train", str(shared_folder), *tiny, "--gpu", "7"), 2, "there is no GPU 7", "--gpu cpu")
+
+
+def allow_small_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+
+def fill_disk_in_second_epoch() -> None:
+    """The sixth file of a checkpoint is cut in its middle by a full disk."""
+    from svipctl.model import checkpoint
+
+    write, written = checkpoint._write, []
+
+    def failing(path: Path, content: bytes) -> None:
+        written.append(path)
+        if len(written) > 4:
+            path.write_bytes(content[: len(content) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    checkpoint._write = failing
+
+
+def test_a_file_that_cannot_grow_is_a_resource_error(
+    command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = command("train", str(shared_folder), *tiny, "--name", "full", "--quiet", first=allow_small_files)
+    assert_refused(done, 5, "no room left while writing the checkpoint")
+    assert list((tmp_path / "runs" / "small" / "full" / "checkpoints").iterdir()) == []
+
+
+def test_a_full_disk_in_a_later_epoch_leaves_the_earlier_checkpoint(
+    command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    flags = (*tiny, "--epochs", "2", "--name", "full", "--quiet")
+    done = command("train", str(shared_folder), *flags, first=fill_disk_in_second_epoch)
+    assert_refused(done, 5, "no room left while writing the checkpoint", "No space left", "--runs-dir")
+    checkpoints = tmp_path / "runs" / "small" / "full" / "checkpoints"
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["best", "last"]
+    assert [load_checkpoint(checkpoints / name)[1].epoch for name in ("last", "best")] == [1, 1]
+    assert not (checkpoints.parent / "finished.json").exists()
+    assert len((checkpoints.parent / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_name_that_is_taken_leaves_the_run_as_it_was(
+    command: Command, trained_copy: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    before = files_under(trained_copy)
+    assert_refused(command("train", str(shared_folder), *tiny, "--name", "first"), 2, "there is already a run")
+    assert files_under(trained_copy) == before
+
+
+def test_predictions_with_contradictions_are_refused(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine.npz").write_bytes(b"PK\x03\x04 cut short")
+    assert_refused(command("eval", "--predictions", "mine.npz"), 3, "mine.npz is not a .npz file")
+
+
+def test_json_error_of_damaged_data_is_one_document(
+    command: Command, small_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    empty_split(small_folder)
+    done = command("train", str(small_folder), *tiny, "--json")
+    assert done.code == 3
+    assert json.loads(done.stdout)["error"]["exit_code"] == 3

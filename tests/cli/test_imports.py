@@ -1,0 +1,122 @@
+"""Help, completion and `import svipctl` stay instant: none of them imports a heavy library."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import clean_environment
+
+HEAVY = {"torch", "timm", "gensim", "scipy", "numpy", "matplotlib"}
+
+# Runs each request in a process of its own forked before anything is imported, and reports modules and exit codes.
+_PROGRAM = """
+import json, os, sys, io, contextlib
+answers = []
+for request in json.loads(sys.argv[1]):
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        code, out = 0, io.StringIO()
+        os.environ.update(request["environment"])
+        sys.argv = ["svipctl", *request["arguments"]]
+        try:
+            with contextlib.redirect_stdout(out):
+                if request["import"]:
+                    import svipctl
+                else:
+                    from svipctl.cli.main import main
+                    main()
+        except SystemExit as error:
+            code = error.code or 0
+        os.write(writer, json.dumps({"code": code, "out": out.getvalue()[:3000], "modules": sorted(
+            {name.partition(".")[0] for name in sys.modules})}).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        answers.append(json.loads(pipe.read()))
+    os.wait()
+print(json.dumps(answers))
+"""
+
+
+def tree() -> list[list[str]]:
+    """Every command and group of the program, from its own registry."""
+    from svipctl.cli.app import app
+
+    found: list[list[str]] = [[]]
+    for command in app.registered_commands:
+        found.append([str(command.name)])
+    for group in app.registered_groups:
+        found.append([str(group.name)])
+        assert group.typer_instance is not None
+        for command in group.typer_instance.registered_commands:
+            callback = command.callback
+            found.append([str(group.name), command.name or callback.__name__])  # type: ignore[union-attr]
+    return found
+
+
+def ask(requests: list[dict[str, object]], cwd: Path) -> list[dict[str, object]]:
+    """What each request printed and imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, json.dumps(requests)],
+        cwd=cwd,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def request(*arguments: str, library: bool = False, **environment: str) -> dict[str, object]:
+    return {"arguments": arguments, "environment": environment, "import": library}
+
+
+def test_the_tree_has_every_command_of_the_contract() -> None:
+    names = {" ".join(path) for path in tree()}
+    assert {"train", "eval", "predict", "export", "visualize", "reproduce", "config show", "doctor"} <= names
+    assert {"data fetch", "data status", "data pack", "data import", "w2v build", "w2v check"} <= names
+
+
+def test_import_and_every_help_import_nothing_heavy(tmp_path: Path) -> None:
+    paths = tree()
+    answers = ask([request(library=True), *(request(*path, "--help") for path in paths)], tmp_path)
+    assert all("svipctl" in answer["modules"] for answer in answers)  # type: ignore[operator]
+    assert [answer["code"] for answer in answers] == [0] * (len(paths) + 1)
+    heavy = {" ".join(path): HEAVY.intersection(answer["modules"]) for path, answer in zip(paths, answers[1:])}  # type: ignore[arg-type]
+    assert {path: modules for path, modules in heavy.items() if modules} == {}
+    assert not HEAVY.intersection(answers[0]["modules"])  # type: ignore[arg-type]
+    assert all("Usage" in str(answer["out"]) for answer in answers[1:])
+
+
+@pytest.mark.parametrize(
+    ("words", "position", "expected"),
+    [
+        ("svipctl tr", 1, ["train"]),
+        ("svipctl train toy", 2, ["toybirds"]),
+        ("svipctl eval su", 2, ["sun"]),
+        ("svipctl train cub --recipe p", 4, ["paper"]),
+        ("svipctl train cub --run", 3, ["--runs-dir"]),
+    ],
+)
+def test_completion_answers_and_imports_nothing_heavy(
+    words: str, position: int, expected: list[str], tmp_path: Path
+) -> None:
+    asked = request(_SVIPCTL_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(position))
+    (answer,) = ask([asked], tmp_path)
+    assert [line.strip() for line in str(answer["out"]).split()] == expected
+    assert not HEAVY.intersection(answer["modules"])  # type: ignore[arg-type]
+
+
+def test_completing_a_setting_imports_nothing_heavy(tmp_path: Path) -> None:
+    asked = request(
+        _SVIPCTL_COMPLETE="complete_bash", COMP_WORDS="svipctl train cub --set optim.warmup_l", COMP_CWORD="4"
+    )
+    (answer,) = ask([asked], tmp_path)
+    assert str(answer["out"]).split() == ["optim.warmup_lr="]
+    assert not HEAVY.intersection(answer["modules"])  # type: ignore[arg-type]

@@ -1,0 +1,111 @@
+"""Where output goes: data on stdout, everything else on stderr, no control codes off a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from svipctl.cli.errors import report
+from svipctl.cli.output import Sink, sink
+from svipctl.cli.training_progress import duration, epoch_line
+from svipctl.errors import DataError, ExitCode
+from tests.conftest import Command
+from tests.reference.traces import FOLDER
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
+RECORD = {"epoch": 2, "loss": 1.25, "patch": 0.5, "accuracy": 43.21, "images_per_second": 99.6}
+
+
+def test_off_a_terminal_training_prints_one_plain_line_an_epoch(
+    command: Command, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    done = command("train", str(shared_folder), *tiny, "--epochs", "2", "--name", "lines")
+    assert done.code == 0, done.stderr
+    assert not CONTROL.search(done.stdout + done.stderr)
+    assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("epoch")] == ["1/2", "2/2"]
+    assert done.stdout.splitlines()[1].startswith(f"next: svipctl eval {shared_folder} --run lines")
+
+
+def test_quiet_and_json_leave_one_document_and_an_empty_stderr(
+    command: Command, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    done = command("train", str(shared_folder), *tiny, "--quiet", "--json")
+    assert (done.code, done.stderr) == (0, "")
+    assert done.document["run"] == "runs/small/svipctl-seed0"
+    assert done.document["best"]["epoch"] == 1
+
+
+def test_a_table_off_a_terminal_is_aligned_plain_text(command: Command) -> None:
+    done = command("eval", "--predictions", str((FOLDER / "evaluation" / "tiny.npz").resolve()), "--quiet")
+    assert (done.code, done.stderr) == (0, "")
+    assert not CONTROL.search(done.stdout)
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["protocol", "zsl", "gzsl", "gzsl-oracle", "reference", "ausuc"]
+
+
+def test_json_silences_text_and_text_silences_json(capsys: pytest.CaptureFixture[str]) -> None:
+    mine = Sink()
+    mine.say("text")
+    mine.document({"a": 1})
+    assert capsys.readouterr().out == "text\n"
+    mine.set_json(True)
+    mine.say("text")
+    mine.table("title", ["a"], [["b"]])
+    mine.document({"a": 1})
+    assert json.loads(capsys.readouterr().out) == {"a": 1}
+
+
+def test_quiet_silences_notes_and_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    mine = Sink()
+    mine.warn("careful")
+    assert capsys.readouterr().err == "warning: careful\n"
+    mine.set_quiet(True)
+    mine.warn("careful")
+    with mine.progress("working") as progress:
+        progress(1, 2)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def test_columns_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    Sink().table("Title", ["name", "T1"], [["a", "12.5"], ["longer", "3"]])
+    assert capsys.readouterr().out == "Title\n  name      T1\n  a       12.5\n  longer     3\n"
+
+
+def test_an_error_says_what_why_and_what_next(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink, "json", False)
+    assert report(DataError("lost", why="one\ntwo", todo="look")) is ExitCode.DATA
+    assert capsys.readouterr().err == "error: lost\n  one\n  two\n  next: look\n"
+
+
+def test_nothing_moves_when_stderr_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    assert not Sink().is_live
+    monkeypatch.setattr("sys.stderr", Terminal())
+    assert Sink().is_live
+    monkeypatch.setenv("TERM", "dumb")
+    assert not Sink().is_live
+
+
+def test_the_line_of_an_epoch() -> None:
+    assert epoch_line(RECORD, 9) == "epoch 2/9  loss 1.250  patch 0.500  train 43.2 %  100 images/s"
+    monitored = RECORD | {"monitor": "test", "T1": 10.0, "U": 20.0, "S": 30.0, "H_oracle": 40.0}
+    assert "test: T1 10.0 U 20.0 S 30.0 H* 40.0" in epoch_line(monitored, 9)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (89, "89 s"), (90, "2 min"), (3540, "59 min"), (7800, "2 h 10 min")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,177 @@
+"""`svipctl train` and `svipctl eval` on a tiny data folder: what they write, print and refuse."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import SEEN, TESTED, TRAINED, UNSEEN, Command
+from tests.processes import Finished, files_under, fresh
+from tests.reference.traces import FOLDER
+
+GZSL_ROWS = {"gzsl", "gzsl-oracle", "reference", "ausuc"}
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained: Path, shared_folder: Path) -> Finished:
+    """`svipctl eval --json` of the trained run, a fresh process."""
+    return fresh("eval", str(shared_folder), "--json", "--gpu", "cpu", cwd=trained.parents[2])
+
+
+def test_a_run_folder_has_every_file_of_the_contract(trained: Path, evaluated: Finished) -> None:
+    assert evaluated.code == 0, evaluated.stderr
+    files = set(files_under(trained))
+    expected = {"config.toml", "environment.json", "metrics.jsonl", "metrics.csv", "finished.json"}
+    expected |= {"training_images.txt", "eval/metrics.json"}
+    for name in ("last", "best"):
+        expected |= {f"checkpoints/{name}/model.safetensors", f"checkpoints/{name}/metadata.json"}
+    assert files == expected
+
+
+def test_the_run_says_what_it_was(trained: Path) -> None:
+    config = tomllib.loads((trained / "config.toml").read_text())
+    assert (config["train"]["epochs"], config["train"]["batch_size"], config["seed"]) == (1, 4, 0)
+    assert config["model"]["backbone_args"]["embed_dim"] == 16
+    environment = json.loads((trained / "environment.json").read_text())
+    assert environment["device"] == "cpu"
+    assert environment["packages"].keys() >= {"svipctl", "torch", "timm", "numpy"}
+    assert environment["weights"] == {"source": "none", "sha256": ""}
+    images = (trained / "training_images.txt").read_text().splitlines()
+    assert sorted(images) == sorted(f"images/{name}/{index}.png" for name in SEEN for index in range(TRAINED))
+
+
+def test_metrics_csv_and_jsonl_agree(trained: Path) -> None:
+    (record,) = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    with (trained / "metrics.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row == {name: str(value) for name, value in record.items()}
+    assert record["epoch"] == 1
+
+
+def test_the_document_of_eval_has_the_keys_of_the_contract(evaluated: Finished, trained: Path) -> None:
+    document = evaluated.document
+    assert {"dataset", "run", "recipe", "images", "protocols", "intervals", "selection"} <= set(document)
+    assert (document["dataset"], document["run"], document["recipe"]) == ("small", "first", "svipctl")
+    assert document["images"] == {"seen": len(SEEN) * TESTED, "unseen": len(UNSEEN) * 2 * TESTED}
+    protocols = document["protocols"]
+    assert {row: set(figures) for row, figures in protocols.items()} == {
+        "zsl": {"T1"},
+        "gzsl": {"U", "S", "H"},
+        "gzsl-oracle": {"gamma", "U", "S", "H"},
+        "reference": {"offset", "U", "S", "H"},
+        "ausuc": {"value"},
+    }
+    percentages = [value for row in protocols.values() for name, value in row.items() if name not in ("gamma", "offset")]
+    assert all(0 <= value <= 100 for value in percentages)
+    assert set(document["selection"]) >= {"auc", "recall"}
+    assert "no row gzsl-calibrated" in evaluated.stderr
+    assert json.loads((trained / "eval" / "metrics.json").read_text()) == document
+
+
+def test_best_h_is_at_least_the_uncalibrated_one(evaluated: Finished) -> None:
+    rows = evaluated.document["protocols"]
+    assert rows["gzsl-oracle"]["H"] >= rows["gzsl"]["H"]
+    seen, unseen = rows["gzsl"]["S"], rows["gzsl"]["U"]
+    expected = 2 * seen * unseen / (seen + unseen) if seen + unseen else 0
+    assert rows["gzsl"]["H"] == pytest.approx(expected)
+
+
+def test_a_run_trained_on_test_images_is_not_evaluated(
+    command: Command, trained_copy: Path, shared_folder: Path
+) -> None:
+    with (trained_copy / "training_images.txt").open("a") as file:
+        file.write("images/unseen_x/0.png\n")
+    done = command("eval", str(shared_folder), "--gpu", "cpu")
+    assert (done.code, done.stdout) == (3, "")
+    assert "was trained on 1 of the 20 test images" in done.stderr
+    assert "images/unseen_x/0.png" in done.stderr
+    assert not (trained_copy / "eval").exists()
+
+
+def test_a_run_of_other_classes_is_not_evaluated(command: Command, trained_copy: Path, small_folder: Path) -> None:
+    table = small_folder / "attributes.csv"
+    table.write_text(table.read_text().replace("has_wing_color::blue", "has_wing_color::black"))
+    done = command("eval", str(small_folder), "--gpu", "cpu")
+    assert (done.code, done.stdout) == (3, "")
+    assert "other attributes" in done.stderr
+
+
+@pytest.mark.parametrize("run", ["first", "runs/small/first"])
+def test_a_run_is_found_by_name_and_by_path(run: str, command: Command, trained_copy: Path, shared_folder: Path) -> None:
+    flags = ("--run", run, "--zsl", "--json", "--quiet", "--gpu", "cpu", "--set", "eval.bootstrap=0")
+    done = command("eval", str(shared_folder), *flags)
+    assert (done.code, done.stderr) == (0, "")
+    assert set(done.document["protocols"]) == {"zsl"}
+
+
+def test_a_misspelt_run_is_answered_with_the_nearest(
+    command: Command, trained_copy: Path, shared_folder: Path
+) -> None:
+    done = command("eval", str(shared_folder), "--run", "frist", "--gpu", "cpu")
+    assert (done.code, done.stdout) == (3, "")
+    assert "did you mean 'first'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "rows"),
+    [
+        ((), {"zsl"} | GZSL_ROWS),
+        (("--zsl",), {"zsl"}),
+        (("--gzsl",), GZSL_ROWS),
+        (("--zsl", "--gzsl"), {"zsl"} | GZSL_ROWS),
+    ],
+)
+def test_predictions_of_anybody_are_scored_and_filtered(flags: tuple[str, ...], rows: set[str], command: Command) -> None:
+    expected: dict[str, Any] = json.loads((FOLDER / "evaluation" / "tiny.json").read_text())
+    tiny_file = (FOLDER / "evaluation" / "tiny.npz").resolve()
+    done = command("eval", "--predictions", str(tiny_file), "--json", *flags)
+    assert done.code == 0, done.stderr
+    protocols = done.document["protocols"]
+    assert set(protocols) == rows
+    assert set(done.document["intervals"]) <= rows
+    if "zsl" in rows:
+        assert protocols["zsl"]["T1"] == pytest.approx(expected["zsl"], rel=1e-6)
+    if "gzsl" in rows:
+        figures = [protocols["gzsl"][name] for name in "USH"]
+        assert figures == pytest.approx([expected[f"gzsl_{name}"] for name in ("unseen", "seen", "h")], rel=1e-6)
+
+
+@pytest.mark.parametrize("arguments", [("eval",), ("eval", "cub", "--predictions", "mine.npz")])
+def test_eval_wants_either_a_data_set_or_predictions(arguments: tuple[str, ...], command: Command) -> None:
+    done = command(*arguments)
+    assert (done.code, done.stdout) == (2, "")
+    assert "either a data set or --predictions" in done.stderr
+
+
+def test_dry_run_says_the_plan_and_writes_nothing(
+    command: Command, small_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    before = files_under(small_folder)
+    done = command("train", str(small_folder), *tiny, "--dry-run", "--json")
+    assert done.code == 0, done.stderr
+    plan = done.document
+    assert plan["dry_run"] is True
+    assert plan["training_images"] == len(SEEN) * TRAINED
+    assert files_under(small_folder) == before
+    assert not (tmp_path / "runs").exists()
+
+
+def forbid_drawing() -> None:
+    """Any write of the built-in data set is an error."""
+    from svipctl.datasets import registry
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a dry run draws pictures")
+
+    registry.draw_all = refuse
+
+
+def test_dry_run_of_the_built_in_data_set_draws_nothing(command: Command, tmp_path: Path) -> None:
+    done = command("train", "toybirds", "--gpu", "cpu", "--dry-run", first=forbid_drawing)
+    assert done.code == 0, done.stderr
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,164 @@
+"""A checkpoint is complete or not there, and says when it is damaged."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from svipctl.errors import DataError, ResourceError
+from svipctl.model.checkpoint import METADATA, WEIGHTS, Metadata, load_checkpoint, resolve_folder, save_checkpoint
+from svipctl.model.recipe import Recipe
+from svipctl.model.svip import SVIP
+from tests.model.tiny import ARGUMENTS, ATTRIBUTES, NAME, images, scramble, svip
+
+
+def metadata(model: SVIP, epoch: int = 1) -> Metadata:
+    return Metadata(
+        version="0", dataset="toy", recipe="svipctl", epoch=epoch, backbone=NAME, backbone_args=ARGUMENTS,
+        backbone_weights={"source": "none", "sha256": ""}, window=2, classifier_hidden=8,
+        method=model.recipe.model_dump(), attributes=[f"a{number}" for number in range(ATTRIBUTES)],
+        classes=["x", "y"], seen_classes=["x"], mean=[0.5] * 3, std=[0.5] * 3, image_size=32,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def model() -> SVIP:
+    return svip(Recipe(keep=2))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, model: SVIP) -> Path:
+    path = tmp_path / "checkpoints" / "last"
+    save_checkpoint(path, model, metadata(model))
+    return path
+
+
+def edit(folder: Path, **changed: Any) -> None:
+    path = folder / METADATA
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+@pytest.mark.parametrize("context", ["words", "free", "none"])
+def test_a_saved_model_loads_bit_identical(tmp_path: Path, context: str) -> None:
+    model = svip(Recipe(keep=2, context=context)).train()
+    save_checkpoint(tmp_path / "best", model, metadata(model, epoch=7))
+    loaded, read = load_checkpoint(tmp_path / "best")
+    state = loaded.state_dict()
+    assert state.keys() == model.state_dict().keys()
+    assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
+    assert not loaded.training
+    assert torch.equal(loaded(images()), model.eval()(images()))
+    assert replace(read, sha256="") == metadata(model, epoch=7)
+
+
+def test_saving_again_replaces_the_previous_and_leaves_no_other_folder(folder: Path, model: SVIP) -> None:
+    scramble(model, 8)
+    save_checkpoint(folder, model, metadata(model, epoch=2), extra=lambda path: (path / "more").write_text("x"))
+    loaded, read = load_checkpoint(folder)
+    assert read.epoch == 2
+    assert torch.equal(loaded.attribute_head.weight, model.attribute_head.weight)
+    assert (folder / "more").read_text() == "x"
+    assert [path.name for path in folder.parent.iterdir()] == ["last"]
+
+
+@pytest.mark.parametrize("position", [0, 500, -1])
+def test_one_corrupted_byte_is_noticed(folder: Path, position: int) -> None:
+    content = bytearray((folder / WEIGHTS).read_bytes())
+    content[position] ^= 1
+    (folder / WEIGHTS).write_bytes(content)
+    with pytest.raises(DataError, match="damaged") as caught:
+        load_checkpoint(folder)
+    assert "SHA-256" in caught.value.why
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_in_place_of_the_weights_is_never_loaded(folder: Path, model: SVIP, zipped: bool) -> None:
+    torch.save(model.state_dict(), folder / WEIGHTS, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(DataError, match="it is a pickle, not safetensors"):
+        load_checkpoint(folder)
+
+
+def test_missing_weights_and_missing_checkpoint_are_told_apart(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(DataError, match="has no model.safetensors"):
+        load_checkpoint(folder)
+    with pytest.raises(DataError, match="there is no checkpoint in"):
+        load_checkpoint(folder.with_name("best"))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": "0"}', '{"nonsense": 1}', "\0"])
+def test_damaged_metadata_is_a_data_error(folder: Path, text: str) -> None:
+    (folder / METADATA).write_text(text)
+    with pytest.raises(DataError, match="is damaged") as caught:
+        load_checkpoint(folder)
+    assert caught.value.why.startswith(METADATA)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"classifier_hidden": 9}, {"method": {"keep": -1}}, {"method": {"nonsense": 1}}, {"backbone_args": {"depth": 1}}],
+    ids=["width", "value", "switch", "depth"],
+)
+def test_weights_that_contradict_the_metadata_are_a_data_error(folder: Path, changed: dict[str, Any]) -> None:
+    edit(folder, **changed)
+    with pytest.raises(DataError, match="does not fit its own description"):
+        load_checkpoint(folder)
+
+
+def full(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("moment", ["weights", "metadata", "extra"])
+def test_full_disk_leaves_the_previous_checkpoint_and_no_stray_folder(
+    folder: Path, model: SVIP, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    calls: list[int] = []
+
+    def fsync(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == {"weights": 1, "metadata": 2, "extra": 99}[moment]:
+            full()
+
+    before = model.attribute_head.weight.detach().clone()
+    scramble(model, 9)
+    with monkeypatch.context() as patch:
+        patch.setattr("svipctl.model.checkpoint.os.fsync", fsync)
+        with pytest.raises(ResourceError, match="no room left while writing the checkpoint"):
+            save_checkpoint(folder, model, metadata(model, epoch=2), extra=full)
+    loaded, read = load_checkpoint(folder)
+    assert read.epoch == 1
+    assert torch.equal(loaded.attribute_head.weight, before)
+    assert [path.name for path in folder.parent.iterdir()] == ["last"]
+
+
+def test_killed_between_the_two_renames_the_previous_is_found_and_saving_recovers(
+    folder: Path, model: SVIP, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renames: list[Path] = []
+    rename = Path.rename
+
+    def killed(self: Path, target: Path) -> Path:
+        renames.append(self)
+        if len(renames) == 2:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint(folder, model, metadata(model, epoch=2))
+    assert not folder.exists()
+    assert resolve_folder(folder) == folder.with_name(".last.old")
+    assert load_checkpoint(folder)[1].epoch == 1
+    save_checkpoint(folder, model, metadata(model, epoch=3))
+    assert resolve_folder(folder) == folder
+    assert load_checkpoint(folder)[1].epoch == 3
+    assert [path.name for path in folder.parent.iterdir()] == ["last"]

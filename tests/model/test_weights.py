@@ -1,0 +1,138 @@
+"""Pretrained weights from files and from timm."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from timm.models.vision_transformer import VisionTransformer
+
+from svipctl.errors import ConfigError, DataError, NetworkError
+from svipctl.model import weights
+from svipctl.model.weights import load_backbone, read_state_dict, tensors_sha256
+from tests.model.tiny import ARGUMENTS, NAME, vit
+
+
+class Harmful:
+    """Anything but a tensor."""
+
+
+@pytest.fixture
+def network() -> VisionTransformer:
+    return vit()
+
+
+def store(path: Path, state: dict[str, Any]) -> Path:
+    save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
+def test_state_dict_file_loads_without_its_classifier(tmp_path: Path, network: VisionTransformer, suffix: str) -> None:
+    heads = {"head.weight": torch.zeros(2, 16), "fc.bias": torch.zeros(2)}
+    path = store(tmp_path / f"weights{suffix}", network.state_dict() | heads)
+    loaded, source = load_backbone(NAME, ARGUMENTS, str(path))
+    assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in network.state_dict().items())
+    assert source == {"source": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def test_no_weights_are_said_to_be_none() -> None:
+    assert load_backbone(NAME, ARGUMENTS, "none")[1] == {"source": "none", "sha256": ""}
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_missing_file_is_named(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(DataError, match=f"there is no weights file .*gone{suffix}"):
+        read_state_dict(tmp_path / f"gone{suffix}")
+
+
+def test_pickled_object_is_refused(tmp_path: Path) -> None:
+    torch.save(Harmful(), tmp_path / "model.pth")
+    with pytest.raises(DataError, match="holds more than tensors and is not loaded"):
+        read_state_dict(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"state_dict": {"a": torch.zeros(1)}}, torch.zeros(2)])
+def test_torch_file_that_is_no_flat_state_dict_is_refused(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "model.pth")
+    with pytest.raises(DataError, match="is not a flat state dict"):
+        read_state_dict(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_torch_file_named_safetensors_is_recognised(tmp_path: Path, zipped: bool) -> None:
+    path = tmp_path / "model.safetensors"
+    torch.save({"a": torch.zeros(1)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(DataError, match="not a readable safetensors file") as caught:
+        read_state_dict(path)
+    assert "pickle or a torch archive" in caught.value.why
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.safetensors", b"nonsense"), ("a.safetensors", b""), ("a.pth", b"")])
+def test_damaged_file_is_a_data_error_with_a_reason(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match="not a readable") as caught:
+        read_state_dict(tmp_path / name)
+    assert caught.value.why
+
+
+def test_tensors_that_do_not_fit_are_listed_by_kind(tmp_path: Path, network: VisionTransformer) -> None:
+    state = network.state_dict() | {"extra": torch.zeros(1), "cls_token": torch.zeros(1, 1, 8)}
+    del state["norm.bias"]
+    with pytest.raises(DataError, match="does not fit the backbone") as caught:
+        load_backbone(NAME, ARGUMENTS, str(store(tmp_path / "w.safetensors", state)))
+    assert caught.value.why.splitlines() == [
+        "- missing: norm.bias",
+        "- unexpected: extra",
+        "- shape of cls_token: (1, 1, 8) in the file, (1, 1, 16) in the backbone",
+    ]
+
+
+def test_a_long_list_of_misfits_is_cut_and_counted(tmp_path: Path, network: VisionTransformer) -> None:
+    path = store(tmp_path / "w.pth", {})
+    with pytest.raises(DataError, match="does not fit") as caught:
+        load_backbone(NAME, ARGUMENTS, str(path))
+    lines = caught.value.why.splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == f"- and {len(network.state_dict()) - 10} more"
+
+
+def test_tensor_digest_equals_hashlib_over_names_and_bytes_and_sees_any_change(network: VisionTransformer) -> None:
+    state = network.state_dict()
+    content = b"".join(name.encode() + state[name].numpy().tobytes() for name in sorted(state))
+    assert tensors_sha256(network) == hashlib.sha256(content).hexdigest()
+    before = tensors_sha256(network)
+    with torch.no_grad():
+        network.norm.bias[0] += 1
+    assert tensors_sha256(network) != before
+
+
+def test_timms_weights_are_named_and_hashed(monkeypatch: pytest.MonkeyPatch, network: VisionTransformer) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(weights, "create_backbone", lambda *a, **options: asked.append(options) or network)
+    loaded, source = load_backbone(NAME, ARGUMENTS, "pretrained")
+    assert loaded is network
+    assert asked == [{"pretrained": True}]
+    assert source == {"source": f"timm:{NAME}", "sha256": tensors_sha256(network)}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("offline\nmore", "RuntimeError: offline"), ("", "RuntimeError: no details")]
+)
+def test_failed_download_is_a_network_error(monkeypatch: pytest.MonkeyPatch, text: str, why: str) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(weights, "create_backbone", refuse)
+    with pytest.raises(NetworkError, match="neither cached nor to be had") as caught:
+        load_backbone(NAME, ARGUMENTS, "pretrained")
+    assert caught.value.why == why
+
+
+def test_misspelt_name_stays_a_configuration_error_when_pretrained_is_asked_for() -> None:
+    with pytest.raises(ConfigError, match="no backbone named 'vit_bse'"):
+        load_backbone("vit_bse", {}, "pretrained")

@@ -1,0 +1,78 @@
+"""The command line in processes of its own: started afresh, or forked from a server that has torch imported already."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["svipctl.cli.train", "svipctl.training.loop", "svipctl.evaluation.run"])
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What the shell sees of a command."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.stdout)
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """The environment without anything that configures svipctl."""
+    mine = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("SVIPCTL_")}
+    return mine | {"OMP_NUM_THREADS": "1"} | more
+
+
+def fresh(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> Finished:
+    """`python -m svipctl ARGUMENTS` from nothing."""
+    command = [sys.executable, "-m", "svipctl", *arguments]
+    done = subprocess.run(
+        command, cwd=cwd, env=clean_environment(**(environment or {})), capture_output=True, text=True, timeout=120
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def forked(*arguments: str, cwd: Path, streams: Path, first: Callable[[], None] | None = None) -> Finished:
+    """The program's entry point in a forked process with its own streams; `first` runs in it before."""
+    streams.mkdir(parents=True, exist_ok=True)
+    out, err = streams / "stdout", streams / "stderr"
+    process = _FORKS.Process(target=_enter, args=(arguments, cwd, out, err, first))
+    process.start()
+    process.join(120)
+    assert process.exitcode is not None, "the command did not end"
+    return Finished(process.exitcode, out.read_text(), err.read_text())
+
+
+def _enter(arguments: tuple[str, ...], cwd: Path, out: Path, err: Path, first: Callable[[], None] | None) -> None:
+    for path, stream in ((out, sys.stdout), (err, sys.stderr)):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, 1 if stream is sys.stdout else 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    os.environ.update(clean_environment())
+    for name in set(os.environ) - set(clean_environment()):
+        del os.environ[name]
+    os.chdir(cwd)
+    sys.argv = ["svipctl", *arguments]
+    if first:
+        first()
+    from svipctl.cli.main import main
+
+    main()
+
+
+def files_under(folder: Path) -> dict[str, bytes]:
+    """Relative path -> content of every file under a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
