@@ -8,7 +8,7 @@ demo: .venv/installed ## Train and evaluate on the built-in benchmark
 	$(BIN)/svipctl eval toybirds
 
 test: .venv/dev-installed ## The whole test suite
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
 
 lint: .venv/dev-installed
 	$(BIN)/ruff check .

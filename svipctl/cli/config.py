@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps as json_text
 from typing import Annotated
 
 import typer
@@ -36,18 +37,8 @@ def show(
     sink.document({"settings": values, "origins": origins} if origin else {"settings": values})
     if sink.json:
         return
-    shown = {key: _shown(value) for key, value in flatten(found.settings).items()}
+    shown = {key: json_text(value, default=str) for key, value in flatten(found.settings).items()}
     width = max(len(f"{key} = {value}") for key, value in shown.items())
     for key, value in shown.items():
         line = f"{key} = {value}"
         sink.say(f"{line.ljust(width)}  # {origins[key]}" if origin else line)
-
-
-def _shown(value: object) -> str:
-    return (
-        f'"{value}"'
-        if not isinstance(value, (bool, int, float, dict, tuple, type(None)))
-        else str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-    )

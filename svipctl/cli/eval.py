@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from svipctl.cli import options
+from svipctl.cli import complete, options
 from svipctl.cli.output import sink
 from svipctl.errors import ConfigError
 
@@ -27,9 +27,7 @@ _ABOUT = {
 def eval_(
     dataset: Annotated[
         str | None,
-        typer.Argument(
-            help="cub, awa2, sun, toybirds, or a folder of your own.", autocompletion=options.complete.datasets
-        ),
+        typer.Argument(help="cub, awa2, sun, toybirds, or a folder of your own.", autocompletion=complete.datasets),
     ] = None,
     run: options.RunName = None,
     predictions: Annotated[
@@ -82,13 +80,9 @@ def eval_(
             document, evaluation = evaluate_run(found, benchmark, settings, progress)
     for warning in evaluation.warnings:
         sink.warn(warning)
-    protocols: dict[str, Any] = document["protocols"]
-    if gzsl or zsl:
-        wanted = (
-            {"zsl"} if zsl and not gzsl else {row for row in protocols if row != "zsl"} if not zsl else set(protocols)
-        )
+    if zsl != gzsl:
         for part in ("protocols", "intervals"):
-            document[part] = {row: figures for row, figures in document[part].items() if row in wanted}
+            document[part] = {row: figures for row, figures in document[part].items() if (row == "zsl") == zsl}
     _show(document)
     sink.document(document)
 
@@ -113,9 +107,9 @@ def _show(document: dict[str, Any]) -> None:
         rows.append([*cells, _ABOUT[row]])
     images = document["images"]
     subject = document["run"] or document.get("predictions")
-    title = (
-        f"{subject}: {images['seen']} seen and {images['unseen']} unseen test images, percent, ± half the 95 % interval"
-    )
+    split = document.get("split", "test")
+    counts = f"{images['seen']} seen and {images['unseen']} unseen {split} images"
+    title = f"{subject}: {counts}, percent, ± half the 95 % interval"
     sink.table(title, ["protocol", "T1", "U", "S", "H or area", "what it is"], rows)
     selection = document.get("selection", {})
     for name, quality in (("its own labels", selection), ("the true masks", selection.get("mask", {}))):

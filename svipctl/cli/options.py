@@ -19,20 +19,20 @@ Dataset = Annotated[
     ),
 ]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where data sets live. [default: data]", rich_help_panel=SETTINGS)
+    Path | None, typer.Option("--data-dir", help="Where data sets live. (default: data)", rich_help_panel=SETTINGS)
 ]
 RunsDir = Annotated[
-    Path | None, typer.Option("--runs-dir", help="Where runs are written. [default: runs]", rich_help_panel=SETTINGS)
+    Path | None, typer.Option("--runs-dir", help="Where runs are written. (default: runs)", rich_help_panel=SETTINGS)
 ]
 RunName = Annotated[
     str | None,
     typer.Option(
-        "--run", help="Name or folder of a run. [default: the newest finished one]", autocompletion=complete.runs
+        "--run", help="Name or folder of a run. (default: the newest finished one)", autocompletion=complete.runs
     ),
 ]
 Gpu = Annotated[
     str | None,
-    typer.Option("--gpu", help="auto, cpu, or the index of a GPU. [default: auto]", rich_help_panel=SETTINGS),
+    typer.Option("--gpu", help="auto, cpu, or the index of a GPU. (default: auto)", rich_help_panel=SETTINGS),
 ]
 Precision = Annotated[
     str | None,
@@ -65,6 +65,9 @@ Recipe = Annotated[
         rich_help_panel=SETTINGS,
         autocompletion=complete.recipes,
     ),
+]
+Offline = Annotated[
+    bool | None, typer.Option("--offline", help="Forbid every network access.", rich_help_panel=SETTINGS)
 ]
 Json = Annotated[
     bool,

@@ -13,7 +13,7 @@ from svipctl.cli.output import sink
 def train(
     dataset: options.Dataset,
     recipe: options.Recipe = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the run. [default: from recipe and seed]")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run. (default: from recipe and seed)")] = None,
     backbone: Annotated[
         str | None,
         typer.Option("--backbone", help="vit_base, deit_base, vit_small, vit_tiny, vit_toy, or a timm name."),
@@ -30,6 +30,7 @@ def train(
     ] = None,
     precision: options.Precision = None,
     gpu: options.Gpu = None,
+    offline: options.Offline = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     config: options.Config = None,
@@ -60,6 +61,7 @@ def train(
         seed=seed,
         precision=precision,
         gpu=gpu,
+        offline=offline,
         data_dir=data_dir,
         runs_dir=runs_dir,
     ).settings

@@ -21,7 +21,10 @@ from svipctl.settings.schema import Settings
 def evaluate_run(
     run: Run, benchmark: Benchmark, settings: Settings, progress: Progress | None = None
 ) -> tuple[dict[str, Any], Evaluation]:
-    """Score a run's best checkpoint on the test images of its benchmark and write `eval/metrics.json`.
+    """Score a run's best checkpoint and write `eval/metrics.json`.
+
+    A final run is scored on the test images; a development run on the validation images of its fold, so that nothing
+    is ever chosen on test.
 
     Args:
         run: A run of that benchmark.
@@ -33,13 +36,14 @@ def evaluate_run(
         The documented JSON (percent) and the evaluation behind it.
 
     Raises:
-        DataError: The run was trained on some of the test images, or on another data set.
+        DataError: The run was trained on some of the scored images, or on another data set.
 
     """
     device = choose_device(settings.gpu)
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)
-    split = benchmark.test_split()
+    fold = run.settings().train.fold
+    split = benchmark.fold_split(fold) if fold else benchmark.test_split()
     indices = np.concatenate([split.seen, split.unseen])
     check_untouched(run, [benchmark.images[index] for index in indices])
     predictor = Predictor(
@@ -60,6 +64,7 @@ def evaluate_run(
         "run": run.name,
         "recipe": metadata.recipe,
         "epoch": metadata.epoch,
+        "split": split.name,
         **evaluation.document(),
         "selection": selection(model, benchmark, predictions) if settings.eval.selection else {},
         "warnings": list(evaluation.warnings),
@@ -84,12 +89,12 @@ def check_same_benchmark(metadata: Metadata, benchmark: Benchmark) -> None:
             )
 
 
-def check_untouched(run: Run, test_images: list[str]) -> None:
+def check_untouched(run: Run, scored_images: list[str]) -> None:
     """Raise DataError if the run was trained on any of these images."""
-    shared = sorted(run.training_images().intersection(test_images))
+    shared = sorted(run.training_images().intersection(scored_images))
     if shared:
         raise DataError(
-            f"{run.name} was trained on {len(shared)} of the {len(test_images)} test images",
+            f"{run.name} was trained on {len(shared)} of the {len(scored_images)} images it would be scored on",
             why=f"for instance {shared[0]}; its accuracy on them would mean nothing",
             todo="train again on this split",
         )
