@@ -85,7 +85,13 @@ class Run:
 
     def training_images(self) -> frozenset[str]:
         """The images the run was trained on, relative to the data set's folder."""
-        return frozenset((self.folder / "training_images.txt").read_text(encoding="utf-8").splitlines())
+        path = self.folder / "training_images.txt"
+        try:
+            return frozenset(path.read_text(encoding="utf-8").splitlines())
+        except OSError as error:
+            raise DataError(
+                f"{self.folder} does not say which images it was trained on", why=f"{path.name}: {error.strerror}"
+            ) from error
 
     def save_json(self, relative: str, document: Mapping[str, Any]) -> Path:
         """Write a JSON file of the run, complete or not at all."""

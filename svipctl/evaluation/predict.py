@@ -47,7 +47,7 @@ class Predictor:
     def predict(
         self, benchmark: Benchmark, indices: Indices, *, source_scores: bool = False, progress: Progress | None = None
     ) -> Predictions:
-        """Predict the images of a benchmark.
+        """Predict the images of a benchmark; leaves the model in evaluation mode.
 
         Args:
             benchmark: Where the files are.
@@ -56,7 +56,6 @@ class Predictor:
             progress: Called with images done and images in all.
 
         """
-        was_training = self.model.training
         self.model.eval()
         attributes, unrelated, scores = [], [], []
         done = 0
@@ -72,7 +71,6 @@ class Predictor:
             done += len(images)
             if progress:
                 progress(done, len(dataset))
-        self.model.train(was_training)
         empty = torch.zeros(0, self.model.grid.windows, dtype=torch.float64)
         return Predictions(
             indices=indices,

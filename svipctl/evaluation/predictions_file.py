@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def read_predictions(path: Path, *, scale: float = 5.0) -> Scored:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise DataError(f"there is no predictions file {path}") from error
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
         raise DataError(f"{path} is not a .npz file of plain arrays", why=str(error)) from error
     problems = [f"array {name!r} is missing" for name in _ARRAYS if name not in arrays] or _contradictions(arrays)
     if problems:
@@ -56,7 +57,7 @@ def read_predictions(path: Path, *, scale: float = 5.0) -> Scored:
 
 def _contradictions(arrays: dict[str, np.ndarray]) -> list[str]:
     table = arrays["class_attributes"]
-    if table.ndim != 2 or not np.issubdtype(table.dtype, np.number):
+    if table.ndim != 2 or not _is_real(table):
         return ["class_attributes is not a table (C, K) of numbers"]
     problems = []
     if not np.isfinite(table).all():
@@ -68,9 +69,11 @@ def _contradictions(arrays: dict[str, np.ndarray]) -> list[str]:
                 problems.append(f"{name} is not a list of whole numbers")
             elif len(array) and not 0 <= array.min() <= array.max() < len(table):
                 problems.append(f"{name} names classes outside 0..{len(table) - 1}")
+        if labels.ndim != 1 or classes.ndim != 1:
+            continue
         if predictions.shape != (len(labels), table.shape[1]):
             problems.append(f"{side}_predictions is {predictions.shape}, not {(len(labels), table.shape[1])}")
-        elif not np.issubdtype(predictions.dtype, np.number) or not np.isfinite(predictions).all():
+        elif not _is_real(predictions) or not np.isfinite(predictions).all():
             problems.append(f"{side}_predictions has values that are not finite numbers")
         if not len(classes):
             problems.append(f"{side}_classes is empty")
@@ -79,3 +82,7 @@ def _contradictions(arrays: dict[str, np.ndarray]) -> list[str]:
     if np.intersect1d(arrays["seen_classes"], arrays["unseen_classes"]).size:
         problems.append("a class is both seen and unseen")
     return problems
+
+
+def _is_real(array: np.ndarray) -> bool:
+    return bool(np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating))

@@ -60,6 +60,10 @@ def create_backbone(
 
 def check_supported(model: nn.Module, name: str) -> None:
     """Raise ConfigError unless `encode` computes exactly what timm's own forward would."""
+    if isinstance(model, VisionTransformer) and not isinstance(model.patch_drop, nn.Identity):
+        raise ConfigError(
+            f"{name!r} drops patches in training", why="windows need every patch", todo="leave out patch_drop_rate"
+        )
     if not isinstance(model, VisionTransformer) or not all(
         type(block) is Block and type(block.attn) is Attention for block in model.blocks
     ):
@@ -68,6 +72,11 @@ def check_supported(model: nn.Module, name: str) -> None:
             why="svipctl runs timm's VisionTransformer with pre-norm blocks, with a patch or a hybrid embedding",
             todo="choose another, for instance --backbone vit_small",
         )
+
+
+def has_class_token(vit: VisionTransformer) -> bool:
+    """Whether the first token is a class token (it may be missing, or a register may come first)."""
+    return vit.cls_token is not None
 
 
 def grid_of(vit: VisionTransformer) -> tuple[int, int]:

@@ -18,10 +18,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from svipctl.errors import DataError, explained_disk_errors
+from svipctl.errors import ConfigError, DataError, explained_disk_errors
 from svipctl.model.backbone import create_backbone
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
+from svipctl.model.weights import is_pickle
 
 WEIGHTS, METADATA = "model.safetensors", "metadata.json"
 
@@ -106,11 +107,7 @@ def load_checkpoint(folder: Path, *, device: torch.device | str = "cpu") -> tupl
     except OSError as error:
         raise DataError(f"the checkpoint {folder} has no {WEIGHTS}", why=str(error)) from error
     if hashlib.sha256(content).hexdigest() != metadata.sha256:
-        kind = (
-            "it is a pickle, not safetensors"
-            if content[:2] in (b"PK", b"\x80\x02")
-            else "its SHA-256 is not the one recorded"
-        )
+        kind = "it is a pickle, not safetensors" if is_pickle(content[:2]) else "its SHA-256 is not the one recorded"
         raise DataError(
             f"the checkpoint {folder} is damaged",
             why=f"{WEIGHTS}: {kind}",
@@ -128,7 +125,7 @@ def load_checkpoint(folder: Path, *, device: torch.device | str = "cpu") -> tupl
             hidden=metadata.classifier_hidden,
         )
         model.load_state_dict(state)
-    except (SafetensorError, RuntimeError, ValueError) as error:
+    except (SafetensorError, ConfigError, RuntimeError, TypeError, ValueError) as error:
         raise DataError(f"the checkpoint {folder} does not fit its own description", why=str(error)) from error
     return model.to(device).eval(), metadata
 

@@ -30,15 +30,16 @@ class AttentionInputs:
 
 
 @torch.no_grad()
-def rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int) -> Tensor:
+def rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int, class_token: bool) -> Tensor:
     """Attention rollout from the class token to each patch (Abnar & Zuidema 2020; method section 3).
 
     The class token's row of A_L ... A_1, A = normalised(attention + I), as L vector-matrix products. Without a class
-    token (`prefix` 0) the mean of all rows stands for it.
+    token the mean of all rows stands for it.
 
     Args:
         blocks: One per block, first block first.
-        prefix: Tokens before the patches, the class token first.
+        prefix: Tokens before the patches.
+        class_token: Whether the first of them is a class token.
 
     Returns:
         (B, patches), the prefix tokens' own entries left out.
@@ -46,12 +47,12 @@ def rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int) -> Tensor:
     """
     row: Tensor | None = None
     for block in reversed(blocks):
-        if row is None and prefix:
+        if row is None and class_token:
             maps = block.rows(first=1)
-            row, attention = _starting_row(maps, prefix), maps[:, 0]
+            row, attention = _starting_row(maps, class_token), maps[:, 0]
         else:
             maps = block.rows()
-            row = _starting_row(maps, prefix) if row is None else row
+            row = _starting_row(maps, class_token) if row is None else row
             attention = torch.einsum("bi,bij->bj", row, maps)
         row = (attention + row) / 2
     assert row is not None
@@ -59,7 +60,7 @@ def rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int) -> Tensor:
 
 
 @torch.no_grad()
-def paper_rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int) -> Tensor:
+def paper_rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int, class_token: bool) -> Tensor:
     """The paper's recursion W^l = W^(l-1) + W^(l-1) T^l with heads summed and no normalisation, class-token row.
 
     It grows with (1 + heads)^depth, so each step is divided by its sum: the ranking, all that is used, is unchanged.
@@ -69,17 +70,17 @@ def paper_rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int) -> T
     for block in blocks:
         maps = block.rows() * block.queries.shape[1]
         if row is None:
-            row = _starting_row(maps, prefix)
+            row = _starting_row(maps, class_token)
         row = row + torch.einsum("bi,bij->bj", row, maps)
         row = row / row.sum(dim=-1, keepdim=True)
     assert row is not None
     return row[:, prefix:]
 
 
-def _starting_row(maps: Tensor, prefix: int) -> Tensor:
+def _starting_row(maps: Tensor, class_token: bool) -> Tensor:
     """The class token's unit vector, or without class token the uniform distribution: (B, N) from maps (B, ., N)."""
     batch, _, tokens = maps.shape
-    if not prefix:
+    if not class_token:
         return maps.new_full((batch, tokens), 1 / tokens)
     row = maps.new_zeros((batch, tokens))
     row[:, 0] = 1
@@ -87,10 +88,10 @@ def _starting_row(maps: Tensor, prefix: int) -> Tensor:
 
 
 @torch.no_grad()
-def last_attention_scores(blocks: Sequence[AttentionInputs], *, prefix: int) -> Tensor:
+def last_attention_scores(blocks: Sequence[AttentionInputs], *, prefix: int, class_token: bool) -> Tensor:
     """The class token's attention in the last block, head mean (the published `attn` score). Returns (B, patches)."""
     last = blocks[-1]
-    rows = last.rows(first=1)[:, 0] if prefix else last.rows().mean(dim=1)
+    rows = last.rows(first=1)[:, 0] if class_token else last.rows().mean(dim=1)
     return rows[:, prefix:]
 
 

@@ -9,7 +9,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from svipctl.errors import ConfigError
-from svipctl.model.backbone import embed_patches, encode, grid_of
+from svipctl.model.backbone import embed_patches, encode, grid_of, has_class_token
 from svipctl.model.contextualization import FreeContext, NoContext, WordContext
 from svipctl.model.losses import TrainingOutput
 from svipctl.model.patch_classifier import HIDDEN, PatchClassifier
@@ -22,6 +22,12 @@ from svipctl.model.rollout import (
     similarity_scores,
 )
 from svipctl.model.windows import WindowGrid, top_mask
+
+_PATCH_SCORES = {
+    "rollout": rollout_scores,
+    "paper-rollout": paper_rollout_scores,
+    "attention": last_attention_scores,
+}
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,8 @@ class SVIP(nn.Module):
     def patch_targets(self, scores: Tensor) -> Tensor:
         """Targets of the patch classifier from window scores (B, windows): 1 is unrelated."""
         if self.recipe.classifier_targets == "soft":
-            return 1 - scores / scores.amax(dim=-1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
+            largest = scores.amax(dim=-1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
+            return (1 - scores / largest).clamp(0, 1)
         return (~top_mask(scores, self.keep)).to(scores.dtype)
 
     def head_parameters(self) -> list[nn.Parameter]:
@@ -148,15 +155,11 @@ class SVIP(nn.Module):
             return self._scores_in_full_precision(attention, source)
 
     def _scores_in_full_precision(self, attention: list[AttentionInputs], source: Tensor) -> Tensor:
-        prefix = self.backbone.num_prefix_tokens
         if self.recipe.score_source == "cosine":
             return similarity_scores(source)
-        if self.recipe.score_source == "attention":
-            patch_scores = last_attention_scores(attention, prefix=prefix)
-        elif self.recipe.score_source == "paper-rollout":
-            patch_scores = paper_rollout_scores(attention, prefix=prefix)
-        else:
-            patch_scores = rollout_scores(attention, prefix=prefix)
+        patch_scores = _PATCH_SCORES[self.recipe.score_source](
+            attention, prefix=self.backbone.num_prefix_tokens, class_token=has_class_token(self.backbone)
+        )
         if self.recipe.score_pooling == "runs":
             return self.grid.average_runs(patch_scores)
         return self.grid.average(patch_scores)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
         except Exception as error:  # timm, huggingface_hub and their HTTP client each raise errors of their own
             raise NetworkError(
                 f"the pretrained weights of {name!r} are neither cached nor to be had",
-                why=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no details'}",
+                why=f"{type(error).__name__}: {first_line(error)}",
                 todo="give a local file: --weights FILE.safetensors; or train from nothing: --weights none",
             ) from error
         return backbone, {"source": f"timm:{name}", "sha256": tensors_sha256(backbone)}
@@ -61,20 +61,21 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         DataError: Missing, damaged, or not a state dict.
 
     """
+    if not path.is_file():
+        raise DataError(f"there is no weights file {path}")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise DataError(f"there is no weights file {path}") from error
-    except (SafetensorError, OSError, EOFError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path} is not a readable safetensors file", why=_hint(path, error)) from error
-    except Exception as error:  # torch wraps refused pickles in pickle.UnpicklingError
+    except UnpicklingError as error:
         raise DataError(
-            f"{path} holds more than tensors and is not loaded",
-            why=str(error).strip().splitlines()[0],
+            f"{path} holds more than tensors, or is no torch file, and is not loaded",
+            why=first_line(error),
             todo="save a plain state dict, best as .safetensors",
         ) from error
+    except Exception as error:  # torch's unpickler raises whatever a damaged file leads it to
+        looks = "it is a pickle, not safetensors" if is_pickle(path.read_bytes()[:2]) else first_line(error)
+        raise DataError(f"{path} does not load", why=looks) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataError(f"{path} is not a flat state dict of tensors")
     return state
@@ -116,9 +117,12 @@ def _fit(backbone: VisionTransformer, state: dict[str, Tensor], path: Path) -> N
     backbone.load_state_dict(state)
 
 
-def _hint(path: Path, error: Exception) -> str:
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        return "it looks like a pickle or a torch archive under another name"
-    return str(error).strip().splitlines()[0]
+def is_pickle(start: bytes) -> bool:
+    """Whether a file starts like a pickle of protocol 2 and up, or like the zip archive that torch.save writes."""
+    return start[:1] == b"\x80" or start[:2] == b"PK"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an exception's text."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "no details"

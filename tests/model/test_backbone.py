@@ -124,3 +124,8 @@ def test_network_that_is_no_plain_vision_transformer_is_refused(name: str) -> No
 def test_argument_that_timm_refuses_is_a_configuration_error(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="timm cannot build 'vit_tiny' with"):
         create_backbone("vit_tiny", {"depth": 1} | arguments)
+
+
+def test_dropping_patches_is_refused_because_windows_need_every_patch() -> None:
+    with pytest.raises(ConfigError, match="drops patches"):
+        create_backbone("vit_tiny", {"depth": 1, "patch_drop_rate": 0.5})

@@ -52,16 +52,18 @@ def test_rollout_row_equals_the_full_matrix_product(blocks: list[AttentionInputs
         attention = heads(block).mean(dim=1) + torch.eye(TOKENS, dtype=torch.float64)
         product = attention / attention.sum(dim=-1, keepdim=True) @ product
     expected = (start(prefix) @ product)[:, prefix:]
-    torch.testing.assert_close(rollout_scores(blocks, prefix=prefix), expected)
+    torch.testing.assert_close(rollout_scores(blocks, prefix=prefix, class_token=prefix > 0), expected)
 
 
 def test_rollout_depends_on_the_order_of_the_blocks(blocks: list[AttentionInputs]) -> None:
-    backwards = rollout_scores(blocks[::-1], prefix=1)
-    assert not torch.allclose(rollout_scores(blocks, prefix=1), backwards)
+    backwards = rollout_scores(blocks[::-1], prefix=1, class_token=1 > 0)
+    assert not torch.allclose(rollout_scores(blocks, prefix=1, class_token=1 > 0), backwards)
 
 
 def test_rollout_row_without_prefix_sums_to_one(blocks: list[AttentionInputs]) -> None:
-    torch.testing.assert_close(rollout_scores(blocks, prefix=0).sum(dim=-1), torch.ones(2, dtype=torch.float64))
+    torch.testing.assert_close(
+        rollout_scores(blocks, prefix=0, class_token=0 > 0).sum(dim=-1), torch.ones(2, dtype=torch.float64)
+    )
 
 
 def test_paper_rollout_is_proportional_to_the_papers_unnormalised_recursion(
@@ -72,13 +74,15 @@ def test_paper_rollout_is_proportional_to_the_papers_unnormalised_recursion(
         weights = weights + weights @ heads(block).sum(dim=1)
     row = start(prefix) @ weights
     expected = (row / row.sum(dim=-1, keepdim=True))[:, prefix:]
-    torch.testing.assert_close(paper_rollout_scores(blocks, prefix=prefix), expected)
+    torch.testing.assert_close(paper_rollout_scores(blocks, prefix=prefix, class_token=prefix > 0), expected)
 
 
 def test_last_attention_is_the_class_row_of_the_last_block(blocks: list[AttentionInputs], prefix: int) -> None:
     attention = heads(blocks[-1]).mean(dim=1)
     expected = attention[:, 0] if prefix else attention.mean(dim=1)
-    torch.testing.assert_close(last_attention_scores(blocks, prefix=prefix), expected[:, prefix:])
+    torch.testing.assert_close(
+        last_attention_scores(blocks, prefix=prefix, class_token=prefix > 0), expected[:, prefix:]
+    )
 
 
 def test_similarity_is_the_dot_product_with_the_mean_window() -> None:
@@ -91,9 +95,9 @@ def test_scores_carry_no_gradient() -> None:
     queries = torch.randn(1, 1, 4, 2, requires_grad=True)
     blocks = [AttentionInputs(queries, queries, 1.0)]
     for scores in (
-        rollout_scores(blocks, prefix=1),
+        rollout_scores(blocks, prefix=1, class_token=1 > 0),
         similarity_scores(queries[0]),
-        paper_rollout_scores(blocks, prefix=1),
+        paper_rollout_scores(blocks, prefix=1, class_token=1 > 0),
     ):
         assert not scores.requires_grad
 

@@ -96,7 +96,7 @@ def test_source_scores_are_those_of_the_recipes_score_source(source: str, poolin
     if source == "cosine":
         expected = similarity_scores(model.grid.group(tokens))
     else:
-        expected = pool(functions[source](attention, prefix=1))
+        expected = pool(functions[source](attention, prefix=1, class_token=1 > 0))
     assert torch.equal(model.source_scores(images()), expected)
     targets = model.training_pass(images()).patch_targets
     assert [row.nonzero().flatten().tolist() for row in targets] == [

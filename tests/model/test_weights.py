@@ -52,7 +52,7 @@ def test_missing_file_is_named(tmp_path: Path, suffix: str) -> None:
 
 def test_pickled_object_is_refused(tmp_path: Path) -> None:
     torch.save(Harmful(), tmp_path / "model.pth")
-    with pytest.raises(DataError, match="holds more than tensors and is not loaded"):
+    with pytest.raises(DataError, match="holds more than tensors"):
         read_state_dict(tmp_path / "model.pth")
 
 
@@ -67,15 +67,24 @@ def test_torch_file_that_is_no_flat_state_dict_is_refused(tmp_path: Path, conten
 def test_torch_file_named_safetensors_is_recognised(tmp_path: Path, zipped: bool) -> None:
     path = tmp_path / "model.safetensors"
     torch.save({"a": torch.zeros(1)}, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(DataError, match="not a readable safetensors file") as caught:
+    with pytest.raises(DataError, match="does not load") as caught:
         read_state_dict(path)
-    assert "pickle or a torch archive" in caught.value.why
+    assert caught.value.why == "it is a pickle, not safetensors"
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.safetensors", b"nonsense"), ("a.safetensors", b""), ("a.pth", b"")])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.safetensors", b"nonsense"),
+        ("a.safetensors", b""),
+        ("a.pth", b"\x80\x02"),
+        ("a.pth", b""),
+        ("a.pth", b"text"),
+    ],
+)
 def test_damaged_file_is_a_data_error_with_a_reason(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match="not a readable") as caught:
+    with pytest.raises(DataError, match="load") as caught:
         read_state_dict(tmp_path / name)
     assert caught.value.why
 

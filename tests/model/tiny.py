@@ -18,7 +18,10 @@ ATTRIBUTES = 5
 
 def vit(**changed: Any) -> VisionTransformer:
     """A 4x4 grid of 16-d patches; every parameter random, so that no layer is the identity by its initial value."""
-    return scramble(create_backbone(NAME, ARGUMENTS | changed)).eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = create_backbone(NAME, ARGUMENTS | changed)
+    return scramble(network).eval()
 
 
 def scramble(network: Any, seed: int = 0) -> Any:
@@ -34,9 +37,10 @@ def words(attributes: int = ATTRIBUTES, width: int = 7) -> torch.Tensor:
 
 
 def svip(recipe: Recipe | None = None, *, window: int = 2, backbone: VisionTransformer | None = None) -> SVIP:
-    model = SVIP(
-        backbone or vit(), ATTRIBUTES, recipe or Recipe(), word_vectors=words(), window=window, hidden=8
-    ).eval()
+    backbone = backbone or vit()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = SVIP(backbone, ATTRIBUTES, recipe or Recipe(), word_vectors=words(), window=window, hidden=8).eval()
     return scramble(model, 1)
 
 

@@ -1,0 +1,59 @@
+"""Bootstrap intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from svipctl.evaluation.bootstrap import _counts, intervals
+from svipctl.evaluation.calibration import accuracies, harmonic_mean, seen_unseen_curve
+from tests.evaluation.cases import scored
+
+GAMMAS = {"gzsl": 0.0, "gzsl-oracle": 0.4}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_intervals_contain_the_point_estimates(seed: int) -> None:
+    answers = scored(seed, 400).answers()
+    found = intervals(answers, GAMMAS, resamples=200)
+    points = {
+        ("zsl", "T1"): float(answers.class_weights() @ answers.unseen_correct),
+        ("ausuc", "value"): seen_unseen_curve(answers).area,
+    }
+    for row, gamma in GAMMAS.items():
+        unseen, seen = accuracies(answers, gamma)
+        points |= {(row, "U"): unseen, (row, "S"): seen}
+        points[row, "H"] = float(harmonic_mean(np.array(seen), np.array(unseen)))
+    assert {(row, figure) for row in found for figure in found[row]} == set(points)
+    for (row, figure), value in points.items():
+        low, high = found[row][figure]
+        assert low < value < high
+        assert high - low < 0.3
+
+
+def test_intervals_depend_on_the_seed_only() -> None:
+    answers = scored(0).answers()
+    first = intervals(answers, GAMMAS, resamples=60, seed=3)
+    assert first == intervals(answers, GAMMAS, resamples=60, seed=3)
+    assert first != intervals(answers, GAMMAS, resamples=60, seed=4)
+
+
+@pytest.mark.parametrize("resamples", [1, 50, 73])
+def test_every_resample_keeps_the_size_of_every_class(resamples: int) -> None:
+    answers = scored(2, 31).answers()
+    counts = np.concatenate(list(_counts(answers, resamples, seed=0)))
+    assert counts.shape == (resamples, 31)
+    for label in range(6):
+        assert (counts[:, answers.labels == label].sum(axis=1) == (answers.labels == label).sum()).all()
+
+
+def test_every_image_is_drawn_about_once() -> None:
+    counts = np.concatenate(list(_counts(scored(2, 40).answers(), 500, seed=1)))
+    assert abs(counts.mean(axis=0) - 1).max() < 0.25
+
+
+def test_interval_of_perfect_answers_is_a_point() -> None:
+    case = scored(0)
+    case.scores[:] = 100 * np.eye(6)[case.labels]
+    found = intervals(case.answers(), {"gzsl": 0.0}, resamples=20)
+    assert found["gzsl"]["H"] == pytest.approx((1.0, 1.0))

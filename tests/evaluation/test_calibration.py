@@ -1,0 +1,99 @@
+"""The exact curve against brute force over every gamma that can matter."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from svipctl.evaluation.calibration import accuracies, harmonic_mean, seen_unseen_curve
+from svipctl.evaluation.protocols import Scored
+from tests.evaluation.cases import adversarial, scored
+
+random_cases = st.builds(scored, st.integers(0, 10**6), st.integers(6, 40), levels=st.sampled_from([0, 1, 2]))
+
+
+def stacked(case: Scored, gamma: float) -> np.ndarray:
+    """Answers by the definition: the best seen class wins only while it exceeds the best unseen one by more."""
+    answers = []
+    for row in case.scores:
+        seen, unseen = row[case.seen_classes], row[case.unseen_classes]
+        side = (case.seen_classes, seen) if seen.max() - unseen.max() > gamma else (case.unseen_classes, unseen)
+        answers.append(side[0][side[1].argmax()])
+    return np.array(answers)
+
+
+def per_class(case: Scored, answers: np.ndarray, classes: np.ndarray) -> float:
+    present = [label for label in classes if (case.labels == label).any()]
+    return float(np.mean([(answers == label)[case.labels == label].mean() for label in present])) if present else 0.0
+
+
+def brute_force(case: Scored) -> list[tuple[float, float]]:
+    """U and S at every margin and beyond both ends, repeated points left out."""
+    margins = case.scores[:, case.seen_classes].max(1) - case.scores[:, case.unseen_classes].max(1)
+    points = []
+    for gamma in [margins.min() - 1, *np.unique(margins)]:
+        answers = stacked(case, gamma)
+        points.append((per_class(case, answers, case.unseen_classes), per_class(case, answers, case.seen_classes)))
+    return points
+
+
+@settings(max_examples=120, deadline=None)
+@given(case=adversarial() | random_cases)
+def test_curve_equals_brute_force_over_all_gammas(case: Scored) -> None:
+    curve = seen_unseen_curve(case.answers())
+    expected = np.array(brute_force(case))
+    np.testing.assert_allclose(curve.unseen, expected[:, 0], atol=1e-12)
+    np.testing.assert_allclose(curve.seen, expected[:, 1], atol=1e-12)
+    area = sum((u1 - u0) * (s0 + s1) / 2 for (u0, s0), (u1, s1) in pairwise(expected))
+    assert curve.area == pytest.approx(area, abs=1e-12)
+    best = max(2 * s * u / (s + u) if s + u else 0.0 for u, s in expected)
+    assert curve.harmonic[curve.best()] == pytest.approx(best)
+
+
+@settings(max_examples=80, deadline=None)
+@given(case=adversarial() | random_cases)
+def test_each_gamma_of_the_curve_reaches_its_point(case: Scored) -> None:
+    answers = case.answers()
+    curve = seen_unseen_curve(answers)
+    assert (np.diff(curve.gammas) > 0).all()
+    for gamma, unseen, seen in zip(curve.gammas, curve.unseen, curve.seen):
+        assert accuracies(answers, gamma) == pytest.approx((unseen, seen), abs=1e-12)
+
+
+@settings(max_examples=80, deadline=None)
+@given(case=adversarial() | random_cases, gamma=st.sampled_from([-1.0, 0.0, 0.5]) | st.floats(-4, 4))
+def test_predicted_equals_the_definition_at_any_gamma(case: Scored, gamma: float) -> None:
+    np.testing.assert_array_equal(case.answers().predicted(gamma), stacked(case, gamma))
+
+
+@settings(max_examples=60, deadline=None)
+@given(case=random_cases)
+def test_curve_is_monotone(case: Scored) -> None:
+    curve = seen_unseen_curve(case.answers())
+    assert (np.diff(curve.unseen) >= 0).all()
+    assert (np.diff(curve.seen) <= 0).all()
+    assert 0 <= curve.area <= 1 + 1e-12
+
+
+def test_curve_without_images_is_one_point_at_zero() -> None:
+    case = Scored(np.zeros((0, 2)), np.zeros(0, dtype=np.int64), np.array([0]), np.array([1]), 5.0)
+    curve = seen_unseen_curve(case.answers())
+    assert (curve.gammas.tolist(), curve.unseen.tolist(), curve.seen.tolist()) == ([0.0], [0.0], [0.0])
+
+
+def test_other_weights_give_per_image_accuracies() -> None:
+    case = scored(1)
+    answers = case.answers()
+    weights = np.where(answers.is_seen, 1 / answers.is_seen.sum(), 1 / (~answers.is_seen).sum())
+    right = stacked(case, 0.3) == case.labels
+    expected = right[~answers.is_seen].mean(), right[answers.is_seen].mean()
+    assert accuracies(answers, 0.3, weights) == pytest.approx(expected)
+
+
+def test_harmonic_mean_is_zero_where_both_are() -> None:
+    result = harmonic_mean(np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.5, 0.0]))
+    assert result.tolist() == [0.0, 0.5, 0.0]

@@ -1,0 +1,64 @@
+"""Which rows there are, and what they hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from svipctl.evaluation.protocols import ROWS, Scored, evaluate
+from tests.evaluation.cases import scored
+
+
+def side(case: Scored, classes: np.ndarray) -> Scored:
+    kept = np.isin(case.labels, classes)
+    return Scored(case.scores[kept], case.labels[kept], case.seen_classes, case.unseen_classes, case.scale)
+
+
+def test_with_gamma_there_is_every_row_in_order_and_no_warning() -> None:
+    result = evaluate(scored(0), gamma=0.2, resamples=10)
+    assert tuple(result.rows) == ROWS
+    assert tuple(result.intervals) == tuple(row for row in ROWS if row != "reference")
+    assert result.warnings == ()
+    assert result.rows["gzsl-calibrated"]["gamma"] == 0.2
+
+
+def test_rows_equal_per_class_accuracies_of_the_answers() -> None:
+    case = scored(1)
+    rows = evaluate(case, gamma=0.3, resamples=0).rows
+    for row, gamma in (("gzsl", 0.0), ("gzsl-calibrated", 0.3)):
+        right = case.answers().predicted(gamma) == case.labels
+        seen, unseen = (np.mean([right[case.labels == c].mean() for c in part]) for part in ([0, 1, 2], [3, 4, 5]))
+        assert rows[row]["U"] == pytest.approx(unseen)
+        assert rows[row]["S"] == pytest.approx(seen)
+        assert rows[row]["H"] == pytest.approx(2 * seen * unseen / (seen + unseen))
+    among = case.scores[:, 3:].argmax(axis=1) + 3 == case.labels
+    assert rows["zsl"]["T1"] == pytest.approx(np.mean([among[case.labels == c].mean() for c in (3, 4, 5)]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_oracle_is_never_below_any_calibration(seed: int) -> None:
+    rows = evaluate(scored(seed), gamma=0.1 * seed, resamples=0).rows
+    assert rows["gzsl-oracle"]["H"] >= max(rows["gzsl"]["H"], rows["gzsl-calibrated"]["H"])
+
+
+def test_without_gamma_or_a_side_the_rows_are_absent_and_a_warning_says_so() -> None:
+    case = scored(0)
+    no_gamma = evaluate(case, resamples=0)
+    assert "gzsl-calibrated" not in no_gamma.rows
+    assert "gamma is chosen on a validation split" in no_gamma.warnings[0]
+    unseen = evaluate(side(case, case.unseen_classes), resamples=5)
+    assert set(unseen.rows) == set(unseen.intervals) == {"zsl"}
+    assert unseen.warnings == ("no gzsl rows: there are no test images of seen classes",)
+    seen = evaluate(side(case, case.seen_classes), resamples=5)
+    assert (seen.rows, seen.intervals) == ({}, {})
+    assert seen.warnings == ("no row zsl: there are no images of unseen classes",)
+
+
+def test_document_is_in_percent_but_gamma_and_offset_are_scores() -> None:
+    result = evaluate(scored(0), gamma=0.2, resamples=10)
+    document = result.document()
+    assert sum(document["images"].values()) == 60
+    assert document["protocols"]["gzsl-calibrated"]["gamma"] == 0.2
+    assert document["protocols"]["reference"]["offset"] == result.rows["reference"]["offset"]
+    assert document["protocols"]["zsl"]["T1"] == 100 * result.rows["zsl"]["T1"]
+    assert document["intervals"]["zsl"]["T1"] == [100 * bound for bound in result.intervals["zsl"]["T1"]]

@@ -1,0 +1,70 @@
+"""Evaluating a run folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.errors import DataError
+from svipctl.evaluation.run import check_same_benchmark, check_untouched, evaluate_run
+from svipctl.model.checkpoint import Metadata, save_checkpoint
+from svipctl.model.recipe import Recipe
+from svipctl.runs import Run
+from svipctl.settings.schema import DataSettings, EvalSettings, Settings
+from tests.evaluation.cases import benchmark
+from tests.model.test_checkpoint import metadata
+from tests.model.tiny import svip
+
+SETTINGS = Settings(
+    dataset="toy", gpu="cpu", precision="fp32", eval=EvalSettings(bootstrap=5), data=DataSettings(workers=0)
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Benchmark:
+    return benchmark(tmp_path)
+
+
+@pytest.fixture
+def described(data: Benchmark) -> Metadata:
+    model = svip(Recipe(keep=2))
+    return replace(metadata(model), classes=data.classes, attributes=data.attributes)
+
+
+@pytest.fixture
+def run(tmp_path: Path, described: Metadata, data: Benchmark) -> Run:
+    made = Run(tmp_path / "run")
+    made.start(SETTINGS, {}, [data.images[index] for index in data.trainval])
+    save_checkpoint(made.best, svip(Recipe(keep=2)), described)
+    return made
+
+
+def test_document_is_returned_and_kept_beside_the_checkpoint(run: Run, data: Benchmark) -> None:
+    document, evaluation = evaluate_run(run, data, SETTINGS)
+    assert json.loads((run.folder / "eval" / "metrics.json").read_text()) == document
+    assert document["images"] == {"seen": 2, "unseen": 6}
+    assert set(document["protocols"]) == {"zsl", "gzsl", "gzsl-oracle", "reference", "ausuc"}
+    assert document["protocols"]["zsl"]["T1"] == 100 * evaluation.rows["zsl"]["T1"]
+    assert document["selection"]
+
+
+def test_run_trained_on_test_images_is_refused_without_a_result(run: Run, data: Benchmark) -> None:
+    (run.folder / "training_images.txt").write_text("8.png\n0.png\n")
+    with pytest.raises(DataError, match="trained on 1 of the 8 images"):
+        evaluate_run(run, data, SETTINGS)
+    assert not (run.folder / "eval").exists()
+    check_untouched(run, ["9.png"])
+
+
+def test_other_classes_or_attributes_are_refused(described: Metadata, data: Benchmark) -> None:
+    check_same_benchmark(described, data)
+    with pytest.raises(DataError, match="other classes") as caught:
+        check_same_benchmark(replace(described, classes=("a",)), data)
+    assert caught.value.why == "1 then, 4 now"
+    with pytest.raises(DataError, match="other attributes") as caught:
+        check_same_benchmark(replace(described, attributes=data.attributes[::-1]), data)
+    assert caught.value.why == "their names or order differ"

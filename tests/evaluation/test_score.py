@@ -1,0 +1,42 @@
+"""From predictions to scores and selection quality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from svipctl.evaluation.predict import Predictions
+from svipctl.evaluation.score import scored, selection
+from svipctl.model.recipe import Recipe
+from tests.evaluation.cases import benchmark
+from tests.model.tiny import svip
+
+
+@pytest.fixture
+def predictions() -> Predictions:
+    rng = np.random.default_rng(0)
+    return Predictions(np.array([8, 2, 3]), rng.random((3, 5)), rng.random((3, 4)), rng.random((3, 4)))
+
+
+@pytest.mark.parametrize("kind", ["dot", "cosine"])
+def test_scores_are_products_with_normalised_class_attributes(
+    tmp_path: Path, predictions: Predictions, kind: str
+) -> None:
+    data = benchmark(tmp_path)
+    result = scored(data, data.test_split(), predictions, Recipe(class_score=kind, scale=3))
+    table = data.class_attributes / np.linalg.norm(data.class_attributes, axis=1, keepdims=True)
+    lengths = np.linalg.norm(predictions.attributes, axis=1, keepdims=True) if kind == "cosine" else 1
+    np.testing.assert_allclose(result.scores, predictions.attributes / lengths @ table.T)
+    assert (result.labels.tolist(), result.scale) == ([0, 2, 3], 3)
+    assert (result.seen_classes.tolist(), result.unseen_classes.tolist()) == ([0, 1], [2, 3])
+
+
+def test_selection_measures_against_labels_and_masks(tmp_path: Path, predictions: Predictions) -> None:
+    model = svip(Recipe(keep=2))
+    found = selection(model, benchmark(tmp_path, masks=True), predictions)
+    assert set(found) == {"auc", "recall", "mask"}
+    first = predictions.unrelated[:, :1]  # the object fills window 0, the others are background
+    assert found["mask"]["auc"] == pytest.approx(100 * (predictions.unrelated[:, 1:] > first).mean())
+    assert set(selection(model, benchmark(tmp_path), predictions)) == {"auc", "recall"}
