@@ -22,7 +22,7 @@ def choose_device(gpu: str) -> torch.device:
         return torch.device("cpu")
     if gpu == "auto":
         return torch.device("cuda", 0)
-    if not gpu.isdigit():
+    if not (gpu.isascii() and gpu.isdecimal()):
         raise ConfigError(f"--gpu {gpu}: not a GPU", why="it is auto, cpu, or the index of one GPU")
     if int(gpu) >= count:
         there = f"this machine has GPU 0 to {count - 1}" if count > 1 else f"this machine has {count or 'no'} GPU"

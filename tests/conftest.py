@@ -95,4 +95,4 @@ def trained(shared_folder: Path, tiny: tuple[str, ...], tmp_path_factory: pytest
 @pytest.fixture
 def trained_copy(trained: Path, tmp_path: Path) -> Path:
     """A copy of that run, in the test's own folder of runs."""
-    return Path(shutil.copytree(trained, tmp_path / "runs" / "small" / "first"))
+    return Path(shutil.copytree(trained, tmp_path / "runs" / "small" / "first", ignore=shutil.ignore_patterns("eval")))

@@ -14,10 +14,9 @@ def report(error: SvipError) -> ExitCode:
     """Print what, why and what to do next on stderr (and as the JSON document), and give the exit code."""
     if sink.debug:
         traceback.print_exception(error)
-    if sink.json:
-        sink.document(
-            {"error": {"what": error.what, "why": error.why, "todo": error.todo, "exit_code": int(error.exit_code)}}
-        )
+    sink.document(
+        {"error": {"what": error.what, "why": error.why, "todo": error.todo, "exit_code": int(error.exit_code)}}
+    )
     lines = [f"error: {error.what}"]
     lines += [f"  {line}" for line in error.why.splitlines()]
     if error.todo:
@@ -27,14 +26,14 @@ def report(error: SvipError) -> ExitCode:
 
 
 def report_defect(error: Exception) -> ExitCode:
-    """An exception that is not ours is a defect: say so, and where the traceback is."""
-    if sink.debug:
-        traceback.print_exception(error)
-    text = str(error).strip().splitlines()[0] if str(error).strip() else "no details"
-    sys.stderr.write(
-        f"error: unexpected {type(error).__name__}: {text}\n  next: run again with --debug and report it\n"
+    """An exception that is not ours is a defect: say so, and how to see the traceback."""
+    lines = str(error).strip().splitlines()
+    defect = SvipError(
+        f"unexpected {type(error).__name__}: {lines[0] if lines else 'no details'}",
+        todo="run again with --debug and report what it prints",
     )
-    return ExitCode.CHECK_FAILED
+    defect.__cause__ = error
+    return report(defect)
 
 
 def silence_stdout() -> None:

@@ -72,32 +72,23 @@ def train(
     from svipctl.runs import new_run
     from svipctl.training.environment import describe_environment
     from svipctl.training.loop import train as train_run
+    from svipctl.training.plan import plan_training
     from svipctl.training.setup import prepare
 
-    choose_device(settings.gpu)  # a wrong GPU is told before anything is drawn or loaded
     run = new_run(settings)
+    if dry_run:
+        plan = plan_training(settings, run)
+        sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
+        sink.document({"dry_run": True, **plan})
+        return
+    choose_device(settings.gpu)  # a wrong GPU is told before anything is drawn or loaded
     with sink.progress(f"drawing {dataset}") as progress:
         benchmark = open_benchmark(settings.dataset, settings.data_dir, progress)
     setup = prepare(settings, benchmark)
     parameters = sum(parameter.numel() for parameter in setup.model.parameters())
-    plan = {
-        "dataset": benchmark.name,
-        "run": str(run.folder),
-        "recipe": settings.recipe,
-        "backbone": settings.model.backbone,
-        "parameters": parameters,
-        "training_images": len(setup.split.train),
-        "epochs": settings.train.epochs,
-        "device": str(setup.device),
-        "precision": "bf16" if str(setup.dtype) == "torch.bfloat16" else "fp32",
-    }
-    if dry_run:
-        sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
-        sink.document({"dry_run": True, **plan})
-        return
     sink.note(
-        f"training {plan['dataset']} ({plan['training_images']} images, {parameters / 1e6:.1f} M parameters, "
-        f"recipe {plan['recipe']}, {plan['precision']} on {plan['device']}) in {run.folder}"
+        f"training {benchmark.name} ({len(setup.split.train)} images, {parameters / 1e6:.1f} M parameters, "
+        f"recipe {settings.recipe}, {'bf16' if setup.dtype.itemsize == 2 else 'fp32'} on {setup.device}) in {run.folder}"
     )
     run.start(
         settings,
@@ -107,7 +98,7 @@ def train(
     with reporter(settings.train.epochs) as watching:
         best = train_run(settings, setup, run, watching)
     sink.say(f"done: {run.folder}\nnext: svipctl eval {dataset}" + _evaluation_flags(dataset, run.name, runs_dir))
-    sink.document({**plan, "best": best})
+    sink.document({"dataset": benchmark.name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
 
 
 def _evaluation_flags(dataset: str, name: str, runs_dir: object) -> str:

@@ -111,6 +111,9 @@ def _read_attributes(
     groups: tuple[tuple[int, ...], ...] = ()
     if body[0][0].lower() in ("", _GROUP_ROW):
         names = body[0][1:]
+        if len(names) != len(attributes):
+            problems.append(f"attributes.csv: {len(names)} group names for {len(attributes)} attributes")
+            names = names[: len(attributes)]
         groups = tuple(tuple(i for i, n in enumerate(names) if n == group) for group in dict.fromkeys(names) if group)
         body = body[1:]
     table = np.full((len(body), len(attributes)), np.nan)
@@ -172,7 +175,11 @@ def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> list[
 def _split_by_classes(
     path: Path, classes: Sequence[str], images: Sequence[str], labels: Indices, problems: list[str]
 ) -> list[Indices]:
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        problems.append(f"unseen.txt is not text in UTF-8: {error}")
+        lines = []
     unseen_names = [line.strip() for line in lines if line.strip()]
     problems += [
         f"unseen.txt: no class {name!r} in attributes.csv ({nearest(name, classes)})"
@@ -203,6 +210,10 @@ def _read_folds(
         name, fold = (*row, "")[:2]
         if name not in classes or fold not in ("1", "2", "3"):
             problems.append(f"folds.csv: {','.join(row)!r} is not a class and a fold 1, 2 or 3")
+        elif classes.index(name) not in seen:
+            problems.append(f"folds.csv: class {name!r} is not a seen class")
+        elif any(classes.index(name) in members for members in folds):
+            problems.append(f"folds.csv: class {name!r} is named twice")
         else:
             folds[int(fold) - 1].append(classes.index(name))
     return tuple(tuple(sorted(fold)) for fold in folds)

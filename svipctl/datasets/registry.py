@@ -14,6 +14,12 @@ from svipctl.errors import ConfigError, DataError, nearest
 Progress = Callable[[int, int], None]
 
 
+def pictures_to_draw(name: str, data_dir: Path) -> int:
+    """How many pictures `open_benchmark` would draw: 0 unless the benchmark is built in and not there yet."""
+    plan = ToybirdsPlan()
+    return plan.pictures if name in BUILT_IN and not is_drawn(data_dir / name, plan) else 0
+
+
 def open_benchmark(name: str, data_dir: Path, progress: Progress | None = None) -> Benchmark:
     """The benchmark of that name, drawn first if it is built in and not there yet.
 

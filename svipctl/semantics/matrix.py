@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +49,7 @@ class WordMatrix:
             with np.load(path, allow_pickle=False) as archive:
                 names = tuple(str(name) for name in archive["attributes"])
                 matrix = cls(archive["vectors"], names, tuple(str(word) for word in archive["unknown"]))
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, BadZipFile, zlib.error) as error:
             raise DataError(
                 f"{path} is not a word-vector file", why=str(error), todo="build it again: svipctl w2v build"
             ) from error

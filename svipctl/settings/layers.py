@@ -199,6 +199,8 @@ def _from_assignments(assignments: Sequence[str], problems: list[str]) -> Tree:
 
 def parse_value(text: str) -> Any:
     """A TOML value (number, true, "text", [1, 2], {a = 1}), or else the text itself."""
+    if "\n" in text:
+        return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -234,8 +236,10 @@ def _is_known(key: str, known: Mapping[str, Any]) -> bool:
 
 def _remove(tree: Tree, key: str) -> None:
     """Take a dotted key out of the tree, with the sections that it leaves empty."""
-    section, dot, rest = key.partition(".")
-    if dot:
-        _remove(tree[section], rest)
-    if not dot or not tree[section]:
+    if key in tree:
+        del tree[key]
+        return
+    section, _, rest = key.partition(".")
+    _remove(tree[section], rest)
+    if not tree[section]:
         del tree[section]

@@ -48,8 +48,7 @@ def tree() -> list[list[str]]:
     from svipctl.cli.app import app
 
     found: list[list[str]] = [[]]
-    for command in app.registered_commands:
-        found.append([str(command.name)])
+    found += [[str(command.name)] for command in app.registered_commands]
     for group in app.registered_groups:
         found.append([str(group.name)])
         assert group.typer_instance is not None

@@ -66,7 +66,9 @@ def test_the_document_of_eval_has_the_keys_of_the_contract(evaluated: Finished, 
         "reference": {"offset", "U", "S", "H"},
         "ausuc": {"value"},
     }
-    percentages = [value for row in protocols.values() for name, value in row.items() if name not in ("gamma", "offset")]
+    percentages = [
+        value for row in protocols.values() for name, value in row.items() if name not in ("gamma", "offset")
+    ]
     assert all(0 <= value <= 100 for value in percentages)
     assert set(document["selection"]) >= {"auc", "recall"}
     assert "no row gzsl-calibrated" in evaluated.stderr
@@ -88,7 +90,7 @@ def test_a_run_trained_on_test_images_is_not_evaluated(
         file.write("images/unseen_x/0.png\n")
     done = command("eval", str(shared_folder), "--gpu", "cpu")
     assert (done.code, done.stdout) == (3, "")
-    assert "was trained on 1 of the 20 test images" in done.stderr
+    assert "was trained on 1 of the 20" in done.stderr
     assert "images/unseen_x/0.png" in done.stderr
     assert not (trained_copy / "eval").exists()
 
@@ -102,16 +104,16 @@ def test_a_run_of_other_classes_is_not_evaluated(command: Command, trained_copy:
 
 
 @pytest.mark.parametrize("run", ["first", "runs/small/first"])
-def test_a_run_is_found_by_name_and_by_path(run: str, command: Command, trained_copy: Path, shared_folder: Path) -> None:
+def test_a_run_is_found_by_name_and_by_path(
+    run: str, command: Command, trained_copy: Path, shared_folder: Path
+) -> None:
     flags = ("--run", run, "--zsl", "--json", "--quiet", "--gpu", "cpu", "--set", "eval.bootstrap=0")
     done = command("eval", str(shared_folder), *flags)
     assert (done.code, done.stderr) == (0, "")
     assert set(done.document["protocols"]) == {"zsl"}
 
 
-def test_a_misspelt_run_is_answered_with_the_nearest(
-    command: Command, trained_copy: Path, shared_folder: Path
-) -> None:
+def test_a_misspelt_run_is_answered_with_the_nearest(command: Command, trained_copy: Path, shared_folder: Path) -> None:
     done = command("eval", str(shared_folder), "--run", "frist", "--gpu", "cpu")
     assert (done.code, done.stdout) == (3, "")
     assert "did you mean 'first'" in done.stderr
@@ -126,7 +128,9 @@ def test_a_misspelt_run_is_answered_with_the_nearest(
         (("--zsl", "--gzsl"), {"zsl"} | GZSL_ROWS),
     ],
 )
-def test_predictions_of_anybody_are_scored_and_filtered(flags: tuple[str, ...], rows: set[str], command: Command) -> None:
+def test_predictions_of_anybody_are_scored_and_filtered(
+    flags: tuple[str, ...], rows: set[str], command: Command
+) -> None:
     expected: dict[str, Any] = json.loads((FOLDER / "evaluation" / "tiny.json").read_text())
     tiny_file = (FOLDER / "evaluation" / "tiny.npz").resolve()
     done = command("eval", "--predictions", str(tiny_file), "--json", *flags)

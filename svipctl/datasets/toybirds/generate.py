@@ -17,8 +17,8 @@ import numpy as np
 
 from svipctl.datasets.folder import FOLDS
 from svipctl.datasets.toybirds.drawing import SIZE, draw_bird
-from svipctl.datasets.toybirds.species import ATTRIBUTES, SEEN, Species, draw_species
-from svipctl.errors import explained_disk_errors
+from svipctl.datasets.toybirds.species import ATTRIBUTES, SEEN, UNSEEN, Species, draw_species
+from svipctl.errors import DataError, explained_disk_errors
 
 _STAMP = "toybirds.json"
 _VERSION = 1
@@ -34,6 +34,11 @@ class ToybirdsPlan:
     """Training images of each seen class."""
     test_seen: int = 10
     test_unseen: int = 30
+
+    @property
+    def pictures(self) -> int:
+        """Pictures in all."""
+        return SEEN * (self.train + self.test_seen) + UNSEEN * self.test_unseen
 
     @property
     def stamp(self) -> dict[str, int]:
@@ -57,7 +62,16 @@ def draw_all(folder: Path, plan: ToybirdsPlan, progress: Callable[[int, int], No
         plan: What to draw.
         progress: Called with classes done and classes in all.
 
+    Raises:
+        DataError: The folder holds something that is not ours to replace.
+
     """
+    if folder.exists() and not (folder / _STAMP).exists():
+        raise DataError(
+            f"{folder} is in the way of the built-in benchmark",
+            why="it exists and was not drawn by svipctl, so it is not replaced",
+            todo="move it away, or choose another --data-dir",
+        )
     species = draw_species(plan.seed)
     names = [f"{number:03d}.{one.description}" for number, one in enumerate(species, 1)]
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")

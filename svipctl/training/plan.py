@@ -1,0 +1,42 @@
+"""What a training run would do and need, found out without drawing, loading or writing anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from svipctl.datasets.registry import open_benchmark, pictures_to_draw
+from svipctl.device import choose_device, choose_dtype
+from svipctl.model.backbone import create_backbone
+from svipctl.runs import Run
+from svipctl.settings.schema import Settings
+
+_MIB = 2**20
+_CHECKPOINTS = 3  # last, best, and the new one while the old one is still there
+_COPIES_IN_TRAINING = 4  # weights, gradients and the optimizer's two moments
+
+
+def plan_training(settings: Settings, run: Run) -> dict[str, Any]:
+    """The plan of `train --dry-run`; sizes in MiB, of the backbone in fp32, activations not counted."""
+    device = choose_device(settings.gpu)
+    to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
+    images: int | None = None
+    if not to_draw:
+        benchmark = open_benchmark(settings.dataset, settings.data_dir)
+        fold = settings.train.fold
+        images = len((benchmark.fold_split(fold) if fold else benchmark.test_split()).train)
+    backbone = create_backbone(settings.model.backbone, settings.model.backbone_args)
+    size = 4 * sum(parameter.numel() for parameter in backbone.parameters()) / _MIB
+    return {
+        "dataset": settings.dataset,
+        "pictures_to_draw": to_draw,
+        "training_images": images,
+        "run": str(run.folder),
+        "recipe": settings.recipe,
+        "backbone": settings.model.backbone,
+        "weights": settings.model.weights,
+        "epochs": settings.train.epochs,
+        "device": str(device),
+        "precision": "fp32" if choose_dtype(settings.precision, device).itemsize == 4 else "bf16",
+        "disk_mib": round(_CHECKPOINTS * size),
+        "memory_mib": round(_COPIES_IN_TRAINING * size),
+    }

@@ -1,0 +1,33 @@
+"""From the name on the command line to a benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from svipctl.datasets.names import OFFICIAL, dataset_name
+from svipctl.datasets.registry import open_benchmark
+from svipctl.errors import ConfigError, DataError
+
+
+def test_a_folder_is_opened_under_its_own_name(shared_folder: Path, tmp_path: Path) -> None:
+    assert open_benchmark(str(shared_folder), tmp_path).name == "small"
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("cup", "cub"), ("awa", "awa2"), ("toy_birds", "toybirds")])
+def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_benchmark(name, tmp_path)
+    assert repr(nearest) in caught.value.why
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_an_official_benchmark_that_is_not_there_is_missing_data(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=name):
+        open_benchmark(name, tmp_path)
+
+
+def test_runs_are_filed_under_the_name_or_the_last_part_of_the_path() -> None:
+    assert dataset_name("cub") == "cub"
+    assert dataset_name("/a/b/mine/") == "mine"

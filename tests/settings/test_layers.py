@@ -1,0 +1,151 @@
+"""Layers in their order, each value with its origin; every preset is a valid configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.errors import ConfigError
+from svipctl.settings.layers import RECIPES, flatten, known_keys, parse_value, preset_layers, resolve
+from svipctl.settings.schema import Settings
+
+DATASETS = (*OFFICIAL, *BUILT_IN, "some/folder")
+
+
+def test_each_layer_wins_over_the_ones_below_it(tmp_path: Path) -> None:
+    """seed and optim.lr are set by every layer from some layer down."""
+    (tmp_path / "svipctl.toml").write_text("seed = 1\n[optim]\nlr = 0.1\n")
+    config = tmp_path / "mine.toml"
+    config.write_text("seed = 2\n[optim]\nlr = 0.2\n")
+    environment = {"SVIPCTL_SEED": "3", "SVIPCTL_OPTIM__LR": "0.3", "HOME": "x", "SVIPCTL_NAME": ""}
+    layers: list[dict[str, Any]] = [
+        {},
+        {"folder": tmp_path},
+        {"config": config},
+        {"environment": environment},
+        {"flags": {"seed": 4, "optim.lr": 0.4, "name": None}},
+        {"assignments": ["seed=5", "optim.lr=0.5"]},
+    ]
+    origins = ["default", "svipctl.toml", "mine.toml", "environment", "flag", "flag"]
+    rates = [3e-5, 0.1, 0.2, 0.3, 0.4, 0.5]
+    given_so_far: dict[str, Any] = {"folder": tmp_path / "elsewhere"}
+    for number, (layer, origin, rate) in enumerate(zip(layers, origins, rates)):
+        given_so_far |= layer
+        found = resolve("cub", **given_so_far)
+        assert (found.settings.seed, found.settings.optim.lr) == (number, rate)
+        assert found.origins.get("seed", "default") == origin
+        assert found.origins["optim.lr"] == ("preset cub" if number == 0 else origin)
+        assert found.settings.name == ""
+
+
+def test_a_layer_that_sets_one_key_of_a_section_leaves_the_others() -> None:
+    found = resolve("sun", assignments=["optim.lr=1"]).settings.optim
+    assert (found.lr, found.betas, found.warmup_epochs) == (1, (0.5, 0.999), 4)
+
+
+def test_a_recipe_is_chosen_by_any_layer_and_lies_below_the_data_set(tmp_path: Path) -> None:
+    (tmp_path / "svipctl.toml").write_text('recipe = "reference"\n')
+    found = resolve("awa2", folder=tmp_path)
+    assert (found.settings.recipe, found.settings.method.score_pooling) == ("reference", "runs")
+    assert found.settings.method.decorrelation_weight == 1.0
+    assert found.origins["method.decorrelation_weight"] == "preset awa2, reference"
+    assert found.origins["recipe"] == "svipctl.toml"
+    assert resolve("awa2", folder=tmp_path, flags={"recipe": "paper"}).settings.recipe == "paper"
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_preset_is_a_valid_configuration(dataset: str, recipe: str) -> None:
+    found = resolve(dataset, flags={"recipe": recipe})
+    assert (found.settings.dataset, found.settings.recipe) == (dataset, recipe)
+    given_keys = {key for layer in preset_layers(dataset, recipe) for key in layer.values}
+    assert given_keys <= set(Settings.model_fields)
+    assert set(found.origins) <= set(flatten(found.settings))
+
+
+def test_no_preset_of_the_corrected_recipe_selects_on_the_test_set() -> None:
+    assert {resolve(dataset).settings.train.select for dataset in DATASETS} == {"last"}
+    assert resolve("cub", flags={"recipe": "reference"}).settings.train.select == "test"
+
+
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
+    (tmp_path / "svipctl.toml").write_text("[optim]\nrate = 1\n")
+    with pytest.raises(ConfigError) as caught:
+        resolve(
+            "cub",
+            folder=tmp_path,
+            environment={"SVIPCTL_TRAIN__EPOCHS": "0"},
+            assignments=["sed=1", "lonely"],
+            config=tmp_path / "missing.toml",
+        )
+    assert len(caught.value.why.splitlines()) == 5
+    for part in ("optim.rate (svipctl.toml)", "train.epochs (environment)", "sed (flag)", "lonely", "missing.toml"):
+        assert part in caught.value.why
+    assert "'seed'" in caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("assignments", "part"),
+    [
+        (["train.select=validation"], "needs train.fold"),
+        (["train.select=test", "train.monitor=none"], "needs train.monitor = 'test'"),
+        (["optim.lr=-1"], "greater than 0"),
+        (["precision=fp64"], "'fp64'"),
+        (["method.keeep=3"], "'method.keep'"),
+        (["model=5"], "model"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(assignments: list[str], part: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve("cub", assignments=assignments)
+    assert part.replace("needs train.fold", "needs a fold") in caught.value.why
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "svipctl.toml").write_bytes(b"\xff = [")
+    with pytest.raises(ConfigError) as caught:
+        resolve("cub", folder=tmp_path)
+    assert "svipctl.toml cannot be read" in caught.value.why
+
+
+def test_a_quoted_key_with_a_dot_is_our_error(tmp_path: Path) -> None:
+    (tmp_path / "svipctl.toml").write_text('"optim.rate" = 1\n')
+    with pytest.raises(ConfigError):
+        resolve("cub", folder=tmp_path)
+
+
+def test_arguments_of_the_backbone_are_free() -> None:
+    found = resolve("cub", assignments=["model.backbone_args={img_size=64}", "model.backbone_args.depth=2"])
+    assert found.settings.model.backbone_args["depth"] == 2
+
+
+def test_every_key_is_documented_by_its_name_once() -> None:
+    keys = [key for key, _ in known_keys()]
+    assert len(keys) == len(set(keys))
+    assert {"dataset", "optim.lr", "method.keep", "model.backbone_args", "train.fold"} <= set(keys)
+    assert list(flatten(Settings(dataset="cub"))) == keys
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3", 3), ("1e-4", 1e-4), ("true", True), ("[1, 2]", [1, 2]), ("{a = 1}", {"a": 1}), ('"3"', "3"), ("vit", "vit")],
+)
+def test_parse_value_reads_toml_or_else_text(text: str, value: object) -> None:
+    found = parse_value(text)
+    assert (found, type(found)) == (value, type(value))
+
+
+@given(st.text(max_size=30))
+def test_parse_value_never_raises_and_keeps_words(text: str) -> None:
+    parse_value(text)
+    assert parse_value(f"x{text}y") == f"x{text}y"
+
+
+@given(st.one_of(st.integers(-(2**60), 2**60), st.booleans(), st.floats(allow_nan=False, allow_infinity=False)))
+def test_parse_value_inverts_toml(value: object) -> None:
+    assert parse_value(str(value).lower() if isinstance(value, bool) else str(value)) == value
