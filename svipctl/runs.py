@@ -59,7 +59,10 @@ class Run:
     def start(self, settings: Settings, environment: Mapping[str, Any], training_images: Sequence[str]) -> None:
         """Make the folder and write what is known before the first step."""
         with explained_disk_errors(f"the run {self.folder}"):
-            self.folder.mkdir(parents=True)
+            try:
+                self.folder.mkdir(parents=True)
+            except FileExistsError as error:
+                raise ConfigError(f"there is already a run {self.folder}", todo="choose another --name") from error
             plain = _without_none(settings.model_dump(mode="json"))
             (self.folder / "config.toml").write_text(tomli_w.dumps(plain), encoding="utf-8")
             (self.folder / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
@@ -114,7 +117,7 @@ def new_run(settings: Settings) -> Run:
     folder = settings.runs_dir / dataset_name(settings.dataset)
     if not settings.name:
         stem = f"{settings.recipe}-seed{settings.seed}" + (f"-fold{settings.train.fold}" if settings.train.fold else "")
-        taken = {run.name for run in list_runs(settings.runs_dir, settings.dataset)}
+        taken = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 2))
         return Run(folder / next(name for name in names if name not in taken))
     if not _NAME.fullmatch(settings.name):

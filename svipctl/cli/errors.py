@@ -7,7 +7,7 @@ import sys
 import traceback
 
 from svipctl.cli.output import sink
-from svipctl.errors import ExitCode, SvipError
+from svipctl.errors import ExitCode, ResourceError, SvipError
 
 
 def report(error: SvipError) -> ExitCode:
@@ -28,6 +28,12 @@ def report(error: SvipError) -> ExitCode:
 def report_defect(error: Exception) -> ExitCode:
     """An exception that is not ours is a defect: say so, and how to see the traceback."""
     lines = str(error).strip().splitlines()
+    if (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    ):
+        return report(ResourceError("out of memory", why=lines[0] if lines else "", todo="use a smaller --batch-size"))
     defect = SvipError(
         f"unexpected {type(error).__name__}: {lines[0] if lines else 'no details'}",
         todo="run again with --debug and report what it prints",

@@ -57,7 +57,7 @@ def eval_(
     else:
         from svipctl.cli.configure import resolved
 
-        settings = resolved(
+        configured = resolved(
             str(dataset),
             config=config,
             assignments=assignments,
@@ -66,14 +66,15 @@ def eval_(
             gpu=gpu,
             data_dir=data_dir,
             runs_dir=runs_dir,
-        ).settings
+        )
+        settings = configured.settings
 
         from svipctl.datasets.registry import open_benchmark
         from svipctl.evaluation.run import evaluate_run
         from svipctl.runs import find_run
 
         found = find_run(settings.runs_dir, settings.dataset, run)
-        if precision is None:
+        if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
             settings = settings.model_copy(update={"precision": found.settings().precision})
         benchmark = open_benchmark(settings.dataset, settings.data_dir)
         with sink.progress("predicting") as progress:
@@ -92,7 +93,14 @@ def _score_file(path: Path) -> tuple[dict[str, Any], Evaluation]:
     from svipctl.evaluation.protocols import evaluate
 
     evaluation = evaluate(read_predictions(path))
-    return {"dataset": None, "run": None, "recipe": None, "predictions": str(path), **evaluation.document()}, evaluation
+    return {
+        "dataset": None,
+        "run": None,
+        "recipe": None,
+        "predictions": str(path),
+        **evaluation.document(),
+        "warnings": list(evaluation.warnings),
+    }, evaluation
 
 
 def _show(document: dict[str, Any]) -> None:

@@ -90,6 +90,10 @@ def train(
         f"training {benchmark.name} ({len(setup.split.train)} images, {parameters / 1e6:.1f} M parameters, "
         f"recipe {settings.recipe}, {'bf16' if setup.dtype.itemsize == 2 else 'fp32'} on {setup.device}) in {run.folder}"
     )
+    if settings.optim.warmup_epochs >= settings.train.epochs:
+        sink.warn("every epoch is warm-up: the backbone is not trained (see optim.warmup_epochs)")
+    if setup.monitored is None:
+        sink.note("nothing is evaluated between epochs: there is no validation split without --fold")
     run.start(
         settings,
         describe_environment(setup.device, setup.weights),

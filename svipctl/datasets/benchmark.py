@@ -99,8 +99,7 @@ class Benchmark:
 
         Args:
             fold: 1, 2 or 3.
-            held_out: Share of each remaining class's images kept for seen validation: the last ones in file order
-                after a shuffle that depends on the class only.
+            held_out: Share of each remaining class's images kept for seen validation, chosen by a shuffle that depends on the class only.
 
         """
         if not 1 <= fold <= len(self.folds):
@@ -129,7 +128,8 @@ class Benchmark:
         """Everything that would make a number from this benchmark meaningless."""
         problems = []
         if len(set(self.classes)) != len(self.classes):
-            problems.append("two classes have the same name")
+            repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
+            problems.append(f"two classes have the same name: {', '.join(repeated)}")
         for row, name in zip(self.class_attributes, self.classes):
             if not np.isfinite(row).all():
                 bad = self.attributes[int(np.flatnonzero(~np.isfinite(row))[0])]
@@ -139,6 +139,12 @@ class Benchmark:
         for title, part in (("train", self.trainval), ("seen test", self.test_seen), ("unseen test", self.test_unseen)):
             if not len(part):
                 problems.append(f"there is no {title} image")
+        seen = set(self.labels[self.trainval].tolist())
+        for number, fold in enumerate(self.folds, 1):
+            if not fold or not seen - set(fold):
+                problems.append(
+                    f"fold {number} holds {'every' if fold else 'no'} seen class: nothing is left to compare"
+                )
         both = np.intersect1d(self.labels[self.trainval], self.labels[self.test_unseen])
         problems += [f"class {self.classes[label]!r} is both seen and unseen" for label in both]
         untrained = np.setdiff1d(self.labels[self.test_seen], self.labels[self.trainval])

@@ -109,7 +109,7 @@ def _read_attributes(
     problems += [f"attributes.csv: attribute {a!r} occurs twice" for a in _repeated(attributes)]
     body = rows[1:]
     groups: tuple[tuple[int, ...], ...] = ()
-    if body[0][0].lower() in ("", _GROUP_ROW):
+    if body[0][0].lower() in ("", _GROUP_ROW) and not all(_is_number(cell) for cell in body[0][1:]):
         names = body[0][1:]
         if len(names) != len(attributes):
             problems.append(f"attributes.csv: {len(names)} group names for {len(attributes)} attributes")
@@ -186,11 +186,16 @@ def _split_by_classes(
         for name in unseen_names
         if name not in classes
     ]
+    problems += [
+        f"unseen.txt: class {name!r} has no pictures"
+        for name in unseen_names
+        if name in classes and classes.index(name) not in labels
+    ]
     unseen = np.isin(labels, [classes.index(name) for name in unseen_names if name in classes])
     test_seen: list[int] = []
     for label in np.unique(labels[~unseen]):
         mine = [int(index) for index in np.flatnonzero(labels == label)]
-        test_seen += _shuffled_by_name(mine, images)[: max(1, len(mine) // 5)]
+        test_seen += _shuffled_by_name(mine, images)[: max(len(mine) // 5, min(1, len(mine) - 1))]
     everything = np.arange(len(images))
     held_out = np.array(sorted(test_seen), dtype=np.int64)
     return [np.setdiff1d(everything[~unseen], held_out), held_out, everything[unseen]]
@@ -222,6 +227,14 @@ def _read_folds(
 def _shuffled_by_name(indices: list[int], names: Sequence[str]) -> list[int]:
     """The same order on every machine, unrelated to the alphabet."""
     return sorted(indices, key=lambda index: (zlib.crc32(names[index].encode()), names[index]))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _repeated(names: Sequence[str]) -> list[str]:

@@ -31,7 +31,10 @@ Sample = tuple[Tensor, int]
 
 @dataclass(frozen=True)
 class Transform:
-    """Bilinear PIL geometry and, in training, its random part (method section 6, "Images")."""
+    """Bilinear PIL geometry and, in training, its random part (method section 6, "Images").
+
+    An image that has the input size already is taken as it is.
+    """
 
     size: int
     resize: Literal["shorter-side", "square"] = "shorter-side"

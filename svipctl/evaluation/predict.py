@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import ImageDataset, Normalisation, Transform, batches
 from svipctl.device import autocast
+from svipctl.errors import CheckFailed
 from svipctl.model.svip import SVIP
 
 Progress = Callable[[int, int], None]
@@ -66,6 +67,12 @@ class Predictor:
                 prediction = self.model.predict(pixels)
                 if source_scores:
                     scores.append(self.model.source_scores(pixels).double().cpu())
+            if not torch.isfinite(prediction.attributes).all():
+                raise CheckFailed(
+                    "the model predicts attributes that are not finite numbers",
+                    why="its training diverged, or half precision overflowed",
+                    todo="evaluate with --precision fp32, or train with a lower learning rate",
+                )
             attributes.append(prediction.attributes.double().cpu())
             unrelated.append(prediction.unrelated.double().cpu())
             done += len(images)

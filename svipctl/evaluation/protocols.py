@@ -33,8 +33,8 @@ class Scored:
     """(N,) columns of `scores`."""
     seen_classes: Integers
     unseen_classes: Integers
-    scale: float
-    """Factor of the scores inside a softmax; used by the `reference` row only."""
+    scale: float = 5.0
+    """Factor of the scores inside the softmax of the `reference` row, the published one."""
 
     def answers(self) -> Answers:
         """The scores reduced to what calibration needs."""
@@ -82,7 +82,7 @@ def evaluate(scored: Scored, *, gamma: float | None = None, resamples: int = 100
     if unseen_images:
         rows["zsl"] = {"T1": float(answers.class_weights() @ answers.unseen_correct)}
     else:
-        warnings.append("no row zsl: there are no images of unseen classes")
+        warnings.append("only counts: every row needs images of unseen classes, and there are none")
     gammas: dict[str, float] = {}
     if seen_images and unseen_images:
         gammas = {"gzsl": 0.0, "gzsl-oracle": float(curve.gammas[curve.best()])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from svipctl.errors import DataError
 from svipctl.evaluation.predict import Predictor, Progress
 from svipctl.evaluation.protocols import Evaluation, evaluate
 from svipctl.evaluation.score import scored, selection
-from svipctl.model.checkpoint import Metadata, load_checkpoint
+from svipctl.model.checkpoint import Metadata, load_checkpoint, sha256_of
 from svipctl.runs import Run
 from svipctl.settings.schema import Settings
 
@@ -45,6 +46,7 @@ def evaluate_run(
     fold = run.settings().train.fold
     split = benchmark.fold_split(fold) if fold else benchmark.test_split()
     indices = np.concatenate([split.seen, split.unseen])
+    check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
     check_untouched(run, [benchmark.images[index] for index in indices])
     predictor = Predictor(
         model,
@@ -66,7 +68,7 @@ def evaluate_run(
         "epoch": metadata.epoch,
         "split": split.name,
         **evaluation.document(),
-        "selection": selection(model, benchmark, predictions) if settings.eval.selection else {},
+        "selection": selection(model, benchmark, predictions, predictor.transform) if settings.eval.selection else {},
         "warnings": list(evaluation.warnings),
     }
     run.save_json("eval/metrics.json", document)
@@ -87,6 +89,22 @@ def check_same_benchmark(metadata: Metadata, benchmark: Benchmark) -> None:
                 else "their names or order differ",
                 todo="restore the data set, or train again",
             )
+    if metadata.class_attributes_sha256 not in ("", sha256_of(benchmark.class_attributes)):
+        raise DataError(
+            f"the class attributes of {benchmark.name} have changed since the run was trained",
+            todo="restore attributes.csv, or train again",
+        )
+
+
+def check_zero_shot(metadata: Metadata, unseen_classes: Sequence[str]) -> None:
+    """Raise DataError if the model was trained on a class that is scored as unseen."""
+    shared = sorted(set(metadata.seen_classes).intersection(unseen_classes))
+    if shared:
+        raise DataError(
+            f"the run was trained on {len(shared)} of the {len(unseen_classes)} classes that are unseen now",
+            why=", ".join(shared[:5]),
+            todo="restore the split, or train again",
+        )
 
 
 def check_untouched(run: Run, scored_images: list[str]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark, Split
-from svipctl.datasets.images import decode
+from svipctl.datasets.images import Transform, decode
 from svipctl.evaluation.predict import Predictions
 from svipctl.evaluation.protocols import Scored
 from svipctl.evaluation.selection import background_windows, selection_quality
@@ -27,12 +28,16 @@ def scored(benchmark: Benchmark, split: Split, predictions: Predictions, recipe:
         labels=np.array([column[int(label)] for label in benchmark.labels[predictions.indices]], dtype=np.int64),
         seen_classes=np.searchsorted(split.classes, split.seen_classes),
         unseen_classes=np.searchsorted(split.classes, split.unseen_classes),
-        scale=recipe.scale,
     )
 
 
-def selection(model: SVIP, benchmark: Benchmark, predictions: Predictions) -> dict[str, float | dict[str, float]]:
-    """Quality of the patch classifier against its labels and, where there are masks, against the background."""
+def selection(
+    model: SVIP, benchmark: Benchmark, predictions: Predictions, transform: Transform
+) -> dict[str, float | dict[str, float]]:
+    """Quality of the patch classifier against its labels and, where there are masks, against the background.
+
+    `transform` is the geometry the model saw the images in; masks go through the same.
+    """
     quality: dict[str, float | dict[str, float]] = {}
     rejected = model.grid.windows - model.keep
     if predictions.source_scores is not None and len(predictions.indices):
@@ -42,11 +47,16 @@ def selection(model: SVIP, benchmark: Benchmark, predictions: Predictions) -> di
         rows, columns = model.grid.rows // model.grid.side, model.grid.columns // model.grid.side
         truth = np.stack(
             [
-                background_windows(
-                    np.asarray(decode(benchmark.root / benchmark.masks[index]).convert("L")) > 0, rows, columns
-                )
+                background_windows(_mask(benchmark, int(index), transform), rows, columns)
                 for index in predictions.indices
             ]
         )
         quality["mask"] = selection_quality(predictions.unrelated, truth, rejected)
     return quality
+
+
+def _mask(benchmark: Benchmark, index: int, transform: Transform) -> NDArray[np.bool_]:
+    """Where the object is in what the model saw of an image: (size, size)."""
+    pixels = transform(decode(benchmark.root / benchmark.masks[index]))
+    inside: NDArray[np.bool_] = (pixels[0] >= 128).numpy()
+    return inside

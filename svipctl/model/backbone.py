@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from svipctl.errors import ConfigError, nearest
 from svipctl.model.rollout import AttentionInputs
 
-# Short names for the backbones the presets use. The published network is vit_base_patch16_224; DeiT-B and the
-# ImageNet-1k AugReg weights never saw the unseen classes of the benchmarks (method section 6).
+# Short names for the backbones the presets use, each with weights trained on ImageNet-1k only: they never saw the
+# unseen classes of the benchmarks (method section 6). timm's own defaults for some of these names are ImageNet-21k.
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "vit_base": ("vit_base_patch16_224", {}),
-    "deit_base": ("deit_base_patch16_224", {}),
-    "vit_small": ("vit_small_patch16_224", {}),
-    "vit_tiny": ("vit_tiny_patch16_224", {}),
+    "vit_base": ("vit_base_patch16_224.augreg_in1k", {}),
+    "deit_base": ("deit_base_patch16_224.fb_in1k", {}),
+    "vit_small": ("vit_small_patch16_224.augreg_in1k", {}),
+    "vit_tiny": ("deit_tiny_patch16_224.fb_in1k", {}),
     "vit_toy": (
         "vit_tiny_patch16_224",
         {"img_size": 64, "patch_size": 8, "embed_dim": 128, "depth": 4, "num_heads": 4},
@@ -96,12 +96,15 @@ def embed_patches(vit: VisionTransformer, images: Tensor) -> Tensor:
     return tokens.flatten(1, 2) if tokens.ndim == 4 else tokens
 
 
-def encode(vit: VisionTransformer, patches: Tensor) -> tuple[Tensor, list[AttentionInputs]]:
+def encode(
+    vit: VisionTransformer, patches: Tensor, *, keep_attention: bool = True
+) -> tuple[Tensor, list[AttentionInputs]]:
     """Class token, position embedding, all blocks and the final norm.
 
     Args:
         vit: The backbone.
         patches: (B, patches, D), from `embed_patches`, possibly contextualized.
+        keep_attention: Keep what the rollout needs; without gradients that is memory nobody else holds.
 
     Returns:
         The patch tokens after the norm (B, patches, D), prefix tokens dropped, and each block's attention inputs.
@@ -113,7 +116,8 @@ def encode(vit: VisionTransformer, patches: Tensor) -> tuple[Tensor, list[Attent
     attention = []
     for block in vit.blocks:
         tokens, inputs = _run_block(cast(Block, block), tokens)
-        attention.append(inputs)
+        if keep_attention:
+            attention.append(inputs)
     return vit.fc_norm(vit.norm(tokens))[:, vit.num_prefix_tokens :], attention
 
 

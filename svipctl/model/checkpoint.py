@@ -14,7 +14,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -53,6 +55,8 @@ class Metadata:
     image_size: int
     metrics: dict[str, Any] = field(default_factory=dict)
     """Of the epoch, as in metrics.jsonl."""
+    class_attributes_sha256: str = ""
+    """Of the (C, K) table the model was trained with."""
     sha256: str = ""
     """Of model.safetensors."""
 
@@ -140,6 +144,11 @@ def read_metadata(folder: Path) -> Metadata:
         ) from error
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"the checkpoint {folder} is damaged", why=f"{METADATA}: {error}") from error
+
+
+def sha256_of(table: NDArray[np.float64]) -> str:
+    """SHA-256 of a table's values, row by row in float64."""
+    return hashlib.sha256(np.ascontiguousarray(table, dtype=np.float64).tobytes()).hexdigest()
 
 
 def resolve_folder(folder: Path) -> Path:

@@ -56,7 +56,7 @@ def training_loss(
     output: TrainingOutput,
     labels: Tensor,
     class_attributes: Tensor,
-    groups: Sequence[Sequence[int]],
+    groups: Sequence[Sequence[int] | Tensor],
     recipe: Recipe,
 ) -> Terms:
     """The total loss of a step, in full precision whatever the passes were computed in.
@@ -121,8 +121,9 @@ def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
 
-def group_norm(attributes: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+def group_norm(attributes: Tensor, groups: Sequence[Sequence[int] | Tensor]) -> Tensor:
     """L2 norm over each group's attributes, batch mean, group mean: (B, K) -> scalar (0 without groups)."""
     if not groups:
         return attributes.new_zeros(())
-    return torch.stack([attributes[:, list(group)].norm(dim=-1).mean() for group in groups]).mean()
+    columns = [torch.as_tensor(group, device=attributes.device) for group in groups]
+    return torch.stack([attributes[:, group].norm(dim=-1).mean() for group in columns]).mean()

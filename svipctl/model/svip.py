@@ -13,6 +13,7 @@ from svipctl.model.backbone import embed_patches, encode, grid_of, has_class_tok
 from svipctl.model.contextualization import FreeContext, NoContext, WordContext
 from svipctl.model.losses import TrainingOutput
 from svipctl.model.patch_classifier import HIDDEN, PatchClassifier
+from svipctl.model.precision import full_precision
 from svipctl.model.recipe import Recipe, WindowChoice
 from svipctl.model.rollout import (
     AttentionInputs,
@@ -97,7 +98,7 @@ class SVIP(nn.Module):
         patches = embed_patches(self.backbone, images)
         logits = self.patch_classifier.logits(self.grid.group(patches))
         related = self._related(-logits)
-        features = self.grid.group(encode(self.backbone, self.contextualize(patches, related))[0])
+        features = self.grid.group(encode(self.backbone, self.contextualize(patches, related), keep_attention=False)[0])
         windows = self.attribute_head(features)
         choice = self._choose(self.recipe.inference_windows, related, features)
         return Prediction(self._pool(windows, choice), logits.sigmoid(), windows)
@@ -180,7 +181,8 @@ class SVIP(nn.Module):
             return self._related(similarity_scores(features))
 
     def _pool(self, windows: Tensor, chosen: Tensor | None) -> Tensor:
-        """(B, windows, K) -> (B, K) over the chosen windows."""
+        """(B, windows, K) -> (B, K) over the chosen windows, in full precision."""
+        windows = full_precision(windows)
         if self.recipe.pooling == "max":
             if chosen is not None:
                 windows = windows.masked_fill(~chosen.unsqueeze(-1), -torch.inf)

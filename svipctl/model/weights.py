@@ -14,7 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from svipctl.errors import ConfigError, DataError, NetworkError
-from svipctl.model.backbone import create_backbone
+from svipctl.model.backbone import ALIASES, create_backbone
 
 _HEADS = ("head.", "head_dist.", "fc.", "classifier.")
 
@@ -43,12 +43,17 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
         except ConfigError:
             raise
         except Exception as error:  # timm, huggingface_hub and their HTTP client each raise errors of their own
+            if "No pretrained weights exist" in str(error):
+                raise ConfigError(
+                    f"timm has no pretrained weights for {name!r}",
+                    todo="--weights none, --weights FILE, or another backbone",
+                ) from error
             raise NetworkError(
                 f"the pretrained weights of {name!r} are neither cached nor to be had",
                 why=f"{type(error).__name__}: {first_line(error)}",
                 todo="give a local file: --weights FILE.safetensors; or train from nothing: --weights none",
             ) from error
-        return backbone, {"source": f"timm:{name}", "sha256": tensors_sha256(backbone)}
+        return backbone, {"source": f"timm:{ALIASES.get(name, (name,))[0]}", "sha256": tensors_sha256(backbone)}
     backbone, path = create_backbone(name, arguments), Path(weights)
     _fit(backbone, read_state_dict(path), path)
     return backbone, {"source": path.name, "sha256": file_sha256(path)}
@@ -74,7 +79,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             todo="save a plain state dict, best as .safetensors",
         ) from error
     except Exception as error:  # torch's unpickler raises whatever a damaged file leads it to
-        looks = "it is a pickle, not safetensors" if is_pickle(path.read_bytes()[:2]) else first_line(error)
+        looks = first_line(error)
+        if path.suffix == ".safetensors" and path.is_file() and is_pickle(path.read_bytes()[:2]):
+            looks = "it is a pickle, not safetensors"
         raise DataError(f"{path} does not load", why=looks) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataError(f"{path} is not a flat state dict of tensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class WordMatrix:
 
     def save(self, path: Path) -> None:
         """Write `vectors`, `attributes` and `unknown` as plain arrays, or nothing at all."""
-        unfinished = path.with_name(f".{path.name}.part")
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         with explained_disk_errors(str(path)):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:

@@ -19,7 +19,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 class Section(BaseModel):
     """A table of the configuration: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, coerce_numbers_to_str=True)
 
 
 class ModelSettings(Section):
@@ -89,7 +89,8 @@ class TrainSettings(Section):
     fold: Literal[1, 2, 3] | None = None
     """Development run: train on a fold of trainval and validate on its held-out classes and images."""
     monitor: Literal["validation", "test", "none"] = "validation"
-    """What each epoch is evaluated on. `validation` needs a fold; `test` selects nothing unless train.select says so."""
+    """What each epoch is evaluated on: `validation` needs a fold, and with a fold `test` is validation too, so that a
+    development run never sees the test images."""
     select: Literal["last", "validation", "test"] = "last"
     """Which epoch becomes checkpoints/best: the last, the best H of the monitored split (published: test)."""
 
@@ -99,6 +100,8 @@ class TrainSettings(Section):
             raise ValueError(f"train.select = {self.select!r} needs train.monitor = {self.select!r}")
         if self.select == "validation" and self.fold is None:
             raise ValueError("train.select = 'validation' needs a fold: --set train.fold=1")
+        if self.select == "test" and self.fold is not None:
+            raise ValueError("a development run (train.fold) does not select on test: --set train.select=last")
         return self
 
 

@@ -10,6 +10,7 @@ import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Normalisation, Transform
+from svipctl.datasets.names import BUILT_IN
 from svipctl.device import choose_device, choose_dtype
 from svipctl.errors import DataError
 from svipctl.evaluation.predict import Predictor
@@ -59,7 +60,9 @@ def prepare(settings: Settings, benchmark: Benchmark) -> Setup:
 
     """
     device = choose_device(settings.gpu)
-    words = word_vectors(benchmark) if settings.method.context == "words" else None
+    words = (
+        word_vectors(benchmark, built_in=settings.dataset in BUILT_IN) if settings.method.context == "words" else None
+    )
     seed_everything(settings.seed)
     backbone, weights = load_backbone(settings.model.backbone, settings.model.backbone_args, settings.model.weights)
     model = SVIP(
@@ -77,7 +80,7 @@ def prepare(settings: Settings, benchmark: Benchmark) -> Setup:
     return Setup(
         benchmark=benchmark,
         split=split,
-        monitored=benchmark.test_split() if wanted == "test" else split if wanted == "validation" and fold else None,
+        monitored=None if wanted == "none" else split if fold else benchmark.test_split() if wanted == "test" else None,
         model=model.to(device),
         weights=weights,
         transform=Transform(image_size_of(backbone), data.resize, data.augment, data.crop_scale),
@@ -94,12 +97,12 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def word_vectors(benchmark: Benchmark) -> torch.Tensor:
+def word_vectors(benchmark: Benchmark, *, built_in: bool) -> torch.Tensor:
     """The attributes' word vectors (K, words), trained first if the benchmark is built in and has none yet."""
     path = benchmark.word_vectors_file
     if path is not None and path.exists():
         matrix = WordMatrix.load(path, benchmark.attributes)
-    elif path is not None and benchmark.name == "toybirds":
+    elif path is not None and built_in:
         matrix = train_toy_vectors(benchmark.attributes)
         matrix.save(path)
     else:

@@ -85,8 +85,9 @@ def draw_all(folder: Path, plan: ToybirdsPlan, progress: Callable[[int, int], No
                     if progress:
                         progress(done, len(species))
             (unfinished / _STAMP).write_text(json.dumps(plan.stamp, indent=2) + "\n")
-            shutil.rmtree(folder, ignore_errors=True)
-            unfinished.rename(folder)
+            if not is_drawn(folder, plan):  # another process may have been faster
+                shutil.rmtree(folder, ignore_errors=True)
+                unfinished.rename(folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
