@@ -11,6 +11,7 @@ from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Normalisation, Transform
+from svipctl.errors import CheckFailed
 from svipctl.evaluation.predict import Predictor
 from svipctl.model.recipe import Recipe
 from tests.evaluation.cases import benchmark
@@ -58,3 +59,11 @@ def test_bf16_predictions_are_float64_and_near(data: Benchmark) -> None:
     exact, half = (predictor(dtype=dtype).predict(data, np.arange(3)) for dtype in (torch.float32, torch.bfloat16))
     assert half.attributes.dtype == np.float64
     assert np.abs(half.unrelated - exact.unrelated).max() < 0.1
+
+
+def test_predictions_that_are_not_finite_are_refused(data: Benchmark) -> None:
+    tool = predictor()
+    with torch.no_grad():
+        tool.model.attribute_head.bias.fill_(float("nan"))
+    with pytest.raises(CheckFailed, match="not finite"):
+        tool.predict(data, np.arange(3))

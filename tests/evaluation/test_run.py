@@ -10,8 +10,8 @@ import pytest
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
-from svipctl.evaluation.run import check_same_benchmark, check_untouched, evaluate_run
-from svipctl.model.checkpoint import Metadata, save_checkpoint
+from svipctl.evaluation.run import check_same_benchmark, check_untouched, check_zero_shot, evaluate_run
+from svipctl.model.checkpoint import Metadata, save_checkpoint, sha256_of
 from svipctl.model.recipe import Recipe
 from svipctl.runs import Run
 from svipctl.settings.schema import DataSettings, EvalSettings, Settings
@@ -68,3 +68,17 @@ def test_other_classes_or_attributes_are_refused(described: Metadata, data: Benc
     with pytest.raises(DataError, match="other attributes") as caught:
         check_same_benchmark(replace(described, attributes=data.attributes[::-1]), data)
     assert caught.value.why == "their names or order differ"
+
+
+def test_class_trained_as_seen_is_not_scored_as_unseen(described: Metadata, data: Benchmark) -> None:
+    trained = replace(described, seen_classes=[data.classes[label] for label in range(len(data.classes))])
+    unseen = [data.classes[label] for label in data.unseen_classes]
+    with pytest.raises(DataError, match=f"trained on {len(unseen)} of the {len(unseen)} classes that are unseen now"):
+        check_zero_shot(trained, unseen)
+
+
+def test_changed_class_attributes_are_refused(described: Metadata, data: Benchmark) -> None:
+    recorded = replace(described, class_attributes_sha256=sha256_of(data.class_attributes))
+    check_same_benchmark(recorded, data)
+    with pytest.raises(DataError, match="class attributes of toy have changed"):
+        check_same_benchmark(recorded, replace(data, class_attributes=data.class_attributes + 0.5))

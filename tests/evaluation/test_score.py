@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from svipctl.datasets.images import Transform
 from svipctl.evaluation.predict import Predictions
 from svipctl.evaluation.score import scored, selection
 from svipctl.model.recipe import Recipe
@@ -29,14 +31,23 @@ def test_scores_are_products_with_normalised_class_attributes(
     table = data.class_attributes / np.linalg.norm(data.class_attributes, axis=1, keepdims=True)
     lengths = np.linalg.norm(predictions.attributes, axis=1, keepdims=True) if kind == "cosine" else 1
     np.testing.assert_allclose(result.scores, predictions.attributes / lengths @ table.T)
-    assert (result.labels.tolist(), result.scale) == ([0, 2, 3], 3)
+    assert (result.labels.tolist(), result.scale) == ([0, 2, 3], 5)
     assert (result.seen_classes.tolist(), result.unseen_classes.tolist()) == ([0, 1], [2, 3])
 
 
 def test_selection_measures_against_labels_and_masks(tmp_path: Path, predictions: Predictions) -> None:
     model = svip(Recipe(keep=2))
-    found = selection(model, benchmark(tmp_path, masks=True), predictions)
+    found = selection(model, benchmark(tmp_path, masks=True), predictions, Transform(32))
     assert set(found) == {"auc", "recall", "mask"}
     first = predictions.unrelated[:, :1]  # the object fills window 0, the others are background
     assert found["mask"]["auc"] == pytest.approx(100 * (predictions.unrelated[:, 1:] > first).mean())
-    assert set(selection(model, benchmark(tmp_path), predictions)) == {"auc", "recall"}
+    assert set(selection(model, benchmark(tmp_path), predictions, Transform(32))) == {"auc", "recall"}
+
+
+def test_masks_go_through_the_geometry_of_the_images(tmp_path: Path, predictions: Predictions) -> None:
+    data = benchmark(tmp_path, masks=True)
+    for mask in data.masks:  # wide pictures whose object lies in the left quarter, which the centre crop cuts away
+        pixels = np.zeros((32, 64), dtype=np.uint8)
+        pixels[:, :16] = 255
+        Image.fromarray(pixels).save(tmp_path / mask)
+    assert selection(svip(Recipe(keep=2)), data, predictions, Transform(32))["mask"] == {}
