@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,11 @@ class Run:
                 if is_new:
                     writer.writeheader()
                 writer.writerow(record)
+
+    def discard_without_checkpoint(self) -> None:
+        """Remove the folder of a run that ended before its first checkpoint: there is nothing in it to keep."""
+        if not self.last.exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Mark the run as complete."""

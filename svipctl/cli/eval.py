@@ -48,7 +48,7 @@ def eval_(
 ) -> None:
     """Evaluate a run (or a predictions file) under every protocol, from one pass over the images.
 
-    Examples: `svipctl eval toybirds`, `svipctl eval sun --gzsl`, `svipctl eval --predictions mine.npz --json`
+    Examples: `svipctl eval toybirds`, `svipctl eval toybirds --gzsl`, `svipctl eval --predictions mine.npz --json`
     """
     if (dataset is None) == (predictions is None):
         raise ConfigError("name either a data set or --predictions FILE", todo="svipctl eval cub")

@@ -42,7 +42,7 @@ def train(
 ) -> None:
     """Train SVIP on a data set; the run appears in the folder of runs.
 
-    Examples: `svipctl train toybirds`, `svipctl train cub --gpu 0 --recipe reference`
+    Examples: `svipctl train toybirds`, `svipctl train toybirds --recipe reference --gpu 0`
     """
     from svipctl.cli.configure import resolved
 
@@ -91,16 +91,22 @@ def train(
         f"recipe {settings.recipe}, {'bf16' if setup.dtype.itemsize == 2 else 'fp32'} on {setup.device}) in {run.folder}"
     )
     if settings.optim.warmup_epochs >= settings.train.epochs:
-        sink.warn("every epoch is warm-up: the backbone is not trained (see optim.warmup_epochs)")
-    if setup.monitored is None:
+        sink.warn(
+            "every epoch is warm-up, so the backbone is not trained: use more --epochs or --set optim.warmup_epochs=0"
+        )
+    if setup.monitored is None and settings.train.monitor != "none":
         sink.note("nothing is evaluated between epochs: there is no validation split without --fold")
     run.start(
         settings,
         describe_environment(setup.device, setup.weights),
         [benchmark.images[index] for index in setup.split.train],
     )
-    with reporter(settings.train.epochs) as watching:
-        best = train_run(settings, setup, run, watching)
+    try:
+        with reporter(settings.train.epochs) as watching:
+            best = train_run(settings, setup, run, watching)
+    except BaseException:
+        run.discard_without_checkpoint()
+        raise
     sink.say(f"done: {run.folder}\nnext: svipctl eval {dataset}" + _evaluation_flags(dataset, run.name, runs_dir))
     sink.document({"dataset": benchmark.name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
 

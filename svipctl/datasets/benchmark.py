@@ -74,6 +74,7 @@ class Benchmark:
             raise DataError(
                 f"the data set in {self.root} cannot be used: {len(problems)} problem{'s' if len(problems) > 1 else ''}",
                 why=shown + more,
+                todo="correct the files named above (README, `Your own data`, has the layout)",
             )
 
     @property
@@ -103,7 +104,11 @@ class Benchmark:
 
         """
         if not 1 <= fold <= len(self.folds):
-            raise ConfigError(f"{self.name} has no fold {fold}", why=f"it has folds 1 to {len(self.folds)}")
+            raise ConfigError(
+                f"{self.name} has no fold {fold}",
+                why=f"it has folds 1 to {len(self.folds)}" if self.folds else "it has too few seen classes for folds",
+                todo="" if self.folds else "write folds.csv (class,fold), or train without --fold",
+            )
         validation_classes = np.array(sorted(self.folds[fold - 1]), dtype=np.int64)
         labels = self.labels[self.trainval]
         unseen = self.trainval[np.isin(labels, validation_classes)]

@@ -40,8 +40,8 @@ def open_benchmark(name: str, data_dir: Path, progress: Progress | None = None) 
         return open_folder(folder, name)
     if name in OFFICIAL:
         raise DataError(
-            f"{name} is not in {data_dir} yet",
-            why="reading the official archives is the next capability of svipctl; a folder of your own works today",
+            f"this version of svipctl cannot read {name} yet",
+            why="it reads toybirds and data folders; reading the official archives is not built",
             todo="train on a data folder instead (see `Your own data` in README), or on toybirds",
         )
     if Path(name).is_dir():

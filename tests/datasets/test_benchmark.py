@@ -40,7 +40,7 @@ def test_the_proposed_split() -> None:
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"classes": ("a", "a", "c")}, "two classes have the same name"),
+        ({"classes": ("a", "a", "c")}, "two classes have the same name: a"),
         (
             {"class_attributes": np.array([[np.inf, 0], [0, 1], [1, 1]])},
             "class 'a' has no finite value for attribute 'x'",

@@ -85,7 +85,7 @@ def test_the_best_epoch_is_the_one_that_the_rule_prefers(shared_folder: Path, tm
     best = json.loads((tmp_path / "run" / "checkpoints" / "best" / "metadata.json").read_text())
     assert best["epoch"] == wanted
     assert json.loads((tmp_path / "run" / "finished.json").read_text())["best_epoch"] == wanted
-    assert best["metrics"]["monitor"] == "validation"
+    assert best["metrics"]["monitor"] == "fold-1"
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(shared_folder: Path, tmp_path: Path) -> None:
