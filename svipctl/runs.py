@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +49,6 @@ class Run:
 
     def settings(self) -> Settings:
         """The configuration the run was trained with."""
-        import tomllib
-
         try:
             return Settings.model_validate(tomllib.loads((self.folder / "config.toml").read_text(encoding="utf-8")))
         except FileNotFoundError as error:

@@ -95,6 +95,10 @@ class Benchmark:
         """The proposed split: train on all of trainval, score the test images."""
         return Split("test", self.trainval, self.test_seen, self.test_unseen, self.seen_classes, self.unseen_classes)
 
+    def split(self, fold: int | None) -> Split:
+        """What a run is trained and scored on: a fold of a development run, or the proposed split."""
+        return self.test_split() if fold is None else self.fold_split(fold)
+
     def fold_split(self, fold: int, *, held_out: float = 0.2) -> Split:
         """Development split (protocols, validation): everything comes from trainval, test is untouched.
 

@@ -43,8 +43,7 @@ def evaluate_run(
     device = choose_device(settings.gpu)
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)
-    fold = run.settings().train.fold
-    split = benchmark.fold_split(fold) if fold else benchmark.test_split()
+    split = benchmark.split(run.settings().train.fold)
     indices = np.concatenate([split.seen, split.unseen])
     check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
     check_untouched(run, [benchmark.images[index] for index in indices])

@@ -22,10 +22,9 @@ def scored(benchmark: Benchmark, split: Split, predictions: Predictions, recipe:
     table = torch.from_numpy(benchmark.class_attributes[split.classes])
     table = normalise_class_attributes(table, recipe.class_norm_epsilon)
     scores = class_scores(torch.from_numpy(predictions.attributes), table, recipe.class_score).numpy()
-    column = {int(label): position for position, label in enumerate(split.classes)}
     return Scored(
         scores=scores,
-        labels=np.array([column[int(label)] for label in benchmark.labels[predictions.indices]], dtype=np.int64),
+        labels=np.searchsorted(split.classes, benchmark.labels[predictions.indices]),
         seen_classes=np.searchsorted(split.classes, split.seen_classes),
         unseen_classes=np.searchsorted(split.classes, split.unseen_classes),
     )

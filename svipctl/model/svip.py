@@ -120,7 +120,8 @@ class SVIP(nn.Module):
         related = self._related(-logits if self.recipe.training_selection == "classifier" else scores)
 
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_backbone):
-            contextualized = self.grid.group(encode(self.backbone, self.contextualize(patches, related))[0])
+            tokens, _ = encode(self.backbone, self.contextualize(patches, related), keep_attention=False)
+        contextualized = self.grid.group(tokens)
         return TrainingOutput(
             source_attributes=self._pooled_head(source, self.recipe.source_windows, related),
             contextualized_attributes=self._pooled_head(contextualized, self.recipe.contextualized_windows, related),

@@ -80,7 +80,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ) from error
     except Exception as error:  # torch's unpickler raises whatever a damaged file leads it to
         looks = first_line(error)
-        if path.suffix == ".safetensors" and path.is_file() and is_pickle(path.read_bytes()[:2]):
+        if path.suffix == ".safetensors" and is_pickle(path.read_bytes()[:2]):
             looks = "it is a pickle, not safetensors"
         raise DataError(f"{path} does not load", why=looks) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

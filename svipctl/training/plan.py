@@ -22,8 +22,7 @@ def plan_training(settings: Settings, run: Run) -> dict[str, Any]:
     images: int | None = None
     if not to_draw:
         benchmark = open_benchmark(settings.dataset, settings.data_dir)
-        fold = settings.train.fold
-        images = len((benchmark.fold_split(fold) if fold else benchmark.test_split()).train)
+        images = len(benchmark.split(settings.train.fold).train)
     backbone = create_backbone(settings.model.backbone, settings.model.backbone_args)
     size = 4 * sum(parameter.numel() for parameter in backbone.parameters()) / _MIB
     return {

@@ -19,7 +19,7 @@ from svipctl.model.svip import SVIP
 from svipctl.model.weights import load_backbone
 from svipctl.semantics.matrix import WordMatrix
 from svipctl.semantics.toy_corpus import train_toy_vectors
-from svipctl.settings.schema import Settings
+from svipctl.settings.schema import Settings, TrainSettings
 
 _NORMALISATIONS = {
     "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -74,13 +74,11 @@ def prepare(settings: Settings, benchmark: Benchmark) -> Setup:
         hidden=settings.model.classifier_hidden,
     )
     data = settings.data
-    fold = settings.train.fold
-    split = benchmark.fold_split(fold) if fold else benchmark.test_split()
-    wanted = settings.train.monitor
+    split = benchmark.split(settings.train.fold)
     return Setup(
         benchmark=benchmark,
         split=split,
-        monitored=None if wanted == "none" else split if fold else benchmark.test_split() if wanted == "test" else None,
+        monitored=split if _is_monitored(settings.train) else None,
         model=model.to(device),
         weights=weights,
         transform=Transform(image_size_of(backbone), data.resize, data.augment, data.crop_scale),
@@ -88,6 +86,11 @@ def prepare(settings: Settings, benchmark: Benchmark) -> Setup:
         device=device,
         dtype=choose_dtype(settings.precision, device),
     )
+
+
+def _is_monitored(train: TrainSettings) -> bool:
+    """Whether epochs are evaluated: a fold on its validation part, a final run on test only when asked to."""
+    return train.monitor == "test" or (train.monitor == "validation" and train.fold is not None)
 
 
 def seed_everything(seed: int) -> None:
