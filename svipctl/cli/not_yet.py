@@ -13,10 +13,6 @@ _COMMANDS = {
     "reproduce": "The paper's tables with seeds, controls and baselines.",
     "doctor": "Check the installation, the hardware and the data.",
 }
-_GROUPS = {
-    "data": ("Benchmarks on this machine.", ("fetch", "status", "pack", "import")),
-    "w2v": ("Word vectors of the attributes.", ("build", "check")),
-}
 _ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -24,12 +20,6 @@ def add_to(app: typer.Typer) -> None:
     """Add every missing command to the app."""
     for name, help_text in _COMMANDS.items():
         app.command(name, help=f"{help_text} (Not built yet.)", context_settings=_ANYTHING)(_refusal(name))
-    for group, (help_text, names) in _GROUPS.items():
-        subapp = typer.Typer(help=f"{help_text} (Not built yet.)", no_args_is_help=True)
-        for name in names:
-            full_name = f"{group} {name}"
-            subapp.command(name, help="Not built yet.", context_settings=_ANYTHING)(_refusal(full_name))
-        app.add_typer(subapp, name=group)
 
 
 def _refusal(name: str):  # type: ignore[no-untyped-def]
