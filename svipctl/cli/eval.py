@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from svipctl.cli import complete, options
 from svipctl.cli.output import sink
 from svipctl.errors import ConfigError
-
-if TYPE_CHECKING:
-    from svipctl.evaluation.protocols import Evaluation
 
 _ABOUT = {
     "zsl": "unseen among unseen",
@@ -53,7 +50,7 @@ def eval_(
     if (dataset is None) == (predictions is None):
         raise ConfigError("name either a data set or --predictions FILE", todo="svipctl eval cub")
     if predictions is not None:
-        document, evaluation = _score_file(predictions)
+        document = _score_file(predictions)
     else:
         from svipctl.cli.configure import resolved
 
@@ -76,10 +73,11 @@ def eval_(
         found = find_run(settings.runs_dir, settings.dataset, run)
         if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
             settings = settings.model_copy(update={"precision": found.settings().precision})
-        benchmark = open_benchmark(settings.dataset, settings.data_dir)
+        partial = settings.data.allow_partial or found.settings().data.allow_partial
+        benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=partial)
         with sink.progress("predicting") as progress:
-            document, evaluation = evaluate_run(found, benchmark, settings, progress)
-    for warning in evaluation.warnings:
+            document, _ = evaluate_run(found, benchmark, settings, progress)
+    for warning in document["warnings"]:
         sink.warn(warning)
     if zsl != gzsl:
         for part in ("protocols", "intervals"):
@@ -88,7 +86,7 @@ def eval_(
     sink.document(document)
 
 
-def _score_file(path: Path) -> tuple[dict[str, Any], Evaluation]:
+def _score_file(path: Path) -> dict[str, Any]:
     from svipctl.evaluation.predictions_file import read_predictions
     from svipctl.evaluation.protocols import evaluate
 
@@ -100,7 +98,7 @@ def _score_file(path: Path) -> tuple[dict[str, Any], Evaluation]:
         "predictions": str(path),
         **evaluation.document(),
         "warnings": list(evaluation.warnings),
-    }, evaluation
+    }
 
 
 def _show(document: dict[str, Any]) -> None:

@@ -91,6 +91,10 @@ Debug = Annotated[
         is_eager=True,
     ),
 ]
+AllowPartial = Annotated[
+    bool | None,
+    typer.Option("--allow-partial", help="Use a benchmark although images of it are missing, without them."),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what would happen, and what it needs; do nothing.", rich_help_panel=OUTPUT),

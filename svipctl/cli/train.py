@@ -28,6 +28,7 @@ def train(
     fold: Annotated[
         int | None, typer.Option("--fold", help="Development run: hold out fold 1, 2 or 3 of the training classes.")
     ] = None,
+    allow_partial: options.AllowPartial = None,
     precision: options.Precision = None,
     gpu: options.Gpu = None,
     offline: options.Offline = None,
@@ -57,6 +58,7 @@ def train(
         train__epochs=epochs,
         train__batch_size=batch_size,
         train__fold=fold,
+        data__allow_partial=allow_partial,
         optim__lr=lr,
         seed=seed,
         precision=precision,
@@ -67,6 +69,7 @@ def train(
     ).settings
 
     from svipctl.cli.training_progress import reporter
+    from svipctl.datasets.official import partial_warning
     from svipctl.datasets.registry import open_benchmark
     from svipctl.device import choose_device
     from svipctl.runs import new_run
@@ -83,7 +86,11 @@ def train(
         return
     choose_device(settings.gpu)  # a wrong GPU is told before anything is drawn or loaded
     with sink.progress(f"drawing {dataset}") as progress:
-        benchmark = open_benchmark(settings.dataset, settings.data_dir, progress)
+        benchmark = open_benchmark(
+            settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
+        )
+    if benchmark.missing:
+        sink.warn(partial_warning(benchmark))
     setup = prepare(settings, benchmark)
     parameters = sum(parameter.numel() for parameter in setup.model.parameters())
     sink.note(

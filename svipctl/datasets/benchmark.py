@@ -61,6 +61,10 @@ class Benchmark:
     """Attribute columns of each attribute group."""
     masks: tuple[str, ...] = ()
     """Mask of the object in each image, where there are masks."""
+    boxes: NDArray[np.float64] | None = None
+    """(N, 4) left, top, width and height of the object, in pixels of the published image, where there are boxes."""
+    missing: tuple[str, ...] = ()
+    """Images of the benchmark that are not on the disk; every other field leaves them out."""
     word_vectors_file: Path | None = None
     """Where `w2v build` puts the attributes' word vectors."""
     problems: tuple[str, ...] = field(default=(), repr=False)

@@ -82,6 +82,16 @@ def open_folder(root: Path, name: str | None = None) -> Benchmark:
     )
 
 
+def attribute_names_of_folder(root: Path) -> tuple[str, ...]:
+    """Attribute names of a data folder; nothing else of it is read."""
+    rows = _read_table(root / "attributes.csv", [])
+    if not rows or len(rows[0]) < 2:
+        raise DataError(
+            f"{root / 'attributes.csv'} has no attributes", why="it needs a header: class, then attribute names"
+        )
+    return tuple(rows[0][1:])
+
+
 def _read_table(path: Path, problems: list[str]) -> list[list[str]]:
     """Rows of a CSV file with every cell stripped; empty rows left out."""
     try:

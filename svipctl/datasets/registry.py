@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from svipctl.datasets import official
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.folder import open_folder
+from svipctl.datasets.folder import attribute_names_of_folder, open_folder
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.datasets.official import open_official
 from svipctl.datasets.toybirds.generate import ToybirdsPlan, draw_all, is_drawn
-from svipctl.errors import ConfigError, DataError, nearest
+from svipctl.datasets.toybirds.species import ATTRIBUTES
+from svipctl.errors import ConfigError, nearest
 
 Progress = Callable[[int, int], None]
 
@@ -20,13 +23,16 @@ def pictures_to_draw(name: str, data_dir: Path) -> int:
     return plan.pictures if name in BUILT_IN and not is_drawn(data_dir / name, plan) else 0
 
 
-def open_benchmark(name: str, data_dir: Path, progress: Progress | None = None) -> Benchmark:
+def open_benchmark(
+    name: str, data_dir: Path, progress: Progress | None = None, *, allow_partial: bool = False
+) -> Benchmark:
     """The benchmark of that name, drawn first if it is built in and not there yet.
 
     Args:
         name: `cub`, `awa2`, `sun`, `toybirds`, or the path of a data folder.
         data_dir: Where the named benchmarks live.
         progress: Called with work done and work in all while pictures are drawn.
+        allow_partial: Take an official benchmark of which images are missing, without them.
 
     Raises:
         ConfigError: Neither a known name nor a folder.
@@ -39,13 +45,28 @@ def open_benchmark(name: str, data_dir: Path, progress: Progress | None = None) 
             draw_all(folder, plan, progress)
         return open_folder(folder, name)
     if name in OFFICIAL:
-        raise DataError(
-            f"this version of svipctl cannot read {name} yet",
-            why="it reads toybirds and data folders; reading the official archives is not built",
-            todo="train on a data folder instead (see `Your own data` in README), or on toybirds",
+        return open_official(name, data_dir, allow_partial=allow_partial)
+    return open_folder(_own_folder(name))
+
+
+def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
+    """Attributes of a benchmark; its images need not be there.
+
+    Raises:
+        ConfigError: Neither a known name nor a folder.
+        DataError: The list of attributes is missing or damaged.
+
+    """
+    if name in BUILT_IN:
+        return ATTRIBUTES
+    if name in OFFICIAL:
+        return official.attribute_names(name, data_dir)
+    return attribute_names_of_folder(_own_folder(name))
+
+
+def _own_folder(name: str) -> Path:
+    if not Path(name).is_dir():
+        raise ConfigError(
+            f"no data set {name!r}", why=nearest(name, [*OFFICIAL, *BUILT_IN]), todo="or name a folder of your own"
         )
-    if Path(name).is_dir():
-        return open_folder(Path(name))
-    raise ConfigError(
-        f"no data set {name!r}", why=nearest(name, [*OFFICIAL, *BUILT_IN]), todo="or name a folder of your own"
-    )
+    return Path(name)

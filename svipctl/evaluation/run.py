@@ -9,6 +9,7 @@ import numpy as np
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Normalisation, Transform
+from svipctl.datasets.official import partial_warning
 from svipctl.device import choose_device, choose_dtype
 from svipctl.errors import DataError
 from svipctl.evaluation.predict import Predictor, Progress
@@ -68,8 +69,10 @@ def evaluate_run(
         "split": split.name,
         **evaluation.document(),
         "selection": selection(model, benchmark, predictions, predictor.transform) if settings.eval.selection else {},
-        "warnings": list(evaluation.warnings),
+        "warnings": [*([partial_warning(benchmark)] if benchmark.missing else []), *evaluation.warnings],
     }
+    if benchmark.missing:
+        document["missing_images"] = len(benchmark.missing)
     run.save_json("eval/metrics.json", document)
     return document, evaluation
 

@@ -48,6 +48,8 @@ class DataSettings(Section):
     """Area share of the random resized crop."""
     normalise: Literal["imagenet", "half", "weights"] = "weights"
     """Mean and standard deviation: ImageNet's, 0.5, or whatever the backbone's weights were trained with."""
+    allow_partial: bool = False
+    """Use cub, awa2 or sun although images of it are missing; numbers are then not comparable with published ones."""
     workers: NonNegativeInt = 2
     """Processes that decode images; 0 decodes in the main process."""
 

@@ -21,7 +21,7 @@ def plan_training(settings: Settings, run: Run) -> dict[str, Any]:
     to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
     images: int | None = None
     if not to_draw:
-        benchmark = open_benchmark(settings.dataset, settings.data_dir)
+        benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=settings.data.allow_partial)
         images = len(benchmark.split(settings.train.fold).train)
     backbone = create_backbone(settings.model.backbone, settings.model.backbone_args)
     size = 4 * sum(parameter.numel() for parameter in backbone.parameters()) / _MIB

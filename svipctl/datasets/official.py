@@ -1,0 +1,250 @@
+"""CUB-200-2011, AwA2 and SUN Attributes under the proposed split, built from their official files only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.groups import attribute_groups
+from svipctl.datasets.matlab import read_mat
+from svipctl.datasets.paths import reroot
+from svipctl.datasets.proposed_split import PARTS, ProposedSplit, names, read_lines, read_proposed_split
+from svipctl.errors import DataError
+
+
+@dataclass(frozen=True)
+class Official:
+    """Where a benchmark's official files lie, and what must be found in them."""
+
+    split_folder: str
+    """Its name in xlsa17."""
+    read_attributes: Callable[[Path], tuple[str, ...]]
+    class_of: Callable[[str], str]
+    """Class name from an image's path: guards against labels in another order than the files."""
+    attributes: int
+    classes: tuple[int, int]
+    """Seen and unseen."""
+    images: tuple[int, int, int]
+    """trainval, seen test and unseen test."""
+
+
+def _cub_attributes(root: Path) -> tuple[str, ...]:
+    """In the archive `attributes.txt` lies beside the folder, not in it; both places are accepted."""
+    places = [root / "attributes.txt", root / "CUB_200_2011" / "attributes.txt"]
+    path = next((place for place in places if place.exists()), places[0])
+    return tuple(line.partition(" ")[2].strip() for line in read_lines(path))
+
+
+def _awa2_attributes(root: Path) -> tuple[str, ...]:
+    return tuple(line.split()[-1] for line in read_lines(root / "Animals_with_Attributes2" / "predicates.txt"))
+
+
+def _sun_attributes(root: Path) -> tuple[str, ...]:
+    path = root / "SUNAttributeDB" / "attributes.mat"
+    return names(read_mat(path, ["attributes"])["attributes"], path, "attributes")
+
+
+def _parent(file: str) -> str:
+    return file.split("/")[-2]
+
+
+def _scene(file: str) -> str:
+    """SUN: images/<letter>/<scene>[/<sub>]/<file> is class scene[_sub]."""
+    return "_".join(file.split("/")[2:-1])
+
+
+OFFICIAL_BENCHMARKS = {
+    "cub": Official("CUB", _cub_attributes, _parent, 312, (150, 50), (7057, 1764, 2967)),
+    "awa2": Official("AWA2", _awa2_attributes, _parent, 85, (40, 10), (23527, 5882, 7913)),
+    "sun": Official("SUN", _sun_attributes, _scene, 102, (645, 72), (10320, 2580, 1440)),
+}
+
+
+def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
+    """Attributes of `cub`, `awa2` or `sun`; needs neither images nor splits.
+
+    Raises:
+        DataError: The attribute list is missing, or has another length than it should.
+
+    """
+    official = OFFICIAL_BENCHMARKS[name]
+    with _explained(name):
+        attributes = official.read_attributes(data_dir / name)
+        if len(attributes) != official.attributes:
+            raise DataError(
+                f"{name} has {official.attributes} attributes, the list in {data_dir / name} {len(attributes)}"
+            )
+    return attributes
+
+
+def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> Benchmark:
+    """Build `cub`, `awa2` or `sun` from `data_dir/<name>`.
+
+    Args:
+        name: Which.
+        data_dir: Folder of the data sets.
+        allow_partial: Take what images there are; `Benchmark.missing` then says which are not.
+
+    Raises:
+        DataError: Files are missing, damaged, or not the official ones; or images are missing and must not be.
+
+    """
+    official, root = OFFICIAL_BENCHMARKS[name], data_dir / name
+    attributes = attribute_names(name, data_dir)
+    with _explained(name):
+        split = read_proposed_split(root / "xlsa17" / "data" / official.split_folder)
+        files = tuple(reroot(file, name) for file in split.files)
+        _check(name, official, split, files, attributes)
+        cub = root / "CUB_200_2011"
+        boxes = _boxes(cub, files) if (cub / "bounding_boxes.txt").exists() else None
+    present = np.array(_present(root, files))
+    missing = tuple(file for file, there in zip(files, present) if not there)
+    if missing and (not allow_partial or len(missing) == len(files)):
+        raise DataError(
+            f"{name} lacks {_count(len(missing), len(files))} images",
+            why=describe_missing(missing, official.class_of),
+            todo=f"svipctl data fetch {name}"
+            + ("" if len(missing) == len(files) else ", or use what is there: --allow-partial"),
+        )
+    kept = np.flatnonzero(present)
+    new_index = np.cumsum(present) - 1
+    parts = {part: new_index[split.parts[part][present[split.parts[part]]]] for part in PARTS}
+    labels = split.labels[kept]
+    return Benchmark(
+        name=name,
+        root=root,
+        classes=split.classes,
+        attributes=attributes,
+        class_attributes=split.class_attributes,
+        images=tuple(files[index] for index in kept),
+        labels=labels,
+        trainval=parts["trainval"],
+        test_seen=parts["test_seen"],
+        test_unseen=parts["test_unseen"],
+        folds=_folds_with_images(split, labels),
+        groups=attribute_groups(name),
+        boxes=None if boxes is None else boxes[kept],
+        word_vectors_file=root / "word_vectors.npz",
+        missing=missing,
+    )
+
+
+def describe_missing(missing: Sequence[str], class_of: Callable[[str], str] = _parent) -> str:
+    """Exactly what is missing, in a few lines: images by class, the first ones named."""
+    by_class = Counter(class_of(file) for file in missing)
+    classes = ", ".join(f"{name} ({count})" for name, count in sorted(by_class.items())[:5])
+    more = f" and {len(by_class) - 5} more classes" if len(by_class) > 5 else ""
+    first = "\n".join(missing[:3]) + (f"\nand {len(missing) - 3:,} more" if len(missing) > 3 else "")
+    return f"missing images of {classes}{more}:\n{first}"
+
+
+def partial_warning(benchmark: Benchmark) -> str:
+    """One sentence on what a benchmark with missing images is, and exactly what is missing."""
+    total = len(benchmark.images) + len(benchmark.missing)
+    return (
+        f"{benchmark.name} is used without {_count(len(benchmark.missing), total)} images: "
+        f"numbers are not comparable with published ones\n"
+        + describe_missing(benchmark.missing, OFFICIAL_BENCHMARKS[benchmark.name].class_of)
+    )
+
+
+def missing_images(name: str, data_dir: Path) -> tuple[tuple[str, ...], int]:
+    """Images of a benchmark that are not on the disk, relative to its folder, and the number there should be.
+
+    Raises:
+        DataError: The list of images is missing or damaged.
+
+    """
+    root = data_dir / name
+    path = root / "xlsa17" / "data" / OFFICIAL_BENCHMARKS[name].split_folder / "res101.mat"
+    files = tuple(
+        reroot(file, name) for file in names(read_mat(path, ["image_files"])["image_files"], path, "image_files")
+    )
+    return tuple(file for file, there in zip(files, _present(root, files)) if not there), len(files)
+
+
+def _present(root: Path, files: Sequence[str]) -> list[bool]:
+    """Whether each file is there, by listing each folder once: far fewer calls than one a file."""
+    listed: dict[str, set[str]] = {}
+    found = []
+    for file in files:
+        folder, _, base = file.rpartition("/")
+        if folder not in listed:
+            path = root / folder
+            listed[folder] = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+        found.append(base in listed[folder])
+    return found
+
+
+def _check(
+    name: str, official: Official, split: ProposedSplit, files: Sequence[str], attributes: Sequence[str]
+) -> None:
+    """Everything by which a changed, mixed-up or leaking copy shows itself.
+
+    Raises:
+        DataError: With every contradiction.
+
+    """
+    problems = []
+    if split.class_attributes.shape[1] != len(attributes):
+        problems.append(f"the table has {split.class_attributes.shape[1]} attributes, the list {len(attributes)}")
+    seen = len(np.unique(split.labels[split.parts["trainval"]]))
+    unseen = len(np.unique(split.labels[split.parts["test_unseen"]]))
+    if (seen, unseen) != official.classes:
+        problems.append(f"{seen} seen and {unseen} unseen classes; there should be {official.classes}")
+    counts = tuple(len(split.parts[part]) for part in PARTS)
+    if counts != official.images:
+        problems.append(f"{counts} images in {', '.join(PARTS)}; there should be {official.images}")
+    if not np.array_equal(np.sort(np.concatenate(list(split.parts.values()))), np.arange(len(files))):
+        problems.append("the three parts do not hold each image exactly once")
+    wrong = [file for file, label in zip(files, split.labels) if official.class_of(file) != split.classes[label]]
+    if wrong:
+        problems.append(f"{len(wrong)} images lie in a folder of another class than their label says: {wrong[0]}")
+    if problems:
+        raise DataError(f"the files of the proposed split of {name} are not the official ones", why="\n".join(problems))
+
+
+def _folds_with_images(split: ProposedSplit, labels: Indices) -> tuple[tuple[int, ...], ...]:
+    """The folds, without classes of which no image is there; none at all if one fold would be empty."""
+    there = set(labels.tolist())
+    folds = tuple(tuple(label for label in fold if label in there) for fold in split.folds)
+    return folds if all(folds) else ()
+
+
+def _boxes(folder: Path, files: Sequence[str]) -> NDArray[np.float64]:
+    """(N, 4) left, top, width, height in pixels of the published photographs, in the order of `files`.
+
+    CUB's own lists go by an image id whose order is not that of the proposed split.
+    """
+    box_of_id = dict(line.split(maxsplit=1) for line in read_lines(folder / "bounding_boxes.txt"))
+    box_of_file = {}
+    try:
+        for line in read_lines(folder / "images.txt"):
+            number, file = line.split(maxsplit=1)
+            box_of_file[f"CUB_200_2011/images/{file}"] = [float(value) for value in box_of_id[number].split()]
+        boxes = np.array([box_of_file[file] for file in files], dtype=np.float64)
+    except (KeyError, ValueError) as error:
+        raise DataError(f"the bounding boxes in {folder} do not fit the images", why=str(error)) from error
+    if boxes.shape != (len(files), 4) or not np.isfinite(boxes).all():
+        raise DataError(f"the bounding boxes in {folder} do not fit the images", why=f"a table of shape {boxes.shape}")
+    return boxes
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Say how to get the file that is missing or damaged."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(error.what, why=error.why, todo=f"svipctl data fetch {name}") from error
+
+
+def _count(part: int, whole: int) -> str:
+    return f"all {whole:,}" if part == whole else f"{part:,} of {whole:,}"

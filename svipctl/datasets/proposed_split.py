@@ -1,0 +1,106 @@
+"""The proposed split of a benchmark (Xian et al., "Zero-Shot Learning - A Comprehensive Evaluation"): xlsa17's files.
+
+Of att_splits.mat the keys `train_loc` and `val_loc` are never read: they exist in variants that leak test images
+(data, section 3). The folds come from the class lists instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svipctl.datasets.benchmark import Indices
+from svipctl.datasets.matlab import Variable, read_mat
+from svipctl.errors import DataError
+
+FOLDS = 3
+PARTS = ("trainval", "test_seen", "test_unseen")
+
+
+@dataclass(frozen=True)
+class ProposedSplit:
+    """What xlsa17 says about one benchmark of N images, C classes and K attributes; all indices 0-based."""
+
+    classes: tuple[str, ...]
+    """In the order of the attribute matrix, which is not the order of CUB's folder numbers."""
+    class_attributes: NDArray[np.float64]
+    """(C, K), `original_att` transposed: as published, not normalised."""
+    files: tuple[str, ...]
+    """(N,) image files as written by the authors, sorted; the parts point into this list."""
+    labels: Indices
+    """(N,) rows of `class_attributes`."""
+    parts: dict[str, Indices]
+    """`trainval`, `test_seen` and `test_unseen`."""
+    folds: tuple[tuple[int, ...], ...]
+    """Validation classes of each fold."""
+
+
+def read_proposed_split(folder: Path) -> ProposedSplit:
+    """Read `xlsa17/data/<name>/`.
+
+    Raises:
+        DataError: A file is missing, is no MATLAB file, lacks a key, or an index points nowhere.
+
+    """
+    splits = read_mat(
+        folder / "att_splits.mat", ["allclasses_names", "original_att", *(f"{part}_loc" for part in PARTS)]
+    )
+    listing = read_mat(folder / "res101.mat", ["image_files", "labels"])
+    where = folder / "att_splits.mat"
+    classes = names(splits["allclasses_names"], where, "allclasses_names")
+    table = _numbers(splits["original_att"], where, "original_att")
+    if table.ndim != 2 or table.shape[1] != len(classes):
+        raise DataError(
+            f"{where} contradicts itself", why=f"original_att is {table.shape}, with {len(classes)} classes"
+        )
+    files = names(listing["image_files"], folder / "res101.mat", "image_files")
+    labels = _indices(listing["labels"], len(classes), folder / "res101.mat", "labels")
+    if len(labels) != len(files):
+        raise DataError(
+            f"{folder / 'res101.mat'} contradicts itself", why=f"{len(files)} image files, {len(labels)} labels"
+        )
+    parts = {part: _indices(splits[f"{part}_loc"], len(files), where, f"{part}_loc") for part in PARTS}
+    folds = tuple(_fold(folder / f"valclasses{number}.txt", classes) for number in range(1, FOLDS + 1))
+    return ProposedSplit(classes, np.ascontiguousarray(table.T), files, labels, parts, folds)
+
+
+def names(value: Variable, where: Path, key: str) -> tuple[str, ...]:
+    """A list of names out of a MATLAB file."""
+    if not isinstance(value, tuple):
+        raise DataError(f"{where} is damaged", why=f"{key} should be a list of names")
+    return value
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file, stripped, empty ones left out."""
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read", why=str(error)) from error
+
+
+def _numbers(value: Variable, where: Path, key: str) -> NDArray[np.float64]:
+    if isinstance(value, tuple):
+        raise DataError(f"{where} is damaged", why=f"{key} should be a table of numbers")
+    return value
+
+
+def _indices(value: Variable, count: int, where: Path, key: str) -> Indices:
+    """1-based MATLAB indices into `count` things, as 0-based ones."""
+    numbers = _numbers(value, where, key).ravel()
+    if not len(numbers) or (numbers != np.floor(numbers)).any() or numbers.min() < 1 or numbers.max() > count:
+        raise DataError(f"{where} is damaged", why=f"{key} should hold whole numbers from 1 to {count}")
+    return numbers.astype(np.int64) - 1
+
+
+def _fold(path: Path, classes: tuple[str, ...]) -> tuple[int, ...]:
+    listed = set(read_lines(path))
+    unknown = sorted(listed - set(classes))
+    if unknown:
+        raise DataError(f"{path} names classes that att_splits.mat has not", why=", ".join(unknown[:5]))
+    return tuple(sorted(classes.index(name) for name in listed))
