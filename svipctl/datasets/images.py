@@ -1,82 +1,125 @@
-"""From image files to batches: decoding, the transform of training and of evaluation, and the loader.
+"""From an image file to pixels: decoding, the deterministic and the random part of a transform, normalisation.
 
-The random part of a sample depends only on (seed, epoch, image), never on who decoded it or in which order, so a run
-gives the same numbers for any number of workers and can be resumed at any step.
+The deterministic part (`Geometry`) depends on nothing but the file, so its pixels can be kept (`svipctl.datasets.pack`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as TF
 
-from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.errors import DataError
 
 CROP_RATIO = 224 / 256  # of the centre crop to the resized shorter side, as in the published transforms
 _ASPECT = (3 / 4, 4 / 3)
 
-Sample = tuple[Tensor, int]
-"""uint8 (3, size, size) and the image's index in the benchmark."""
+Pixels = NDArray[np.uint8]
+"""(H, W, 3), RGB."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The deterministic part of a transform: bilinear PIL geometry (method section 6, "Images")."""
+
+    resize: Literal["shorter-side", "square", "none"]
+    """To a square, directly or by a centre crop; `none` keeps the image as it is decoded."""
+    size: int = 0
+    """Side of that square."""
+
+    @property
+    def key(self) -> str:
+        """A name for files."""
+        return "decoded" if self.resize == "none" else f"{self.resize}-{self.size}"
+
+    def __call__(self, image: Image.Image) -> Pixels:
+        """Pixels of an RGB image. One that has the input size already is taken as it is by `shorter-side`."""
+        if self.resize == "square":
+            image = TF.resize(image, [self.size, self.size], InterpolationMode.BILINEAR)
+        elif self.resize == "shorter-side" and image.size != (self.size, self.size):
+            image = TF.resize(image, [round(self.size / CROP_RATIO)], InterpolationMode.BILINEAR)
+            image = TF.center_crop(image, [self.size, self.size])
+        return np.asarray(image)
 
 
 @dataclass(frozen=True)
 class Transform:
-    """Bilinear PIL geometry and, in training, its random part (method section 6, "Images").
-
-    An image that has the input size already is taken as it is.
-    """
+    """How images become the network's input, in training with a random part."""
 
     size: int
     resize: Literal["shorter-side", "square"] = "shorter-side"
     augment: Literal["none", "flip", "crop-and-flip"] = "none"
     crop_scale: tuple[float, float] = (0.08, 1.0)
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator | None = None) -> Tensor:
-        """An RGB image as uint8 (3, size, size). Without `rng` the deterministic evaluation transform."""
-        if rng is not None and self.augment == "crop-and-flip":
-            image = self._random_crop(image, rng)
-        elif self.resize == "square":
-            image = TF.resize(image, [self.size, self.size], InterpolationMode.BILINEAR)
-        elif image.size != (self.size, self.size):
-            image = TF.resize(image, [round(self.size / CROP_RATIO)], InterpolationMode.BILINEAR)
-            image = TF.center_crop(image, [self.size, self.size])
-        pixels = np.asarray(image)
-        if rng is not None and self.augment != "none" and rng.random() < 0.5:
-            pixels = pixels[:, ::-1]
-        return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+    def __call__(self, image: Image.Image) -> Tensor:
+        """An RGB image as uint8 (3, size, size), without anything random."""
+        return channels_first(Geometry(self.resize, self.size)(image))
 
     @property
     def for_evaluation(self) -> Transform:
         """The transform of every test image: shorter side, centre crop, nothing random."""
         return Transform(self.size)
 
-    def _random_crop(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """A random resized crop, as torchvision draws it (ten tries, then the largest centre crop)."""
-        width, height = image.size
+    @property
+    def crops(self) -> bool:
+        """Whether training takes random crops of whole images."""
+        return self.augment == "crop-and-flip"
+
+    @property
+    def training_geometry(self) -> Geometry:
+        """What comes before the random part."""
+        return Geometry("none") if self.crops else Geometry(self.resize, self.size)
+
+    def randomised(self, pixels: Pixels, rng: np.random.Generator) -> tuple[Pixels, bool]:
+        """The random part of a training image.
+
+        Args:
+            pixels: From `training_geometry`.
+            rng: Of this image in this epoch.
+
+        Returns:
+            Pixels (size, size, 3), and whether they are to be mirrored, which `mirrored` does for a whole batch.
+
+        """
+        if self.crops:
+            top, left, height, width = self._crop_box(pixels.shape[0], pixels.shape[1], rng)
+            cropped = Image.fromarray(np.ascontiguousarray(pixels[top : top + height, left : left + width]))
+            pixels = np.asarray(TF.resize(cropped, [self.size, self.size], InterpolationMode.BILINEAR))
+        return pixels, self.draws_flip(rng)
+
+    def draws_flip(self, rng: np.random.Generator) -> bool:
+        """Whether an image is to be mirrored."""
+        return self.augment != "none" and bool(rng.random() < 0.5)
+
+    def _crop_box(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        """Top, left, height, width of a random crop, as torchvision draws it (ten tries, then the largest in the centre)."""
         for _ in range(10):
             area = width * height * rng.uniform(*self.crop_scale)
             ratio = np.exp(rng.uniform(*np.log(_ASPECT)))
             w, h = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
             if 0 < w <= width and 0 < h <= height:
-                top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
-                break
-        else:
-            w, h = min(width, round(height * _ASPECT[1])), min(height, round(width / _ASPECT[0]))
-            top, left = (height - h) // 2, (width - w) // 2
-        cropped: Image.Image = TF.resized_crop(
-            image, top, left, h, w, [self.size, self.size], InterpolationMode.BILINEAR
-        )
-        return cropped
+                return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
+        w, h = min(width, round(height * _ASPECT[1])), min(height, round(width / _ASPECT[0]))
+        return (height - h) // 2, (width - w) // 2, h, w
+
+
+def channels_first(pixels: Pixels) -> Tensor:
+    """Pixels (H, W, 3) as a tensor of its own, uint8 (3, H, W)."""
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+
+
+def mirrored(images: Tensor, which: Tensor) -> Tensor:
+    """Images (B, 3, H, W), those for which `which` (B,) holds mirrored left to right; on the images' device."""
+    return torch.where(which.to(images.device, non_blocking=True).view(-1, 1, 1, 1), images.flip(3), images)
 
 
 def decode(path: Path) -> Image.Image:
@@ -95,79 +138,6 @@ def decode(path: Path) -> Image.Image:
         raise DataError(
             f"image {path} does not decode", why=str(error), todo="replace it, or take it out of the data set"
         ) from error
-
-
-class ImageDataset(Dataset["Sample | DataError"]):
-    """Images of a benchmark by index: uint8 (3, size, size) and the image's index in the benchmark.
-
-    Args:
-        benchmark: Where the files are.
-        indices: Which images, in this order.
-        transform: From `Transform`.
-        seed: Of the random part, with the epoch; None for evaluation.
-        epoch: Counted from 0.
-
-    """
-
-    def __init__(
-        self, benchmark: Benchmark, indices: Indices, transform: Transform, *, seed: int | None = None, epoch: int = 0
-    ) -> None:
-        self.root = benchmark.root
-        self.files = [benchmark.images[index] for index in indices]
-        self.indices = indices
-        self.transform = transform
-        self.seed = seed
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, position: int) -> Sample | DataError:
-        index = int(self.indices[position])
-        rng = None if self.seed is None else np.random.default_rng([self.seed, 3, self.epoch, index])
-        try:
-            image = decode(self.root / self.files[position])
-        except DataError as error:
-            return error  # raised by `batches`: an exception from a worker process would lose its explanation
-        return self.transform(image, rng), index
-
-
-def epoch_order(indices: Indices, *, seed: int, epoch: int, shuffle: bool) -> Indices:
-    """The order of the training images in an epoch; a function of its arguments only."""
-    return np.random.default_rng([seed, 4, epoch]).permutation(indices) if shuffle else indices
-
-
-def batches(
-    dataset: ImageDataset, batch_size: int, *, workers: int = 0, pin_memory: bool = False
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches in order: uint8 images (B, 3, size, size) and their indices (B,); the last may be smaller.
-
-    Raises:
-        DataError: An image is missing or does not decode.
-
-    """
-    loader = DataLoader(
-        dataset,
-        batch_size=batch_size,
-        num_workers=workers if len(dataset) > batch_size else 0,
-        pin_memory=pin_memory,
-        collate_fn=_collate,
-    )
-    for batch in loader:
-        if isinstance(batch, DataError):
-            raise batch
-        yield batch
-
-
-def _collate(samples: list[Sample | DataError]) -> tuple[Tensor, Tensor] | DataError:
-    """A batch, or the first error among its samples."""
-    good: list[Sample] = []
-    for sample in samples:
-        if isinstance(sample, DataError):
-            return sample
-        good.append(sample)
-    images, indices = zip(*good)
-    return torch.stack(images), torch.tensor(indices)
 
 
 @dataclass(frozen=True)

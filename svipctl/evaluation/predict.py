@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark, Indices
-from svipctl.datasets.images import ImageDataset, Normalisation, Transform, batches
+from svipctl.datasets.images import Geometry, Normalisation, Transform
+from svipctl.datasets.loader import ImageDataset, batches
+from svipctl.datasets.packed import find_pack
 from svipctl.device import autocast
 from svipctl.errors import CheckFailed
 from svipctl.model.svip import SVIP
@@ -30,6 +32,8 @@ class Predictions:
     """(N, windows), probability that the window is unrelated."""
     source_scores: NDArray[np.float64] | None
     """(N, windows), what supervises the patch classifier; high is related. None when not asked for."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about how the images were read."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,11 @@ class Predictor:
         self.model.eval()
         attributes, unrelated, scores = [], [], []
         done = 0
-        dataset = ImageDataset(benchmark, indices, self.transform)
-        for images, _ in batches(dataset, self.batch_size, workers=self.workers):
-            pixels = self.normalise(images.to(self.device))
+        packed, note = find_pack(benchmark, Geometry(self.transform.resize, self.transform.size))
+        dataset = ImageDataset(benchmark, indices, self.transform, packed=packed)
+        loader = batches(dataset, self.batch_size, workers=self.workers, pin_memory=self.device.type == "cuda")
+        for batch in loader:
+            pixels = self.normalise(batch.images.to(self.device, non_blocking=True))
             with autocast(self.dtype, self.device):
                 prediction = self.model.predict(pixels)
                 if source_scores:
@@ -75,7 +81,7 @@ class Predictor:
                 )
             attributes.append(prediction.attributes.double().cpu())
             unrelated.append(prediction.unrelated.double().cpu())
-            done += len(images)
+            done += len(batch.images)
             if progress:
                 progress(done, len(dataset))
         empty = torch.zeros(0, self.model.grid.windows, dtype=torch.float64)
@@ -84,4 +90,5 @@ class Predictor:
             attributes=torch.cat(attributes or [torch.zeros(0, self.model.attribute_head.out_features)]).numpy(),
             unrelated=torch.cat(unrelated or [empty]).numpy(),
             source_scores=torch.cat(scores or [empty]).numpy() if source_scores else None,
+            notes=(note,) if note else (),
         )

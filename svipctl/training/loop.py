@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from svipctl import __version__
-from svipctl.datasets.images import ImageDataset, batches, epoch_order
+from svipctl.datasets.images import mirrored
+from svipctl.datasets.loader import ImageDataset, batches, epoch_order
 from svipctl.device import autocast
 from svipctl.errors import CheckFailed
 from svipctl.evaluation.protocols import evaluate
@@ -74,7 +75,7 @@ def train(settings: Settings, setup: Setup, run: Run, reporter: Reporter) -> Rec
         model.train()
         sums = torch.zeros(len(fields(Terms)), device=device)
         for step, (images, labels) in enumerate(_training_batches(settings, setup, epoch, batch_size, steps)):
-            pixels = setup.normalise(images.to(device, non_blocking=True))
+            pixels = setup.normalise(images)
             with autocast(setup.dtype, device):
                 output = model.training_pass(pixels, frozen_backbone=optimisation.backbone_is_frozen(epoch))
             terms = training_loss(output, labels.to(device), class_attributes, groups, settings.method)
@@ -113,15 +114,20 @@ def _steps(images: int, batch_size: int, *, drop_last: bool) -> int:
 def _training_batches(
     settings: Settings, setup: Setup, epoch: int, batch_size: int, steps: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """uint8 images (B, 3, H, W) and their rows among the seen classes (B,)."""
+    """uint8 images (B, 3, H, W) on the device and their rows among the seen classes (B,)."""
     order = epoch_order(setup.split.train, seed=settings.seed, epoch=epoch, shuffle=settings.train.shuffle)
     dataset = ImageDataset(
-        setup.benchmark, order[: steps * batch_size], setup.transform, seed=settings.seed, epoch=epoch
+        setup.benchmark,
+        order[: steps * batch_size],
+        setup.transform,
+        seed=settings.seed,
+        epoch=epoch,
+        packed=setup.packed,
     )
     rows = torch.from_numpy(np.searchsorted(setup.split.seen_classes, setup.benchmark.labels))
     loader = batches(dataset, batch_size, workers=settings.data.workers, pin_memory=setup.device.type == "cuda")
-    for images, indices in loader:
-        yield images, rows[indices]
+    for batch in loader:
+        yield mirrored(batch.images.to(setup.device, non_blocking=True), batch.mirror), rows[batch.indices]
 
 
 def _monitor(settings: Settings, setup: Setup) -> Record:

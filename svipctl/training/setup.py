@@ -11,10 +11,11 @@ import torch
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.datasets.names import BUILT_IN
+from svipctl.datasets.packed import PackedImages, find_pack
 from svipctl.device import choose_device, choose_dtype
 from svipctl.errors import DataError
 from svipctl.evaluation.predict import Predictor
-from svipctl.model.backbone import image_size_of
+from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import load_backbone
 from svipctl.semantics.matrix import WordMatrix
@@ -40,6 +41,10 @@ class Setup:
     weights: dict[str, str]
     """Source and SHA-256 of the backbone's weights."""
     transform: Transform
+    packed: PackedImages | None
+    """The training images' pixels, when they are packed and fresh."""
+    notes: tuple[str, ...]
+    """What the user should know before the first step."""
     normalise: Normalisation
     device: torch.device
     dtype: torch.dtype
@@ -73,7 +78,8 @@ def prepare(settings: Settings, benchmark: Benchmark) -> Setup:
         window=settings.model.window,
         hidden=settings.model.classifier_hidden,
     )
-    data = settings.data
+    transform = transform_of(settings, image_size_of(backbone))
+    packed, note = find_pack(benchmark, transform.training_geometry)
     split = benchmark.split(settings.train.fold)
     return Setup(
         benchmark=benchmark,
@@ -81,11 +87,30 @@ def prepare(settings: Settings, benchmark: Benchmark) -> Setup:
         monitored=split if _is_monitored(settings.train) else None,
         model=model.to(device),
         weights=weights,
-        transform=Transform(image_size_of(backbone), data.resize, data.augment, data.crop_scale),
-        normalise=_NORMALISATIONS.get(data.normalise) or _of_weights(backbone.pretrained_cfg),
+        transform=transform,
+        packed=packed,
+        notes=(note,) if note else (),
+        normalise=_NORMALISATIONS.get(settings.data.normalise) or _of_weights(backbone.pretrained_cfg),
         device=device,
         dtype=choose_dtype(settings.precision, device),
     )
+
+
+def image_size(settings: Settings) -> int:
+    """Side of the network's input in pixels, without its weights.
+
+    Raises:
+        ConfigError: No such backbone.
+
+    """
+    with torch.device("meta"):
+        return image_size_of(create_backbone(settings.model.backbone, settings.model.backbone_args))
+
+
+def transform_of(settings: Settings, size: int) -> Transform:
+    """The transform of training for an input of `size` pixels."""
+    data = settings.data
+    return Transform(size, data.resize, data.augment, data.crop_scale)
 
 
 def _is_monitored(train: TrainSettings) -> bool:

@@ -1,4 +1,4 @@
-"""Decoding, the transforms against torchvision's, and randomness that depends on seed, epoch and image alone."""
+"""Decoding, and the transforms against torchvision's."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
+from torchvision.transforms import CenterCrop, Compose, InterpolationMode, RandomResizedCrop, Resize
+from torchvision.transforms import functional as TF
 
-from svipctl.datasets.folder import open_folder
-from svipctl.datasets.images import ImageDataset, Normalisation, Transform, batches, decode, epoch_order
+from svipctl.datasets.images import Geometry, Normalisation, Transform, decode, mirrored
 from svipctl.errors import DataError
 
 
@@ -65,54 +65,43 @@ def test_a_picture_cut_short_and_a_missing_one_are_our_errors(tmp_path: Path) ->
         decode(tmp_path / "b.jpg")
 
 
-def test_the_random_part_depends_on_seed_epoch_and_image_only(shared_folder: Path) -> None:
-    benchmark = open_folder(shared_folder)
-    transform = Transform(32, augment="crop-and-flip")
-
-    def sample(order: list[int], wanted: int, seed: int = 1, epoch: int = 0) -> torch.Tensor:
-        dataset = ImageDataset(benchmark, np.array(order), transform, seed=seed, epoch=epoch)
-        image, index = dataset[order.index(wanted)]
-        assert index == wanted
-        return image
-
-    first = sample([5, 6, 7], 6)
-    assert torch.equal(first, sample([6], 6))
-    assert torch.equal(first, sample([9, 7, 6], 6))
-    assert not torch.equal(first, sample([6], 6, seed=2))
-    assert not torch.equal(first, sample([6], 6, epoch=1))
+def test_about_half_of_the_images_are_to_be_mirrored_and_none_without_augmentation() -> None:
+    image = np.asarray(picture(32, 32))
+    outcomes = [Transform(32, augment="flip").randomised(image, np.random.default_rng(seed)) for seed in range(200)]
+    assert all(np.array_equal(found, image) for found, _ in outcomes)
+    assert 70 < sum(mirror for _, mirror in outcomes) < 130
+    assert not any(Transform(32).randomised(image, np.random.default_rng(seed))[1] for seed in range(50))
 
 
-def test_a_flip_is_a_mirror_and_happens_to_about_half_of_the_images() -> None:
-    image = picture(32, 32)
-    plain, transform = pixels(image), Transform(32, augment="flip")
-    outcomes = [transform(image, np.random.default_rng(number)) for number in range(200)]
-    flipped = [torch.equal(outcome, plain.flip(2)) for outcome in outcomes]
-    assert all(mirrored or torch.equal(outcome, plain) for mirrored, outcome in zip(flipped, outcomes))
-    assert 70 < sum(flipped) < 130
+def test_only_the_chosen_images_of_a_batch_are_mirrored() -> None:
+    images = torch.arange(2 * 3 * 2 * 3, dtype=torch.uint8).view(2, 3, 2, 3)
+    found = mirrored(images, torch.tensor([False, True]))
+    assert torch.equal(found[0], images[0])
+    assert found[1, 0].tolist() == [[20, 19, 18], [23, 22, 21]]
 
 
-@pytest.mark.parametrize(("width", "height"), [(400, 20), (20, 400), (33, 70)])
+@pytest.mark.parametrize(("width", "height"), [(400, 20), (20, 400), (33, 70), (1, 1)])
 def test_a_random_crop_of_any_shape_has_the_wanted_size(width: int, height: int) -> None:
     transform = Transform(32, augment="crop-and-flip", crop_scale=(0.9, 1.0))
-    assert transform(picture(width, height), np.random.default_rng(0)).shape == (3, 32, 32)
+    found, _ = transform.randomised(np.asarray(picture(width, height)), np.random.default_rng(0))
+    assert found.shape == (32, 32, 3)
 
 
-def test_the_order_of_an_epoch_is_a_permutation_of_its_own() -> None:
-    indices = np.arange(3, 40)
-    one = epoch_order(indices, seed=1, epoch=0, shuffle=True)
-    assert np.array_equal(np.sort(one), indices)
-    assert np.array_equal(one, epoch_order(indices, seed=1, epoch=0, shuffle=True))
-    assert not np.array_equal(one, epoch_order(indices, seed=1, epoch=1, shuffle=True))
-    assert not np.array_equal(one, epoch_order(indices, seed=2, epoch=0, shuffle=True))
-    assert np.array_equal(indices, epoch_order(indices, seed=1, epoch=0, shuffle=False))
+def test_a_random_crop_is_a_crop_resized_as_torchvision_does() -> None:
+    image, transform = picture(90, 60), Transform(32, augment="crop-and-flip", crop_scale=(0.3, 0.9))
+    oracle = RandomResizedCrop(32, (0.3, 0.9))
+    for seed in range(20):
+        found, _ = transform.randomised(np.asarray(image), np.random.default_rng(seed))
+        top, left, height, width = transform._crop_box(60, 90, np.random.default_rng(seed))
+        assert 0.2 < height * width / 5400 < 1
+        expected = TF.resized_crop(image, top, left, height, width, list(oracle.size), oracle.interpolation)
+        assert np.array_equal(found, np.asarray(expected))
 
 
-def test_batches_keep_the_order_and_the_last_may_be_smaller(shared_folder: Path) -> None:
-    benchmark = open_folder(shared_folder)
-    order = np.array([4, 0, 9, 2, 7])
-    found = list(batches(ImageDataset(benchmark, order, Transform(32)), 2))
-    assert [indices.tolist() for _, indices in found] == [[4, 0], [9, 2], [7]]
-    assert torch.equal(found[2][0][0], pixels(decode(benchmark.image_path(7))))
+def test_what_comes_before_the_random_part_is_named_after_its_geometry() -> None:
+    assert Transform(32, augment="crop-and-flip").training_geometry == Geometry("none")
+    keys = [Transform(32).training_geometry.key, Transform(64, "square", "flip").training_geometry.key]
+    assert [*keys, Geometry("none").key] == ["shorter-side-32", "square-64", "decoded"]
 
 
 def test_normalisation_by_hand() -> None:

@@ -2,10 +2,151 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
 from svipctl.cli import options
-from svipctl.errors import ConfigError
+from svipctl.cli.output import sink
+
+if TYPE_CHECKING:
+    from svipctl.datasets.benchmark import Benchmark
+    from svipctl.datasets.images import Geometry
+
+_SAMPLE = 200
+_GIB = 2**30
 
 
-def pack(dataset: options.Dataset) -> None:
-    """Not built yet."""
-    raise ConfigError("`svipctl data pack` is not built yet")
+def pack(
+    dataset: options.Dataset,
+    recipe: options.Recipe = None,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", help="Its input size is what images are resized to.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes that decode. (default: one a CPU core)")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Pack anew even what is fresh.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help=f"Only check: every checksum, and {_SAMPLE} images decoded again.")
+    ] = False,
+    verify_all: Annotated[
+        bool, typer.Option("--verify-all", help="Only check: every checksum, and every image decoded again.")
+    ] = False,
+    allow_partial: options.AllowPartial = None,
+    data_dir: options.DataDir = None,
+    config: options.Config = None,
+    assignments: options.Set = None,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Decode and resize all images once; training and evaluation then read the pixels from one file.
+
+    Packed are the pixels that these settings need, so give the flags that you train with. An interrupted run goes on
+    where it was.
+
+    Examples: `svipctl data pack cub`, `svipctl data pack sun --dry-run`, `svipctl data pack cub --verify`
+    """
+    from svipctl.cli.configure import resolved
+
+    settings = resolved(
+        dataset,
+        config=config,
+        assignments=assignments,
+        recipe=recipe,
+        model__backbone=backbone,
+        data__allow_partial=allow_partial,
+        data_dir=data_dir,
+    ).settings
+
+    from svipctl.datasets.official import partial_warning
+    from svipctl.datasets.pack_plan import geometries
+    from svipctl.datasets.registry import open_benchmark, pictures_to_draw
+    from svipctl.training.setup import image_size, transform_of
+
+    wanted = geometries(transform_of(settings, image_size(settings)))
+    to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
+    if to_draw and dry_run:
+        sink.say(f"{to_draw} pictures would be drawn, then packed")
+        sink.document({"dry_run": True, "dataset": dataset, "pictures_to_draw": to_draw, "packs": []})
+        return
+    with sink.progress(f"drawing {dataset}") as progress:
+        benchmark = open_benchmark(
+            settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
+        )
+    if benchmark.missing:
+        sink.warn(partial_warning(benchmark))
+    if dry_run:
+        packs = [_planned(benchmark, geometry, force) for geometry in wanted]
+        sink.document({"dry_run": True, "dataset": benchmark.name, "pictures_to_draw": 0, "packs": packs})
+    elif verify or verify_all:
+        packs = [_checked(benchmark, geometry, None if verify_all else _SAMPLE) for geometry in wanted]
+        sink.document({"dataset": benchmark.name, "packs": packs})
+    else:
+        packs = [_packed(benchmark, geometry, workers or _cores(), force) for geometry in wanted]
+        sink.document({"dataset": benchmark.name, "packs": packs})
+
+
+def _planned(benchmark: Benchmark, geometry: Geometry, force: bool) -> dict[str, Any]:
+    import shutil
+
+    from svipctl.datasets.pack_plan import plan_pack
+
+    plan = plan_pack(benchmark, geometry)
+    fresh = not force and plan.is_fresh()
+    state = "fresh" if fresh else "unfinished" if not force and plan.is_begun() else "to pack"
+    needed, free = 0 if fresh else plan.bytes_to_write(force=force), shutil.disk_usage(benchmark.root).free
+    sink.say(
+        f"{geometry.key}: {len(plan.blocks.files)} images, {plan.bytes / _GIB:.2f} GiB in {plan.folder}, {state}; "
+        f"needs {needed / _GIB:.2f} GiB more, {free / _GIB:.2f} GiB are free"
+    )
+    return {
+        "transform": geometry.key,
+        "folder": str(plan.folder),
+        "state": state,
+        "images": len(plan.blocks.files),
+        "bytes": plan.bytes,
+        "bytes_needed": needed,
+        "bytes_free": free,
+    }
+
+
+def _packed(benchmark: Benchmark, geometry: Geometry, workers: int, force: bool) -> dict[str, Any]:
+    from svipctl.datasets.pack import pack as make
+    from svipctl.datasets.pack_plan import plan_pack
+
+    plan = plan_pack(benchmark, geometry)
+    with sink.progress(f"packing {geometry.key}") as progress:
+        state = make(plan, workers=workers, force=force, progress=progress)
+    sink.say(
+        f"{geometry.key}: {len(plan.blocks.files)} images, {plan.bytes / _GIB:.2f} GiB in {plan.folder}"
+        + (", fresh already" if state == "fresh" else "")
+    )
+    return {
+        "transform": geometry.key,
+        "folder": str(plan.folder),
+        "state": state,
+        "images": len(plan.blocks.files),
+        "bytes": plan.bytes,
+    }
+
+
+def _checked(benchmark: Benchmark, geometry: Geometry, images: int | None) -> dict[str, Any]:
+    from svipctl.datasets.pack_check import check_pack
+    from svipctl.datasets.packed import pack_folder
+
+    with sink.progress(f"checking {geometry.key}") as progress:
+        compared = check_pack(benchmark, geometry, images=images, progress=progress)
+    sink.say(f"{geometry.key}: every checksum is right, {compared} images decoded again are equal bit for bit")
+    folder: Path = pack_folder(benchmark.root, geometry)
+    return {"transform": geometry.key, "folder": str(folder), "state": "verified", "images_compared": compared}
+
+
+def _cores() -> int:
+    """CPU cores this process may use."""
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

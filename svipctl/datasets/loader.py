@@ -1,0 +1,156 @@
+"""Images of a benchmark in batches, decoded or from packed pixels.
+
+The random part of a sample depends only on (seed, epoch, image), never on who decoded it or in which order, so a run
+gives the same numbers for any number of workers, packed or not, and can be resumed at any step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.images import Geometry, Pixels, Transform, channels_first, decode
+from svipctl.datasets.packed import PackedImages
+from svipctl.errors import DataError
+
+
+class Sample(NamedTuple):
+    """One image."""
+
+    image: Tensor
+    """uint8 (3, size, size)."""
+    image_index: int
+    """In the benchmark."""
+    mirror: bool
+    """Whether training mirrors it."""
+
+
+class Batch(NamedTuple):
+    """B images."""
+
+    images: Tensor
+    """uint8 (B, 3, size, size)."""
+    indices: Tensor
+    """(B,) in the benchmark."""
+    mirror: Tensor
+    """(B,) for `svipctl.datasets.images.mirrored`, on the device."""
+
+
+class ImageDataset(Dataset["Sample | DataError"]):
+    """Images of a benchmark by index.
+
+    Args:
+        benchmark: Where the files are.
+        indices: Which images, in this order.
+        transform: From `Transform`.
+        seed: Of the random part, with the epoch; None for evaluation.
+        epoch: Counted from 0.
+        packed: Pixels of the transform's deterministic part, to be read instead of the files.
+
+    """
+
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        indices: Indices,
+        transform: Transform,
+        *,
+        seed: int | None = None,
+        epoch: int = 0,
+        packed: PackedImages | None = None,
+    ) -> None:
+        self.root = benchmark.root
+        self.files = [benchmark.images[index] for index in indices]
+        self.indices = indices
+        self.transform = transform
+        self.seed = seed
+        self.epoch = epoch
+        self.packed = packed
+        self.geometry = Geometry(transform.resize, transform.size) if seed is None else transform.training_geometry
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> Sample | DataError:
+        try:
+            pixels = self._pixels(position)
+        except DataError as error:
+            return error  # raised by `batches`: an exception from a worker process would lose its explanation
+        mirror, rng = False, self._random(position)
+        if rng is not None:
+            pixels, mirror = self.transform.randomised(pixels, rng)
+        return Sample(channels_first(pixels), int(self.indices[position]), mirror)
+
+    @property
+    def is_ready_made(self) -> bool:
+        """Whether each image's pixels lie there in the input size."""
+        return self.packed is not None and self.geometry.resize != "none"
+
+    def gather(self, start: int, stop: int, *, pin_memory: bool = False) -> Batch:
+        """The images at these positions straight from the packed pixels, which must be ready-made."""
+        assert self.packed is not None
+        side = self.geometry.size
+        images = torch.empty((stop - start, 3, side, side), dtype=torch.uint8, pin_memory=pin_memory)
+        rows, mirror = images.numpy(), torch.zeros(stop - start, dtype=torch.bool)
+        for row, position in enumerate(range(start, stop)):
+            rows[row] = self.packed.stored(self.files[position])
+            rng = self._random(position)
+            mirror[row] = rng is not None and self.transform.draws_flip(rng)
+        return Batch(images, torch.from_numpy(self.indices[start:stop].astype(np.int64)), mirror)
+
+    def _pixels(self, position: int) -> Pixels:
+        """After the deterministic part."""
+        if self.packed is not None:
+            return self.packed.pixels(self.files[position])
+        return self.geometry(decode(self.root / self.files[position]))
+
+    def _random(self, position: int) -> np.random.Generator | None:
+        if self.seed is None:
+            return None
+        return np.random.default_rng([self.seed, 3, self.epoch, int(self.indices[position])])
+
+
+def epoch_order(indices: Indices, *, seed: int, epoch: int, shuffle: bool) -> Indices:
+    """The order of the training images in an epoch; a function of its arguments only."""
+    return np.random.default_rng([seed, 4, epoch]).permutation(indices) if shuffle else indices
+
+
+def batches(dataset: ImageDataset, batch_size: int, *, workers: int = 0, pin_memory: bool = False) -> Iterator[Batch]:
+    """Batches in order; the last may be smaller. Ready-made pixels need no workers.
+
+    Raises:
+        DataError: An image is missing or does not decode.
+
+    """
+    if dataset.is_ready_made:
+        for start in range(0, len(dataset), batch_size):
+            yield dataset.gather(start, min(start + batch_size, len(dataset)), pin_memory=pin_memory)
+        return
+    loader = DataLoader(
+        dataset,
+        batch_size=batch_size,
+        num_workers=workers if len(dataset) > batch_size else 0,
+        pin_memory=pin_memory,
+        collate_fn=_collate,
+    )
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch
+
+
+def _collate(samples: list[Sample | DataError]) -> Batch | DataError:
+    """A batch, or the first error among its samples."""
+    good: list[Sample] = []
+    for sample in samples:
+        if isinstance(sample, DataError):
+            return sample
+        good.append(sample)
+    images, indices, mirror = zip(*good)
+    return Batch(torch.stack(images), torch.tensor(indices), torch.tensor(mirror))
