@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -93,7 +94,10 @@ def write_blocks(blocks: Blocks, path: Path, numbers: Sequence[int], workers: in
         finally:
             writer.close()
         return
-    context = multiprocessing.get_context("spawn")
+    # A server that imports torch once and forks is as good as many imports; macOS libraries do not bear forks.
+    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    if sys.platform == "linux":
+        context.set_forkserver_preload([__name__])
     pool = ProcessPoolExecutor(min(workers, len(numbers)), context, _start_worker, (blocks, path))
     try:
         with _interrupt_withheld():

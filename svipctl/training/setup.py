@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,11 +12,13 @@ import torch
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.datasets.names import BUILT_IN
+from svipctl.datasets.pack_plan import geometries
 from svipctl.datasets.packed import PackedImages, find_pack
 from svipctl.device import choose_device, choose_dtype
 from svipctl.errors import DataError
 from svipctl.evaluation.predict import Predictor
 from svipctl.model.backbone import create_backbone, image_size_of
+from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import load_backbone
 from svipctl.semantics.matrix import WordMatrix
@@ -56,8 +59,8 @@ class Setup:
         )
 
 
-def prepare(settings: Settings, benchmark: Benchmark) -> Setup:
-    """Choose the device, seed everything, build the model.
+def prepare(settings: Settings, benchmark: Benchmark, *, resume_from: Path | None = None) -> Setup:
+    """Choose the device, seed everything, build the model, or load it from the checkpoint of a run to go on with.
 
     Raises:
         ConfigError: No such GPU, backbone or fold.
@@ -65,21 +68,15 @@ def prepare(settings: Settings, benchmark: Benchmark) -> Setup:
 
     """
     device = choose_device(settings.gpu)
-    words = (
-        word_vectors(benchmark, built_in=settings.dataset in BUILT_IN) if settings.method.context == "words" else None
-    )
     seed_everything(settings.seed)
-    backbone, weights = load_backbone(settings.model.backbone, settings.model.backbone_args, settings.model.weights)
-    model = SVIP(
-        backbone,
-        len(benchmark.attributes),
-        settings.method,
-        word_vectors=words,
-        window=settings.model.window,
-        hidden=settings.model.classifier_hidden,
-    )
-    transform = transform_of(settings, image_size_of(backbone))
-    packed, note = find_pack(benchmark, transform.training_geometry)
+    if resume_from is not None:
+        model, metadata = load_checkpoint(resume_from)
+        weights, normalise = metadata.backbone_weights, Normalisation(metadata.mean, metadata.std)
+    else:
+        model, weights = _new_model(settings, benchmark)
+        normalise = _NORMALISATIONS.get(settings.data.normalise) or _of_weights(model.backbone.pretrained_cfg)
+    transform = transform_of(settings, image_size_of(model.backbone))
+    packs = [find_pack(benchmark, geometry) for geometry in geometries(transform)]
     split = benchmark.split(settings.train.fold)
     return Setup(
         benchmark=benchmark,
@@ -88,9 +85,9 @@ def prepare(settings: Settings, benchmark: Benchmark) -> Setup:
         model=model.to(device),
         weights=weights,
         transform=transform,
-        packed=packed,
-        notes=(note,) if note else (),
-        normalise=_NORMALISATIONS.get(settings.data.normalise) or _of_weights(backbone.pretrained_cfg),
+        packed=packs[0][0],
+        notes=tuple(note for _, note in packs if note),
+        normalise=normalise,
         device=device,
         dtype=choose_dtype(settings.precision, device),
     )
@@ -105,6 +102,21 @@ def image_size(settings: Settings) -> int:
     """
     with torch.device("meta"):
         return image_size_of(create_backbone(settings.model.backbone, settings.model.backbone_args))
+
+
+def _new_model(settings: Settings, benchmark: Benchmark) -> tuple[SVIP, dict[str, str]]:
+    """The network before its first step, and where the backbone's weights come from."""
+    backbone, weights = load_backbone(settings.model.backbone, settings.model.backbone_args, settings.model.weights)
+    built_in = settings.dataset in BUILT_IN
+    model = SVIP(
+        backbone,
+        len(benchmark.attributes),
+        settings.method,
+        word_vectors=word_vectors(benchmark, built_in=built_in) if settings.method.context == "words" else None,
+        window=settings.model.window,
+        hidden=settings.model.classifier_hidden,
+    )
+    return model, weights
 
 
 def transform_of(settings: Settings, size: int) -> Transform:

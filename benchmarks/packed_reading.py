@@ -1,0 +1,68 @@
+"""How much faster an epoch is read from packed pixels than decoded: both in one run, from the same files.
+
+    python benchmarks/packed_reading.py DATASET [--data-dir DIR] [--workers N] [--repeats N]
+
+Packs the data set if it is not packed yet. An epoch is every image once, as uint8 batches of 64 at 224 x 224. Decoding
+is timed with as many worker processes as asked for and reading with none; each is repeated and its fastest time counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from svipctl.datasets.images import Transform
+from svipctl.datasets.loader import ImageDataset, batches
+from svipctl.datasets.pack import pack
+from svipctl.datasets.pack_plan import plan_pack
+from svipctl.datasets.packed import find_pack
+from svipctl.datasets.registry import open_benchmark
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("dataset")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--repeats", type=int, default=3)
+    wanted = parser.parse_args()
+    benchmark = open_benchmark(wanted.dataset, wanted.data_dir, allow_partial=True)
+    transform = Transform(224, augment="flip")
+    pack(plan_pack(benchmark, transform.training_geometry), workers=2)
+    packed, note = find_pack(benchmark, transform.training_geometry)
+    assert packed is not None, note
+    order = np.random.default_rng(0).permutation(len(benchmark.images))
+
+    def epoch(*, from_pack: bool) -> tuple[float, torch.Tensor]:
+        """Seconds, and a checksum of every batch."""
+        dataset = ImageDataset(benchmark, order, transform, seed=0, packed=packed if from_pack else None)
+        sums, started, seconds = [], time.perf_counter(), 0.0
+        for batch in batches(dataset, 64, workers=wanted.workers):
+            seconds += time.perf_counter() - started
+            sums.append(batch.images.long().sum() + batch.mirror.sum())
+            started = time.perf_counter()
+        return seconds, torch.stack(sums)
+
+    torch.set_num_threads(1)
+    times: dict[bool, list[float]] = {False: [], True: []}
+    checksums = []
+    for _ in range(wanted.repeats):
+        for from_pack in (False, True):
+            seconds, checksum = epoch(from_pack=from_pack)
+            times[from_pack].append(seconds)
+            checksums.append(checksum)
+    assert all(torch.equal(checksums[0], other) for other in checksums), "packed and decoded batches differ"
+    decoding, reading = min(times[False]), min(times[True])
+    count = len(order)
+    print(f"{count} images, batches of 64, 224 x 224, fastest of {wanted.repeats}")
+    print(f"decoding with {wanted.workers} workers: {decoding:.2f} s, {count / decoding:.0f} images/s")
+    print(f"reading packed pixels:    {reading:.3f} s, {count / reading:.0f} images/s")
+    print(f"ratio: {decoding / reading:.1f}")
+
+
+if __name__ == "__main__":
+    main()

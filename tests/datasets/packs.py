@@ -1,0 +1,109 @@
+"""Benchmarks of odd pictures to pack, and processes that pack and are stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.images import Geometry
+from svipctl.datasets.pack import pack
+from svipctl.datasets.pack_plan import PackPlan, plan_pack
+from tests import processes
+
+SMALL_BLOCK = 3 * 32 * 32 * 2
+_FORKS = processes._FORKS
+
+
+def start_server() -> None:
+    """Start the process that forks others with what `tests.processes` loads into it."""
+    forkserver.ensure_running()
+
+
+def picture(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    pixels = np.random.default_rng([width, height]).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+def of_files(root: Path, names: list[str]) -> Benchmark:
+    """One seen class with the first half of the images, one unseen with the rest."""
+    half, count = len(names) // 2, len(names)
+    labels = (np.arange(count) >= half).astype(np.int64)
+    parts = np.arange(half - 1), np.array([half - 1]), np.arange(half, count)
+    return Benchmark("odd", root, ("a", "b"), ("k",), np.ones((2, 1)), tuple(names), labels, *parts)
+
+
+def of_pictures(root: Path, sizes: list[tuple[int, int]]) -> Benchmark:
+    """PNG pictures of these widths and heights."""
+    names = [f"{number}.png" for number in range(len(sizes))]
+    for name, size in zip(names, sizes):
+        picture(*size).save(root / name)
+    return of_files(root, names)
+
+
+def of_odd_pictures(root: Path) -> Benchmark:
+    """Every mode, palettes, orientations, tiny ones, portraits and landscapes."""
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
+    for name, mode in (("grey.jpg", "L"), ("inks.jpg", "CMYK"), ("inks.tif", "CMYK"), ("clear.png", "RGBA")):
+        picture(50, 40, mode).save(root / name)
+    for name, mode in (("palette.gif", "P"), ("palette.png", "P"), ("line.png", "1"), ("grey_clear.png", "LA")):
+        picture(33, 70, mode).save(root / name)
+    picture(60, 30).save(root / "rotated.jpg", exif=rotated)
+    picture(60, 30).save(root / "rotated.tif", exif=rotated)
+    for name, size in (("dot.png", (1, 1)), ("wide.png", (200, 3)), ("tall.jpg", (20, 150)), ("same.png", (32, 32))):
+        picture(*size).save(root / name)
+    return of_files(root, sorted(path.name for path in root.iterdir()))
+
+
+def packed(benchmark: Benchmark, geometry: Geometry, **options: Any) -> PackPlan:
+    """Make a pack of small blocks."""
+    plan = plan_pack(benchmark, geometry, block_bytes=SMALL_BLOCK)
+    pack(plan, **options)
+    return plan
+
+
+def in_process(target: Callable[..., None], *arguments: Any) -> int:
+    """Exit code of a process forked for a function; negative is a signal."""
+    process = _FORKS.Process(target=target, args=arguments)
+    process.start()
+    process.join(60)
+    assert process.exitcode is not None, "the process did not end"
+    return process.exitcode
+
+
+def pack_until(benchmark: Benchmark, geometry: Geometry, moment: int, count_to: Path | None = None) -> None:
+    """Pack, and be killed at the n-th call that changes the disk: before it, after it, or in the middle of a write.
+
+    With `count_to` nothing is killed; the number of such calls is written there.
+    """
+    calls = 0
+
+    def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls != moment:
+                return real(*arguments, **options)
+            if name == "pwrite":
+                real(arguments[0], arguments[1][: len(arguments[1]) // 2], arguments[2])
+            elif moment % 2:
+                with suppress(OSError):
+                    real(*arguments, **options)
+            return os.kill(os.getpid(), signal.SIGKILL)
+
+        return call
+
+    for name in ("pwrite", "fsync", "rename", "replace", "unlink", "mkdir"):
+        setattr(os, name, counted(name, getattr(os, name)))
+    packed(benchmark, geometry)
+    if count_to:
+        count_to.write_text(str(calls))
