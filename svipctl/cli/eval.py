@@ -68,6 +68,7 @@ def eval_(
 
         from svipctl.datasets.registry import open_benchmark
         from svipctl.evaluation.run import evaluate_run
+        from svipctl.interruption import listening
         from svipctl.runs import find_run
 
         found = find_run(settings.runs_dir, settings.dataset, run)
@@ -75,8 +76,13 @@ def eval_(
             settings = settings.model_copy(update={"precision": found.settings().precision})
         partial = settings.data.allow_partial or found.settings().data.allow_partial
         benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=partial)
-        with sink.progress("predicting") as progress:
-            document, _ = evaluate_run(found, benchmark, settings, progress)
+        with listening() as stop, sink.progress("predicting") as progress:
+
+            def watched(done: int, total: int) -> None:
+                progress(done, total)
+                stop.raise_if_asked("run the same command again")
+
+            document, _ = evaluate_run(found, benchmark, settings, watched)
     for warning in document["warnings"]:
         sink.warn(warning)
     if zsl != gzsl:

@@ -12,7 +12,7 @@ def main() -> None:
     from svipctl.errors import ExitCode, SvipError
 
     try:
-        app(prog_name="svipctl")
+        app(args=_with_auto(sys.argv[1:]), prog_name="svipctl")
     except SvipError as error:
         sys.exit(report(error))
     except KeyboardInterrupt:
@@ -22,6 +22,13 @@ def main() -> None:
         sys.exit(ExitCode.CHECK_FAILED)
     except Exception as error:
         sys.exit(report_defect(error))
+
+
+def _with_auto(arguments: list[str]) -> list[str]:
+    """`--resume` alone means `--resume auto`; Typer has no options whose value may be left out."""
+    following = [*arguments[1:], "-"]
+    pairs = zip(arguments, following)
+    return [a for one, after in pairs for a in ((one, "auto") if one == "--resume" and after[0:1] == "-" else (one,))]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from svipctl.cli import options
+from svipctl.cli import complete, options
 from svipctl.cli.output import sink
 
 
@@ -28,6 +28,16 @@ def train(
     fold: Annotated[
         int | None, typer.Option("--fold", help="Development run: hold out fold 1, 2 or 3 of the training classes.")
     ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="[auto|RUN]",
+            help="Go on with an unfinished run: one by name or folder, or the newest that fits (auto); "
+            "what the flags leave open is as in that run.",
+            autocompletion=complete.runs,
+        ),
+    ] = None,
     allow_partial: options.AllowPartial = None,
     precision: options.Precision = None,
     gpu: options.Gpu = None,
@@ -43,11 +53,12 @@ def train(
 ) -> None:
     """Train SVIP on a data set; the run appears in the folder of runs.
 
-    Examples: `svipctl train toybirds`, `svipctl train toybirds --recipe reference --gpu 0`
+    Examples: `svipctl train toybirds`, `svipctl train toybirds --recipe reference --gpu 0`,
+    `svipctl train toybirds --resume`
     """
     from svipctl.cli.configure import resolved
 
-    settings = resolved(
+    configured = resolved(
         dataset,
         config=config,
         assignments=assignments,
@@ -66,19 +77,26 @@ def train(
         offline=offline,
         data_dir=data_dir,
         runs_dir=runs_dir,
-    ).settings
+    )
+    settings = configured.settings
 
     from svipctl.cli.training_progress import reporter
     from svipctl.datasets.official import partial_warning
     from svipctl.datasets.registry import open_benchmark
     from svipctl.device import choose_device
+    from svipctl.interruption import listening
     from svipctl.runs import new_run
     from svipctl.training.environment import describe_environment
     from svipctl.training.loop import train as train_run
     from svipctl.training.plan import plan_training
+    from svipctl.training.resume import check_same_images, find_resumable
     from svipctl.training.setup import prepare
 
-    run = new_run(settings)
+    resumable = find_resumable(settings, configured.origins, resume) if resume is not None else None
+    if resumable is not None:
+        run, settings = resumable.run, resumable.settings
+    else:
+        run = new_run(settings)
     if dry_run:
         plan = plan_training(settings, run)
         sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
@@ -91,7 +109,8 @@ def train(
         )
     if benchmark.missing:
         sink.warn(partial_warning(benchmark))
-    setup = prepare(settings, benchmark)
+    setup = prepare(settings, benchmark, resume_from=run.last if resumable else None)
+    images = [benchmark.images[index] for index in setup.split.train]
     parameters = sum(parameter.numel() for parameter in setup.model.parameters())
     sink.note(
         f"training {benchmark.name} ({len(setup.split.train)} images, {parameters / 1e6:.1f} M parameters, "
@@ -103,14 +122,14 @@ def train(
         )
     if setup.monitored is None and settings.train.monitor != "none":
         sink.note("nothing is evaluated between epochs: there is no validation split without --fold")
-    run.start(
-        settings,
-        describe_environment(setup.device, setup.weights),
-        [benchmark.images[index] for index in setup.split.train],
-    )
+    if resumable is not None:
+        check_same_images(run, images)
+        sink.note(f"resuming {run.name} {resumable.position}")
+    else:
+        run.start(settings, describe_environment(setup.device, setup.weights), images)
     try:
-        with reporter(settings.train.epochs) as watching:
-            best = train_run(settings, setup, run, watching)
+        with listening() as stop, reporter(settings.train.epochs) as watching:
+            best = train_run(settings, setup, run, watching, resume=resumable is not None, stop=stop)
     except BaseException:
         run.discard_without_checkpoint()
         raise

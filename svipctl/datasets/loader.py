@@ -6,7 +6,8 @@ gives the same numbers for any number of workers, packed or not, and can be resu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Generator
 from typing import NamedTuple
 
 import numpy as np
@@ -97,11 +98,9 @@ class ImageDataset(Dataset["Sample | DataError"]):
         assert self.packed is not None
         side = self.geometry.size
         images = torch.empty((stop - start, 3, side, side), dtype=torch.uint8, pin_memory=pin_memory)
-        rows, mirror = images.numpy(), torch.zeros(stop - start, dtype=torch.bool)
-        for row, position in enumerate(range(start, stop)):
-            rows[row] = self.packed.stored(self.files[position])
-            rng = self._random(position)
-            mirror[row] = rng is not None and self.transform.draws_flip(rng)
+        self.packed.gather(self.files[start:stop], images)
+        draws = [self._random(position) for position in range(start, stop)]
+        mirror = torch.tensor([rng is not None and self.transform.draws_flip(rng) for rng in draws])
         return Batch(images, torch.from_numpy(self.indices[start:stop].astype(np.int64)), mirror)
 
     def _pixels(self, position: int) -> Pixels:
@@ -121,8 +120,12 @@ def epoch_order(indices: Indices, *, seed: int, epoch: int, shuffle: bool) -> In
     return np.random.default_rng([seed, 4, epoch]).permutation(indices) if shuffle else indices
 
 
-def batches(dataset: ImageDataset, batch_size: int, *, workers: int = 0, pin_memory: bool = False) -> Iterator[Batch]:
+def batches(
+    dataset: ImageDataset, batch_size: int, *, workers: int = 0, pin_memory: bool = False
+) -> Generator[Batch, None, None]:
     """Batches in order; the last may be smaller. Ready-made pixels need no workers.
+
+    Close it (`contextlib.closing`) where the work may be cut short: the workers end then, not when the program does.
 
     Raises:
         DataError: An image is missing or does not decode.
@@ -138,11 +141,19 @@ def batches(dataset: ImageDataset, batch_size: int, *, workers: int = 0, pin_mem
         num_workers=workers if len(dataset) > batch_size else 0,
         pin_memory=pin_memory,
         collate_fn=_collate,
+        worker_init_fn=_leave_signals_to_the_parent,
+        generator=torch.Generator(),  # or making a loader would draw from the generator of the training
     )
     for batch in loader:
         if isinstance(batch, DataError):
             raise batch
         yield batch
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """A worker ends when its parent says so: Ctrl-C and Slurm's signals reach the whole group of processes."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _collate(samples: list[Sample | DataError]) -> Batch | DataError:

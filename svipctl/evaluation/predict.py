@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,23 +68,24 @@ class Predictor:
         packed, note = find_pack(benchmark, Geometry(self.transform.resize, self.transform.size))
         dataset = ImageDataset(benchmark, indices, self.transform, packed=packed)
         loader = batches(dataset, self.batch_size, workers=self.workers, pin_memory=self.device.type == "cuda")
-        for batch in loader:
-            pixels = self.normalise(batch.images.to(self.device, non_blocking=True))
-            with autocast(self.dtype, self.device):
-                prediction = self.model.predict(pixels)
-                if source_scores:
-                    scores.append(self.model.source_scores(pixels).double().cpu())
-            if not torch.isfinite(prediction.attributes).all():
-                raise CheckFailed(
-                    "the model predicts attributes that are not finite numbers",
-                    why="its training diverged, or half precision overflowed",
-                    todo="evaluate with --precision fp32, or train with a lower learning rate",
-                )
-            attributes.append(prediction.attributes.double().cpu())
-            unrelated.append(prediction.unrelated.double().cpu())
-            done += len(batch.images)
-            if progress:
-                progress(done, len(dataset))
+        with closing(loader):
+            for batch in loader:
+                pixels = self.normalise(batch.images.to(self.device, non_blocking=True))
+                with autocast(self.dtype, self.device):
+                    prediction = self.model.predict(pixels)
+                    if source_scores:
+                        scores.append(self.model.source_scores(pixels).double().cpu())
+                if not torch.isfinite(prediction.attributes).all():
+                    raise CheckFailed(
+                        "the model predicts attributes that are not finite numbers",
+                        why="its training diverged, or half precision overflowed",
+                        todo="evaluate with --precision fp32, or train with a lower learning rate",
+                    )
+                attributes.append(prediction.attributes.double().cpu())
+                unrelated.append(prediction.unrelated.double().cpu())
+                done += len(batch.images)
+                if progress:
+                    progress(done, len(dataset))
         empty = torch.zeros(0, self.model.grid.windows, dtype=torch.float64)
         return Predictions(
             indices=indices,

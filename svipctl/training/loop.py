@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import fields
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from svipctl.device import autocast
 from svipctl.errors import CheckFailed
 from svipctl.evaluation.protocols import evaluate
 from svipctl.evaluation.score import scored
+from svipctl.interruption import Stop
 from svipctl.model.checkpoint import Metadata, save_checkpoint, sha256_of
 from svipctl.model.classification import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
@@ -25,6 +27,7 @@ from svipctl.runs import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.optimisation import Optimisation
 from svipctl.training.setup import Setup
+from svipctl.training.state import Progress, load_state, save_state
 
 _READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
 
@@ -41,21 +44,32 @@ class Reporter(Protocol):
         """An epoch is done and saved; `record` is its line of metrics.jsonl."""
 
 
-def train(settings: Settings, setup: Setup, run: Run, reporter: Reporter) -> Record:
-    """Train, evaluating and saving after each epoch.
+def train(
+    settings: Settings,
+    setup: Setup,
+    run: Run,
+    reporter: Reporter,
+    *,
+    resume: bool = False,
+    stop: Stop | None = None,
+) -> Record:
+    """Train, evaluating and saving after each epoch, and saving within an epoch every `train.save_every` minutes.
 
     Args:
         settings: The configuration.
         setup: Benchmark, model and device, from `svipctl.training.setup`.
         run: A started run folder; filled with metrics and checkpoints.
         reporter: Told of every step and epoch.
+        resume: Go on where `checkpoints/last` stands; `setup` has its weights.
+        stop: Looked at after each step and each evaluated batch; when it asks, the state is saved first.
 
     Returns:
         The record of the epoch that became `checkpoints/best`.
 
     Raises:
         CheckFailed: The loss is no longer finite.
-        ResourceError: The disk is full; the checkpoint of the epoch before is intact.
+        ResourceError: The disk is full; the checkpoint before is intact.
+        Interrupted, KeyboardInterrupt: `stop` asked for it; the state is saved.
 
     """
     model, split, device = setup.model, setup.split, setup.device
@@ -65,43 +79,71 @@ def train(settings: Settings, setup: Setup, run: Run, reporter: Reporter) -> Rec
     batch_size = min(settings.train.batch_size, len(split.train))
     steps = _steps(len(split.train), batch_size, drop_last=settings.train.drop_last)
     optimisation = Optimisation(model, settings.optim, epochs=settings.train.epochs, steps_per_epoch=steps)
-    best: Record = {}
+    stop = Stop() if stop is None else stop  # one that asks for nothing is false
+    at = load_state(run.last, optimisation) if resume else Progress()
+    run.keep_metrics(at.epoch)
+    saved = time.monotonic()
+
+    def save() -> None:
+        nonlocal saved
+        metadata = _metadata(settings, setup, {"epoch": at.epoch})
+        save_checkpoint(run.last, model, metadata, extra=lambda folder: save_state(folder, at, optimisation))
+        saved = time.monotonic()
+
+    def save_and_leave_if_asked() -> None:
+        if stop:
+            save()
+        stop.raise_if_asked()
+
     # The published code chooses by its own test protocol; a validation split is judged by per-class H.
     decisive = "H_reference" if settings.train.select == "test" else "H_oracle"
 
-    for epoch in range(settings.train.epochs):
-        started = time.perf_counter()
-        optimisation.start_epoch(epoch)
+    for epoch in range(at.epoch, settings.train.epochs):
+        started = time.perf_counter() - at.seconds
+        if at.step == 0:
+            optimisation.start_epoch(epoch)
         model.train()
-        sums = torch.zeros(len(fields(Terms)), device=device)
-        for step, (images, labels) in enumerate(_training_batches(settings, setup, epoch, batch_size, steps)):
-            pixels = setup.normalise(images)
-            with autocast(setup.dtype, device):
-                output = model.training_pass(pixels, frozen_backbone=optimisation.backbone_is_frozen(epoch))
-            terms = training_loss(output, labels.to(device), class_attributes, groups, settings.method)
-            optimisation.update(terms.loss, epoch, step)
-            sums += terms.stacked()
-            if (step + 1) % _READ_EVERY == 0 or step + 1 == steps:
-                reporter.step(epoch + 1, step + 1, steps, _finite_means(sums, step + 1, epoch + 1))
+        sums = torch.tensor(at.sums or [0.0] * len(fields(Terms)), device=device)
+        rest = range(at.step * batch_size, min(steps * batch_size, len(split.train)))
+        with closing(_training_batches(settings, setup, epoch, batch_size, rest)) as rest_of_epoch:
+            for step, (images, labels) in enumerate(rest_of_epoch, at.step):
+                pixels = setup.normalise(images)
+                with autocast(setup.dtype, device):
+                    output = model.training_pass(pixels, frozen_backbone=optimisation.backbone_is_frozen(epoch))
+                terms = training_loss(output, labels.to(device), class_attributes, groups, settings.method)
+                optimisation.update(terms.loss, epoch, step)
+                sums += terms.stacked()
+                if (step + 1) % _READ_EVERY == 0 or step + 1 == steps:
+                    reporter.step(epoch + 1, step + 1, steps, _finite_means(sums, step + 1, epoch + 1))
+                at.step = step + 1
+                is_due = time.monotonic() - saved >= 60 * settings.train.save_every and at.step < steps
+                if stop or is_due:
+                    at.sums, at.seconds = sums.tolist(), time.perf_counter() - started
+                    save()
+                stop.raise_if_asked()
         trained = time.perf_counter() - started
+        at.sums, at.seconds = sums.tolist(), trained
 
         record: Record = {"epoch": epoch + 1, "lr": optimisation.learning_rate(epoch, steps - 1)}
         record |= _percentages(_finite_means(sums, steps, epoch + 1))
         record |= {"images_per_second": round(min(steps * batch_size, len(split.train)) / trained, 1)}
-        record |= _monitor(settings, setup)
+        record |= _monitor(settings, setup, save_and_leave_if_asked)
         record |= {"seconds": round(time.perf_counter() - started, 2)}
         if settings.train.select == "last":
             is_best = epoch + 1 == settings.train.epochs
         else:
-            is_best = not best or record[decisive] > best[decisive]
-        metadata = _metadata(settings, setup, record)
-        save_checkpoint(run.last, model, metadata)
+            is_best = not at.best or record[decisive] > at.best[decisive]
+        # The state comes last: whatever is cut off before it is done again, with the same outcome.
         if is_best:
-            best = record
-            save_checkpoint(run.best, model, metadata)
+            at.best = record
+            save_checkpoint(run.best, model, _metadata(settings, setup, record))
         run.add_metrics(record)
+        at = Progress(epoch=epoch + 1, best=at.best)
+        save()
         reporter.epoch(record)
+        stop.raise_if_asked()
 
+    best = at.best
     run.finish({"epochs": settings.train.epochs, "best_epoch": best["epoch"], "selected_by": settings.train.select})
     return best
 
@@ -112,13 +154,13 @@ def _steps(images: int, batch_size: int, *, drop_last: bool) -> int:
 
 
 def _training_batches(
-    settings: Settings, setup: Setup, epoch: int, batch_size: int, steps: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """uint8 images (B, 3, H, W) on the device and their rows among the seen classes (B,)."""
+    settings: Settings, setup: Setup, epoch: int, batch_size: int, part: range
+) -> Generator[tuple[Tensor, Tensor], None, None]:
+    """uint8 images (B, 3, H, W) on the device and their rows among the seen classes (B,); `part` of the epoch's order."""
     order = epoch_order(setup.split.train, seed=settings.seed, epoch=epoch, shuffle=settings.train.shuffle)
     dataset = ImageDataset(
         setup.benchmark,
-        order[: steps * batch_size],
+        order[part.start : part.stop],
         setup.transform,
         seed=settings.seed,
         epoch=epoch,
@@ -126,17 +168,20 @@ def _training_batches(
     )
     rows = torch.from_numpy(np.searchsorted(setup.split.seen_classes, setup.benchmark.labels))
     loader = batches(dataset, batch_size, workers=settings.data.workers, pin_memory=setup.device.type == "cuda")
-    for batch in loader:
-        yield mirrored(batch.images.to(setup.device, non_blocking=True), batch.mirror), rows[batch.indices]
+    with closing(loader):
+        for batch in loader:
+            yield mirrored(batch.images.to(setup.device, non_blocking=True), batch.mirror), rows[batch.indices]
 
 
-def _monitor(settings: Settings, setup: Setup) -> Record:
+def _monitor(settings: Settings, setup: Setup, check: Callable[[], None]) -> Record:
     """T1, U, S, H, the best H over all gammas and the published protocol's H on the monitored split, in percent; nothing without one."""
     split = setup.monitored
     if split is None:
         return {}
     predictor = setup.predictor(settings.eval.batch_size, settings.data.workers)
-    predictions = predictor.predict(setup.benchmark, np.concatenate([split.seen, split.unseen]))
+    predictions = predictor.predict(
+        setup.benchmark, np.concatenate([split.seen, split.unseen]), progress=lambda done, total: check()
+    )
     rows = evaluate(scored(setup.benchmark, split, predictions, settings.method), resamples=0).document()["protocols"]
     gzsl, oracle = rows["gzsl"], rows["gzsl-oracle"]
     figures = {"T1": rows["zsl"]["T1"], "U": gzsl["U"], "S": gzsl["S"], "H": gzsl["H"]}

@@ -39,7 +39,11 @@ class Optimisation:
         after_warmup = epoch == self.settings.warmup_epochs
         renewed = self.settings.renew_each_epoch and not self.warming_up(epoch)
         if epoch and (after_warmup or renewed):
-            self.optimizer = self._create(epoch)
+            self.renew(epoch)
+
+    def renew(self, epoch: int) -> None:
+        """Forget all moments: a new optimizer over what this epoch trains."""
+        self.optimizer = self._create(epoch)
 
     def learning_rate(self, epoch: int, step: int) -> float:
         """The rate at a step of an epoch, both counted from 0."""

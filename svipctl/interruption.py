@@ -1,0 +1,59 @@
+"""Being told to stop: Slurm's SIGTERM and SIGUSR1, and Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from svipctl.errors import Interrupted
+
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+class Stop:
+    """Whether a signal has asked to stop.
+
+    Attributes:
+        received: The first signal, or None.
+
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    def __bool__(self) -> bool:
+        return self.received is not None
+
+    def raise_if_asked(self, todo: str = "run the same command with --resume") -> None:
+        """End the work in progress: KeyboardInterrupt after Ctrl-C, else Interrupted, saying how to go on."""
+        if self.received is signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.received is not None:
+            raise Interrupted(f"stopped by {self.received.name}", todo=todo)
+
+
+@contextmanager
+def listening() -> Iterator[Stop]:
+    """Note the signals instead of dying of them; a second Ctrl-C stops at once.
+
+    Only a program's main thread can listen; elsewhere the signals keep their meaning.
+    """
+    stop = Stop()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if stop.received is signal.SIGINT and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.received = signal.Signals(number)
+
+    try:
+        before = {number: signal.signal(number, note) for number in _SIGNALS}
+    except ValueError:  # not the main thread
+        yield stop
+        return
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,128 @@
+"""Where a training run stands, to the step: everything besides the weights that the next step depends on.
+
+The order of the images and their random transforms are functions of (seed, epoch, image), so a position in the run is
+two numbers. What has a memory is saved: the optimizer, gradients that wait in parameters outside it (the published
+warm-up lets them pile up), the random generators, the sums behind the epoch's means, and the best epoch so far.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from svipctl.errors import DataError
+from svipctl.training.optimisation import Optimisation
+
+FILE = "training.pt"
+
+
+@dataclass
+class Progress:
+    """A position between two steps."""
+
+    epoch: int = 0
+    """Finished epochs: trained, evaluated and recorded."""
+    step: int = 0
+    """Finished steps of the current epoch."""
+    sums: list[float] = field(default_factory=list)
+    """Of the loss terms over those steps."""
+    seconds: float = 0.0
+    """Spent on those steps."""
+    best: dict[str, Any] = field(default_factory=dict)
+    """Record of the epoch that is `checkpoints/best`."""
+
+
+def save_state(folder: Path, progress: Progress, optimisation: Optimisation) -> None:
+    """Write `training.pt` into a checkpoint folder; loadable with `weights_only=True`."""
+    trained = {id(value) for group in optimisation.optimizer.param_groups for value in group["params"]}
+    waiting = [(name, value.grad) for name, value in optimisation.model.named_parameters() if id(value) not in trained]
+    state = {
+        "progress": vars(progress),
+        "optimizer": optimisation.optimizer.state_dict(),
+        "gradients": {name: gradient for name, gradient in waiting if gradient is not None},
+        "random": _random_states(),
+    }
+    with (folder / FILE).open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load_state(folder: Path, optimisation: Optimisation) -> Progress:
+    """Put optimizer, waiting gradients and random generators back, and say where the run stands.
+
+    The weights must be loaded already.
+
+    Raises:
+        DataError: Missing, damaged, or of another network.
+
+    """
+    path = folder / FILE
+    state = _read(folder)
+    try:
+        progress = Progress(**state["progress"])
+        optimisation.renew(progress.epoch if progress.step else max(progress.epoch - 1, 0))  # as it was when saved
+        optimisation.optimizer.load_state_dict(state["optimizer"])
+        parameters = dict(optimisation.model.named_parameters())
+        for name, gradient in state["gradients"].items():
+            parameters[name].grad = gradient.to(parameters[name].device)
+        _set_random_states(state["random"])
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"the training state {path} is damaged", why=str(error).partition("\n")[0]) from error
+    return progress
+
+
+def read_position(folder: Path) -> tuple[int, int]:
+    """Finished epochs, and finished steps of the current one."""
+    state = _read(folder)
+    try:
+        return int(state["progress"]["epoch"]), int(state["progress"]["step"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"the training state {folder / FILE} is damaged", why=str(error)) from error
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / FILE
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise DataError(f"{folder} has no training state to resume from", todo="train again") from error
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
+        raise DataError(f"the training state {path} is damaged", why=str(error).partition("\n")[0]) from error
+    return state
+
+
+def _random_states() -> dict[str, Any]:
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    version, numbers, normal = random.getstate()
+    return {
+        "python": [version, list(numbers), normal],
+        "numpy": [
+            str(name),
+            torch.from_numpy(np.asarray(keys, dtype=np.int64)),
+            int(position),
+            int(has_gauss),
+            float(gauss),
+        ],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    version, numbers, normal = states["python"]
+    random.setstate((version, tuple(numbers), normal))
+    name, keys, position, has_gauss, gauss = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+    torch.set_rng_state(states["torch"])
+    cuda: list[Tensor] = states["cuda"]
+    if cuda and len(cuda) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(cuda)

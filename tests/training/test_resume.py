@@ -1,0 +1,223 @@
+"""A run that is killed or stopped and resumed ends bit-identical to one that was not."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Command
+
+EPOCHS, STEPS = 2, 9
+CLOCK = {"seconds", "images_per_second"}
+RUN = Path("runs/small/one")
+ARGUMENTS = ("--epochs", str(EPOCHS), "--name", "one", "--precision", "fp32", "--set", "train.save_every=0")
+ONE_WARMUP_EPOCH = ("--set", "optim.warmup_epochs=1", "--set", "optim.warmup_backbone=accumulate")
+
+
+def signal_at_update(number: int, name: signal.Signals) -> None:
+    """In the forked process: receive a signal while the parameters are updated for the `number`-th time."""
+    from svipctl.training.optimisation import Optimisation
+
+    original, count = Optimisation.update, [0]
+
+    def update(self: Optimisation, *arguments: Any) -> None:
+        count[0] += 1
+        if count[0] == number:
+            os.kill(os.getpid(), name)
+        original(self, *arguments)
+
+    Optimisation.update = update  # type: ignore[method-assign]
+
+
+def kill_at_fsync(number: int) -> None:
+    """In the forked process: die before the `number`-th file reaches the disk."""
+    original, count = os.fsync, [0]
+
+    def fsync(file: int) -> None:
+        count[0] += 1
+        if count[0] == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        original(file)
+
+    os.fsync = fsync  # type: ignore[assignment]
+
+
+def full_disk_at_fsync(number: int) -> None:
+    """In the forked process: the disk is full from the `number`-th file on."""
+    original, count = os.fsync, [0]
+
+    def fsync(file: int) -> None:
+        count[0] += 1
+        if count[0] >= number:
+            raise OSError(28, "No space left on device")
+        original(file)
+
+    os.fsync = fsync  # type: ignore[assignment]
+
+
+def result(folder: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """Metrics without what the clock says, and the weights of both checkpoints."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    table = (folder / "metrics.csv").read_text().splitlines()
+    assert len(table) == len(lines) + 1
+    weights = {name: (folder / "checkpoints" / name / "model.safetensors").read_bytes() for name in ("last", "best")}
+    return [{key: value for key, value in line.items() if key not in CLOCK} for line in lines], weights
+
+
+@pytest.fixture(scope="module")
+def whole(
+    shared_folder: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """What the run gives when nothing happens."""
+    from tests.processes import forked
+
+    folder = tmp_path_factory.mktemp("whole")
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
+    done = forked(*arguments, cwd=folder, streams=folder / ".streams")
+    assert done.code == 0, done.stderr
+    return result(folder / RUN)
+
+
+@pytest.mark.parametrize("step", [2, 5, 9, 10, 11, 14, 18])
+def test_killed_at_a_step_and_resumed_is_bit_identical(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, step: int
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
+    killed = command(*arguments, first=functools.partial(signal_at_update, step, signal.SIGKILL))
+    assert killed.code == -signal.SIGKILL
+    resumed = command(*arguments, "--resume", "auto")
+    assert resumed.code == 0, resumed.stderr
+    assert f"resuming one at epoch {1 + (step - 1) // STEPS}" in resumed.stderr
+    assert result(tmp_path / RUN) == whole
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_is_seen_within_a_step_and_the_state_saved(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, name: signal.Signals
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--set", "train.save_every=60")
+    stopped = command(*arguments, first=functools.partial(signal_at_update, 4, name))
+    assert stopped.code == (130 if name is signal.SIGINT else 75)
+    if name is not signal.SIGINT:
+        assert "--resume" in stopped.stderr
+    resumed = command(*arguments, "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert "resuming one at epoch 1, step 5" in resumed.stderr
+    assert result(tmp_path / RUN) == whole
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 7, 29, 30, 32, 33, 40])
+def test_killed_while_saving_loses_at_most_the_step(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, number: int
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
+    killed = command(*arguments, first=functools.partial(kill_at_fsync, number))
+    assert killed.code == -signal.SIGKILL
+    if number <= 3:  # before the first checkpoint there is nothing to go on from
+        assert not (tmp_path / RUN / "checkpoints" / "last").exists()
+        return
+    resumed = command(*arguments, "--resume", "auto")
+    assert resumed.code == 0, resumed.stderr
+    assert result(tmp_path / RUN) == whole
+
+
+def signal_at_prediction(name: signal.Signals) -> None:
+    """In the forked process: receive a signal while the second batch is predicted."""
+    from svipctl.model.svip import SVIP
+
+    original, count = SVIP.predict, [0]
+
+    def predict(self: SVIP, *arguments: Any, **options: Any) -> Any:
+        count[0] += 1
+        if count[0] == 2:
+            os.kill(os.getpid(), name)
+        return original(self, *arguments, **options)
+
+    SVIP.predict = predict  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_in_the_evaluation_between_epochs_loses_nothing(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, name: signal.Signals
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--set", "eval.batch_size=4")
+    stopped = command(*arguments, first=functools.partial(signal_at_prediction, name))
+    assert stopped.code == (130 if name is signal.SIGINT else 75)
+    resumed = command(*arguments, "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert result(tmp_path / RUN) == whole
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_eval_ends_it_with_its_exit_code(
+    command: Command, shared_folder: Path, trained_copy: Path, name: signal.Signals
+) -> None:
+    arguments = ("eval", str(shared_folder), "--batch-size", "4", "--gpu", "cpu", "--set", "data.workers=2")
+    stopped = command(*arguments, first=functools.partial(signal_at_prediction, name))
+    assert stopped.code == (130 if name is signal.SIGINT else 75)
+    assert not (trained_copy / "eval" / "metrics.json").exists()
+    if name is signal.SIGTERM:
+        assert "run the same command again" in stopped.stderr
+
+
+def test_a_signal_while_workers_decode_is_seen_and_saved(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--set", "data.workers=2")
+    stopped = command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    assert stopped.code == 75
+    resumed = command(*arguments, "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert result(tmp_path / RUN) == whole
+
+
+def test_a_disk_that_fills_while_saving_is_told_and_loses_nothing(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
+    full = command(*arguments, first=functools.partial(full_disk_at_fsync, 20))
+    assert full.code == 5
+    assert "no room left" in full.stderr
+    resumed = command(*arguments, "--resume", "auto")
+    assert resumed.code == 0, resumed.stderr
+    assert result(tmp_path / RUN) == whole
+
+
+def test_a_changed_configuration_is_listed_and_refused(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
+    command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    refused = command(*arguments, "--lr", "0.5", "--seed", "3", "--resume", "one")
+    assert refused.code == 2
+    assert "optim.lr: 3e-05 in the run, 0.5 now" in refused.stderr
+    assert "seed: 0 in the run, 3 now" in refused.stderr
+    resumed = command("train", str(shared_folder), "--resume", "one", "--gpu", "cpu")
+    assert resumed.code == 0, "flags that are left out are the run's"
+    again = command("train", str(shared_folder), "--resume", "one")
+    assert again.code == 2
+    assert "one is finished" in again.stderr
+
+
+def test_auto_starts_a_new_run_where_there_is_none_to_resume(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    started = command("train", str(shared_folder), *tiny, "--resume", "auto")
+    assert started.code == 0, started.stderr
+    assert (tmp_path / "runs" / "small" / "svipctl-seed0" / "finished.json").exists()
+
+
+def test_a_damaged_state_is_told(command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
+    command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    state = tmp_path / RUN / "checkpoints" / "last" / "training.pt"
+    state.write_bytes(state.read_bytes()[:-200])
+    refused = command(*arguments, "--resume", "auto")
+    assert refused.code == 3
+    assert "training.pt is damaged" in refused.stderr
