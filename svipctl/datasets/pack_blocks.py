@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,8 @@ def write_blocks(blocks: Blocks, path: Path, numbers: Sequence[int], workers: in
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     if sys.platform == "linux":
         context.set_forkserver_preload([__name__])
-    pool = ProcessPoolExecutor(min(workers, len(numbers)), context, _start_worker, (blocks, path))
+    stop = context.Event()
+    pool = ProcessPoolExecutor(min(workers, len(numbers)), context, _start_worker, (blocks, path, stop))
     try:
         with _interrupt_withheld():
             futures = {pool.submit(_write_in_worker, number): number for number in numbers}
@@ -111,13 +113,19 @@ def write_blocks(blocks: Blocks, path: Path, numbers: Sequence[int], workers: in
             todo="run the command again with fewer --workers; finished blocks are kept",
         ) from error
     finally:
+        stop.set()
         pool.shutdown(cancel_futures=True)
+
+
+class _Stopped(Exception):
+    """Nobody waits for the block any more."""
 
 
 class _Writer:
     """The file that a process writes blocks to."""
 
-    def __init__(self, blocks: Blocks, path: Path) -> None:
+    def __init__(self, blocks: Blocks, path: Path, stop: Event | None = None) -> None:
+        self.stop = stop
         self.blocks, self.bounds, self.offsets = blocks, blocks.bounds(), blocks.offsets()
         self.descriptor = os.open(path, os.O_WRONLY)
 
@@ -130,6 +138,8 @@ class _Writer:
         start = self.offsets[first]
         block: NDArray[np.uint8] = np.empty(self.offsets[end] - start, dtype=np.uint8)
         for image in range(first, end):
+            if self.stop is not None and self.stop.is_set():
+                raise _Stopped
             place = slice(self.offsets[image] - start, self.offsets[image + 1] - start)
             block[place] = self.blocks.pixels(image).transpose(2, 0, 1).reshape(-1)
         rest, position = block.data, start
@@ -143,7 +153,7 @@ class _Writer:
 _writer: _Writer | None = None  # of a worker process
 
 
-def _start_worker(blocks: Blocks, path: Path) -> None:
+def _start_worker(blocks: Blocks, path: Path, stop: Event) -> None:
     global _writer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -151,7 +161,7 @@ def _start_worker(blocks: Blocks, path: Path) -> None:
     assert parent is not None
     # A worker would wait for ever for a parent that was killed: it holds the other end of its own queue.
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _writer = _Writer(blocks, path)
+    _writer = _Writer(blocks, path, stop)
 
 
 def _end_with(parent: BaseProcess) -> None:

@@ -45,8 +45,7 @@ def pack(
 ) -> None:
     """Decode and resize all images once; training and evaluation then read the pixels from one file.
 
-    Packed are the pixels that these settings need, so give the flags that you train with. An interrupted run goes on
-    where it was.
+    Packed are the pixels that these settings need: give the flags that you train with. Interrupted work is continued.
 
     Examples: `svipctl data pack cub`, `svipctl data pack sun --dry-run`, `svipctl data pack cub --verify`
     """
