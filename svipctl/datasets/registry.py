@@ -64,6 +64,11 @@ def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
     return attribute_names_of_folder(_own_folder(name))
 
 
+def word_vectors_file(name: str, data_dir: Path) -> Path:
+    """Where the word vectors of a benchmark's attributes are kept."""
+    return (data_dir / name if name in (*BUILT_IN, *OFFICIAL) else _own_folder(name)) / "word_vectors.npz"
+
+
 def _own_folder(name: str) -> Path:
     if not Path(name).is_dir():
         raise ConfigError(

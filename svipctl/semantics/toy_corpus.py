@@ -62,4 +62,4 @@ def train_toy_vectors(attributes: Sequence[str], *, seed: int = 0) -> WordMatrix
     vectors: dict[str, NDArray[np.float64]] = {
         word: model.wv[word].astype(np.float64) for word in model.wv.index_to_key
     }
-    return word_matrix(attributes, vectors, WIDTH)
+    return word_matrix(attributes, vectors, WIDTH, source=f"built-in corpus, seed {seed}")

@@ -2,10 +2,78 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
 from svipctl.cli import options
-from svipctl.errors import ConfigError
+from svipctl.cli.output import sink
 
 
-def build(dataset: options.Dataset) -> None:
-    """Not built yet."""
-    raise ConfigError("`svipctl w2v build` is not built yet")
+def build(
+    dataset: options.Dataset,
+    vectors: Annotated[
+        str | None,
+        typer.Option(
+            "--vectors",
+            help="A word2vec (.bin, .bin.gz, .txt), GloVe or gensim file, or a gensim-data name to download: "
+            "word2vec-google-news-300, glove-wiki-gigaword-50, glove-wiki-gigaword-300. Toybirds needs none.",
+        ),
+    ] = None,
+    pooling: Annotated[
+        Literal["sum", "mean"], typer.Option("--pooling", help="Of a phrase's words; published: sum.")
+    ] = "sum",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Another file. (default: word_vectors.npz of the data set)")
+    ] = None,
+    offline: options.Offline = None,
+    data_dir: options.DataDir = None,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Build the word vectors of a data set's attributes, as published: the sum over each phrase's words.
+
+    Examples: `svipctl w2v build toybirds`, `svipctl w2v build cub --vectors GoogleNews-vectors-negative300.bin.gz`
+    """
+    from svipctl.cli.configure import resolved
+
+    settings = resolved(dataset, data_dir=data_dir, offline=offline).settings
+
+    from svipctl.datasets.registry import attribute_names, word_vectors_file
+    from svipctl.semantics.build import build_matrix, choose_source
+
+    attributes = attribute_names(dataset, settings.data_dir)
+    source = choose_source(dataset, vectors, settings.data_dir, offline=settings.offline)
+    path = output or word_vectors_file(dataset, settings.data_dir)
+    if dry_run:
+        plan = {"attributes": len(attributes), "vectors": source.describe(), "output": str(path)}
+        sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
+        sink.document({"dry_run": True, **plan})
+        return
+    with sink.progress(f"reading {source.name}") as progress:
+        matrix = build_matrix(dataset, attributes, source, pooling=pooling, progress=progress)
+    matrix.save(path)
+    rows, width = matrix.vectors.shape
+    if matrix.unknown:
+        sink.warn(f"{len(matrix.unknown)} unknown words contribute nothing: {', '.join(matrix.unknown)}")
+    if matrix.zero_rows:
+        sink.warn(
+            f"{len(matrix.zero_rows)} attributes have no known word, their rows are zero: {', '.join(matrix.zero_rows)}"
+        )
+    sink.say(f"{path}: {rows} attributes x {width} from {matrix.source}")
+    sink.document(
+        {
+            "dataset": dataset,
+            "output": str(path),
+            "attributes": rows,
+            "width": width,
+            "pooling": matrix.pooling,
+            "unknown_words": list(matrix.unknown),
+            "zero_rows": list(matrix.zero_rows),
+            "source": matrix.source,
+            "source_sha256": matrix.source_sha256,
+        }
+    )

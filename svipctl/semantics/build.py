@@ -1,0 +1,109 @@
+"""From a choice of word vectors to the attribute matrix of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from svipctl.datasets.assets import Asset, built_in
+from svipctl.datasets.download import download
+from svipctl.datasets.names import BUILT_IN
+from svipctl.errors import ConfigError, DataError, NetworkError, nearest
+from svipctl.semantics.matrix import Pooling, WordMatrix, wanted_words, word_matrix
+from svipctl.semantics.toy_corpus import train_toy_vectors
+from svipctl.semantics.vector_files import read_word_vectors
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where word vectors come from: a file, a file to download first, or, with neither, the built-in corpus."""
+
+    path: Path | None
+    asset: Asset | None = None
+
+    @property
+    def name(self) -> str:
+        """For people, without the machine's folders."""
+        if self.asset is not None:
+            return self.asset.name
+        return self.path.name if self.path is not None else "built-in corpus"
+
+    def describe(self) -> str:
+        """With what has to be downloaded."""
+        missing = self.asset is not None and self.path is not None and not self.path.exists()
+        size = self.asset.size if self.asset else None
+        return self.name + (f", to download: {size or 0:,} bytes" if missing else "")
+
+
+def choose_source(dataset: str, vectors: str | None, data_dir: Path, *, offline: bool) -> Source:
+    """What `--vectors` means.
+
+    Raises:
+        ConfigError: Nothing chosen where there is no built-in corpus, or neither a file nor a known name.
+        NetworkError: A download is needed and forbidden.
+
+    """
+    if vectors is None:
+        if dataset in BUILT_IN:
+            return Source(None)
+        raise ConfigError(
+            f"say which word vectors to build those of {dataset} from",
+            why=f"a file, or a name to download: {', '.join(_downloadable())}",
+            todo=f"svipctl w2v build {dataset} --vectors word2vec-google-news-300",
+        )
+    if vectors in _downloadable():
+        asset = built_in()[vectors]
+        path = data_dir / ".vectors" / asset.file
+        if offline and not path.exists():
+            raise NetworkError(
+                f"{vectors} is not on this machine, and --offline forbids downloading it",
+                todo="leave --offline out, or give a file: --vectors FILE",
+            )
+        return Source(path, asset)
+    if not Path(vectors).exists():
+        raise DataError(f"there is no file {vectors}", why=f"nor such a name: {nearest(vectors, _downloadable())}")
+    return Source(Path(vectors))
+
+
+def build_matrix(
+    dataset: str,
+    attributes: Sequence[str],
+    source: Source,
+    *,
+    pooling: Pooling = "sum",
+    progress: Progress | None = None,
+) -> WordMatrix:
+    """Read the words of the attributes, downloading the file first if it has to be, and pool them.
+
+    Raises:
+        DataError: The file is damaged, or has none of the words.
+        NetworkError: The download failed.
+
+    """
+    if source.path is None:
+        return train_toy_vectors(attributes)
+    if source.asset is not None and not source.path.exists():
+        download(source.asset, source.path.parent, progress=progress)
+    words = wanted_words(attributes, dataset)
+    found = read_word_vectors(source.path, words, progress)
+    if not found.vectors:
+        raise DataError(
+            f"{source.path} has none of the {len(words)} words of {dataset}", why=f"it was read as {found.kind}"
+        )
+    return word_matrix(
+        attributes,
+        found.vectors,
+        found.width,
+        dataset=dataset,
+        pooling=pooling,
+        source=source.name,
+        source_sha256=found.sha256,
+    )
+
+
+def _downloadable() -> list[str]:
+    """Names of the word vectors that can be downloaded."""
+    return [asset.name for asset in built_in().values() if asset.kind == "gz"]

@@ -1,0 +1,52 @@
+"""The published word vectors: their checksums, and the comparison with a file of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svipctl.semantics.matrix import WordMatrix
+
+SHA256 = {
+    "awa2": "d7a4535a5a1c5e845ee38aaf5420bbc076cd26183176c0612ff4fc115a31fcda",
+    "cub": "e1838ad83546c39d37b59b780e20bdcaf6bf37fb2f9231beddb7e786a31a0802",
+    "sun": "b6f3fc2f2148acddc6df6a860617175eebdd69b71e284433a86b386aa520613a",
+}
+"""Of the float64 values, row by row (data, section 4)."""
+TOLERANCE = 1e-6
+"""Largest difference at which two matrices count as the same: a fifth of what float32 word vectors resolve."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Of a matrix with a published one."""
+
+    shape: tuple[int, ...]
+    """Of the published matrix."""
+    largest: float
+    """Absolute difference; infinite where the shapes differ."""
+    different: tuple[str, ...]
+    """Attributes whose rows differ by more than the tolerance."""
+
+    @property
+    def same(self) -> bool:
+        """Whether no row differs."""
+        return self.largest <= TOLERANCE
+
+
+def values_sha256(vectors: NDArray[np.float64]) -> str:
+    """SHA-256 of the values as published: float64, row by row."""
+    return hashlib.sha256(np.ascontiguousarray(vectors, dtype="<f8").tobytes()).hexdigest()
+
+
+def compare(matrix: WordMatrix, published: NDArray[np.float64]) -> Comparison:
+    """Row by row, in the order of the attribute file."""
+    if matrix.vectors.shape != published.shape:
+        return Comparison(published.shape, float("inf"), matrix.attributes)
+    by_row = np.abs(matrix.vectors - published).max(axis=1, initial=0.0)
+    by_row = np.where(np.isnan(by_row), np.inf, by_row)
+    different = tuple(name for name, value in zip(matrix.attributes, by_row) if value > TOLERANCE)
+    return Comparison(published.shape, float(by_row.max(initial=0.0)), different)
