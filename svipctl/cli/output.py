@@ -103,5 +103,43 @@ class Sink:
             task = bar.add_task(what, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
+    @contextmanager
+    def transfers(self) -> Iterator[Callable[[str, int, int], None]]:
+        """A bar for each of several works at once on a terminal; elsewhere a line when one begins."""
+        if not self.is_live:
+            begun: set[str] = set()
+
+            def line(what: str, done: int, total: int) -> None:
+                if what not in begun:
+                    begun.add(what)
+                    self.note(what + (f" ({total:,})" if total else ""))
+
+            yield line
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            TaskID,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+        from rich.progress import Progress as Bar
+
+        columns = (
+            *(TextColumn("{task.description}"), BarColumn(), DownloadColumn()),
+            *(TransferSpeedColumn(), TimeRemainingColumn()),
+        )
+        tasks: dict[str, TaskID] = {}
+        with Bar(*columns, console=Console(stderr=True)) as bar:
+
+            def move(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    tasks[what] = bar.add_task(what, total=None)
+                bar.update(tasks[what], completed=done, total=total or None)
+
+            yield move
+
 
 sink = Sink()

@@ -111,6 +111,8 @@ def train(
         sink.warn(partial_warning(benchmark))
     setup = prepare(settings, benchmark, resume_from=run.last if resumable else None)
     images = [benchmark.images[index] for index in setup.split.train]
+    for note in setup.notes:
+        sink.warn(note)
     parameters = sum(parameter.numel() for parameter in setup.model.parameters())
     sink.note(
         f"training {benchmark.name} ({len(setup.split.train)} images, {parameters / 1e6:.1f} M parameters, "

@@ -69,7 +69,11 @@ def evaluate_run(
         "split": split.name,
         **evaluation.document(),
         "selection": selection(model, benchmark, predictions, predictor.transform) if settings.eval.selection else {},
-        "warnings": [*([partial_warning(benchmark)] if benchmark.missing else []), *evaluation.warnings],
+        "warnings": [
+            *([partial_warning(benchmark)] if benchmark.missing else []),
+            *predictions.notes,
+            *evaluation.warnings,
+        ],
     }
     if benchmark.missing:
         document["missing_images"] = len(benchmark.missing)

@@ -2,10 +2,84 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
 from svipctl.cli import options
-from svipctl.errors import ConfigError
+from svipctl.cli.output import sink
 
 
-def fetch(dataset: options.Dataset) -> None:
-    """Not built yet."""
-    raise ConfigError("`svipctl data fetch` is not built yet")
+def fetch(
+    dataset: Annotated[
+        Literal["cub", "awa2", "sun", "all"], typer.Argument(help="cub, awa2, sun or all.", show_default=False)
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Archives, or unpacked folders in the official layout, that you have already."),
+    ] = None,
+    mirror: Annotated[
+        list[str] | None, typer.Option("--mirror", help="Base address to download from instead. Repeatable.")
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option("--manifest", help="TOML with other addresses and checksums, for a mirror that repacks archives."),
+    ] = None,
+    keep_archives: Annotated[
+        bool, typer.Option("--keep-archives/--no-keep-archives", help="Keep archives after they are unpacked.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Fetch what is already there too, to mend it.")] = False,
+    offline: options.Offline = None,
+    data_dir: options.DataDir = None,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Download, check and unpack a benchmark with its proposed split; the same command continues what was cut short.
+
+    Examples: `svipctl data fetch cub`, `svipctl data fetch all --from ~/Downloads`
+    """
+    from svipctl.cli.configure import resolved
+
+    settings = resolved("cub" if dataset == "all" else dataset, data_dir=data_dir, offline=offline).settings
+
+    from svipctl.datasets.assets import manifest as read_manifest
+    from svipctl.datasets.fetch import fetch as fetch_steps
+    from svipctl.datasets.fetch import plan_fetch, stamp_path
+    from svipctl.datasets.names import OFFICIAL
+    from svipctl.datasets.official import missing_images, open_official
+
+    names = list(OFFICIAL) if dataset == "all" else [dataset]
+    found = read_manifest(manifest)
+    steps = plan_fetch(names, settings.data_dir, source=source, manifest=found, again=again)
+    if dry_run:
+        rows = [[s.asset.name, s.state, f"{s.asset.bytes_to_fetch:,}", s.asset.licence] for s in steps]
+        sink.table("what would be done", ["asset", "state", "bytes", "licence"], rows)
+        total = sum({s.asset.name: s.asset.bytes_to_fetch for s in steps if s.state == "download"}.values())
+        sink.say(f"to download: {total:,} bytes; nothing was done")
+        sink.document({"dry_run": True, "bytes": total, "steps": [step.document() for step in steps]})
+        return
+    if again:
+        for step in steps:
+            stamp_path(settings.data_dir, step.dataset, step.asset).unlink(missing_ok=True)
+    with sink.transfers() as progress:
+        fetch_steps(
+            steps,
+            settings.data_dir,
+            mirrors=mirror or (),
+            keep_archives=keep_archives,
+            offline=settings.offline,
+            progress=progress,
+        )
+    done = []
+    for name in names:
+        missing, total = missing_images(name, settings.data_dir)
+        benchmark = open_official(name, settings.data_dir, allow_partial=source is not None)
+        images = len(benchmark.images)
+        sink.say(f"{name}: {images:,} images of {len(benchmark.classes)} classes in {benchmark.root}")
+        if missing:
+            sink.warn(f"{len(missing):,} of {total:,} images of {name} are missing; train with --allow-partial")
+        done.append({"dataset": name, "images": images, "missing": len(missing), "folder": str(benchmark.root)})
+    sink.document({"datasets": done})

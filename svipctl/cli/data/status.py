@@ -2,10 +2,58 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+import typer
+
 from svipctl.cli import options
-from svipctl.errors import ConfigError
+from svipctl.cli.output import sink
+from svipctl.errors import DataError
 
 
-def status(dataset: options.Dataset) -> None:
-    """Not built yet."""
-    raise ConfigError("`svipctl data status` is not built yet")
+def status(
+    datasets: Annotated[
+        list[Literal["cub", "awa2", "sun"]] | None,
+        typer.Argument(help="cub, awa2, sun. (default: all; then an absent one is no error)", show_default=False),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Also check each file's size and decode each image.")
+    ] = False,
+    data_dir: options.DataDir = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show what is there of each benchmark, where it came from, and what mends it; exit code 3 if something is wrong.
+
+    Examples: `svipctl data status`, `svipctl data status cub --verify`
+    """
+    from svipctl.cli.configure import resolved
+
+    settings = resolved("cub", data_dir=data_dir).settings
+
+    from svipctl.datasets.installed import status_of
+    from svipctl.datasets.names import OFFICIAL
+
+    found = [status_of(name, settings.data_dir, verify=verify) for name in datasets or OFFICIAL]
+    rows = []
+    for one in found:
+        images = "" if one.images_in_all is None else f"{one.images:,} of {one.images_in_all:,}"
+        vectors = "yes" if one.word_vectors else "no"
+        rows.append([one.name, one.state, images, vectors, str(one.packs), one.todo])
+        by_hand = one.state != "absent" and not any(asset.source for asset in one.assets)
+        for asset in one.assets:
+            state = "by hand" if by_hand and asset.state == "absent" else asset.state
+            rows.append([f"  {asset.name}", state, "", "", "", asset.source])
+    columns = ["data set", "state", "images", "word vectors", "packs", "next, or where from"]
+    sink.table(f"data sets in {settings.data_dir}", columns, rows)
+    bad = [one for one in found if one.state != "complete" and (datasets or one.state != "absent")]
+    if bad and not sink.json:
+        raise DataError(
+            f"{', '.join(one.name for one in bad)} cannot be used as it is",
+            why="\n".join(f"{one.name}: {one.problem or one.state}" for one in bad),
+            todo="\n        ".join(one.todo for one in bad),
+        )
+    sink.document({"data_dir": str(settings.data_dir), "datasets": [one.document() for one in found]})
+    if bad:
+        raise typer.Exit(int(DataError.exit_code))
