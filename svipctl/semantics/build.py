@@ -11,6 +11,7 @@ from svipctl.datasets.download import download
 from svipctl.datasets.names import BUILT_IN
 from svipctl.errors import ConfigError, DataError, NetworkError, nearest
 from svipctl.semantics.matrix import Pooling, WordMatrix, wanted_words, word_matrix
+from svipctl.semantics.phrases import scheme_of
 from svipctl.semantics.toy_corpus import train_toy_vectors
 from svipctl.semantics.vector_files import read_word_vectors
 
@@ -29,7 +30,7 @@ class Source:
         """For people, without the machine's folders."""
         if self.asset is not None:
             return self.asset.name
-        return self.path.name if self.path is not None else "built-in corpus"
+        return self.path.name if self.path is not None else "the built-in corpus"
 
     def describe(self) -> str:
         """With what has to be downloaded."""
@@ -42,7 +43,8 @@ def choose_source(dataset: str, vectors: str | None, data_dir: Path, *, offline:
     """What `--vectors` means.
 
     Raises:
-        ConfigError: Nothing chosen where there is no built-in corpus, or neither a file nor a known name.
+        ConfigError: Nothing chosen where there is no built-in corpus.
+        DataError: Neither a file nor a known name.
         NetworkError: A download is needed and forbidden.
 
     """
@@ -84,10 +86,11 @@ def build_matrix(
 
     """
     if source.path is None:
-        return train_toy_vectors(attributes)
+        return train_toy_vectors(attributes, pooling=pooling)
     if source.asset is not None and not source.path.exists():
         download(source.asset, source.path.parent, progress=progress)
-    words = wanted_words(attributes, dataset)
+    scheme = scheme_of(dataset)
+    words = wanted_words(attributes, scheme)
     found = read_word_vectors(source.path, words, progress)
     if not found.vectors:
         raise DataError(
@@ -97,7 +100,7 @@ def build_matrix(
         attributes,
         found.vectors,
         found.width,
-        dataset=dataset,
+        scheme=scheme,
         pooling=pooling,
         source=source.name,
         source_sha256=found.sha256,

@@ -110,11 +110,12 @@ class _Dtype(_Object):
         super().__init__()
         self.code = code
 
-    def numpy(self) -> np.dtype[Any]:
+    def numpy(self) -> str:
+        """Its name in numpy, byte order first."""
         if self.code not in ("f2", "f4", "f8"):
             raise Damaged(f"its vectors are of type {self.code!r}, not floating-point numbers")
         order = self.state[1] if isinstance(self.state, tuple) else "="
-        return np.dtype((">" if order == ">" else "<") + self.code)
+        return f"{'>' if order == '>' else '<'}{self.code}"
 
 
 def _bytes(text: str, encoding: str = "latin1") -> bytes:

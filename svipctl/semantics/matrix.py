@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
+import safetensors
+import safetensors.numpy
 from numpy.typing import NDArray
 
-from svipctl.errors import DataError, explained_disk_errors
+from svipctl.errors import ConfigError, DataError, explained_disk_errors
 from svipctl.semantics.phrases import attribute_words
 
 Pooling = Literal["sum", "mean"]
@@ -29,11 +32,13 @@ class WordMatrix:
     unknown: tuple[str, ...] = ()
     """Words that the word vectors do not have, each contributing nothing."""
     words: tuple[str, ...] = ()
-    """The words of each attribute, joined by spaces."""
+    """The words that went into each row, joined by spaces."""
     source: str = ""
     """File name of the word vectors, or what made them."""
     source_sha256: str = ""
     pooling: Pooling = "sum"
+    scheme: str = "cub"
+    """Of phrase cleaning."""
 
     @property
     def zero_rows(self) -> tuple[str, ...]:
@@ -41,56 +46,104 @@ class WordMatrix:
         return tuple(name for name, row in zip(self.attributes, self.vectors) if not row.any())
 
     def save(self, path: Path) -> None:
-        """Write every field as a plain array, or nothing at all; the same matrix gives the same bytes."""
+        """Write every field as a plain array, or nothing at all; the same matrix gives the same bytes.
+
+        Args:
+            path: `.npz`, or `.safetensors` with the fields other than `vectors` as JSON in its metadata.
+
+        Raises:
+            ConfigError: Another ending.
+
+        """
+        check_name(path)
+        fields = {key: value for key, value in vars(self).items() if key != "vectors"}
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         with explained_disk_errors(str(path)):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with unfinished.open("wb") as file:
-                    np.savez(
-                        file,
-                        vectors=self.vectors,
-                        attributes=np.array(self.attributes, dtype=np.str_),
-                        unknown=np.array(self.unknown, dtype=np.str_),
-                        words=np.array(self.words, dtype=np.str_),
-                        source=np.array([self.source, self.source_sha256, self.pooling], dtype=np.str_),
-                    )
+                    if path.suffix == ".npz":
+                        texts = {key: np.array(value, dtype=np.str_) for key, value in fields.items()}
+                        np.savez(file, allow_pickle=False, vectors=self.vectors, **texts)
+                    else:
+                        file.write(safetensors.numpy.save({"vectors": self.vectors}, {_METADATA: json.dumps(fields)}))
                 unfinished.replace(path)
             finally:
                 unfinished.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path, attributes: Sequence[str]) -> WordMatrix:
-        """Read the file and check that it belongs to these attributes, in this order."""
+        """Read the file and check that it belongs to these attributes, in this order.
+
+        Raises:
+            DataError: Missing, damaged, or of other attributes.
+
+        """
+        again = "build it again: svipctl w2v build"
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                names = tuple(str(name) for name in archive["attributes"])
-                source, sha256, pooling = (str(part) for part in archive["source"])
-                matrix = cls(
-                    archive["vectors"],
-                    names,
-                    tuple(str(word) for word in archive["unknown"]),
-                    tuple(str(words) for words in archive["words"]),
-                    source,
-                    sha256,
-                    "mean" if pooling == "mean" else "sum",
-                )
-        except (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, BadZipFile, zlib.error) as error:
-            raise DataError(
-                f"{path} is not a word-vector file", why=str(error), todo="build it again: svipctl w2v build"
-            ) from error
-        if matrix.attributes != tuple(attributes) or len(matrix.vectors) != len(names):
+            found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_npz(path)
+            vectors = found.pop("vectors")
+            names = {key: tuple(map(str, found.pop(key))) for key in ("attributes", "unknown", "words") if key in found}
+            matrix = cls(vectors, **names, **{key: str(found[key]) for key in _TEXTS if key in found})  # type: ignore[arg-type]
+            if vectors.ndim != 2 or not np.isfinite(vectors).all():
+                raise ValueError("its vectors are no table of finite numbers")
+        except FileNotFoundError as error:
+            raise DataError(f"{path} is missing", todo="svipctl w2v build") from error
+        except _DAMAGE as error:
+            raise DataError(f"{path} is not a word-vector file", why=str(error), todo=again) from error
+        rows = len(matrix.attributes)
+        if matrix.attributes != tuple(attributes) or len(matrix.vectors) != rows:
             raise DataError(
                 f"{path} belongs to other attributes",
-                why=f"it has {len(names)} rows; the data set has {len(attributes)} attributes, or another order",
-                todo="build it again: svipctl w2v build",
+                why=f"it has {rows} rows; the data set has {len(attributes)} attributes, or another order",
+                todo=again,
             )
         return matrix
 
 
-def wanted_words(attributes: Sequence[str], dataset: str = "") -> frozenset[str]:
+def check_name(path: Path) -> None:
+    """Refuse a file name whose ending is not of a format that `save` writes, before any work is done.
+
+    Raises:
+        ConfigError: It is not.
+
+    """
+    if path.suffix not in (".npz", ".safetensors"):
+        raise ConfigError(f"{path} is no name for word vectors", todo="end it in .npz or .safetensors")
+
+
+_METADATA = "word_vectors"
+_TEXTS = ("source", "source_sha256", "pooling", "scheme")
+_DAMAGE = (
+    *(
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+        NotImplementedError,
+    ),
+    *(BadZipFile, zlib.error, safetensors.SafetensorError),
+)
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    with safetensors.safe_open(path, framework="numpy") as file:
+        fields: dict[str, Any] = json.loads(file.metadata()[_METADATA])
+        return fields | {"vectors": file.get_tensor("vectors")}
+
+
+def wanted_words(attributes: Sequence[str], scheme: str = "cub") -> frozenset[str]:
     """Every word of the attributes."""
-    return frozenset(word for attribute in attributes for word in attribute_words(attribute, dataset))
+    return frozenset(word for attribute in attributes for word in attribute_words(attribute, scheme))
 
 
 def word_matrix(
@@ -98,7 +151,7 @@ def word_matrix(
     word_vectors: Mapping[str, NDArray[np.float64]],
     width: int,
     *,
-    dataset: str = "",
+    scheme: str = "cub",
     pooling: Pooling = "sum",
     source: str = "",
     source_sha256: str = "",
@@ -109,13 +162,13 @@ def word_matrix(
         attributes: Attribute names.
         word_vectors: Word -> vector (width,).
         width: Length of a vector.
-        dataset: Whose scheme turns a name into words.
+        scheme: Turns a name into words: `cub`, `awa2` or `sun`.
         pooling: `sum` as published, or `mean`.
         source: Where the word vectors come from, kept in the file.
         source_sha256: Of that file.
 
     """
-    phrases = [attribute_words(attribute, dataset) for attribute in attributes]
+    phrases = [attribute_words(attribute, scheme) for attribute in attributes]
     rows = np.zeros((len(attributes), width))
     unknown: dict[str, None] = {}
     for row, words in zip(rows, phrases):
@@ -125,5 +178,5 @@ def word_matrix(
             row += vector
         if pooling == "mean" and known:
             row /= len(known)
-    joined = tuple(" ".join(words) for words in phrases)
-    return WordMatrix(rows, tuple(attributes), tuple(unknown), joined, source, source_sha256, pooling)
+    used = tuple(" ".join(word for word in words if word in word_vectors) for words in phrases)
+    return WordMatrix(rows, tuple(attributes), tuple(unknown), used, source, source_sha256, pooling, scheme)

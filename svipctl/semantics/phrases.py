@@ -24,19 +24,24 @@ _SUN_WORDS = {
 }
 
 
-def attribute_words(name: str, dataset: str = "") -> list[str]:
-    """Words of an attribute name in the scheme of `awa2`, `sun`, or else CUB's, which data folders use too.
+def scheme_of(dataset: str) -> str:
+    """`awa2` and `sun` have schemes of their own; everything else, toybirds and data folders too, goes by CUB's."""
+    return dataset if dataset in ("awa2", "sun") else "cub"
+
+
+def attribute_words(name: str, scheme: str = "cub") -> list[str]:
+    """Words of an attribute name in the scheme `cub`, `awa2` or `sun`.
 
     `has_bill_shape::hooked_seabird` is bill shape hooked seabird; SUN's `sunsunny` is sun sunny.
     """
-    if dataset == "awa2":
+    if scheme == "awa2":
         return _replaced(name.split(" "), _AWA2_WORDS)
-    if dataset == "sun":
+    if scheme == "sun":
         # A slash joins two words only where no space follows it: `rock/stone`, but `sailing/ boating`.
         return _replaced(name.replace("/", "").split(" "), _SUN_WORDS)
     text = name.replace("_", " ").replace("-", " ").replace("::", " ")
     text = text.partition("(")[0].removeprefix("has ")
-    return _replaced(text.split(" "), _CUB_WORDS if dataset == "cub" else {})
+    return _replaced(text.split(" "), _CUB_WORDS)
 
 
 def _replaced(words: list[str], replacements: dict[str, list[str]]) -> list[str]:

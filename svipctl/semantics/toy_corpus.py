@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from svipctl.semantics.matrix import WordMatrix, word_matrix
+from svipctl.semantics.matrix import Pooling, WordMatrix, word_matrix
 
 WIDTH = 32
 
@@ -51,8 +51,8 @@ def corpus() -> Iterator[list[str]]:
             yield ["the", one, place, "of", "a", "bird", "with", other]
 
 
-def train_toy_vectors(attributes: Sequence[str], *, seed: int = 0) -> WordMatrix:
-    """Skip-gram word2vec (gensim) on the corpus, summed over each attribute's words: (K, 32)."""
+def train_toy_vectors(attributes: Sequence[str], *, seed: int = 0, pooling: Pooling = "sum") -> WordMatrix:
+    """Skip-gram word2vec (gensim) on the corpus, pooled over each attribute's words: (K, 32)."""
     from gensim.models import Word2Vec
 
     sentences = list(corpus())
@@ -62,4 +62,4 @@ def train_toy_vectors(attributes: Sequence[str], *, seed: int = 0) -> WordMatrix
     vectors: dict[str, NDArray[np.float64]] = {
         word: model.wv[word].astype(np.float64) for word in model.wv.index_to_key
     }
-    return word_matrix(attributes, vectors, WIDTH, source=f"built-in corpus, seed {seed}")
+    return word_matrix(attributes, vectors, WIDTH, pooling=pooling, source=f"built-in corpus, seed {seed}")

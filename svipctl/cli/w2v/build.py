@@ -42,27 +42,37 @@ def build(
 
     settings = resolved(dataset, data_dir=data_dir, offline=offline).settings
 
-    from svipctl.datasets.registry import attribute_names, word_vectors_file
+    from svipctl.datasets.registry import attribute_names, open_benchmark, pictures_to_draw, word_vectors_file
     from svipctl.semantics.build import build_matrix, choose_source
+    from svipctl.semantics.matrix import check_name
 
     attributes = attribute_names(dataset, settings.data_dir)
     source = choose_source(dataset, vectors, settings.data_dir, offline=settings.offline)
     path = output or word_vectors_file(dataset, settings.data_dir)
+    check_name(path)
+    # A folder with nothing but word vectors would be in the way of the drawing.
+    to_draw = pictures_to_draw(dataset, settings.data_dir) if output is None else 0
     if dry_run:
-        plan = {"attributes": len(attributes), "vectors": source.describe(), "output": str(path)}
+        plan = {
+            "attributes": len(attributes),
+            "vectors": source.describe(),
+            "output": str(path),
+            "pictures_to_draw": to_draw,
+        }
         sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
         sink.document({"dry_run": True, **plan})
         return
+    if to_draw:
+        with sink.progress(f"drawing {dataset}") as progress:
+            open_benchmark(dataset, settings.data_dir, progress)
     with sink.progress(f"reading {source.name}") as progress:
         matrix = build_matrix(dataset, attributes, source, pooling=pooling, progress=progress)
     matrix.save(path)
     rows, width = matrix.vectors.shape
     if matrix.unknown:
-        sink.warn(f"{len(matrix.unknown)} unknown words contribute nothing: {', '.join(matrix.unknown)}")
+        sink.warn(f"unknown words, contributing nothing: {', '.join(matrix.unknown)}")
     if matrix.zero_rows:
-        sink.warn(
-            f"{len(matrix.zero_rows)} attributes have no known word, their rows are zero: {', '.join(matrix.zero_rows)}"
-        )
+        sink.warn(f"attributes without a known word, whose rows are zero: {', '.join(matrix.zero_rows)}")
     sink.say(f"{path}: {rows} attributes x {width} from {matrix.source}")
     sink.document(
         {

@@ -17,6 +17,7 @@ def check(
     against: Annotated[
         Path | None, typer.Option("--against", help="A published .pkl; it is read without running anything in it.")
     ] = None,
+    offline: options.Offline = None,
     data_dir: options.DataDir = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -28,7 +29,7 @@ def check(
     """
     from svipctl.cli.configure import resolved
 
-    settings = resolved(dataset, data_dir=data_dir).settings
+    settings = resolved(dataset, data_dir=data_dir, offline=offline).settings
 
     from svipctl.datasets.registry import attribute_names, word_vectors_file
     from svipctl.restricted import read_pickled_array
