@@ -13,6 +13,11 @@ def datasets(incomplete: str) -> list[str]:
     return names + [f"{path}/" for path in _folders(incomplete)]
 
 
+def official(incomplete: str) -> list[str]:
+    """Names of the benchmarks that are downloaded."""
+    return [name for name in OFFICIAL if name.startswith(incomplete)]
+
+
 def runs(incomplete: str) -> list[str]:
     """Names of runs of every data set in the default folder of runs."""
     return sorted({path.parent.name for path in Path("runs").glob(f"*/{incomplete}*/config.toml")})

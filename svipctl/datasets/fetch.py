@@ -211,6 +211,8 @@ def _leave_features_out(unpacked: Path) -> None:
         unfinished = path.with_name(".res101.mat.part")
         with unfinished.open("wb") as file:
             savemat(file, {"image_files": files, "labels": found["labels"]}, do_compression=True)
+            file.seek(0)
+            file.write(b"MATLAB 5.0 MAT-file, without features".ljust(116))  # in place of scipy's, which has the time
         unfinished.replace(path)
 
 
@@ -251,14 +253,7 @@ def _parts(asset: Asset, dataset: str) -> list[str]:
 def _copy_folder(step: Step, unpacked: Path, progress: Progress) -> None:
     """Link, or copy where the disk cannot link, the user's unpacked files; they stay as they are."""
     assert step.source is not None
-    files = [
-        path
-        for part in _parts(step.asset, step.dataset)
-        for path in (
-            [step.source / part] if (step.source / part).is_file() else sorted((step.source / part).rglob("*"))
-        )
-        if path.is_file()
-    ]
+    files = [file for part in _parts(step.asset, step.dataset) for file in _files_below(step.source / part)]
     with explained_disk_errors(f"the files of {step.source}"):
         for number, path in enumerate(files, 1):
             target = unpacked / path.relative_to(step.source)
@@ -267,6 +262,13 @@ def _copy_folder(step: Step, unpacked: Path, progress: Progress) -> None:
                 target.unlink(missing_ok=True)
                 _link_or_copy(path.resolve(), target)
             progress(f"copying {step.asset.name}", number, len(files))
+
+
+def _files_below(path: Path) -> list[Path]:
+    """A file itself, or all files of a folder, through links to folders too: people keep images on other disks."""
+    if path.is_file():
+        return [path]
+    return sorted(Path(folder) / name for folder, _, names in os.walk(path, followlinks=True) for name in names)
 
 
 def _link_or_copy(path: Path, target: Path) -> None:

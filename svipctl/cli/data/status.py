@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from svipctl.cli import options
+from svipctl.cli import complete, options
 from svipctl.cli.output import sink
-from svipctl.errors import DataError
+from svipctl.errors import ConfigError, DataError, nearest
 
 
 def status(
     datasets: Annotated[
-        list[Literal["cub", "awa2", "sun"]] | None,
-        typer.Argument(help="cub, awa2, sun. (default: all; then an absent one is no error)", show_default=False),
+        list[str] | None,
+        typer.Argument(
+            help="cub, awa2, sun. (default: all; then an absent one is no error)",
+            show_default=False,
+            autocompletion=complete.official,
+        ),
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Also check each file's size and decode each image.")
@@ -35,6 +39,9 @@ def status(
     from svipctl.datasets.installed import status_of
     from svipctl.datasets.names import OFFICIAL
 
+    for name in datasets or ():
+        if name not in OFFICIAL:
+            raise ConfigError(f"{name!r} is not a benchmark that is downloaded", why=nearest(name, OFFICIAL))
     found = [status_of(name, settings.data_dir, verify=verify) for name in datasets or OFFICIAL]
     rows = []
     for one in found:

@@ -1,0 +1,138 @@
+"""The published code's info file, `x-<CUB|AWA2|SUN>-data-image.pth`: read without running anything, and compared."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.paths import reroot
+from svipctl.datasets.proposed_split import PARTS
+from svipctl.errors import DataError
+
+_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Info:
+    """What the file says; paths are below the benchmark's folder, labels are class names."""
+
+    classes: tuple[str, ...]
+    labels: dict[str, dict[str, str]]
+    """Part (`trainval`, `test_seen`, `test_unseen`) -> image -> class name."""
+    attributes: NDArray[np.float64]
+    """(C, K), `ori_attributes`."""
+    train_classes: frozenset[str]
+    unseen_classes: frozenset[str]
+
+
+def read_info_file(path: Path, dataset: str) -> Info:
+    """Read the file with an allow-list of numpy's array parts, and re-root its image paths.
+
+    Raises:
+        DataError: Missing, damaged, with anything in it that is not plain data, or without what such a file has.
+
+    """
+    document = _load(path)
+    if not isinstance(document, Mapping):
+        raise DataError(f"{path} is no info file", why=f"it holds a {type(document).__name__}, not a dict")
+    needed = ["allclasses", "ori_attributes", "train_classes", "unseen_classes"]
+    needed += [f"{part}_{what}" for part in PARTS for what in ("files", "label")]
+    missing = [key for key in needed if key not in document]
+    if missing:
+        raise DataError(f"{path} is no info file", why=f"it lacks {', '.join(missing)}")
+    try:
+        classes = _texts(document["allclasses"])
+        labels = {part: _labelled(document, part, classes, dataset) for part in PARTS}
+        attributes = np.asarray(document["ori_attributes"], dtype=np.float64)
+        train, unseen = (_class_names(document[f"{which}_classes"], classes) for which in ("train", "unseen"))
+    except (TypeError, ValueError, IndexError) as error:
+        raise DataError(f"{path} is no info file", why=str(error)) from error
+    return Info(classes, labels, attributes, train, unseen)
+
+
+def differences(info: Info, benchmark: Benchmark) -> list[str]:
+    """One sentence for each thing in which the file is not the proposed split; images not on the disk count as there."""
+    found = []
+    if info.classes != benchmark.classes:
+        only = sorted(set(info.classes) ^ set(benchmark.classes))
+        found.append(
+            f"{len(only)} classes are in one only: {_some(only)}" if only else "the classes have another order"
+        )
+    if info.attributes.shape != benchmark.class_attributes.shape:
+        found.append(f"the attribute table is {info.attributes.shape}, here {benchmark.class_attributes.shape}")
+    elif info.classes == benchmark.classes:
+        off = np.abs(info.attributes - benchmark.class_attributes).max(axis=1) > _TOLERANCE
+        if off.any():
+            names = [name for name, bad in zip(info.classes, off) if bad]
+            found.append(f"{len(names)} classes have other attributes: {_some(names)}")
+    for which, theirs, ours in (
+        ("seen", info.train_classes, benchmark.seen_classes),
+        ("unseen", info.unseen_classes, benchmark.unseen_classes),
+    ):
+        other = theirs ^ {benchmark.classes[label] for label in ours}
+        if other and not benchmark.missing:
+            found.append(f"{len(other)} classes are {which} in one only: {_some(sorted(other))}")
+    gone = set(benchmark.missing)
+    for part in PARTS:
+        indices: Indices = getattr(benchmark, part)
+        ours_labels = {benchmark.images[index]: benchmark.classes[benchmark.labels[index]] for index in indices}
+        theirs_labels = {file: name for file, name in info.labels[part].items() if file not in gone}
+        only = sorted(theirs_labels.keys() ^ ours_labels.keys())
+        if only:
+            found.append(f"{len(only)} images are in {part} in one only: {_some(only)}")
+        wrong = sorted(
+            file for file in theirs_labels.keys() & ours_labels.keys() if theirs_labels[file] != ours_labels[file]
+        )
+        if wrong:
+            found.append(f"{len(wrong)} images of {part} have another label: {_some(wrong)}")
+    return found
+
+
+def _load(path: Path) -> Any:
+    core = np._core.multiarray  # type: ignore[attr-defined]
+    allowed = [core._reconstruct, core.scalar, np.ndarray, np.dtype, *{type(np.dtype(kind)) for kind in "fdilqbBHIOU"}]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, TypeError, KeyError) as error:
+        why = next(
+            (line for line in str(error).splitlines() if "global" in line.lower()), str(error).partition("\n")[0]
+        )
+        raise DataError(f"{path} is not a file of plain data", why=why) from error
+
+
+def _labelled(document: Mapping[str, Any], part: str, classes: tuple[str, ...], dataset: str) -> dict[str, str]:
+    files = [reroot(file, dataset) for file in _texts(document[f"{part}_files"])]
+    numbers = np.asarray(document[f"{part}_label"], dtype=np.int64).ravel()
+    if len(files) != len(numbers) or (len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(classes)):
+        raise ValueError(f"{part}_files and {part}_label do not fit each other or the classes")
+    return {file: classes[number] for file, number in zip(files, numbers)}
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    texts = [np.asarray(value).ravel() for value in np.asarray(values, dtype=object).ravel()]
+    if not all(text.size == 1 and isinstance(text[0], str) for text in texts):
+        raise TypeError("a list of names has entries that are not text")
+    return tuple(str(text[0]) for text in texts)
+
+
+def _class_names(values: Any, classes: tuple[str, ...]) -> frozenset[str]:
+    """Classes given by name or by number."""
+    flat = np.asarray(values).ravel()
+    if flat.dtype.kind in "iuf":
+        return frozenset(classes[int(number)] for number in flat)
+    return frozenset(_texts(values))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
