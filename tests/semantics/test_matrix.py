@@ -1,48 +1,17 @@
-"""Words of attribute names, their summed vectors, and the file that holds them."""
+"""The summed vectors of attributes, and the file that holds them."""
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from svipctl.errors import DataError
+from svipctl.errors import ConfigError, DataError
 from svipctl.semantics.matrix import WordMatrix, word_matrix
-from svipctl.semantics.phrases import attribute_words
 
 VECTORS = {"red": np.array([1.0, 2]), "bill": np.array([10.0, 20]), "color": np.array([100.0, 200])}
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("has_bill_shape::hooked_seabird", ["bill", "shape", "hooked", "seabird"]),
-        ("has_bill_length::about_the_same_as_head", ["bill", "length", "about", "the", "same", "as", "head"]),
-        ("has_bill_shape::curved_(up_or_down)", ["bill", "shape", "curved"]),
-        ("has_size::very_small_(3_-_5_in)", ["size", "very", "small"]),
-        ("far-away horizon", ["far", "away", "horizon"]),
-        ("white", ["white"]),
-    ],
-)
-def test_words_of_an_attribute(name: str, words: list[str]) -> None:
-    assert attribute_words(name) == words
-
-
-@given(st.lists(st.text(st.characters(categories=["Ll"]), min_size=1, max_size=6), min_size=1, max_size=5))
-def test_words_survive_every_joint_of_the_scheme(words: list[str]) -> None:
-    if words[0] == "has":
-        words = ["is", *words]
-    for joint in ("_", "-", " ", "::"):
-        assert attribute_words(joint.join(words)) == words
-    assert attribute_words("has_" + "_".join(words)) == words
-
-
-@given(st.text(max_size=40))
-def test_words_have_no_separators_whatever_the_name(name: str) -> None:
-    assert all(word and not set(" _-(").intersection(word) for word in attribute_words(name))
 
 
 def test_rows_are_sums_and_unknown_words_are_told_once() -> None:
@@ -51,13 +20,58 @@ def test_rows_are_sums_and_unknown_words_are_told_once() -> None:
     assert found.unknown == ("wing",)
 
 
-def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
-    matrix = word_matrix(["has_bill_color::red", "größe"], VECTORS, 2)
-    matrix.save(tmp_path / "deep" / "words.npz")
-    found = WordMatrix.load(tmp_path / "deep" / "words.npz", matrix.attributes)
+def test_means_are_over_the_known_words_only() -> None:
+    found = word_matrix(["has_bill_color::red", "has_wing_color::red", "has_wing"], VECTORS, 2, pooling="mean")
+    assert found.vectors.tolist() == [[37, 74], [50.5, 101], [0, 0]]
+    assert found.words == ("bill color red", "color red", "")
+    assert found.zero_rows == ("has_wing",)
+
+
+@pytest.mark.parametrize("name", ["words.npz", "words.safetensors"])
+def test_what_is_saved_is_what_is_loaded(name: str, tmp_path: Path) -> None:
+    matrix = word_matrix(
+        ["has_bill_color::red", "größe"], VECTORS, 2, pooling="mean", scheme="sun", source="a.bin", source_sha256="f0"
+    )
+    matrix.save(tmp_path / "deep" / name)
+    found = WordMatrix.load(tmp_path / "deep" / name, matrix.attributes)
     assert np.array_equal(found.vectors, matrix.vectors)
-    assert (found.attributes, found.unknown) == (matrix.attributes, ("größe",))
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["words.npz"]
+    assert found.vectors.dtype == np.float64
+    assert {**vars(found), "vectors": 0} == {**vars(matrix), "vectors": 0}
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["words.npz", "words.safetensors"])
+def test_the_same_matrix_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
+    written = set()
+    for folder in ("one", "two", "three"):
+        matrix = word_matrix(["has_bill_color::red", "größe"], VECTORS, 2, source="a.bin", source_sha256="f0")
+        matrix.save(tmp_path / folder / name)
+        path = tmp_path / folder / name
+        written.add(path.read_bytes())
+    assert len(written) == 1
+    if name.endswith(".npz"):
+        with zipfile.ZipFile(tmp_path / "one" / name) as archive:
+            assert {member.date_time[0] for member in archive.infolist()} == {1980}
+
+
+def test_a_file_of_before_there_was_a_source_is_loaded(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", vectors=np.eye(2), attributes=np.array(["a", "b"]), unknown=np.array([], str))
+    found = WordMatrix.load(tmp_path / "w.npz", ["a", "b"])
+    assert (found.vectors.tolist(), found.source, found.pooling) == ([[1, 0], [0, 1]], "", "sum")
+
+
+def test_a_name_of_another_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no name for word vectors"):
+        word_matrix(["a"], {}, 2).save(tmp_path / "w.pkl")
+
+
+@pytest.mark.parametrize(
+    "vectors", [np.array([[np.nan, 0]]), np.array([[0, np.inf]]), np.zeros(1), np.zeros((1, 2, 2)), np.array([["a"]])]
+)
+def test_vectors_that_are_no_finite_table_are_refused(vectors: np.ndarray, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    np.savez(tmp_path / "w.npz", vectors=vectors, attributes=np.array(["a"]), unknown=np.array([], str))
+    with pytest.raises(DataError, match="is not a word-vector file"):
+        WordMatrix.load(tmp_path / "w.npz", ("a",))
 
 
 @pytest.mark.parametrize("attributes", [("a",), ("b", "a"), ("a", "b", "c")])
@@ -78,9 +92,10 @@ def test_a_file_of_other_attributes_is_refused(attributes: tuple[str, ...], tmp_
     ids=["empty", "text", "cut", "pickle"],
 )
 def test_a_file_that_is_no_archive_is_our_error(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "w.npz").write_bytes(content)
-    with pytest.raises(DataError, match="is not a word-vector file"):
-        WordMatrix.load(tmp_path / "w.npz", ("a",))
+    for name in ("w.npz", "w.safetensors"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match="is not a word-vector file"):
+            WordMatrix.load(tmp_path / name, ("a",))
 
 
 def test_a_bare_array_is_our_error(tmp_path: Path) -> None:
