@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -110,7 +111,7 @@ def fetch(
     keep_archives: bool = False,
     offline: bool = False,
     progress: Progress | None = None,
-    wait: Callable[[float], None] = time.sleep,
+    wait: Callable[[float], object] | None = None,
 ) -> None:
     """Do what `plan_fetch` found; downloads run side by side, unpacking one after the other.
 
@@ -129,6 +130,16 @@ def fetch(
         )
     _check_room(steps, data_dir)
     archives = data_dir / ".archives"
+    stopping = threading.Event()
+
+    def told_while_downloading(asset: Asset) -> Callable[[int, int], None]:
+        def tell(done: int, total: int) -> None:
+            if stopping.is_set():
+                raise NetworkError(f"the download of {asset.file} was stopped", todo="run the same command again")
+            told(f"downloading {asset.file}", done, total)
+
+        return tell
+
     pool = ThreadPoolExecutor(3, thread_name_prefix="download")
     try:
         running = {
@@ -137,8 +148,8 @@ def fetch(
                 asset,
                 archives,
                 mirrors=mirrors,
-                progress=_named(told, f"downloading {asset.file}"),
-                wait=wait,
+                progress=told_while_downloading(asset),
+                wait=wait or stopping.wait,
             )
             for name, asset in missing.items()
         }
@@ -149,6 +160,7 @@ def fetch(
                 running[step.asset.name].result()
             _install(step, data_dir, keep_archives, told)
     finally:
+        stopping.set()  # or the program would end only after the last byte
         pool.shutdown(wait=False, cancel_futures=True)
     if not keep_archives:
         for name in {step.asset.file for step in steps}:
