@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import tokenize
 import zlib
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -40,9 +41,11 @@ _DAMAGE = (
     OSError,
     OverflowError,
     RecursionError,
+    SyntaxError,
     TypeError,
     ValueError,
     struct.error,
+    tokenize.TokenError,  # numpy, on a damaged header
     zlib.error,
 )
 

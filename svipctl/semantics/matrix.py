@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+import tokenize
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -124,9 +126,9 @@ _DAMAGE = (
         AttributeError,
         OverflowError,
         MemoryError,
-        NotImplementedError,
+        RuntimeError,
     ),
-    *(BadZipFile, zlib.error, safetensors.SafetensorError),
+    *(BadZipFile, zlib.error, safetensors.SafetensorError, SyntaxError, struct.error, tokenize.TokenError),
 )
 
 

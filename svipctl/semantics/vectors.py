@@ -20,7 +20,8 @@ def checked(vector: NDArray[Any], of: str) -> NDArray[np.float64]:
         Damaged: A number is not finite.
 
     """
-    copy = vector.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        copy = vector.astype(np.float64)
     if not np.isfinite(copy).all():
         raise Damaged(f"the vector of {of} is not finite")
     return copy

@@ -99,6 +99,14 @@ def test_another_table_beside_is_refused(table: np.ndarray, said: str, tmp_path:
         read_word_vectors(tmp_path / "v", ALL)
 
 
+def test_a_damaged_header_of_the_table_beside_is_our_error(tmp_path: Path) -> None:
+    keyed_vectors().save(str(tmp_path / "v"), separately=["vectors"])
+    table = tmp_path / "v.vectors.npy"
+    table.write_bytes(table.read_bytes().replace(b"(7, 5)", b"(7, 5("))
+    with pytest.raises(DataError, match="damaged"):
+        read_word_vectors(tmp_path / "v", ALL)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(KINDS),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from svipctl.errors import ConfigError, DataError
 from svipctl.semantics.matrix import WordMatrix, word_matrix
@@ -111,3 +113,26 @@ def test_pickled_names_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="is not a word-vector file"):
         WordMatrix.load(tmp_path / "w.npz", ("a",))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(["w.npz", "w.safetensors"]),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=3), st.integers(0, 3)), max_size=3),
+)
+def test_changed_bytes_end_in_a_matrix_or_in_our_error(
+    tmp_path_factory: pytest.TempPathFactory, name: str, changes: list[tuple[float, bytes, int]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / name
+    word_matrix(["has_bill_color::red", "b"], VECTORS, 2).save(path)
+    content = path.read_bytes()
+    for where, inserted, removed in changes:
+        place = int(where * len(content))
+        content = content[:place] + inserted + content[place + removed :]
+    path.write_bytes(content)
+    try:
+        found = WordMatrix.load(path, ["has_bill_color::red", "b"])
+    except DataError:
+        return
+    assert len(found.vectors) == 2
+    assert np.isfinite(found.vectors).all()
