@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from svipctl.datasets.assets import Asset
-from svipctl.datasets.transfer import Part, Refused, Transient, check_magic, continue_part
+from svipctl.datasets.transfer import Part, Refused, Transient, continue_part
 from svipctl.errors import NetworkError, ResourceError, SvipError, explained_disk_errors
 
 Progress = Callable[[int, int], None]
@@ -34,7 +34,7 @@ def download(
     *,
     mirrors: Sequence[str] = (),
     progress: Progress | None = None,
-    wait: Callable[[float], None] = time.sleep,
+    wait: Callable[[float], object] = time.sleep,
 ) -> Path:
     """Fetch `folder/<asset.file>`; it appears there whole and checked, or not at all.
 
@@ -105,16 +105,16 @@ def alone(lock: Path, doing: str) -> Iterator[None]:
 
 
 def _from_mirror(
-    asset: Asset, address: str, target: Path, progress: Progress | None, wait: Callable[[float], None]
+    asset: Asset, address: str, target: Path, progress: Progress | None, wait: Callable[[float], object]
 ) -> None:
     part = Part(asset, target.with_name(f"{target.name}.part"))
-    failures, joined = 0, part.size > 0
+    failures, furthest, joined = 0, part.size, part.size > 0
     while True:
-        before = part.size
         try:
             continue_part(part, address, check_room=_check_room, progress=progress)
         except Transient as error:
-            failures = 1 if part.size > before else failures + 1
+            failures = 1 if part.size > furthest else failures + 1
+            furthest = max(furthest, part.size)
             if failures == _TRIES:
                 raise Refused(f"{error}, {_TRIES} times") from error
             wait(min(_LONGEST_WAIT, error.wait if error.wait is not None else _WAITS[failures - 1]))
@@ -136,6 +136,3 @@ def _check_room(folder: Path, needed: int) -> None:
             f"{folder} has room for {free:,} bytes, the download needs {needed:,} more",
             todo="free some space, or choose another place with --data-dir",
         )
-
-
-__all__ = ["alone", "check_magic", "download", "problem_of"]
