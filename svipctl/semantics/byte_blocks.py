@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 Progress = Callable[[int, int], None]
 
-BLOCK = 2**22
-WIDEST = 2**14
+BLOCK = 2**18  # of what is searched: it stays in the processor's cache
+_HASHED = 2**23  # few and long calls, for Python's lock is needed between two
+WIDEST = 2**13
 """More numbers a vector has nowhere; a header that says so is damaged."""
 
 
@@ -28,15 +30,17 @@ class Readable(Protocol):
 
 
 class HashedFile:
-    """Hashes what is read in a thread of its own: reading, hashing and unpacking all release Python's lock."""
+    """Reads a file while a thread of its own computes its SHA-256.
 
-    def __init__(self, file: BinaryIO, size: int, progress: Progress | None = None) -> None:
-        self.file, self.size, self.progress = file, size, progress
-        self.hash, self.done = hashlib.sha256(), 0
-        self.waiting: list[bytes] = []
-        self.waiting_bytes = 0
+    The thread reads for itself, what the other reading left in the page cache: handing over each block would make the
+    two wait for Python's lock.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, progress: Progress | None = None) -> None:
+        self.path, self.file, self.progress = path, file, progress
+        self.size, self.stopped = path.stat().st_size, False
         self.pool = ThreadPoolExecutor(1)
-        self.pending: Future[None] | None = None
+        self.digest = self.pool.submit(self._hash)
 
     def __enter__(self) -> Self:
         return self
@@ -44,35 +48,26 @@ class HashedFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stopped = True
         self.pool.shutdown()
 
     def read(self, count: int = -1, /) -> bytes:
-        """Read on; gzip asks for small pieces, which are hashed together."""
+        """Read on."""
         content = self.file.read(count)
-        self.waiting.append(content)
-        self.waiting_bytes += len(content)
-        if self.waiting_bytes >= BLOCK:
-            self._hash_waiting()
+        if self.progress:
+            self.progress(self.file.tell(), self.size)
         return content
 
     def sha256(self) -> str:
-        """Of the whole file: whatever was not needed is read for it."""
-        while self.read(BLOCK):
-            pass
-        self._hash_waiting()
-        if self.pending is not None:
-            self.pending.result()
-        return self.hash.hexdigest()
+        """Of the whole file."""
+        return self.digest.result()
 
-    def _hash_waiting(self) -> None:
-        content = b"".join(self.waiting)
-        self.waiting, self.waiting_bytes = [], 0
-        if self.pending is not None:
-            self.pending.result()
-        self.pending = self.pool.submit(self.hash.update, content)
-        self.done += len(content)
-        if self.progress:
-            self.progress(self.done, self.size)
+    def _hash(self) -> str:
+        digest, buffer = hashlib.sha256(), memoryview(bytearray(_HASHED))
+        with self.path.open("rb", buffering=0) as file:
+            while not self.stopped and (count := file.readinto(buffer)):
+                digest.update(buffer[:count])
+        return digest.hexdigest()
 
 
 class Blocks:

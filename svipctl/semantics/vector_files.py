@@ -59,7 +59,7 @@ def read_word_vectors(path: Path, wanted: AbstractSet[str], progress: Progress |
             if start.startswith(_GZIP) and _unpacked(raw).read(1) == _PICKLE:
                 return _gensim(_unpacked(raw), path, wanted)
             raw.seek(0)
-            with HashedFile(raw, path.stat().st_size, progress) as file:
+            with HashedFile(path, raw, progress) as file:
                 unpacked = gzip.GzipFile(fileobj=cast(IO[bytes], file)) if start.startswith(_GZIP) else file
                 vectors, width, kind = _words(cast(Readable, unpacked), wanted)
                 return WordVectors(vectors, width, file.sha256(), kind)

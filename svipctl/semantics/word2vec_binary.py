@@ -26,23 +26,23 @@ def read_binary(blocks: Blocks, header: tuple[int, int], wanted: AbstractSet[str
     """
     count, width = header
     size = 4 * width
-    encoded = {word.encode(): word for word in wanted}
+    # word2vec's own program ends each vector with a newline, others do not: it then begins the next word.
+    encoded = {start + word.encode(): word for word in wanted for start in (b"", b"\n")}
     found: Vectors = {}
     data, place = blocks.bytes, blocks.place
+    last = len(data) - size  # a space here or behind has not its whole vector in the block
     for number in range(1, count + 1):
-        space = data.find(b" ", place)
-        while space < 0 or space + size >= len(data):
-            if space < 0 and len(data) - place > _LONGEST_WORD:
-                break
+        space = data.find(b" ", place, place + _LONGEST_WORD)
+        while space < 0 or space >= last:
+            if space < 0 and len(data) - place >= _LONGEST_WORD:
+                raise Damaged(f"word {number:,} has no end: vectors are not {width} numbers wide, or the file is cut")
             blocks.place = place
             if not blocks.refill():
                 raise Damaged(f"it ends in word {number:,} of {count:,}")
             data, place = blocks.bytes, 0
-            space = data.find(b" ")
-        if not 0 <= space - place <= _LONGEST_WORD:
-            raise Damaged(f"word {number:,} has no end: the vectors are not {width} numbers wide, or the file is cut")
-        # word2vec's own program ends each vector with a newline, others do not.
-        word = data[place:space].lstrip(b"\n")
+            last = len(data) - size
+            space = data.find(b" ", 0, _LONGEST_WORD)
+        word = data[place:space]
         place = space + 1 + size
         if word in encoded and encoded[word] not in found:
             vector = np.frombuffer(data, "<f4", width, space + 1)
