@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fnmatch
+import gzip
 import os
 import shutil
 import sys
@@ -24,7 +25,16 @@ Progress = Callable[[int, int], None]
 _BLOCK = 2**20
 _FREE_EVERY = 2**28  # bytes unpacked between two releases of a zip's room
 _JUNK = ("__MACOSX", ".DS_Store")
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 @dataclass
@@ -136,7 +146,8 @@ def unpack(
 
 def _unpack_tar(archive: Path, target: Path, members: _Members, progress: Progress | None) -> int:
     done = 0
-    with tarfile.open(archive, "r|gz") as tar:
+    # Not tarfile's own "r|gz", which takes a stream that is cut short, or has another CRC, for a whole one.
+    with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
             path = members.place(member.name, _kind_of(member))
             if path is None:
@@ -152,6 +163,8 @@ def _unpack_tar(archive: Path, target: Path, members: _Members, progress: Progre
             done += 1
             if progress:
                 progress(done, 0)
+        while stream.read(_BLOCK):
+            pass
     return done
 
 
