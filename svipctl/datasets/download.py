@@ -1,7 +1,7 @@
 """Downloading one file: by mirrors, with resuming, retries, and nothing called done before its check.
 
     <file>.part       what is there so far; the same command continues it
-    <file>.part.json  the address it came from and the version that the server named
+    <file>.part.json  the address it came from and the version that the server named; <file>.json in the end
 
 The connection itself is `svipctl.datasets.transfer`'s.
 """
@@ -9,6 +9,7 @@ The connection itself is `svipctl.datasets.transfer`'s.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import time
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from svipctl.datasets.assets import Asset
-from svipctl.datasets.transfer import Part, Refused, Transient, continue_part
+from svipctl.datasets.transfer import Part, Refused, Transient, continue_part, origin_of
 from svipctl.errors import NetworkError, ResourceError, SvipError, explained_disk_errors
 
 Progress = Callable[[int, int], None]
@@ -74,6 +75,14 @@ def download(
 def problem_of(asset: Asset, path: Path) -> str:
     """Why a file of the user's is not the asset; empty if it is."""
     return Part(asset, path).problem()
+
+
+def address_of(path: Path) -> str:
+    """Where a downloaded file came from; empty for one put there by hand."""
+    try:
+        return str(json.loads(origin_of(path).read_text(encoding="utf-8"))["address"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 @contextmanager

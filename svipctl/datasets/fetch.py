@@ -14,9 +14,11 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,10 @@ import numpy as np
 
 from svipctl.datasets.archive import unpack
 from svipctl.datasets.assets import Asset, Manifest, assets_of, built_in
-from svipctl.datasets.download import download, problem_of
+from svipctl.datasets.download import address_of, alone, download, problem_of
 from svipctl.datasets.matlab import read_mat
+from svipctl.datasets.side_by_side import side_by_side
+from svipctl.datasets.transfer import origin_of
 from svipctl.errors import DataError, NetworkError, ResourceError, explained_disk_errors
 
 Progress = Callable[[str, int, int], None]
@@ -132,41 +136,56 @@ def fetch(
     archives = data_dir / ".archives"
     stopping = threading.Event()
 
-    def told_while_downloading(asset: Asset) -> Callable[[int, int], None]:
-        def tell(done: int, total: int) -> None:
+    def download_one(asset: Asset) -> Path:
+        def go_on() -> None:
             if stopping.is_set():
                 raise NetworkError(f"the download of {asset.file} was stopped", todo="run the same command again")
+
+        def tell(done: int, total: int) -> None:
+            go_on()
             told(f"downloading {asset.file}", done, total)
 
-        return tell
+        def pause(seconds: float) -> None:
+            (wait or stopping.wait)(seconds)
+            go_on()
 
-    pool = ThreadPoolExecutor(3, thread_name_prefix="download")
-    try:
-        running = {
-            name: pool.submit(
-                download,
-                asset,
-                archives,
-                mirrors=mirrors,
-                progress=told_while_downloading(asset),
-                wait=wait or stopping.wait,
-            )
-            for name, asset in missing.items()
-        }
-        for step in steps:
-            if step.state == "installed":
-                continue
-            if step.asset.name in running:
-                running[step.asset.name].result()
-            _install(step, data_dir, keep_archives, told)
-    finally:
-        stopping.set()  # or the program would end only after the last byte
-        pool.shutdown(wait=False, cancel_futures=True)
-    if not keep_archives:
-        for name in {step.asset.file for step in steps}:
-            (archives / name).unlink(missing_ok=True)
-        if archives.is_dir() and not any(archives.iterdir()):
-            archives.rmdir()
+        return download(asset, archives, mirrors=mirrors, progress=tell, wait=pause)
+
+    with _alone_in(data_dir):
+        running = side_by_side({name: partial(download_one, asset) for name, asset in missing.items()})
+        try:
+            for step in steps:
+                if step.state == "installed":
+                    continue
+                if step.asset.name in running:
+                    running[step.asset.name].result()
+                _install(step, data_dir, keep_archives, told)
+        except BaseException as error:
+            stopping.set()
+            for unfinished in running.values():
+                unfinished.cancel()
+            if isinstance(error, Exception):  # after Ctrl-C nobody waits for a server that has fallen silent
+                futures.wait(running.values())
+            raise
+        if not keep_archives:
+            for name in {step.asset.file for step in steps}:
+                _remove_archive(archives / name)
+            if archives.is_dir() and not any(archives.iterdir()):
+                archives.rmdir()
+
+
+@contextmanager
+def _alone_in(data_dir: Path) -> Iterator[None]:
+    """Two processes do not unpack into one folder, nor delete what the other still needs."""
+    with explained_disk_errors(f"data sets in {data_dir}"):
+        data_dir.mkdir(parents=True, exist_ok=True)
+    with alone(data_dir / ".fetch.lock", f"fetching into {data_dir}"):
+        yield
+
+
+def _remove_archive(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    origin_of(path).unlink(missing_ok=True)
 
 
 def _named(progress: Progress, what: str) -> Callable[[int, int], None]:
@@ -186,7 +205,15 @@ def _install(step: Step, data_dir: Path, keep_archives: bool, progress: Progress
         shared = len(step.asset.datasets) > 1
         consume = step.source is None and not keep_archives and not shared
         named = _named(progress, f"unpacking {step.asset.file}")
-        unpack(archive, unpacked, step.asset, dataset=step.dataset, consume=consume, progress=named)
+        try:
+            unpack(archive, unpacked, step.asset, dataset=step.dataset, consume=consume, progress=named)
+        except DataError as error:
+            if step.source is not None:
+                raise
+            _remove_archive(archive)  # or the next run would meet it again
+            raise DataError(
+                error.what, why=error.why, todo="it is deleted; the same command downloads it again"
+            ) from error
     with explained_disk_errors(f"the data set in {root}"):
         _leave_features_out(unpacked)
         files = _put_in_place(unpacked, root)
@@ -196,7 +223,7 @@ def _install(step: Step, data_dir: Path, keep_archives: bool, progress: Progress
             )
         stamp = {
             "asset": step.asset.name,
-            "from": step.source.name if step.source else step.asset.mirrors[0],
+            "from": step.source.name if step.source else address_of(data_dir / ".archives" / step.asset.file),
             "sha256": step.asset.sha256,
             "md5": step.asset.md5,
             "installed": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

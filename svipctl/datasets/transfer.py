@@ -40,6 +40,11 @@ class Transient(Exception):
         self.wait = wait
 
 
+def origin_of(path: Path) -> Path:
+    """Where the address of a download is noted."""
+    return path.with_name(f"{path.name}.json")
+
+
 class Part:
     """The bytes of an asset that are there, hashed as they arrive.
 
@@ -51,7 +56,7 @@ class Part:
 
     def __init__(self, asset: Asset, path: Path) -> None:
         self.asset, self.path = asset, path
-        self._origin = path.with_name(f"{path.name}.json")
+        self._origin = origin_of(path)
         self._algorithm = "sha256" if asset.sha256 else "md5"
         self._expected = asset.sha256 or asset.md5
         self._restart_hash()
@@ -85,10 +90,10 @@ class Part:
         with self.path.open("ab") as file:
             for block in blocks:
                 file.write(block)
+                file.flush()  # what has arrived outlives a kill
                 self._hash.update(block)
                 self._hashed += len(block)
                 yield self._hashed
-            file.flush()
             os.fsync(file.fileno())
 
     def problem(self) -> str:
@@ -110,9 +115,10 @@ class Part:
         return ""
 
     def finish(self, target: Path) -> None:
-        """Give it its name."""
+        """Give it its name, and its origin the same with `.json`."""
+        if self._origin.exists():
+            self._origin.replace(origin_of(target))
         self.path.rename(target)
-        self._origin.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """It is not what it should be."""

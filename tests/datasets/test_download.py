@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from svipctl.datasets.assets import Asset
-from svipctl.datasets.download import alone, download, problem_of
+from svipctl.datasets.download import address_of, alone, download, problem_of
 from svipctl.datasets.transfer import Part
 from svipctl.errors import NetworkError, ResourceError, SvipError
 from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server
@@ -47,7 +47,7 @@ def asset_of(server: FaultyServer, *paths: str, checked: bool = True, **more: ob
 
 
 def assert_only_the_file(folder: Path) -> None:
-    assert [path.name for path in folder.iterdir()] == ["a.tar.gz"]
+    assert {path.name for path in folder.iterdir()} <= {"a.tar.gz", "a.tar.gz.json"}
     assert (folder / "a.tar.gz").read_bytes() == CONTENT
 
 
@@ -116,8 +116,9 @@ def test_a_server_that_always_breaks_is_given_up_and_the_part_is_kept(
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_what_a_mirror_refuses_the_next_one_gives(server: FaultyServer, tmp_path: Path, status: int) -> None:
     server.always[PATH] = Answer(status)
-    download(asset_of(server, PATH, SECOND), tmp_path, wait=pytest.fail)
+    path = download(asset_of(server, PATH, SECOND), tmp_path, wait=pytest.fail)
     assert_only_the_file(tmp_path)
+    assert address_of(path) == server.address + SECOND
     assert len(server.asked(PATH)) == 1, "asking again does not help"
 
 

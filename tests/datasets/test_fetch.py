@@ -1,0 +1,283 @@
+"""A benchmark's archives from a server to their place: faults, kills and Ctrl-C, on small archives of the same form."""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import multiprocessing.process
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from svipctl.datasets.assets import Asset, Manifest
+from svipctl.datasets.fetch import fetch, plan_fetch
+from svipctl.datasets.matlab import read_mat
+from svipctl.errors import DataError, NetworkError, SvipError
+from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server
+from tests.processes import clean_environment, files_under
+
+IMAGES, SPLITS = "/CUB_200_2011.tgz", "/xlsa17.zip"
+_FORKS = multiprocessing.get_context("forkserver")
+Killable = multiprocessing.process.BaseProcess
+
+
+def tar_of(members: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz", compresslevel=1) as tar:
+        for name, value in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(value)
+            tar.addfile(member, io.BytesIO(value))
+    return content.getvalue()
+
+
+def zip_of(members: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as packed:
+        for name, value in members.items():
+            packed.writestr(zipfile.ZipInfo(name), value)
+    return content.getvalue()
+
+
+def mat_of(**values: object) -> bytes:
+    content = io.BytesIO()
+    savemat(content, values)
+    return content.getvalue()
+
+
+RANDOM = random.Random(3)
+CUB = {"attributes.txt": b"1 a::b\n"} | {
+    f"CUB_200_2011/images/{number % 7}/{number}.jpg": RANDOM.randbytes(15_000) for number in range(40)
+}
+RES101 = mat_of(
+    image_files=np.array([["a.jpg"], ["b.jpg"]], dtype=object),
+    labels=np.array([[1], [2]]),
+    features=np.frombuffer(RANDOM.randbytes(80_000), dtype=np.uint8),
+)
+XLSA17 = {f"xlsa17/data/{name}/res101.mat": RES101 for name in ("CUB", "SUN")} | {
+    "xlsa17/data/CUB/att_splits.mat": b"splits",
+    "xlsa17/data/CUB/allclasses.txt": b"classes",
+    "xlsa17/code/demo.m": b"code",
+}
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    with faulty_server() as served:
+        served.files = {IMAGES: tar_of(CUB), SPLITS: zip_of(XLSA17)}
+        yield served
+
+
+def manifest_of(server: FaultyServer) -> Manifest:
+    keep = ("xlsa17/data/{SPLIT}/*",)
+    common = {"datasets": ("cub",), "members": 100, "unpacked": 10**7}
+    entries = [
+        {"name": "cub-images", "file": IMAGES[1:], "kind": "tar.gz", "mirrors": (server.address + IMAGES,)},
+        {"name": "proposed-splits", "file": SPLITS[1:], "kind": "zip", "mirrors": (server.address + SPLITS,)}
+        | {"keep": keep},
+    ]
+    return {str(entry["name"]): Asset.model_validate(entry | common) for entry in entries}
+
+
+def fetch_cub(manifest: Manifest, data_dir: Path, source: Path | None = None, keep_archives: bool = False) -> None:
+    steps = plan_fetch(["cub"], data_dir, source=source, manifest=manifest)
+    fetch(steps, data_dir, keep_archives=keep_archives, wait=lambda seconds: None)
+
+
+def installed(data_dir: Path) -> dict[str, bytes]:
+    """What is there, without the stamps' time."""
+    return {name: content for name, content in files_under(data_dir).items() if "/.assets/" not in name}
+
+
+def assert_complete(data_dir: Path) -> None:
+    found = installed(data_dir)
+    splits = "cub/xlsa17/data/CUB/"
+    assert {name: found[f"cub/{name}"] for name in CUB} == CUB
+    assert set(found) == {f"cub/{name}" for name in CUB} | {
+        splits + name for name in ("res101.mat", "att_splits.mat", "allclasses.txt")
+    }, "nothing that is not needed, and nothing left over"
+    stamps = {path.stem: json.loads(path.read_text()) for path in (data_dir / "cub" / ".assets").iterdir()}
+    assert set(stamps) == {"cub-images", "proposed-splits"}
+    for stamp in stamps.values():
+        assert {f"cub/{name}": size for name, size in stamp["files"].items()}.items() <= {
+            name: len(content) for name, content in found.items()
+        }.items()
+
+
+def test_a_benchmark_is_fetched_once_and_nothing_is_left_over(server: FaultyServer, tmp_path: Path) -> None:
+    manifest = manifest_of(server)
+    fetch_cub(manifest, tmp_path)
+    assert_complete(tmp_path)
+    assert {step.state for step in plan_fetch(["cub"], tmp_path, manifest=manifest)} == {"installed"}
+    asked = len(server.requests)
+    fetch_cub(manifest, tmp_path)
+    assert len(server.requests) == asked
+
+
+def test_of_res101_the_names_and_labels_are_kept_and_the_features_are_not(server: FaultyServer, tmp_path: Path) -> None:
+    fetch_cub(manifest_of(server), tmp_path)
+    path = tmp_path / "cub" / "xlsa17" / "data" / "CUB" / "res101.mat"
+    found = read_mat(path, ["image_files", "labels"])
+    assert found["image_files"] == ("a.jpg", "b.jpg")
+    assert np.ravel(found["labels"]).tolist() == [1, 2]
+    with pytest.raises(DataError):
+        read_mat(path, ["features"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        tar_of(CUB)[:-20_000],
+        tar_of(CUB | {"../outside": b"x"}),
+        tar_of(CUB | {"/tmp/outside": b"x"}),
+        tar_of(CUB | {"CUB_200_2011/IMAGES/0/0.jpg": b"x"}),
+        tar_of({f"{number}": b"" for number in range(101)}),
+        tar_of({"bomb": bytes(10**7 + 1)}),
+    ],
+    ids=["truncated", "..", "absolute", "same name", "members", "bomb"],
+)
+def test_a_bad_archive_is_not_installed_and_the_next_run_finishes(
+    server: FaultyServer, tmp_path: Path, content: bytes
+) -> None:
+    manifest = manifest_of(server)
+    server.script[IMAGES] = [Answer(content=content)]
+    with pytest.raises(DataError):
+        fetch_cub(manifest, tmp_path / "data")
+    assert not (tmp_path / "data" / "cub" / "CUB_200_2011").exists()
+    assert not (tmp_path / "data" / "cub" / ".assets" / "cub-images.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    fetch_cub(manifest, tmp_path / "data")
+    assert_complete(tmp_path / "data")
+
+
+@pytest.mark.parametrize("answer", [Answer(404), Answer(content=HTML), Answer(503), Answer(cut=9, ranges=False)])
+@pytest.mark.parametrize("path", [IMAGES, SPLITS])
+def test_a_download_that_fails_is_finished_by_the_next_run(
+    server: FaultyServer, tmp_path: Path, answer: Answer, path: str
+) -> None:
+    manifest = manifest_of(server)
+    server.always[path] = answer
+    with pytest.raises(NetworkError, match=f"{path[1:]} could not be downloaded"):
+        fetch_cub(manifest, tmp_path)
+    server.always.clear()
+    fetch_cub(manifest, tmp_path)
+    assert_complete(tmp_path)
+
+
+def test_the_stamp_names_the_address_that_gave_the_file(server: FaultyServer, tmp_path: Path) -> None:
+    manifest = manifest_of(server)
+    server.files |= {"/mirror" + path: content for path, content in server.files.items()}
+    fetch(plan_fetch(["cub"], tmp_path, manifest=manifest), tmp_path, mirrors=[f"{server.address}/mirror"])
+    stamp = json.loads((tmp_path / "cub" / ".assets" / "cub-images.json").read_text())
+    assert stamp["from"] == f"{server.address}/mirror{IMAGES}"
+
+
+def test_kept_archives_serve_the_next_time(server: FaultyServer, tmp_path: Path) -> None:
+    manifest = manifest_of(server)
+    fetch_cub(manifest, tmp_path / "one", keep_archives=True)
+    kept = tmp_path / "one" / ".archives"
+    assert {name: kept.joinpath(name[1:]).read_bytes() for name in server.files} == server.files
+    asked = len(server.requests)
+    fetch_cub(manifest, tmp_path / "two", source=kept)
+    assert_complete(tmp_path / "two")
+    assert len(server.requests) == asked
+
+
+def test_unpacked_folders_are_taken_and_stay_as_they_are(server: FaultyServer, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    for name, content in (CUB | XLSA17).items():
+        (mine / name).parent.mkdir(parents=True, exist_ok=True)
+        (mine / name).write_bytes(content)
+    before = files_under(mine)
+    fetch_cub(manifest_of(server), tmp_path / "data", source=mine)
+    assert_complete(tmp_path / "data")
+    assert files_under(mine) == before
+    assert server.requests == []
+
+
+def test_killed_at_20_moments_of_the_download_then_finished_byte_identical(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    manifest = manifest_of(server)
+    fetch_cub(manifest, tmp_path / "whole")
+    moments = random.Random(11)
+    for _ in range(20):
+        path = moments.choice([IMAGES, SPLITS])
+        other = SPLITS if path == IMAGES else IMAGES
+        steps = plan_fetch(["cub"], tmp_path / "data", manifest=manifest)
+        process = _FORKS.Process(target=fetch, args=(steps, tmp_path / "data"))
+        dead = threading.Event()
+
+        def kill(process: Killable = process, dead: threading.Event = dead) -> None:
+            process.kill()
+            dead.set()
+
+        def hold(dead: threading.Event = dead) -> None:
+            dead.wait(60)
+
+        cut = moments.randrange(len(server.files[path]) // 20)
+        server.script = {path: [Answer(cut=cut, at_cut=kill)], other: [Answer(cut=0, at_cut=hold)]}
+        process.start()
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+        assert not (tmp_path / "data" / "cub").exists()
+    server.script = {}
+    fetch_cub(manifest, tmp_path / "data")
+    assert_complete(tmp_path / "data")
+    assert installed(tmp_path / "data") == installed(tmp_path / "whole")
+
+
+def test_ctrl_c_ends_at_once_though_a_server_has_fallen_silent(server: FaultyServer, tmp_path: Path) -> None:
+    over, arguments = threading.Event(), ["data", "fetch", "cub", "--mirror", server.address, "--data-dir", "data"]
+    running: list[subprocess.Popen[str]] = []
+
+    def interrupt() -> None:
+        running[0].send_signal(signal.SIGINT)
+        over.wait(60)  # the connection stays open and silent
+
+    server.files["/xlsa17.zip"] = zip_of({"a": bytes(300_000)})
+    server.always["/xlsa17.zip"] = Answer(cut=1000, at_cut=interrupt)
+    server.always[IMAGES] = Answer(404)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "svipctl", *arguments],
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    running.append(process)
+    try:
+        _, told = process.communicate(timeout=20)
+    finally:
+        over.set()
+        process.kill()
+    assert process.returncode == 130, told
+    assert not (tmp_path / "data" / ".archives" / "xlsa17.zip").exists()
+
+
+def test_two_fetches_into_one_folder_are_not_mixed(server: FaultyServer, tmp_path: Path) -> None:
+    manifest = manifest_of(server)
+    caught: list[SvipError] = []
+
+    def second() -> None:
+        try:
+            fetch_cub(manifest, tmp_path)
+        except SvipError as error:
+            caught.append(error)
+
+    server.script[IMAGES] = [Answer(cut=1000, at_cut=second)]
+    fetch_cub(manifest, tmp_path)
+    assert "another process" in str(caught[0])
+    assert_complete(tmp_path)
