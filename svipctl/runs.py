@@ -81,14 +81,16 @@ class Run:
                     writer.writeheader()
                 writer.writerow(record)
 
-    def keep_metrics(self, epochs: int) -> None:
-        """Leave the records of the first epochs only; those of a resumed run that are past its state come again."""
+    def keep_metrics(self, epochs: int, last: Mapping[str, Any]) -> None:
+        """Leave the records of the first epochs only, and add the last of them if it did not get here any more."""
         path = self.folder / "metrics.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         for name in ("metrics.jsonl", "metrics.csv"):
             (self.folder / name).unlink(missing_ok=True)
         for line in lines[:epochs]:
             self.add_metrics(json.loads(line))
+        if len(lines) < epochs:
+            self.add_metrics(last)
 
     def discard_without_checkpoint(self) -> None:
         """Remove the folder of a run that ended before its first checkpoint: there is nothing in it to keep."""

@@ -81,7 +81,7 @@ def train(
     optimisation = Optimisation(model, settings.optim, epochs=settings.train.epochs, steps_per_epoch=steps)
     stop = Stop() if stop is None else stop  # one that asks for nothing is false
     at = load_state(run.last, optimisation) if resume else Progress()
-    run.keep_metrics(at.epoch)
+    run.keep_metrics(at.epoch, at.record)
     saved = time.monotonic()
 
     def save() -> None:
@@ -133,13 +133,13 @@ def train(
             is_best = epoch + 1 == settings.train.epochs
         else:
             is_best = not at.best or record[decisive] > at.best[decisive]
-        # The state comes last: whatever is cut off before it is done again, with the same outcome.
+        # Best before state: what is cut off before the state is saved is done again, with the same outcome.
         if is_best:
             at.best = record
             save_checkpoint(run.best, model, _metadata(settings, setup, record))
-        run.add_metrics(record)
-        at = Progress(epoch=epoch + 1, best=at.best)
+        at = Progress(epoch=epoch + 1, best=at.best, record=record)
         save()
+        run.add_metrics(record)
         reporter.epoch(record)
         stop.raise_if_asked()
 

@@ -38,6 +38,8 @@ class Progress:
     """Spent on those steps."""
     best: dict[str, Any] = field(default_factory=dict)
     """Record of the epoch that is `checkpoints/best`."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """Of the last finished epoch."""
 
 
 def save_state(folder: Path, progress: Progress, optimisation: Optimisation) -> None:

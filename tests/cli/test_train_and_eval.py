@@ -27,7 +27,7 @@ def test_a_run_folder_has_every_file_of_the_contract(trained: Path, evaluated: F
     assert evaluated.code == 0, evaluated.stderr
     files = set(files_under(trained))
     expected = {"config.toml", "environment.json", "metrics.jsonl", "metrics.csv", "finished.json"}
-    expected |= {"training_images.txt", "eval/metrics.json"}
+    expected |= {"training_images.txt", "eval/metrics.json", "checkpoints/last/training.pt"}
     for name in ("last", "best"):
         expected |= {f"checkpoints/{name}/model.safetensors", f"checkpoints/{name}/metadata.json"}
     assert files == expected
