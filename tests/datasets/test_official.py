@@ -128,7 +128,7 @@ def test_trap_5_paths_with_a_prefix_of_the_authors_machine_name_the_same_files(c
     files = loadmat(path)["image_files"]
     moved = np.empty_like(files)
     for number, cell in enumerate(files.ravel()):
-        moved.ravel()[number] = "/BS/xian/work//data/" + str(cell[0])
+        moved.ravel()[number] = "/somewhere/else//data/" + str(cell[0])
     replace_mat(path, image_files=moved)
     assert open_official("awa2", tmp_path).images == expected.images
 
