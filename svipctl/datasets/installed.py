@@ -71,6 +71,7 @@ def status_of(name: str, data_dir: Path, *, verify: bool = False) -> DatasetStat
     """
     root = data_dir / name
     assets = tuple(_asset_status(asset, name, data_dir, verify=verify) for asset in assets_of(name, built_in()))
+    broken = [asset for asset in assets if asset.state == "damaged"]
     images, total = 0, None
     state: State = "complete"
     problem = ""
@@ -81,20 +82,21 @@ def status_of(name: str, data_dir: Path, *, verify: bool = False) -> DatasetStat
         benchmark = open_official(name, data_dir, allow_partial=bool(images))
         if missing:
             state, problem = "partial", f"{len(missing):,} of {total:,} images are missing"
-        elif verify:
+        elif verify and not broken:
             problem = _first_bad_image(benchmark.root, benchmark.images)
             state = "damaged" if problem else "complete"
     except SvipError as error:
         there = root.is_dir() and any(root.iterdir())
         state, problem = ("damaged" if there else "absent"), error.what if there else ""
-    broken = [asset for asset in assets if asset.state == "damaged"]
     if broken and state == "complete":
         state, problem = "damaged", broken[0].problem
+    # What has no stamp is fetched in any case, so an interrupted fetch goes on; what has one only with --again.
+    again = bool(broken) or not any(asset.state == "absent" for asset in assets)
     return DatasetStatus(
         name=name,
         state=state,
         problem=problem,
-        todo="" if state == "complete" else f"svipctl data fetch {name}" + (" --again" if state == "damaged" else ""),
+        todo="" if state == "complete" else f"svipctl data fetch {name}" + (" --again" if again else ""),
         assets=assets,
         images=images,
         images_in_all=total,

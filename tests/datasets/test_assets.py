@@ -1,0 +1,97 @@
+"""The manifest: complete, and a replacement that is wrong is told in our words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from svipctl.datasets.assets import assets_of, built_in, manifest
+from svipctl.errors import ConfigError
+
+ENTRY = '[cub-images]\nfile = "c.tgz"\nkind = "tar.gz"\nmirrors = ["http://a/c.tgz"]\ndatasets = ["cub"]\n'
+
+
+def test_every_benchmark_has_its_archives_and_each_says_what_it_needs() -> None:
+    assert {name: {asset.file for asset in assets_of(name, built_in())} for name in ("cub", "awa2", "sun")} == {
+        "cub": {"CUB_200_2011.tgz", "xlsa17.zip"},
+        "awa2": {"AwA2-data.zip", "AwA2-base.zip", "xlsa17.zip"},
+        "sun": {"SUNAttributeDB_Images.tar.gz", "SUNAttributeDB.tar.gz", "xlsa17.zip"},
+    }
+    for asset in built_in().values():
+        assert asset.bytes_to_fetch > 0, asset.name
+        assert asset.licence != "unknown", asset.name
+        assert all(address.endswith(f"/{asset.file}") for address in asset.mirrors), asset.name
+        assert not asset.datasets or asset.unpacked > asset.bytes_to_fetch, "the limit admits the archive itself"
+
+
+def test_of_the_proposed_splits_only_one_benchmarks_files_are_unpacked() -> None:
+    splits = built_in()["proposed-splits"]
+    assert all("/AWA2/" in pattern for pattern in splits.patterns("awa2"))
+    assert all("/CUB/" in pattern for pattern in splits.patterns("cub"))
+
+
+def test_small_archives_come_first(tmp_path: Path) -> None:
+    sizes = [asset.bytes_to_fetch for asset in assets_of("awa2", built_in())]
+    assert sizes == sorted(sizes)
+
+
+def test_a_file_replaces_the_entries_it_names_and_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "mirror.toml"
+    path.write_text(ENTRY)
+    found = manifest(path)
+    assert found["cub-images"].file == "c.tgz"
+    assert found["cub-images"].md5 is None
+    assert {name: asset for name, asset in found.items() if name != "cub-images"} == {
+        name: asset for name, asset in built_in().items() if name != "cub-images"
+    }
+    assert manifest() == built_in()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[cub-images\n", "cannot be read"),
+        (ENTRY.replace("tar.gz", "rar"), "cub-images.kind"),
+        (ENTRY + 'md5 = "abc"\n', "cub-images.md5"),
+        (ENTRY + "size = -1\n", "cub-images.size"),
+        (ENTRY + "sise = 1\n", "cub-images.sise"),
+        (ENTRY.replace('"c.tgz"', '"../c.tgz"'), "cub-images.file"),
+        (ENTRY.replace('"http://a/c.tgz"', ""), "cub-images.mirrors"),
+        ("[cub-images]\n", "cub-images.file"),
+        ("a = 1\n", "is not valid"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_place(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "mirror.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        manifest(path)
+    assert words in str(caught.value)
+    assert str(path) in caught.value.what
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "mirror.toml"
+    path.write_text(ENTRY.replace("tar.gz", "rar") + "size = 0\n[other]\n")
+    with pytest.raises(ConfigError) as caught:
+        manifest(path)
+    assert {line.partition(":")[0] for line in caught.value.why.splitlines()} >= {
+        "cub-images.kind",
+        "cub-images.size",
+        "other.file",
+    }
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.one_of(st.binary(max_size=200), st.binary(max_size=9).map(lambda more: ENTRY.encode() + more)))
+def test_no_file_is_a_crash(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "mirror.toml"
+    path.write_bytes(content)
+    try:
+        found = manifest(path)
+    except ConfigError:
+        return
+    assert set(found) >= set(built_in())

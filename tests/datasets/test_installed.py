@@ -1,0 +1,148 @@
+"""What `data status` says of a data folder, on CUB's real metadata and photographs of fifty classes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from svipctl.datasets.assets import assets_of, built_in
+from svipctl.datasets.fetch import stamp_path
+from svipctl.datasets.installed import DatasetStatus, status_of
+from tests.datasets.official_archives import images_of, tiny_picture
+from tests.datasets.official_layout import lay_out, needs_metadata
+
+pytestmark = needs_metadata
+
+
+@pytest.fixture(scope="module")
+def shared_cub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Metadata, and one tiny picture under the name of every photograph."""
+    data_dir = tmp_path_factory.mktemp("data")
+    root = lay_out("cub", data_dir)
+    picture = root / "picture.jpg"
+    picture.write_bytes(tiny_picture())
+    files = [root / file for file in images_of("cub")]
+    for folder in {file.parent for file in files}:
+        folder.mkdir(parents=True)
+    for file in files:
+        file.hardlink_to(picture)
+    return data_dir
+
+
+@pytest.fixture
+def cub(shared_cub: Path, tmp_path: Path) -> Path:
+    """The same without stamps; the folders that tests change are their own."""
+    root = tmp_path / "cub"
+    root.mkdir()
+    for item in (shared_cub / "cub").iterdir():
+        if item.name != "CUB_200_2011":
+            (root / item.name).symlink_to(item)
+    (root / "CUB_200_2011" / "images").mkdir(parents=True)
+    for item in (shared_cub / "cub" / "CUB_200_2011").iterdir():
+        if item.name != "images":
+            (root / "CUB_200_2011" / item.name).symlink_to(item)
+    for item in (shared_cub / "cub" / "CUB_200_2011" / "images").iterdir():
+        (root / "CUB_200_2011" / "images" / item.name).symlink_to(item)
+    return tmp_path
+
+
+def stamp_all(data_dir: Path, **sizes: int) -> None:
+    for asset in assets_of("cub", built_in()):
+        path = stamp_path(data_dir, "cub", asset)
+        path.parent.mkdir(exist_ok=True)
+        files = sizes if asset.name == "cub-images" else {}
+        path.write_text(json.dumps({"from": "http://a", "files": files}))
+
+
+def assert_mends(status: DatasetStatus, command: str) -> None:
+    assert status.todo == command
+    assert status.document()["state"] == status.state
+    assert status.problem
+
+
+def remove_a_class(data_dir: Path) -> Path:
+    folder = min((data_dir / "cub" / "CUB_200_2011" / "images").iterdir())
+    folder.unlink()
+    return folder
+
+
+def test_nothing_there_is_absent(tmp_path: Path) -> None:
+    status = status_of("sun", tmp_path / "data")
+    assert (status.state, status.todo) == ("absent", "svipctl data fetch sun")
+    assert {asset.state for asset in status.assets} == {"absent"}
+    assert not (tmp_path / "data").exists(), "looking changes nothing"
+
+
+def test_files_put_there_by_hand_are_complete(cub: Path) -> None:
+    status = status_of("cub", cub)
+    assert (status.state, status.images, status.images_in_all, status.todo) == ("complete", 11_788, 11_788, "")
+    assert not status.word_vectors
+    (cub / "cub" / "word_vectors.npz").touch()
+    assert status_of("cub", cub).word_vectors
+
+
+def test_missing_images_are_counted_and_the_command_mends_them(cub: Path) -> None:
+    remove_a_class(cub)
+    status = status_of("cub", cub)
+    assert status.state == "partial"
+    assert 11_700 < status.images < 11_788
+    assert_mends(status, "svipctl data fetch cub")
+
+
+def test_missing_images_of_what_was_installed_need_again(cub: Path) -> None:
+    stamp_all(cub)
+    assert status_of("cub", cub).state == "complete"
+    remove_a_class(cub)
+    assert_mends(status_of("cub", cub), "svipctl data fetch cub --again")
+
+
+@pytest.mark.parametrize("file", ["CUB_200_2011/bounding_boxes.txt", "attributes.txt"])
+def test_a_damaged_list_is_damaged(cub: Path, file: str) -> None:
+    (cub / "cub" / file).unlink()
+    (cub / "cub" / file).write_text("1 nothing\n")
+    status = status_of("cub", cub)
+    assert status.state == "damaged"
+    assert_mends(status, "svipctl data fetch cub")
+
+
+def test_an_interrupted_fetch_is_continued_not_begun_again(cub: Path) -> None:
+    stamp_all(cub)
+    stamp_path(cub, "cub", built_in()["cub-images"]).unlink()
+    remove_a_class(cub)
+    assert_mends(status_of("cub", cub), "svipctl data fetch cub")
+
+
+def test_verify_compares_sizes_with_those_of_the_unpacking(cub: Path) -> None:
+    size = (cub / "cub" / "attributes.txt").stat().st_size
+    stamp_all(cub, **{"attributes.txt": size + 1})
+    assert status_of("cub", cub).state == "complete"
+    (asset,) = [one for one in status_of("cub", cub, verify=True).assets if one.name == "cub-images"]
+    assert asset.state == "damaged"
+    assert "attributes.txt has another size" in asset.problem
+    stamp_all(cub, nothing=1)
+    status = status_of("cub", cub, verify=True)
+    assert status.problem == "nothing is missing"
+    assert_mends(status, "svipctl data fetch cub --again")
+
+
+def test_verify_opens_every_image(cub: Path) -> None:
+    folder = remove_a_class(cub)
+    folder.mkdir()
+    names = [Path(file).name for file in images_of("cub") if f"/{folder.name}/" in file]
+    for name in names:
+        (folder / name).write_bytes(tiny_picture())
+    assert status_of("cub", cub, verify=True).state == "complete"
+    (folder / names[0]).write_bytes(tiny_picture()[:300])
+    assert status_of("cub", cub).state == "complete", "without --verify no image is opened"
+    status = status_of("cub", cub, verify=True)
+    assert names[0] in status.problem
+    assert_mends(status, "svipctl data fetch cub")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"from": 1, "files": 3}'])
+def test_a_damaged_stamp_is_no_crash(cub: Path, content: str) -> None:
+    stamp_all(cub)
+    stamp_path(cub, "cub", built_in()["cub-images"]).write_text(content)
+    assert_mends(status_of("cub", cub), "svipctl data fetch cub --again")
