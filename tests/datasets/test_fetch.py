@@ -139,13 +139,15 @@ def test_of_res101_the_names_and_labels_are_kept_and_the_features_are_not(server
     "content",
     [
         tar_of(CUB)[:-20_000],
+        tar_of(CUB)[:-1],
+        tar_of(CUB)[:200_000] + bytes(1000) + tar_of(CUB)[201_000:],
         tar_of(CUB | {"../outside": b"x"}),
         tar_of(CUB | {"/tmp/outside": b"x"}),
         tar_of(CUB | {"CUB_200_2011/IMAGES/0/0.jpg": b"x"}),
         tar_of({f"{number}": b"" for number in range(101)}),
         tar_of({"bomb": bytes(10**7 + 1)}),
     ],
-    ids=["truncated", "..", "absolute", "same name", "members", "bomb"],
+    ids=["truncated", "one byte short", "damaged", "..", "absolute", "same name", "members", "bomb"],
 )
 def test_a_bad_archive_is_not_installed_and_the_next_run_finishes(
     server: FaultyServer, tmp_path: Path, content: bytes
