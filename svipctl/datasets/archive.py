@@ -7,6 +7,7 @@ import fnmatch
 import gzip
 import os
 import shutil
+import struct
 import sys
 import tarfile
 import unicodedata
@@ -240,8 +241,10 @@ def _free(archive: Path, used: Sequence[zipfile.ZipInfo]) -> None:
     fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
     with archive.open("r+b") as file:
         for member in used:
-            # Behind the local header, which zipfile reads again; keep the size, make a hole.
-            start = member.header_offset + 30 + len(member.filename.encode()) + len(member.extra)
+            # Behind the local header, whose name and extra field may be shorter or longer than the directory says.
+            file.seek(member.header_offset + 26)
+            name, extra = struct.unpack("<HH", file.read(4))
+            start = member.header_offset + 30 + name + extra
             fallocate(file.fileno(), 0x01 | 0x02, start, member.compress_size)
 
 
