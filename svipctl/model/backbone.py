@@ -135,10 +135,18 @@ def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInpu
     qkv = attention.qkv(tokens).reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     queries, keys, values = qkv.unbind(0)
     queries, keys = attention.q_norm(queries), attention.k_norm(keys)
-    dropout = attention.attn_drop.p if attention.training else 0.0
-    attended = F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropout)
-    attended = attention.norm(attended.transpose(1, 2).flatten(2))
+    attended = attention.norm(_mix(attention, queries, keys, values).transpose(1, 2).flatten(2))
     gate = getattr(attention, "gate", None)
     if gate is not None:
         attended = attended * torch.sigmoid(gate(tokens))
     return attention.proj_drop(attention.proj(attended)), AttentionInputs(queries, keys, attention.scale)
+
+
+def _mix(attention: Attention, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Values mixed by attention, (B, heads, N, head width) each, with torch's fused kernel where it is the fast one."""
+    if queries.device.type == "cpu" and queries.dtype == torch.bfloat16 and queries.requires_grad:
+        # The backward pass of the fused bf16 kernel on CPU takes four times as long as these two products.
+        weights = (queries * attention.scale @ keys.transpose(-2, -1)).softmax(dim=-1)
+        return cast(Tensor, attention.attn_drop(weights).to(values.dtype) @ values)
+    dropout = attention.attn_drop.p if attention.training else 0.0
+    return F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropout, scale=attention.scale)
