@@ -92,6 +92,21 @@ class Run:
         if len(lines) < epochs:
             self.add_metrics(last)
 
+    def add_steps(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Append steps to steps.jsonl."""
+        with (
+            explained_disk_errors(f"the metrics of {self.folder}"),
+            (self.folder / "steps.jsonl").open("a", encoding="utf-8") as file,
+        ):
+            file.writelines(json.dumps(record) + "\n" for record in records)
+
+    def keep_steps(self, epoch: int, step: int) -> None:
+        """Leave the records of the finished epochs and the first steps of the current one, all counted from 1."""
+        path = self.folder / "steps.jsonl"
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        path.unlink(missing_ok=True)
+        self.add_steps([record for record in records if (record["epoch"], record["step"]) <= (epoch, step)])
+
     def discard_without_checkpoint(self) -> None:
         """Remove the folder of a run that ended before its first checkpoint: there is nothing in it to keep."""
         if not self.last.exists():

@@ -51,7 +51,7 @@ def forked(*arguments: str, cwd: Path, streams: Path, first: Callable[[], None] 
     out, err = streams / "stdout", streams / "stderr"
     process = _FORKS.Process(target=_enter, args=(arguments, cwd, out, err, first))
     process.start()
-    process.join(120)
+    process.join(600)
     assert process.exitcode is not None, "the command did not end"
     return Finished(process.exitcode, out.read_text(), err.read_text())
 

@@ -43,6 +43,15 @@ Precision = Annotated[
         autocompletion=complete.precisions,
     ),
 ]
+TrainBatchSize = Annotated[
+    str | None,
+    typer.Option(
+        "--batch-size",
+        metavar="N|auto",
+        help="Images a step; auto keeps the preset's and computes it in as few parts as fit into memory.",
+        rich_help_panel=SETTINGS,
+    ),
+]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Images a step.", rich_help_panel=SETTINGS)]
 Config = Annotated[
     Path | None, typer.Option("--config", help="A TOML file of settings, above svipctl.toml.", rich_help_panel=SETTINGS)

@@ -22,7 +22,7 @@ def train(
         str | None, typer.Option("--weights", help="Backbone weights: pretrained, none, or a file.")
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Epochs, warm-up included.")] = None,
-    batch_size: options.BatchSize = None,
+    batch_size: options.TrainBatchSize = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate after warm-up.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of everything random.")] = None,
     fold: Annotated[
@@ -67,7 +67,8 @@ def train(
         model__backbone=backbone,
         model__weights=weights,
         train__epochs=epochs,
-        train__batch_size=batch_size,
+        train__batch_size=None if batch_size == "auto" else batch_size,
+        train__accumulate="auto" if batch_size == "auto" else None,
         train__fold=fold,
         data__allow_partial=allow_partial,
         optim__lr=lr,

@@ -6,7 +6,7 @@ available without hooks and without a second forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -15,9 +15,13 @@ from timm import create_model, is_model, list_models
 from timm.layers import Attention
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from svipctl.errors import ConfigError, nearest
 from svipctl.model.rollout import AttentionInputs
+
+RunBlock = Callable[[Block, Tensor], tuple[Tensor, AttentionInputs]]
+"""A block and its tokens (B, N, D) to the tokens behind it and its attention inputs."""
 
 # Short names for the backbones the presets use, each with weights trained on ImageNet-1k only: they never saw the
 # unseen classes of the benchmarks (method section 6). timm's own defaults for some of these names are ImageNet-21k.
@@ -97,7 +101,7 @@ def embed_patches(vit: VisionTransformer, images: Tensor) -> Tensor:
 
 
 def encode(
-    vit: VisionTransformer, patches: Tensor, *, keep_attention: bool = True
+    vit: VisionTransformer, patches: Tensor, *, keep_attention: bool = True, run: RunBlock | None = None
 ) -> tuple[Tensor, list[AttentionInputs]]:
     """Class token, position embedding, all blocks and the final norm.
 
@@ -105,6 +109,7 @@ def encode(
         vit: The backbone.
         patches: (B, patches, D), from `embed_patches`, possibly contextualized.
         keep_attention: Keep what the rollout needs; without gradients that is memory nobody else holds.
+        run: How a block is run: `run_block` (default), compiled, or `recomputed`.
 
     Returns:
         The patch tokens after the norm (B, patches, D), prefix tokens dropped, and each block's attention inputs.
@@ -113,20 +118,32 @@ def encode(
     if vit.dynamic_img_size:
         patches = patches.reshape(len(patches), *grid_of(vit), -1)
     tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(patches)))
+    run = run or run_block
     attention = []
     for block in vit.blocks:
-        tokens, inputs = _run_block(cast(Block, block), tokens)
+        tokens, inputs = run(cast(Block, block), tokens)
         if keep_attention:
             attention.append(inputs)
     return vit.fc_norm(vit.norm(tokens))[:, vit.num_prefix_tokens :], attention
 
 
-def _run_block(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
+def run_block(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
     """One pre-norm block, as timm's `Block.forward`, with the attention inputs beside it."""
     attended, inputs = _attend(cast(Attention, block.attn), block.norm1(tokens))
     tokens = tokens + block.drop_path1(block.ls1(attended))
     tokens = tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
     return tokens, inputs
+
+
+def recomputed(run: RunBlock) -> RunBlock:
+    """The same without keeping a block's inner activations: they are computed again for the backward pass."""
+
+    def run_again(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
+        if not torch.is_grad_enabled():
+            return run(block, tokens)
+        return checkpoint(run, block, tokens, use_reentrant=False)
+
+    return run_again
 
 
 def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
@@ -139,6 +156,8 @@ def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInpu
     gate = getattr(attention, "gate", None)
     if gate is not None:
         attended = attended * torch.sigmoid(gate(tokens))
+    if torch.compiler.is_compiling():  # a compiled function cannot hand out views of what it keeps for itself
+        queries, keys = queries.clone(), keys.clone()
     return attention.proj_drop(attention.proj(attended)), AttentionInputs(queries, keys, attention.scale)
 
 

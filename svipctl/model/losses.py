@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from svipctl.model.classification import class_scores
+from svipctl.model.patch_classifier import ranking_quality
 from svipctl.model.precision import full_precision
 from svipctl.model.recipe import Recipe
 
@@ -46,6 +47,10 @@ class Terms:
     """Share of images whose class the source pass names, among the seen classes."""
     patch_accuracy: Tensor
     """Share of windows the patch classifier labels as its targets do (M / windows is the base rate)."""
+    patch_auc: Tensor
+    """Of the patch classifier against its targets, within images; chance is 0.5."""
+    patch_recall: Tensor
+    """Share of the unrelated windows among as many that the patch classifier rejects first."""
 
     def stacked(self) -> Tensor:
         """All terms as one detached vector, in field order, so that they cross to the host together."""
@@ -82,6 +87,7 @@ def training_loss(
 
     loss = cross_entropy + recipe.patch_weight * patch + recipe.consistency_weight * consistency
     loss = loss + decorrelation * (recipe.decorrelation_weight if recipe.decorrelation_squared else 1.0)
+    auc, recall = ranking_quality(patch_logits, patch_targets > 0.5)
     return Terms(
         loss=loss,
         cross_entropy=cross_entropy,
@@ -90,6 +96,8 @@ def training_loss(
         decorrelation=decorrelation,
         accuracy=(source.argmax(dim=-1) == labels).double().mean(),
         patch_accuracy=((patch_logits > 0) == (patch_targets > 0.5)).double().mean(),
+        patch_auc=auc,
+        patch_recall=recall,
     )
 
 

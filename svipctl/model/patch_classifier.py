@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 HIDDEN = 512
@@ -21,3 +22,32 @@ class PatchClassifier(nn.Sequential):
         """(B, windows, width) -> (B, windows)."""
         logits: Tensor = self(windows)
         return logits.squeeze(-1)
+
+
+@torch.no_grad()
+def ranking_quality(logits: Tensor, unrelated: Tensor) -> tuple[Tensor, Tensor]:
+    """How well logits rank the unrelated windows above the related ones, within each image, averaged over images.
+
+    Accuracy says little: the majority class alone gives M / windows.
+
+    Args:
+        logits: (B, windows).
+        unrelated: bool (B, windows), the labels.
+
+    Returns:
+        AUC (chance and an image whose windows are all alike give 0.5), and the share of the unrelated windows found
+        among as many highest logits (1 when there are none to find).
+
+    """
+    above = (logits.unsqueeze(-1) > logits.unsqueeze(-2)).double()
+    ties = (logits.unsqueeze(-1) == logits.unsqueeze(-2)).double()
+    positive, negative = unrelated.double(), (~unrelated).double()
+    pairs = positive.sum(dim=-1) * negative.sum(dim=-1)
+    won = torch.einsum("bi,bij,bj->b", positive, above + ties / 2, negative)
+    auc = torch.where(pairs > 0, won / pairs.clamp_min(1), 0.5)
+
+    wanted = positive.sum(dim=-1)
+    ahead = above.sum(dim=-2)  # windows with a higher logit
+    found = (positive * (ahead < wanted.unsqueeze(-1))).sum(dim=-1)
+    recall = torch.where(wanted > 0, found / wanted.clamp_min(1), 1.0)
+    return auc.mean(), recall.mean()

@@ -9,7 +9,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from svipctl.errors import ConfigError
-from svipctl.model.backbone import embed_patches, encode, grid_of, has_class_token
+from svipctl.model.backbone import RunBlock, embed_patches, encode, grid_of, has_class_token, recomputed, run_block
 from svipctl.model.contextualization import FreeContext, NoContext, WordContext
 from svipctl.model.losses import TrainingOutput
 from svipctl.model.patch_classifier import HIDDEN, PatchClassifier
@@ -73,6 +73,7 @@ class SVIP(nn.Module):
         self.keep = recipe.windows_kept(self.grid.windows)
         width = backbone.embed_dim * self.grid.patches_per_window
         self.backbone = backbone
+        self._run_block: RunBlock = run_block
         self.attribute_head = nn.Linear(width, attributes)
         self.patch_classifier = PatchClassifier(width, hidden)
         self.context: WordContext | FreeContext | NoContext
@@ -89,6 +90,18 @@ class SVIP(nn.Module):
         else:
             self.context = FreeContext(width) if recipe.context == "free" else NoContext(width)
 
+    def run_blocks(self, *, compiled: bool = False, checkpointing: bool = False, backend: str = "inductor") -> None:
+        """Choose how the blocks run; what they compute stays the same.
+
+        Args:
+            compiled: Through torch.compile: one block is compiled and serves for all of them, in both passes.
+            checkpointing: Keep only each block's input for the backward pass: less memory, one more forward pass.
+            backend: Of torch.compile.
+
+        """
+        run: RunBlock = torch.compile(run_block, backend=backend) if compiled else run_block
+        self._run_block = recomputed(run) if checkpointing else run
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> predicted attributes (B, K), one pass (method section 2, last line)."""
         return self.predict(images).attributes
@@ -98,7 +111,8 @@ class SVIP(nn.Module):
         patches = embed_patches(self.backbone, images)
         logits = self.patch_classifier.logits(self.grid.group(patches))
         related = self._related(-logits)
-        features = self.grid.group(encode(self.backbone, self.contextualize(patches, related), keep_attention=False)[0])
+        tokens, _ = self._encode(self.contextualize(patches, related), keep_attention=False)
+        features = self.grid.group(tokens)
         windows = self.attribute_head(features)
         choice = self._choose(self.recipe.inference_windows, related, features)
         return Prediction(self._pool(windows, choice), logits.sigmoid(), windows)
@@ -113,14 +127,14 @@ class SVIP(nn.Module):
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_backbone):
             patches = embed_patches(self.backbone, images)
-            source_tokens, attention = encode(self.backbone, patches)
+            source_tokens, attention = self._encode(patches)
         source = self.grid.group(source_tokens)
         logits = self.patch_classifier.logits(self.grid.group(patches))
         scores = self._window_scores(attention, source)
         related = self._related(-logits if self.recipe.training_selection == "classifier" else scores)
 
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_backbone):
-            tokens, _ = encode(self.backbone, self.contextualize(patches, related), keep_attention=False)
+            tokens, _ = self._encode(self.contextualize(patches, related), keep_attention=False)
         contextualized = self.grid.group(tokens)
         return TrainingOutput(
             source_attributes=self._pooled_head(source, self.recipe.source_windows, related),
@@ -132,7 +146,7 @@ class SVIP(nn.Module):
     @torch.no_grad()
     def source_scores(self, images: Tensor) -> Tensor:
         """Window scores of the source pass, what supervises the patch classifier: (B, windows), high is related."""
-        source_tokens, attention = encode(self.backbone, embed_patches(self.backbone, images))
+        source_tokens, attention = self._encode(embed_patches(self.backbone, images))
         return self._window_scores(attention, self.grid.group(source_tokens))
 
     def contextualize(self, patches: Tensor, related: Tensor) -> Tensor:
@@ -151,6 +165,9 @@ class SVIP(nn.Module):
     def head_parameters(self) -> list[nn.Parameter]:
         """Everything that is not the backbone: what warm-up trains."""
         return [p for name, p in self.named_parameters() if not name.startswith("backbone.")]
+
+    def _encode(self, patches: Tensor, *, keep_attention: bool = True) -> tuple[Tensor, list[AttentionInputs]]:
+        return encode(self.backbone, patches, keep_attention=keep_attention, run=self._run_block)
 
     def _window_scores(self, attention: list[AttentionInputs], source: Tensor) -> Tensor:
         with torch.autocast(source.device.type, enabled=False):

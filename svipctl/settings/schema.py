@@ -84,6 +84,13 @@ class TrainSettings(Section):
 
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 64
+    accumulate: PositiveInt | Literal["auto"] = 1
+    """Parts a batch is computed in, one after the other, for small memories; the result is that of the whole batch.
+    `auto` (--batch-size auto) finds how few fit."""
+    checkpointing: bool = False
+    """Keep only each block's input for the backward pass: a fraction of the memory, about a third more time."""
+    compile: bool = False
+    """Run the blocks through torch.compile: a slow first step, then faster ones (benchmarks/README.md)."""
     shuffle: bool = True
     """Shuffle with a seeded sampler; the published code keeps file order."""
     drop_last: bool = True

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import fields
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from svipctl import __version__
+from svipctl.datasets.benchmark import Indices
 from svipctl.datasets.images import mirrored
 from svipctl.datasets.loader import ImageDataset, batches, epoch_order
-from svipctl.device import autocast
-from svipctl.errors import CheckFailed
+from svipctl.device import autocast, peak_memory
 from svipctl.evaluation.protocols import evaluate
 from svipctl.evaluation.score import scored
 from svipctl.interruption import Stop
@@ -28,17 +27,19 @@ from svipctl.settings.schema import Settings
 from svipctl.training.optimisation import Optimisation
 from svipctl.training.setup import Setup
 from svipctl.training.state import Progress, load_state, save_state
+from svipctl.training.step import Stepper
+from svipctl.training.step_log import Record, StepLog
 
 _READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
-
-Record = dict[str, Any]
 
 
 class Reporter(Protocol):
     """What the loop tells whoever watches."""
 
     def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
-        """Some steps of an epoch are done; all counted from 1. `terms` are means since the epoch began."""
+        """Some steps of an epoch are done; all counted from 1. `terms` are means
+        since the epoch began, shares in percent.
+        """
 
     def epoch(self, record: Record) -> None:
         """An epoch is done and saved; `record` is its line of metrics.jsonl."""
@@ -67,8 +68,8 @@ def train(
         The record of the epoch that became `checkpoints/best`.
 
     Raises:
-        CheckFailed: The loss is no longer finite.
-        ResourceError: The disk is full; the checkpoint before is intact.
+        CheckFailed: The loss or its gradient is not finite; the checkpoint before is intact.
+        ResourceError: The disk is full, or a batch does not fit into memory; the checkpoint before is intact.
         Interrupted, KeyboardInterrupt: `stop` asked for it; the state is saved.
 
     """
@@ -82,7 +83,18 @@ def train(
     stop = Stop() if stop is None else stop  # one that asks for nothing is false
     at = load_state(run.last, optimisation) if resume else Progress()
     run.keep_metrics(at.epoch, at.record)
+    run.keep_steps(at.epoch + 1, at.step)
     saved = time.monotonic()
+
+    def loss_of(images: Tensor, labels: Tensor, epoch: int) -> Terms:
+        with autocast(setup.dtype, device):
+            output = model.training_pass(
+                setup.normalise(images), frozen_backbone=optimisation.backbone_is_frozen(epoch)
+            )
+        return training_loss(output, labels, class_attributes, groups, settings.method)
+
+    parts = settings.train.accumulate
+    step_with = Stepper(loss_of, optimisation, parts=1 if parts == "auto" else parts, adapt=parts == "auto")
 
     def save() -> None:
         nonlocal saved
@@ -103,30 +115,27 @@ def train(
         if at.step == 0:
             optimisation.start_epoch(epoch)
         model.train()
-        sums = torch.tensor(at.sums or [0.0] * len(fields(Terms)), device=device)
-        rest = range(at.step * batch_size, min(steps * batch_size, len(split.train)))
+        order = epoch_order(split.train, seed=settings.seed, epoch=epoch, shuffle=settings.train.shuffle)
+        log = _log(setup, run, optimisation, epoch, at.sums, order, batch_size)
+        rest = order[at.step * batch_size : steps * batch_size]
         with closing(_training_batches(settings, setup, epoch, batch_size, rest)) as rest_of_epoch:
-            for step, (images, labels) in enumerate(rest_of_epoch, at.step):
-                pixels = setup.normalise(images)
-                with autocast(setup.dtype, device):
-                    output = model.training_pass(pixels, frozen_backbone=optimisation.backbone_is_frozen(epoch))
-                terms = training_loss(output, labels.to(device), class_attributes, groups, settings.method)
-                optimisation.update(terms.loss, epoch, step)
-                sums += terms.stacked()
-                if (step + 1) % _READ_EVERY == 0 or step + 1 == steps:
-                    reporter.step(epoch + 1, step + 1, steps, _finite_means(sums, step + 1, epoch + 1))
+            clocked = _Clocked(rest_of_epoch, at.waited)
+            for step, (images, labels) in enumerate(clocked, at.step):
+                log.add(step, step_with(images, labels, epoch, step))
                 at.step = step + 1
                 is_due = time.monotonic() - saved >= 60 * settings.train.save_every and at.step < steps
+                if at.step % _READ_EVERY == 0 or at.step == steps or stop or is_due:
+                    log.read()
+                    reporter.step(epoch + 1, at.step, steps, log.means(at.step))
+                at.sums, at.seconds, at.waited = log.sums, time.perf_counter() - started, clocked.waited
                 if stop or is_due:
-                    at.sums, at.seconds = sums.tolist(), time.perf_counter() - started
                     save()
                 stop.raise_if_asked()
-        trained = time.perf_counter() - started
-        at.sums, at.seconds = sums.tolist(), trained
 
         record: Record = {"epoch": epoch + 1, "lr": optimisation.learning_rate(epoch, steps - 1)}
-        record |= _percentages(_finite_means(sums, steps, epoch + 1))
-        record |= {"images_per_second": round(min(steps * batch_size, len(split.train)) / trained, 1)}
+        record |= log.means(steps)
+        record |= _speed(at, min(steps * batch_size, len(split.train)))
+        record |= {"peak_memory_mib": round(peak_memory(device), 1)}
         record |= _monitor(settings, setup, save_and_leave_if_asked)
         record |= {"seconds": round(time.perf_counter() - started, 2)}
         if settings.train.select == "last":
@@ -154,13 +163,12 @@ def _steps(images: int, batch_size: int, *, drop_last: bool) -> int:
 
 
 def _training_batches(
-    settings: Settings, setup: Setup, epoch: int, batch_size: int, part: range
+    settings: Settings, setup: Setup, epoch: int, batch_size: int, indices: Indices
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """uint8 images (B, 3, H, W) on the device and their rows among the seen classes (B,); `part` of the epoch's order."""
-    order = epoch_order(setup.split.train, seed=settings.seed, epoch=epoch, shuffle=settings.train.shuffle)
+    """uint8 images (B, 3, H, W) and their rows among the seen classes (B,), both on the device."""
     dataset = ImageDataset(
         setup.benchmark,
-        order[part.start : part.stop],
+        indices,
         setup.transform,
         seed=settings.seed,
         epoch=epoch,
@@ -170,7 +178,8 @@ def _training_batches(
     loader = batches(dataset, batch_size, workers=settings.data.workers, pin_memory=setup.device.type == "cuda")
     with closing(loader):
         for batch in loader:
-            yield mirrored(batch.images.to(setup.device, non_blocking=True), batch.mirror), rows[batch.indices]
+            images = mirrored(batch.images.to(setup.device, non_blocking=True), batch.mirror)
+            yield images, rows[batch.indices].to(setup.device, non_blocking=True)
 
 
 def _monitor(settings: Settings, setup: Setup, check: Callable[[], None]) -> Record:
@@ -189,21 +198,40 @@ def _monitor(settings: Settings, setup: Setup, check: Callable[[], None]) -> Rec
     return {"monitor": split.name, "gamma": oracle["gamma"]} | {k: round(v, 3) for k, v in figures.items()}
 
 
-def _finite_means(sums: Tensor, steps: int, epoch: int) -> dict[str, float]:
-    """Means of the loss terms by name."""
-    values = (sums / steps).tolist()
-    means = {field.name: value for field, value in zip(fields(Terms), values)}
-    if not np.isfinite(means["loss"]):
-        raise CheckFailed(
-            f"the loss is not finite in epoch {epoch}",
-            why=", ".join(f"{name} {value:g}" for name, value in means.items()),
-            todo="lower the learning rate (--lr) or use --precision fp32; the checkpoint of the epoch before is intact",
-        )
-    return means
+class _Clocked:
+    """Batches, and how long they were waited for."""
+
+    def __init__(self, batches: Iterable[tuple[Tensor, Tensor]], waited: float) -> None:
+        self.batches = batches
+        self.waited = waited
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        batches = iter(self.batches)
+        while True:
+            asked = time.perf_counter()
+            batch = next(batches, None)
+            self.waited += time.perf_counter() - asked
+            if batch is None:
+                return
+            yield batch
 
 
-def _percentages(means: dict[str, float]) -> dict[str, float]:
-    return {name: 100 * value if name.endswith("accuracy") else value for name, value in means.items()}
+def _log(
+    setup: Setup, run: Run, optimisation: Optimisation, epoch: int, sums: list[float], order: Indices, batch_size: int
+) -> StepLog:
+    """Of an epoch, writing to the run's steps.jsonl."""
+    return StepLog(
+        epoch,
+        sums,
+        learning_rate=lambda step: optimisation.learning_rate(epoch, step),
+        images=lambda step: [setup.benchmark.images[index] for index in order[step * batch_size :][:batch_size]],
+        write=run.add_steps,
+    )
+
+
+def _speed(at: Progress, images: int) -> Record:
+    """Images per second, and the percentage of the time in which the loop waited for its next batch."""
+    return {"images_per_second": round(images / at.seconds, 1), "data_wait": round(100 * at.waited / at.seconds, 2)}
 
 
 def _metadata(settings: Settings, setup: Setup, record: Record) -> Metadata:

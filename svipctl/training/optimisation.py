@@ -61,14 +61,17 @@ class Optimisation:
             return settings.lr
         return settings.lr * (1 + math.cos(math.pi * (done - ramp) / max(total - ramp, 1))) / 2
 
-    def update(self, loss: Tensor, epoch: int, step: int) -> None:
-        """Backward, clip, step. Gradients of parameters outside the current optimizer are left to accumulate."""
+    def forget_gradients(self) -> None:
+        """Before a step. Gradients of parameters outside the current optimizer are left to accumulate."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+
+    def apply(self, epoch: int, step: int) -> Tensor:
+        """Clip the gradients and step; returns their norm before the clip, a scalar."""
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(epoch, step)
         self.optimizer.step()
+        return norm
 
     def _create(self, epoch: int) -> torch.optim.Optimizer:
         warming_up = self.warming_up(epoch)
@@ -79,4 +82,5 @@ class Optimisation:
             lr=self.learning_rate(epoch, 0),
             betas=self.settings.betas,
             weight_decay=self.settings.weight_decay,
+            fused=True,
         )

@@ -78,6 +78,7 @@ def prepare(settings: Settings, benchmark: Benchmark, *, resume_from: Path | Non
     transform = transform_of(settings, image_size_of(model.backbone))
     packs = [find_pack(benchmark, geometry) for geometry in geometries(transform)]
     split = benchmark.split(settings.train.fold)
+    model.run_blocks(compiled=settings.train.compile, checkpointing=settings.train.checkpointing)
     return Setup(
         benchmark=benchmark,
         split=split,

@@ -36,6 +36,8 @@ class Progress:
     """Of the loss terms over those steps."""
     seconds: float = 0.0
     """Spent on those steps."""
+    waited: float = 0.0
+    """Seconds of these that went by waiting for batches."""
     best: dict[str, Any] = field(default_factory=dict)
     """Record of the epoch that is `checkpoints/best`."""
     record: dict[str, Any] = field(default_factory=dict)

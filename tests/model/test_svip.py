@@ -193,3 +193,16 @@ def test_missing_word_vectors_are_refused(vectors: torch.Tensor | None, why: str
     with pytest.raises(ConfigError, match="a word vector for each of the 5 attributes") as caught:
         SVIP(vit(), ATTRIBUTES, Recipe(), word_vectors=vectors)
     assert caught.value.why == why
+
+
+@pytest.mark.parametrize("options", [{"checkpointing": True}, {"compiled": True, "backend": "aot_eager"}])
+def test_however_the_blocks_run_the_gradients_are_the_same(options: dict[str, Any]) -> None:
+    plain, other = svip(), svip()
+    other.run_blocks(**options)
+    for model in (plain, other):
+        output = model.train().training_pass(images())
+        (output.source_attributes.sum() + output.contextualized_attributes.square().sum()).backward()
+    for (name, one), two in zip(plain.named_parameters(), other.parameters()):
+        assert (one.grad is None) == (two.grad is None), name
+        if one.grad is not None and two.grad is not None:
+            torch.testing.assert_close(two.grad, one.grad)

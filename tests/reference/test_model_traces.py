@@ -85,7 +85,9 @@ def trajectory(trace: ModelTrace, phase: str, steps: int = 4, **optim: Any) -> d
     curve: dict[str, list[float]] = {}
     for step in range(steps):
         terms, _ = trace.step(model, step, frozen_backbone=optimisation.backbone_is_frozen(0))
-        optimisation.update(terms.loss, 0, step)
+        optimisation.forget_gradients()
+        terms.loss.backward()
+        optimisation.apply(0, step)
         for name, value in published_terms(terms).items():
             curve.setdefault(name, []).append(value)
     return curve

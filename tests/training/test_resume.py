@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Command
 
 EPOCHS, STEPS = 2, 9
-CLOCK = {"seconds", "images_per_second"}
+CLOCK = {"seconds", "images_per_second", "data_wait", "peak_memory_mib"}
 RUN = Path("runs/small/one")
 ARGUMENTS = ("--epochs", str(EPOCHS), "--name", "one", "--precision", "fp32", "--set", "train.save_every=0")
 ONE_WARMUP_EPOCH = ("--set", "optim.warmup_epochs=1", "--set", "optim.warmup_backbone=accumulate")
@@ -24,15 +24,15 @@ def signal_at_update(number: int, name: signal.Signals) -> None:
     """In the forked process: receive a signal while the parameters are updated for the `number`-th time."""
     from svipctl.training.optimisation import Optimisation
 
-    original, count = Optimisation.update, [0]
+    original, count = Optimisation.apply, [0]
 
-    def update(self: Optimisation, *arguments: Any) -> None:
+    def apply(self: Optimisation, *arguments: Any) -> Any:
         count[0] += 1
         if count[0] == number:
             os.kill(os.getpid(), name)
-        original(self, *arguments)
+        return original(self, *arguments)
 
-    Optimisation.update = update  # type: ignore[method-assign]
+    Optimisation.apply = apply  # type: ignore[method-assign]
 
 
 def kill_at_fsync(number: int) -> None:

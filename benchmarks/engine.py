@@ -1,0 +1,222 @@
+"""One training step and one inference batch: the published way against svipctl's engine, in one process.
+
+    python benchmarks/engine.py --backbone vit_base --batch-size 8
+    python benchmarks/engine.py --backbone vit_base --batch-size 64 --device cuda
+
+Every configuration works on the same images in turn, several rounds of all of them, the fastest round counts; so a busy
+machine slows them alike. "Operations" are the multiplications and additions of matrix products and convolutions as
+torch counts them in the plain passes; the share of the machine's rate is theirs against a large product timed here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import published_step
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from svipctl.device import autocast, cpu_has_bf16
+from svipctl.model.backbone import create_backbone, image_size_of
+from svipctl.model.classification import normalise_class_attributes
+from svipctl.model.losses import Terms, training_loss
+from svipctl.model.recipe import Recipe
+from svipctl.model.svip import SVIP
+from svipctl.settings.layers import resolve
+from svipctl.training.optimisation import Optimisation
+from svipctl.training.step import Stepper
+
+ATTRIBUTES, CLASSES = 312, 150
+GROUPS = [list(range(start, start + 12)) for start in range(0, ATTRIBUTES, 12)]
+
+
+@dataclass
+class Timed:
+    """A configuration: what it does once, and how long that took in each round."""
+
+    name: str
+    train: Callable[[], object]
+    infer: Callable[[], object]
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {"train": [], "infer": []})
+    memory: dict[str, float] = field(default_factory=dict)
+
+
+def main() -> None:
+    wanted = arguments()
+    device = torch.device(wanted.device)
+    torch.manual_seed(0)
+    size = image_size_of(create_backbone(wanted.backbone))
+    images = torch.randn(wanted.batch_size, 3, size, size, device=device)
+    labels = torch.randint(0, CLASSES, (wanted.batch_size,), device=device)
+    words = torch.randn(ATTRIBUTES, 300)
+    table = normalise_class_attributes(torch.rand(CLASSES, ATTRIBUTES)).to(device)
+    groups = [torch.tensor(group, device=device) for group in GROUPS]
+
+    def network(recipe: Recipe) -> SVIP:
+        torch.manual_seed(0)
+        return SVIP(create_backbone(wanted.backbone), ATTRIBUTES, recipe, word_vectors=words).to(device).train()
+
+    def published() -> Timed:
+        model = network(resolve("cub", flags={"recipe": "reference"}).settings.method)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
+        return Timed(
+            "published",
+            lambda: published_step.training_step(model, optimizer, images, labels, table, groups),
+            lambda: published_step.inference(model, images),
+        )
+
+    def ours(name: str, recipe: str, dtype: torch.dtype, *, compiled: bool = False) -> Timed:
+        settings = resolve("cub", flags={"recipe": recipe}).settings
+        model = network(settings.method)
+        model.run_blocks(compiled=compiled)
+        optimisation = Optimisation(model, settings.optim, epochs=30, steps_per_epoch=100)
+        optimisation.renew(settings.optim.warmup_epochs)
+
+        def loss_of(some: torch.Tensor, theirs: torch.Tensor, epoch: int) -> Terms:
+            with autocast(dtype, device):
+                output = model.training_pass(some)
+            return training_loss(output, theirs, table, groups, settings.method)
+
+        step = Stepper(loss_of, optimisation)
+
+        @torch.inference_mode()
+        def infer() -> object:
+            with autocast(dtype, device):
+                return model.predict(images).attributes
+
+        return Timed(name, lambda: step(images, labels, settings.optim.warmup_epochs, 1), infer)
+
+    half = torch.bfloat16
+    makers: dict[str, Callable[[], Timed]] = {
+        "published": published,
+        "reference": lambda: ours("reference", "reference", torch.float32),
+        "svipctl-fp32": lambda: ours("svipctl-fp32", "svipctl", torch.float32),
+        "svipctl": lambda: ours("svipctl", "svipctl", half),
+        "svipctl-compiled": lambda: ours("svipctl-compiled", "svipctl", half, compiled=True),
+    }
+    chosen = [makers[name]() for name in wanted.configurations.split(",")]
+    for one in chosen:  # the first call allocates, chooses kernels and compiles
+        for kind in ("train", "infer"):
+            timed(getattr(one, kind), device)
+    for _ in range(wanted.rounds):
+        for one in chosen:
+            for kind in ("train", "infer"):
+                restart_peak(device)
+                one.seconds[kind].append(timed(getattr(one, kind), device))
+                one.memory[kind] = peak_mib(device)
+
+    operations = counted(ours("count", "svipctl", torch.float32), images)
+    rates = {str(dtype).removeprefix("torch."): matrix_rate(dtype, device) for dtype in (torch.float32, half)}
+    report = summary(chosen, wanted, operations, rates, device)
+    show(report)
+    if wanted.json:
+        wanted.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="vit_base")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--configurations", default="published,reference,svipctl-fp32,svipctl,svipctl-compiled")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def timed(work: Callable[[], object], device: torch.device) -> float:
+    synchronise(device)
+    started = time.perf_counter()
+    work()
+    synchronise(device)
+    return time.perf_counter() - started
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def restart_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_mib(device: torch.device) -> float:
+    """Of the device's tensors, all configurations' parameters included; not told on a CPU."""
+    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else float("nan")
+
+
+def counted(one: Timed, images: torch.Tensor) -> dict[str, float]:
+    """Operations for each image."""
+    found = {}
+    for kind in ("train", "infer"):
+        with FlopCounterMode(display=False) as counter:
+            getattr(one, kind)()
+        found[kind] = counter.get_total_flops() / len(images)
+    return found
+
+
+def matrix_rate(dtype: torch.dtype, device: torch.device) -> float:
+    """Operations per second of a large product, the best of several."""
+    side = 8192 if device.type == "cuda" else 2048
+    one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    return 2 * side**3 / min(timed(lambda: one @ other, device) for _ in range(10))
+
+
+def summary(
+    chosen: list[Timed],
+    wanted: argparse.Namespace,
+    operations: dict[str, float],
+    rates: dict[str, float],
+    device: torch.device,
+) -> dict[str, object]:
+    base = chosen[0]
+    rows = []
+    for one in chosen:
+        rate = rates["bfloat16" if one.name in ("svipctl", "svipctl-compiled") else "float32"]
+        row: dict[str, object] = {"configuration": one.name}
+        for kind in ("train", "infer"):
+            seconds = min(one.seconds[kind])
+            row[kind] = {
+                "seconds": seconds,
+                "images_per_second": wanted.batch_size / seconds,
+                "ratio": min(base.seconds[kind]) / seconds,
+                "share_of_matrix_rate": wanted.batch_size * operations[kind] / seconds / rate,
+                "peak_mib": None if device.type == "cpu" else one.memory[kind],
+            }
+        rows.append(row)
+    return {
+        "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU",
+        "bf16_units": device.type == "cuda" or cpu_has_bf16(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "backbone": wanted.backbone,
+        "batch_size": wanted.batch_size,
+        "rounds": wanted.rounds,
+        "operations_per_image": operations,
+        "matrix_rate": rates,
+        "rows": rows,
+    }
+
+
+def show(report: dict[str, object]) -> None:
+    print({key: value for key, value in report.items() if key != "rows"})
+    for row in report["rows"]:
+        for kind in ("train", "infer"):
+            figures = row[kind]
+            print(
+                f"{row['configuration']:18} {kind:6} {figures['seconds']:8.3f} s {figures['images_per_second']:8.2f} images/s"
+                f"  ratio {figures['ratio']:5.2f}  share of matrix rate {figures['share_of_matrix_rate']:.2f}"
+                + (f"  peak {figures['peak_mib']:.0f} MiB" if figures["peak_mib"] else "")
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""One step of training: forward and backward over the parts of a batch, clip, update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import torch
+from torch import Tensor
+
+from svipctl.device import is_out_of_memory
+from svipctl.errors import ResourceError
+from svipctl.model.losses import Terms
+from svipctl.training.optimisation import Optimisation
+
+FIGURES = (*(field.name for field in fields(Terms)), "gradient_norm")
+"""What a step measures, in the order of its result."""
+
+LossOf = Callable[[Tensor, Tensor, int], Terms]
+"""Images (B, 3, H, W), labels (B,) and the epoch to the loss and its terms."""
+
+
+class Stepper:
+    """Steps of a run.
+
+    A batch may be computed in parts, one after the other, whose gradients add up to the batch's: every term of the
+    loss is a mean over images, so each part counts by its share of them. Only rounding tells the two apart.
+
+    Attributes:
+        parts: Parts of a batch.
+
+    """
+
+    def __init__(self, loss_of: LossOf, optimisation: Optimisation, *, parts: int = 1, adapt: bool = False) -> None:
+        """`adapt` makes more parts whenever memory does not suffice."""
+        self.loss_of = loss_of
+        self.optimisation = optimisation
+        self.parts = parts
+        self.adapt = adapt
+
+    def __call__(self, images: Tensor, labels: Tensor, epoch: int, step: int) -> Tensor:
+        """Update the parameters once.
+
+        Args:
+            images: (B, 3, H, W).
+            labels: (B,) rows of the seen classes.
+            epoch: Counted from 0.
+            step: Of the epoch, counted from 0.
+
+        Returns:
+            `FIGURES` as one vector on the device; nothing waits for it.
+
+        Raises:
+            ResourceError: The batch does not fit into memory; says in how many parts it does.
+
+        """
+        waiting = self._gradients_wait()
+        while True:
+            self.optimisation.forget_gradients()
+            try:
+                terms = self._gradients(images, labels, epoch)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                cause = error.with_traceback(None)  # its frames hold the tensors that did not fit
+            self._answer(cause, images, labels, epoch, waiting=waiting)
+        return torch.cat([terms, self.optimisation.apply(epoch, step).detach().float().view(1)])
+
+    def _gradients(self, images: Tensor, labels: Tensor, epoch: int) -> Tensor:
+        """Forward and backward over all parts; the batch's terms."""
+        total = torch.zeros(len(FIGURES) - 1, device=images.device)
+        parts = min(self.parts, len(images))
+        for some, theirs in zip(images.tensor_split(parts), labels.tensor_split(parts)):
+            terms = self.loss_of(some, theirs, epoch)
+            share = len(some) / len(images)
+            (terms.loss * share).backward()  # type: ignore[no-untyped-call]
+            total += terms.stacked() * share
+        return total
+
+    def _answer(self, cause: BaseException, images: Tensor, labels: Tensor, epoch: int, *, waiting: bool) -> None:
+        """Divide the batch further, or say in how many parts it fits."""
+        asked, what = self.parts, f"a batch of {len(images)} does not fit into the memory of {images.device}"
+        if waiting:  # gradients of earlier steps are mixed with those of this one: it cannot be done again
+            raise ResourceError(what, todo="resume with --set train.accumulate=2 or more") from cause
+        while self.parts < len(images):
+            self._forget_all()
+            self.parts = min(2 * self.parts, len(images))
+            if self.adapt:
+                return
+            try:
+                self._gradients(images, labels, epoch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                continue
+            parts, self.parts = self.parts, asked
+            self._forget_all()
+            raise ResourceError(
+                what,
+                why=f"in {parts} parts of {-(-len(images) // parts)} it does, with the same result",
+                todo=f"--batch-size auto, or --set train.accumulate={parts}; or a smaller --batch-size",
+            ) from cause
+        raise ResourceError(
+            f"not even one image at a time fits into the memory of {images.device}",
+            todo="--set train.checkpointing=true, or a smaller --backbone",
+        ) from cause
+
+    def _gradients_wait(self) -> bool:
+        """Whether parameters outside the optimizer hold gradients of earlier steps."""
+        trained = {id(value) for group in self.optimisation.optimizer.param_groups for value in group["params"]}
+        return any(value.grad is not None for value in self.optimisation.model.parameters() if id(value) not in trained)
+
+    def _forget_all(self) -> None:
+        """No gradient, and no memory kept for reuse."""
+        self.optimisation.model.zero_grad(set_to_none=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

@@ -1,0 +1,96 @@
+"""What an epoch's steps measured: kept on the device and read together, so that no step waits for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from svipctl.errors import CheckFailed
+from svipctl.training.step import FIGURES
+
+_SHARES = frozenset(["accuracy", "patch_accuracy", "patch_auc", "patch_recall"])
+Record = dict[str, Any]
+
+
+class StepLog:
+    """Figures of the steps of one epoch.
+
+    Attributes:
+        sums: Over all steps read so far, in the order of `FIGURES`.
+
+    """
+
+    def __init__(
+        self,
+        epoch: int,
+        sums: Sequence[float],
+        *,
+        learning_rate: Callable[[int], float],
+        images: Callable[[int], Sequence[str]],
+        write: Callable[[Sequence[Record]], None],
+    ) -> None:
+        """Begin an epoch, or go on within it.
+
+        Args:
+            epoch: Counted from 0.
+            sums: Over the steps done before, empty at the start.
+            learning_rate: Of a step of this epoch, counted from 0.
+            images: The files of a step's batch.
+            write: Takes the records that have been read, oldest first.
+
+        """
+        self.epoch = epoch
+        self.sums = list(sums) or [0.0] * len(FIGURES)
+        self._learning_rate = learning_rate
+        self._images = images
+        self._write = write
+        self._unread: list[tuple[int, Tensor]] = []
+
+    def add(self, step: int, figures: Tensor) -> None:
+        """The figures of a step, counted from 0; they stay on the device."""
+        self._unread.append((step, figures))
+
+    def read(self) -> None:
+        """Bring the figures over, check them, and write them.
+
+        Raises:
+            CheckFailed: One is not finite; names the step, the term and the images. What came before is written.
+
+        """
+        if not self._unread:
+            return
+        rows = torch.stack([figures for _, figures in self._unread]).tolist()
+        steps, self._unread = [step for step, _ in self._unread], []
+        records: list[Record] = []
+        try:
+            for step, row in zip(steps, rows):
+                self._check(step, row)
+                self.sums = [total + value for total, value in zip(self.sums, row)]
+                place = {"epoch": self.epoch + 1, "step": step + 1, "lr": self._learning_rate(step)}
+                records.append(place | _in_percent(dict(zip(FIGURES, row))))
+        finally:
+            self._write(records)
+
+    def means(self, steps: int) -> dict[str, float]:
+        """Means over the first `steps` steps of the epoch, shares in percent."""
+        return _in_percent({name: total / steps for name, total in zip(FIGURES, self.sums)})
+
+    def _check(self, step: int, row: Sequence[float]) -> None:
+        wrong = [f"{name} is {value}" for name, value in zip(FIGURES, row) if not math.isfinite(value)]
+        if not wrong:
+            return
+        files = self._images(step)
+        shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+        raise CheckFailed(
+            f"the loss is not finite in epoch {self.epoch + 1}, step {step + 1}",
+            why=f"{', '.join(wrong)}\nthe batch: {shown}",
+            todo="lower the learning rate (--lr) or use --precision fp32; the last checkpoint is from before and intact",
+        )
+
+
+def _in_percent(figures: dict[str, float]) -> dict[str, float]:
+    return {name: 100 * value if name in _SHARES else value for name, value in figures.items()}
