@@ -68,13 +68,13 @@ class Predictor:
         packed, note = find_pack(benchmark, Geometry(self.transform.resize, self.transform.size))
         dataset = ImageDataset(benchmark, indices, self.transform, packed=packed)
         loader = batches(dataset, self.batch_size, workers=self.workers, pin_memory=self.device.type == "cuda")
-        with closing(loader):
+        # One autocast around all batches: it keeps the weights it has cast, and they do not change here.
+        with closing(loader), autocast(self.dtype, self.device):
             for batch in loader:
                 pixels = self.normalise(batch.images.to(self.device, non_blocking=True))
-                with autocast(self.dtype, self.device):
-                    prediction = self.model.predict(pixels)
-                    if source_scores:
-                        scores.append(self.model.source_scores(pixels).double().cpu())
+                prediction = self.model.predict(pixels)
+                if source_scores:
+                    scores.append(self.model.source_scores(pixels).double().cpu())
                 if not torch.isfinite(prediction.attributes).all():
                     raise CheckFailed(
                         "the model predicts attributes that are not finite numbers",

@@ -123,14 +123,16 @@ def train(
             for step, (images, labels) in enumerate(clocked, at.step):
                 log.add(step, step_with(images, labels, epoch, step))
                 at.step = step + 1
+                asked = bool(stop)  # looked at once, so that whatever is saved has been read
                 is_due = time.monotonic() - saved >= 60 * settings.train.save_every and at.step < steps
-                if at.step % _READ_EVERY == 0 or at.step == steps or stop or is_due:
+                if asked or is_due or at.step % _READ_EVERY == 0 or at.step == steps:
                     log.read()
                     reporter.step(epoch + 1, at.step, steps, log.means(at.step))
                 at.sums, at.seconds, at.waited = log.sums, time.perf_counter() - started, clocked.waited
-                if stop or is_due:
+                if asked or is_due:
                     save()
-                stop.raise_if_asked()
+                if asked:
+                    stop.raise_if_asked()
 
         record: Record = {"epoch": epoch + 1, "lr": optimisation.learning_rate(epoch, steps - 1)}
         record |= log.means(steps)

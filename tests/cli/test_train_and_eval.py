@@ -26,7 +26,7 @@ def evaluated(trained: Path, shared_folder: Path) -> Finished:
 def test_a_run_folder_has_every_file_of_the_contract(trained: Path, evaluated: Finished) -> None:
     assert evaluated.code == 0, evaluated.stderr
     files = set(files_under(trained))
-    expected = {"config.toml", "environment.json", "metrics.jsonl", "metrics.csv", "finished.json"}
+    expected = {"config.toml", "environment.json", "metrics.jsonl", "metrics.csv", "steps.jsonl", "finished.json"}
     expected |= {"training_images.txt", "eval/metrics.json", "checkpoints/last/training.pt"}
     for name in ("last", "best"):
         expected |= {f"checkpoints/{name}/model.safetensors", f"checkpoints/{name}/metadata.json"}
@@ -47,7 +47,7 @@ def test_the_run_says_what_it_was(trained: Path) -> None:
 
 def test_metrics_csv_and_jsonl_agree(trained: Path) -> None:
     (record,) = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
-    with (trained / "metrics.csv").open(newline="") as file:
+    with (trained / "metrics.csv", "steps.jsonl").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row == {name: str(value) for name, value in record.items()}
     assert record["epoch"] == 1
