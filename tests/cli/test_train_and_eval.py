@@ -47,7 +47,7 @@ def test_the_run_says_what_it_was(trained: Path) -> None:
 
 def test_metrics_csv_and_jsonl_agree(trained: Path) -> None:
     (record,) = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
-    with (trained / "metrics.csv", "steps.jsonl").open(newline="") as file:
+    with (trained / "metrics.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row == {name: str(value) for name, value in record.items()}
     assert record["epoch"] == 1
