@@ -12,20 +12,31 @@ from svipctl.errors import ConfigError
 from svipctl.settings.schema import Precision
 
 
-def choose_device(gpu: str) -> torch.device:
-    """The device of `--gpu`: auto, cpu, or the index of a GPU.
+def choose_device(gpu: str, local: int = 0) -> torch.device:
+    """The device of `--gpu`: auto, cpu, the index of a GPU, or several of these, one for each process.
+
+    Args:
+        gpu: The flag's value.
+        local: Which of the run's processes on this machine asks.
 
     Raises:
         ConfigError: There is no such GPU.
 
     """
     count = torch.cuda.device_count()
+    own = gpu.split(",")
+    if len(own) > 1:
+        if local >= len(own):
+            raise ConfigError(
+                f"--gpu {gpu} names {len(own)} devices", why=f"this is process {local + 1} of the machine"
+            )
+        return choose_device(own[local].strip())
     if gpu == "cpu" or (gpu == "auto" and not count):
         return torch.device("cpu")
     if gpu == "auto":
-        return torch.device("cuda", 0)
+        return torch.device("cuda", local % count)
     if not (gpu.isascii() and gpu.isdecimal()):
-        raise ConfigError(f"--gpu {gpu}: not a GPU", why="it is auto, cpu, or the index of one GPU")
+        raise ConfigError(f"--gpu {gpu}: not a GPU", why="it is auto, cpu, the index of a GPU, or several: 0,1")
     if int(gpu) >= count:
         there = f"this machine has GPU 0 to {count - 1}" if count > 1 else f"this machine has {count or 'no'} GPU"
         raise ConfigError(f"there is no GPU {gpu}", why=there, todo="use --gpu auto or --gpu cpu")

@@ -51,6 +51,10 @@ class CheckFailed(SvipError):
     """A verification ran and its answer is no."""
 
 
+class PeerLost(SvipError):
+    """Another process of a run on several GPUs ended; its own message says why."""
+
+
 class ConfigError(SvipError):
     """The command line, a configuration file or the environment says something unusable."""
 

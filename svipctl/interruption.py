@@ -26,6 +26,17 @@ class Stop:
     def __bool__(self) -> bool:
         return self.received is not None
 
+    @property
+    def number(self) -> int:
+        """Of the signal; 0 without one."""
+        return int(self.received or 0)
+
+    def hear(self, number: int) -> bool:
+        """Some process of the run has received this signal; 0 is none. Returns whether there was one."""
+        if number and self.received is None:
+            self.received = signal.Signals(number)
+        return number > 0
+
     def raise_if_asked(self, todo: str = "run the same command with --resume") -> None:
         """End the work in progress: KeyboardInterrupt after Ctrl-C, else Interrupted, saying how to go on."""
         if self.received is signal.SIGINT:

@@ -138,6 +138,35 @@ class Run:
         return path
 
 
+class ReadOnlyRun(Run):
+    """A run that another process writes: reading works, writing does nothing."""
+
+    def start(self, settings: Settings, environment: Mapping[str, Any], training_images: Sequence[str]) -> None:
+        """Nothing."""
+
+    def add_metrics(self, record: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def keep_metrics(self, epochs: int, last: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def add_steps(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Nothing."""
+
+    def keep_steps(self, epoch: int, step: int) -> None:
+        """Nothing."""
+
+    def discard_without_checkpoint(self) -> None:
+        """Nothing."""
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def save_json(self, relative: str, document: Mapping[str, Any]) -> Path:
+        """Nothing."""
+        return self.folder / relative
+
+
 def new_run(settings: Settings) -> Run:
     """A run folder that does not exist yet, named by the user or after recipe and seed.
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from svipctl.cli import complete, options
 from svipctl.cli.output import sink
 from svipctl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from svipctl.ranks import Ranks
+    from svipctl.settings.layers import Resolved
 
 _ABOUT = {
     "zsl": "unseen among unseen",
@@ -66,23 +71,15 @@ def eval_(
         )
         settings = configured.settings
 
-        from svipctl.datasets.registry import open_benchmark
-        from svipctl.evaluation.run import evaluate_run
-        from svipctl.interruption import listening
-        from svipctl.runs import find_run
+        from svipctl.ranks import is_launcher, joined
 
-        found = find_run(settings.runs_dir, settings.dataset, run)
-        if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
-            settings = settings.model_copy(update={"precision": found.settings().precision})
-        partial = settings.data.allow_partial or found.settings().data.allow_partial
-        benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=partial)
-        with listening() as stop, sink.progress("predicting") as progress:
+        if is_launcher(settings.gpu):
+            from svipctl.training.launch import launch
 
-            def watched(done: int, total: int) -> None:
-                progress(done, total)
-                stop.raise_if_asked("run the same command again")
-
-            document, _ = evaluate_run(found, benchmark, settings, watched)
+            raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
+        with joined() as ranks:
+            sink.silent = not ranks.is_first
+            document = _evaluate(configured, run, ranks)
     for warning in document["warnings"]:
         sink.warn(warning)
     if zsl != gzsl:
@@ -90,6 +87,31 @@ def eval_(
             document[part] = {row: figures for row, figures in document[part].items() if (row == "zsl") == zsl}
     _show(document)
     sink.document(document)
+
+
+def _evaluate(configured: Resolved, name: str | None, ranks: Ranks) -> dict[str, Any]:
+    """What each process does: its share of the images, and all of the figures."""
+    from svipctl.datasets.registry import open_benchmark
+    from svipctl.evaluation.run import evaluate_run
+    from svipctl.interruption import listening
+    from svipctl.runs import find_run
+
+    settings = configured.settings
+    found = find_run(settings.runs_dir, settings.dataset, name)
+    if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
+        settings = settings.model_copy(update={"precision": found.settings().precision})
+    partial = settings.data.allow_partial or found.settings().data.allow_partial
+    with ranks.first():
+        benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=partial)
+    with listening() as stop, sink.progress("predicting") as progress:
+
+        def watched(done: int, total: int) -> None:
+            progress(done, total)
+            if stop.hear(*ranks.most(stop.number)):
+                stop.raise_if_asked("run the same command again")
+
+        document, _ = evaluate_run(found, benchmark, settings, watched, ranks)
+    return document
 
 
 def _score_file(path: Path) -> dict[str, Any]:

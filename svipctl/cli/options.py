@@ -32,7 +32,9 @@ RunName = Annotated[
 ]
 Gpu = Annotated[
     str | None,
-    typer.Option("--gpu", help="auto, cpu, or the index of a GPU. (default: auto)", rich_help_panel=SETTINGS),
+    typer.Option(
+        "--gpu", help="auto, cpu, the index of a GPU, or several: 0,1,2,3. (default: auto)", rich_help_panel=SETTINGS
+    ),
 ]
 Precision = Annotated[
     str | None,

@@ -19,6 +19,8 @@ class Sink:
         self.json = False
         self.quiet = False
         self.debug = False
+        self.silent = False
+        """In all but the first of several processes: nothing is printed but what went wrong here only."""
 
     def set_json(self, value: bool) -> bool:
         """Callback of --json."""
@@ -38,21 +40,21 @@ class Sink:
     @property
     def is_live(self) -> bool:
         """Whether moving progress may be drawn: stderr is a terminal and nobody asked for silence."""
-        return sys.stderr.isatty() and not self.quiet and os.environ.get("TERM") != "dumb"
+        return sys.stderr.isatty() and not (self.quiet or self.silent) and os.environ.get("TERM") != "dumb"
 
     def document(self, document: Mapping[str, Any]) -> None:
         """The result of the command, when --json was given."""
-        if self.json:
+        if self.json and not self.silent:
             sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
     def say(self, text: str) -> None:
         """The result for a person; nothing with --json."""
-        if not self.json:
+        if not (self.json or self.silent):
             sys.stdout.write(text + "\n")
 
     def note(self, text: str) -> None:
         """A remark on stderr."""
-        if not self.quiet:
+        if not (self.quiet or self.silent):
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
 
@@ -62,7 +64,7 @@ class Sink:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table for a person: drawn by rich on a terminal, aligned plain text elsewhere; nothing with --json."""
-        if self.json:
+        if self.json or self.silent:
             return
         if sys.stdout.isatty():
             from rich.console import Console

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from svipctl.cli import complete, options
 from svipctl.cli.output import sink
+
+if TYPE_CHECKING:
+    from svipctl.ranks import Ranks
+    from svipctl.runs import Run
+    from svipctl.settings.layers import Resolved
+    from svipctl.settings.schema import Settings
 
 
 def train(
@@ -81,43 +89,62 @@ def train(
     )
     settings = configured.settings
 
+    from svipctl.ranks import is_launcher, joined
+
+    if is_launcher(settings.gpu) and not dry_run:
+        from svipctl.training.launch import launch
+
+        raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
+    with joined() as ranks:
+        sink.silent = not ranks.is_first
+        _train(configured, resume, ranks, dry_run=dry_run)
+
+
+def _train(configured: Resolved, resume: str | None, ranks: Ranks, *, dry_run: bool) -> None:
+    """What each process of the run does."""
     from svipctl.cli.training_progress import reporter
     from svipctl.datasets.official import partial_warning
     from svipctl.datasets.registry import open_benchmark
     from svipctl.device import choose_device
     from svipctl.interruption import listening
-    from svipctl.runs import new_run
+    from svipctl.runs import ReadOnlyRun, new_run
     from svipctl.training.environment import describe_environment
     from svipctl.training.loop import train as train_run
     from svipctl.training.plan import plan_training
     from svipctl.training.resume import check_same_images, find_resumable
     from svipctl.training.setup import prepare
 
-    resumable = find_resumable(settings, configured.origins, resume) if resume is not None else None
-    if resumable is not None:
+    settings = configured.settings
+    resumable = None
+    if resume is not None:
+        resumable = ranks.decided(lambda: find_resumable(settings, configured.origins, resume))
         run, settings = resumable.run, resumable.settings
     else:
-        run = new_run(settings)
+        run = ranks.decided(lambda: new_run(settings))
     if dry_run:
         plan = plan_training(settings, run)
         sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
         sink.document({"dry_run": True, **plan})
         return
-    choose_device(settings.gpu)  # a wrong GPU is told before anything is drawn or loaded
-    with sink.progress(f"drawing {dataset}") as progress:
+    if not ranks.is_first:
+        run = ReadOnlyRun(run.folder)
+    choose_device(settings.gpu, ranks.local)  # a wrong GPU is told before anything is drawn or loaded
+    with ranks.first(), sink.progress(f"drawing {settings.dataset}") as progress:
         benchmark = open_benchmark(
             settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
         )
     if benchmark.missing:
         sink.warn(partial_warning(benchmark))
-    setup = prepare(settings, benchmark, resume_from=run.last if resumable else None)
+    with ranks.first():
+        setup = prepare(settings, benchmark, resume_from=run.last if resumable else None, ranks=ranks)
     images = [benchmark.images[index] for index in setup.split.train]
     for note in setup.notes:
         sink.warn(note)
     parameters = sum(parameter.numel() for parameter in setup.model.parameters())
+    devices = f"{setup.device}" if ranks.world == 1 else f"{ranks.world} processes"
     sink.note(
         f"training {benchmark.name} ({len(setup.split.train)} images, {parameters / 1e6:.1f} M parameters, "
-        f"recipe {settings.recipe}, {'bf16' if setup.dtype.itemsize == 2 else 'fp32'} on {setup.device}) in {run.folder}"
+        f"recipe {settings.recipe}, {'bf16' if setup.dtype.itemsize == 2 else 'fp32'} on {devices}) in {run.folder}"
     )
     if settings.optim.warmup_epochs >= settings.train.epochs:
         sink.warn(
@@ -129,16 +156,16 @@ def train(
         check_same_images(run, images)
         sink.note(f"resuming {run.name} {resumable.position}")
     else:
-        run.start(settings, describe_environment(setup.device, setup.weights), images)
+        run.start(settings, describe_environment(setup.device, setup.weights, ranks.world), images)
     try:
         with listening() as stop, reporter(settings.train.epochs) as watching:
             best = train_run(settings, setup, run, watching, resume=resumable is not None, stop=stop)
     except BaseException:
         run.discard_without_checkpoint()
         raise
-    sink.say(f"done: {run.folder}\nnext: svipctl eval {dataset}" + _evaluation_flags(dataset, run.name, runs_dir))
+    sink.say(f"done: {run.folder}\nnext: svipctl eval {settings.dataset}{_evaluation_flags(run, settings)}")
     sink.document({"dataset": benchmark.name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
 
 
-def _evaluation_flags(dataset: str, name: str, runs_dir: object) -> str:
-    return f" --run {name}" + (f" --runs-dir {runs_dir}" if runs_dir else "")
+def _evaluation_flags(run: Run, settings: Settings) -> str:
+    return f" --run {run.name}" + (f" --runs-dir {settings.runs_dir}" if settings.runs_dir != Path("runs") else "")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, Normalisation, Transform
@@ -17,6 +18,7 @@ from svipctl.datasets.packed import find_pack
 from svipctl.device import autocast
 from svipctl.errors import CheckFailed
 from svipctl.model.svip import SVIP
+from svipctl.ranks import ALONE, Ranks
 
 Progress = Callable[[int, int], None]
 
@@ -48,6 +50,7 @@ class Predictor:
     dtype: torch.dtype
     batch_size: int = 64
     workers: int = 0
+    ranks: Ranks = ALONE
 
     @torch.inference_mode()
     def predict(
@@ -55,18 +58,21 @@ class Predictor:
     ) -> Predictions:
         """Predict the images of a benchmark; leaves the model in evaluation mode.
 
+        Several processes divide the images among them, each once, and all return the whole.
+
         Args:
             benchmark: Where the files are.
             indices: Which images.
             source_scores: Also run the source pass for the window scores (a second forward pass).
-            progress: Called with images done and images in all.
+            progress: Called with images done and images in all, of this process; equally often in all processes.
 
         """
         self.model.eval()
         attributes, unrelated, scores = [], [], []
         done = 0
         packed, note = find_pack(benchmark, Geometry(self.transform.resize, self.transform.size))
-        dataset = ImageDataset(benchmark, indices, self.transform, packed=packed)
+        mine = np.asarray(self.ranks.share(indices))
+        dataset = ImageDataset(benchmark, mine, self.transform, packed=packed)
         loader = batches(dataset, self.batch_size, workers=self.workers, pin_memory=self.device.type == "cuda")
         # One autocast around all batches: it keeps the weights it has cast, and they do not change here.
         with closing(loader), autocast(self.dtype, self.device):
@@ -75,22 +81,34 @@ class Predictor:
                 prediction = self.model.predict(pixels)
                 if source_scores:
                     scores.append(self.model.source_scores(pixels).double().cpu())
-                if not torch.isfinite(prediction.attributes).all():
-                    raise CheckFailed(
-                        "the model predicts attributes that are not finite numbers",
-                        why="its training diverged, or half precision overflowed",
-                        todo="evaluate with --precision fp32, or train with a lower learning rate",
-                    )
                 attributes.append(prediction.attributes.double().cpu())
                 unrelated.append(prediction.unrelated.double().cpu())
                 done += len(batch.images)
                 if progress:
                     progress(done, len(dataset))
-        empty = torch.zeros(0, self.model.grid.windows, dtype=torch.float64)
+        if progress and len(attributes) < self._most_batches(len(indices)):
+            progress(done, len(dataset))
+        windows, outputs = self.model.grid.windows, self.model.attribute_head.out_features
+        predicted = self._whole(attributes, outputs)
+        if not np.isfinite(predicted).all():
+            raise CheckFailed(
+                "the model predicts attributes that are not finite numbers",
+                why="its training diverged, or half precision overflowed",
+                todo="evaluate with --precision fp32, or train with a lower learning rate",
+            )
         return Predictions(
             indices=indices,
-            attributes=torch.cat(attributes or [torch.zeros(0, self.model.attribute_head.out_features)]).numpy(),
-            unrelated=torch.cat(unrelated or [empty]).numpy(),
-            source_scores=torch.cat(scores or [empty]).numpy() if source_scores else None,
+            attributes=predicted,
+            unrelated=self._whole(unrelated, windows),
+            source_scores=self._whole(scores, windows) if source_scores else None,
             notes=(note,) if note else (),
         )
+
+    def _most_batches(self, images: int) -> int:
+        """Of any process."""
+        return -(-(-(-images // self.ranks.world)) // self.batch_size)
+
+    def _whole(self, parts: list[Tensor], columns: int) -> NDArray[np.float64]:
+        """This process's batches, together with those of the others."""
+        mine = torch.cat([torch.zeros(0, columns, dtype=torch.float64), *parts]).numpy()
+        return np.concatenate(self.ranks.gather(mine))

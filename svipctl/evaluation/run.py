@@ -16,12 +16,13 @@ from svipctl.evaluation.predict import Predictor, Progress
 from svipctl.evaluation.protocols import Evaluation, evaluate
 from svipctl.evaluation.score import scored, selection
 from svipctl.model.checkpoint import Metadata, load_checkpoint, sha256_of
+from svipctl.ranks import ALONE, Ranks
 from svipctl.runs import Run
 from svipctl.settings.schema import Settings
 
 
 def evaluate_run(
-    run: Run, benchmark: Benchmark, settings: Settings, progress: Progress | None = None
+    run: Run, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
 ) -> tuple[dict[str, Any], Evaluation]:
     """Score a run's best checkpoint and write `eval/metrics.json`.
 
@@ -33,6 +34,7 @@ def evaluate_run(
         benchmark: With the same classes and attributes as in training.
         settings: Of the evaluation: device, precision, batch size, bootstrap.
         progress: Called with images done and images in all.
+        ranks: The processes that divide the images; the first one writes.
 
     Returns:
         The documented JSON (percent) and the evaluation behind it.
@@ -41,7 +43,7 @@ def evaluate_run(
         DataError: The run was trained on some of the scored images, or on another data set.
 
     """
-    device = choose_device(settings.gpu)
+    device = choose_device(settings.gpu, ranks.local)
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)
     split = benchmark.split(run.settings().train.fold)
@@ -56,6 +58,7 @@ def evaluate_run(
         choose_dtype(settings.precision, device),
         settings.eval.batch_size,
         settings.data.workers,
+        ranks,
     )
     predictions = predictor.predict(benchmark, indices, source_scores=settings.eval.selection, progress=progress)
     evaluation = evaluate(
@@ -77,7 +80,8 @@ def evaluate_run(
     }
     if benchmark.missing:
         document["missing_images"] = len(benchmark.missing)
-    run.save_json("eval/metrics.json", document)
+    if ranks.is_first:
+        run.save_json("eval/metrics.json", document)
     return document, evaluation
 
 

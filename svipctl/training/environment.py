@@ -13,7 +13,7 @@ import torch
 PACKAGES = ("svipctl", "torch", "torchvision", "timm", "numpy", "scipy", "gensim", "pillow", "safetensors")
 
 
-def describe_environment(device: torch.device, weights: dict[str, str]) -> dict[str, Any]:
+def describe_environment(device: torch.device, weights: dict[str, str], processes: int = 1) -> dict[str, Any]:
     """Versions, git commit of the working folder, hardware, and the pretrained weights: what environment.json holds."""
     return {
         "python": sys.version.split()[0],
@@ -21,6 +21,7 @@ def describe_environment(device: torch.device, weights: dict[str, str]) -> dict[
         "packages": {name: _version(name) for name in PACKAGES},
         "git_commit": _git_commit(),
         "device": str(device),
+        "processes": processes,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "cuda": torch.version.cuda,
         "threads": torch.get_num_threads(),

@@ -26,6 +26,7 @@ from svipctl.runs import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.optimisation import Optimisation
 from svipctl.training.setup import Setup
+from svipctl.training.shard import Shard
 from svipctl.training.state import Progress, load_state, save_state
 from svipctl.training.step import Stepper
 from svipctl.training.step_log import Record, StepLog
@@ -58,8 +59,8 @@ def train(
 
     Args:
         settings: The configuration.
-        setup: Benchmark, model and device, from `svipctl.training.setup`.
-        run: A started run folder; filled with metrics and checkpoints.
+        setup: Benchmark, model, device and processes, from `svipctl.training.setup`.
+        run: A started run folder; filled with metrics and checkpoints. Only the first of several processes writes.
         reporter: Told of every step and epoch.
         resume: Go on where `checkpoints/last` stands; `setup` has its weights.
         stop: Looked at after each step and each evaluated batch; when it asks, the state is saved first.
@@ -77,7 +78,7 @@ def train(
     groups = [torch.tensor(group, device=device) for group in setup.benchmark.groups]
     table = torch.from_numpy(setup.benchmark.class_attributes[split.seen_classes])
     class_attributes = normalise_class_attributes(table, settings.method.class_norm_epsilon).float().to(device)
-    batch_size = min(settings.train.batch_size, len(split.train))
+    batch_size, ranks = min(settings.train.batch_size, len(split.train)), setup.ranks
     steps = _steps(len(split.train), batch_size, drop_last=settings.train.drop_last)
     optimisation = Optimisation(model, settings.optim, epochs=settings.train.epochs, steps_per_epoch=steps)
     stop = Stop() if stop is None else stop  # one that asks for nothing is false
@@ -94,18 +95,22 @@ def train(
         return training_loss(output, labels, class_attributes, groups, settings.method)
 
     parts = settings.train.accumulate
-    step_with = Stepper(loss_of, optimisation, parts=1 if parts == "auto" else parts, adapt=parts == "auto")
+    step_with = Stepper(
+        loss_of, optimisation, parts=1 if parts == "auto" else parts, adapt=parts == "auto", ranks=ranks
+    )
 
     def save() -> None:
         nonlocal saved
-        metadata = _metadata(settings, setup, {"epoch": at.epoch})
-        save_checkpoint(run.last, model, metadata, extra=lambda folder: save_state(folder, at, optimisation))
+        if ranks.is_first:
+            metadata = _metadata(settings, setup, {"epoch": at.epoch})
+            save_checkpoint(run.last, model, metadata, extra=lambda folder: save_state(folder, at, optimisation))
+        ranks.wait()  # one that ends before it is saved would take the others along
         saved = time.monotonic()
 
     def save_and_leave_if_asked() -> None:
-        if stop:
+        if stop.hear(*ranks.most(stop.number)):
             save()
-        stop.raise_if_asked()
+            stop.raise_if_asked()
 
     # The published code chooses by its own test protocol; a validation split is judged by per-class H.
     decisive = "H_reference" if settings.train.select == "test" else "H_oracle"
@@ -116,15 +121,17 @@ def train(
             optimisation.start_epoch(epoch)
         model.train()
         order = epoch_order(split.train, seed=settings.seed, epoch=epoch, shuffle=settings.train.shuffle)
+        shard = Shard(order, batch_size, ranks)
         log = _log(setup, run, optimisation, epoch, at.sums, order, batch_size)
-        rest = order[at.step * batch_size : steps * batch_size]
-        with closing(_training_batches(settings, setup, epoch, batch_size, rest)) as rest_of_epoch:
+        rest = shard.indices(at.step, steps)
+        with closing(_training_batches(settings, setup, epoch, shard.size, rest)) as rest_of_epoch:
             clocked = _Clocked(rest_of_epoch, at.waited)
             for step, (images, labels) in enumerate(clocked, at.step):
-                log.add(step, step_with(images, labels, epoch, step))
+                log.add(step, step_with(images, labels, epoch, step, shard.weight(step)))
                 at.step = step + 1
-                asked = bool(stop)  # looked at once, so that whatever is saved has been read
                 is_due = time.monotonic() - saved >= 60 * settings.train.save_every and at.step < steps
+                number, is_due = ranks.most(stop.number, is_due)
+                asked = stop.hear(number)  # looked at once, so that whatever is saved has been read
                 if asked or is_due or at.step % _READ_EVERY == 0 or at.step == steps:
                     log.read()
                     reporter.step(epoch + 1, at.step, steps, log.means(at.step))
@@ -147,12 +154,14 @@ def train(
         # Best before state: what is cut off before the state is saved is done again, with the same outcome.
         if is_best:
             at.best = record
-            save_checkpoint(run.best, model, _metadata(settings, setup, record))
+            if ranks.is_first:
+                save_checkpoint(run.best, model, _metadata(settings, setup, record))
         at = Progress(epoch=epoch + 1, best=at.best, record=record)
         save()
         run.add_metrics(record)
         reporter.epoch(record)
-        stop.raise_if_asked()
+        if stop.hear(*ranks.most(stop.number)):
+            stop.raise_if_asked()
 
     best = at.best
     run.finish({"epochs": settings.train.epochs, "best_epoch": best["epoch"], "selected_by": settings.train.select})
@@ -228,6 +237,7 @@ def _log(
         learning_rate=lambda step: optimisation.learning_rate(epoch, step),
         images=lambda step: [setup.benchmark.images[index] for index in order[step * batch_size :][:batch_size]],
         write=run.add_steps,
+        ranks=setup.ranks,
     )
 
 

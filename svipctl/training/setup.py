@@ -21,6 +21,7 @@ from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import load_backbone
+from svipctl.ranks import ALONE, Ranks
 from svipctl.semantics.matrix import WordMatrix
 from svipctl.semantics.toy_corpus import train_toy_vectors
 from svipctl.settings.schema import Settings, TrainSettings
@@ -51,15 +52,26 @@ class Setup:
     normalise: Normalisation
     device: torch.device
     dtype: torch.dtype
+    ranks: Ranks = ALONE
+    """The processes that train together."""
 
     def predictor(self, batch_size: int, workers: int) -> Predictor:
         """The model as evaluation uses it."""
         return Predictor(
-            self.model, self.transform.for_evaluation, self.normalise, self.device, self.dtype, batch_size, workers
+            self.model,
+            self.transform.for_evaluation,
+            self.normalise,
+            self.device,
+            self.dtype,
+            batch_size,
+            workers,
+            self.ranks,
         )
 
 
-def prepare(settings: Settings, benchmark: Benchmark, *, resume_from: Path | None = None) -> Setup:
+def prepare(
+    settings: Settings, benchmark: Benchmark, *, resume_from: Path | None = None, ranks: Ranks = ALONE
+) -> Setup:
     """Choose the device, seed everything, build the model, or load it from the checkpoint of a run to go on with.
 
     Raises:
@@ -67,7 +79,7 @@ def prepare(settings: Settings, benchmark: Benchmark, *, resume_from: Path | Non
         DataError: Word vectors or weights are missing or damaged.
 
     """
-    device = choose_device(settings.gpu)
+    device = choose_device(settings.gpu, ranks.local)
     seed_everything(settings.seed)
     if resume_from is not None:
         model, metadata = load_checkpoint(resume_from)
@@ -91,6 +103,7 @@ def prepare(settings: Settings, benchmark: Benchmark, *, resume_from: Path | Non
         normalise=normalise,
         device=device,
         dtype=choose_dtype(settings.precision, device),
+        ranks=ranks,
     )
 
 

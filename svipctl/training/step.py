@@ -11,6 +11,7 @@ from torch import Tensor
 from svipctl.device import is_out_of_memory
 from svipctl.errors import ResourceError
 from svipctl.model.losses import Terms
+from svipctl.ranks import ALONE, Ranks
 from svipctl.training.optimisation import Optimisation
 
 FIGURES = (*(field.name for field in fields(Terms)), "gradient_norm")
@@ -24,21 +25,25 @@ class Stepper:
     """Steps of a run.
 
     A batch may be computed in parts, one after the other, whose gradients add up to the batch's: every term of the
-    loss is a mean over images, so each part counts by its share of them. Only rounding tells the two apart.
+    loss is a mean over images, so each part counts by its share of them. Only rounding tells the two apart. The same
+    holds for the parts that several processes compute at the same time.
 
     Attributes:
         parts: Parts of a batch.
 
     """
 
-    def __init__(self, loss_of: LossOf, optimisation: Optimisation, *, parts: int = 1, adapt: bool = False) -> None:
-        """`adapt` makes more parts whenever memory does not suffice."""
+    def __init__(
+        self, loss_of: LossOf, optimisation: Optimisation, *, parts: int = 1, adapt: bool = False, ranks: Ranks = ALONE
+    ) -> None:
+        """`adapt` makes more parts whenever memory does not suffice; `ranks` are who computes the batch together."""
         self.loss_of = loss_of
         self.optimisation = optimisation
         self.parts = parts
         self.adapt = adapt
+        self.ranks = ranks
 
-    def __call__(self, images: Tensor, labels: Tensor, epoch: int, step: int) -> Tensor:
+    def __call__(self, images: Tensor, labels: Tensor, epoch: int, step: int, weight: float = 1.0) -> Tensor:
         """Update the parameters once.
 
         Args:
@@ -46,9 +51,10 @@ class Stepper:
             labels: (B,) rows of the seen classes.
             epoch: Counted from 0.
             step: Of the epoch, counted from 0.
+            weight: Share of these images in the batch of all processes.
 
         Returns:
-            `FIGURES` as one vector on the device; nothing waits for it.
+            `FIGURES` as one vector on the device, of the batch when summed over the processes; nothing waits for it.
 
         Raises:
             ResourceError: The batch does not fit into memory; says in how many parts it does.
@@ -58,23 +64,28 @@ class Stepper:
         while True:
             self.optimisation.forget_gradients()
             try:
-                terms = self._gradients(images, labels, epoch)
+                terms = self._gradients(images, labels, epoch, weight)
                 break
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 cause = error.with_traceback(None)  # its frames hold the tensors that did not fit
             self._answer(cause, images, labels, epoch, waiting=waiting)
-        return torch.cat([terms, self.optimisation.apply(epoch, step).detach().float().view(1)])
+        self.ranks.average([value.grad for value in self.optimisation.model.parameters() if value.grad is not None])
+        norm = self.optimisation.apply(epoch, step).detach().float().view(1)
+        return torch.cat([terms, norm / self.ranks.world])
 
-    def _gradients(self, images: Tensor, labels: Tensor, epoch: int) -> Tensor:
-        """Forward and backward over all parts; the batch's terms."""
+    def _gradients(self, images: Tensor, labels: Tensor, epoch: int, weight: float = 1.0) -> Tensor:
+        """Forward and backward over all parts; the terms' share of the batch's.
+
+        The gradients are made to be averaged over the processes: those that already wait, equal in all, stay as they are.
+        """
         total = torch.zeros(len(FIGURES) - 1, device=images.device)
         parts = min(self.parts, len(images))
         for some, theirs in zip(images.tensor_split(parts), labels.tensor_split(parts)):
             terms = self.loss_of(some, theirs, epoch)
-            share = len(some) / len(images)
-            (terms.loss * share).backward()  # type: ignore[no-untyped-call]
+            share = weight * len(some) / len(images)
+            (terms.loss * (share * self.ranks.world)).backward()  # type: ignore[no-untyped-call]
             total += terms.stacked() * share
         return total
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from svipctl.errors import CheckFailed
+from svipctl.ranks import ALONE, Ranks
 from svipctl.training.step import FIGURES
 
 _SHARES = frozenset(["accuracy", "patch_accuracy", "patch_auc", "patch_recall"])
@@ -32,6 +33,7 @@ class StepLog:
         learning_rate: Callable[[int], float],
         images: Callable[[int], Sequence[str]],
         write: Callable[[Sequence[Record]], None],
+        ranks: Ranks = ALONE,
     ) -> None:
         """Begin an epoch, or go on within it.
 
@@ -41,6 +43,7 @@ class StepLog:
             learning_rate: Of a step of this epoch, counted from 0.
             images: The files of a step's batch.
             write: Takes the records that have been read, oldest first.
+            ranks: The processes over which figures are summed; all read at the same steps.
 
         """
         self.epoch = epoch
@@ -48,6 +51,7 @@ class StepLog:
         self._learning_rate = learning_rate
         self._images = images
         self._write = write
+        self._ranks = ranks
         self._unread: list[tuple[int, Tensor]] = []
 
     def add(self, step: int, figures: Tensor) -> None:
@@ -63,7 +67,7 @@ class StepLog:
         """
         if not self._unread:
             return
-        rows = torch.stack([figures for _, figures in self._unread]).tolist()
+        rows = self._ranks.sum(torch.stack([figures for _, figures in self._unread])).tolist()
         steps, self._unread = [step for step, _ in self._unread], []
         records: list[Record] = []
         try:

@@ -1,0 +1,202 @@
+"""The processes of one run, one a device, and what they say to each other."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from svipctl.errors import PeerLost
+
+_BUCKET = 2**23  # numbers reduced together: fewer, larger messages
+_PATIENCE = timedelta(hours=2)  # the others wait while the first draws, downloads or evaluates
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of its run; as constructed without arguments, it is the only one.
+
+    Every method but the properties is a collective: all processes call it, in the same order.
+    """
+
+    rank: int = 0
+    """Among all processes; the first one writes and prints."""
+    world: int = 1
+    """Processes in all."""
+    local: int = 0
+    """Among those of this machine."""
+    control: dist.ProcessGroup | None = None
+    """gloo, on CPU: what is agreed on makes no GPU wait."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes and prints."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """This process's part of the items: consecutive, sizes equal to within one. Not a collective."""
+        size, more = divmod(len(items), self.world)
+        start = self.rank * size + min(self.rank, more)
+        return items[start : start + size + (self.rank < more)]
+
+    def most(self, *values: int) -> tuple[int, ...]:
+        """The largest value of any process, for each of the values."""
+        if self.world == 1:
+            return values
+        together = torch.tensor(values)
+        with _explained():
+            dist.all_reduce(together, dist.ReduceOp.MAX, self.control)
+        return tuple(together.tolist())
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes, on the CPU."""
+        together = values.cpu()
+        if self.world > 1:
+            with _explained():
+                dist.all_reduce(together, dist.ReduceOp.SUM, self.control)
+        return together
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, in their order, on each of them."""
+        if self.world == 1:
+            return [value]
+        values: list[T | None] = [None] * self.world
+        with _explained():
+            dist.all_gather_object(values, value, self.control)
+        return values  # type: ignore[return-value]  # all are filled in
+
+    def decided(self, decide: Callable[[], T]) -> T:
+        """What the first process decides, on each of them."""
+        if self.world == 1:
+            return decide()
+        decision: list[T | None] = [decide() if self.is_first else None]
+        with _explained():
+            dist.broadcast_object_list(decision, 0, self.control)
+        return decision[0]  # type: ignore[return-value]  # filled in by the first
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self.most(0)
+
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """Let the first process go first: what it draws, trains or downloads is there for the others."""
+        if not self.is_first:
+            self.wait()
+        yield
+        if self.is_first:
+            self.wait()
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its mean over all processes, in place, on its device."""
+        if self.world == 1:
+            return
+        with _explained():
+            pending = []
+            for bucket in _buckets(tensors):
+                flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+                pending.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
+            for bucket, flat, work in pending:
+                work.wait()
+                parts = flat.div_(self.world).split([tensor.numel() for tensor in bucket])
+                for tensor, part in zip(bucket, parts):
+                    tensor.copy_(part.view_as(tensor))
+
+
+ALONE = Ranks()
+
+
+@contextmanager
+def joined(environment: Mapping[str, str] | None = None) -> Iterator[Ranks]:
+    """Join the other processes of the run that a launcher (torch's elastic one, or Slurm) has started; or be alone.
+
+    Args:
+        environment: Where the launcher says who is who; that of the process by default.
+
+    Raises:
+        PeerLost: The other processes cannot be reached.
+
+    """
+    place = place_of(os.environ if environment is None else environment)
+    if place is None:
+        yield ALONE
+        return
+    with _explained():
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(
+            backend, init_method=place.address, rank=place.rank, world_size=place.world, timeout=_PATIENCE
+        )
+        control = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    try:
+        yield Ranks(place.rank, place.world, place.local, control)
+    finally:
+        dist.destroy_process_group()
+
+
+def is_launcher(gpu: str) -> bool:
+    """Whether a command with this `--gpu` is to start processes rather than do the work: it names several devices, and
+    no launcher has started this one.
+    """
+    return "," in gpu and place_of(os.environ) is None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which process this is, as its launcher says."""
+
+    rank: int
+    world: int
+    local: int
+    address: str
+
+
+def place_of(environment: Mapping[str, str]) -> Place | None:
+    """Read what torchrun, torch's elastic launcher or Slurm's srun put there; None for a process of its own."""
+    if "RANK" in environment and int(environment.get("WORLD_SIZE", "1")) > 1:
+        rank, world = int(environment["RANK"]), int(environment["WORLD_SIZE"])
+        return Place(rank, world, int(environment.get("LOCAL_RANK", "0")), "env://")
+    tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
+    if tasks > 1 and "SLURM_PROCID" in environment:
+        host = _first_host(environment.get("SLURM_STEP_NODELIST", "localhost"))
+        port = 20000 + int(environment.get("SLURM_JOB_ID", "0")) % 20000
+        rank, local = int(environment["SLURM_PROCID"]), int(environment.get("SLURM_LOCALID", "0"))
+        return Place(rank, tasks, local, f"tcp://{host}:{port}")
+    return None
+
+
+def _first_host(nodes: str) -> str:
+    """gpu03 of gpu[03-05,9],other."""
+    found = re.match(r"([^,\[]+)(?:\[([^],-]+)[^]]*\]([^,]*))?", nodes)
+    return "".join(part or "" for part in found.groups()) if found else nodes
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """The tensors in their order, in groups of limited size and one kind."""
+    bucket: list[Tensor] = []
+    for tensor in tensors:
+        full = sum(other.numel() for other in bucket) + tensor.numel() > _BUCKET
+        if bucket and (full or bucket[0].dtype != tensor.dtype):
+            yield bucket
+            bucket = []
+        bucket.append(tensor)
+    if bucket:
+        yield bucket
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Torch says that a peer is gone with a RuntimeError that names a line of C++."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise PeerLost("another process of this run ended, or cannot be reached", why=str(error)[:200]) from error

@@ -1,0 +1,66 @@
+"""Several GPUs of one machine: the same command once for each, through torch's elastic launcher."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from svipctl.device import choose_device
+from svipctl.errors import ExitCode
+
+
+def launch(gpu: str, arguments: Sequence[str]) -> int:
+    """Run `svipctl ARGUMENTS` once for each device of `--gpu`, and wait.
+
+    A signal is passed on: SIGTERM and Ctrl-C as they are, SIGUSR1 as SIGTERM; the processes have the launcher's 30
+    seconds to save before they are killed.
+
+    Returns:
+        The exit code for the whole: of the process that failed of itself, 75 or 130 after a signal.
+
+    Raises:
+        ConfigError: One of the devices is not there.
+
+    """
+    devices = gpu.split(",")
+    for local in range(len(devices)):
+        choose_device(gpu, local)
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it repeats what the processes say
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=len(devices),
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=0,
+        monitor_interval=0.1,
+    )
+    before = signal.signal(signal.SIGUSR1, _as_sigterm)
+    try:
+        elastic_launch(config, sys.executable)("-m", "svipctl", *arguments)
+    except ChildFailedError as error:
+        return _exit_code([failure.exitcode for failure in error.failures.values()])
+    except SignalException as error:
+        return ExitCode.CTRL_C if error.sigval is signal.SIGINT else ExitCode.INTERRUPTED
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    return ExitCode.DONE
+
+
+def _exit_code(codes: Sequence[int]) -> int:
+    """The most telling one: a process that loses a peer fails too, with 1, and the launcher ends the rest by signals."""
+    own = [code for code in codes if code > ExitCode.CHECK_FAILED and code != ExitCode.INTERRUPTED]
+    return next(iter([*own, *(code for code in codes if code > 0)]), int(ExitCode.CHECK_FAILED))
+
+
+def _as_sigterm(number: int, frame: FrameType | None) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)

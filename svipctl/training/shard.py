@@ -1,0 +1,53 @@
+"""This process's part of each batch of an epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from svipctl.datasets.benchmark import Indices
+from svipctl.errors import ConfigError
+from svipctl.ranks import Ranks
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Of batches of `batch_size` images in `order`, what one of several processes computes.
+
+    The processes divide every batch among them, so their number does not change what a step sees. Where the last
+    batch has fewer images than there are processes, one without an image computes the batch's first with weight 0:
+    each has the same gradients to average.
+    """
+
+    order: Indices
+    batch_size: int
+    ranks: Ranks
+
+    def __post_init__(self) -> None:
+        if self.batch_size < self.ranks.world:
+            raise ConfigError(
+                f"a batch of {self.batch_size} cannot be divided among {self.ranks.world} processes",
+                todo="use a larger --batch-size, or fewer GPUs",
+            )
+
+    @property
+    def size(self) -> int:
+        """This process's images of a full batch."""
+        return len(self.ranks.share(range(self.batch_size)))
+
+    def indices(self, start: int, stop: int) -> Indices:
+        """This process's images of the steps from `start` to `stop` (exclusive)."""
+        batches = [self._batch(step) for step in range(start, stop)]
+        return np.concatenate([self.order[:0], *(batch[self._mine(batch)] for batch in batches)])
+
+    def weight(self, step: int) -> float:
+        """Share of this process's images in the batch of a step."""
+        batch = self._batch(step)
+        return len(self.ranks.share(range(len(batch)))) / len(batch)
+
+    def _batch(self, step: int) -> Indices:
+        return self.order[step * self.batch_size :][: self.batch_size]
+
+    def _mine(self, batch: Indices) -> list[int]:
+        return list(self.ranks.share(range(len(batch)))) or [0]
