@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of its run; as constructed without arguments, it is the only one.
+    """One process among those of its run; as constructed without arguments, the only one.
 
     Every method but the properties is a collective: all processes call it, in the same order.
     """
@@ -44,7 +44,7 @@ class Ranks:
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """This process's part of the items: consecutive, sizes equal to within one. Not a collective."""
+        """Give this process's part of the items: consecutive, sizes equal to within one. Not a collective."""
         size, more = divmod(len(items), self.world)
         start = self.rank * size + min(self.rank, more)
         return items[start : start + size + (self.rank < more)]
@@ -108,7 +108,7 @@ class Ranks:
                 pending.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
             for bucket, flat, work in pending:
                 work.wait()
-                parts = flat.div_(self.world).split([tensor.numel() for tensor in bucket])
+                parts = torch.split(flat.div_(self.world), [tensor.numel() for tensor in bucket])
                 for tensor, part in zip(bucket, parts):
                     tensor.copy_(part.view_as(tensor))
 
@@ -136,7 +136,7 @@ def joined(environment: Mapping[str, str] | None = None) -> Iterator[Ranks]:
         dist.init_process_group(
             backend, init_method=place.address, rank=place.rank, world_size=place.world, timeout=_PATIENCE
         )
-        control = dist.new_group(backend="gloo", timeout=_PATIENCE)
+        control: Any = dist.new_group(backend="gloo", timeout=_PATIENCE)  # typed as if a process could be left out
     try:
         yield Ranks(place.rank, place.world, place.local, control)
     finally:

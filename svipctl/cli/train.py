@@ -114,13 +114,11 @@ def _train(configured: Resolved, resume: str | None, ranks: Ranks, *, dry_run: b
     from svipctl.training.resume import check_same_images, find_resumable
     from svipctl.training.setup import prepare
 
-    settings = configured.settings
+    asked = configured.settings
     resumable = None
     if resume is not None:
-        resumable = ranks.decided(lambda: find_resumable(settings, configured.origins, resume))
-        run, settings = resumable.run, resumable.settings
-    else:
-        run = ranks.decided(lambda: new_run(settings))
+        resumable = ranks.decided(lambda: find_resumable(asked, configured.origins, resume))
+    run, settings = (resumable.run, resumable.settings) if resumable else (ranks.decided(lambda: new_run(asked)), asked)
     if dry_run:
         plan = plan_training(settings, run)
         sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ class Predictor:
         attributes, unrelated, scores = [], [], []
         done = 0
         packed, note = find_pack(benchmark, Geometry(self.transform.resize, self.transform.size))
-        mine = np.asarray(self.ranks.share(indices))
+        mine = indices[list(self.ranks.share(range(len(indices))))]
         dataset = ImageDataset(benchmark, mine, self.transform, packed=packed)
         loader = batches(dataset, self.batch_size, workers=self.workers, pin_memory=self.device.type == "cuda")
         # One autocast around all batches: it keeps the weights it has cast, and they do not change here.
@@ -106,9 +107,9 @@ class Predictor:
 
     def _most_batches(self, images: int) -> int:
         """Of any process."""
-        return -(-(-(-images // self.ranks.world)) // self.batch_size)
+        return math.ceil(math.ceil(images / self.ranks.world) / self.batch_size)
 
     def _whole(self, parts: list[Tensor], columns: int) -> NDArray[np.float64]:
-        """This process's batches, together with those of the others."""
+        """Join this process's batches with those of the others."""
         mine = torch.cat([torch.zeros(0, columns, dtype=torch.float64), *parts]).numpy()
         return np.concatenate(self.ranks.gather(mine))

@@ -41,6 +41,7 @@ def launch(gpu: str, arguments: Sequence[str]) -> int:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
+        run_id="svipctl",
         max_restarts=0,
         monitor_interval=0.1,
     )

@@ -130,13 +130,13 @@ def train(
                 log.add(step, step_with(images, labels, epoch, step, shard.weight(step)))
                 at.step = step + 1
                 is_due = time.monotonic() - saved >= 60 * settings.train.save_every and at.step < steps
-                number, is_due = ranks.most(stop.number, is_due)
+                number, due = ranks.most(stop.number, is_due)
                 asked = stop.hear(number)  # looked at once, so that whatever is saved has been read
-                if asked or is_due or at.step % _READ_EVERY == 0 or at.step == steps:
+                if asked or due or at.step % _READ_EVERY == 0 or at.step == steps:
                     log.read()
                     reporter.step(epoch + 1, at.step, steps, log.means(at.step))
                 at.sums, at.seconds, at.waited = log.sums, time.perf_counter() - started, clocked.waited
-                if asked or is_due:
+                if asked or due:
                     save()
                 if asked:
                     stop.raise_if_asked()

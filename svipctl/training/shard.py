@@ -1,4 +1,4 @@
-"""This process's part of each batch of an epoch."""
+"""Batches divided among the processes of a run."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Shard:
 
     @property
     def size(self) -> int:
-        """This process's images of a full batch."""
+        """Images this process computes of a full batch."""
         return len(self.ranks.share(range(self.batch_size)))
 
     def indices(self, start: int, stop: int) -> Indices:
-        """This process's images of the steps from `start` to `stop` (exclusive)."""
+        """Images this process computes in the steps from `start` to `stop` (exclusive)."""
         batches = [self._batch(step) for step in range(start, stop)]
         return np.concatenate([self.order[:0], *(batch[self._mine(batch)] for batch in batches)])
 

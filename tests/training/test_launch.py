@@ -1,0 +1,21 @@
+"""One exit code for several processes."""
+
+from __future__ import annotations
+
+import pytest
+
+from svipctl.errors import ConfigError
+from svipctl.training.launch import _exit_code, launch
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [([3, 1], 3), ([1, 3], 3), ([-15, 1], 1), ([1, -9], 1), ([5, 75], 5), ([75, 1], 75), ([-9, -9], 1), ([2, 2], 2)],
+)
+def test_the_process_that_failed_of_itself_gives_the_exit_code(codes: list[int], code: int) -> None:
+    assert _exit_code(codes) == code
+
+
+def test_a_device_that_is_not_there_is_told_before_anything_starts() -> None:
+    with pytest.raises(ConfigError):
+        launch("cpu,999", ["--version"])
