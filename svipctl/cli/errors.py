@@ -7,12 +7,12 @@ import sys
 import traceback
 
 from svipctl.cli.output import sink
-from svipctl.errors import CheckFailed, ExitCode, Interrupted, PeerLost, ResourceError, SvipError
+from svipctl.errors import CheckFailed, ConfigError, ExitCode, Interrupted, PeerLost, ResourceError, SvipError
 
 
 def report(error: SvipError) -> ExitCode:
     """Print what, why and what to do next on stderr (and as the JSON document), and give the exit code."""
-    if sink.silent and isinstance(error, CheckFailed | Interrupted | PeerLost):
+    if sink.silent and isinstance(error, CheckFailed | ConfigError | Interrupted | PeerLost):
         return error.exit_code  # happens to all processes at once: the first one tells
     if sink.debug:
         traceback.print_exception(error)

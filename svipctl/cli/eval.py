@@ -71,6 +71,7 @@ def eval_(
         )
         settings = configured.settings
 
+        from svipctl.device import choose_device
         from svipctl.ranks import is_launcher, joined
 
         if is_launcher(settings.gpu):
@@ -78,6 +79,7 @@ def eval_(
 
             raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
         with joined() as ranks:
+            choose_device(settings.gpu, ranks.local)
             sink.silent = not ranks.is_first
             document = _evaluate(configured, run, ranks)
     for warning in document["warnings"]:

@@ -89,6 +89,7 @@ def train(
     )
     settings = configured.settings
 
+    from svipctl.device import choose_device
     from svipctl.ranks import is_launcher, joined
 
     if is_launcher(settings.gpu) and not dry_run:
@@ -96,6 +97,8 @@ def train(
 
         raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
     with joined() as ranks:
+        if not dry_run:
+            choose_device(settings.gpu, ranks.local)  # a wrong GPU is told, by whoever has it, before anything is drawn
         sink.silent = not ranks.is_first
         _train(configured, resume, ranks, dry_run=dry_run)
 
@@ -105,7 +108,6 @@ def _train(configured: Resolved, resume: str | None, ranks: Ranks, *, dry_run: b
     from svipctl.cli.training_progress import reporter
     from svipctl.datasets.official import partial_warning
     from svipctl.datasets.registry import open_benchmark
-    from svipctl.device import choose_device
     from svipctl.interruption import listening
     from svipctl.runs import ReadOnlyRun, new_run
     from svipctl.training.environment import describe_environment
@@ -126,7 +128,6 @@ def _train(configured: Resolved, resume: str | None, ranks: Ranks, *, dry_run: b
         return
     if not ranks.is_first:
         run = ReadOnlyRun(run.folder)
-    choose_device(settings.gpu, ranks.local)  # a wrong GPU is told before anything is drawn or loaded
     with ranks.first(), sink.progress(f"drawing {settings.dataset}") as progress:
         benchmark = open_benchmark(
             settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial

@@ -6,15 +6,17 @@ import functools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Command
-from tests.processes import clean_environment, fresh
+from tests.processes import Finished, clean_environment, fresh
 from tests.training.test_resume import CLOCK, signal_at_update
 
 # 36 images: 8 batches of 4 (5 % 2 == 1), so that shares differ in size
@@ -33,6 +35,15 @@ def assert_equal(ones: list[dict[str, Any]], others: list[dict[str, Any]]) -> No
     assert len(ones) == len(others)
     for one, other in zip(ones, others):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
+
+
+def stopped_at(update: int) -> None:
+    """The program, in which a process that is not the first receives SIGTERM during an update."""
+    if os.environ["RANK"] != "0":
+        signal_at_update(update, signal.SIGTERM)
+    from svipctl.cli.main import main
+
+    main()
 
 
 @pytest.fixture(scope="module")
@@ -67,26 +78,33 @@ def test_torchrun_is_joined_rather_than_started_again(
     assert_equal(figures(tmp_path / RUN), figures(alone / RUN))
 
 
+def both(*command: str, cwd: Path, environments: Sequence[dict[str, str]]) -> list[Finished]:
+    """The same command as two processes that an outside launcher started."""
+    processes = [
+        subprocess.Popen(
+            (sys.executable, *command),
+            cwd=cwd,
+            env=clean_environment(PYTHONPATH=os.pathsep.join(sys.path), **environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for environment in environments
+    ]
+    outputs = [process.communicate(timeout=300) for process in processes]
+    return [Finished(process.returncode, *output) for process, output in zip(processes, outputs)]
+
+
 def test_slurms_processes_find_each_other(
     alone: Path, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, "--gpu", "cpu", "--name", "one")
     slurm = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "localhost", "SLURM_JOB_ID": str(os.getpid())}
-    both = [
-        subprocess.Popen(
-            (sys.executable, "-m", "svipctl", *arguments),
-            cwd=tmp_path,
-            env=clean_environment(**slurm, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    (first, _), (second, errors) = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], errors
-    assert "done:" in first
-    assert second == errors == ""
+    environments = [slurm | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank} for rank in "01"]
+    first, second = both("-m", "svipctl", *arguments, cwd=tmp_path, environments=environments)
+    assert (first.code, second.code) == (0, 0), second.stderr
+    assert "done:" in first.stdout
+    assert second.stdout == second.stderr == ""
     assert_equal(figures(tmp_path / RUN), figures(alone / RUN))
 
 
@@ -104,9 +122,16 @@ def test_a_run_goes_on_with_two_processes_and_with_one_again(
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, "--name", "one", "--set", "train.save_every=0")
     stopped = command(*arguments, first=functools.partial(signal_at_update, 3, signal.SIGTERM))
     assert stopped.code == 75, stopped.stderr
-    two = fresh(*arguments, "--resume", "auto", "--gpu", "cpu,cpu", cwd=tmp_path, environment={STOP_AT: "10"})
-    assert two.code == 75, two.stderr
-    assert two.stderr.count("error:") == 1
+    # the signal reaches the second process only
+    program = "from tests.cli.test_many_processes import stopped_at; stopped_at(10)"
+    with socket.create_server(("localhost", 0)) as free:
+        port = str(free.getsockname()[1])
+    torchrun = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    environments = [torchrun | {"RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
+    first, second = both("-c", program, *arguments, "--resume", "auto", cwd=tmp_path, environments=environments)
+    assert (first.code, second.code) == (75, 75), first.stderr
+    assert "error: stopped by SIGTERM" in first.stderr
+    assert second.stderr == ""
     one = command(*arguments, "--resume", "auto")
     assert one.code == 0, one.stderr
     assert "epoch 2" in one.stderr
@@ -119,3 +144,24 @@ def test_what_is_wrong_for_all_is_said_once(shared_folder: Path, tiny: tuple[str
     assert done.code == 2, done.stderr
     assert done.stderr.count("error:") == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_signal_to_the_launcher_is_passed_on(shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    arguments = ("train", str(shared_folder), *tiny, "--epochs", "500", "--gpu", "cpu,cpu", "--name", "one")
+    with subprocess.Popen(
+        (sys.executable, "-m", "svipctl", *arguments),
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as launcher:
+        assert launcher.stderr is not None
+        for line in launcher.stderr:
+            if line.startswith("epoch"):
+                break
+        launcher.send_signal(signal.SIGUSR1)
+        _, rest = launcher.communicate(timeout=120)
+    assert launcher.returncode == 75, rest
+    assert "error: stopped by SIGTERM" in rest
+    assert (tmp_path / RUN / "checkpoints" / "last" / "model.safetensors").exists()
