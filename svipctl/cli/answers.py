@@ -57,7 +57,7 @@ def split_line(line: str) -> list[str]:
         words.extend(lexer)
     except ValueError:  # an open quote, or a backslash at the end: its content is what was read so far
         return [*words, lexer.token.lstrip("'\"")] if lexer.token else [*words, ""]
-    return [*words, ""] if not words or line[-1:].isspace() and not line.endswith("\\ ") else words
+    return [*words, ""] if not words or (line[-1:].isspace() and not line.endswith("\\ ")) else words
 
 
 def candidates(words: list[str]) -> tuple[str, Candidates]:

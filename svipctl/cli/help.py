@@ -39,9 +39,7 @@ def _filled(text: str, width: int) -> str:
 
 
 def _row(left: str, right: str, width: int) -> str:
-    lines = textwrap.wrap(
-        right, max(width - _LEFT - 4, 20), break_long_words=False, break_on_hyphens=False
-    ) or [""]
+    lines = textwrap.wrap(right, max(width - _LEFT - 4, 20), break_long_words=False, break_on_hyphens=False) or [""]
     first = f"  {left.ljust(_LEFT)}  {lines.pop(0)}" if len(left) <= _LEFT else f"  {left}"
     return "\n".join([first.rstrip(), *(" " * (_LEFT + 4) + line for line in lines)])
 

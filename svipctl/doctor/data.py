@@ -11,7 +11,6 @@ from svipctl.datasets.registry import pictures_to_draw, word_vectors_file
 from svipctl.doctor.finding import Finding
 
 
-
 def check_benchmarks(data_dir: Path) -> Iterator[Finding]:
     """Each official benchmark: complete, absent (then nothing is wrong), or in need of mending."""
     for name in OFFICIAL:
@@ -44,10 +43,10 @@ def check_weights(offline: bool) -> Finding:
     from huggingface_hub import try_to_load_from_cache
     from timm.models import get_pretrained_cfg
 
-    from svipctl.model.backbone import timm_name
+    from svipctl.model.backbone import ALIASES
     from svipctl.settings.schema import ModelSettings
 
-    name = timm_name(ModelSettings().backbone)
+    name, _ = ALIASES.get(ModelSettings().backbone, (ModelSettings().backbone, {}))
     described = get_pretrained_cfg(name)
     place = described.hf_hub_id if described is not None else None
     files = ("model.safetensors", "pytorch_model.bin")

@@ -39,7 +39,9 @@ def check_requirements(
         try:
             lines = metadata.requires("svipctl") or []
         except metadata.PackageNotFoundError:
-            yield Finding("requirements", "absent", "svipctl is not installed, so its requirements are unknown", INSTALL)
+            yield Finding(
+                "requirements", "absent", "svipctl is not installed, so its requirements are unknown", INSTALL
+            )
             return
     for line in lines:
         wanted = Requirement(line)
