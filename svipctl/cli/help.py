@@ -9,10 +9,12 @@ import os
 import shutil
 import sys
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from svipctl.cli.pages import Page, page_of
 
@@ -75,3 +77,29 @@ def use_plain_help(app: typer.Typer) -> None:
         group.cls = Group
         if group.typer_instance is not None:
             use_plain_help(group.typer_instance)
+
+
+def print_asked_page(app: typer.Typer, arguments: Sequence[str]) -> bool:
+    """Answer `COMMAND ... --help` without parsing: only that command is built, and no value type is made ready.
+
+    Returns:
+        False when the arguments are anything else, or name no command; the parser then answers.
+
+    """
+    if not arguments or arguments[-1] not in ("-h", "--help"):
+        return False
+    words, here = list(arguments[:-1]), app
+    for number, word in enumerate(words):
+        commands = [one for one in here.registered_commands if one.name == word]
+        groups = [one for one in here.registered_groups if one.name == word]
+        if not groups and not (commands and number == len(words) - 1):
+            return False
+        here.registered_commands, here.registered_groups = commands, groups
+        here = groups[0].typer_instance or here if groups else here
+    node: Any = get_command(app)
+    context = typer.Context(node, info_name="svipctl", help_option_names=["-h", "--help"])
+    for word in words:
+        node = node.commands[word]
+        context = typer.Context(node, info_name=word, parent=context)
+    _write(node, context, sys.stdout)
+    return True

@@ -28,11 +28,14 @@ def _run(arguments: list[str]) -> int:
 
     from svipctl.cli.app import app
     from svipctl.cli.errors import report, report_defect, report_usage
+    from svipctl.cli.help import print_asked_page
     from svipctl.cli.output import sink
     from svipctl.errors import ExitCode, SvipError
 
     sink.json = "--json" in arguments  # an error of the command line itself comes before any flag is read
     try:
+        if print_asked_page(app, arguments):
+            return ExitCode.DONE
         code = app(args=_with_auto(arguments), prog_name="svipctl", standalone_mode=False)
         return code if isinstance(code, int) else ExitCode.DONE
     except SvipError as error:

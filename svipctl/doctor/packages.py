@@ -72,6 +72,6 @@ def _extra_of(wanted: Requirement) -> str | None:
 
 def _declared(field: str) -> str:
     try:
-        return str(metadata.metadata("svipctl").get(field) or "")
+        return str(metadata.metadata("svipctl").json.get(field.lower().replace("-", "_"), ""))
     except metadata.PackageNotFoundError:
         return ""
