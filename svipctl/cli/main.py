@@ -60,7 +60,7 @@ def _complete() -> None:
     except Exception:
         if os.environ.get("SVIPCTL_DEBUG_COMPLETION"):
             raise
-    os._exit(0)
+    sys.exit(0)
 
 
 def _open_closed_streams() -> None:

@@ -20,6 +20,11 @@ def pages() -> list[Page]:
     return list(all_pages(get_command(app), "svipctl"))
 
 
+def groups() -> list[Page]:
+    """The help of the program and of its groups of commands."""
+    return [page for page in pages() if any(section.title == "Commands" for section in page.sections)]
+
+
 def commands() -> Iterator[Page]:
     """The help of what can be run: no groups, and nothing that only says it is not built yet."""
     missing = set(getattr(not_yet, "_COMMANDS", {}))

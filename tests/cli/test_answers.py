@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,9 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder = tmp_path / "runs" / name
         (folder / "checkpoints" / "best").mkdir(parents=True)
         (folder / "config.toml").write_text("")
-        __import__("os").utime(folder, (number, number))
-    (tmp_path / "runs" / "cub" / "a" / "finished.json").write_text("{}")
+        if name == "cub/a":
+            (folder / "finished.json").write_text("{}")
+        os.utime(folder, (number, number))
     (tmp_path / "runs" / "cub" / "no-run").mkdir()
     return tmp_path
 

@@ -41,9 +41,7 @@ class Shell:
 
     def __init__(self, name: str, cwd: Path, programs: Path) -> None:
         command, setup = START[name]
-        environment = clean_environment(
-            PATH=f"{programs}:{os.environ['PATH']}", HOME=str(cwd), TERM="dumb", PS1="$ "
-        )
+        environment = clean_environment(PATH=f"{programs}:{os.environ['PATH']}", HOME=str(cwd), TERM="dumb", PS1="$ ")
         self.terminal, end = pty.openpty()
         self.process = subprocess.Popen(
             command, cwd=cwd, env=environment, stdin=end, stdout=end, stderr=end, start_new_session=True

@@ -11,7 +11,7 @@ import pytest
 from svipctl.cli.help import plain_text
 from svipctl.cli.pages import Page, split_help
 from svipctl.errors import ExitCode
-from tests.cli.program import ROOT, commands, pages
+from tests.cli.program import ROOT, commands, groups
 from tests.conftest import Command
 
 BY_PATH = {page.path: page for page in commands()}
@@ -26,7 +26,7 @@ def test_every_command_has_two_examples_of_itself(page: Page) -> None:
     assert all(example.startswith(page.path) for example in page.examples)
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: page.path)
+@pytest.mark.parametrize("page", [*groups(), *BY_PATH.values()], ids=lambda page: page.path)
 def test_every_argument_and_option_has_a_meaning_and_fits_the_terminal(page: Page) -> None:
     assert page.summary.endswith((".", "6)."))
     assert all(meaning for section in page.sections for _, meaning in section.rows)
