@@ -8,7 +8,6 @@ import re
 import select
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,11 +41,10 @@ class Shell:
     def __init__(self, name: str, cwd: Path, programs: Path) -> None:
         command, setup = START[name]
         environment = clean_environment(PATH=f"{programs}:{os.environ['PATH']}", HOME=str(cwd), TERM="dumb", PS1="$ ")
-        self.terminal, end = pty.openpty()
-        self.process = subprocess.Popen(
-            command, cwd=cwd, env=environment, stdin=end, stdout=end, stderr=end, start_new_session=True
-        )
-        os.close(end)
+        self.process, self.terminal = pty.fork()
+        if self.process == 0:
+            os.chdir(cwd)
+            os.execvpe(command[0], command, environment)
         self.seen = ""
         self.type(f"{setup}; printf 'REA''DY\\n'\n")
         self.until(r"READY\r?\n")
@@ -64,8 +62,8 @@ class Shell:
         return match.group(0)
 
     def close(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        os.kill(self.process, signal.SIGKILL)
+        os.waitpid(self.process, 0)
         os.close(self.terminal)
 
 
