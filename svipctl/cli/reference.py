@@ -19,7 +19,7 @@ from svipctl import __version__
 from svipctl.cli import complete, shell_scripts
 from svipctl.cli.pages import Page, all_pages, split_help
 
-# Flags have one meaning everywhere, so what they take is said once, here, where their own definition does not say it.
+# Flags have one meaning everywhere, so what they take is said once, here.
 _BY_FLAG = {
     "--attribute": "attributes",
     "--backbone": "backbones",
@@ -70,7 +70,7 @@ def _node(command: Any, app: typer.Typer | None, callback: Callable[..., Any] | 
         for name in (*parameter.opts, *parameter.secondary_opts):
             taken = None
             if not (parameter.is_flag or parameter.name == "help"):
-                taken = _BY_FLAG.get(name) if takes.get(parameter.name) is None else takes[parameter.name]
+                taken = _BY_FLAG.get(name, takes.get(parameter.name))
                 taken = taken if taken is not None else []
             node["options"][name] = {"help": _short(parameter.help), "takes": taken}
     if hasattr(command, "commands"):

@@ -11,9 +11,10 @@ from jsonschema import Draft202012Validator
 
 from tests.cli.program import ROOT, commands
 from tests.conftest import Command
+from tests.reference.traces import FOLDER
 
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "docs" / "schemas").glob("*.json")}
-PREDICTIONS = next((ROOT / "tests" / "reference").rglob("evaluation/tiny.npz"))
+PREDICTIONS = (FOLDER / "evaluation" / "tiny.npz").resolve()
 
 
 def follows(name: str, document: Any) -> bool:
