@@ -10,6 +10,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import typer
@@ -79,6 +80,13 @@ def use_plain_help(app: typer.Typer) -> None:
             use_plain_help(group.typer_instance)
 
 
+def _listed(app: typer.Typer) -> dict[str, Any]:
+    """What the program's own page says of each command, without building any of them."""
+    commands = [(one, one.help or getattr(one.callback, "__doc__", None)) for one in app.registered_commands]
+    groups = [(one, one.typer_instance.info.help if one.typer_instance else None) for one in app.registered_groups]
+    return {str(one.name): SimpleNamespace(help=text, hidden=one.hidden is True) for one, text in [*commands, *groups]}
+
+
 def print_asked_page(app: typer.Typer, arguments: Sequence[str]) -> bool:
     """Answer `COMMAND ... --help` without parsing: only that command is built, and no value type is made ready.
 
@@ -98,7 +106,11 @@ def print_asked_page(app: typer.Typer, arguments: Sequence[str]) -> bool:
             return False
         here.registered_commands, here.registered_groups = commands, groups
         here = groups[0].typer_instance or here if groups else here
+    listed = {} if words else _listed(app)
+    if listed:
+        app.registered_commands, app.registered_groups = [], []
     node: Any = get_command(app)
+    node.commands = listed or node.commands
     context = typer.Context(node, info_name="svipctl", help_option_names=["-h", "--help"])
     for word in words:
         node = node.commands[word]

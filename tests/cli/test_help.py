@@ -11,12 +11,13 @@ import pytest
 from svipctl.cli.help import plain_text
 from svipctl.cli.pages import Page, split_help
 from svipctl.errors import ExitCode
-from tests.cli.program import ROOT, commands, groups
+from tests.cli.program import ROOT, commands, groups, pages
 from tests.conftest import Command
+from tests.processes import fresh
 
 BY_PATH = {page.path: page for page in commands()}
 EXAMPLES = [example for page in BY_PATH.values() for example in page.examples]
-LONG = ("svipctl train", "svipctl data fetch", "svipctl data pack", "svipctl w2v build")
+SHORT_CUTS = ("svipctl", "svipctl data", "svipctl train", "svipctl config show")
 NEEDS_FILES = (ExitCode.DONE, ExitCode.DATA)
 
 
@@ -79,3 +80,9 @@ def test_a_stale_file_is_found_and_mended(tmp_path: Path) -> None:
     (tmp_path / "docs" / "man" / "svipctl-gone.1").write_text("gone")
     assert generate.write(tmp_path) == ["docs/cli.md", "docs/man/svipctl-gone.1"]
     assert generate.stale(tmp_path) == []
+
+
+@pytest.mark.parametrize("page", [one for one in pages() if one.path in SHORT_CUTS], ids=lambda page: page.path)
+def test_help_without_parsing_is_the_same_page(page: Page, tmp_path: Path) -> None:
+    done = fresh(*page.path.split()[1:], "--help", cwd=tmp_path, environment={"COLUMNS": "90"})
+    assert done.stdout == plain_text(page, 90) + "\n"
