@@ -59,7 +59,7 @@ def split_help(text: str) -> tuple[str, tuple[str, ...]]:
 
 def all_pages(command: Any, name: str, parent: typer.Context | None = None) -> Iterator[Page]:
     """The page of a command, then those of everything below it; what is hidden is left out."""
-    context = typer.Context(command, info_name=name, parent=parent)
+    context = typer.Context(command, info_name=name, parent=parent, **command.context_settings)
     yield page_of(command, context)
     for below, inner in getattr(command, "commands", {}).items():
         if not inner.hidden:

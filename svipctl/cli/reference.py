@@ -48,7 +48,7 @@ def completion_table(app: typer.Typer) -> dict[str, Any]:
     from svipctl.settings.layers import known_keys
 
     command = get_command(app)
-    context = typer.Context(command, info_name="svipctl")
+    context = typer.Context(command, info_name="svipctl", **command.context_settings)
     return {
         "program": _node(command, app, None, context),
         "settings": {key: _choices(field.annotation) for key, field in known_keys()},
