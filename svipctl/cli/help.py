@@ -82,9 +82,11 @@ def use_plain_help(app: typer.Typer) -> None:
 
 def _listed(app: typer.Typer) -> dict[str, Any]:
     """What the program's own page says of each command, without building any of them."""
+    commands: list[tuple[Any, str | None]]
     commands = [(one, one.help or getattr(one.callback, "__doc__", None)) for one in app.registered_commands]
+    groups: list[tuple[Any, str | None]]
     groups = [(one, one.typer_instance.info.help if one.typer_instance else None) for one in app.registered_groups]
-    return {str(one.name): SimpleNamespace(help=text, hidden=one.hidden is True) for one, text in [*commands, *groups]}
+    return {str(one.name): SimpleNamespace(help=text, hidden=one.hidden is True) for one, text in (*commands, *groups)}
 
 
 def print_asked_page(app: typer.Typer, arguments: Sequence[str]) -> bool:
