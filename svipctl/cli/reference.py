@@ -67,7 +67,7 @@ def _node(command: Any, app: typer.Typer | None, callback: Callable[..., Any] | 
         if parameter.param_type_name == "argument":
             node["arguments"].append({"takes": takes.get(parameter.name), "many": parameter.nargs == -1})
             continue
-        for name in (*parameter.opts, *parameter.secondary_opts):
+        for name in sorted((*parameter.opts, *parameter.secondary_opts)):  # those of --help come in any order
             taken = None
             if not (parameter.is_flag or parameter.name == "help"):
                 taken = _BY_FLAG.get(name, takes.get(parameter.name))
