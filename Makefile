@@ -1,7 +1,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types generated clean
+
+help: ## This list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
 demo: .venv/installed ## Train and evaluate on the built-in benchmark
 	$(BIN)/svipctl train toybirds
@@ -10,11 +14,13 @@ demo: .venv/installed ## Train and evaluate on the built-in benchmark
 test: .venv/dev-installed ## The whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
 
-lint: .venv/dev-installed
+lint: .venv/dev-installed ## Style, spelling and staleness of generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/python docs/generate.py --check
 
-types: .venv/dev-installed
+types: .venv/dev-installed ## mypy, strict
 	$(BIN)/mypy
 
 .venv/created:
@@ -30,5 +36,8 @@ types: .venv/dev-installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-clean:
+generated: .venv/dev-installed ## Completions, docs/cli.md and man pages from the program
+	$(BIN)/python docs/generate.py
+
+clean: ## Remove what make and the tools made
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

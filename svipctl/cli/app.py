@@ -7,16 +7,19 @@ from typing import Annotated
 import typer
 
 from svipctl import __version__
-from svipctl.cli import config, data, eval, not_yet, train, w2v
+from svipctl.cli import completion, config, data, doctor, eval, not_yet, train, w2v
+from svipctl.cli.help import use_plain_help
 
 app = typer.Typer(
     name="svipctl",
     help="Attribute-based zero-shot image classification with SVIP (ICCV 2025).\n\n"
-    "Start with: svipctl train toybirds && svipctl eval toybirds",
+    "Start with the built-in benchmark, which needs no download.\n\n"
+    "Examples: `svipctl train toybirds`, `svipctl eval toybirds`",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    rich_markup_mode=None,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -40,4 +43,7 @@ app.command("eval")(eval.eval_)
 app.add_typer(data.app, name="data")
 app.add_typer(w2v.app, name="w2v")
 app.add_typer(config.app, name="config")
+app.command("doctor")(doctor.doctor)
+app.command("completion")(completion.completion)
 not_yet.add_to(app)
+use_plain_help(app)

@@ -1,49 +1,177 @@
-"""Values that the shell completes. Nothing here may import a heavy library, touch the network or fail."""
+"""Values that the shell completes. Nothing here may import a heavy library, touch the network or fail.
+
+Each takes the word at the cursor and the words before it, and gives whole words that may replace the one at the cursor.
+"""
 
 from __future__ import annotations
 
+import csv
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from svipctl.cli.answers import default_folder, flag_value
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 
+_RECIPES = ("svipctl", "reference", "paper")
 
-def datasets(incomplete: str) -> list[str]:
+
+def datasets(incomplete: str, args: list[str]) -> list[str]:
     """Names of benchmarks, and folders."""
-    names = [name for name in (*OFFICIAL, *BUILT_IN) if name.startswith(incomplete)]
-    return names + [f"{path}/" for path in _folders(incomplete)]
+    return _starting(incomplete, [*OFFICIAL, *BUILT_IN]) + _folders(incomplete)
 
 
-def official(incomplete: str) -> list[str]:
+def official(incomplete: str, args: list[str]) -> list[str]:
     """Names of the benchmarks that are downloaded."""
-    return [name for name in OFFICIAL if name.startswith(incomplete)]
+    return _starting(incomplete, OFFICIAL)
 
 
-def runs(incomplete: str) -> list[str]:
-    """Names of runs of every data set in the default folder of runs."""
-    return sorted({path.parent.name for path in Path("runs").glob(f"*/{incomplete}*/config.toml")})
+def presets(incomplete: str, args: list[str]) -> list[str]:
+    """Names of the presets of data sets and of recipes."""
+    return _starting(incomplete, [*OFFICIAL, *BUILT_IN, "folder", *_RECIPES])
 
 
-def recipes(incomplete: str) -> list[str]:
+def runs(incomplete: str, args: list[str]) -> list[str]:
+    """Names of the data set's runs, the newest first, and folders once a path is begun."""
+    if "/" in incomplete or incomplete.startswith(("~", ".")):
+        return _folders(incomplete)
+    return _starting(incomplete, [path.name for path in _run_folders(args)])
+
+
+def resumable(incomplete: str, args: list[str]) -> list[str]:
+    """`auto`, and names of unfinished runs."""
+    found = [path.name for path in _run_folders(args) if not (path / "finished.json").exists()]
+    return _starting(incomplete, ["auto", *found])
+
+
+def checkpoints(incomplete: str, args: list[str]) -> list[str]:
+    """Checkpoints of the run that --run names, or of the newest run."""
+    wanted = flag_value(args, "--run", "")
+    found = [path for path in _run_folders(args) if wanted in ("", path.name)] or ([Path(wanted)] if wanted else [])
+    return _starting(incomplete, [path.name for path in _folders_in(found[0] / "checkpoints")] if found else [])
+
+
+def folds(incomplete: str, args: list[str]) -> list[str]:
+    """Numbers of the validation folds."""
+    return _starting(incomplete, ("1", "2", "3"))
+
+
+def gpus(incomplete: str, args: list[str]) -> list[str]:
+    """auto, cpu, and the index of each NVIDIA GPU that the driver lists."""
+    listed = len(_folders_in(Path("/proc/driver/nvidia/gpus")))
+    return _starting(incomplete, ["auto", "cpu", *map(str, range(listed))])
+
+
+def recipes(incomplete: str, args: list[str]) -> list[str]:
     """Names of recipes."""
-    return [name for name in ("svipctl", "reference", "paper") if name.startswith(incomplete)]
+    return _starting(incomplete, _RECIPES)
 
 
-def precisions(incomplete: str) -> list[str]:
+def precisions(incomplete: str, args: list[str]) -> list[str]:
     """Kinds of arithmetic."""
-    return [name for name in ("auto", "fp32", "bf16") if name.startswith(incomplete)]
+    return _starting(incomplete, ("auto", "fp32", "bf16"))
 
 
-def settings(incomplete: str) -> list[str]:
-    """Keys of the configuration, each with its equals sign."""
-    from svipctl.settings.layers import known_keys
-
-    return [f"{key}=" for key, _ in known_keys() if key.startswith(incomplete)]
+def backbones(incomplete: str, args: list[str]) -> list[str]:
+    """Short names of backbones."""
+    return _starting(incomplete, ("vit_base", "deit_base", "vit_small", "vit_tiny", "vit_toy"))
 
 
-def _folders(incomplete: str) -> list[Path]:
-    parent = Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent
+def weights(incomplete: str, args: list[str]) -> list[str]:
+    """Words in place of a weights file, and files of weights."""
+    return _starting(incomplete, ("pretrained", "none")) + _paths(incomplete, (".safetensors", ".pth"))
+
+
+def vectors(incomplete: str, args: list[str]) -> list[str]:
+    """Names of downloadable word vectors, and files."""
+    names = ("word2vec-google-news-300", "glove-wiki-gigaword-50", "glove-wiki-gigaword-300")
+    return _starting(incomplete, names) + _paths(incomplete, ())
+
+
+def settings(incomplete: str, args: list[str]) -> list[str]:
+    """Keys of the configuration, each with its equals sign, then their values."""
+    from svipctl.cli.answers import candidates
+
+    return [value for value, _ in candidates(["svipctl", "train", "--set", incomplete])[1]]
+
+
+def attributes(incomplete: str, args: list[str]) -> list[str]:
+    """Names of the data set's attributes, from its own table."""
+    named = [word for word in args if word in (*OFFICIAL, *BUILT_IN)]
+    places = [default_folder(args, "--data-dir", "data") / name for name in named]
+    places += [Path(word) for word in args if (Path(word) / "attributes.csv").is_file()]
+    return _starting(incomplete, [name for place in places[:1] for name in _attribute_names(place)])
+
+
+BY_NAME: dict[str, Callable[[str, list[str]], list[str]]] = {
+    function.__name__: function
+    for function in (
+        *(datasets, official, presets, runs, resumable, checkpoints, folds, gpus, recipes, precisions, backbones),
+        *(weights, vectors, settings, attributes),
+    )
+}
+
+
+def _starting(incomplete: str, names: list[str] | tuple[str, ...]) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _run_folders(words: list[str]) -> list[Path]:
+    """Folders of runs of the data set among the words, or of all; the newest first. Other folders are passed over."""
+    root = default_folder(words, "--runs-dir", "runs")
+    named = {Path(word).name for word in words}
+    of_datasets = [folder for folder in _folders_in(root) if folder.name in named] or _folders_in(root)
+    found = [run for folder in of_datasets for run in _folders_in(folder) if (run / "config.toml").is_file()]
+    return sorted(found, key=_changed, reverse=True)
+
+
+def _changed(path: Path) -> float:
     try:
-        found = [path for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _folders_in(parent: Path) -> list[Path]:
+    try:
+        return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError:
         return []
-    return sorted(path for path in found if str(path).startswith(incomplete))
+
+
+def _folders(incomplete: str) -> list[str]:
+    return [path for path in _paths(incomplete, None) if path.endswith("/")]
+
+
+def _paths(incomplete: str, suffixes: tuple[str, ...] | None) -> list[str]:
+    """Paths that begin so: folders with a slash, and files of these suffixes (all for none of them; no files for None)."""
+    head, _, tail = incomplete.rpartition("/")
+    shown = f"{head}/" if "/" in incomplete else ""
+    found = []
+    try:
+        entries = sorted(os.scandir(Path(shown or ".").expanduser()), key=lambda entry: entry.name)
+    except OSError:
+        return []
+    for entry in entries:
+        if not entry.name.startswith(tail) or (entry.name.startswith(".") and not tail.startswith(".")):
+            continue
+        if entry.is_dir():
+            found.append(f"{shown}{entry.name}/")
+        elif suffixes is not None and (not suffixes or entry.name.endswith(suffixes)):
+            found.append(shown + entry.name)
+    return found
+
+
+def _attribute_names(folder: Path) -> Iterator[str]:
+    try:
+        if (folder / "attributes.csv").is_file():
+            with (folder / "attributes.csv").open(newline="", encoding="utf-8") as file:
+                yield from next(csv.reader(file), [""])[1:]
+        else:
+            lists = [folder / "attributes.txt", folder / "Animals_with_Attributes2" / "predicates.txt"]
+            lines = next((path for path in lists if path.is_file()), None)
+            if lines is not None:
+                for line in lines.read_text(encoding="utf-8").splitlines():
+                    yield line.split(maxsplit=1)[-1] if line.split() else ""
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return

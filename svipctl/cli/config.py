@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from svipctl.cli import options
+from svipctl.cli import complete, options
 from svipctl.cli.output import sink
+from svipctl.errors import ConfigError
 
 app = typer.Typer(help="The configuration and where it comes from.", no_args_is_help=True)
 
@@ -18,6 +19,15 @@ def show(
     dataset: options.Dataset = "toybirds",
     recipe: options.Recipe = None,
     origin: Annotated[bool, typer.Option("--origin", help="Beside each value, the layer it came from.")] = False,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff",
+            metavar="PRESET",
+            help="Only what differs from this preset: a data set, a recipe, or both as cub,paper.",
+            autocompletion=complete.presets,
+        ),
+    ] = None,
     config: options.Config = None,
     assignments: options.Set = None,
     json: options.Json = False,
@@ -26,19 +36,40 @@ def show(
 ) -> None:
     """Print every setting as `train` would use it.
 
-    Examples: `svipctl config show cub`, `svipctl config show cub --recipe reference --origin`
+    Examples: `svipctl config show cub`, `svipctl config show cub --recipe reference --origin`,
+    `svipctl config show cub --diff reference`
     """
+    if origin and diff is not None:
+        raise ConfigError("--origin and --diff are two views", todo="give one of them")
+
     from svipctl.cli.configure import resolved
     from svipctl.settings.layers import flatten
 
     found = resolved(dataset, config=config, assignments=assignments, recipe=recipe)
     values = found.settings.model_dump(mode="json")
-    origins = {key: found.origins.get(key, "default") for key in flatten(found.settings)}
-    sink.document({"settings": values, "origins": origins} if origin else {"settings": values})
-    if sink.json:
+    flat = flatten(found.settings)
+    shown = {key: json_text(value, default=str) for key, value in flat.items()}
+    if diff is not None:
+        from svipctl.settings.preset import preset_settings
+
+        other = flatten(preset_settings(diff, dataset=dataset, recipe=found.settings.recipe))
+        theirs = {key: json_text(value, default=str) for key, value in other.items()}
+        different = {key: (theirs[key], shown[key]) for key in shown if theirs[key] != shown[key]}
+        for key, (their, own) in different.items():
+            sink.say(f"{key} = {own}  # {their} in {diff}")
+        if not different:
+            sink.note(f"nothing differs from {diff}")
+        sink.document({"preset": diff, "differences": {key: _pair(*pair) for key, pair in different.items()}})
         return
-    shown = {key: json_text(value, default=str) for key, value in flatten(found.settings).items()}
+    origins = {key: found.origins.get(key, "default") for key in flat}
+    sink.document({"settings": values, "origins": origins} if origin else {"settings": values})
     width = max(len(f"{key} = {value}") for key, value in shown.items())
     for key, value in shown.items():
         line = f"{key} = {value}"
         sink.say(f"{line.ljust(width)}  # {origins[key]}" if origin else line)
+
+
+def _pair(theirs: str, own: str) -> dict[str, object]:
+    from json import loads
+
+    return {"preset": loads(theirs), "value": loads(own)}

@@ -7,7 +7,7 @@ import sys
 import traceback
 
 from svipctl.cli.output import sink
-from svipctl.errors import CheckFailed, ConfigError, ExitCode, Interrupted, PeerLost, ResourceError, SvipError
+from svipctl.errors import CheckFailed, ConfigError, ExitCode, Interrupted, PeerLost, ResourceError, SvipError, nearest
 
 
 def report(error: SvipError) -> ExitCode:
@@ -48,3 +48,28 @@ def silence_stdout() -> None:
     """After a reader closed the pipe early, keep Python from complaining at exit."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
+
+
+def report_usage(error: Exception) -> ExitCode:
+    """A command line that does not parse, told in the same form as every other error."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "svipctl"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stdout.write(str(error).rstrip("\n") + "\n")
+        return ExitCode.USAGE
+    what, why = _usage_message(error)
+    known = getattr(getattr(context, "command", None), "commands", None)
+    if not why and known and what.startswith("No such command"):
+        why = nearest(what.split("'")[1] if "'" in what else "", known)
+    return report(ConfigError(what[:1].lower() + what[1:], why=why, todo=f"{path} --help"))
+
+
+def _usage_message(error: Exception) -> tuple[str, str]:
+    """What is wrong and the nearest names, from the parser's one sentence."""
+    text = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    text = text.replace("Value error, ", "").rstrip(".")
+    for mark in (" (Possible options: ", ". Did you mean ", " Did you mean ", " (Did you mean "):
+        what, found, names = text.partition(mark)
+        if found:
+            return what.rstrip("."), f"did you mean {names.rstrip('?)')}?"
+    return text, ""

@@ -1,27 +1,81 @@
-"""The program: run the app, turn what went wrong into an exit code."""
+"""The program: answer a shell's completion request, or run the app and turn what went wrong into an exit code."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Entry point of `svipctl`."""
-    from svipctl.cli.app import app
-    from svipctl.cli.errors import report, report_defect, silence_stdout
-    from svipctl.errors import ExitCode, SvipError
+    _open_closed_streams()
+    if os.environ.get("_SVIPCTL_COMPLETE"):
+        _complete()
+    from svipctl.cli.errors import silence_stdout
+    from svipctl.errors import ExitCode
 
     try:
-        app(args=_with_auto(sys.argv[1:]), prog_name="svipctl")
-    except SvipError as error:
-        sys.exit(report(error))
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.CTRL_C)
+        code = _run(sys.argv[1:])
+        sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
-        sys.exit(ExitCode.CHECK_FAILED)
+        code = ExitCode.CHECK_FAILED
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    import gc
+
+    gc.disable()  # nothing that start-up makes is garbage, and looking for it takes a tenth of the time of help
+    import typer
+
+    from svipctl.cli.app import app
+    from svipctl.cli.errors import report, report_defect, report_usage
+    from svipctl.cli.help import print_asked_page
+    from svipctl.cli.output import sink
+    from svipctl.errors import ExitCode, SvipError
+
+    sink.json = "--json" in arguments  # an error of the command line itself comes before any flag is read
+    try:
+        if print_asked_page(app, arguments):
+            return ExitCode.DONE
+        gc.enable()
+        code = app(args=_with_auto(arguments), prog_name="svipctl", standalone_mode=False)
+        return code if isinstance(code, int) else ExitCode.DONE
+    except SvipError as error:
+        return report(error)
+    except typer.TyperException as error:
+        return report_usage(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitCode.CTRL_C
+    except BrokenPipeError:
+        raise
     except Exception as error:
-        sys.exit(report_defect(error))
+        return report_defect(error)
+
+
+def _complete() -> None:
+    """A shell waits at a prompt: whatever goes wrong, it gets no answer rather than an error in its line."""
+    from svipctl.cli.answers import answer
+
+    try:
+        sys.stdout.write(answer(os.environ) + "\n")
+        sys.stdout.flush()
+    except Exception:
+        if os.environ.get("SVIPCTL_DEBUG_COMPLETION"):
+            raise
+    sys.exit(0)
+
+
+def _open_closed_streams() -> None:
+    """A closed standard stream is the null device: else the next file that is opened would become that stream."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            file = os.open(os.devnull, os.O_RDWR)
+            if file != number:
+                os.dup2(file, number)
+                os.close(file)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _with_auto(arguments: list[str]) -> list[str]:

@@ -11,7 +11,6 @@ _COMMANDS = {
     "export": "Ship a model as ONNX, torch or safetensors.",
     "visualize": "Figures and the run report.",
     "reproduce": "The paper's tables with seeds, controls and baselines.",
-    "doctor": "Check the installation, the hardware and the data.",
 }
 _ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
 

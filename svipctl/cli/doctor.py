@@ -1,0 +1,45 @@
+"""`svipctl doctor`."""
+
+from __future__ import annotations
+
+import typer
+
+from svipctl.cli import options
+from svipctl.cli.output import sink
+from svipctl.errors import CheckFailed
+
+
+def doctor(
+    offline: options.Offline = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Check the installation, the hardware, the folders and the data; a line each, with the command that mends it.
+
+    The exit code is 1 when something is wrong. What is only absent, a benchmark for instance, is no fault.
+
+    Examples: `svipctl doctor`, `svipctl doctor --json --offline`
+    """
+    from svipctl.cli.configure import resolved
+
+    settings = resolved("toybirds", data_dir=data_dir, runs_dir=runs_dir, offline=offline).settings
+
+    from svipctl.doctor.examination import examine
+
+    found = []
+    for finding in examine(settings.data_dir, settings.runs_dir, offline=settings.offline):
+        found.append(finding)
+        todo = f"\n{'next:':>15} {finding.todo}" if finding.todo else ""
+        sink.say(f"{finding.state:<7} {finding.name}: {finding.found}{todo}")
+    wrong = [finding for finding in found if finding.state == "wrong"]
+    sink.document({"healthy": not wrong, "findings": [finding.document() for finding in found]})
+    if wrong:
+        if sink.json:
+            raise typer.Exit(int(CheckFailed.exit_code))
+        raise CheckFailed(
+            f"{len(wrong)} thing{'s are' if len(wrong) > 1 else ' is'} wrong: {', '.join(one.name for one in wrong)}",
+            todo=wrong[0].todo,
+        )

@@ -1,0 +1,67 @@
+"""The hardware: GPUs, memory, disk, and the folders that are written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from svipctl.doctor.finding import Finding
+
+_GIB = 2**30
+_LEAST_MEMORY = 2 * _GIB  # importing torch and training toybirds takes about half of it
+_LEAST_DISK = _GIB
+
+
+def check_torch() -> Iterator[Finding]:
+    """Whether torch can be imported, the CUDA it is built for, and each GPU with its memory."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield Finding("torch import", "wrong", " ".join(str(error).split()), "pip install --force-reinstall torch")
+        return
+    built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+    count = torch.cuda.device_count()
+    yield Finding("CUDA", "ok", f"{built}, {count} GPU" if count else f"{built}, no GPU: everything runs on the CPU")
+    for index in range(count):
+        try:
+            free, total = torch.cuda.mem_get_info(index)
+        except RuntimeError as error:
+            yield Finding(f"GPU {index}", "wrong", " ".join(str(error).split()), "nvidia-smi")
+            continue
+        name = torch.cuda.get_device_name(index)
+        yield Finding(f"GPU {index}", "ok", f"{name}, {free / _GIB:.1f} of {total / _GIB:.1f} GiB free")
+
+
+def check_memory() -> Finding:
+    """The machine's main memory."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return Finding("memory", "absent", "this system does not tell")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    enough = total >= _LEAST_MEMORY
+    todo = "" if enough else "use a smaller --batch-size, or a machine with 2 GiB"
+    return Finding("memory", "ok" if enough else "wrong", f"{total / _GIB:.1f} GiB, {cores} cores", todo)
+
+
+def check_folder(name: str, folder: Path, flag: str) -> Iterator[Finding]:
+    """Whether a folder can be written, or made, and how much room its disk has. Nothing is left behind."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        found = f"{folder} cannot be written: {error.strerror}"
+        yield Finding(f"{name} write access", "wrong", found, f"choose another folder with {flag} FOLDER")
+        return
+    made = "" if folder.exists() else ", will be made when needed"
+    yield Finding(f"{name} write access", "ok", f"{folder}{made}")
+    free = shutil.disk_usage(place).free
+    enough = free >= _LEAST_DISK
+    todo = "" if enough else f"free some space, or choose another disk with {flag} FOLDER"
+    yield Finding(f"{name} disk", "ok" if enough else "wrong", f"{free / _GIB:.1f} GiB free", todo)
