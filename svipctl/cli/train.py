@@ -16,7 +16,7 @@ def train(
     name: Annotated[str | None, typer.Option("--name", help="Name of the run. (default: from recipe and seed)")] = None,
     backbone: Annotated[
         str | None,
-        typer.Option("--backbone", help="vit_base, deit_base, vit_small, vit_tiny, vit_toy, or a timm name."),
+        typer.Option("--backbone", help="lite, vit_base, deit_base, vit_small, vit_tiny, vit_toy, or a timm name."),
     ] = None,
     weights: Annotated[
         str | None, typer.Option("--weights", help="Backbone weights: pretrained, none, or a file.")
@@ -110,7 +110,8 @@ def train(
         )
     if benchmark.missing:
         sink.warn(partial_warning(benchmark))
-    setup = prepare(settings, benchmark, resume_from=run.last if resumable else None)
+    with sink.progress("computing the stem's features") as progress:
+        setup = prepare(settings, benchmark, resume_from=run.last if resumable else None, progress=progress)
     images = [benchmark.images[index] for index in setup.split.train]
     for note in setup.notes:
         sink.warn(note)

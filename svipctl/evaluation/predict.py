@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, Normalisation, Transform
@@ -16,6 +17,7 @@ from svipctl.datasets.loader import ImageDataset, batches
 from svipctl.datasets.packed import find_pack
 from svipctl.device import autocast
 from svipctl.errors import CheckFailed
+from svipctl.evaluation.stem import StemFeatures, StemRunner
 from svipctl.model.svip import SVIP
 
 Progress = Callable[[int, int], None]
@@ -65,16 +67,16 @@ class Predictor:
         self.model.eval()
         attributes, unrelated, scores = [], [], []
         done = 0
-        packed, note = find_pack(benchmark, Geometry(self.transform.resize, self.transform.size))
+        geometry = Geometry(self.transform.resize, self.transform.size)
+        features = StemRunner(self.model, self.normalise, self.device, self.dtype).find(benchmark, geometry)
+        packed, note = find_pack(benchmark, geometry) if features is None else (None, "")
         dataset = ImageDataset(benchmark, indices, self.transform, packed=packed)
-        loader = batches(dataset, self.batch_size, workers=self.workers, pin_memory=self.device.type == "cuda")
         # One autocast around all batches: it keeps the weights it has cast, and they do not change here.
-        with closing(loader), autocast(self.dtype, self.device):
-            for batch in loader:
-                pixels = self.normalise(batch.images.to(self.device, non_blocking=True))
-                prediction = self.model.predict(pixels)
+        with closing(self._inputs(dataset, features)) as loader, autocast(self.dtype, self.device):
+            for inputs in loader:
+                prediction = self.model.predict(inputs)
                 if source_scores:
-                    scores.append(self.model.source_scores(pixels).double().cpu())
+                    scores.append(self.model.source_scores(inputs).double().cpu())
                 if not torch.isfinite(prediction.attributes).all():
                     raise CheckFailed(
                         "the model predicts attributes that are not finite numbers",
@@ -83,7 +85,7 @@ class Predictor:
                     )
                 attributes.append(prediction.attributes.double().cpu())
                 unrelated.append(prediction.unrelated.double().cpu())
-                done += len(batch.images)
+                done += len(inputs)
                 if progress:
                     progress(done, len(dataset))
         empty = torch.zeros(0, self.model.grid.windows, dtype=torch.float64)
@@ -94,3 +96,14 @@ class Predictor:
             source_scores=torch.cat(scores or [empty]).numpy() if source_scores else None,
             notes=(note,) if note else (),
         )
+
+    def _inputs(self, dataset: ImageDataset, features: StemFeatures | None) -> Generator[Tensor, None, None]:
+        """The network's input in batches, on the device: normalised images, or the features a frozen stem made of them."""
+        if features is not None:
+            for start in range(0, len(dataset), self.batch_size):
+                yield features.gather(dataset.files[start : start + self.batch_size]).to(self.device)
+            return
+        loader = batches(dataset, self.batch_size, workers=self.workers, pin_memory=self.device.type == "cuda")
+        with closing(loader):
+            for batch in loader:
+                yield self.normalise(batch.images.to(self.device, non_blocking=True))

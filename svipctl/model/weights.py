@@ -14,6 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from svipctl.errors import ConfigError, DataError, NetworkError
+from svipctl.model import lite
 from svipctl.model.backbone import ALIASES, create_backbone
 
 _HEADS = ("head.", "head_dist.", "fc.", "classifier.")
@@ -29,14 +30,20 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
 
     Returns:
         The backbone, and `{"source", "sha256"}` of its weights: of the file, or of the tensors when timm loaded them.
+        The pretrained weights of `lite` are its stem's; its transformer begins at random.
 
     Raises:
+        ConfigError: timm has none, or the package with those of `lite` is not installed.
         NetworkError: timm's weights are not cached and cannot be downloaded.
         DataError: The file is missing, is no state dict, or does not fit.
 
     """
     if weights == "none":
         return create_backbone(name, arguments), {"source": "none", "sha256": ""}
+    if weights == "pretrained" and name == lite.NAME:
+        backbone, path = create_backbone(name, arguments), lite.stem_weights_file()
+        lite.load_stem(backbone, read_state_dict(path), path)
+        return backbone, {"source": lite.stem_weights_source(), "sha256": file_sha256(path)}
     if weights == "pretrained":
         try:
             backbone = create_backbone(name, arguments, pretrained=True)

@@ -16,7 +16,8 @@ from svipctl.datasets.pack_plan import geometries
 from svipctl.datasets.packed import PackedImages, find_pack
 from svipctl.device import choose_device, choose_dtype
 from svipctl.errors import DataError
-from svipctl.evaluation.predict import Predictor
+from svipctl.evaluation.predict import Predictor, Progress
+from svipctl.evaluation.stem import StemFeatures, StemRunner
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.svip import SVIP
@@ -51,6 +52,8 @@ class Setup:
     normalise: Normalisation
     device: torch.device
     dtype: torch.dtype
+    features: StemFeatures | None = None
+    """A frozen stem's features of the training images, read in the place of the images."""
 
     def predictor(self, batch_size: int, workers: int) -> Predictor:
         """The model as evaluation uses it."""
@@ -59,8 +62,16 @@ class Setup:
         )
 
 
-def prepare(settings: Settings, benchmark: Benchmark, *, resume_from: Path | None = None) -> Setup:
+def prepare(
+    settings: Settings, benchmark: Benchmark, *, resume_from: Path | None = None, progress: Progress | None = None
+) -> Setup:
     """Choose the device, seed everything, build the model, or load it from the checkpoint of a run to go on with.
+
+    Args:
+        settings: The configuration.
+        benchmark: Its data set.
+        resume_from: That checkpoint.
+        progress: Called with images done and images in all while a frozen stem's features are computed.
 
     Raises:
         ConfigError: No such GPU, backbone or fold.
@@ -79,18 +90,26 @@ def prepare(settings: Settings, benchmark: Benchmark, *, resume_from: Path | Non
     packs = [find_pack(benchmark, geometry) for geometry in geometries(transform)]
     split = benchmark.split(settings.train.fold)
     model.run_blocks(compiled=settings.train.compile, checkpointing=settings.train.checkpointing)
+    model, dtype = model.to(device), choose_dtype(settings.precision, device)
+    features = None
+    if settings.model.stem == "frozen":
+        model.freeze_stem()
+        if settings.data.keep_features and not transform.crops:
+            stem = StemRunner(model, normalise, device, dtype, settings.data.workers)
+            features = stem.prepare(benchmark, transform, progress)
     return Setup(
         benchmark=benchmark,
         split=split,
         monitored=split if _is_monitored(settings.train) else None,
-        model=model.to(device),
+        model=model,
         weights=weights,
         transform=transform,
         packed=packs[0][0],
         notes=tuple(note for _, note in packs if note),
         normalise=normalise,
         device=device,
-        dtype=choose_dtype(settings.precision, device),
+        dtype=dtype,
+        features=features,
     )
 
 
