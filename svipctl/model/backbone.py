@@ -58,6 +58,7 @@ def create_backbone(
             f"no backbone named {name!r}", why=nearest(name, [lite.NAME, *ALIASES, *list_models("*vit*")])
         )
     try:
+        model: nn.Module
         if name == lite.NAME:
             model = lite.create_lite(arguments or {})
         else:
