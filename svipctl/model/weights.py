@@ -42,8 +42,11 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
         return create_backbone(name, arguments), {"source": "none", "sha256": ""}
     if weights == "pretrained" and name == lite.NAME:
         backbone, path = create_backbone(name, arguments), lite.stem_weights_file()
+        sha256 = file_sha256(path)
+        if not sha256.startswith(path.stem.rpartition("-")[2]):  # torch's convention for files of weights
+            raise DataError(f"{path} is damaged", why=f"its name promises another SHA-256 than {sha256}")
         lite.load_stem(backbone, read_state_dict(path), path)
-        return backbone, {"source": lite.stem_weights_source(), "sha256": file_sha256(path)}
+        return backbone, {"source": lite.stem_weights_source(), "sha256": sha256}
     if weights == "pretrained":
         try:
             backbone = create_backbone(name, arguments, pretrained=True)
