@@ -94,7 +94,7 @@ def prepare(
     features = None
     if settings.model.stem == "frozen":
         model.freeze_stem()
-        if settings.data.keep_features and not transform.crops:
+        if keeps_features(settings):
             stem = StemRunner(model, normalise, device, dtype, settings.data.workers)
             features = stem.prepare(benchmark, transform, progress)
     return Setup(
@@ -137,6 +137,12 @@ def _new_model(settings: Settings, benchmark: Benchmark) -> tuple[SVIP, dict[str
         hidden=settings.model.classifier_hidden,
     )
     return model, weights
+
+
+def keeps_features(settings: Settings) -> bool:
+    """Whether a stem's features are computed once: it is frozen, and no random crop makes each epoch's images anew."""
+    data = settings.data
+    return settings.model.stem == "frozen" and data.keep_features and data.augment != "crop-and-flip"
 
 
 def transform_of(settings: Settings, size: int) -> Transform:
