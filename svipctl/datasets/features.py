@@ -10,13 +10,16 @@ import fcntl
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from svipctl.errors import DataError, ResourceError, explained_disk_errors
@@ -62,13 +65,14 @@ class Features:
     def __init__(self, plan: FeaturePlan) -> None:
         self.plan = plan
         self._row = {file: row for row, file in enumerate(plan.files)}
-        count = len(plan.files) * torch.Size(plan.shape).numel()
-        # A private map: nothing that is done to these tensors can reach the file.
-        self._rows = torch.from_file(str(plan.folder / ROWS), shared=False, size=count, dtype=plan.dtype)
-        self._rows = self._rows.view(len(plan.files), *plan.shape)
+        stored: NDArray[np.uint8] = np.memmap(plan.folder / ROWS, np.uint8, "r")
+        with warnings.catch_warnings():
+            # torch warns that writing to this tensor would be undefined; `gather` copies.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self._rows = torch.from_numpy(stored).view(plan.dtype).view(len(plan.files), *plan.shape)
 
     def gather(self, files: Sequence[str]) -> Tensor:
-        """The rows of these images (B, *shape)."""
+        """A copy of the rows of these images (B, *shape)."""
         return self._rows[torch.tensor([self._row[file] for file in files], dtype=torch.long)]
 
 

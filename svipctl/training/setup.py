@@ -91,9 +91,11 @@ def prepare(
     split = benchmark.split(settings.train.fold)
     model.run_blocks(compiled=settings.train.compile, checkpointing=settings.train.checkpointing)
     model, dtype = model.to(device), choose_dtype(settings.precision, device)
-    features = None
+    features, notes = None, [note for _, note in packs if note]
     if settings.model.stem == "frozen":
         model.freeze_stem()
+        if weights["source"] == "none":
+            notes.append("the stem has random weights and stays so: --weights pretrained, or --set model.stem=train")
         if keeps_features(settings):
             stem = StemRunner(model, normalise, device, dtype, settings.data.workers)
             features = stem.prepare(benchmark, transform, progress)
@@ -105,7 +107,7 @@ def prepare(
         weights=weights,
         transform=transform,
         packed=packs[0][0],
-        notes=tuple(note for _, note in packs if note),
+        notes=tuple(notes),
         normalise=normalise,
         device=device,
         dtype=dtype,

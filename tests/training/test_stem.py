@@ -52,6 +52,7 @@ def test_a_frozen_stem_stays_and_its_features_are_used_again(
     done = command("train", str(small_folder), *LITE, *more)
     assert done.code == 0, done.stderr
     assert "computing the stem's features" in done.stderr
+    assert "the stem has random weights" in done.stderr
     run = tmp_path / "runs/small/one"
     saved, before = weights(run), stem_of_seed(0)
     stem = [name for name in before if name.startswith(STEM)]
@@ -117,6 +118,15 @@ def test_random_crops_are_taken_of_a_frozen_stem_without_keeping(command: Comman
     done = command("train", str(small_folder), *LITE, "--set", "data.augment=crop-and-flip", "--epochs", "1")
     assert done.code == 0, done.stderr
     assert not (small_folder / "features").exists()
+
+
+def test_the_plan_tells_what_kept_features_take(command: Command, shared_folder: Path) -> None:
+    more = ("--set", "model.backbone_args={img_size=448}", "--precision", "fp32", "--dry-run", "--json")
+    plan = command("train", str(shared_folder), *LITE, *more)
+    assert plan.code == 0, plan.stderr
+    # 56 images and 36 mirrored training images, 14 x 14 patches of 1,280 numbers of 4 bytes
+    assert plan.document["features_mib"] == round((56 + 36) * 14 * 14 * 1280 * 4 / 2**20)
+    assert command("train", str(shared_folder), *LITE, *more, "--set", "model.stem=train").document["features_mib"] == 0
 
 
 def test_freezing_the_stem_of_a_plain_backbone_is_an_error(
