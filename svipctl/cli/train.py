@@ -24,7 +24,7 @@ def train(
     name: Annotated[str | None, typer.Option("--name", help="Name of the run. (default: from recipe and seed)")] = None,
     backbone: Annotated[
         str | None,
-        typer.Option("--backbone", help="vit_base, deit_base, vit_small, vit_tiny, vit_toy, or a timm name."),
+        typer.Option("--backbone", help="lite, vit_base, deit_base, vit_small, vit_tiny, vit_toy, or a timm name."),
     ] = None,
     weights: Annotated[
         str | None, typer.Option("--weights", help="Backbone weights: pretrained, none, or a file.")
@@ -134,8 +134,9 @@ def _train(configured: Resolved, resume: str | None, ranks: Ranks, *, dry_run: b
         )
     if benchmark.missing:
         sink.warn(partial_warning(benchmark))
-    with ranks.first():
-        setup = prepare(settings, benchmark, resume_from=run.last if resumable else None, ranks=ranks)
+    with ranks.first(), sink.progress("computing the stem's features") as progress:
+        start = run.last if resumable else None
+        setup = prepare(settings, benchmark, resume_from=start, progress=progress, ranks=ranks)
     images = [benchmark.images[index] for index in setup.split.train]
     for note in setup.notes:
         sink.warn(note)

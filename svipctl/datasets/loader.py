@@ -99,9 +99,14 @@ class ImageDataset(Dataset["Sample | DataError"]):
         side = self.geometry.size
         images = torch.empty((stop - start, 3, side, side), dtype=torch.uint8, pin_memory=pin_memory)
         self.packed.gather(self.files[start:stop], images)
+        return Batch(
+            images, torch.from_numpy(self.indices[start:stop].astype(np.int64)), self.draw_mirrors(start, stop)
+        )
+
+    def draw_mirrors(self, start: int, stop: int) -> Tensor:
+        """Which of the images at these positions training mirrors, where it takes no random crops: (stop - start,)."""
         draws = [self._random(position) for position in range(start, stop)]
-        mirror = torch.tensor([rng is not None and self.transform.draws_flip(rng) for rng in draws])
-        return Batch(images, torch.from_numpy(self.indices[start:stop].astype(np.int64)), mirror)
+        return torch.tensor([rng is not None and self.transform.draws_flip(rng) for rng in draws])
 
     def _pixels(self, position: int) -> Pixels:
         """After the deterministic part."""

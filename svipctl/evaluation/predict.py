@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from svipctl.datasets.loader import ImageDataset, batches
 from svipctl.datasets.packed import find_pack
 from svipctl.device import autocast
 from svipctl.errors import CheckFailed
+from svipctl.evaluation.stem import StemFeatures, StemRunner
 from svipctl.model.svip import SVIP
 from svipctl.ranks import ALONE, Ranks
 
@@ -71,20 +72,21 @@ class Predictor:
         self.model.eval()
         attributes, unrelated, scores = [], [], []
         done = 0
-        packed, note = find_pack(benchmark, Geometry(self.transform.resize, self.transform.size))
+        geometry = Geometry(self.transform.resize, self.transform.size)
         mine = indices[list(self.ranks.share(range(len(indices))))]
+        with self.ranks.first():
+            features = StemRunner(self.model, self.normalise, self.device, self.dtype).find(benchmark, geometry)
+        packed, note = find_pack(benchmark, geometry) if features is None else (None, "")
         dataset = ImageDataset(benchmark, mine, self.transform, packed=packed)
-        loader = batches(dataset, self.batch_size, workers=self.workers, pin_memory=self.device.type == "cuda")
         # One autocast around all batches: it keeps the weights it has cast, and they do not change here.
-        with closing(loader), autocast(self.dtype, self.device):
-            for batch in loader:
-                pixels = self.normalise(batch.images.to(self.device, non_blocking=True))
-                prediction = self.model.predict(pixels)
+        with closing(self._inputs(dataset, features)) as loader, autocast(self.dtype, self.device):
+            for inputs in loader:
+                prediction = self.model.predict(inputs)
                 if source_scores:
-                    scores.append(self.model.source_scores(pixels).double().cpu())
+                    scores.append(self.model.source_scores(inputs).double().cpu())
                 attributes.append(prediction.attributes.double().cpu())
                 unrelated.append(prediction.unrelated.double().cpu())
-                done += len(batch.images)
+                done += len(inputs)
                 if progress:
                     progress(done, len(dataset))
         if progress and len(attributes) < self._most_batches(len(indices)):
@@ -104,6 +106,17 @@ class Predictor:
             source_scores=self._whole(scores, windows) if source_scores else None,
             notes=(note,) if note else (),
         )
+
+    def _inputs(self, dataset: ImageDataset, features: StemFeatures | None) -> Generator[Tensor, None, None]:
+        """The network's input in batches, on the device: normalised images, or the features a frozen stem made of them."""
+        if features is not None:
+            for start in range(0, len(dataset), self.batch_size):
+                yield features.gather(dataset.files[start : start + self.batch_size]).to(self.device)
+            return
+        loader = batches(dataset, self.batch_size, workers=self.workers, pin_memory=self.device.type == "cuda")
+        with closing(loader):
+            for batch in loader:
+                yield self.normalise(batch.images.to(self.device, non_blocking=True))
 
     def _most_batches(self, images: int) -> int:
         """Of any process."""

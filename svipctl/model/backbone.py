@@ -12,12 +12,13 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from timm import create_model, is_model, list_models
-from timm.layers import Attention
+from timm.layers import Attention, HybridEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from svipctl.errors import ConfigError, nearest
+from svipctl.model import lite
 from svipctl.model.rollout import AttentionInputs
 
 RunBlock = Callable[[Block, Tensor], tuple[Tensor, AttentionInputs]]
@@ -43,19 +44,25 @@ def create_backbone(
     """A timm Vision Transformer without classifier.
 
     Args:
-        name: One of `ALIASES` or any timm model that is a Vision Transformer, hybrids included.
+        name: `lite`, one of `ALIASES`, or any timm model that is a Vision Transformer, hybrids included.
         arguments: timm's constructor arguments, for instance `img_size`, `depth`.
-        pretrained: Ask timm for its weights (downloads when they are not cached).
+        pretrained: Ask timm for its weights (downloads when they are not cached); timm has none for `lite`.
 
     Raises:
         ConfigError: The name is unknown, the model is no plain Vision Transformer, or an argument is wrong.
 
     """
     model_name, preset = ALIASES.get(name, (name, {}))
-    if not is_model(model_name):
-        raise ConfigError(f"no backbone named {name!r}", why=nearest(name, [*ALIASES, *list_models("*vit*")]))
+    if name != lite.NAME and not is_model(model_name):
+        raise ConfigError(
+            f"no backbone named {name!r}", why=nearest(name, [lite.NAME, *ALIASES, *list_models("*vit*")])
+        )
     try:
-        model = create_model(model_name, pretrained=pretrained, num_classes=0, **{**preset, **(arguments or {})})
+        model: nn.Module
+        if name == lite.NAME:
+            model = lite.create_lite(arguments or {})
+        else:
+            model = create_model(model_name, pretrained=pretrained, num_classes=0, **{**preset, **(arguments or {})})
     except (TypeError, ValueError, AssertionError) as error:
         raise ConfigError(f"timm cannot build {name!r} with model.backbone_args", why=str(error)) from error
     check_supported(model, name)
@@ -94,8 +101,29 @@ def image_size_of(vit: VisionTransformer) -> int:
     return int(vit.patch_embed.img_size[0])
 
 
+def stem_of(vit: VisionTransformer) -> nn.Module | None:
+    """The convolutional network of a hybrid's patch embedding, None of a plain Vision Transformer."""
+    return vit.patch_embed.backbone if isinstance(vit.patch_embed, HybridEmbed) else None
+
+
+def stem_features(vit: VisionTransformer, images: Tensor) -> Tensor:
+    """Images (B, 3, H, W) -> the feature map of a hybrid's stem (B, channels, rows, columns)."""
+    stem = stem_of(vit)
+    assert stem is not None, "not a hybrid"
+    # Convolutions on a CPU take half the time when channels come last; the values are the same.
+    features: Tensor | list[Tensor] = stem(images.contiguous(memory_format=torch.channels_last))
+    return features[-1] if isinstance(features, list) else features
+
+
 def embed_patches(vit: VisionTransformer, images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) -> patch embeddings (B, patches, D), without position embedding or class token."""
+    """Images (B, 3, H, W) -> patch embeddings (B, patches, D), without position embedding or class token.
+
+    A hybrid also takes what `stem_features` made of the images.
+    """
+    if stem_of(vit) is not None:
+        are_features = images.shape[1] == vit.patch_embed.feature_dim
+        features = images if are_features else stem_features(vit, images)
+        return cast(Tensor, vit.patch_embed.proj(features)).flatten(2).transpose(1, 2)
     tokens: Tensor = vit.patch_embed(images)
     return tokens.flatten(1, 2) if tokens.ndim == 4 else tokens
 

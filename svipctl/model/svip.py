@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from svipctl.errors import ConfigError
-from svipctl.model.backbone import RunBlock, embed_patches, encode, grid_of, has_class_token, recomputed, run_block
+from svipctl.model.backbone import (
+    RunBlock,
+    embed_patches,
+    encode,
+    grid_of,
+    has_class_token,
+    recomputed,
+    run_block,
+    stem_of,
+)
 from svipctl.model.contextualization import FreeContext, NoContext, WordContext
 from svipctl.model.losses import TrainingOutput
 from svipctl.model.patch_classifier import HIDDEN, PatchClassifier
@@ -102,8 +112,37 @@ class SVIP(nn.Module):
         run: RunBlock = torch.compile(run_block, backend=backend) if compiled else run_block
         self._run_block = recomputed(run) if checkpointing else run
 
+    def freeze_stem(self) -> None:
+        """Train everything but the hybrid's convolutional stem.
+
+        Raises:
+            ConfigError: The backbone has no stem.
+
+        """
+        stem = stem_of(self.backbone)
+        if stem is None:
+            raise ConfigError(
+                "the backbone has no convolutional stem to freeze",
+                todo="--set model.stem=train, or a hybrid such as --backbone lite",
+            )
+        stem.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch, but a convolutional stem keeps to the batch statistics of its pretraining, trained or not.
+
+        So a batch computed in parts gives what the whole batch would.
+        """
+        super().train(mode)
+        stem = stem_of(self.backbone)
+        if stem is not None:
+            stem.eval()
+        return self
+
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> predicted attributes (B, K), one pass (method section 2, last line)."""
+        """Images (B, 3, H, W) -> predicted attributes (B, K), one pass (method section 2, last line).
+
+        Here and below a hybrid takes its stem's feature maps in the place of images, see `embed_patches`.
+        """
         return self.predict(images).attributes
 
     def predict(self, images: Tensor) -> Prediction:

@@ -14,6 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from svipctl.errors import ConfigError, DataError, NetworkError
+from svipctl.model import lite
 from svipctl.model.backbone import ALIASES, create_backbone
 
 _HEADS = ("head.", "head_dist.", "fc.", "classifier.")
@@ -29,14 +30,23 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
 
     Returns:
         The backbone, and `{"source", "sha256"}` of its weights: of the file, or of the tensors when timm loaded them.
+        The pretrained weights of `lite` are its stem's; its transformer begins at random.
 
     Raises:
+        ConfigError: timm has none, or the package with those of `lite` is not installed.
         NetworkError: timm's weights are not cached and cannot be downloaded.
         DataError: The file is missing, is no state dict, or does not fit.
 
     """
     if weights == "none":
         return create_backbone(name, arguments), {"source": "none", "sha256": ""}
+    if weights == "pretrained" and name == lite.NAME:
+        backbone, path = create_backbone(name, arguments), lite.stem_weights_file()
+        sha256 = file_sha256(path)
+        if not sha256.startswith(path.stem.rpartition("-")[2]):  # torch's convention for files of weights
+            raise DataError(f"{path} is damaged", why=f"its name promises another SHA-256 than {sha256}")
+        lite.load_stem(backbone, read_state_dict(path), path)
+        return backbone, {"source": lite.stem_weights_source(), "sha256": sha256}
     if weights == "pretrained":
         try:
             backbone = create_backbone(name, arguments, pretrained=True)

@@ -1,10 +1,11 @@
 """Settings from their layers, each value with its origin.
 
-Built-in defaults < preset (recipe, then data set) < svipctl.toml < --config FILE < SVIPCTL_* environment < flags.
+Built-in defaults < preset (recipe, then data set, then backbone) < svipctl.toml < --config FILE < SVIPCTL_* environment < flags.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from svipctl.settings.schema import RecipeName, Settings
 
 PROJECT_FILE = "svipctl.toml"
 ENVIRONMENT_PREFIX = "SVIPCTL_"
+BACKBONE = re.compile(r"[A-Za-z0-9_]+")
 RECIPES: tuple[str, ...] = get_args(RecipeName)
 
 Tree = dict[str, Any]
@@ -79,7 +81,8 @@ def resolve(
     if recipe not in RECIPES:
         problems.append(f"recipe: there is no recipe {recipe!r} ({nearest(str(recipe), RECIPES)})")
         recipe = "svipctl"
-    layers = [*preset_layers(dataset, recipe), *own]
+    presets = preset_layers(dataset, recipe)
+    layers = [*presets, *backbone_layers(_backbone([*presets, *own]), recipe), *own]
 
     known = dict(known_keys())
     for layer in layers:
@@ -118,6 +121,25 @@ def preset_layers(dataset: str, recipe: str) -> list[Layer]:
         Layer(f"preset {name}", of_dataset.get("all", {})),
         Layer(f"preset {name}, {recipe}", of_dataset.get(recipe, {})),
     ]
+
+
+def backbone_layers(backbone: str, recipe: str) -> list[Layer]:
+    """The preset of a backbone that asks for other hyper-parameters than the data set's own; nothing for the others."""
+    path = files("svipctl.settings") / "presets" / "backbones" / f"{backbone}.toml"
+    if not BACKBONE.fullmatch(backbone) or not path.is_file():
+        return []
+    preset = tomllib.loads(path.read_text(encoding="utf-8"))
+    return [
+        Layer(f"preset {backbone}", preset.get("all", {})),
+        Layer(f"preset {backbone}, {recipe}", preset.get(recipe, {})),
+    ]
+
+
+def _backbone(layers: Sequence[Layer]) -> str:
+    """What the uppermost layer that says it calls the backbone."""
+    sections = (layer.values.get("model") for layer in reversed(layers))
+    names = (section["backbone"] for section in sections if isinstance(section, dict) and "backbone" in section)
+    return str(next(names, ""))
 
 
 def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:

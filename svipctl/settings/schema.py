@@ -26,11 +26,14 @@ class ModelSettings(Section):
     """The network around the method."""
 
     backbone: str = "vit_base"
-    """A short name (vit_base, deit_base, vit_small, vit_tiny, vit_toy) or any timm Vision Transformer."""
+    """A short name (lite, vit_base, deit_base, vit_small, vit_tiny, vit_toy) or any timm Vision Transformer."""
     backbone_args: dict[str, Any] = {}
     """Arguments for timm's constructor, for instance { img_size = 64, depth = 4 }."""
     weights: str = "pretrained"
-    """Backbone weights: `pretrained` (timm's for that name), `none` (random), or a .safetensors or .pth file."""
+    """Backbone weights: `pretrained` (timm's for that name; for lite those of the extra), `none` (random), or a
+    .safetensors or .pth file."""
+    stem: Literal["train", "frozen"] = "train"
+    """Whether a hybrid's convolutional stem is trained; the features of a frozen one are computed once and kept."""
     window: PositiveInt = 2
     """Side of a window in patches; it must divide the patch grid."""
     classifier_hidden: PositiveInt = 512
@@ -50,6 +53,8 @@ class DataSettings(Section):
     """Mean and standard deviation: ImageNet's, 0.5, or whatever the backbone's weights were trained with."""
     allow_partial: bool = False
     """Use cub, awa2 or sun although images of it are missing; numbers are then not comparable with published ones."""
+    keep_features: bool = True
+    """Keep a frozen stem's features on the disk beside the images; without, they are computed in each epoch."""
     workers: NonNegativeInt = 2
     """Processes that decode images; 0 decodes in the main process."""
 
@@ -62,6 +67,8 @@ class OptimSettings(Section):
     """Learning rate after warm-up."""
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = Field(0.0, ge=0)
+    stem_lr_share: PositiveFloat = 1.0
+    """Learning rate of a hybrid's convolutional stem as a share of that of everything else."""
     clip_norm: PositiveFloat = 1.0
     """Global gradient norm over all parameters."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"

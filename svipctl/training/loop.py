@@ -88,10 +88,9 @@ def train(
     saved = time.monotonic()
 
     def loss_of(images: Tensor, labels: Tensor, epoch: int) -> Terms:
+        inputs = setup.normalise(images) if setup.features is None else images
         with autocast(setup.dtype, device):
-            output = model.training_pass(
-                setup.normalise(images), frozen_backbone=optimisation.backbone_is_frozen(epoch)
-            )
+            output = model.training_pass(inputs, frozen_backbone=optimisation.backbone_is_frozen(epoch))
         return training_loss(output, labels, class_attributes, groups, settings.method)
 
     parts = settings.train.accumulate
@@ -176,7 +175,9 @@ def _steps(images: int, batch_size: int, *, drop_last: bool) -> int:
 def _training_batches(
     settings: Settings, setup: Setup, epoch: int, batch_size: int, indices: Indices
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """uint8 images (B, 3, H, W) and their rows among the seen classes (B,), both on the device."""
+    """uint8 images (B, 3, H, W), or a frozen stem's features of them (B, channels, rows, columns), and their rows among
+    the seen classes (B,), both on the device.
+    """
     dataset = ImageDataset(
         setup.benchmark,
         indices,
@@ -186,6 +187,12 @@ def _training_batches(
         packed=setup.packed,
     )
     rows = torch.from_numpy(np.searchsorted(setup.split.seen_classes, setup.benchmark.labels))
+    if setup.features is not None:
+        for start in range(0, len(dataset), batch_size):
+            stop = min(start + batch_size, len(dataset))
+            features = setup.features.gather(dataset.files[start:stop], dataset.draw_mirrors(start, stop))
+            yield features.to(setup.device), rows[dataset.indices[start:stop]].to(setup.device)
+        return
     loader = batches(dataset, batch_size, workers=settings.data.workers, pin_memory=setup.device.type == "cuda")
     with closing(loader):
         for batch in loader:

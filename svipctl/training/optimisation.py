@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from svipctl.model.backbone import stem_of
 from svipctl.model.svip import SVIP
 from svipctl.settings.schema import OptimSettings
 
@@ -68,17 +69,26 @@ class Optimisation:
     def apply(self, epoch: int, step: int) -> Tensor:
         """Clip the gradients and step; returns their norm before the clip, a scalar."""
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(epoch, step)
+        for group, share in zip(self.optimizer.param_groups, self._lr_shares, strict=True):
+            group["lr"] = share * self.learning_rate(epoch, step)
         self.optimizer.step()
         return norm
 
     def _create(self, epoch: int) -> torch.optim.Optimizer:
         warming_up = self.warming_up(epoch)
-        parameters = self.model.head_parameters() if warming_up else list(self.model.parameters())
+        every = self.model.head_parameters() if warming_up else list(self.model.parameters())
+        stem = stem_of(self.model.backbone)
+        of_stem = set(stem.parameters()) if stem is not None else set()
+        parameters = [value for value in every if value.requires_grad and value not in of_stem]
+        groups = [{"params": parameters}]
+        self._lr_shares = [1.0]
+        trained_stem = [value for value in every if value.requires_grad and value in of_stem]
+        if trained_stem:
+            groups.append({"params": trained_stem})
+            self._lr_shares.append(self.settings.stem_lr_share)
         kind = torch.optim.Adam if self.settings.optimizer == "adam" else torch.optim.AdamW
         return kind(
-            parameters,
+            groups,
             lr=self.learning_rate(epoch, 0),
             betas=self.settings.betas,
             weight_decay=self.settings.weight_decay,

@@ -6,9 +6,10 @@ from typing import Any
 
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import choose_device, choose_dtype
-from svipctl.model.backbone import create_backbone
+from svipctl.model.backbone import create_backbone, stem_of
 from svipctl.runs import Run
 from svipctl.settings.schema import Settings
+from svipctl.training.setup import keeps_features
 
 _MIB = 2**20
 _CHECKPOINTS = 3  # last, best, and the new one while the old one is still there
@@ -16,14 +17,23 @@ _COPIES_IN_TRAINING = 4  # weights, gradients and the optimizer's two moments
 
 
 def plan_training(settings: Settings, run: Run) -> dict[str, Any]:
-    """The plan of `train --dry-run`; sizes in MiB, of the backbone in fp32, activations not counted."""
+    """The plan of `train --dry-run`; sizes in MiB, of the backbone in fp32, activations not counted.
+
+    `features_mib` is what a frozen stem's features take beside the images, when all have to be made.
+    """
     device = choose_device(settings.gpu)
     to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
     images: int | None = None
+    kept = 0
     if not to_draw:
         benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=settings.data.allow_partial)
         images = len(benchmark.split(settings.train.fold).train)
+        kept = len(benchmark.images) + (len(benchmark.trainval) if settings.data.augment == "flip" else 0)
     backbone = create_backbone(settings.model.backbone, settings.model.backbone_args)
+    dtype = choose_dtype(settings.precision, device)
+    row = 0
+    if stem_of(backbone) is not None and keeps_features(settings):
+        row = dtype.itemsize * backbone.patch_embed.feature_dim * backbone.patch_embed.num_patches
     size = 4 * sum(parameter.numel() for parameter in backbone.parameters()) / _MIB
     return {
         "dataset": settings.dataset,
@@ -35,7 +45,8 @@ def plan_training(settings: Settings, run: Run) -> dict[str, Any]:
         "weights": settings.model.weights,
         "epochs": settings.train.epochs,
         "device": str(device),
-        "precision": "fp32" if choose_dtype(settings.precision, device).itemsize == 4 else "bf16",
+        "precision": "fp32" if dtype.itemsize == 4 else "bf16",
         "disk_mib": round(_CHECKPOINTS * size),
+        "features_mib": round(kept * row / _MIB),
         "memory_mib": round(_COPIES_IN_TRAINING * size),
     }

