@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from svipctl import __version__
-from svipctl.cli import config, data, eval, not_yet, train, w2v
+from svipctl.cli import config, data, eval, not_yet, predict, train, w2v
 
 app = typer.Typer(
     name="svipctl",
@@ -37,6 +37,7 @@ def root(
 
 app.command("train")(train.train)
 app.command("eval")(eval.eval_)
+app.command("predict")(predict.predict)
 app.add_typer(data.app, name="data")
 app.add_typer(w2v.app, name="w2v")
 app.add_typer(config.app, name="config")
