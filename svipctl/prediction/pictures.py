@@ -22,7 +22,7 @@ def find_pictures(named: Iterable[str]) -> Iterator[Path]:
         if path.is_dir():
             yield from _or_itself(_below(path), path)
         elif not path.exists() and glob.has_magic(name):
-            matches = (Path(match) for match in glob.iglob(name, recursive=True))
+            matches = (Path(match) for match in glob.iglob(name, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
             yield from _or_itself((match for match in matches if match.is_file()), path)
         else:
             yield path
