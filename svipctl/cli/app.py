@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from svipctl import __version__
-from svipctl.cli import config, data, eval, not_yet, predict, train, w2v
+from svipctl.cli import config, data, eval, export, not_yet, predict, train, w2v
 
 app = typer.Typer(
     name="svipctl",
@@ -38,6 +38,7 @@ def root(
 app.command("train")(train.train)
 app.command("eval")(eval.eval_)
 app.command("predict")(predict.predict)
+app.command("export")(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(w2v.app, name="w2v")
 app.add_typer(config.app, name="config")

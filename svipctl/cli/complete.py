@@ -33,6 +33,16 @@ def precisions(incomplete: str) -> list[str]:
     return [name for name in ("auto", "fp32", "bf16") if name.startswith(incomplete)]
 
 
+def export_formats(incomplete: str) -> list[str]:
+    """Formats of an exported file."""
+    return [name for name in ("onnx", "torch", "safetensors") if name.startswith(incomplete)]
+
+
+def export_precisions(incomplete: str) -> list[str]:
+    """Arithmetic of an exported file."""
+    return [name for name in ("fp32", "fp16", "int8") if name.startswith(incomplete)]
+
+
 def settings(incomplete: str) -> list[str]:
     """Keys of the configuration, each with its equals sign."""
     from svipctl.settings.layers import known_keys

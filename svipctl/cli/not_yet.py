@@ -7,7 +7,6 @@ import typer
 from svipctl.errors import ConfigError
 
 _COMMANDS = {
-    "export": "Ship a model as ONNX, torch or safetensors.",
     "visualize": "Figures and the run report.",
     "reproduce": "The paper's tables with seeds, controls and baselines.",
     "doctor": "Check the installation, the hardware and the data.",

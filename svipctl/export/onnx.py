@@ -24,7 +24,7 @@ _BLOCKS = ".backbone.blocks."
 
 
 def require_onnx() -> ModuleType:
-    """onnxruntime.
+    """Give onnxruntime.
 
     Raises:
         ConfigError: The extra is not installed.
