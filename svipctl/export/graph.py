@@ -94,21 +94,17 @@ class ShippedGraph(nn.Module):
 
         """
         recipe = self.model.recipe
-        levels = images.to(torch.float32)
-        if self.pixels.resize:
-            levels = resize_and_crop(levels * self._levels, self.size)
-            share = levels / _BYTE
-        else:
-            share = levels * (self._levels / _BYTE)
-        prediction = self.model.predict((share - self.mean) / self.std)
+        prediction = self.model.predict((self._shares(images) - self.mean) / self.std)
         table = normalise_class_attributes(class_attributes, recipe.class_norm_epsilon)
         scores = class_scores(prediction.attributes, table, recipe.class_score) - gamma
         return scores, prediction.attributes, 1 - prediction.unrelated
 
-    @property
-    def _levels(self) -> float:
-        """What a value is multiplied by to be a level of 0..255."""
-        return 1.0 if self.pixels.kind == "uint8" else _BYTE
+    def _shares(self, images: Tensor) -> Tensor:
+        """Pixels as they come to 0..1 in the network's size."""
+        if self.pixels.resize:
+            levels = images.float() if self.pixels.kind == "uint8" else torch.round(images * _BYTE)
+            return resize_and_crop(levels, self.size) / _BYTE
+        return images.float() / _BYTE if self.pixels.kind == "uint8" else images
 
 
 class _Cast(nn.Module):

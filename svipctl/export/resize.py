@@ -1,7 +1,8 @@
-"""Resizing and cropping as PIL and torchvision do, in operations that every runtime has.
+"""Resizing and cropping bit for bit as PIL and torchvision do, in operations that every runtime has.
 
 A resized and cropped image has a fixed size, so both are one matrix product along each axis; the matrices are computed
-from the image's height and width. No interpolation of a runtime is used: they differ from PIL's.
+from the image's height and width. No interpolation of a runtime is used: they differ from PIL's. PIL computes with
+weights of 22 binary places and rounds after each axis; in float64 its integers are exact.
 """
 
 from __future__ import annotations
@@ -11,43 +12,40 @@ from torch import Tensor
 
 from svipctl.datasets.images import CROP_RATIO
 
+_WEIGHT_STEPS = float(2**22)
+
 
 def resize_and_crop(levels: Tensor, size: int) -> Tensor:
     """Shorter side to size / CROP_RATIO, then the centre crop, as `datasets.images.Geometry("shorter-side", size)`.
 
     Args:
-        levels: (B, 3, H, W) in 0..255.
+        levels: (B, 3, H, W), whole numbers in 0..255.
         size: Side of the result. An image that has this size already is taken as it is.
 
     Returns:
-        (B, 3, size, size), whole levels as PIL rounds them: first along rows, then along columns.
+        float32 (B, 3, size, size), whole levels.
 
     """
-    columns, rows = torch.arange(levels.shape[3]), torch.arange(levels.shape[2])
-    width, height = (columns[-1] + 1).float(), (rows[-1] + 1).float()
+    columns, rows = (torch.arange(levels.shape[axis], dtype=torch.float64) for axis in (3, 2))
+    width, height = columns[-1] + 1, rows[-1] + 1
     shorter = torch.minimum(width, height)
     as_it_is = (width == size) & (height == size)
-    side = torch.where(as_it_is, float(size), float(round(size / CROP_RATIO)))
-    across = _weights(columns.float(), width, _resized(width, shorter, side), size)
-    down = _weights(rows.float(), height, _resized(height, shorter, side), size)
-    wide = _rounded(levels @ across.T)
-    return _rounded(down @ wide)
+    side = torch.where(as_it_is, float(size), float(round(size / CROP_RATIO))).double()
+    # torchvision cuts the longer side down to a whole number.
+    across = _weights(columns, torch.floor(side * width / shorter), size)
+    down = _weights(rows, torch.floor(side * height / shorter), size)
+    return _rounded(down @ _rounded(levels.double() @ across.T)).float()
 
 
-def _resized(length: Tensor, shorter: Tensor, side: Tensor) -> Tensor:
-    """Length of an axis after resizing; torchvision cuts the longer one down to a whole number."""
-    # Half a thousandth keeps a quotient that is a whole number from falling just below it in float32.
-    return torch.where(length == shorter, side, torch.floor(side * length / shorter + 5e-4))
-
-
-def _weights(places: Tensor, length: Tensor, resized: Tensor, size: int) -> Tensor:
-    """PIL's triangle filter for the cropped part of an axis: (size, length), rows sum to 1."""
-    scale = length / resized
-    reach = scale.clamp_min(1.0)
+def _weights(places: Tensor, resized: Tensor, size: int) -> Tensor:
+    """PIL's triangle filter for the cropped part of an axis: (size, length)."""
+    scale = (places[-1] + 1) / resized
     first = torch.round((resized - size) / 2)
-    centres = (torch.arange(size) + first + 0.5) * scale
-    weights = (1 - (places + 0.5 - centres.unsqueeze(1)).abs() / reach).clamp_min(0.0)
-    return weights / weights.sum(dim=1, keepdim=True)
+    centres = (torch.arange(size, dtype=torch.float64) + first + 0.5) * scale
+    distances = (places - centres.unsqueeze(1) + 0.5) * (1 / scale.clamp_min(1.0))
+    weights = (1 - distances.abs()).clamp_min(0.0)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    return torch.floor(weights * _WEIGHT_STEPS + 0.5) / _WEIGHT_STEPS
 
 
 def _rounded(levels: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,7 +48,7 @@ class Order:
     output: Path | None = None
     """The file; by default in the run's folder, one folder for each kind of export."""
     precision: Precision = "fp32"
-    pixels: Pixels = Pixels()
+    pixels: Pixels = field(default_factory=Pixels)
     gamma: float | None = None
     """Written into the file's description; the run's calibrated one if None."""
     licence: str | None = None
