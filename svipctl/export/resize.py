@@ -32,9 +32,15 @@ def resize_and_crop(levels: Tensor, size: int) -> Tensor:
     as_it_is = (width == size) & (height == size)
     side = torch.where(as_it_is, float(size), float(round(size / CROP_RATIO))).double()
     # torchvision cuts the longer side down to a whole number.
-    across = _weights(columns, torch.floor(side * width / shorter), size)
-    down = _weights(rows, torch.floor(side * height / shorter), size)
-    return _rounded(down @ _rounded(levels.double() @ across.T)).float()
+    wide, high = torch.floor(side * width / shorter), torch.floor(side * height / shorter)
+    across, down = _weights(columns, wide, size).T, _weights(rows, high, size)
+    exact = levels.double()
+    # Pillow's order, found by comparing with version 13: it matters, because it rounds after each axis.
+    vertical_first = (height > 2 * width) & (high < height)
+    resized = torch.where(
+        vertical_first, _rounded(_rounded(down @ exact) @ across), _rounded(down @ _rounded(exact @ across))
+    )
+    return resized.float()
 
 
 def _weights(places: Tensor, resized: Tensor, size: int) -> Tensor:
