@@ -75,7 +75,7 @@ def main() -> None:
         rounds = {"eager": [], "onnxruntime": []}  # type: dict[str, list[float]]
         for _ in range(chosen.rounds):
             for name, work in (("eager", eager), ("onnxruntime", exported)):
-                rounds[name].append(seconds(lambda work=work: [work() for _ in range(repeats)]) / repeats)
+                rounds[name].append(sum(seconds(work) for _ in range(repeats)) / repeats)
         best = {name: min(found) for name, found in rounds.items()}
         print(
             f"batch {batch:2d}: eager {1e3 * best['eager']:.2f} ms, onnxruntime {1e3 * best['onnxruntime']:.2f} ms, "
