@@ -68,8 +68,7 @@ class Comparison:
         for name, one, other in zip(OUTPUTS, found, expected):
             scale = max(1.0, float(np.abs(other).max())) if name == "attributes" else 1.0
             gap = float(np.abs(one.astype(np.float64) - other).max()) / scale
-            # max() would pass over nan.
-            self.largest[name] = gap if not gap <= self.largest[name] else self.largest[name]
+            self.largest[name] = float(np.maximum(gap, self.largest[name]))  # max() may pass over nan
         ours, theirs = expected.scores.argmax(axis=1), found.scores.argmax(axis=1)
         ordered = np.sort(expected.scores, axis=1)
         margins = ordered[:, -1] - ordered[:, -2] if ordered.shape[1] > 1 else np.full(len(ordered), np.inf)

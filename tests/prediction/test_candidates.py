@@ -41,7 +41,7 @@ def test_a_folders_own_table_with_group_names_and_a_byte_order_mark_is_read(tmp_
 
 def test_misspelt_attributes_are_named_with_the_nearest_in_both_directions(tmp_path: Path) -> None:
     text = refusal(write(tmp_path, "class,has_bil::red,has_wing::blue,is_large", "jay,0,1,1"))
-    assert "column 'has_bil::red' is no attribute of the run: did you mean 'has_bill::red'?" in text
+    assert "column 'has_bil::red' is no attribute of the run: did you mean 'has_bill::red'" in text
     assert "attribute 'has_bill::red' has no column: did you mean 'has_bil::red'?" in text
 
 
