@@ -38,7 +38,7 @@ def test_the_example_is_twenty_lines_and_imports_nothing_of_ours() -> None:
 
 
 def test_the_example_names_the_class_that_the_model_names(tmp_path: Path) -> None:
-    model = SVIP(vit(), len(ATTRIBUTES), Recipe(keep=2, context="free"), hidden=8).eval()
+    model = SVIP(vit(depth=1), len(ATTRIBUTES), Recipe(keep=2, context="free"), hidden=8).eval()
     graph = ShippedGraph(scramble(model, 1), [0.5] * 3, [0.5] * 3, 32, Pixels(resize=True))
     about = {"precision": "fp32", "made_by": "test", "attributes": ATTRIBUTES}
     write_onnx(graph, about, 2, tmp_path / "toybirds.onnx")

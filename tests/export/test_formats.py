@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from svipctl.export.onnx import OnnxRunner, write_onnx
 from svipctl.export.safetensors import SafetensorsRunner, read_safetensors, write_safetensors
 from svipctl.export.torch_export import TorchRunner, write_torch
 from svipctl.model.recipe import Recipe
-from tests.model.tiny import ARGUMENTS, ATTRIBUTES, NAME, svip
+from tests.model.tiny import ARGUMENTS, ATTRIBUTES, NAME, svip, vit
 
+PLAIN = Pixels()
 HALF = ([0.5] * 3, [0.5] * 3)
 FORMATS: dict[str, tuple[Callable[..., None], Callable[[Path], Any]]] = {
     "onnx": (write_onnx, OnnxRunner),
@@ -38,7 +40,7 @@ def description(recipe: Recipe, pixels: Pixels, precision: str) -> dict[str, Any
         "mean": HALF[0],
         "std": HALF[1],
         "backbone": NAME,
-        "backbone_args": ARGUMENTS,
+        "backbone_args": ARGUMENTS | {"depth": 1},
         "attributes": [str(number) for number in range(ATTRIBUTES)],
         "method": recipe.model_dump(),
         "window": 2,
@@ -46,14 +48,24 @@ def description(recipe: Recipe, pixels: Pixels, precision: str) -> dict[str, Any
     }
 
 
-def written(
-    kind: str, folder: Path, *, pixels: Pixels | None = None, precision: str = "fp32", classes: int = 4
-) -> tuple[ShippedGraph, Path, dict[str, Any]]:
-    recipe, pixels = Recipe(keep=2, pooling="max"), pixels or Pixels()
-    graph = ShippedGraph(svip(recipe), *HALF, 32, pixels, precision)  # type: ignore[arg-type]
-    about = description(recipe, pixels, precision)
-    FORMATS[kind][0](graph, about, classes, folder / "model")
-    return graph, folder / "model", about
+Written = tuple[ShippedGraph, Path, dict[str, Any]]
+Write = Callable[..., Written]
+
+
+@pytest.fixture(scope="module")
+def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
+    """Writes a file of a kind once; the network's blocks are few, because an ONNX export takes seconds."""
+
+    @functools.cache
+    def once(kind: str, precision: str = "fp32", pixels: Pixels = PLAIN) -> Written:
+        recipe = Recipe(keep=2, pooling="max")
+        graph = ShippedGraph(svip(recipe, backbone=vit(depth=1)), *HALF, 32, pixels, precision)  # type: ignore[arg-type]
+        about = description(recipe, pixels, precision)
+        path = tmp_path_factory.mktemp(kind) / "model"
+        FORMATS[kind][0](graph, about, 1, path)
+        return graph, path, about
+
+    return once
 
 
 def inputs(pixels: Pixels, batch: int, classes: int, sides: tuple[int, int]) -> tuple[np.ndarray, ...]:
@@ -63,62 +75,65 @@ def inputs(pixels: Pixels, batch: int, classes: int, sides: tuple[int, int]) -> 
     return pixels.of_bytes(images).numpy(), table, gamma
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("pixels", [Pixels(), Pixels("float", resize=True)])
-def test_batch_size_classes_and_image_size_are_free(kind: str, pixels: Pixels, tmp_path: Path) -> None:
-    graph, path, _ = written(kind, tmp_path, pixels=pixels)
-    runner = FORMATS[kind][1](path)
-    for batch, classes, sides in ((1, 1, (32, 32)), (3, 9, (90, 50)), (16, 4, (20, 61))):
-        given = inputs(pixels, batch, classes, sides if pixels.resize else (32, 32))
-        with torch.no_grad():
-            expected = graph(*(torch.from_numpy(array) for array in given))
-        for found, wanted in zip(runner(*given), expected):
-            assert found.shape == wanted.shape
-            np.testing.assert_allclose(found, wanted.numpy(), atol=1e-5)
-
-
-def test_a_file_traced_with_one_class_takes_many(tmp_path: Path) -> None:
-    _, path, _ = written("onnx", tmp_path, classes=1)
-    assert OnnxRunner(path)(*inputs(Pixels(), 2, 5, (32, 32))).scores.shape == (2, 5)
-
-
-@pytest.mark.parametrize(("kind", "precision"), [("onnx", "fp16"), ("onnx", "int8"), ("torch", "fp16"), ("safetensors", "fp16")])  # fmt: skip
-def test_smaller_files_choose_the_same_windows_and_nearly_the_same_scores(
-    kind: str, precision: str, tmp_path: Path
-) -> None:
-    graph, path, _ = written(kind, tmp_path)
-    whole = path.stat().st_size
-    _, path, _ = written(kind, tmp_path, precision=precision)
-    assert path.stat().st_size < whole
-    given = inputs(Pixels(), 3, 4, (32, 32))
+def outputs(graph: ShippedGraph, given: tuple[np.ndarray, ...]) -> list[np.ndarray]:
     with torch.no_grad():
-        scores, _, patch_scores = (output.numpy() for output in graph(*(torch.from_numpy(array) for array in given)))
-    found = FORMATS[kind][1](path)(*given)
-    np.testing.assert_allclose(found.patch_scores, patch_scores, atol=1e-5)
-    np.testing.assert_allclose(found.scores, scores, atol=5e-2)
-    assert not np.array_equal(found.scores, scores)
+        return [output.numpy() for output in graph(*(torch.from_numpy(array) for array in given))]
 
 
-def test_int8_quantises_the_blocks_and_leaves_no_other_file(tmp_path: Path) -> None:
-    _, path, _ = written("onnx", tmp_path, precision="int8")
+@pytest.mark.parametrize("kind", FORMATS)
+def test_batch_size_and_classes_are_free_whatever_it_was_traced_with(kind: str, write: Write) -> None:
+    graph, path, _ = write(kind)
+    runner = FORMATS[kind][1](path)
+    for batch, classes in ((1, 1), (3, 9), (16, 4)):
+        given = inputs(PLAIN, batch, classes, (32, 32))
+        for found, wanted in zip(runner(*given), outputs(graph, given)):
+            assert found.shape == wanted.shape
+            np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision", "pixels"),
+    [("onnx", "int8", Pixels("float", resize=True)), ("torch", "fp16", PLAIN), ("safetensors", "fp16", PLAIN)],
+)
+def test_smaller_files_choose_the_same_windows_and_nearly_the_same_scores(
+    kind: str, precision: str, pixels: Pixels, write: Write
+) -> None:
+    _, path, _ = write(kind, precision, pixels)
+    graph = ShippedGraph(write("safetensors")[0].model, *HALF, 32, pixels)
+    runner = FORMATS[kind][1](path)
+    for sides in ((90, 50), (20, 61)) if pixels.resize else ((32, 32),):
+        given = inputs(pixels, 3, 4, sides)
+        found, (scores, _, patch_scores) = runner(*given), outputs(graph, given)
+        np.testing.assert_allclose(found.patch_scores, patch_scores, atol=1e-5)
+        np.testing.assert_allclose(found.scores, scores, atol=5e-2)
+        assert not np.array_equal(found.scores, scores)
+
+
+def test_half_precision_halves_the_blocks(write: Write) -> None:
+    _, whole, _ = write("safetensors")
+    _, half, _ = write("safetensors", "fp16")
+    assert half.stat().st_size < whole.stat().st_size
+
+
+def test_int8_quantises_the_blocks_and_leaves_no_other_file(write: Write) -> None:
+    _, path, _ = write("onnx", "int8", Pixels("float", resize=True))
     kinds = [node.op_type for node in onnx.load(path).graph.node]
-    assert kinds.count("MatMulInteger") == 4 * ARGUMENTS["depth"]
-    assert [found.name for found in tmp_path.iterdir()] == ["model"]
+    assert kinds.count("MatMulInteger") == 4  # qkv, proj and the two of the MLP in the one block
+    assert [found.name for found in path.parent.iterdir()] == ["model"]
 
 
-def test_the_description_is_in_every_file(tmp_path: Path) -> None:
-    for kind in FORMATS:
-        (tmp_path / kind).mkdir()
-        _, path, about = written(kind, tmp_path / kind)
-        if kind == "onnx":
-            text = OnnxRunner(path).session.get_modelmeta().custom_metadata_map[KEY]
-        elif kind == "torch":
-            extra = {KEY: ""}
-            torch.export.load(path, extra_files=extra)
-            text = extra[KEY]
-        else:
-            text = None
-        assert (from_text(text, path) if text else read_safetensors(path)[1]) == about
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_description_is_in_every_file(kind: str, write: Write) -> None:
+    _, path, about = write(kind)
+    if kind == "onnx":
+        found = from_text(OnnxRunner(path).session.get_modelmeta().custom_metadata_map[KEY], path)
+    elif kind == "torch":
+        extra = {KEY: ""}
+        torch.export.load(path, extra_files=extra)
+        found = from_text(extra[KEY], path)
+    else:
+        found = read_safetensors(path)[1]
+    assert found == about
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors at all"])
