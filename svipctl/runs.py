@@ -225,6 +225,36 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
     )
 
 
+def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
+    """The run of that path, `<data set>/<name>` or name, or the newest finished one, of whichever data set.
+
+    Raises:
+        DataError: There is none.
+        ConfigError: Several data sets have a run of that name.
+
+    """
+    folders = [path for path in sorted(runs_dir.glob("*")) if path.is_dir()]
+    if name is None:
+        finished = [run for folder in folders for run in list_runs(runs_dir, folder.name) if run.finished]
+        if not finished:
+            raise DataError(f"there is no finished run in {runs_dir}", todo="train one: svipctl train toybirds")
+        return max(finished, key=lambda run: ((run.folder / "config.toml").stat().st_mtime_ns, run.name))
+    for candidate in (Path(name), runs_dir / name):
+        if (candidate / "config.toml").exists():
+            return Run(candidate)
+    found = [folder / name for folder in folders if (folder / name / "config.toml").exists()]
+    if len(found) > 1:
+        raise ConfigError(
+            f"several data sets have a run {name!r}",
+            why=", ".join(str(path) for path in found),
+            todo=f"name one with its data set: --run {found[0].parent.name}/{name}",
+        )
+    if found:
+        return Run(found[0])
+    known = [run.name for folder in folders for run in list_runs(runs_dir, folder.name)]
+    raise DataError(f"there is no run {name!r}", why=nearest(name, known) if known else f"{runs_dir} has no runs")
+
+
 def _without_none(tree: Any) -> Any:
     """TOML has no null: what is None is left out."""
     if isinstance(tree, dict):

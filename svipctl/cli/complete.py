@@ -77,6 +77,16 @@ def backbones(incomplete: str, args: list[str]) -> list[str]:
     return _starting(incomplete, ("vit_base", "deit_base", "vit_small", "vit_tiny", "vit_toy"))
 
 
+def export_formats(incomplete: str, args: list[str]) -> list[str]:
+    """Formats of an exported file."""
+    return _starting(incomplete, ("onnx", "torch", "safetensors"))
+
+
+def export_precisions(incomplete: str, args: list[str]) -> list[str]:
+    """Arithmetic of an exported file."""
+    return _starting(incomplete, ("fp32", "fp16", "int8"))
+
+
 def weights(incomplete: str, args: list[str]) -> list[str]:
     """Words in place of a weights file, and files of weights."""
     return _starting(incomplete, ("pretrained", "none")) + _paths(incomplete, (".safetensors", ".pth"))
@@ -107,7 +117,7 @@ BY_NAME: dict[str, Callable[[str, list[str]], list[str]]] = {
     function.__name__: function
     for function in (
         *(datasets, official, presets, runs, resumable, checkpoints, folds, gpus, recipes, precisions, backbones),
-        *(weights, vectors, settings, attributes),
+        *(export_formats, export_precisions, weights, vectors, settings, attributes),
     )
 }
 

@@ -7,8 +7,6 @@ import typer
 from svipctl.errors import ConfigError
 
 _COMMANDS = {
-    "predict": "Name classes of your own pictures.",
-    "export": "Ship a model as ONNX, torch or safetensors.",
     "visualize": "Figures and the run report.",
     "reproduce": "The paper's tables with seeds, controls and baselines.",
 }

@@ -21,6 +21,7 @@ class Sink:
         self.debug = False
         self.silent = False
         """In all but the first of several processes: nothing is printed but what went wrong here only."""
+        self._items: int | None = None  # written so far of a list that is open, None when there is none
 
     def set_json(self, value: bool) -> bool:
         """Callback of --json."""
@@ -44,8 +45,25 @@ class Sink:
 
     def document(self, document: Mapping[str, Any]) -> None:
         """The result of the command, when --json was given."""
+        if not self.json or self.silent:
+            return
+        text = json.dumps(document, indent=2)
+        if self._items is not None:
+            text = "\n  ]" + ("," + text[1:] if document else "\n}")
+            self._items = None
+        sys.stdout.write(text + "\n")
+
+    def begin_list(self, head: Mapping[str, Any], name: str) -> None:
+        """Begin the document with a list of unknown length; `item` adds to it, `document` closes it with what follows."""
         if self.json and not self.silent:
-            sys.stdout.write(json.dumps(document, indent=2) + "\n")
+            self._items = 0
+            sys.stdout.write(json.dumps(head, indent=2).removesuffix("}").rstrip() + f',\n  "{name}": [')
+
+    def item(self, item: Mapping[str, Any]) -> None:
+        """One more item of the list that is open; nothing without --json."""
+        if self.json and self._items is not None:
+            sys.stdout.write(("," if self._items else "") + "\n    " + json.dumps(item))
+            self._items += 1
 
     def say(self, text: str) -> None:
         """The result for a person; nothing with --json."""

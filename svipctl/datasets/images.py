@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as TF
@@ -122,8 +122,12 @@ def mirrored(images: Tensor, which: Tensor) -> Tensor:
     return torch.where(which.to(images.device, non_blocking=True).view(-1, 1, 1, 1), images.flip(3), images)
 
 
-def decode(path: Path) -> Image.Image:
-    """The image file as RGB.
+def decode(path: Path, *, upright: bool = False) -> Image.Image:
+    """The image file as RGB; of an animation the first frame, of 16-bit grey the upper 8 bits.
+
+    Args:
+        path: The file.
+        upright: Turn a photograph as its EXIF orientation says. Benchmarks are read as they are stored, as published.
 
     Raises:
         DataError: Missing, not an image, or cut short.
@@ -131,13 +135,24 @@ def decode(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            if upright:
+                ImageOps.exif_transpose(image, in_place=True)
+            return _eight_bits(image).convert("RGB")
     except FileNotFoundError as error:
         raise DataError(f"image {path} is missing") from error
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise DataError(
             f"image {path} does not decode", why=str(error), todo="replace it, or take it out of the data set"
         ) from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits as grey of 8; PIL's own conversion would clip it to white."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError("it has 32 bits a pixel, of which nothing says how bright they are meant")
+    return image
 
 
 @dataclass(frozen=True)

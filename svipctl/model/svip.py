@@ -51,6 +51,8 @@ class Prediction:
     """(B, windows) probability that the window is semantically unrelated."""
     windows: Tensor
     """(B, windows, K) the attribute head on each window, before pooling."""
+    related: Tensor
+    """bool (B, windows), the M windows taken for related: those that were not contextualized."""
 
 
 class SVIP(nn.Module):
@@ -154,7 +156,7 @@ class SVIP(nn.Module):
         features = self.grid.group(tokens)
         windows = self.attribute_head(features)
         choice = self._choose(self.recipe.inference_windows, related, features)
-        return Prediction(self._pool(windows, choice), logits.sigmoid(), windows)
+        return Prediction(self._pool(windows, choice), logits.sigmoid(), windows, related)
 
     def training_pass(self, images: Tensor, *, frozen_backbone: bool = False) -> TrainingOutput:
         """Source pass, supervision of the patch classifier, contextualized pass (method section 2, steps 1-7).

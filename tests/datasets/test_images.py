@@ -108,3 +108,23 @@ def test_normalisation_by_hand() -> None:
     images = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2).expand(1, 3, 1, 2)
     found = Normalisation((0.5, 0.0, 0.25), (0.5, 1.0, 0.25))(images)
     assert found[0, :, 0].tolist() == [[-1, 1], [0, 1], [-1, 3]]
+
+
+def test_sixteen_bit_grey_is_scaled_and_not_clipped_to_white(tmp_path: Path) -> None:
+    grey = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    Image.fromarray(grey * 256 + 17).save(tmp_path / "deep.png")
+    assert np.array_equal(np.asarray(decode(tmp_path / "deep.png"))[..., 0], grey.astype(np.uint8))
+
+
+def test_exif_orientation_turns_a_picture_only_when_asked_for(tmp_path: Path) -> None:
+    upright, exif = picture(30, 20), Image.Exif()
+    exif[0x0112] = 8  # to be shown turned a quarter to the left
+    upright.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "turned.png", exif=exif)
+    assert decode(tmp_path / "turned.png").size == (20, 30)
+    assert torch.equal(pixels(decode(tmp_path / "turned.png", upright=True)), pixels(upright))
+
+
+def test_pixels_without_a_known_brightness_do_not_decode(tmp_path: Path) -> None:
+    Image.new("F", (4, 4), 0.5).save(tmp_path / "float.tiff")
+    with pytest.raises(DataError, match="32 bits a pixel"):
+        decode(tmp_path / "float.tiff")

@@ -1,0 +1,224 @@
+"""`svipctl predict`."""
+
+from __future__ import annotations
+
+import csv as csv_files
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from svipctl.cli import options
+from svipctl.cli.output import sink
+from svipctl.errors import CheckFailed, ConfigError, DataError
+
+if TYPE_CHECKING:
+    from svipctl.datasets.benchmark import Benchmark
+    from svipctl.prediction.classifier import Answer, Named, Reason
+    from svipctl.settings.schema import Settings
+
+_COLUMNS = ("image", "rank", "class", "score", "for", "against", "patches")
+
+
+def predict(
+    images: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders, patterns in quotes, or - for a list on stdin.", show_default=False),
+    ],
+    run: options.RunName = None,
+    classes: Annotated[
+        Path | None, typer.Option("--classes", help="A CSV file of classes of your own, instead of the run's.")
+    ] = None,
+    extend: Annotated[bool, typer.Option("--extend", help="Add those classes to the run's.")] = False,
+    gamma: Annotated[
+        float | None,
+        typer.Option("--gamma", help="Subtracted from trained classes. (default: the run's calibrated one)"),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="Answers an image.")] = 5,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="One CSV row an answer on stdout.", rich_help_panel=options.OUTPUT)
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be read.")] = False,
+    batch_size: options.BatchSize = None,
+    precision: options.Precision = None,
+    gpu: options.Gpu = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    config: options.Config = None,
+    assignments: options.Set = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Name the class of pictures, among the run's classes or classes of your own that nobody trained.
+
+    Examples: `svipctl predict photo.jpg`, `svipctl predict pictures/ --classes mine.csv --csv`,
+    `find . -name "*.jpg" | svipctl predict - --json`
+    """
+    _check(json=json, csv=csv, extend=extend, classes=classes, gamma=gamma)
+
+    from svipctl.cli.configure import resolved
+    from svipctl.runs import find_run_of_any
+
+    found = find_run_of_any(_runs_dir(runs_dir, config, assignments), run)
+    trained = found.settings()
+    configured = resolved(
+        trained.dataset,
+        config=config,
+        assignments=assignments,
+        eval__batch_size=batch_size,
+        precision=precision,
+        gpu=gpu,
+        data_dir=data_dir,
+        runs_dir=runs_dir,
+    )
+    settings = configured.settings
+    if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
+        settings = settings.model_copy(update={"precision": trained.precision})
+
+    from svipctl.datasets.images import Normalisation, Transform
+    from svipctl.device import choose_device, choose_dtype
+    from svipctl.interruption import listening
+    from svipctl.model.checkpoint import load_checkpoint, read_metadata, resolve_folder
+    from svipctl.prediction.classifier import Classifier, Unreadable
+    from svipctl.prediction.load import Gamma, calibrated_gamma, candidates_of
+    from svipctl.prediction.pictures import find_pictures, listed
+
+    device = choose_device(settings.gpu)
+    metadata = read_metadata(resolve_folder(found.best))
+    benchmark = _benchmark(settings, needed=classes is None or extend)
+    candidates = candidates_of(metadata, benchmark, classes, extend=extend)
+    for one, other in candidates.indistinguishable():
+        sink.warn(f"classes {one!r} and {other!r} have the same attributes: no image can tell them apart")
+    chosen = calibrated_gamma(found, metadata) if gamma is None else Gamma(gamma, "given")
+    if chosen.value == 0 and gamma is None and candidates.seen.any() and not candidates.seen.all():
+        sink.warn(f"gamma is 0, which favours the classes that were trained: {chosen.origin}; --gamma sets it")
+    model, metadata = load_checkpoint(found.best, device=device)
+    classifier = Classifier(
+        model,
+        metadata.attributes,
+        Transform(metadata.image_size),
+        Normalisation(metadata.mean, metadata.std),
+        candidates,
+        chosen.value,
+        device,
+        choose_dtype(settings.precision, device),
+        settings.eval.batch_size,
+        top,
+    )
+    rows = csv_files.writer(sys.stdout, lineterminator="\n") if csv else None
+    if rows:
+        rows.writerow(_COLUMNS)
+    head = {"run": str(found.folder), "dataset": metadata.dataset, "gamma": chosen.value, "gamma_origin": chosen.origin}
+    sink.begin_list({**head, "classes": len(candidates.classes)}, "images")
+    named = (entry for name in images for entry in (listed(sys.stdin) if name == "-" else [name]))
+    done = failed = 0
+    with listening() as stop, sink.progress("naming") as progress:
+        for result in classifier.classify(find_pictures(named)):
+            if isinstance(result, Unreadable):
+                if strict:
+                    raise result.error
+                failed += 1
+                sink.warn(f"{result.error.what}: {result.error.why}" if result.error.why else result.error.what)
+                sink.item({"image": str(result.image), "error": str(result.error)})
+            else:
+                done += 1
+                if rows:
+                    rows.writerows(_rows(result))
+                else:
+                    _show(result)
+                sink.item(_item(result))
+            progress(done + failed, done + failed)
+            stop.raise_if_asked("run the same command again")
+    counts = {"named": done, "failed": failed}
+    if failed:
+        raise CheckFailed(
+            f"{failed} of {done + failed} images could not be read",
+            why="the others were named",
+            todo="see the warnings",
+        )
+    sink.document(counts)
+
+
+def _check(*, json: bool, csv: bool, extend: bool, classes: Path | None, gamma: float | None) -> None:
+    if json and csv:
+        raise ConfigError("--json and --csv are two forms of the same output", todo="choose one")
+    if extend and classes is None:
+        raise ConfigError("--extend adds classes to the run's, and there are none to add", todo="--classes FILE.csv")
+    if gamma is not None and not abs(gamma) < float("inf"):
+        raise ConfigError(f"--gamma {gamma}: not a finite number")
+
+
+def _runs_dir(given: Path | None, config: Path | None, assignments: list[str] | None) -> Path:
+    """Where runs are, before it is known of which data set the run is."""
+    from svipctl.cli.configure import resolved
+
+    return resolved("toybirds", config=config, assignments=assignments, runs_dir=given).settings.runs_dir
+
+
+def _benchmark(settings: Settings, *, needed: bool) -> Benchmark | None:
+    """The run's data set. When only the range of its values is wanted, it may be absent, and is not drawn for that."""
+    from svipctl.datasets.registry import open_benchmark, pictures_to_draw
+
+    try:
+        if not needed and pictures_to_draw(settings.dataset, settings.data_dir):
+            raise DataError(f"{settings.dataset} is not in {settings.data_dir}")
+        with sink.progress(f"drawing {settings.dataset}") as progress:
+            return open_benchmark(settings.dataset, settings.data_dir, progress, allow_partial=True)
+    except (DataError, ConfigError) as error:
+        if needed:
+            raise
+        sink.warn(f"the values of the class table are not held against the data set's range: {error.what}")
+        return None
+
+
+def _show(named: Named) -> None:
+    kept = " ".join("".join("#" if cell else "." for cell in row) for row in named.kept)
+    rows = [
+        [answer.name, f"{answer.score:.3f}", _reasons(answer.speaks_for), _reasons(answer.speaks_against)]
+        for answer in named.answers
+    ]
+    sink.table(f"{named.image}   windows kept: {kept}", ["class", "score", "for", "against"], rows)
+
+
+def _rows(named: Named) -> list[list[object]]:
+    patches = " ".join(f"{row}:{column}" for row, column in _places(named))
+    return [
+        [
+            named.image,
+            rank,
+            answer.name,
+            f"{answer.score:.6f}",
+            _reasons(answer.speaks_for, "; "),
+            _reasons(answer.speaks_against, "; "),
+            patches,
+        ]
+        for rank, answer in enumerate(named.answers, 1)
+    ]
+
+
+def _item(named: Named) -> dict[str, Any]:
+    return {
+        "image": str(named.image),
+        "answers": [_answer(answer) for answer in named.answers],
+        "windows": {"grid": list(named.kept.shape), "kept": _places(named)},
+    }
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    reasons = {"for": answer.speaks_for, "against": answer.speaks_against}
+    return {
+        "class": answer.name,
+        "score": answer.score,
+        **{side: {reason.attribute: reason.weight for reason in found} for side, found in reasons.items()},
+    }
+
+
+def _reasons(reasons: tuple[Reason, ...], separator: str = ", ") -> str:
+    return separator.join(f"{reason.attribute} {reason.weight:+.2f}" for reason in reasons)
+
+
+def _places(named: Named) -> list[list[int]]:
+    """Row and column of each kept window, counted from 0."""
+    return [[int(place) for place in pair] for pair in zip(*named.kept.nonzero())]

@@ -1,0 +1,103 @@
+"""What an exported file says of itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from svipctl import __version__
+from svipctl.errors import DataError
+from svipctl.export.graph import INPUTS, OUTPUTS, Pixels, Precision
+from svipctl.model.checkpoint import Metadata
+from svipctl.model.svip import SVIP
+from svipctl.prediction.candidates import Candidates
+from svipctl.prediction.load import Gamma
+from svipctl.runs import Run
+
+KEY = "svipctl"
+"""The description is one JSON text under this key of the file's metadata."""
+VERSION = 1
+
+
+def describe(
+    run: Run,
+    metadata: Metadata,
+    model: SVIP,
+    candidates: Candidates,
+    gamma: Gamma,
+    pixels: Pixels,
+    precision: Precision,
+    licence: str | None,
+) -> dict[str, Any]:
+    """Everything a user of the file has to know, plain enough for JSON."""
+    grid = model.grid
+    pretrained = metadata.backbone_weights.get("source", "none")
+    unstated = f"not stated; the terms of {metadata.dataset}" + (
+        f" and of the pretrained weights ({pretrained}) apply" if pretrained != "none" else " apply"
+    )
+    return {
+        "format": VERSION,
+        "made_by": f"svipctl {__version__}",
+        "dataset": metadata.dataset,
+        "run": run.name,
+        "recipe": metadata.recipe,
+        "method": metadata.method,
+        "epoch": metadata.epoch,
+        "precision": precision,
+        "inputs": list(INPUTS),
+        "outputs": list(OUTPUTS),
+        "pixels": {"kind": pixels.kind, "layout": "RGB, (batch, 3, height, width)", "resize_inside": pixels.resize},
+        "image_size": metadata.image_size,
+        "mean": list(metadata.mean),
+        "std": list(metadata.std),
+        "windows": [grid.rows // grid.side, grid.columns // grid.side],
+        "windows_kept": model.keep,
+        "attributes": list(metadata.attributes),
+        "classes": list(candidates.classes),
+        "seen_classes": [name for name, seen in zip(candidates.classes, candidates.seen) if seen],
+        "class_attributes": candidates.class_attributes.tolist(),
+        "gamma": gamma.value,
+        "gamma_origin": gamma.origin,
+        "backbone": metadata.backbone,
+        "backbone_args": metadata.backbone_args,
+        "window": metadata.window,
+        "classifier_hidden": metadata.classifier_hidden,
+        "weights": {"checkpoint_sha256": metadata.sha256, "pretrained": metadata.backbone_weights},
+        "licence": {"program": "Apache-2.0", "weights": licence or unstated},
+        "metrics": _metrics(run, metadata),
+    }
+
+
+def to_text(description: dict[str, Any]) -> str:
+    """The description as it is written into a file's metadata."""
+    return json.dumps(description, default=str)
+
+
+def from_text(text: str | None, path: object) -> dict[str, Any]:
+    """The description read back.
+
+    Raises:
+        DataError: There is none, or it is of another version.
+
+    """
+    try:
+        found = json.loads(text or "")
+        if found["format"] == VERSION:
+            return dict(found)
+        why = f"its description has format {found['format']}, this program reads {VERSION}"
+    except (ValueError, KeyError, TypeError) as error:
+        why = f"its description does not read: {error}"
+    raise DataError(f"{path} was not exported by this version of svipctl", why=why)
+
+
+def _metrics(run: Run, metadata: Metadata) -> dict[str, Any]:
+    """The evaluation of the run where there is one, else what its last epoch recorded."""
+    try:
+        evaluated = json.loads((run.folder / "eval" / "metrics.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"of": f"epoch {metadata.epoch}", **metadata.metrics}
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{run.folder / 'eval' / 'metrics.json'} is damaged", why=str(error), todo="run `svipctl eval` again"
+        ) from error
+    return {"of": f"svipctl eval, {evaluated.get('split', 'test')} images", **evaluated.get("protocols", {})}

@@ -1,0 +1,128 @@
+"""ONNX: written by torch's exporter, run by onnxruntime."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from svipctl.errors import ConfigError
+from svipctl.export.description import KEY, to_text
+from svipctl.export.graph import INPUTS, OUTPUTS, ShippedGraph
+from svipctl.export.program import traced
+from svipctl.export.runner import Outputs
+
+_BLOCKS = ".backbone.blocks."
+
+
+def require_onnx() -> ModuleType:
+    """Give onnxruntime.
+
+    Raises:
+        ConfigError: The extra is not installed.
+
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            "ONNX needs packages that are not installed", why=str(error), todo="pip install 'svipctl[export]'"
+        ) from error
+    del onnx
+    return onnxruntime  # type: ignore[no-any-return]
+
+
+def write_onnx(graph: ShippedGraph, description: dict[str, Any], classes: int, path: Path) -> None:
+    """Write a graph, in int8 if the description says so; batch size and number of classes stay free.
+
+    Args:
+        graph: What to write.
+        description: Goes into the file's metadata under `KEY`.
+        classes: Rows of the class table that the export is traced with.
+        path: The file.
+
+    """
+    require_onnx()
+    import onnx
+
+    with _silence():
+        program = torch.onnx.export(
+            traced(graph, classes), input_names=INPUTS, output_names=OUTPUTS, dynamo=True, verbose=False
+        )
+        assert program is not None
+        model = program.model_proto
+        if description["precision"] == "int8":
+            model = _quantised(model, path)
+        entry = model.metadata_props.add()
+        entry.key, entry.value = KEY, to_text(description)
+        model.producer_name = description["made_by"]
+        onnx.checker.check_model(model)
+        onnx.save(model, str(path))
+
+
+class OnnxRunner:
+    """An exported file in onnxruntime on the CPU."""
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        """Open the file; `threads` 0 is as many as onnxruntime likes."""
+        runtime = require_onnx()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.runtime = f"onnxruntime {runtime.__version__}"
+
+    def __call__(self, images: np.ndarray, class_attributes: np.ndarray, gamma: np.ndarray) -> Outputs:
+        """Run the graph on arrays."""
+        return Outputs(*self.session.run(list(OUTPUTS), dict(zip(INPUTS, (images, class_attributes, gamma)))))
+
+
+def _quantised(model: Any, path: Path) -> Any:
+    """Weights of the transformer blocks in int8, activations at run time; selection and scoring stay in fp32."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    kept = [node.name for node in model.graph.node if _BLOCKS not in _scopes(node)]
+    whole = path.with_name(f"{path.name}.fp32")
+    import onnx
+
+    try:
+        onnx.save(model, str(whole))
+        quantize_dynamic(
+            whole,
+            path,
+            op_types_to_quantize=["MatMul"],
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            nodes_to_exclude=kept,
+        )
+        return onnx.load(str(path))
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+def _scopes(node: Any) -> str:
+    """The modules a node comes from, as torch's exporter notes them."""
+    return next((entry.value for entry in node.metadata_props if entry.key == "pkg.torch.onnx.name_scopes"), "")
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Exporter and quantiser print and warn about their own internals; what matters here they raise."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,215 @@
+"""Whether an exported file answers as the model does, measured in its own runtime on real images.
+
+The reference is not the exported graph but the way of `svipctl eval`: PIL's geometry, our normalisation, eager fp32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from svipctl.datasets.images import Normalisation, Transform, channels_first, decode
+from svipctl.export.graph import OUTPUTS, Pixels, Precision
+from svipctl.export.runner import Outputs, Runner
+from svipctl.model.classification import class_scores, normalise_class_attributes
+from svipctl.model.svip import SVIP
+from svipctl.prediction.candidates import Candidates
+
+BATCHES = (1, 3, 16)
+TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.25}
+"""Largest difference that passes: absolute of scores, relative to the largest value of attributes."""
+_AT_OTHER_BATCHES = 24
+_ENLARGED = {1: (1.0, 1.0), 3: (1.5, 1.0), 16: (2.0, 2.5)}
+"""Width and height of a batch's images over those of its first, so that a graph that resizes has to."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The model and all that stands around it in `svipctl eval`."""
+
+    model: SVIP
+    transform: Transform
+    normalise: Normalisation
+
+    def __call__(self, images: Sequence[Image.Image], class_attributes: np.ndarray, gamma: np.ndarray) -> Outputs:
+        """Eager, fp32, on the CPU."""
+        pixels = torch.stack([self.transform(image) for image in images])
+        recipe = self.model.recipe
+        with torch.no_grad():
+            prediction = self.model.predict(self.normalise(pixels))
+            table = normalise_class_attributes(torch.from_numpy(class_attributes), recipe.class_norm_epsilon)
+            scores = class_scores(prediction.attributes, table, recipe.class_score) - torch.from_numpy(gamma)
+        return Outputs(scores.numpy(), prediction.attributes.numpy(), (1 - prediction.unrelated).numpy())
+
+
+@dataclass
+class Comparison:
+    """One batch size and class table over all images compared."""
+
+    batch: int
+    table: str
+    images: int = 0
+    equal: int = 0
+    """Images with the same best class."""
+    largest: dict[str, float] = field(default_factory=lambda: dict.fromkeys(OUTPUTS, 0.0))
+    decided_otherwise: int = 0
+    """Images whose best class changed although it led by more than the tolerance."""
+
+    def add(self, found: Outputs, expected: Outputs, tolerance: float) -> None:
+        """Count a batch."""
+        for name, one, other in zip(OUTPUTS, found, expected):
+            scale = max(1.0, float(np.abs(other).max())) if name == "attributes" else 1.0
+            gap = float(np.abs(one.astype(np.float64) - other).max()) / scale
+            self.largest[name] = float(np.maximum(gap, self.largest[name]))  # max() may pass over nan
+        ours, theirs = expected.scores.argmax(axis=1), found.scores.argmax(axis=1)
+        ordered = np.sort(expected.scores, axis=1)
+        margins = ordered[:, -1] - ordered[:, -2] if ordered.shape[1] > 1 else np.full(len(ordered), np.inf)
+        self.images += len(ours)
+        self.equal += int((ours == theirs).sum())
+        self.decided_otherwise += int(((ours != theirs) & (margins > tolerance)).sum())
+
+    def breaches(self, tolerance: float) -> list[str]:
+        """What does not pass."""
+        title = f"batch {self.batch}, {self.table} classes"
+        found = [
+            f"{title}: {name} differ by {gap:.3g}, more than {tolerance:g}"
+            for name, gap in self.largest.items()
+            if not gap <= tolerance
+        ]
+        if self.decided_otherwise:
+            found.append(
+                f"{title}: {self.decided_otherwise} of {self.images} images have another class, not by a narrow margin"
+            )
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """For the report."""
+        return {
+            "batch": self.batch,
+            "classes": self.table,
+            "images": self.images,
+            "largest_difference": self.largest,
+            "equal_answers": self.equal / self.images,
+            "changed_beyond_margin": self.decided_otherwise,
+        }
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The outcome."""
+
+    runtime: str
+    tolerance: float
+    comparisons: tuple[Comparison, ...]
+    accuracy: dict[str, float]
+    """Percent of the images, each counted once, of `model` and `exported`, among the run's classes."""
+
+    @property
+    def breaches(self) -> list[str]:
+        """Everything that does not pass."""
+        return [breach for one in self.comparisons for breach in one.breaches(self.tolerance)]
+
+    def document(self) -> dict[str, Any]:
+        """The report as JSON."""
+        return {
+            "passed": not self.breaches,
+            "breaches": self.breaches,
+            "tolerance": self.tolerance,
+            "runtime": self.runtime,
+            "reference": f"eager fp32, torch {torch.__version__}",
+            "comparisons": [one.document() for one in self.comparisons],
+            "accuracy": self.accuracy,
+        }
+
+
+def compare(
+    runner: Runner,
+    reference: Reference,
+    pixels: Pixels,
+    candidates: Candidates,
+    gamma: float,
+    images: Sequence[Path],
+    labels: np.ndarray,
+    tolerance: float,
+    progress: Progress | None = None,
+) -> Parity:
+    """Compare an exported file with the model.
+
+    Args:
+        runner: The file, loaded.
+        reference: The model.
+        pixels: How the file takes images.
+        candidates: The run's classes, the first table; the second is made of mixtures of them.
+        gamma: Of the first table; the second has another for every class.
+        images: Files, all of them compared at the largest batch size, some at the others.
+        labels: (N,) their classes among the candidates.
+        tolerance: See `TOLERANCE`.
+        progress: Called with images done and images in all.
+
+    Raises:
+        DataError: An image does not decode.
+
+    """
+    own = candidates.class_attributes.astype(np.float32), (gamma * candidates.seen).astype(np.float32)
+    tables = {"own": own, "other": _other_table(own[0])}
+    comparisons = []
+    right = {"model": 0, "exported": 0}
+    few = min(_AT_OTHER_BATCHES, len(images))
+    total, done = few * 2 * (len(BATCHES) - 1) + 2 * len(images), 0
+    for batch in BATCHES:
+        for name, table in tables.items():
+            comparison = Comparison(batch, name)
+            count = len(images) if batch == BATCHES[-1] else few
+            for places in _batches(_spread(len(images), count), batch):
+                pictures = [decode(images[place]) for place in places]
+                if pixels.resize:
+                    pictures = _alike(pictures, *_ENLARGED[batch])
+                    given = torch.stack([channels_first(np.asarray(picture)) for picture in pictures])
+                else:
+                    given = torch.stack([reference.transform(picture) for picture in pictures])
+                expected = reference(pictures, *table)
+                found = runner(pixels.of_bytes(given).numpy(), *table)
+                comparison.add(found, expected, tolerance)
+                if batch == BATCHES[-1] and name == "own":
+                    right["model"] += int((expected.scores.argmax(axis=1) == labels[places]).sum())
+                    right["exported"] += int((found.scores.argmax(axis=1) == labels[places]).sum())
+                done += len(places)
+                if progress:
+                    progress(done, total)
+            comparisons.append(comparison)
+    accuracy = {name: 100 * count / len(images) for name, count in right.items()}
+    return Parity(runner.runtime, tolerance, tuple(comparisons), {"images": len(images), **accuracy})
+
+
+def _other_table(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Classes nobody trained, in another number than before: random mixtures of rows; and a gamma for each."""
+    rng = np.random.default_rng(3)
+    count = len(table) // 2 + 2
+    first, second = (table[rng.integers(len(table), size=count)] for _ in range(2))
+    share = rng.uniform(0.2, 0.8, (count, 1)).astype(np.float32)
+    return first * share + second * (1 - share), rng.uniform(0, 0.1, count).astype(np.float32)
+
+
+def _spread(total: int, count: int) -> np.ndarray:
+    """So many of the places 0..total-1, evenly."""
+    return np.linspace(0, total - 1, count).round().astype(int)
+
+
+def _batches(places: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(places), size):
+        yield places[start : start + size]
+
+
+def _alike(pictures: list[Image.Image], wider: float, higher: float) -> list[Image.Image]:
+    """Pictures of one size: a batch is one tensor."""
+    width, height = pictures[0].size
+    size = (max(1, round(width * wider)), max(1, round(height * higher)))
+    return [picture if picture.size == size else picture.resize(size) for picture in pictures]

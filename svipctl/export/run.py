@@ -1,0 +1,190 @@
+"""Exporting a run: write the file aside, compare it in its own runtime, and only then put it in place."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.images import Normalisation, Transform
+from svipctl.errors import ConfigError, explained_disk_errors
+from svipctl.evaluation.run import check_untouched
+from svipctl.export.card import CARD, is_ours, model_card
+from svipctl.export.description import describe
+from svipctl.export.graph import Pixels, Precision, ShippedGraph
+from svipctl.export.onnx import OnnxRunner, require_onnx, write_onnx
+from svipctl.export.parity import TOLERANCE, Reference, compare
+from svipctl.export.runner import Runner
+from svipctl.export.safetensors import SafetensorsRunner, write_safetensors
+from svipctl.export.torch_export import TorchRunner, write_torch
+from svipctl.model.checkpoint import load_checkpoint
+from svipctl.model.weights import file_sha256
+from svipctl.prediction.load import Gamma, calibrated_gamma, candidates_of
+from svipctl.runs import Run
+
+Format = Literal["onnx", "torch", "safetensors"]
+SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
+_WRITERS = {"onnx": write_onnx, "torch": write_torch, "safetensors": write_safetensors}
+_RUNNERS: dict[Format, Callable[[Path], Runner]] = {
+    "onnx": OnnxRunner,
+    "torch": TorchRunner,
+    "safetensors": SafetensorsRunner,
+}
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be exported, and how it is checked."""
+
+    format: Format
+    output: Path | None = None
+    """The file; by default in the run's folder, one folder for each kind of export."""
+    precision: Precision = "fp32"
+    pixels: Pixels = field(default_factory=Pixels)
+    gamma: float | None = None
+    """Written into the file's description; the run's calibrated one if None."""
+    licence: str | None = None
+    """Of the weights, as their owner states it."""
+    images: int = 256
+    """Evaluation images to compare on, evenly chosen; 0 for all."""
+    tolerance: float | None = None
+    """`parity.TOLERANCE` of the precision if None."""
+    replace: bool = False
+    """Whether files that are there already may be replaced."""
+
+    def file(self, run: Run) -> Path:
+        """Where the export goes."""
+        if self.output is not None:
+            return self.output
+        kind = "-".join([self.format, self.precision, self.pixels.kind] + ["resize"] * self.pixels.resize)
+        return run.folder / "export" / kind / f"model{SUFFIXES[self.format]}"
+
+    def check(self, run: Run) -> None:
+        """Raise ConfigError for what cannot be done, before anything is."""
+        if self.precision == "int8" and self.format != "onnx":
+            raise ConfigError(
+                f"--precision int8 is not there for {self.format}",
+                why="dynamic quantisation is onnxruntime's",
+                todo="use --format onnx, or --precision fp16",
+            )
+        if self.format == "onnx":
+            require_onnx()
+        path = self.file(run)
+        if path.is_dir():
+            raise ConfigError(f"{path} is a folder", todo=f"name a file, for instance -o {path / 'model'}{path.suffix}")
+        if path.exists() and not self.replace:
+            raise ConfigError(
+                f"{path} is there already", todo="choose another file with -o, or replace it with --force"
+            )
+        card = path.parent / CARD
+        if card.exists() and not is_ours(card):
+            raise ConfigError(
+                f"{card} is in the way of the model card",
+                why="it was not written by svipctl, so it is not replaced",
+                todo="choose another folder with -o, or move it away",
+            )
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What an export left on the disk."""
+
+    path: Path
+    """The exported file; when it failed, the file under a name that says so."""
+    report: Path
+    document: dict[str, Any]
+    """The report."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file answers as the model does."""
+        return bool(self.document["passed"])
+
+
+def export_run(run: Run, benchmark: Benchmark, order: Order, progress: Progress | None = None) -> Shipped:
+    """Export a run's best checkpoint and compare it with the model.
+
+    Args:
+        run: A run of that benchmark.
+        benchmark: With the same classes and attributes as in training; its evaluation images are compared on.
+        order: What is wanted.
+        progress: Called with images compared and images to compare.
+
+    Returns:
+        Where the file is. One that failed is never at the place asked for, and leaves what is there alone.
+
+    Raises:
+        ConfigError: The order cannot be carried out.
+        DataError: The run was trained on another data set or on the evaluation images, or an image is damaged.
+        ResourceError: The disk is full.
+
+    """
+    order.check(run)
+    model, metadata = load_checkpoint(run.best)
+    candidates = candidates_of(metadata, benchmark)
+    images, labels = _evaluation_images(run, benchmark, order.images)
+    gamma = calibrated_gamma(run, metadata) if order.gamma is None else Gamma(order.gamma, "given to the export")
+    description = describe(run, metadata, model, candidates, gamma, order.pixels, order.precision, order.licence)
+    graph = ShippedGraph(model, metadata.mean, metadata.std, metadata.image_size, order.pixels, order.precision)
+    path = order.file(run)
+    unfinished = path.with_name(f".{path.stem}.unchecked{SUFFIXES[order.format]}")
+    with explained_disk_errors(f"the export {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _WRITERS[order.format](graph, description, len(candidates.classes), unfinished)
+            runner = _RUNNERS[order.format](unfinished)
+            reference = Reference(model, Transform(metadata.image_size), Normalisation(metadata.mean, metadata.std))
+            parity = compare(
+                runner,
+                reference,
+                order.pixels,
+                candidates,
+                gamma.value,
+                images,
+                labels,
+                TOLERANCE[order.precision] if order.tolerance is None else order.tolerance,
+                progress,
+            )
+            final = path if not parity.breaches else path.with_name(f"{path.name}.failed-parity")
+            document = {
+                "file": final.name,
+                "bytes": unfinished.stat().st_size,
+                "sha256": file_sha256(unfinished),
+                "format": order.format,
+                "precision": order.precision,
+                "run": str(run.folder),
+                "checkpoint_sha256": metadata.sha256,
+                **parity.document(),
+            }
+            report = final.with_name(f"{final.name}.parity.json")
+            unfinished.replace(final)
+            _write(report, json.dumps(document, indent=2) + "\n")
+            if not parity.breaches:
+                _write(path.parent / CARD, model_card(description, document))
+        finally:
+            unfinished.unlink(missing_ok=True)
+    return Shipped(final, report, document)
+
+
+def _evaluation_images(run: Run, benchmark: Benchmark, count: int) -> tuple[list[Path], np.ndarray]:
+    """Evenly chosen evaluation images, seen and unseen ones, and their classes."""
+    split = benchmark.split(run.settings().train.fold)
+    indices = np.concatenate([split.seen, split.unseen])
+    check_untouched(run, [benchmark.images[index] for index in indices])
+    if 0 < count < len(indices):
+        indices = indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
+    return [benchmark.image_path(int(index)) for index in indices], benchmark.labels[indices]
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)

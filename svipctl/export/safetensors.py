@@ -1,0 +1,76 @@
+"""safetensors: the weights alone with a description from which the network is built again; needs svipctl to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from svipctl.errors import ConfigError, DataError
+from svipctl.export.description import KEY, from_text, to_text
+from svipctl.export.graph import Pixels, ShippedGraph
+from svipctl.export.runner import Outputs
+from svipctl.model.backbone import create_backbone
+from svipctl.model.recipe import Recipe
+from svipctl.model.svip import SVIP
+
+
+def write_safetensors(graph: ShippedGraph, description: dict[str, Any], classes: int, path: Path) -> None:
+    """Write the weights under the names of the checkpoint, fp16 where the graph computes in it."""
+    tensors = {_plain(name): tensor.contiguous() for name, tensor in graph.model.state_dict().items()}
+    save_file(tensors, path, metadata={KEY: to_text(description)})
+
+
+def read_safetensors(path: Path) -> tuple[SVIP, dict[str, Any]]:
+    """The network in fp32 arithmetic, and the description.
+
+    Raises:
+        DataError: Damaged, or not written by `write_safetensors`.
+
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            description = from_text((file.metadata() or {}).get(KEY), path)
+            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
+        model = SVIP(
+            create_backbone(description["backbone"], description["backbone_args"]),
+            len(description["attributes"]),
+            Recipe(**description["method"]),
+            word_vectors=state.get("context.word_vectors"),
+            window=description["window"],
+            hidden=description["classifier_hidden"],
+        )
+        model.load_state_dict(state)
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}") from error
+    except (SafetensorError, ConfigError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged or no exported model", why=str(error)) from error
+    return model.eval(), description
+
+
+class SafetensorsRunner:
+    """An exported file in svipctl's own network, on the CPU."""
+
+    def __init__(self, path: Path) -> None:
+        model, about = read_safetensors(path)
+        pixels = Pixels(about["pixels"]["kind"], about["pixels"]["resize_inside"])
+        self.graph = ShippedGraph(model, about["mean"], about["std"], about["image_size"], pixels)
+        self.runtime = f"svipctl, torch {torch.__version__}"
+
+    def __call__(self, images: np.ndarray, class_attributes: np.ndarray, gamma: np.ndarray) -> Outputs:
+        """Run the network on arrays."""
+        with torch.no_grad():
+            given = (torch.from_numpy(array) for array in (images, class_attributes, gamma))
+            return Outputs(*(output.numpy() for output in self.graph(*given)))
+
+
+def _plain(name: str) -> str:
+    """A name of the fp16 graph without the wrapping of its casts."""
+    for wrapped, plain in (("backbone.norm.1.", "backbone.norm."), ("backbone.norm_pre.0.", "backbone.norm_pre.")):
+        if name.startswith(wrapped):
+            return plain + name.removeprefix(wrapped)
+    return name

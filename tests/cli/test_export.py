@@ -1,0 +1,209 @@
+"""`svipctl export`: the file, what lies beside it, and what happens when it does not answer as the model does."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.test_bad_input import assert_refused
+from tests.conftest import ATTRIBUTES, SEEN, TESTED, UNSEEN, Command
+from tests.processes import files_under
+
+IMAGES = len(SEEN) * TESTED + len(UNSEEN) * 2 * TESTED
+
+
+@pytest.fixture
+def folder(trained_copy: Path, tmp_path: Path) -> Path:
+    """Where exports go; the run is in the folder of runs."""
+    return tmp_path / "shipped"
+
+
+def perturb_one_weight(factor: float = 1.0) -> None:
+    """Every exported graph has one weight that the model has not."""
+    import torch
+
+    from svipctl.export import run
+    from svipctl.export.graph import ShippedGraph
+
+    class Broken(ShippedGraph):
+        def __init__(self, *arguments: object, **more: object) -> None:
+            super().__init__(*arguments, **more)  # type: ignore[arg-type]
+            with torch.no_grad():
+                self.model.attribute_head.bias[0] += factor
+
+    run.ShippedGraph = Broken  # type: ignore[misc]
+
+
+def test_onnx_is_written_checked_and_described(command: Command, folder: Path, shared_folder: Path) -> None:
+    import onnxruntime
+
+    path = folder / "birds.onnx"
+    done = command("export", str(shared_folder), "-o", str(path), "--licence", "CC-BY-4.0", "--json")
+    assert done.code == 0, done.stderr
+    document = done.document
+    assert document["passed"]
+    assert document["breaches"] == []
+    assert (document["path"], document["file"]) == (str(path), "birds.onnx")
+    assert {(one["batch"], one["classes"]) for one in document["comparisons"]} == {
+        (batch, table) for batch in (1, 3, 16) for table in ("own", "other")
+    }
+    assert all(max(one["largest_difference"].values()) < 1e-3 for one in document["comparisons"])
+    assert all(one["equal_answers"] == 1 for one in document["comparisons"])
+    assert document["accuracy"]["images"] == IMAGES
+    assert document["accuracy"]["model"] == document["accuracy"]["exported"]
+    assert set(files_under(folder)) == {"birds.onnx", "birds.onnx.parity.json", "MODEL_CARD.md"}
+    report = json.loads((folder / "birds.onnx.parity.json").read_text())
+    assert report == {name: value for name, value in document.items() if name not in ("path", "report")}
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    about = json.loads(session.get_modelmeta().custom_metadata_map["svipctl"])
+    assert about["attributes"] == list(ATTRIBUTES)
+    assert about["classes"] == [*SEEN, *UNSEEN]
+    assert about["seen_classes"] == list(SEEN)
+    assert len(about["class_attributes"]) == len(about["classes"])
+    assert about["weights"]["checkpoint_sha256"] == report["checkpoint_sha256"]
+    assert (about["recipe"], about["licence"]["weights"]) == ("svipctl", "CC-BY-4.0")
+    assert about["metrics"]
+    card = (folder / "MODEL_CARD.md").read_text()
+    for part in ("birds.onnx", "CC-BY-4.0", about["weights"]["checkpoint_sha256"], report["sha256"], UNSEEN[0]):
+        assert part in card
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--format", "torch"),
+        ("--format", "safetensors", "--precision", "fp16"),
+        ("--precision", "fp16", "--input", "float", "--resize"),
+    ],
+)
+def test_every_kind_passes_and_has_a_folder_of_its_own_in_the_run(
+    flags: tuple[str, ...], command: Command, trained_copy: Path, shared_folder: Path
+) -> None:
+    done = command("export", str(shared_folder), *flags)
+    assert done.code == 0, done.stdout + done.stderr
+    (kind,) = (trained_copy / "export").iterdir()
+    assert all(flag.lstrip("-") in kind.name for flag in flags if flag not in ("--format", "--precision", "--input"))
+    assert len(list(kind.iterdir())) == 3
+    assert "batch 16, other classes" in done.stdout
+    assert "done: " in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torch"])
+def test_a_file_with_one_wrong_weight_is_withheld_and_the_earlier_one_stays(
+    kind: str, command: Command, folder: Path, shared_folder: Path
+) -> None:
+    folder.mkdir()
+    path = folder / "birds"
+    path.write_text("the file of yesterday")
+    flags = ("--format", kind, "-o", str(path), "--force")
+    done = command("export", str(shared_folder), *flags, first=perturb_one_weight)
+    assert done.code == 1
+    assert "does not answer as the model does" in done.stderr
+    assert "attributes differ by" in done.stderr
+    assert path.read_text() == "the file of yesterday"
+    assert set(files_under(folder)) == {"birds", "birds.failed-parity", "birds.failed-parity.parity.json"}
+    assert not json.loads((folder / "birds.failed-parity.parity.json").read_text())["passed"]
+
+
+def test_tolerance_decides_what_is_a_breach(command: Command, folder: Path, shared_folder: Path) -> None:
+    nudge = functools.partial(perturb_one_weight, 1e-2)
+    flags = ("export", str(shared_folder), "--format", "safetensors", "-o", str(folder / "birds"))
+    assert command(*flags, first=nudge).code == 1
+    assert command(*flags, "--tolerance", "0.5", first=nudge).code == 0
+
+
+def test_files_that_are_there_are_not_replaced_unasked(command: Command, folder: Path, shared_folder: Path) -> None:
+    folder.mkdir()
+    path = folder / "birds.onnx"
+    path.write_text("mine")
+    flags = ("export", str(shared_folder), "-o", str(path))
+    assert_refused(command(*flags), 2, "birds.onnx is there already", "--force")
+    (folder / "MODEL_CARD.md").write_text("# Mine")
+    assert_refused(command(*flags, "--force"), 2, "MODEL_CARD.md is in the way")
+    assert_refused(command("export", str(shared_folder), "-o", str(folder)), 2, "is a folder")
+    assert {name: content.decode() for name, content in files_under(folder).items()} == {
+        "birds.onnx": "mine",
+        "MODEL_CARD.md": "# Mine",
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "part"),
+    [
+        (("--format", "onxx"), "did you mean 'onnx'"),
+        (("--precision", "fp8"), "--precision fp8"),
+        (("--input", "bytes"), "--input bytes"),
+        (("--format", "torch", "--precision", "int8"), "int8 is not there for torch"),
+        (("--gamma", "inf"), "--gamma inf"),
+        (("--tolerance", "0"), "--tolerance 0"),
+        (("--run", "frist"), "did you mean 'first'"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_written(
+    flags: tuple[str, ...], part: str, command: Command, trained_copy: Path, shared_folder: Path, tmp_path: Path
+) -> None:
+    before = set(files_under(tmp_path / "runs"))
+    done = command("export", str(shared_folder), *flags)
+    assert (done.code, done.stdout) == (3 if "--run" in flags else 2, "")
+    assert part in done.stderr
+    assert set(files_under(tmp_path / "runs")) == before
+
+
+def hide_onnxruntime() -> None:
+    """As if the extra were not installed."""
+    import sys
+
+    sys.modules["onnxruntime"] = None  # type: ignore[assignment]
+
+
+def test_without_the_extra_onnx_says_what_to_install(command: Command, folder: Path, shared_folder: Path) -> None:
+    done = command("export", str(shared_folder), first=hide_onnxruntime)
+    assert_refused(done, 2, "not installed", "pip install 'svipctl[export]'")
+
+
+def test_a_dry_run_writes_nothing(command: Command, folder: Path, shared_folder: Path, tmp_path: Path) -> None:
+    before = set(files_under(tmp_path / "runs"))
+    done = command("export", str(shared_folder), "--dry-run", "--json")
+    assert done.code == 0
+    assert done.document["dry_run"] is True
+    assert done.document["about_bytes"] > 0
+    assert set(files_under(tmp_path / "runs")) == before
+
+
+def test_a_damaged_evaluation_image_leaves_no_half_file(
+    command: Command, folder: Path, trained_copy: Path, small_folder: Path
+) -> None:
+    picture = small_folder / "images" / UNSEEN[0] / "0.png"
+    Image.open(picture).save(picture)
+    picture.write_bytes(picture.read_bytes()[:200])
+    done = command("export", str(small_folder), "--format", "safetensors", "-o", str(folder / "birds"))
+    assert (done.code, done.stdout) == (3, "")
+    assert "does not decode" in done.stderr
+    assert files_under(folder) == {}
+
+
+def test_a_run_of_another_table_is_not_exported(
+    command: Command, folder: Path, trained_copy: Path, small_folder: Path
+) -> None:
+    table = small_folder / "attributes.csv"
+    table.write_text(table.read_text().replace(",1,", ",0.5,"))
+    done = command("export", str(small_folder), "--format", "torch", "-o", str(folder / "birds.pt2"))
+    assert (done.code, done.stdout) == (3, "")
+    assert "have changed since the run was trained" in done.stderr
+
+
+def test_a_damaged_checkpoint_is_not_exported(
+    command: Command, folder: Path, trained_copy: Path, shared_folder: Path
+) -> None:
+    weights = trained_copy / "checkpoints" / "best" / "model.safetensors"
+    shutil.copy(weights, folder.parent / "whole")
+    weights.write_bytes(weights.read_bytes()[:-8])
+    done = command("export", str(shared_folder), "--format", "torch", "-o", str(folder / "birds.pt2"))
+    assert (done.code, done.stdout) == (3, "")
+    assert "is damaged" in done.stderr

@@ -1,0 +1,284 @@
+"""`svipctl predict`: what it prints, in which form, and what it does with bad input."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.test_bad_input import assert_refused
+from tests.conftest import ATTRIBUTES, SEEN, UNSEEN, Command, write_rows
+from tests.processes import files_under, fresh
+
+HEADER = ["class", *ATTRIBUTES]
+CPU = ("--gpu", "cpu")
+
+
+@pytest.fixture
+def pictures(trained_copy: Path, shared_folder: Path) -> list[str]:
+    """Three pictures; the run is in the folder of runs."""
+    return [str(shared_folder / "images" / name / "0.png") for name in (SEEN[0], UNSEEN[0], UNSEEN[1])]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Two classes nobody trained."""
+    path = tmp_path / "mine.csv"
+    write_rows(path, [HEADER, ["red_blue", 1, 0, 0, 0, 0, 1], ["green_red", 0, 1, 0, 1, 0, 0]])
+    return path
+
+
+def test_json_is_one_documented_document(
+    command: Command, pictures: list[str], tmp_path: Path, shared_folder: Path
+) -> None:
+    before = files_under(tmp_path)
+    done = command("predict", *pictures, "--json", "--top", "2", *CPU)
+    assert done.code == 0, done.stderr
+    document = done.document
+    assert set(document) == {"run", "dataset", "gamma", "gamma_origin", "classes", "images", "named", "failed"}
+    assert (document["dataset"], document["classes"]) == ("small", len(SEEN) + len(UNSEEN))
+    assert (document["named"], document["failed"]) == (3, 0)
+    assert [one["image"] for one in document["images"]] == pictures
+    for one in document["images"]:
+        assert set(one) == {"image", "answers", "windows"}
+        assert [set(answer) for answer in one["answers"]] == [{"class", "score", "for", "against"}] * 2
+        assert {answer["class"] for answer in one["answers"]} <= {*SEEN, *UNSEEN}
+        assert one["answers"][0]["score"] >= one["answers"][1]["score"]
+        rows, columns = one["windows"]["grid"]
+        assert all(0 <= row < rows and 0 <= column < columns for row, column in one["windows"]["kept"])
+    assert "gamma is 0" in done.stderr
+    assert {name for name in files_under(tmp_path) if not name.startswith(".streams")} == set(before)
+
+
+def test_csv_and_table_say_the_same_as_json(command: Command, pictures: list[str]) -> None:
+    flags = (*pictures, "--top", "2", "--quiet", *CPU)
+    document = command("predict", *flags, "--json").document
+    rows = list(csv.DictReader(command("predict", *flags, "--csv").stdout.splitlines()))
+    answers = [answer for one in document["images"] for answer in one["answers"]]
+    assert list(rows[0]) == ["image", "rank", "class", "score", "for", "against", "patches"]
+    assert [row["image"] for row in rows] == [picture for picture in pictures for _ in range(2)]
+    assert [row["rank"] for row in rows] == ["1", "2"] * 3
+    assert [row["class"] for row in rows] == [answer["class"] for answer in answers]
+    assert [float(row["score"]) for row in rows] == pytest.approx([a["score"] for a in answers], abs=1e-6)
+    assert all(set(answer["for"]) == {part.split()[0] for part in row["for"].split("; ") if part}
+               for row, answer in zip(rows, answers))  # fmt: skip
+    kept = [" ".join(f"{row}:{column}" for row, column in one["windows"]["kept"]) for one in document["images"]]
+    assert [row["patches"] for row in rows[::2]] == kept
+    text = command("predict", *flags)
+    assert (text.code, text.stderr) == (0, "")
+    assert all(part in text.stdout for part in (*pictures, *(answer["class"] for answer in answers)))
+
+
+def test_a_table_replaces_the_classes_and_extend_adds_to_them(
+    command: Command, pictures: list[str], table: Path
+) -> None:
+    alone = command("predict", pictures[0], "--classes", str(table), "--json", *CPU).document
+    assert {answer["class"] for answer in alone["images"][0]["answers"]} == {"red_blue", "green_red"}
+    both = command("predict", pictures[0], "--classes", str(table), "--extend", "--top", "99", "--json", *CPU).document
+    assert [len(alone["images"][0]["answers"]), len(both["images"][0]["answers"])] == [2, 10]
+    scores = [{a["class"]: a["score"] for a in one["images"][0]["answers"]} for one in (alone, both)]
+    assert scores[0]["red_blue"] == pytest.approx(scores[1]["red_blue"], abs=1e-6)
+
+
+def test_gamma_is_subtracted_from_trained_classes_only(command: Command, pictures: list[str]) -> None:
+    def scores(*flags: str) -> dict[str, float]:
+        (one,) = command("predict", pictures[0], "--json", "--top", "99", *flags, *CPU).document["images"]
+        return {answer["class"]: answer["score"] for answer in one["answers"]}
+
+    plain, shifted = scores(), scores("--gamma", "0.5")
+    assert {name: round(plain[name] - shifted[name], 6) for name in plain} == {
+        name: 0.5 if name in SEEN else 0.0 for name in plain
+    }
+
+
+def read_from(path: Path) -> None:
+    """Give the process this standard input."""
+    sys.stdin = path.open()
+
+
+def test_a_list_comes_on_stdin_and_folders_and_patterns_give_the_same(
+    command: Command, pictures: list[str], shared_folder: Path, tmp_path: Path
+) -> None:
+    folder = shared_folder / "images" / UNSEEN[0]
+    files = [str(path) for path in sorted(folder.glob("*.png"))]
+    (tmp_path / "list.txt").write_text("\n".join(files) + "\n")
+    listed = command("predict", "-", "--json", *CPU, first=functools.partial(read_from, tmp_path / "list.txt"))
+    within = command("predict", str(folder), "--json", *CPU)
+    assert [one["image"] for one in listed.document["images"]] == files
+    assert within.document["images"] == listed.document["images"]
+    matched = command("predict", f"{folder}/[0-1].png", "--json", *CPU)
+    assert sorted(one["image"] for one in matched.document["images"]) == files[:2]
+
+
+def bad_pictures(folder: Path) -> dict[str, Callable[[Path], None]]:
+    """Every kind of file that is no usable picture, and how to make it."""
+
+    def bomb(path: Path) -> None:
+        Image.new("1", (20_000, 20_000)).save(path)
+
+    def cut(path: Path) -> None:
+        Image.effect_noise((64, 64), 50).save(path)
+        path.write_bytes(path.read_bytes()[:-400])
+
+    def float_pixels(path: Path) -> None:
+        Image.new("F", (8, 8), 0.5).save(path)
+
+    return {
+        "bomb.png": bomb,
+        "text.jpg": lambda path: path.write_text("this is no picture") and None,
+        "empty.png": lambda path: path.touch(),
+        "cut.png": cut,
+        "float.tiff": float_pixels,
+    }
+
+
+@pytest.mark.parametrize("name", ["bomb.png", "text.jpg", "empty.png", "cut.png", "float.tiff"])
+def test_a_bad_picture_is_reported_and_passed_over(
+    name: str, command: Command, pictures: list[str], tmp_path: Path
+) -> None:
+    bad = tmp_path / name
+    bad_pictures(tmp_path)[name](bad)
+    done = command("predict", pictures[0], str(bad), pictures[1], "--json", *CPU)
+    assert done.code == 1
+    images = done.document["images"]
+    assert [one["image"] for one in images] == [pictures[0], str(bad), pictures[1]]
+    assert [("answers" in one, "error" in one) for one in images] == [(True, False), (False, True), (True, False)]
+    assert done.document["error"]["what"] == "1 of 3 images could not be read"
+    assert f"warning: image {bad} does not decode" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_strict_stops_at_the_first_bad_picture(command: Command, pictures: list[str], tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    done = command("predict", str(tmp_path / "text.jpg"), *pictures, "--strict", "--gamma", "0", *CPU)
+    assert_refused(done, 3, "text.jpg does not decode")
+    as_json = command("predict", pictures[0], str(tmp_path / "text.jpg"), pictures[1], "--strict", "--json", *CPU)
+    assert as_json.code == 3
+    assert [len(as_json.document["images"]), set(as_json.document)] == [
+        1, {"run", "dataset", "gamma", "gamma_origin", "classes", "images", "error"},
+    ]  # fmt: skip
+
+
+def test_pictures_in_every_format_are_named_as_the_plain_one_is(
+    command: Command, pictures: list[str], tmp_path: Path
+) -> None:
+    plain = Image.open(pictures[0]).convert("RGB")
+    grey = plain.convert("L")
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be shown turned a quarter to the right
+    makers: dict[str, Callable[[Path], None]] = {
+        "rotated.png": lambda path: plain.transpose(Image.Transpose.ROTATE_90).save(path, exif=turned),
+        "quantised.png": lambda path: plain.quantize(256).convert("RGB").save(path),
+        "palette.png": lambda path: plain.quantize(256).save(path),
+        "cmyk.tiff": lambda path: plain.convert("CMYK").save(path),
+        "alpha.png": lambda path: plain.convert("RGBA").save(path),
+        "animated.gif": lambda path: plain.quantize(256).save(
+            path, save_all=True, append_images=[Image.new("P", plain.size)]
+        ),
+        "grey.png": lambda path: grey.save(path),
+        "sixteen.png": lambda path: Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(path),
+    }
+    for name, make in makers.items():
+        make(tmp_path / name)
+    names = [str(tmp_path / name) for name in makers]
+    done = command("predict", pictures[0], *names, "--json", "--top", "8", *CPU)
+    assert done.code == 0, done.stderr
+    found = {
+        Path(one["image"]).name: {answer["class"]: answer["score"] for answer in one["answers"]}
+        for one in done.document["images"]
+    }
+    first = found["0.png"]
+    for name in ("rotated.png", "alpha.png", "cmyk.tiff"):
+        assert found[name] == pytest.approx(first, abs=1e-6), name
+    assert found["sixteen.png"] == pytest.approx(found["grey.png"], abs=1e-6)
+    assert found["palette.png"] == pytest.approx(found["quantised.png"], abs=1e-6)
+    assert found["animated.gif"] == pytest.approx(found["quantised.png"], abs=1e-6)
+
+
+def test_a_picture_of_one_pixel_is_named(command: Command, trained_copy: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1), (250, 10, 10)).save(tmp_path / "dot.png")
+    done = command("predict", str(tmp_path / "dot.png"), "--json", *CPU)
+    assert (done.code, done.document["named"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "part"),
+    [
+        ([[*HEADER[:-1], "has_wing_color::bleu"], ["x", 1, 0, 0, 0, 0, 1]], "did you mean 'has_wing_color::blue'"),
+        ([HEADER, ["x", 1, 0, "nan", 0, 0, 1]], "nan is not a finite number"),
+        ([HEADER, ["x", 0, 0, 0, 0, 0, 0]], "class 'x' has no attribute"),
+        ([HEADER, ["x", 1, 0, 0, 0, 0, 0], ["x", 0, 1, 0, 0, 0, 0]], "class 'x' is there twice"),
+        ([HEADER, ["x", 7, 0, 0, 0, 0, 0]], "7 is outside the data set's range, 0 to 1"),
+    ],
+)
+def test_a_class_table_that_cannot_be_used_is_refused_before_any_answer(
+    rows: list[list[object]], part: str, command: Command, pictures: list[str], tmp_path: Path
+) -> None:
+    write_rows(tmp_path / "mine.csv", rows)
+    done = command("predict", *pictures, "--classes", str(tmp_path / "mine.csv"), *CPU)
+    assert_refused(done, 3, "mine.csv cannot be used", part)
+
+
+def test_classes_that_cannot_be_told_apart_are_named(command: Command, pictures: list[str], tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.csv", [HEADER, ["x", 1, 0, 0, 0, 0, 1], ["y", 1, 0, 0, 0, 0, 1]])
+    done = command("predict", pictures[0], "--classes", str(tmp_path / "mine.csv"), *CPU)
+    assert done.code == 0
+    assert "'x' and 'y' have the same attributes" in done.stderr
+
+
+def test_extending_with_a_name_of_the_run_is_refused(command: Command, pictures: list[str], tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.csv", [HEADER, [SEEN[0], 1, 0, 0, 0, 0, 1]])
+    flags = ("--classes", str(tmp_path / "mine.csv"), "--extend")
+    assert_refused(command("predict", pictures[0], *flags, *CPU), 3, SEEN[0], "--extend")
+
+
+@pytest.mark.parametrize(
+    ("flags", "part"),
+    [
+        (("--json", "--csv"), "--json and --csv"),
+        (("--extend",), "none to add"),
+        (("--gamma", "nan"), "--gamma nan"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(flags: tuple[str, ...], part: str, tmp_path: Path) -> None:
+    done = fresh("predict", "x.png", *flags, cwd=tmp_path)
+    assert done.code == 2
+    assert part in done.stderr
+
+
+def test_without_a_run_the_way_to_one_is_told(tmp_path: Path) -> None:
+    assert_refused(fresh("predict", "x.png", cwd=tmp_path), 3, "no finished run", "svipctl train")
+
+
+def test_a_table_is_enough_when_the_data_set_is_gone(
+    command: Command, trained_copy: Path, pictures: list[str], table: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "kept.png"
+    picture.write_bytes(Path(pictures[0]).read_bytes())
+    config = trained_copy / "config.toml"
+    config.write_text("".join(
+        'dataset = "gone"\n' if line.startswith("dataset = ") else line for line in config.read_text().splitlines(True)
+    ))  # fmt: skip
+    done = command("predict", str(picture), "--classes", str(table), "--run", "first", "--json", *CPU)
+    assert done.code == 0, done.stderr
+    assert "not held against the data set's range" in done.stderr
+    assert_refused(command("predict", str(picture), "--run", "first", *CPU), 2, "gone")
+
+
+def test_runs_of_one_name_are_told_apart_by_their_data_set(
+    command: Command, pictures: list[str], trained_copy: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    shutil.copytree(trained_copy, tmp_path / "runs" / "other" / "first")
+    done = command("predict", pictures[0], "--run", "first", *CPU)
+    assert_refused(done, 2, "several data sets have a run 'first'", "--run other/first")
+    chosen = command("predict", pictures[0], "--run", "small/first", "--json", *CPU)
+    assert json.loads(chosen.stdout)["run"] == "runs/small/first"

@@ -1,0 +1,68 @@
+"""The graph computes what evaluation computes, for any class table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from svipctl.datasets.images import Normalisation, Transform
+from svipctl.export.graph import Pixels, ShippedGraph
+from svipctl.export.parity import Reference
+from svipctl.model.recipe import Recipe
+from svipctl.model.svip import SVIP
+from tests.model.tiny import ATTRIBUTES, svip
+
+MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
+RECIPES = [
+    Recipe(keep=2),
+    Recipe(keep=2, pooling="max", class_score="dot", class_norm_epsilon=1e-5, inference_windows="all"),
+    Recipe(keep=3, inference_windows="similar", context="none"),
+]
+
+
+def pictures(count: int = 3, width: int = 32, height: int = 32) -> np.ndarray:
+    return np.random.default_rng(4).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+def table(classes: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(classes)
+    return rng.random((classes, ATTRIBUTES), dtype=np.float32), rng.random(classes, dtype=np.float32)
+
+
+def expected(model: SVIP, images: np.ndarray, given: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
+    reference = Reference(model, Transform(32), Normalisation(MEAN, STD))
+    return reference([Image.fromarray(image) for image in images], *given)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("kind", ["uint8", "float"])
+@pytest.mark.parametrize("resize", [False, True])
+def test_pixels_of_either_kind_give_what_evaluation_gives(recipe: Recipe, kind: str, resize: bool) -> None:
+    model, pixels = svip(recipe), Pixels(kind, resize)  # type: ignore[arg-type]
+    images = pictures(2, 45, 60) if resize else pictures(2)
+    graph = ShippedGraph(model, MEAN, STD, 32, pixels)
+    for classes in (1, 7):
+        given = table(classes)
+        channels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+        with torch.no_grad():
+            found = graph(pixels.of_bytes(channels), *(torch.from_numpy(array) for array in given))
+        for ours, theirs in zip(found, expected(model, images, given)):
+            np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-5)
+
+
+def test_half_precision_chooses_the_same_windows_and_leaves_the_model_alone() -> None:
+    model, given = svip(RECIPES[0]), table(4)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    graph = ShippedGraph(model, MEAN, STD, 32, Pixels(), "fp16")
+    images = pictures()
+    with torch.no_grad():
+        found = graph(
+            torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), *(torch.from_numpy(array) for array in given)
+        )
+    assert next(graph.model.backbone.blocks.parameters()).dtype == torch.float16
+    scores, _, patch_scores = expected(model, images, given)
+    np.testing.assert_allclose(found[2].numpy(), patch_scores, atol=1e-6)
+    np.testing.assert_allclose(found[0].numpy(), scores, atol=2e-2)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())

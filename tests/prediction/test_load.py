@@ -1,0 +1,46 @@
+"""Gamma: a run's own only if it was chosen on validation images."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from svipctl.errors import DataError
+from svipctl.model.checkpoint import Metadata, read_metadata
+from svipctl.prediction.load import calibrated_gamma
+from svipctl.runs import Run
+
+
+@pytest.fixture
+def metadata(trained_copy: Path) -> Metadata:
+    return read_metadata(trained_copy / "checkpoints" / "best")
+
+
+def evaluated(folder: Path, text: str) -> Run:
+    (folder / "eval").mkdir()
+    (folder / "eval" / "metrics.json").write_text(text)
+    return Run(folder)
+
+
+def test_the_calibrated_gamma_of_an_evaluation_is_used(trained_copy: Path, metadata: Metadata) -> None:
+    run = evaluated(trained_copy, json.dumps({"protocols": {"gzsl-calibrated": {"gamma": 0.25}}}))
+    assert calibrated_gamma(run, metadata).value == 0.25
+
+
+def test_a_gamma_that_was_chosen_on_test_is_not_used(trained_copy: Path, metadata: Metadata) -> None:
+    run = evaluated(trained_copy, json.dumps({"protocols": {"gzsl-oracle": {"gamma": 0.25}}}))
+    assert calibrated_gamma(run, replace(metadata, metrics={"monitor": "test", "gamma": 0.3})).value == 0
+
+
+def test_a_development_run_has_the_gamma_of_its_validation_images(trained_copy: Path, metadata: Metadata) -> None:
+    found = calibrated_gamma(Run(trained_copy), replace(metadata, metrics={"monitor": "fold-2", "gamma": 0.3}))
+    assert (found.value, found.origin) == (0.3, "chosen on the validation images of fold-2")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"protocols": {"gzsl-calibrated": {"gamma": "many"}}}'])
+def test_a_damaged_evaluation_is_said_to_be_damaged(text: str, trained_copy: Path, metadata: Metadata) -> None:
+    with pytest.raises(DataError, match="damaged"):
+        calibrated_gamma(evaluated(trained_copy, text), metadata)
