@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Command
 from tests.processes import Finished, forked, fresh
 
-TWO_EPOCHS = ("--epochs", "2", "--set", "train.select=validation")
+TWO_EPOCHS = ("--epochs", "2", "--set", "train.monitor=validation", "--set", "train.select=validation")
 
 
 @pytest.fixture(scope="module")
