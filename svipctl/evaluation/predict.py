@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.loader import ImageDataset, batches
+from svipctl.datasets.objects import object_coverage
 from svipctl.datasets.packed import find_pack
 from svipctl.device import autocast
 from svipctl.errors import CheckFailed
@@ -65,14 +66,21 @@ class Predictor:
         self.model.eval()
         attributes, unrelated, scores = [], [], []
         done = 0
-        packed, note = find_pack(benchmark, Geometry(self.transform.resize, self.transform.size))
+        geometry = Geometry(self.transform.resize, self.transform.size)
+        packed, note = find_pack(benchmark, geometry)
+        grid = self.model.grid
+        objects = (
+            object_coverage(benchmark, indices, geometry, *grid.window_shape)
+            if self.model.recipe.selection == "object"
+            else None
+        )
         dataset = ImageDataset(benchmark, indices, self.transform, packed=packed)
         loader = batches(dataset, self.batch_size, workers=self.workers, pin_memory=self.device.type == "cuda")
         # One autocast around all batches: it keeps the weights it has cast, and they do not change here.
         with closing(loader), autocast(self.dtype, self.device):
             for batch in loader:
                 pixels = self.normalise(batch.images.to(self.device, non_blocking=True))
-                prediction = self.model.predict(pixels)
+                prediction = self.model.predict(pixels, coverage=None if objects is None else objects.of(batch.indices))
                 if source_scores:
                     scores.append(self.model.source_scores(pixels).double().cpu())
                 if not torch.isfinite(prediction.attributes).all():

@@ -63,7 +63,8 @@ def evaluate_run(
         settings.eval.batch_size,
         settings.data.workers,
     )
-    predictions = predictor.predict(benchmark, indices, source_scores=settings.eval.selection, progress=progress)
+    measured = settings.eval.selection and model.recipe.passes == "both"
+    predictions = predictor.predict(benchmark, indices, source_scores=measured, progress=progress)
     evaluation = evaluate(
         scored(benchmark, split, predictions, model.recipe),
         gamma=development["gamma"] if development else None,
@@ -77,7 +78,7 @@ def evaluate_run(
         "epoch": metadata.epoch,
         "split": split.name,
         **evaluation.document(),
-        "selection": selection(model, benchmark, predictions, predictor.transform) if settings.eval.selection else {},
+        "selection": selection(model, benchmark, predictions, predictor.transform) if measured else {},
         "warnings": [
             *([partial_warning(benchmark)] if benchmark.missing else []),
             *predictions.notes,

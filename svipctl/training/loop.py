@@ -30,6 +30,9 @@ from svipctl.training.state import Progress, load_state, save_state
 from svipctl.training.step import Stepper
 from svipctl.training.step_log import Record, StepLog
 
+TrainingBatch = tuple[Tensor, Tensor, Tensor | None]
+"""uint8 images (B, 3, H, W), their rows among the seen classes (B,), and where the object is (B, windows) if asked for."""
+
 _READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
 
 
@@ -86,10 +89,10 @@ def train(
     run.keep_steps(at.epoch + 1, at.step)
     saved = time.monotonic()
 
-    def loss_of(images: Tensor, labels: Tensor, epoch: int) -> Terms:
+    def loss_of(images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None) -> Terms:
         with autocast(setup.dtype, device):
             output = model.training_pass(
-                setup.normalise(images), frozen_backbone=optimisation.backbone_is_frozen(epoch)
+                setup.normalise(images), frozen_backbone=optimisation.backbone_is_frozen(epoch), coverage=coverage
             )
         return training_loss(output, labels, class_attributes, groups, settings.method)
 
@@ -120,8 +123,8 @@ def train(
         rest = order[at.step * batch_size : steps * batch_size]
         with closing(_training_batches(settings, setup, epoch, batch_size, rest)) as rest_of_epoch:
             clocked = _Clocked(rest_of_epoch, at.waited)
-            for step, (images, labels) in enumerate(clocked, at.step):
-                log.add(step, step_with(images, labels, epoch, step))
+            for step, (images, labels, coverage) in enumerate(clocked, at.step):
+                log.add(step, step_with(images, labels, epoch, step, coverage))
                 at.step = step + 1
                 asked = bool(stop)  # looked at once, so that whatever is saved has been read
                 is_due = time.monotonic() - saved >= 60 * settings.train.save_every and at.step < steps
@@ -166,8 +169,8 @@ def _steps(images: int, batch_size: int, *, drop_last: bool) -> int:
 
 def _training_batches(
     settings: Settings, setup: Setup, epoch: int, batch_size: int, indices: Indices
-) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """uint8 images (B, 3, H, W) and their rows among the seen classes (B,), both on the device."""
+) -> Generator[TrainingBatch, None, None]:
+    """Batches on the device."""
     dataset = ImageDataset(
         setup.benchmark,
         indices,
@@ -181,7 +184,8 @@ def _training_batches(
     with closing(loader):
         for batch in loader:
             images = mirrored(batch.images.to(setup.device, non_blocking=True), batch.mirror)
-            yield images, rows[batch.indices].to(setup.device, non_blocking=True)
+            coverage = setup.objects.of(batch.indices, batch.mirror).to(setup.device) if setup.objects else None
+            yield images, rows[batch.indices].to(setup.device, non_blocking=True), coverage
 
 
 def _monitor(settings: Settings, setup: Setup, check: Callable[[], None]) -> Record:
@@ -203,11 +207,11 @@ def _monitor(settings: Settings, setup: Setup, check: Callable[[], None]) -> Rec
 class _Clocked:
     """Batches, and how long they were waited for."""
 
-    def __init__(self, batches: Iterable[tuple[Tensor, Tensor]], waited: float) -> None:
+    def __init__(self, batches: Iterable[TrainingBatch], waited: float) -> None:
         self.batches = batches
         self.waited = waited
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         batches = iter(self.batches)
         while True:
             asked = time.perf_counter()

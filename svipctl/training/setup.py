@@ -12,10 +12,11 @@ import torch
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.datasets.names import BUILT_IN
+from svipctl.datasets.objects import Coverage, object_coverage
 from svipctl.datasets.pack_plan import geometries
 from svipctl.datasets.packed import PackedImages, find_pack
 from svipctl.device import choose_device, choose_dtype
-from svipctl.errors import DataError
+from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.predict import Predictor
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.checkpoint import load_checkpoint
@@ -48,6 +49,8 @@ class Setup:
     """The training images' pixels, when they are packed and fresh."""
     notes: tuple[str, ...]
     """What the user should know before the first step."""
+    objects: Coverage | None
+    """Where the object is in each training image, when the selection asks for it."""
     normalise: Normalisation
     device: torch.device
     dtype: torch.dtype
@@ -88,6 +91,9 @@ def prepare(settings: Settings, benchmark: Benchmark, *, resume_from: Path | Non
         transform=transform,
         packed=packs[0][0],
         notes=tuple(note for _, note in packs if note),
+        objects=_objects(settings, benchmark, split, transform, model)
+        if settings.method.selection == "object"
+        else None,
         normalise=normalise,
         device=device,
         dtype=choose_dtype(settings.precision, device),
@@ -118,6 +124,15 @@ def _new_model(settings: Settings, benchmark: Benchmark) -> tuple[SVIP, dict[str
         hidden=settings.model.classifier_hidden,
     )
     return model, weights
+
+
+def _objects(settings: Settings, benchmark: Benchmark, split: Split, transform: Transform, model: SVIP) -> Coverage:
+    if transform.crops:
+        raise ConfigError(
+            "method.selection = object does not follow random crops",
+            todo="--set data.augment=flip",
+        )
+    return object_coverage(benchmark, split.train, transform.training_geometry, *model.grid.window_shape)
 
 
 def transform_of(settings: Settings, size: int) -> Transform:

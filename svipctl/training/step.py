@@ -16,8 +16,9 @@ from svipctl.training.optimisation import Optimisation
 FIGURES = (*(field.name for field in fields(Terms)), "gradient_norm")
 """What a step measures, in the order of its result."""
 
-LossOf = Callable[[Tensor, Tensor, int], Terms]
-"""Images (B, 3, H, W), labels (B,) and the epoch to the loss and its terms."""
+LossOf = Callable[[Tensor, Tensor, int, Tensor | None], Terms]
+"""Images (B, 3, H, W), labels (B,), the epoch and, for the control that asks for it, where the object is (B, windows),
+to the loss and its terms."""
 
 
 class Stepper:
@@ -38,7 +39,7 @@ class Stepper:
         self.parts = parts
         self.adapt = adapt
 
-    def __call__(self, images: Tensor, labels: Tensor, epoch: int, step: int) -> Tensor:
+    def __call__(self, images: Tensor, labels: Tensor, epoch: int, step: int, coverage: Tensor | None = None) -> Tensor:
         """Update the parameters once.
 
         Args:
@@ -46,6 +47,7 @@ class Stepper:
             labels: (B,) rows of the seen classes.
             epoch: Counted from 0.
             step: Of the epoch, counted from 0.
+            coverage: (B, windows) share of each window that shows the object, or None.
 
         Returns:
             `FIGURES` as one vector on the device; nothing waits for it.
@@ -58,27 +60,37 @@ class Stepper:
         while True:
             self.optimisation.forget_gradients()
             try:
-                terms = self._gradients(images, labels, epoch)
+                terms = self._gradients(images, labels, epoch, coverage)
                 break
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 cause = error.with_traceback(None)  # its frames hold the tensors that did not fit
-            self._answer(cause, images, labels, epoch, waiting=waiting)
+            self._answer(cause, images, labels, epoch, coverage, waiting=waiting)
         return torch.cat([terms, self.optimisation.apply(epoch, step).detach().float().view(1)])
 
-    def _gradients(self, images: Tensor, labels: Tensor, epoch: int) -> Tensor:
+    def _gradients(self, images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None) -> Tensor:
         """Forward and backward over all parts; the batch's terms."""
         total = torch.zeros(len(FIGURES) - 1, device=images.device)
         parts = min(self.parts, len(images))
-        for some, theirs in zip(images.tensor_split(parts), labels.tensor_split(parts)):
-            terms = self.loss_of(some, theirs, epoch)
+        shares = [None] * parts if coverage is None else coverage.tensor_split(parts)
+        for some, theirs, objects in zip(images.tensor_split(parts), labels.tensor_split(parts), shares):
+            terms = self.loss_of(some, theirs, epoch, objects)
             share = len(some) / len(images)
             (terms.loss * share).backward()  # type: ignore[no-untyped-call]
             total += terms.stacked() * share
         return total
 
-    def _answer(self, cause: BaseException, images: Tensor, labels: Tensor, epoch: int, *, waiting: bool) -> None:
+    def _answer(
+        self,
+        cause: BaseException,
+        images: Tensor,
+        labels: Tensor,
+        epoch: int,
+        coverage: Tensor | None,
+        *,
+        waiting: bool,
+    ) -> None:
         """Divide the batch further, or say in how many parts it fits."""
         asked, what = self.parts, f"a batch of {len(images)} does not fit into the memory of {images.device}"
         if waiting:  # gradients of earlier steps are mixed with those of this one: it cannot be done again
@@ -89,7 +101,7 @@ class Stepper:
             if self.adapt:
                 return
             try:
-                self._gradients(images, labels, epoch)
+                self._gradients(images, labels, epoch, coverage)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -11,7 +11,7 @@ from statistics import median
 import pytest
 
 from tests.conftest import Command
-from tests.processes import Finished, forked, fresh
+from tests.processes import Finished, forked
 
 TWO_EPOCHS = ("--epochs", "2", "--set", "train.monitor=validation", "--set", "train.select=validation")
 
@@ -46,7 +46,7 @@ def final(*runs: str) -> tuple[str, ...]:
 @pytest.fixture
 def copied(folder: Path, tmp_path: Path) -> Path:
     """The runs of `folder` in the test's own folder of runs."""
-    return Path(shutil.copytree(folder / "runs", tmp_path / "runs")) / "small"
+    return Path(shutil.copytree(folder / "runs", tmp_path / "runs", ignore=shutil.ignore_patterns("eval"))) / "small"
 
 
 def records(run: Path) -> list[dict[str, float]]:
@@ -65,7 +65,11 @@ def test_epochs_and_gamma_are_the_medians_of_what_each_fold_found(folder: Path) 
 
 
 def test_the_calibrated_row_of_a_final_run_has_that_gamma(folder: Path, shared_folder: Path) -> None:
-    done = fresh("eval", str(shared_folder), "--run", "final", "--json", "--gpu", "cpu", cwd=folder)
+    done = forked(
+        *("eval", str(shared_folder), "--run", "final", "--json", "--gpu", "cpu"),
+        cwd=folder,
+        streams=folder / ".streams",
+    )
     assert done.code == 0, done.stderr
     development = json.loads((folder / "runs" / "small" / "final" / "development.json").read_text())
     protocols = done.document["protocols"]
