@@ -79,7 +79,7 @@ def main() -> None:
         optimisation = Optimisation(model, settings.optim, epochs=30, steps_per_epoch=100)
         optimisation.renew(settings.optim.warmup_epochs)
 
-        def loss_of(some: torch.Tensor, theirs: torch.Tensor, epoch: int) -> Terms:
+        def loss_of(some: torch.Tensor, theirs: torch.Tensor, epoch: int, _: torch.Tensor | None) -> Terms:
             with autocast(dtype, device):
                 output = model.training_pass(some)
             return training_loss(output, theirs, table, groups, settings.method)

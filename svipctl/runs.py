@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import shutil
 import tomllib
@@ -56,13 +57,38 @@ class Run:
         except ValueError as error:
             raise DataError(f"{self.folder / 'config.toml'} is damaged", why=str(error)) from error
 
-    def start(self, settings: Settings, environment: Mapping[str, Any], training_images: Sequence[str]) -> None:
-        """Make the folder and write what is known before the first step."""
+    def start(
+        self,
+        settings: Settings,
+        environment: Mapping[str, Any],
+        training_images: Sequence[str],
+        *,
+        development: Mapping[str, Any] | None = None,
+        validation_images: Sequence[str] = (),
+    ) -> None:
+        """Make the folder and write what is known before the first step.
+
+        Args:
+            settings: The configuration.
+            environment: Versions, hardware, weights.
+            training_images: Relative to the data set's folder.
+            development: Of a final run, what it takes from development runs: `gamma`, `epochs` and where from.
+            validation_images: The images that these were chosen on.
+
+        """
         with explained_disk_errors(f"the run {self.folder}"):
             try:
                 self.folder.mkdir(parents=True)
             except FileExistsError as error:
                 raise ConfigError(f"there is already a run {self.folder}", todo="choose another --name") from error
+            if development is not None:
+                # Before config.toml, which makes the folder a run: a final run never forgets its gamma.
+                (self.folder / "development.json").write_text(
+                    json.dumps(development, indent=2) + "\n", encoding="utf-8"
+                )
+                (self.folder / "validation_images.txt").write_text(
+                    "\n".join(validation_images) + "\n", encoding="utf-8"
+                )
             plain = _without_none(settings.model_dump(mode="json"))
             (self.folder / "config.toml").write_text(tomli_w.dumps(plain), encoding="utf-8")
             (self.folder / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
@@ -127,6 +153,36 @@ class Run:
                 f"{self.folder} does not say which images it was trained on", why=f"{path.name}: {error.strerror}"
             ) from error
 
+    def development(self) -> dict[str, Any] | None:
+        """What a final run took from its development runs, or None of any other run.
+
+        Raises:
+            DataError: It is damaged.
+
+        """
+        path = self.folder / "development.json"
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if not math.isfinite(found["gamma"]) or not found["runs"]:
+                raise ValueError("gamma or its origin is missing")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{path} is damaged", why=str(error), todo="train the final run again") from error
+        return dict(found)
+
+    def validation_images(self) -> frozenset[str]:
+        """The images that a final run's gamma and epoch count were chosen on."""
+        path = self.folder / "validation_images.txt"
+        try:
+            return frozenset(path.read_text(encoding="utf-8").splitlines())
+        except OSError as error:
+            raise DataError(
+                f"{self.folder} does not say which images its gamma was chosen on",
+                why=f"{path.name}: {error.strerror}",
+                todo="train the final run again",
+            ) from error
+
     def save_json(self, relative: str, document: Mapping[str, Any]) -> Path:
         """Write a JSON file of the run, complete or not at all."""
         path = self.folder / relative
@@ -141,7 +197,15 @@ class Run:
 class ReadOnlyRun(Run):
     """A run that another process writes: reading works, writing does nothing."""
 
-    def start(self, settings: Settings, environment: Mapping[str, Any], training_images: Sequence[str]) -> None:
+    def start(
+        self,
+        settings: Settings,
+        environment: Mapping[str, Any],
+        training_images: Sequence[str],
+        *,
+        development: Mapping[str, Any] | None = None,
+        validation_images: Sequence[str] = (),
+    ) -> None:
         """Nothing."""
 
     def add_metrics(self, record: Mapping[str, Any]) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from svipctl.cli import complete, options
 from svipctl.cli.output import sink
+from svipctl.errors import ConfigError
 
 if TYPE_CHECKING:
     from svipctl.ranks import Ranks
     from svipctl.runs import Run
     from svipctl.settings.layers import Resolved
     from svipctl.settings.schema import Settings
+    from svipctl.training.development import Development
 
 
 def train(
@@ -35,6 +38,18 @@ def train(
     seed: Annotated[int | None, typer.Option("--seed", help="Of everything random.")] = None,
     fold: Annotated[
         int | None, typer.Option("--fold", help="Development run: hold out fold 1, 2 or 3 of the training classes.")
+    ] = None,
+    final: Annotated[
+        bool, typer.Option("--final", help="Final run: take epoch count and gamma from --from-development.")
+    ] = False,
+    from_development: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from-development",
+            metavar="RUN",
+            help="A finished run with --fold that the final run takes its epoch count and gamma from. Repeatable.",
+            autocompletion=complete.runs,
+        ),
     ] = None,
     resume: Annotated[
         str | None,
@@ -62,11 +77,12 @@ def train(
     """Train SVIP on a data set; the run appears in the folder of runs.
 
     Examples: `svipctl train toybirds`, `svipctl train toybirds --recipe reference --gpu 0`,
-    `svipctl train toybirds --resume`
+    `svipctl train toybirds --resume`, `svipctl train toybirds --final --from-development svipctl-seed0-fold1`
     """
     from svipctl.cli.configure import resolved
 
-    configured = resolved(
+    configure = partial(
+        resolved,
         dataset,
         config=config,
         assignments=assignments,
@@ -74,7 +90,6 @@ def train(
         name=name,
         model__backbone=backbone,
         model__weights=weights,
-        train__epochs=epochs,
         train__batch_size=None if batch_size == "auto" else batch_size,
         train__accumulate="auto" if batch_size == "auto" else None,
         train__fold=fold,
@@ -87,6 +102,17 @@ def train(
         data_dir=data_dir,
         runs_dir=runs_dir,
     )
+    development = None
+    if final or from_development:
+        _check_final_flags(final, from_development, epochs)
+        from svipctl.training.development import check_final, read_development
+
+        chosen_at_the_end: dict[str, Any] = {"train__select": "last"}  # not a preset's choice among epochs
+        development = read_development(configure(**chosen_at_the_end).settings, from_development or [])
+        configured = configure(train__epochs=development.epochs, **chosen_at_the_end)
+        check_final(configured.settings, development)
+    else:
+        configured = configure(train__epochs=epochs)
     settings = configured.settings
 
     from svipctl.device import choose_device
@@ -100,10 +126,12 @@ def train(
         if not dry_run:
             choose_device(settings.gpu, ranks.local)  # a wrong GPU is told, by whoever has it, before anything is drawn
         sink.silent = not ranks.is_first
-        _train(configured, resume, ranks, dry_run=dry_run)
+        _train(configured, resume, ranks, development, dry_run=dry_run)
 
 
-def _train(configured: Resolved, resume: str | None, ranks: Ranks, *, dry_run: bool) -> None:
+def _train(
+    configured: Resolved, resume: str | None, ranks: Ranks, development: Development | None, *, dry_run: bool
+) -> None:
     """What each process of the run does."""
     from svipctl.cli.training_progress import reporter
     from svipctl.datasets.official import partial_warning
@@ -123,6 +151,8 @@ def _train(configured: Resolved, resume: str | None, ranks: Ranks, *, dry_run: b
     run, settings = (resumable.run, resumable.settings) if resumable else (ranks.decided(lambda: new_run(asked)), asked)
     if dry_run:
         plan = plan_training(settings, run)
+        if development is not None:
+            plan["development"] = development.document()
         sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
         sink.document({"dry_run": True, **plan})
         return
@@ -150,13 +180,27 @@ def _train(configured: Resolved, resume: str | None, ranks: Ranks, *, dry_run: b
         sink.warn(
             "every epoch is warm-up, so the backbone is not trained: use more --epochs or --set optim.warmup_epochs=0"
         )
-    if setup.monitored is None and settings.train.monitor != "none":
+    if development is not None:
+        from svipctl.training.development import check_resumed, check_same_split
+
+        check_same_split(development, benchmark)
+        if resumable is not None:
+            check_resumed(run, development)
+        names = ", ".join(found.run for found in development.found)
+        sink.note(f"from development ({names}): {development.epochs} epochs, gamma {development.gamma:.4f}")
+    if setup.monitored is None and development is None and settings.train.monitor != "none":
         sink.note("nothing is evaluated between epochs: there is no validation split without --fold")
     if resumable is not None:
         check_same_images(run, images)
         sink.note(f"resuming {run.name} {resumable.position}")
     else:
-        run.start(settings, describe_environment(setup.device, setup.weights, ranks.world), images)
+        run.start(
+            settings,
+            describe_environment(setup.device, setup.weights, ranks.world),
+            images,
+            development=development.document() if development else None,
+            validation_images=development.validation_images(benchmark) if development else (),
+        )
     try:
         with listening() as stop, reporter(settings.train.epochs) as watching:
             best = train_run(settings, setup, run, watching, resume=resumable is not None, stop=stop)
@@ -165,6 +209,22 @@ def _train(configured: Resolved, resume: str | None, ranks: Ranks, *, dry_run: b
         raise
     sink.say(f"done: {run.folder}\nnext: svipctl eval {settings.dataset}{_evaluation_flags(run, settings)}")
     sink.document({"dataset": benchmark.name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
+
+
+def _check_final_flags(final: bool, development: list[str] | None, epochs: int | None) -> None:
+    if not development:
+        raise ConfigError(
+            "a final run takes its epoch count and gamma from development runs, and none is named",
+            todo="svipctl train DATASET --fold 1, then --final --from-development with that run's name",
+        )
+    if not final:
+        raise ConfigError("--from-development is for a final run", todo="add --final")
+    if epochs is not None:
+        raise ConfigError(
+            "--epochs and --from-development contradict each other",
+            why="a final run trains for the epoch count found in development",
+            todo="leave out --epochs, or train without --final",
+        )
 
 
 def _evaluation_flags(run: Run, settings: Settings) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.loader import ImageDataset, batches
+from svipctl.datasets.objects import object_coverage
 from svipctl.datasets.packed import find_pack
 from svipctl.device import autocast
 from svipctl.errors import CheckFailed
@@ -77,11 +78,14 @@ class Predictor:
         with self.ranks.first():
             features = StemRunner(self.model, self.normalise, self.device, self.dtype).find(benchmark, geometry)
         packed, note = find_pack(benchmark, geometry) if features is None else (None, "")
+        objects = None
+        if self.model.recipe.selection == "object":
+            objects = object_coverage(benchmark, mine, geometry, *self.model.grid.window_shape)
         dataset = ImageDataset(benchmark, mine, self.transform, packed=packed)
         # One autocast around all batches: it keeps the weights it has cast, and they do not change here.
         with closing(self._inputs(dataset, features)) as loader, autocast(self.dtype, self.device):
-            for inputs in loader:
-                prediction = self.model.predict(inputs)
+            for which, inputs in loader:
+                prediction = self.model.predict(inputs, coverage=None if objects is None else objects.of(which))
                 if source_scores:
                     scores.append(self.model.source_scores(inputs).double().cpu())
                 attributes.append(prediction.attributes.double().cpu())
@@ -107,16 +111,19 @@ class Predictor:
             notes=(note,) if note else (),
         )
 
-    def _inputs(self, dataset: ImageDataset, features: StemFeatures | None) -> Generator[Tensor, None, None]:
-        """The network's input in batches, on the device: normalised images, or the features a frozen stem made of them."""
+    def _inputs(
+        self, dataset: ImageDataset, features: StemFeatures | None
+    ) -> Generator[tuple[Tensor, Tensor], None, None]:
+        """Which images, and the network's input of them on the device: normalised images, or a frozen stem's features."""
         if features is not None:
             for start in range(0, len(dataset), self.batch_size):
-                yield features.gather(dataset.files[start : start + self.batch_size]).to(self.device)
+                some = slice(start, start + self.batch_size)
+                yield torch.from_numpy(dataset.indices[some]), features.gather(dataset.files[some]).to(self.device)
             return
         loader = batches(dataset, self.batch_size, workers=self.workers, pin_memory=self.device.type == "cuda")
         with closing(loader):
             for batch in loader:
-                yield self.normalise(batch.images.to(self.device, non_blocking=True))
+                yield batch.indices, self.normalise(batch.images.to(self.device, non_blocking=True))
 
     def _most_batches(self, images: int) -> int:
         """Of any process."""

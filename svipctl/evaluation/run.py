@@ -40,16 +40,22 @@ def evaluate_run(
         The documented JSON (percent) and the evaluation behind it.
 
     Raises:
-        DataError: The run was trained on some of the scored images, or on another data set.
+        DataError: The run was trained on some of the scored images, its gamma was chosen on some of them, or it is a
+            run of another data set.
 
     """
     device = choose_device(settings.gpu, ranks.local)
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)
-    split = benchmark.split(run.settings().train.fold)
+    settings_of_run = run.settings()
+    split = benchmark.split(settings_of_run.train.fold)
     indices = np.concatenate([split.seen, split.unseen])
     check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
-    check_untouched(run, [benchmark.images[index] for index in indices])
+    images = [benchmark.images[index] for index in indices]
+    check_untouched(run, images)
+    development = run.development() if settings_of_run.train.fold is None else None
+    if development is not None:
+        check_gamma(run, images)
     predictor = Predictor(
         model,
         Transform(metadata.image_size),
@@ -60,9 +66,13 @@ def evaluate_run(
         settings.data.workers,
         ranks,
     )
-    predictions = predictor.predict(benchmark, indices, source_scores=settings.eval.selection, progress=progress)
+    measured = settings.eval.selection and model.recipe.passes == "both"
+    predictions = predictor.predict(benchmark, indices, source_scores=measured, progress=progress)
     evaluation = evaluate(
-        scored(benchmark, split, predictions, model.recipe), resamples=settings.eval.bootstrap, seed=settings.seed
+        scored(benchmark, split, predictions, model.recipe),
+        gamma=development["gamma"] if development else None,
+        resamples=settings.eval.bootstrap,
+        seed=settings.seed,
     )
     document = {
         "dataset": benchmark.name,
@@ -71,13 +81,15 @@ def evaluate_run(
         "epoch": metadata.epoch,
         "split": split.name,
         **evaluation.document(),
-        "selection": selection(model, benchmark, predictions, predictor.transform) if settings.eval.selection else {},
+        "selection": selection(model, benchmark, predictions, predictor.transform) if measured else {},
         "warnings": [
             *([partial_warning(benchmark)] if benchmark.missing else []),
             *predictions.notes,
             *evaluation.warnings,
         ],
     }
+    if development is not None:
+        document["development"] = development
     if benchmark.missing:
         document["missing_images"] = len(benchmark.missing)
     if ranks.is_first:
@@ -125,4 +137,15 @@ def check_untouched(run: Run, scored_images: list[str]) -> None:
             f"{run.name} was trained on {len(shared)} of the {len(scored_images)} images it would be scored on",
             why=f"for instance {shared[0]}; its accuracy on them would mean nothing",
             todo="train again on this split",
+        )
+
+
+def check_gamma(run: Run, scored_images: list[str]) -> None:
+    """Raise DataError if the run's gamma was chosen on any of these images, whatever its development runs are called."""
+    shared = sorted(run.validation_images().intersection(scored_images))
+    if shared:
+        raise DataError(
+            f"the gamma of {run.name} was chosen on {len(shared)} of the {len(scored_images)} images it would be scored on",
+            why=f"for instance {shared[0]}; gzsl-calibrated would be gzsl-oracle under another name",
+            todo="train development runs and the final run again on this split",
         )

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from svipctl.datasets.objects import window_shares
 from svipctl.evaluation.calibration import Bools, Floats
 
 BACKGROUND_SHARE = 0.05
@@ -43,10 +44,5 @@ def selection_quality(unrelated: Floats, truth: Bools, rejected: int) -> dict[st
 
 def background_windows(mask: NDArray[np.bool_], rows: int, columns: int) -> Bools:
     """Which windows of an image show (almost) nothing of the object: mask (H, W) -> (rows * columns,)."""
-    height, width = mask.shape
-    edges_y = np.linspace(0, height, rows + 1).round().astype(int)
-    edges_x = np.linspace(0, width, columns + 1).round().astype(int)
-    covered = np.add.reduceat(np.add.reduceat(mask.astype(float), edges_y[:-1], axis=0), edges_x[:-1], axis=1)
-    area = np.outer(np.diff(edges_y), np.diff(edges_x))
-    background: Bools = covered / area < BACKGROUND_SHARE
+    background: Bools = window_shares(mask, rows, columns) < BACKGROUND_SHARE
     return background.ravel()

@@ -129,7 +129,12 @@ def embed_patches(vit: VisionTransformer, images: Tensor) -> Tensor:
 
 
 def encode(
-    vit: VisionTransformer, patches: Tensor, *, keep_attention: bool = True, run: RunBlock | None = None
+    vit: VisionTransformer,
+    patches: Tensor,
+    *,
+    keep_attention: bool = True,
+    keep_prefix: bool = False,
+    run: RunBlock | None = None,
 ) -> tuple[Tensor, list[AttentionInputs]]:
     """Class token, position embedding, all blocks and the final norm.
 
@@ -137,10 +142,11 @@ def encode(
         vit: The backbone.
         patches: (B, patches, D), from `embed_patches`, possibly contextualized.
         keep_attention: Keep what the rollout needs; without gradients that is memory nobody else holds.
+        keep_prefix: Return the class token and registers too, first.
         run: How a block is run: `run_block` (default), compiled, or `recomputed`.
 
     Returns:
-        The patch tokens after the norm (B, patches, D), prefix tokens dropped, and each block's attention inputs.
+        The patch tokens after the norm (B, patches, D), prefix tokens dropped unless asked for, and each block's attention inputs.
 
     """
     if vit.dynamic_img_size:
@@ -152,7 +158,7 @@ def encode(
         tokens, inputs = run(cast(Block, block), tokens)
         if keep_attention:
             attention.append(inputs)
-    return vit.fc_norm(vit.norm(tokens))[:, vit.num_prefix_tokens :], attention
+    return vit.fc_norm(vit.norm(tokens))[:, 0 if keep_prefix else vit.num_prefix_tokens :], attention
 
 
 def run_block(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:

@@ -36,7 +36,7 @@ class Terms:
     loss: Tensor
     """What is minimised."""
     cross_entropy: Tensor
-    """Both passes."""
+    """Of both passes, each with its weight."""
     patch: Tensor
     """Binary cross-entropy of the patch classifier, before its weight."""
     consistency: Tensor
@@ -78,14 +78,17 @@ def training_loss(
     contextualized = class_scores(output.contextualized_attributes, class_attributes, recipe.class_score)
     patch_logits, patch_targets = full_precision(output.patch_logits), full_precision(output.patch_targets)
 
-    cross_entropy = F.cross_entropy(recipe.scale * source, labels) + F.cross_entropy(
-        recipe.scale * contextualized, labels
-    )
+    cross_entropy = recipe.source_weight * F.cross_entropy(recipe.scale * source, labels)
+    if recipe.passes == "both":
+        second = F.cross_entropy(recipe.scale * contextualized, labels)
+        cross_entropy = cross_entropy + recipe.contextualized_weight * second
     patch = F.binary_cross_entropy_with_logits(patch_logits, patch_targets)
     consistency = consistency_term(source, contextualized, recipe)
     decorrelation = recipe.decorrelation_weight * group_norm(full_precision(output.contextualized_attributes), groups)
 
-    loss = cross_entropy + recipe.patch_weight * patch + recipe.consistency_weight * consistency
+    loss = cross_entropy
+    if recipe.passes == "both":
+        loss = loss + recipe.patch_weight * patch + recipe.consistency_weight * consistency
     loss = loss + decorrelation * (recipe.decorrelation_weight if recipe.decorrelation_squared else 1.0)
     auc, recall = ranking_quality(patch_logits, patch_targets > 0.5)
     return Terms(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ScoreSource = Literal["rollout", "paper-rollout", "attention", "cosine"]
 WindowChoice = Literal["selected", "similar", "all"]
@@ -31,6 +31,14 @@ class Recipe(BaseModel):
     """Patch scores to window scores: mean over each window, or (published) over runs of raster-consecutive patches."""
     classifier_targets: Literal["hard", "soft"] = "hard"
     """Targets of the patch classifier: 0/1 from the top M, or (paper) one minus the score divided by its maximum."""
+    passes: Literal["both", "source"] = "both"
+    """`source` leaves out the second pass and the selection: a plain Vision Transformer with a linear head, fine-tuned
+    end to end (the paper's "ViT baseline")."""
+    head: Literal["windows", "class-token"] = "windows"
+    """What the attribute head reads: window features, or (only without the second pass) the class token."""
+    selection: Literal["learned", "random", "centre", "object"] = "learned"
+    """Who chooses the related windows, in training and at inference: the method, or as a control chance, the middle of
+    the image, or the object's mask or box. No selection at all is keep = 1e9."""
     training_selection: Literal["scores", "classifier"] = "scores"
     """Who chooses the related windows in training: the source pass's scores or (paper) the patch classifier."""
     source_windows: WindowChoice = "selected"
@@ -53,6 +61,10 @@ class Recipe(BaseModel):
     """Added to the norm that class attributes are divided by (published: 1e-5)."""
     scale: float = Field(5.0, gt=0)
     """Factor on the class scores inside the cross-entropy."""
+    source_weight: float = Field(1.0, ge=0)
+    """Weight of the source pass's cross-entropy."""
+    contextualized_weight: float = Field(1.0, ge=0)
+    """Weight of the contextualized pass's cross-entropy."""
     consistency: Literal["jensen-shannon", "kl", "none"] = "jensen-shannon"
     """Agreement of the class distributions of both passes (published: KL, paper: Jensen-Shannon)."""
     consistency_weight: float = Field(1.0, ge=0)
@@ -66,6 +78,12 @@ class Recipe(BaseModel):
     """Weight of the attribute-group norm (published: 0.3 or 1.0; paper: absent)."""
     decorrelation_squared: bool = False
     """Apply that weight twice, as the published code does."""
+
+    @model_validator(mode="after")
+    def _class_token_has_one_pass(self) -> Recipe:
+        if self.head == "class-token" and self.passes != "source":
+            raise ValueError("method.head = 'class-token' has no windows to select: it needs method.passes = 'source'")
+        return self
 
     def windows_kept(self, windows: int) -> int:
         """M for a grid of so many windows, at least 1 and at most all."""

@@ -32,6 +32,7 @@ from svipctl.model.rollout import (
     rollout_scores,
     similarity_scores,
 )
+from svipctl.model.selection import centre_scores, object_scores, random_scores
 from svipctl.model.windows import WindowGrid, top_mask
 
 _PATCH_SCORES = {
@@ -86,7 +87,11 @@ class SVIP(nn.Module):
         width = backbone.embed_dim * self.grid.patches_per_window
         self.backbone = backbone
         self._run_block: RunBlock = run_block
-        self.attribute_head = nn.Linear(width, attributes)
+        if recipe.head == "class-token" and not has_class_token(backbone):
+            raise ConfigError(
+                "the backbone has no class token", todo="--set method.head=windows, or another --backbone"
+            )
+        self.attribute_head = nn.Linear(width if recipe.head == "windows" else backbone.embed_dim, attributes)
         self.patch_classifier = PatchClassifier(width, hidden)
         self.context: WordContext | FreeContext | NoContext
         if recipe.context == "words":
@@ -147,32 +152,48 @@ class SVIP(nn.Module):
         """
         return self.predict(images).attributes
 
-    def predict(self, images: Tensor) -> Prediction:
-        """Inference: classifier, contextualization of the windows it rejects, blocks, head, pooling."""
+    def predict(self, images: Tensor, *, coverage: Tensor | None = None) -> Prediction:
+        """Inference: classifier, contextualization of the windows it rejects, blocks, head, pooling.
+
+        Args:
+            images: (B, 3, H, W).
+            coverage: (B, windows) share of each window that shows the object, for `selection = object`.
+
+        """
         patches = embed_patches(self.backbone, images)
         logits = self.patch_classifier.logits(self.grid.group(patches))
-        related = self._related(-logits)
+        if self.recipe.passes == "source":
+            windows = self._head_of_source(patches)
+            everything = torch.ones_like(logits, dtype=torch.bool)
+            return Prediction(self._pool(windows, None), logits.sigmoid(), windows, everything)
+        related = self._related(self._selecting(-logits, images, coverage))
         tokens, _ = self._encode(self.contextualize(patches, related), keep_attention=False)
         features = self.grid.group(tokens)
         windows = self.attribute_head(features)
         choice = self._choose(self.recipe.inference_windows, related, features)
         return Prediction(self._pool(windows, choice), logits.sigmoid(), windows, related)
 
-    def training_pass(self, images: Tensor, *, frozen_backbone: bool = False) -> TrainingOutput:
+    def training_pass(
+        self, images: Tensor, *, frozen_backbone: bool = False, coverage: Tensor | None = None
+    ) -> TrainingOutput:
         """Source pass, supervision of the patch classifier, contextualized pass (method section 2, steps 1-7).
 
         Args:
             images: (B, 3, H, W).
             frozen_backbone: Run the blocks without gradient; only the head and the patch classifier get one.
+            coverage: As in `predict`.
 
         """
+        if self.recipe.passes == "source":
+            return self._source_pass(images, frozen_backbone=frozen_backbone)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_backbone):
             patches = embed_patches(self.backbone, images)
             source_tokens, attention = self._encode(patches)
         source = self.grid.group(source_tokens)
         logits = self.patch_classifier.logits(self.grid.group(patches))
         scores = self._window_scores(attention, source)
-        related = self._related(-logits if self.recipe.training_selection == "classifier" else scores)
+        learned = -logits if self.recipe.training_selection == "classifier" else scores
+        related = self._related(self._selecting(learned, images, coverage))
 
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_backbone):
             tokens, _ = self._encode(self.contextualize(patches, related), keep_attention=False)
@@ -206,6 +227,42 @@ class SVIP(nn.Module):
     def head_parameters(self) -> list[nn.Parameter]:
         """Everything that is not the backbone: what warm-up trains."""
         return [p for name, p in self.named_parameters() if not name.startswith("backbone.")]
+
+    def _source_pass(self, images: Tensor, *, frozen_backbone: bool) -> TrainingOutput:
+        """The only pass of `passes = source`; there is nothing to select, so the patch classifier learns nothing."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_backbone):
+            patches = embed_patches(self.backbone, images)
+            tokens = self._source_features(patches)
+        attributes = self._pool(self.attribute_head(tokens), None)
+        nothing = torch.zeros(len(images), self.grid.windows, device=images.device)
+        return TrainingOutput(attributes, attributes, nothing, nothing)
+
+    def _source_features(self, patches: Tensor) -> Tensor:
+        """What the head reads of the source pass: window features, or the class token as the one window."""
+        if self.recipe.head == "windows":
+            return self.grid.group(self._encode(patches, keep_attention=False)[0])
+        tokens, _ = encode(self.backbone, patches, keep_attention=False, keep_prefix=True, run=self._run_block)
+        return tokens[:, :1]
+
+    def _head_of_source(self, patches: Tensor) -> Tensor:
+        """(B, windows, K); what the class token says holds for every window."""
+        windows: Tensor = self.attribute_head(self._source_features(patches))
+        return windows.expand(-1, self.grid.windows, -1)
+
+    def _selecting(self, learned: Tensor, images: Tensor, coverage: Tensor | None) -> Tensor:
+        """The scores (B, windows) whose top M are the related windows: the method's own, or a control's."""
+        if self.recipe.selection == "random":
+            return random_scores(images, self.grid.windows, training=self.training)
+        if self.recipe.selection == "centre":
+            return centre_scores(self.grid, images)
+        if self.recipe.selection == "object":
+            if coverage is None:
+                raise ConfigError(
+                    "method.selection = object needs to be told where the object is",
+                    why="only `train` and `eval` on a data set with masks or boxes know it",
+                )
+            return object_scores(coverage.to(images.device), self.grid)
+        return learned
 
     def _encode(self, patches: Tensor, *, keep_attention: bool = True) -> tuple[Tensor, list[AttentionInputs]]:
         return encode(self.backbone, patches, keep_attention=keep_attention, run=self._run_block)

@@ -36,6 +36,11 @@ class WindowGrid:
         return self.rows * self.columns
 
     @property
+    def window_shape(self) -> tuple[int, int]:
+        """Rows and columns of windows."""
+        return self.rows // self.side, self.columns // self.side
+
+    @property
     def patches_per_window(self) -> int:
         """Patches in one window."""
         return self.side**2

@@ -31,6 +31,10 @@ from svipctl.training.state import Progress, load_state, save_state
 from svipctl.training.step import Stepper
 from svipctl.training.step_log import Record, StepLog
 
+TrainingBatch = tuple[Tensor, Tensor, Tensor | None]
+"""uint8 images (B, 3, H, W), or a frozen stem's features of them (B, channels, rows, columns); their rows among the seen
+classes (B,); and where the object is (B, windows) if asked for."""
+
 _READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
 
 
@@ -87,10 +91,12 @@ def train(
     run.keep_steps(at.epoch + 1, at.step)
     saved = time.monotonic()
 
-    def loss_of(images: Tensor, labels: Tensor, epoch: int) -> Terms:
+    def loss_of(images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None) -> Terms:
         inputs = setup.normalise(images) if setup.features is None else images
         with autocast(setup.dtype, device):
-            output = model.training_pass(inputs, frozen_backbone=optimisation.backbone_is_frozen(epoch))
+            output = model.training_pass(
+                inputs, frozen_backbone=optimisation.backbone_is_frozen(epoch), coverage=coverage
+            )
         return training_loss(output, labels, class_attributes, groups, settings.method)
 
     parts = settings.train.accumulate
@@ -125,8 +131,8 @@ def train(
         rest = shard.indices(at.step, steps)
         with closing(_training_batches(settings, setup, epoch, shard.size, rest)) as rest_of_epoch:
             clocked = _Clocked(rest_of_epoch, at.waited)
-            for step, (images, labels) in enumerate(clocked, at.step):
-                log.add(step, step_with(images, labels, epoch, step, shard.weight(step)))
+            for step, (images, labels, coverage) in enumerate(clocked, at.step):
+                log.add(step, step_with(images, labels, epoch, step, coverage, weight=shard.weight(step)))
                 at.step = step + 1
                 is_due = time.monotonic() - saved >= 60 * settings.train.save_every and at.step < steps
                 number, due = ranks.most(stop.number, is_due)
@@ -174,10 +180,8 @@ def _steps(images: int, batch_size: int, *, drop_last: bool) -> int:
 
 def _training_batches(
     settings: Settings, setup: Setup, epoch: int, batch_size: int, indices: Indices
-) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """uint8 images (B, 3, H, W), or a frozen stem's features of them (B, channels, rows, columns), and their rows among
-    the seen classes (B,), both on the device.
-    """
+) -> Generator[TrainingBatch, None, None]:
+    """Batches on the device."""
     dataset = ImageDataset(
         setup.benchmark,
         indices,
@@ -187,17 +191,23 @@ def _training_batches(
         packed=setup.packed,
     )
     rows = torch.from_numpy(np.searchsorted(setup.split.seen_classes, setup.benchmark.labels))
+
+    def coverage_of(which: Tensor, mirror: Tensor) -> Tensor | None:
+        return None if setup.objects is None else setup.objects.of(which, mirror).to(setup.device)
+
     if setup.features is not None:
         for start in range(0, len(dataset), batch_size):
             stop = min(start + batch_size, len(dataset))
-            features = setup.features.gather(dataset.files[start:stop], dataset.draw_mirrors(start, stop))
-            yield features.to(setup.device), rows[dataset.indices[start:stop]].to(setup.device)
+            which, mirror = torch.from_numpy(dataset.indices[start:stop]), dataset.draw_mirrors(start, stop)
+            features = setup.features.gather(dataset.files[start:stop], mirror).to(setup.device)
+            yield features, rows[which].to(setup.device), coverage_of(which, mirror)
         return
     loader = batches(dataset, batch_size, workers=settings.data.workers, pin_memory=setup.device.type == "cuda")
     with closing(loader):
         for batch in loader:
             images = mirrored(batch.images.to(setup.device, non_blocking=True), batch.mirror)
-            yield images, rows[batch.indices].to(setup.device, non_blocking=True)
+            labels = rows[batch.indices].to(setup.device, non_blocking=True)
+            yield images, labels, coverage_of(batch.indices, batch.mirror)
 
 
 def _monitor(settings: Settings, setup: Setup, check: Callable[[], None]) -> Record:
@@ -219,11 +229,11 @@ def _monitor(settings: Settings, setup: Setup, check: Callable[[], None]) -> Rec
 class _Clocked:
     """Batches, and how long they were waited for."""
 
-    def __init__(self, batches: Iterable[tuple[Tensor, Tensor]], waited: float) -> None:
+    def __init__(self, batches: Iterable[TrainingBatch], waited: float) -> None:
         self.batches = batches
         self.waited = waited
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         batches = iter(self.batches)
         while True:
             asked = time.perf_counter()

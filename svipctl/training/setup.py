@@ -12,10 +12,11 @@ import torch
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.datasets.names import BUILT_IN
+from svipctl.datasets.objects import Coverage, object_coverage
 from svipctl.datasets.pack_plan import geometries
 from svipctl.datasets.packed import PackedImages, find_pack
 from svipctl.device import choose_device, choose_dtype
-from svipctl.errors import DataError
+from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.predict import Predictor, Progress
 from svipctl.evaluation.stem import StemFeatures, StemRunner
 from svipctl.model.backbone import create_backbone, image_size_of
@@ -50,6 +51,8 @@ class Setup:
     """The training images' pixels, when they are packed and fresh."""
     notes: tuple[str, ...]
     """What the user should know before the first step."""
+    objects: Coverage | None
+    """Where the object is in each training image, when the selection asks for it."""
     normalise: Normalisation
     device: torch.device
     dtype: torch.dtype
@@ -124,6 +127,7 @@ def prepare(
         transform=transform,
         packed=packs[0][0],
         notes=tuple(notes),
+        objects=_objects(benchmark, split, transform, model) if settings.method.selection == "object" else None,
         normalise=normalise,
         device=device,
         dtype=dtype,
@@ -162,6 +166,15 @@ def keeps_features(settings: Settings) -> bool:
     """Whether a stem's features are computed once: it is frozen, and no random crop makes each epoch's images anew."""
     data = settings.data
     return settings.model.stem == "frozen" and data.keep_features and data.augment != "crop-and-flip"
+
+
+def _objects(benchmark: Benchmark, split: Split, transform: Transform, model: SVIP) -> Coverage:
+    if transform.crops:
+        raise ConfigError(
+            "method.selection = object does not follow random crops",
+            todo="--set data.augment=flip",
+        )
+    return object_coverage(benchmark, split.train, transform.training_geometry, *model.grid.window_shape)
 
 
 def transform_of(settings: Settings, size: int) -> Transform:

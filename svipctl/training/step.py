@@ -17,8 +17,9 @@ from svipctl.training.optimisation import Optimisation
 FIGURES = (*(field.name for field in fields(Terms)), "gradient_norm")
 """What a step measures, in the order of its result."""
 
-LossOf = Callable[[Tensor, Tensor, int], Terms]
-"""Images (B, 3, H, W), labels (B,) and the epoch to the loss and its terms."""
+LossOf = Callable[[Tensor, Tensor, int, Tensor | None], Terms]
+"""Images (B, 3, H, W), labels (B,), the epoch and, for the control that asks for it, where the object is (B, windows),
+to the loss and its terms."""
 
 
 class Stepper:
@@ -43,7 +44,16 @@ class Stepper:
         self.adapt = adapt
         self.ranks = ranks
 
-    def __call__(self, images: Tensor, labels: Tensor, epoch: int, step: int, weight: float = 1.0) -> Tensor:
+    def __call__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        epoch: int,
+        step: int,
+        coverage: Tensor | None = None,
+        *,
+        weight: float = 1.0,
+    ) -> Tensor:
         """Update the parameters once.
 
         Args:
@@ -51,6 +61,7 @@ class Stepper:
             labels: (B,) rows of the seen classes.
             epoch: Counted from 0.
             step: Of the epoch, counted from 0.
+            coverage: (B, windows) share of each window that shows the object, or None.
             weight: Share of these images in the batch of all processes.
 
         Returns:
@@ -64,32 +75,44 @@ class Stepper:
         while True:
             self.optimisation.forget_gradients()
             try:
-                terms = self._gradients(images, labels, epoch, weight)
+                terms = self._gradients(images, labels, epoch, coverage, weight)
                 break
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 cause = error.with_traceback(None)  # its frames hold the tensors that did not fit
-            self._answer(cause, images, labels, epoch, waiting=waiting)
+            self._answer(cause, images, labels, epoch, coverage, waiting=waiting)
         self.ranks.average([value.grad for value in self.optimisation.model.parameters() if value.grad is not None])
         norm = self.optimisation.apply(epoch, step).detach().float().view(1)
         return torch.cat([terms, norm / self.ranks.world])
 
-    def _gradients(self, images: Tensor, labels: Tensor, epoch: int, weight: float = 1.0) -> Tensor:
+    def _gradients(
+        self, images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None, weight: float = 1.0
+    ) -> Tensor:
         """Forward and backward over all parts; the terms' share of the batch's.
 
         The gradients are made to be averaged over the processes: those that already wait, equal in all, stay as they are.
         """
         total = torch.zeros(len(FIGURES) - 1, device=images.device)
         parts = min(self.parts, len(images))
-        for some, theirs in zip(images.tensor_split(parts), labels.tensor_split(parts)):
-            terms = self.loss_of(some, theirs, epoch)
+        covered = [None] * parts if coverage is None else coverage.tensor_split(parts)
+        for some, theirs, objects in zip(images.tensor_split(parts), labels.tensor_split(parts), covered):
+            terms = self.loss_of(some, theirs, epoch, objects)
             share = weight * len(some) / len(images)
             (terms.loss * (share * self.ranks.world)).backward()  # type: ignore[no-untyped-call]
             total += terms.stacked() * share
         return total
 
-    def _answer(self, cause: BaseException, images: Tensor, labels: Tensor, epoch: int, *, waiting: bool) -> None:
+    def _answer(
+        self,
+        cause: BaseException,
+        images: Tensor,
+        labels: Tensor,
+        epoch: int,
+        coverage: Tensor | None,
+        *,
+        waiting: bool,
+    ) -> None:
         """Divide the batch further, or say in how many parts it fits."""
         asked, what = self.parts, f"a batch of {len(images)} does not fit into the memory of {images.device}"
         if waiting:  # gradients of earlier steps are mixed with those of this one: it cannot be done again
@@ -100,7 +123,7 @@ class Stepper:
             if self.adapt:
                 return
             try:
-                self._gradients(images, labels, epoch)
+                self._gradients(images, labels, epoch, coverage)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -28,7 +28,7 @@ def stepper(room: int | None = None, **options: Any) -> Stepper:
     table = normalise_class_attributes(torch.rand(3, ATTRIBUTES, generator=torch.Generator().manual_seed(1)).double())
     groups = [torch.tensor([0, 1]), torch.tensor([2, 3, 4])]
 
-    def loss_of(some: Tensor, labels: Tensor, epoch: int) -> Terms:
+    def loss_of(some: Tensor, labels: Tensor, epoch: int, _: Tensor | None) -> Terms:
         if room is not None and len(some) > room:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return training_loss(model.training_pass(some), labels, table, groups, RECIPE)

@@ -1,0 +1,83 @@
+"""Where the object is in what the network sees: the share of each window that a mask or a bounding box covers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.images import Geometry, decode
+from svipctl.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Of some images of a benchmark, in the geometry the network sees them in."""
+
+    indices: Indices
+    """(n,) ascending."""
+    shares: NDArray[np.float32]
+    """(n, rows, columns), 0 to 1."""
+
+    def of(self, indices: Tensor, mirror: Tensor | None = None) -> Tensor:
+        """(B, rows * columns) of images by index (B,), those for which `mirror` (B,) holds mirrored left to right."""
+        shares = torch.from_numpy(self.shares[np.searchsorted(self.indices, indices.numpy())])
+        if mirror is not None:
+            shares = torch.where(mirror.view(-1, 1, 1), shares.flip(2), shares)
+        return shares.flatten(1)
+
+
+def object_coverage(benchmark: Benchmark, indices: Indices, geometry: Geometry, rows: int, columns: int) -> Coverage:
+    """How much of each window the object covers.
+
+    Args:
+        benchmark: With masks or, failing these, boxes.
+        indices: Which images.
+        geometry: The deterministic part of the transform, without random crops.
+        rows: Of windows.
+        columns: Of windows.
+
+    Raises:
+        ConfigError: The benchmark knows neither.
+
+    """
+    if not benchmark.masks and benchmark.boxes is None:
+        raise ConfigError(
+            f"{benchmark.name} does not say where the object is",
+            why="method.selection = object needs a mask or a bounding box of every image",
+            todo="choose another selection: --set method.selection=centre",
+        )
+    chosen = np.unique(indices)
+    shares = [window_shares(_object(benchmark, int(index), geometry), rows, columns) for index in chosen]
+    table = np.stack(shares).astype(np.float32) if shares else np.zeros((0, rows, columns), np.float32)
+    return Coverage(chosen, table)
+
+
+def window_shares(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.float64]:
+    """The share of each window that a mask covers: (H, W) -> (rows, columns)."""
+    height, width = mask.shape
+    edges_y = np.linspace(0, height, rows + 1).round().astype(int)
+    edges_x = np.linspace(0, width, columns + 1).round().astype(int)
+    covered = np.add.reduceat(np.add.reduceat(mask.astype(float), edges_y[:-1], axis=0), edges_x[:-1], axis=1)
+    shares: NDArray[np.float64] = covered / np.outer(np.diff(edges_y), np.diff(edges_x))
+    return shares
+
+
+def _object(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray[np.bool_]:
+    """Mask (H, W) in the network's geometry; a box becomes a filled rectangle of the published image's size."""
+    if benchmark.masks:
+        pixels = geometry(decode(benchmark.root / benchmark.masks[index]))
+    else:
+        assert benchmark.boxes is not None
+        with Image.open(benchmark.image_path(index)) as image:
+            drawn = Image.new("RGB", image.size)
+        left, top, width, height = (round(float(value)) for value in benchmark.boxes[index])
+        drawn.paste((255, 255, 255), (left, top, left + width, top + height))
+        pixels = geometry(drawn)
+    inside: NDArray[np.bool_] = pixels[..., 0] >= 128
+    return inside

@@ -1,0 +1,184 @@
+"""From development runs to a final run: the epoch count and the gamma found on folds, carried over with their origin.
+
+A final run trains on all of trainval and touches test once (protocols, validation). Nothing here looks at test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.names import dataset_name
+from svipctl.errors import ConfigError, DataError
+from svipctl.model.checkpoint import read_metadata
+from svipctl.runs import Run, find_run
+from svipctl.settings.layers import flatten
+from svipctl.settings.schema import Settings
+from svipctl.training.resume import differences
+
+RULE = "median over the development runs"
+# A fold may end at another epoch and use another seed; how its epochs were watched does not change what was trained.
+_FREE = frozenset(["dataset", "recipe", "seed", "precision", "data.allow_partial", "train.epochs"])
+_FREE_OF_SPLIT = frozenset(["train.fold", "train.monitor", "train.select"])
+
+
+@dataclass(frozen=True)
+class FoundOnFold:
+    """What one development run found on the validation part of its fold."""
+
+    run: str
+    fold: int
+    seed: int
+    epochs: int
+    """Of the checkpoint that the run's selection rule prefers, counted from the start."""
+    gamma: float
+    """Of the best H on the fold's validation images, for that checkpoint."""
+    harmonic: float
+    """That H, percent."""
+
+
+@dataclass(frozen=True)
+class Development:
+    """What a final run takes from its development runs."""
+
+    runs: tuple[Run, ...]
+    found: tuple[FoundOnFold, ...]
+    """Of each run."""
+
+    @property
+    def epochs(self) -> int:
+        """Median over the runs, rounded to whole epochs."""
+        return max(1, round(median(found.epochs for found in self.found)))
+
+    @property
+    def gamma(self) -> float:
+        """Median over the runs: one fold with a flat curve does not move it far."""
+        return float(median(found.gamma for found in self.found))
+
+    def document(self) -> dict[str, Any]:
+        """What `development.json` of the final run holds."""
+        return {
+            "rule": RULE,
+            "epochs": self.epochs,
+            "gamma": self.gamma,
+            "runs": [asdict(found) for found in self.found],
+        }
+
+    def validation_images(self, benchmark: Benchmark) -> list[str]:
+        """The images that gamma and the epoch count were chosen on."""
+        splits = [benchmark.split(found.fold) for found in self.found]
+        indices = np.unique(np.concatenate([part for split in splits for part in (split.seen, split.unseen)]))
+        return [benchmark.images[index] for index in indices]
+
+
+def read_development(settings: Settings, names: Sequence[str]) -> Development:
+    """What finished development runs found.
+
+    Args:
+        settings: Of the final run that is asked for.
+        names: Names or folders of the runs.
+
+    Raises:
+        ConfigError: A run is no development run (what it chose, it chose on test or not at all), is not finished, was
+            trained with another configuration, or two share fold and seed.
+        DataError: There is no such run, or it has no figures of its validation split.
+
+    """
+    runs = tuple(find_run(settings.runs_dir, settings.dataset, name) for name in names)
+    found = tuple(_found_by(run, settings) for run in runs)
+    keys = [(one.fold, one.seed) for one in found]
+    repeated = sorted({key for key in keys if keys.count(key) > 1})
+    if repeated:
+        raise ConfigError(
+            f"two development runs are of the same fold {repeated[0][0]} and seed {repeated[0][1]}",
+            why="one fold would count twice",
+            todo="name each development run once",
+        )
+    return Development(runs, found)
+
+
+def check_final(settings: Settings, development: Development) -> None:
+    """Raise ConfigError unless a run with these settings is a final one that chooses nothing itself."""
+    if settings.train.epochs != development.epochs:
+        raise ConfigError(
+            f"train.epochs is {settings.train.epochs}, and development found {development.epochs}",
+            todo="leave out --set train.epochs",
+        )
+    if settings.train.fold is not None:
+        raise ConfigError(
+            "a final run trains on all of trainval, not on a fold",
+            todo="leave out --fold, or --from-development",
+        )
+    if settings.train.select != "last":
+        raise ConfigError(
+            f"a final run keeps its last epoch, and train.select is {settings.train.select!r}",
+            why="its epoch count was found in development",
+            todo="leave out --set train.select",
+        )
+
+
+def check_resumed(run: Run, development: Development) -> None:
+    """Raise ConfigError unless the run to go on with was started from the same development."""
+    if run.development() != development.document():
+        raise ConfigError(
+            f"{run.name} was started from other development runs, or from none",
+            todo="leave out --from-development to go on, or train a new run without --resume",
+        )
+
+
+def check_same_split(development: Development, benchmark: Benchmark) -> None:
+    """Raise DataError unless each development run was trained on its fold as the benchmark deals it now."""
+    for run, found in zip(development.runs, development.found):
+        split = benchmark.split(found.fold)
+        if run.training_images() != frozenset(benchmark.images[index] for index in split.train):
+            raise DataError(
+                f"{run.name} was not trained on fold {found.fold} as {benchmark.name} has it now",
+                why="so its validation images are not known, and its gamma may have been chosen on test images",
+                todo="restore the data set, or train the development run again",
+            )
+
+
+def _found_by(run: Run, wanted: Settings) -> FoundOnFold:
+    settings = run.settings()
+    fold = settings.train.fold
+    if fold is None:
+        raise ConfigError(
+            f"{run.name} is not a development run",
+            why="it has no fold, so a gamma or an epoch could only have been chosen on the test images",
+            todo=f"svipctl train {wanted.dataset} --fold 1",
+        )
+    if not run.finished:
+        raise ConfigError(
+            f"the development run {run.name} is not finished",
+            todo=f"svipctl train {wanted.dataset} --resume {run.name}",
+        )
+    _check_same_configuration(run, settings, wanted)
+    record = read_metadata(run.best).metrics
+    if record.get("monitor") != f"fold-{fold}" or "gamma" not in record:
+        watched = record.get("monitor", "nothing")
+        raise DataError(
+            f"{run.name} has no gamma from the validation part of fold {fold}",
+            why=f"its best epoch was evaluated on {watched}",
+            todo=f"svipctl train {wanted.dataset} --fold {fold} --set train.monitor=validation",
+        )
+    return FoundOnFold(
+        run.name, fold, settings.seed, int(record["epoch"]), float(record["gamma"]), float(record["H_oracle"])
+    )
+
+
+def _check_same_configuration(run: Run, settings: Settings, wanted: Settings) -> None:
+    if dataset_name(settings.dataset) != dataset_name(wanted.dataset):
+        raise ConfigError(f"{run.name} is a run of {settings.dataset}, not of {wanted.dataset}")
+    asked = {key: value for key, value in flatten(wanted).items() if key not in _FREE | _FREE_OF_SPLIT}
+    different = differences(settings, asked)
+    if different:
+        raise ConfigError(
+            f"the development run {run.name} was trained with another configuration",
+            why="\n".join(different),
+            todo="give both the same flags: gamma and epoch count belong to one configuration",
+        )

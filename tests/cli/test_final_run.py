@@ -1,0 +1,192 @@
+"""Development runs on folds and the final run that takes its epoch count and gamma from them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from tests.conftest import Command
+from tests.processes import Finished, forked
+
+TWO_EPOCHS = ("--epochs", "2", "--set", "train.monitor=validation", "--set", "train.select=validation")
+
+
+@pytest.fixture(scope="module")
+def folder(shared_folder: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two development runs, d1 and d2, a final run from both, `final`, and a run on all of trainval, `plain`."""
+    folder = tmp_path_factory.mktemp("final")
+
+    def run(*arguments: str) -> Finished:
+        done = forked(*arguments, cwd=folder, streams=folder / ".streams")
+        assert done.code == 0, done.stderr
+        return done
+
+    base = ("train", str(shared_folder), *without_epochs(tiny))
+    for fold in "12":
+        run(*base, *TWO_EPOCHS, "--fold", fold, "--name", f"d{fold}")
+    run(*base, *final("d1", "d2"), "--name", "final")
+    run(*base, "--epochs", "1", "--name", "plain")
+    return folder
+
+
+def without_epochs(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    at = arguments.index("--epochs")
+    return arguments[:at] + arguments[at + 2 :]
+
+
+def final(*runs: str) -> tuple[str, ...]:
+    return ("--final", *(part for run in runs for part in ("--from-development", run)))
+
+
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Path:
+    """The runs of `folder` in the test's own folder of runs."""
+    return Path(shutil.copytree(folder / "runs", tmp_path / "runs", ignore=shutil.ignore_patterns("eval"))) / "small"
+
+
+def records(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_epochs_and_gamma_are_the_medians_of_what_each_fold_found(folder: Path) -> None:
+    runs = folder / "runs" / "small"
+    best = [max(records(runs / name), key=lambda record: record["H_oracle"]) for name in ("d1", "d2")]
+    development = json.loads((runs / "final" / "development.json").read_text())
+    assert development["gamma"] == pytest.approx(median(record["gamma"] for record in best))
+    assert development["epochs"] == max(1, round(median(record["epoch"] for record in best)))
+    assert [(run["run"], run["fold"]) for run in development["runs"]] == [("d1", 1), ("d2", 2)]
+    config = tomllib.loads((runs / "final" / "config.toml").read_text())
+    assert config["train"]["epochs"] == development["epochs"] == len(records(runs / "final"))
+
+
+def test_the_calibrated_row_of_a_final_run_has_that_gamma(folder: Path, shared_folder: Path) -> None:
+    done = forked(
+        *("eval", str(shared_folder), "--run", "final", "--json", "--gpu", "cpu"),
+        cwd=folder,
+        streams=folder / ".streams",
+    )
+    assert done.code == 0, done.stderr
+    development = json.loads((folder / "runs" / "small" / "final" / "development.json").read_text())
+    protocols = done.document["protocols"]
+    assert protocols["gzsl-calibrated"]["gamma"] == development["gamma"]
+    assert protocols["gzsl-calibrated"]["H"] <= protocols["gzsl-oracle"]["H"] + 1e-9
+    assert "H" in done.document["intervals"]["gzsl-calibrated"]
+    assert done.document["development"] == development
+    assert "no row gzsl-calibrated" not in done.stderr
+
+
+def test_no_image_that_chose_gamma_is_a_test_image(folder: Path, shared_folder: Path) -> None:
+    chosen = set((folder / "runs" / "small" / "final" / "validation_images.txt").read_text().splitlines())
+    trained = set((folder / "runs" / "small" / "final" / "training_images.txt").read_text().splitlines())
+    assert chosen
+    assert chosen <= trained  # trainval of the proposed split
+
+
+def test_a_gamma_chosen_on_test_images_under_a_validation_label_is_refused(
+    command: Command, copied: Path, shared_folder: Path
+) -> None:
+    with (copied / "final" / "validation_images.txt").open("a") as file:
+        file.write("images/unseen_x/0.png\n")
+    done = command("eval", str(shared_folder), "--run", "final", "--gpu", "cpu")
+    assert (done.code, done.stdout) == (3, "")
+    assert "gamma of final was chosen on 1 of the 20 images" in done.stderr
+    assert not (copied / "final" / "eval").exists()
+
+
+def test_a_final_run_that_lost_its_list_of_validation_images_is_refused(
+    command: Command, copied: Path, shared_folder: Path
+) -> None:
+    (copied / "final" / "validation_images.txt").unlink()
+    done = command("eval", str(shared_folder), "--run", "final", "--gpu", "cpu")
+    assert (done.code, done.stdout) == (3, "")
+    assert "does not say which images its gamma was chosen on" in done.stderr
+
+
+def relabelled(runs: Path) -> None:
+    """d1 as if its best epoch had been judged on the test images."""
+    path = runs / "d1" / "checkpoints" / "best" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    metadata["metrics"]["monitor"] = "test"
+    path.write_text(json.dumps(metadata))
+
+
+def on_test_images(runs: Path) -> None:
+    """d1 as if the fold had been dealt otherwise when it was trained."""
+    path = runs / "d1" / "training_images.txt"
+    path.write_text("\n".join(path.read_text().splitlines()[1:]) + "\n")
+
+
+def unfinished(runs: Path) -> None:
+    (runs / "d1" / "finished.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "message"),
+    [
+        (relabelled, 3, "its best epoch was evaluated on test"),
+        (on_test_images, 3, "was not trained on fold 1 as small has it now"),
+        (unfinished, 2, "is not finished"),
+    ],
+)
+def test_a_development_run_whose_gamma_is_not_from_validation_is_refused(
+    damage: object, code: int, message: str, command: Command, copied: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    damage(copied)  # type: ignore[operator]
+    done = command("train", str(shared_folder), *without_epochs(tiny), *final("d1"), "--name", "other")
+    assert (done.code, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert not (copied / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--final",), "takes its epoch count and gamma from development runs"),
+        (("--from-development", "d1"), "is for a final run"),
+        ((*final("d1"), "--epochs", "3"), "contradict each other"),
+        ((*final("d1"), "--set", "train.epochs=7"), "train.epochs is 7, and development found"),
+        ((*final("d1"), "--fold", "2"), "trains on all of trainval"),
+        ((*final("d1"), "--set", "train.monitor=test", "--set", "train.select=test"), "keeps its last epoch"),
+        (final("plain"), "plain is not a development run"),
+        (final("d1", "d1"), "two development runs are of the same fold 1 and seed 0"),
+        ((*final("d1"), "--lr", "1"), "optim.lr: 3e-05 in the run, 1.0 now"),
+    ],
+)
+def test_a_final_run_that_contradicts_its_development_is_refused(
+    flags: tuple[str, ...],
+    message: str,
+    command: Command,
+    copied: Path,
+    shared_folder: Path,
+    tiny: tuple[str, ...],
+) -> None:
+    done = command("train", str(shared_folder), *without_epochs(tiny), *flags, "--name", "other")
+    assert (done.code, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert not (copied / "other").exists()
+
+
+def test_a_final_run_goes_on_only_with_its_own_development(
+    command: Command, copied: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    (copied / "final" / "finished.json").unlink()
+    base = ("train", str(shared_folder), *without_epochs(tiny), "--resume", "final")
+    done = command(*base, *final("d1"))
+    assert done.code == 2
+    assert "started with" in done.stderr or "started from other development runs" in done.stderr
+    done = command(*base, *final("d1", "d2"))
+    assert done.code == 0, done.stderr
+    assert (copied / "final" / "finished.json").exists()
+
+
+def test_a_dry_run_of_a_final_run_tells_what_it_takes_over(
+    command: Command, copied: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    done = command("train", str(shared_folder), *without_epochs(tiny), *final("d1", "d2"), "--dry-run", "--json")
+    assert done.code == 0, done.stderr
+    assert done.document["development"] == json.loads((copied / "final" / "development.json").read_text())
