@@ -17,6 +17,8 @@ FLIPPED: dict[str, Any] = {
     "score_source": "paper-rollout",
     "score_pooling": "windows",
     "classifier_targets": "soft",
+    "passes": "source",
+    "selection": "random",
     "training_selection": "classifier",
     "source_windows": "all",
     "contextualized_windows": "selected",
@@ -27,6 +29,8 @@ FLIPPED: dict[str, Any] = {
     "class_score": "cosine",
     "class_norm_epsilon": 0.0,
     "scale": 4.0,
+    "source_weight": 0.5,
+    "contextualized_weight": 0.5,
     "consistency": "jensen-shannon",
     "consistency_weight": 0.0,
     "consistency_temperature": 10.0,
@@ -71,7 +75,8 @@ def differences(trace: ModelTrace, **changed: Any) -> list[str]:
 
 
 def test_every_switch_of_the_recipe_is_flipped_here() -> None:
-    assert set(FLIPPED) == set(Recipe.model_fields)
+    # A head on the class token is refused in two passes; tests/model/test_selection.py holds what it does in one.
+    assert set(FLIPPED) | {"head"} == set(Recipe.model_fields)
 
 
 def test_the_unchanged_recipe_differs_nowhere(trace: ModelTrace) -> None:
