@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +19,7 @@ _NUMPY = {
     *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
     ("_codecs", "encode"),
 }
-_DAMAGE = (
+DAMAGE = (
     pickle.UnpicklingError,
     EOFError,
     ValueError,
@@ -28,8 +29,12 @@ _DAMAGE = (
     AttributeError,
     ImportError,
     OverflowError,
+    AssertionError,
     MemoryError,
+    RuntimeError,
+    struct.error,
 )
+"""What reading bytes that are no pickle, or a damaged one, raises; `torch.load` with `weights_only` too."""
 
 
 class Inert:
@@ -73,7 +78,7 @@ def read_pickle(path: Path, *, inert: tuple[str, ...] = ()) -> Any:
         raise DataError(f"{path} is missing") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read", why=str(error.strerror)) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(f"{path} is not a pickle of plain data", why=str(error)) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.paths import reroot
 from svipctl.datasets.proposed_split import PARTS
 from svipctl.errors import DataError
+from svipctl.restricted import DAMAGE
 
 _TOLERANCE = 1e-6
 
@@ -104,7 +104,7 @@ def _load(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, *DAMAGE) as error:
         why = next(
             (line for line in str(error).splitlines() if "global" in line.lower()), str(error).partition("\n")[0]
         )
