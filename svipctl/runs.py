@@ -65,6 +65,7 @@ class Run:
         *,
         development: Mapping[str, Any] | None = None,
         validation_images: Sequence[str] = (),
+        initial_images: Sequence[str] = (),
     ) -> None:
         """Make the folder and write what is known before the first step.
 
@@ -74,6 +75,7 @@ class Run:
             training_images: Relative to the data set's folder.
             development: Of a final run, what it takes from development runs: `gamma`, `epochs` and where from.
             validation_images: The images that these were chosen on.
+            initial_images: The images of this data set that the weights it begins with were trained on.
 
         """
         with explained_disk_errors(f"the run {self.folder}"):
@@ -89,6 +91,8 @@ class Run:
                 (self.folder / "validation_images.txt").write_text(
                     "\n".join(validation_images) + "\n", encoding="utf-8"
                 )
+            if initial_images:
+                (self.folder / "initial_images.txt").write_text("\n".join(initial_images) + "\n", encoding="utf-8")
             plain = _without_none(settings.model_dump(mode="json"))
             (self.folder / "config.toml").write_text(tomli_w.dumps(plain), encoding="utf-8")
             (self.folder / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
@@ -153,6 +157,11 @@ class Run:
                 f"{self.folder} does not say which images it was trained on", why=f"{path.name}: {error.strerror}"
             ) from error
 
+    def initial_images(self) -> frozenset[str]:
+        """The images that the weights it began with were trained on, as far as known; mostly none."""
+        path = self.folder / "initial_images.txt"
+        return frozenset(path.read_text(encoding="utf-8").splitlines()) if path.exists() else frozenset()
+
     def development(self) -> dict[str, Any] | None:
         """What a final run took from its development runs, or None of any other run.
 
@@ -205,6 +214,7 @@ class ReadOnlyRun(Run):
         *,
         development: Mapping[str, Any] | None = None,
         validation_images: Sequence[str] = (),
+        initial_images: Sequence[str] = (),
     ) -> None:
         """Nothing."""
 

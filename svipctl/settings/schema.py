@@ -31,7 +31,10 @@ class ModelSettings(Section):
     """Arguments for timm's constructor, for instance { img_size = 64, depth = 4 }."""
     weights: str = "pretrained"
     """Backbone weights: `pretrained` (timm's for that name; for lite those of the extra), `none` (random), or a
-    .safetensors or .pth file."""
+    .safetensors, .pth or .npz (as JAX's Vision Transformers have them) file."""
+    init_from: str = ""
+    """Begin with a whole trained network instead: a run or checkpoint folder of svipctl, or a checkpoint file (.pth) of
+    the published code."""
     stem: Literal["train", "frozen"] = "train"
     """Whether a hybrid's convolutional stem is trained; the features of a frozen one are computed once and kept."""
     window: PositiveInt = 2
