@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from svipctl.errors import ConfigError, DataError, NetworkError
 from svipctl.model import lite
 from svipctl.model.backbone import ALIASES, create_backbone
+from svipctl.model.jax_weights import load_npz
 
 _HEADS = ("head.", "head_dist.", "fc.", "classifier.")
 
@@ -27,7 +28,8 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
     Args:
         name: As for `create_backbone`.
         arguments: timm's constructor arguments.
-        weights: `none`, `pretrained`, or the path of a state dict with timm's names (.safetensors, .pth, .pt).
+        weights: `none`, `pretrained`, or the path of a state dict with timm's names (.safetensors, .pth, .pt),
+            or of JAX's (.npz).
 
     Returns:
         The backbone, and `{"source", "sha256"}` of its weights: of the file, or of the tensors when timm loaded them.
@@ -66,6 +68,9 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
             ) from error
         return backbone, {"source": f"timm:{ALIASES.get(name, (name,))[0]}", "sha256": tensors_sha256(backbone)}
     backbone, path = create_backbone(name, arguments), Path(weights)
+    if path.suffix == ".npz":
+        load_npz(backbone, path)
+        return backbone, {"source": path.name, "sha256": file_sha256(path)}
     _fit(backbone, read_state_dict(path), path)
     return backbone, {"source": path.name, "sha256": file_sha256(path)}
 
