@@ -69,10 +69,9 @@ def _misfits(backbone: VisionTransformer, own: Shapes) -> list[str]:
             f"shape of {_ANCHOR}: {kernel} in the file, {(*weight[2:], weight[1], weight[0])} in the backbone"
         )
     positions = next((shape for name, shape in own.items() if name.endswith("pos_embedding")), None)
-    if positions is not None and positions != tuple(backbone.pos_embed.shape):
-        problems.append(
-            f"shape of pos_embedding: {positions} in the file, {tuple(backbone.pos_embed.shape)} in the backbone"
-        )
+    wanted = () if backbone.pos_embed is None else tuple(backbone.pos_embed.shape)
+    if positions is not None and positions != wanted:
+        problems.append(f"shape of pos_embedding: {positions} in the file, {wanted} in the backbone")
     return problems
 
 
