@@ -146,6 +146,7 @@ def _train(
     from svipctl.datasets.registry import open_benchmark
     from svipctl.interruption import listening
     from svipctl.runs import ReadOnlyRun, new_run
+    from svipctl.training.board import board_of, check_installed
     from svipctl.training.environment import describe_environment
     from svipctl.training.loop import train as train_run
     from svipctl.training.plan import plan_training
@@ -153,6 +154,8 @@ def _train(
     from svipctl.training.setup import prepare
 
     asked = configured.settings
+    if asked.train.tensorboard:
+        check_installed()
     resumable = None
     if resume is not None:
         resumable = ranks.decided(lambda: find_resumable(asked, configured.origins, resume))
@@ -211,8 +214,12 @@ def _train(
             initial_images=setup.initial_images,
         )
     try:
-        with listening() as stop, reporter(settings.train.epochs) as watching:
-            best = train_run(settings, setup, run, watching, resume=resumable is not None, stop=stop)
+        with (
+            listening() as stop,
+            reporter(settings.train.epochs) as watching,
+            board_of(run, wanted=settings.train.tensorboard and ranks.is_first) as board,
+        ):
+            best = train_run(settings, setup, run, watching, resume=resumable is not None, stop=stop, board=board)
     except BaseException:
         run.discard_without_checkpoint()
         raise

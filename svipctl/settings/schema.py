@@ -107,6 +107,8 @@ class TrainSettings(Section):
     """Leave out the last incomplete batch of an epoch (kept when it is the only one)."""
     save_every: float = Field(15.0, ge=0)
     """Minutes between two saves within an epoch; each epoch is saved anyway. 0 saves after every step."""
+    tensorboard: bool = False
+    """Also write the figures of steps and epochs for TensorBoard, in the run's `tensorboard/` (needs the extra)."""
     fold: Literal[1, 2, 3] | None = None
     """Development run: train on a fold of trainval and validate on its held-out classes and images."""
     monitor: Literal["validation", "test", "none"] = "validation"
