@@ -114,12 +114,12 @@ class Run:
     def keep_metrics(self, epochs: int, last: Mapping[str, Any]) -> None:
         """Leave the records of the first epochs only, and add the last of them if it did not get here any more."""
         path = self.folder / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        records = _whole_records(path)
         for name in ("metrics.jsonl", "metrics.csv"):
             (self.folder / name).unlink(missing_ok=True)
-        for line in lines[:epochs]:
-            self.add_metrics(json.loads(line))
-        if len(lines) < epochs:
+        for record in records[:epochs]:
+            self.add_metrics(record)
+        if len(records) < epochs:
             self.add_metrics(last)
 
     def add_steps(self, records: Sequence[Mapping[str, Any]]) -> None:
@@ -133,7 +133,7 @@ class Run:
     def keep_steps(self, epoch: int, step: int) -> None:
         """Leave the records of the finished epochs and the first steps of the current one, all counted from 1."""
         path = self.folder / "steps.jsonl"
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        records = _whole_records(path)
         path.unlink(missing_ok=True)
         self.add_steps([record for record in records if (record["epoch"], record["step"]) <= (epoch, step)])
 
@@ -327,6 +327,12 @@ def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
         return Run(found[0])
     known = [run.name for folder in folders for run in list_runs(runs_dir, folder.name)]
     raise DataError(f"there is no run {name!r}", why=nearest(name, known) if known else f"{runs_dir} has no runs")
+
+
+def _whole_records(path: Path) -> list[dict[str, Any]]:
+    """The lines of a .jsonl file; a last one that a full disk cut short is left out."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def _without_none(tree: Any) -> Any:

@@ -11,6 +11,7 @@ import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Normalisation, Transform
+from svipctl.datasets.loader import explained_lost_workers
 from svipctl.datasets.official import partial_warning
 from svipctl.device import choose_device, choose_dtype
 from svipctl.errors import DataError
@@ -95,6 +96,7 @@ class Subject:
     warnings: tuple[str, ...] = ()
 
 
+@explained_lost_workers("run the same command again")
 def evaluate_subject(
     subject: Subject,
     benchmark: Benchmark,

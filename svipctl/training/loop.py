@@ -14,7 +14,7 @@ from torch import Tensor
 from svipctl import __version__
 from svipctl.datasets.benchmark import Indices
 from svipctl.datasets.images import mirrored
-from svipctl.datasets.loader import ImageDataset, batches, epoch_order
+from svipctl.datasets.loader import ImageDataset, batches, epoch_order, explained_lost_workers
 from svipctl.device import autocast, peak_memory
 from svipctl.evaluation.protocols import evaluate
 from svipctl.evaluation.score import scored
@@ -51,6 +51,7 @@ class Reporter(Protocol):
         """An epoch is done and saved; `record` is its line of metrics.jsonl."""
 
 
+@explained_lost_workers("run the same command with --resume")
 def train(
     settings: Settings,
     setup: Setup,
@@ -77,7 +78,8 @@ def train(
 
     Raises:
         CheckFailed: The loss or its gradient is not finite; the checkpoint before is intact.
-        ResourceError: The disk is full, or a batch does not fit into memory; the checkpoint before is intact.
+        ResourceError: The disk is full, a batch does not fit into memory, or a process that decodes images was killed;
+            the checkpoint before is intact.
         Interrupted, KeyboardInterrupt: `stop` asked for it; the state is saved.
 
     """
