@@ -35,6 +35,24 @@ def eval_(
     predictions: Annotated[
         Path | None, typer.Option("--predictions", help="Score a .npz of anybody's predictions instead of a run.")
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint", help="Evaluate a .pth of the published code, or a checkpoint folder, instead of a run."
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            help="Of a published --checkpoint. (default: reference)",
+            rich_help_panel=options.SETTINGS,
+            autocompletion=complete.recipes,
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", help="Of a published --checkpoint. (default: the preset's)")
+    ] = None,
     gzsl: Annotated[bool, typer.Option("--gzsl", help="Show the generalised rows only.")] = False,
     zsl: Annotated[bool, typer.Option("--zsl", help="Show the zero-shot row only.")] = False,
     batch_size: options.BatchSize = None,
@@ -50,10 +68,15 @@ def eval_(
 ) -> None:
     """Evaluate a run (or a predictions file) under every protocol, from one pass over the images.
 
-    Examples: `svipctl eval toybirds`, `svipctl eval toybirds --gzsl`, `svipctl eval --predictions mine.npz --json`
+    Examples: `svipctl eval toybirds`, `svipctl eval toybirds --gzsl`, `svipctl eval --predictions mine.npz --json`,
+    `svipctl eval cub --checkpoint published.pth`
     """
     if (dataset is None) == (predictions is None):
         raise ConfigError("name either a data set or --predictions FILE", todo="svipctl eval cub")
+    if checkpoint is None and (recipe is not None or backbone is not None):
+        raise ConfigError("a run knows its recipe and its backbone", todo="leave out --recipe and --backbone")
+    if checkpoint is not None and (run is not None or predictions is not None):
+        raise ConfigError("--checkpoint, --run and --predictions exclude each other", todo="give one of them")
     if predictions is not None:
         document = _score_file(predictions)
     else:
@@ -63,6 +86,8 @@ def eval_(
             str(dataset),
             config=config,
             assignments=assignments,
+            recipe=recipe if checkpoint is None else recipe or "reference",
+            model__backbone=backbone,
             eval__batch_size=batch_size,
             precision=precision,
             gpu=gpu,
@@ -81,7 +106,7 @@ def eval_(
         with joined() as ranks:
             choose_device(settings.gpu, ranks.local)
             sink.silent = not ranks.is_first
-            document = _evaluate(configured, run, ranks)
+            document = _evaluate(configured, run, checkpoint, ranks)
     for warning in document["warnings"]:
         sink.warn(warning)
     if zsl != gzsl:
@@ -91,18 +116,21 @@ def eval_(
     sink.document(document)
 
 
-def _evaluate(configured: Resolved, name: str | None, ranks: Ranks) -> dict[str, Any]:
+def _evaluate(configured: Resolved, name: str | None, checkpoint: Path | None, ranks: Ranks) -> dict[str, Any]:
     """What each process does: its share of the images, and all of the figures."""
     from svipctl.datasets.registry import open_benchmark
+    from svipctl.evaluation.checkpoint import evaluate_checkpoint
     from svipctl.evaluation.run import evaluate_run
     from svipctl.interruption import listening
     from svipctl.runs import find_run
 
     settings = configured.settings
-    found = find_run(settings.runs_dir, settings.dataset, name)
-    if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
-        settings = settings.model_copy(update={"precision": found.settings().precision})
-    partial = settings.data.allow_partial or found.settings().data.allow_partial
+    found, partial = None, settings.data.allow_partial
+    if checkpoint is None:
+        found = find_run(settings.runs_dir, settings.dataset, name)
+        if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
+            settings = settings.model_copy(update={"precision": found.settings().precision})
+        partial = partial or found.settings().data.allow_partial
     with ranks.first():
         benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=partial)
     with listening() as stop, sink.progress("predicting") as progress:
@@ -112,6 +140,9 @@ def _evaluate(configured: Resolved, name: str | None, ranks: Ranks) -> dict[str,
             if stop.hear(*ranks.most(stop.number)):
                 stop.raise_if_asked("run the same command again")
 
+        if checkpoint is not None:
+            return evaluate_checkpoint(checkpoint, benchmark, settings, watched, ranks)
+        assert found is not None
         document, _ = evaluate_run(found, benchmark, settings, watched, ranks)
     return document
 
@@ -142,7 +173,7 @@ def _show(document: dict[str, Any]) -> None:
             cells.append("" if value is None else f"{value:.1f}{interval}")
         rows.append([*cells, _ABOUT[row]])
     images = document["images"]
-    subject = document["run"] or document.get("predictions")
+    subject = document["run"] or document.get("predictions") or document["checkpoint"]["file"]
     split = document.get("split", "test")
     counts = f"{images['seen']} seen and {images['unseen']} unseen {split} images"
     title = f"{subject}: {counts}, percent, ± half the 95 % interval"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
-from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Normalisation, Transform
+from svipctl.datasets.loader import explained_lost_workers
 from svipctl.datasets.official import partial_warning
 from svipctl.device import choose_device, choose_dtype
 from svipctl.errors import DataError
@@ -16,9 +19,13 @@ from svipctl.evaluation.predict import Predictor, Progress
 from svipctl.evaluation.protocols import Evaluation, evaluate
 from svipctl.evaluation.score import scored, selection
 from svipctl.model.checkpoint import Metadata, load_checkpoint, sha256_of
+from svipctl.model.svip import SVIP
 from svipctl.ranks import ALONE, Ranks
 from svipctl.runs import Run
 from svipctl.settings.schema import Settings
+
+UNKNOWN = "unknown"
+"""Stands in a checkpoint's `backbone_weights` under `images` when nobody knows what they were trained on."""
 
 
 def evaluate_run(
@@ -49,51 +56,96 @@ def evaluate_run(
     check_same_benchmark(metadata, benchmark)
     settings_of_run = run.settings()
     split = benchmark.split(settings_of_run.train.fold)
-    indices = np.concatenate([split.seen, split.unseen])
     check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
-    images = [benchmark.images[index] for index in indices]
+    images = [benchmark.images[index] for index in np.concatenate([split.seen, split.unseen])]
     check_untouched(run, images)
+    check_start(run, benchmark, split)
     development = run.development() if settings_of_run.train.fold is None else None
     if development is not None:
         check_gamma(run, images)
-    predictor = Predictor(
+    subject = Subject(
         model,
         Transform(metadata.image_size),
         Normalisation(metadata.mean, metadata.std),
+        metadata.recipe,
+        metadata.epoch,
+        run.name,
+        warnings=tuple(warnings_of_start(metadata.backbone_weights)),
+    )
+    gamma = development["gamma"] if development else None
+    document, evaluation = evaluate_subject(
+        subject, benchmark, split, settings, device, gamma=gamma, progress=progress, ranks=ranks
+    )
+    if development is not None:
+        document["development"] = development
+    if ranks.is_first:
+        run.save_json("eval/metrics.json", document)
+    return document, evaluation
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network with what its evaluation needs and says of it."""
+
+    model: SVIP
+    transform: Transform
+    normalise: Normalisation
+    recipe: str
+    epoch: int
+    run: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@explained_lost_workers("run the same command again")
+def evaluate_subject(
+    subject: Subject,
+    benchmark: Benchmark,
+    split: Split,
+    settings: Settings,
+    device: torch.device,
+    *,
+    gamma: float | None = None,
+    progress: Progress | None = None,
+    ranks: Ranks = ALONE,
+) -> tuple[dict[str, Any], Evaluation]:
+    """Predict a split's images and score them; `gamma` is one that was chosen on validation images."""
+    predictor = Predictor(
+        subject.model,
+        subject.transform,
+        subject.normalise,
         device,
         choose_dtype(settings.precision, device),
         settings.eval.batch_size,
         settings.data.workers,
         ranks,
     )
-    measured = settings.eval.selection and model.recipe.passes == "both"
+    recipe = subject.model.recipe
+    measured = settings.eval.selection and recipe.passes == "both"
+    indices = np.concatenate([split.seen, split.unseen])
     predictions = predictor.predict(benchmark, indices, source_scores=measured, progress=progress)
     evaluation = evaluate(
-        scored(benchmark, split, predictions, model.recipe),
-        gamma=development["gamma"] if development else None,
+        scored(benchmark, split, predictions, recipe),
+        gamma=gamma,
         resamples=settings.eval.bootstrap,
         seed=settings.seed,
     )
-    document = {
+    document: dict[str, Any] = {
         "dataset": benchmark.name,
-        "run": run.name,
-        "recipe": metadata.recipe,
-        "epoch": metadata.epoch,
+        "run": subject.run,
+        "recipe": subject.recipe,
+        "epoch": subject.epoch,
         "split": split.name,
         **evaluation.document(),
-        "selection": selection(model, benchmark, predictions, predictor.transform) if measured else {},
+        "selection": selection(subject.model, benchmark, predictions, predictor.transform) if measured else {},
         "warnings": [
             *([partial_warning(benchmark)] if benchmark.missing else []),
+            *subject.warnings,
             *predictions.notes,
             *evaluation.warnings,
         ],
     }
-    if development is not None:
-        document["development"] = development
     if benchmark.missing:
         document["missing_images"] = len(benchmark.missing)
-    if ranks.is_first:
-        run.save_json("eval/metrics.json", document)
     return document, evaluation
 
 
@@ -131,13 +183,34 @@ def check_zero_shot(metadata: Metadata, unseen_classes: Sequence[str]) -> None:
 
 def check_untouched(run: Run, scored_images: list[str]) -> None:
     """Raise DataError if the run was trained on any of these images."""
-    shared = sorted(run.training_images().intersection(scored_images))
+    shared = sorted((run.training_images() | run.initial_images()).intersection(scored_images))
     if shared:
         raise DataError(
             f"{run.name} was trained on {len(shared)} of the {len(scored_images)} images it would be scored on",
             why=f"for instance {shared[0]}; its accuracy on them would mean nothing",
             todo="train again on this split",
         )
+
+
+def check_start(run: Run, benchmark: Benchmark, split: Split) -> None:
+    """Raise DataError if the weights that the run began with were trained on images of its unseen classes."""
+    begun_with = run.initial_images()
+    place = {name: index for index, name in enumerate(benchmark.images)}
+    labels = {int(benchmark.labels[place[name]]) for name in begun_with if name in place}
+    shared = sorted(benchmark.classes[label] for label in labels.intersection(split.unseen_classes.tolist()))
+    if shared:
+        raise DataError(
+            f"{run.name} began with weights trained on {len(shared)} of the {len(split.unseen_classes)} unseen classes",
+            why=", ".join(shared[:5]),
+            todo="train again from other weights",
+        )
+
+
+def warnings_of_start(weights: Mapping[str, str]) -> list[str]:
+    """That nobody knows on which images the weights were trained that a run began with, if so."""
+    if weights.get("images") != UNKNOWN:
+        return []
+    return [f"which images its starting weights ({weights['source']}) were trained on is not known"]
 
 
 def check_gamma(run: Run, scored_images: list[str]) -> None:
