@@ -16,13 +16,13 @@ from svipctl.evaluation.calibration import Integers
 
 Method = Literal["ridge", "eszsl", "sae"]
 Preparation = Literal["plain", "l2", "standardised"]
-Targets = Literal["plain", "l2"]
+Targets = Literal["plain", "l2", "centred", "l2-centred", "standardised"]
 Score = Literal["cosine", "dot"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 # Weights are relative to the mean eigenvalue of what they are added to, so that one grid suits every preparation.
 _RIDGE = tuple(float(10**power) for power in np.arange(-4, 2.01, 0.5))
-_ESZSL = tuple(product((1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0), repeat=2))
+_ESZSL = tuple(product((1e-2, 1e-1, 1.0, 10.0, 100.0), (1e-3, 1e-2, 1e-1, 1.0, 10.0)))
 _SAE = tuple(float(10**power) for power in np.arange(-3, 3.01, 0.5))
 
 
@@ -33,7 +33,9 @@ class Choice:
     features: Preparation
     """`l2`: rows of length 1. `standardised`: each feature with mean 0 and deviation 1 over the training images."""
     targets: Targets
-    """Class attributes as the benchmark has them, or rows of length 1; it is what predictions are scored against too."""
+    """Class attributes as the benchmark has them, or rows of length 1; either also minus the mean of the seen classes,
+    without which the cosines of classes lie close together; or each attribute with mean 0 and deviation 1 over the seen
+    classes. Predictions are scored against the same."""
     weights: tuple[float, ...]
     """Relative; ridge and SAE have one, ESZSL two (features, attributes)."""
     score: Score
@@ -76,9 +78,24 @@ def unit_rows(table: Floats) -> Floats:
     return scaled
 
 
-def attributes_for(targets: Targets, class_attributes: Floats) -> Floats:
-    """Class attributes (C, K) as targets and as what is scored against."""
-    return unit_rows(class_attributes) if targets == "l2" else class_attributes
+def attributes_for(targets: Targets, class_attributes: Floats, seen: Floats) -> Floats:
+    """Class attributes as targets and as what is scored against.
+
+    Args:
+        targets: How.
+        class_attributes: (C, K), as the benchmark has them.
+        seen: (S, K), those of the classes that are trained on: nothing depends on any other class.
+
+    """
+    if targets in ("l2", "l2-centred"):
+        class_attributes, seen = unit_rows(class_attributes), unit_rows(seen)
+    if targets in ("plain", "l2"):
+        return class_attributes
+    centred: Floats = class_attributes - seen.mean(axis=0)
+    if targets == "standardised":
+        deviation = seen.std(axis=0)
+        centred = centred / np.where(deviation > 0, deviation, 1)
+    return centred
 
 
 def score(predicted: Floats, class_attributes: Floats, kind: Score) -> Floats:
@@ -107,7 +124,7 @@ def candidates(
         prepared = Prepared.by(preparation, features)
         inputs = prepared(features)
         for targets in get_args(Targets):
-            table = attributes_for(targets, class_attributes)
+            table = attributes_for(targets, class_attributes, class_attributes)
             grid = _grid(method)
             for weights, found in zip(grid, _maps(method, inputs, rows, table, grid)):
                 yield preparation, targets, weights, prepared, found
@@ -118,7 +135,7 @@ def fit(
 ) -> tuple[Prepared, Floats]:
     """The map of one choice; arguments as in `candidates`."""
     prepared = Prepared.by(choice.features, features)
-    table = attributes_for(choice.targets, class_attributes)
+    table = attributes_for(choice.targets, class_attributes, class_attributes)
     (found,) = _maps(method, prepared(features), rows, table, [choice.weights])
     return prepared, found
 
@@ -129,9 +146,7 @@ def _grid(method: Method) -> list[tuple[float, ...]]:
     return [(weight,) for weight in (_RIDGE if method == "ridge" else _SAE)]
 
 
-def _maps(
-    method: Method, inputs: Floats, rows: Integers, table: Floats, grid: list[tuple[float, ...]]
-) -> list[Floats]:
+def _maps(method: Method, inputs: Floats, rows: Integers, table: Floats, grid: list[tuple[float, ...]]) -> list[Floats]:
     of_features = float((inputs**2).sum()) / inputs.shape[1]
     if method == "ridge":
         return ridge(inputs, table[rows], [weight * of_features for (weight,) in grid])

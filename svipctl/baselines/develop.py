@@ -90,11 +90,10 @@ def develop(
     return Developed(best, tuple(reached[best]), len(reached))
 
 
-def scored_by(
-    benchmark: Benchmark, split: Split, predicted: Floats, choice: Choice, indices: np.ndarray
-) -> Scored:
+def scored_by(benchmark: Benchmark, split: Split, predicted: Floats, choice: Choice, indices: np.ndarray) -> Scored:
     """Class scores among the split's classes of images by index."""
-    table = attributes_for(choice.targets, benchmark.class_attributes[split.classes])
+    every = benchmark.class_attributes
+    table = attributes_for(choice.targets, every[split.classes], every[split.seen_classes])
     return Scored(
         scores=score(predicted, table, choice.score),
         labels=np.searchsorted(split.classes, benchmark.labels[indices]),

@@ -40,7 +40,9 @@ class ImageFeatures:
     def of(self, indices: Indices) -> Floats:
         """(n, d) of images by index."""
         files = [self.files[index] for index in indices]
-        return np.concatenate([self._means(files[start : start + _AT_ONCE]) for start in range(0, len(files), _AT_ONCE)])
+        return np.concatenate(
+            [self._means(files[start : start + _AT_ONCE]) for start in range(0, len(files), _AT_ONCE)]
+        )
 
     def _means(self, files: Sequence[str]) -> Floats:
         rows = self.kept.gather(files).double()
