@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from svipctl.datasets.names import dataset_name
 from svipctl.errors import ExitCode
 from svipctl.interruption import Stop
 from svipctl.reproduce.plan import Plan, Step
-from svipctl.reproduce.state import State, run_of, state_of, states
+from svipctl.reproduce.state import State, continued, state_of, states
 
 _LOOK = 0.5  # seconds between two looks at whether to stop
 
@@ -46,8 +45,8 @@ class Launcher(Protocol):
     jobs: int
     """How many at once."""
 
-    def run(self, step: Step, arguments: tuple[str, ...], log: Path) -> int:
-        """Run `svipctl ARGUMENTS` to its end, its output into the log, and return the exit code. Called in threads."""
+    def run(self, step: Step, log: Path) -> int:
+        """Do what is left of a step, its output into the log, and return the exit code. Called in threads."""
 
     def stop(self, number: int) -> None:
         """Hand a signal on to all that runs; `run` returns when it has been obeyed."""
@@ -105,9 +104,8 @@ def execute(plan: Plan, launcher: Launcher, logs: Path, watcher: Watcher, stop: 
             ready = [step for step in waiting if all(need in done for need in step.needs)]
             for step in [] if stop else ready[: launcher.jobs - len(running)]:
                 waiting.remove(step)
-                arguments = _prepared(step)
-                watcher.started(step, resumed=arguments != step.arguments)
-                running[pool.submit(_run, launcher, step, arguments, logs / f"{step.run}.log")] = step
+                watcher.started(step, resumed=state_of(step) is State.UNFINISHED)
+                running[pool.submit(_run, launcher, step, logs / f"{step.run}.log")] = step
             if stop and not told:
                 launcher.stop(stop.number)
                 told = True
@@ -137,7 +135,7 @@ def left_to_do(plan: Plan) -> list[tuple[str, ...]]:
 
     """
     found = states(plan)
-    return [_continued(step, found[step.key]) for step in plan.steps if found[step.key] is not State.DONE]
+    return [continued(step, found[step.key]) for step in plan.steps if found[step.key] is not State.DONE]
 
 
 @contextmanager
@@ -161,18 +159,7 @@ def one_at_a_time(runs_dir: Path, dataset: str, say: Callable[[str], None]) -> I
         os.close(descriptor)
 
 
-def _prepared(step: Step) -> tuple[str, ...]:
-    state = state_of(step)
-    if state is State.STALE:
-        shutil.rmtree(run_of(step).folder)  # it was killed before it had anything to go on with
-    return _continued(step, state)
-
-
-def _continued(step: Step, state: State) -> tuple[str, ...]:
-    return (*step.arguments, "--resume", step.run) if state is State.UNFINISHED else step.arguments
-
-
-def _run(launcher: Launcher, step: Step, arguments: tuple[str, ...], log: Path) -> Ended:
+def _run(launcher: Launcher, step: Step, log: Path) -> Ended:
     started = time.monotonic()
-    code = launcher.run(step, arguments, log)
+    code = launcher.run(step, log)
     return Ended(step, code, time.monotonic() - started, log)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from svipctl.reproduce.plan import Step
+from svipctl.reproduce.state import begin
 
 _THREADS = "OMP_NUM_THREADS"
 
@@ -35,8 +36,11 @@ class LocalLauncher:
         self._guard = threading.Lock()
         self._told = 0
 
-    def run(self, step: Step, arguments: tuple[str, ...], log: Path) -> int:
-        """Run a command to its end; its exit code, or minus the signal that ended it."""
+    def run(self, step: Step, log: Path) -> int:
+        """Run what is left of a step to its end; the exit code, or minus the signal that ended it."""
+        arguments = begin(step)
+        if arguments is None:
+            return 0
         with log.open("ab") as output:
             with self._guard:
                 if self._told:

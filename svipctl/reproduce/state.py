@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from enum import Enum
 
@@ -42,6 +43,21 @@ def state_of(step: Step) -> State:
     if run.last.exists():
         return State.UNFINISHED
     return State.STALE if run.folder.exists() else State.TO_DO
+
+
+def continued(step: Step, state: State) -> tuple[str, ...]:
+    """What follows `svipctl` to do what is left of a step in that state."""
+    return (*step.arguments, "--resume", step.run) if state is State.UNFINISHED else step.arguments
+
+
+def begin(step: Step) -> tuple[str, ...] | None:
+    """The same, None when it is done; a folder that was left without anything to go on with is removed."""
+    state = state_of(step)
+    if state is State.DONE:
+        return None
+    if state is State.STALE:
+        shutil.rmtree(run_of(step).folder)
+    return continued(step, state)
 
 
 def states(plan: Plan) -> dict[str, State]:
