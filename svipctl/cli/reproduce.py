@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,12 +98,13 @@ def reproduce(
     }
     given = {key: value for key, value in values.items() if value is not None}
 
-    def configure(sets: Any, *, without: Any = (), **flags: Any) -> Settings:
+    def configure(assignments: Sequence[str], *, without: Sequence[str] = (), **flags: object) -> Settings:
         named = {key.replace(".", "__"): value for key, value in given.items() if key not in without}
-        return resolved(dataset, config=config, assignments=sets, **{**named, **flags}).settings
+        return resolved(dataset, config=config, assignments=assignments, **{**named, **flags}).settings
 
-    settings = configure(assignments or ())
-    handed_on = _handed_on(given, config, assignments or [])
+    sets = assignments or []
+    settings = configure(sets)
+    handed_on = _handed_on(given, config, sets)
     request = _request(dataset, recipes, controls, seeds, folds, handed_on, name, baselines=baselines)
     if launcher not in _LAUNCHERS:
         raise ConfigError(f"there is no launcher {launcher!r}", why=nearest(launcher, _LAUNCHERS))

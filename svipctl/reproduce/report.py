@@ -151,7 +151,7 @@ def _published(document: Document) -> Iterator[str]:
 
 
 def _about(document: Document) -> Iterator[str]:
-    seen = {}
+    seen: dict[str, str] = {}
     for row in document["rows"]:
         seen.setdefault(row["row"], row["about"])
     yield from (f"- `{name}`: {about}" for name, about in seen.items())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from enum import Enum
+from typing import Any
 
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError
@@ -103,7 +103,7 @@ def _differences(step: Step, run: Run) -> list[str]:
     return found
 
 
-def _read(run: Run, name: str) -> Mapping[str, object] | None:
+def _read(run: Run, name: str) -> dict[str, Any] | None:
     try:
         return dict(json.loads((run.folder / name).read_text(encoding="utf-8")))
     except FileNotFoundError:

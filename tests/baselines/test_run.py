@@ -72,9 +72,7 @@ def test_features_are_computed_once(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_development_never_looks_at_a_test_image(
-    method: str, features: ImageFeatures, benchmark: Benchmark
-) -> None:
+def test_development_never_looks_at_a_test_image(method: str, features: ImageFeatures, benchmark: Benchmark) -> None:
     test = np.concatenate([benchmark.test_seen, benchmark.test_unseen])
     poisoned = Poisoned(features, test)
     developed = develop(method, poisoned, benchmark, [1, 2])  # type: ignore[arg-type]

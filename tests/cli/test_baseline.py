@@ -24,9 +24,7 @@ def test_a_baseline_has_every_row_and_is_kept_as_a_run(
     done = command("baseline", str(shared_folder), *flags, "--json")
     assert done.code == 0, done.stderr
     assert follows("baseline", done.document)
-    assert set(done.document["protocols"]) == {
-        *("zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle", "reference", "ausuc")
-    }
+    assert set(done.document["protocols"]) == {*("zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle", "reference", "ausuc")}
     run = tmp_path / "runs" / "small" / method
     assert json.loads((run / "eval" / "metrics.json").read_text()) == done.document
     assert [one["fold"] for one in json.loads((run / "development.json").read_text())["runs"]] == [1, 2]

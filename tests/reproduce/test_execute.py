@@ -22,7 +22,6 @@ from tests.processes import _FORKS
 from tests.reproduce.cases import Silent, Writer, plan_of
 
 
-
 def report_of(folder: Path) -> dict[str, bytes]:
     plan = plan_of(Path("runs"))
     write_report(table_document(plan, collect(plan)), folder)
@@ -169,7 +168,9 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_report(tmp
     expected = report_of(tmp_path / "undisturbed")
     moments = [0]
     Path("runs").rename("first")
-    execute(plan_of(Path("runs")), Writer(after=lambda what: moments.__setitem__(0, moments[0] + 1)), Path("logs"), Silent())
+    execute(
+        plan_of(Path("runs")), Writer(after=lambda what: moments.__setitem__(0, moments[0] + 1)), Path("logs"), Silent()
+    )
     assert report_of(tmp_path / "again") == expected
     for moment in [1, 2, 3, *range(5, moments[0], 7)]:
         Path("runs").rename(f"before-{moment}")

@@ -91,7 +91,7 @@ def test_published_numbers_stand_beside_the_published_recipe_and_protocol(tmp_pa
     found = {(one.row, one.figure): one for one in compare("cub", rows)}
     assert set(found) == {("full", "T1"), ("full", "H"), ("sel-none", "T1"), ("sel-none", "H")}
     assert (found["full", "H"].published, found["sel-none", "T1"].published) == (75.0, 78.9)
-    chosen = [row for row in rows if (row.recipe, row.row) == ("reference", "full")][0]
+    chosen = next(row for row in rows if (row.recipe, row.row) == ("reference", "full"))
     assert found["full", "H"].ours == fmean(chosen.values("epoch chosen on test.H").values())
     assert found["full", "H"].within(75) is True
     assert found["full", "H"].within(0.1) is False
