@@ -87,6 +87,11 @@ def export_precisions(incomplete: str, args: list[str]) -> list[str]:
     return _starting(incomplete, ("fp32", "fp16", "int8"))
 
 
+def baselines(incomplete: str, args: list[str]) -> list[str]:
+    """Names of baselines."""
+    return _starting(incomplete, ("ridge", "eszsl", "sae"))
+
+
 def weights(incomplete: str, args: list[str]) -> list[str]:
     """Words in place of a weights file, and files of weights."""
     return _starting(incomplete, ("pretrained", "none")) + _paths(incomplete, (".safetensors", ".pth"))
@@ -117,7 +122,7 @@ BY_NAME: dict[str, Callable[[str, list[str]], list[str]]] = {
     function.__name__: function
     for function in (
         *(datasets, official, presets, runs, resumable, checkpoints, folds, gpus, recipes, precisions, backbones),
-        *(export_formats, export_precisions, weights, vectors, settings, attributes),
+        *(baselines, export_formats, export_precisions, weights, vectors, settings, attributes),
     )
 }
 

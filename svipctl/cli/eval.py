@@ -112,7 +112,7 @@ def eval_(
     if zsl != gzsl:
         for part in ("protocols", "intervals"):
             document[part] = {row: figures for row, figures in document[part].items() if (row == "zsl") == zsl}
-    _show(document)
+    show_evaluation(document)
     sink.document(document)
 
 
@@ -162,7 +162,8 @@ def _score_file(path: Path) -> dict[str, Any]:
     }
 
 
-def _show(document: dict[str, Any]) -> None:
+def show_evaluation(document: dict[str, Any]) -> None:
+    """The rows of an evaluation for a person."""
     rows = []
     for row, figures in document["protocols"].items():
         cells = [row]

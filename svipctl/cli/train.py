@@ -25,13 +25,8 @@ def train(
     dataset: options.Dataset,
     recipe: options.Recipe = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run. (default: from recipe and seed)")] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option("--backbone", help="lite, vit_base, deit_base, vit_small, vit_tiny, vit_toy, or a timm name."),
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option("--weights", help="Backbone weights: pretrained, none, or a file.")
-    ] = None,
+    backbone: options.Backbone = None,
+    weights: options.Weights = None,
     init_from: Annotated[
         Path | None,
         typer.Option(
@@ -39,9 +34,9 @@ def train(
             help="Begin with a trained network: a run or checkpoint folder, or a .pth of the published code.",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Epochs, warm-up included.")] = None,
+    epochs: options.Epochs = None,
     batch_size: options.TrainBatchSize = None,
-    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate after warm-up.")] = None,
+    lr: options.LearningRate = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of everything random.")] = None,
     fold: Annotated[
         int | None, typer.Option("--fold", help="Development run: hold out fold 1, 2 or 3 of the training classes.")

@@ -14,7 +14,7 @@ from svipctl.datasets.images import Normalisation, Transform
 from svipctl.datasets.loader import explained_lost_workers
 from svipctl.datasets.official import partial_warning
 from svipctl.device import choose_device, choose_dtype
-from svipctl.errors import DataError
+from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.predict import Predictor, Progress
 from svipctl.evaluation.protocols import Evaluation, evaluate
 from svipctl.evaluation.score import scored, selection
@@ -47,10 +47,17 @@ def evaluate_run(
         The documented JSON (percent) and the evaluation behind it.
 
     Raises:
+        ConfigError: The run is a baseline.
         DataError: The run was trained on some of the scored images, its gamma was chosen on some of them, or it is a
             run of another data set.
 
     """
+    if run.is_baseline:
+        raise ConfigError(
+            f"{run.name} is a baseline, scored when it was fitted",
+            why="it has no network to evaluate",
+            todo=f"its figures are in {run.folder / 'eval' / 'metrics.json'}",
+        )
     device = choose_device(settings.gpu, ranks.local)
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)
