@@ -3,27 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.datasets.official import partial_warning
 from svipctl.device import choose_device, choose_dtype
 from svipctl.errors import DataError
-from svipctl.evaluation.predict import Predictor, Progress
-from svipctl.evaluation.protocols import Evaluation, evaluate
+from svipctl.evaluation.predict import Predictions, Predictor, Progress
+from svipctl.evaluation.protocols import Evaluation, Scored, evaluate
 from svipctl.evaluation.score import scored, selection
 from svipctl.model.checkpoint import Metadata, load_checkpoint, sha256_of
+from svipctl.model.svip import SVIP
 from svipctl.ranks import ALONE, Ranks
 from svipctl.runs import Run
 from svipctl.settings.schema import Settings
 
 
+@dataclass(frozen=True)
+class Measured:
+    """An evaluation with all that it was made from."""
+
+    document: dict[str, Any]
+    """The documented JSON (percent)."""
+    evaluation: Evaluation
+    split: Split
+    predictions: Predictions
+    """Of the scored images: seen ones first, then unseen ones."""
+    scored: Scored
+    model: SVIP
+    metadata: Metadata
+
+
 def evaluate_run(
     run: Run, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
 ) -> tuple[dict[str, Any], Evaluation]:
+    """`measure_run` for whoever needs the numbers only: the documented JSON and the evaluation behind it."""
+    measured = measure_run(run, benchmark, settings, progress, ranks)
+    return measured.document, measured.evaluation
+
+
+def measure_run(
+    run: Run, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
+) -> Measured:
     """Score a run's best checkpoint and write `eval/metrics.json`.
 
     A final run is scored on the test images; a development run on the validation images of its fold, so that nothing
@@ -35,9 +60,6 @@ def evaluate_run(
         settings: Of the evaluation: device, precision, batch size, bootstrap.
         progress: Called with images done and images in all.
         ranks: The processes that divide the images; the first one writes.
-
-    Returns:
-        The documented JSON (percent) and the evaluation behind it.
 
     Raises:
         DataError: The run was trained on some of the scored images, its gamma was chosen on some of them, or it is a
@@ -68,8 +90,9 @@ def evaluate_run(
     )
     measured = settings.eval.selection and model.recipe.passes == "both"
     predictions = predictor.predict(benchmark, indices, source_scores=measured, progress=progress)
+    of_classes = scored(benchmark, split, predictions, model.recipe)
     evaluation = evaluate(
-        scored(benchmark, split, predictions, model.recipe),
+        of_classes,
         gamma=development["gamma"] if development else None,
         resamples=settings.eval.bootstrap,
         seed=settings.seed,
@@ -94,7 +117,7 @@ def evaluate_run(
         document["missing_images"] = len(benchmark.missing)
     if ranks.is_first:
         run.save_json("eval/metrics.json", document)
-    return document, evaluation
+    return Measured(document, evaluation, split, predictions, of_classes, model, metadata)
 
 
 def check_same_benchmark(metadata: Metadata, benchmark: Benchmark) -> None:
