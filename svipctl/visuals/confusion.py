@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from svipctl.evaluation.calibration import Integers
 from svipctl.evaluation.per_class import most_confused
+from svipctl.visuals.names import shortened
 from svipctl.visuals.style import SEQUENTIAL, SMALL, new_figure
 
 Picture = NDArray[np.uint8]
@@ -87,22 +88,17 @@ def draw_confusion(axes: Axes, counts: Integers, classes: Sequence[int], names: 
     some = counts[np.ix_(list(classes), list(classes))]
     shares = 100 * some / np.maximum(totals, 1)[:, None]
     image = axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=100)
-    axes.figure.colorbar(image, ax=axes, label="percent of the row", shrink=0.8)
+    axes.figure.colorbar(image, ax=axes, label="percent of the row", shrink=0.6)
     labels = [shortened(names[label]) for label in classes]
     axes.set_xticks(range(len(classes)), labels, rotation=90, fontsize=SMALL - 1)
     axes.set_yticks(range(len(classes)), labels, fontsize=SMALL - 1)
     axes.set(title=f"Most confused classes ({row})", xlabel="answered", ylabel="true")
-    if len(classes) <= 16:
+    if len(classes) <= 24:
         for y, x in zip(*np.nonzero(shares)):
             dark = shares[y, x] < 55
             axes.text(x, y, f"{shares[y, x]:.0f}", ha="center", va="center", fontsize=SMALL - 1.5,
                       color="white" if dark else "black")  # fmt: skip
     axes.spines[:].set_visible(False)
-
-
-def shortened(name: str, length: int = 26) -> str:
-    """A name that fits beside an axis."""
-    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def _draw_example(axes: Axes, image: int | None, thumbnail: Thumbnail, title: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,11 +16,12 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from svipctl.evaluation.calibration import Bools, Integers
+from svipctl.visuals.names import shortened
 from svipctl.visuals.style import GREY, SMALL, new_figure
 
 Floats = NDArray[np.float64]
 MOST_NAMED = 24
-_COLOURS, _MARKS = "tab20", "osD^vP*X<>"
+_COLOURS, _MARKS = ("C0", "C1", "C2", "C3", "C5"), "osD^vP*X<"  # 5 and 9: 45 different pairs
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,17 @@ def unit_rows(vectors: Floats) -> Floats:
 
 
 def embedding_figure(
-    predicted: Floats, labels: Integers, seen: Bools, names: Sequence[str], class_attributes: Floats
+    predicted: Floats,
+    labels: Integers,
+    seen: Bools,
+    names: Sequence[str],
+    class_attributes: Floats,
+    *,
+    coloured: Sequence[int] = (),
 ) -> Figure:
     """Images as dots in the colour of their class, class attributes as crosses.
 
-    Few classes are named; of many, the unseen ones are shown in colour before the seen ones, which are grey.
+    Up to 24 classes are coloured and named; of more, only unseen ones, and the rest is grey.
 
     Args:
         predicted: (N, K) attributes of the images.
@@ -78,14 +84,16 @@ def embedding_figure(
         seen: (C,) whether a class was trained on.
         names: Of the C classes.
         class_attributes: (C, K).
+        coloured: Classes to colour and name; by default those that there is room for, unseen ones first.
 
     """
     plane = principal_plane(unit_rows(predicted))
     of_classes = plane.project(unit_rows(class_attributes))
-    figure = new_figure(8.6, 6.2)
+    figure = new_figure(8.6, 5.6)
     axes = figure.subplots()
     there = np.unique(labels)
-    named = [int(label) for label in there if len(there) <= MOST_NAMED or not seen[label]][:MOST_NAMED]
+    named = list(coloured) or [label for label in there.tolist() if len(there) <= MOST_NAMED or not seen[label]]
+    named = named[:MOST_NAMED]
     others = ~np.isin(labels, named)
     axes.scatter(*plane.points[others].T, s=7, color=GREY, alpha=0.35, linewidths=0)
     rest = np.setdiff1d(there, named)
@@ -96,20 +104,22 @@ def embedding_figure(
         points = plane.points[labels == label]
         axes.scatter(*points.T, s=16, color=colour, marker=mark, alpha=0.75, linewidths=0)
         axes.scatter(*of_classes[label], s=70, color=colour, marker="x", linewidths=2)
-        text = _shortened(names[label]) + ("" if seen[label] else " (unseen)")
+        text = shortened(names[label], 30) + ("" if seen[label] else " (unseen)")
         handles.append(Line2D([], [], color=colour, marker=mark, linestyle="", markersize=5, label=text))
     handles.append(Line2D([], [], color=GREY, marker="x", linestyle="", label="attributes of the class itself"))
     if others.any():
         left = f"{len(rest)} other classes" if named else f"{len(rest)} classes"
         handles.append(Line2D([], [], color=GREY, marker=".", linestyle="", label=left))
-    figure.legend(handles=handles, loc="outside right upper", fontsize=SMALL - 1, frameon=False)
+    axes.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=SMALL - 1, frameon=False, borderaxespad=0
+    )
     _label(axes, plane, len(labels))
     return figure
 
 
-def _look(number: int) -> tuple[tuple[float, ...], str]:
-    """Colour and mark of a class; neighbours differ in both, so that neither has to be told by colour alone."""
-    return tuple(matplotlib.colormaps[_COLOURS](number % 20)), _MARKS[number % len(_MARKS)]
+def _look(number: int) -> tuple[str, str]:
+    """Colour and mark of a class; no two of the named classes share both, and neighbours share neither."""
+    return _COLOURS[number % len(_COLOURS)], _MARKS[number % len(_MARKS)]
 
 
 def _label(axes: Axes, plane: Plane, images: int) -> None:
@@ -120,8 +130,4 @@ def _label(axes: Axes, plane: Plane, images: int) -> None:
     )
     axes.grid(alpha=0.5, linewidth=0.5)
     axes.set_axisbelow(True)
-    axes.set_aspect("equal", adjustable="datalim")
-
-
-def _shortened(name: str, length: int = 34) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"
+    axes.set_aspect("equal", adjustable="box")
