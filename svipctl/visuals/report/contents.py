@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,20 @@ from svipctl.visuals.confusion import confused_pairs
 from svipctl.visuals.embedding import embedding_figure
 from svipctl.visuals.history import History, read_history
 from svipctl.visuals.report import facts
+from svipctl.visuals.report.gallery import Gallery, galleries
 from svipctl.visuals.report.pictures import Chart, Picture, chart, picture
 from svipctl.visuals.style import new_figure
 
 EXTREMES = 8
 """Hardest and best classes, each."""
 PAIRS = 8
+
+SOURCES = {
+    "rollout": "attention rollout",
+    "paper-rollout": "the paper's attention rollout",
+    "attention": "the last block's attention",
+    "cosine": "similarity to the mean window",
+}
 
 
 @dataclass(frozen=True)
@@ -48,15 +56,6 @@ class Headline:
     label: str
     value: str
     note: str
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Images of one kind."""
-
-    title: str
-    about: str
-    charts: tuple[Chart, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,20 +92,19 @@ class Contents:
     provenance: list[tuple[str, str]]
     commands: list[str]
     commit: str
-    galleries: list[Gallery] = field(default_factory=list)
+    source_words: str
+    """What the patch classifier learns from, in words."""
+    galleries: list[Gallery]
 
 
-def gather(
-    run: Run, benchmark: Benchmark, settings: Settings, measured: Measured, galleries: Sequence[Gallery] = ()
-) -> Contents:
+def gather(run: Run, benchmark: Benchmark, settings: Settings, measured: Measured) -> Contents:
     """Put a report together.
 
     Args:
         run: The run.
         benchmark: Its data set.
-        settings: Of the evaluation: folders as the user named them.
+        settings: Of the evaluation: device, precision, and folders as the user named them.
         measured: Its evaluation.
-        galleries: Sheets of images.
 
     """
     trained, document, evaluation = run.settings(), measured.document, measured.evaluation
@@ -148,7 +146,8 @@ def gather(
             settings.dataset,
         ),
         commit=str(about.get("git_commit") or ""),
-        galleries=list(galleries),
+        source_words=SOURCES[measured.model.recipe.score_source],
+        galleries=galleries(run, benchmark, settings, measured),
     )
 
 

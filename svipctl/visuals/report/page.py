@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 
 from svipctl.errors import ConfigError, explained_disk_errors
 
@@ -22,6 +23,7 @@ def _templates() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
+    environment.filters["name"] = _breakable
     environment.filters["signed"] = lambda value: f"{value:+.1f}".replace("-", "−")
     return environment
 
@@ -35,6 +37,11 @@ def render(template: str, contents: Any) -> str:
 
     """
     return _templates().get_template(template).render(it=contents)
+
+
+def _breakable(name: str) -> markupsafe.Markup:
+    """A name that may go on in the next line after each underscore; escaped first."""
+    return markupsafe.Markup(str(markupsafe.escape(name)).replace("_", "_<wbr>"))  # noqa: S704 - escaped
 
 
 def check_page_name(path: Path) -> None:

@@ -30,7 +30,7 @@ for (const input of document.querySelectorAll("input[data-filter]")) {
       row.hidden = !row.textContent.toLowerCase().includes(wanted);
       shown += row.hidden ? 0 : 1;
     }
-    count.textContent = wanted ? `${shown} of ${rows.length}` : "";
+    count.textContent = `${shown} of ${rows.length} classes`;
   };
   input.addEventListener("input", apply);
 }
