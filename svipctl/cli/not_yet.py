@@ -7,7 +7,6 @@ import typer
 from svipctl.errors import ConfigError
 
 _COMMANDS = {
-    "visualize": "Figures and the run report.",
     "reproduce": "The paper's tables with seeds, controls and baselines.",
 }
 _ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
