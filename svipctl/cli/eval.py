@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -148,8 +149,27 @@ def _show(document: dict[str, Any]) -> None:
     title = f"{subject}: {counts}, percent, ± half the 95 % interval"
     sink.table(title, ["protocol", "T1", "U", "S", "H or area", "what it is"], rows)
     selection = document.get("selection", {})
-    for name, quality in (("its own labels", selection), ("the true masks", selection.get("mask", {}))):
+    for name, quality in (
+        ("its own labels", selection),
+        ("the true masks", selection.get("mask", {})),
+        ("the boxes", selection.get("box", {})),
+    ):
         if "auc" in quality:
             sink.say(
                 f"patch selection against {name}: AUC {quality['auc']:.1f}, recall {quality.get('recall', 100):.1f}"
             )
+    for line in _localised(document.get("localisation", {})):
+        sink.say(line)
+
+
+def _localised(found: dict[str, Any]) -> Iterator[str]:
+    """Where the maps of the attributes are highest, beside what any other place would give."""
+    chance = "{uniform:.1f} for any window, {centre:.1f} for the centre, {shuffled:.1f} for another image's peak"
+    if "object" in found:
+        figures = found["object"]
+        yield f"peaks of part attributes inside the {figures['truth']}: {figures['inside']:.1f} % ({chance.format(**figures)})"
+    if "parts" in found:
+        figures = found["parts"]
+        yield (
+            f"their distance to the part: {figures['distance']:.1f} % of the bird's diagonal ({chance.format(**figures)})"
+        )

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from svipctl.datasets.benchmark import Benchmark, Split
-from svipctl.datasets.images import Normalisation, Transform
+from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.official import partial_warning
 from svipctl.device import choose_device, choose_dtype
 from svipctl.errors import DataError
+from svipctl.evaluation.localisation import localisation, part_groups
 from svipctl.evaluation.predict import Predictions, Predictor, Progress
 from svipctl.evaluation.protocols import Evaluation, Scored, evaluate
 from svipctl.evaluation.score import scored, selection
+from svipctl.evaluation.truth import object_truth
 from svipctl.model.checkpoint import Metadata, load_checkpoint, sha256_of
 from svipctl.model.svip import SVIP
 from svipctl.ranks import ALONE, Ranks
@@ -89,7 +91,14 @@ def measure_run(
         ranks,
     )
     measured = settings.eval.selection and model.recipe.passes == "both"
-    predictions = predictor.predict(benchmark, indices, source_scores=measured, progress=progress)
+    groups = part_groups(benchmark) if model.recipe.head == "windows" else None
+    predictions = predictor.predict(
+        benchmark,
+        indices,
+        source_scores=measured,
+        peaks_of=None if groups is None else groups.chosen,
+        progress=progress,
+    )
     of_classes = scored(benchmark, split, predictions, model.recipe)
     evaluation = evaluate(
         of_classes,
@@ -97,6 +106,11 @@ def measure_run(
         resamples=settings.eval.bootstrap,
         seed=settings.seed,
     )
+    geometry, shape = Geometry(predictor.transform.resize, metadata.image_size), model.grid.window_shape
+    truth = object_truth(benchmark, indices, geometry, shape) if measured or groups is not None else None
+    maps = {}
+    if groups is not None and predictions.peaks is not None:
+        maps = localisation(benchmark, indices, predictions.peaks, groups, truth, geometry, shape)
     document = {
         "dataset": benchmark.name,
         "run": run.name,
@@ -104,7 +118,8 @@ def measure_run(
         "epoch": metadata.epoch,
         "split": split.name,
         **evaluation.document(),
-        "selection": selection(model, benchmark, predictions, predictor.transform) if measured else {},
+        "selection": selection(model, predictions, truth) if measured else {},
+        "localisation": maps,
         "warnings": [
             *([partial_warning(benchmark)] if benchmark.missing else []),
             *predictions.notes,

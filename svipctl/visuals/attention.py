@@ -32,8 +32,8 @@ def attention_sheet(images: Sequence[Inspection], title: str, *, score: str) -> 
     tiles = len(blocks) + 2
     side = min((_WIDTH - 2 * MARGIN - (tiles - 1) * _GAP) / tiles, _MOST)
     lines = (
-        "Attention of the class token on each patch, mean over heads, block by block of the pass over the whole image;",
-        "each map has its own scale. The last column is the window score that teaches the patch classifier.",
+        "Attention of the class token on each patch, mean over heads, in the pass over the whole image; each map has",
+        "its own scale. The last column is the score of each window that teaches the patch classifier.",
     )
     top, height = head_height(len(lines)) + LINE + 0.08, side + LINE + 0.14
     sheet = Sheet.of(_WIDTH, top + len(images) * height)

@@ -34,8 +34,8 @@ def attribute_sheet(
     tiles = 1 + max(len(columns) for columns in shown)
     side = min((_WIDTH - 2 * MARGIN - (tiles - 1) * _GAP) / tiles, _MOST)
     lines = (
-        "What the attribute head says of each window: bright is high, grey is low, a ring marks the highest. Below each map",
-        "the attribute, its lowest and its highest value. First come the attributes that speak most for the answer.",
+        "What the attribute head says of each window: bright is high, grey is low, a ring marks the highest.",
+        "Below each map its lowest and highest value. First come the attributes that speak most for the answer.",
     )
     top, height = head_height(len(lines)) + 0.06, side + 4 * LINE + 0.16
     sheet = Sheet.of(_WIDTH, top + len(images) * height)

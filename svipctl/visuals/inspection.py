@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svipctl.datasets.images import Geometry, Pixels, decode
-from svipctl.datasets.objects import object_mask, window_shares
+from svipctl.datasets.objects import object_mask
 from svipctl.device import autocast
-from svipctl.evaluation.selection import background_windows, selection_quality
+from svipctl.evaluation.selection import BACKGROUND_SHARE, selection_quality
+from svipctl.evaluation.truth import object_truth
 from svipctl.prediction.answers import Answer
 from svipctl.visuals.subject import Subject
 
@@ -88,8 +89,7 @@ def inspect(subject: Subject, images: Iterable[int | Path]) -> Iterator[Inspecti
     coming = iter(images)
     while batch := list(islice(coming, _BATCH)):
         pixels = [_read(subject, image) for image in batch]
-        masks = [_mask(subject, image) for image in batch]
-        yield from _looked_at(subject, batch, pixels, masks)
+        yield from _looked_at(subject, batch, pixels)
 
 
 def _read(subject: Subject, image: int | Path) -> Tensor:
@@ -98,23 +98,24 @@ def _read(subject: Subject, image: int | Path) -> Tensor:
     return subject.transform(decode(subject.benchmark.image_path(image)))
 
 
-def _mask(subject: Subject, image: int | Path) -> NDArray[np.bool_] | None:
-    benchmark = subject.benchmark
-    if isinstance(image, Path) or (not benchmark.masks and benchmark.boxes is None):
+def _object(subject: Subject, image: int | Path) -> tuple[NDArray[np.bool_], NDArray[np.float64]] | None:
+    """Mask (size, size) of the object and its share of each window (1, windows), if anybody says."""
+    if isinstance(image, Path):
         return None
-    return object_mask(benchmark, image, Geometry(subject.transform.resize, subject.transform.size))
+    geometry = Geometry(subject.transform.resize, subject.transform.size)
+    truth = object_truth(subject.benchmark, np.array([image]), geometry, subject.model.grid.window_shape)
+    return None if truth is None else (object_mask(subject.benchmark, image, geometry), truth.shares)
 
 
-def _looked_at(
-    subject: Subject, batch: list[int | Path], pixels: list[Tensor], masks: list[NDArray[np.bool_] | None]
-) -> Iterator[Inspection]:
+def _looked_at(subject: Subject, batch: list[int | Path], pixels: list[Tensor]) -> Iterator[Inspection]:
     model = subject.model
     grid, recipe = model.grid, model.recipe
     shape = grid.window_shape
-    shares = [None if mask is None else window_shares(mask, *shape).astype(np.float32) for mask in masks]
+    objects = [_object(subject, image) for image in batch]
+    known = [one[1].ravel() for one in objects if one is not None]
     coverage = None
-    if recipe.selection == "object" and all(share is not None for share in shares):
-        coverage = torch.from_numpy(np.stack([share for share in shares if share is not None])).flatten(1)
+    if recipe.selection == "object" and len(known) == len(batch):
+        coverage = torch.from_numpy(np.stack(known).astype(np.float32))
     with torch.inference_mode(), autocast(subject.dtype, subject.device):
         inputs = subject.normalise(torch.stack(pixels).to(subject.device))
         prediction = model.predict(inputs, coverage=coverage)
@@ -126,15 +127,14 @@ def _looked_at(
     maps, layers = _plain(scores), _plain(attention)
     selects, localises = recipe.passes == "both", recipe.head == "windows"
     for position, image in enumerate(batch):
-        mask = masks[position]
         name, true_class, is_seen = _truth(subject, image)
-        quality: dict[str, float] = {}
-        if mask is not None and selects:
-            quality = selection_quality(
-                unrelated[position : position + 1].astype(np.float64),
-                background_windows(mask, *shape)[None],
-                grid.windows - model.keep,
-            )
+        mask, shares, quality = None, None, {}
+        one = objects[position]
+        if one is not None:
+            mask, shares = one[0], one[1].reshape(shape).astype(np.float32)
+            if selects:
+                row = unrelated[position : position + 1].astype(np.float64)
+                quality = selection_quality(row, one[1] < BACKGROUND_SHARE, grid.windows - model.keep)
         yield Inspection(
             name=name,
             true_class=true_class,
@@ -148,7 +148,7 @@ def _looked_at(
             kept=kept[position].reshape(shape) if selects else None,
             windows=windows[position].reshape(*shape, -1) if localises else None,
             mask=mask,
-            shares=shares[position],
+            shares=shares,
             auc=quality.get("auc"),
         )
 

@@ -87,7 +87,7 @@ def _cell(sheet: Sheet, one: Inspection, x: float, y: float, side: float) -> Non
     picture(axes, one.pixels if one.kept is None else faded(one.pixels, one.kept, paper))
     if one.is_right is not None:
         framed(axes, BLUE if one.is_right else VERMILION)
-    room, below = side + _GAP / 2, y + side + 0.05
+    room, below = side + _GAP / 3, y + side + 0.05
     sheet.text(x, below, one.true_class or one.name, room=room, size=SMALL - 1)
     if not one.is_right:
         sheet.text(x, below + 0.9 * LINE, f"→ {one.answer}", room=room, size=SMALL - 1, color=VERMILION)

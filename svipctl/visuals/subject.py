@@ -135,7 +135,7 @@ def attribute_numbers(benchmark: Benchmark, names: Sequence[str]) -> tuple[int, 
 
 
 def selection_of_eval(run: Run, epoch: int) -> dict[str, float]:
-    """What `svipctl eval` said of the patch classifier against the masks, `auc` and `images`; empty if it did not.
+    """What `svipctl eval` said of the patch classifier against masks or boxes, `auc` and `images`; empty if it did not.
 
     Args:
         run: Whose `eval/metrics.json` is read.
@@ -146,7 +146,9 @@ def selection_of_eval(run: Run, epoch: int) -> dict[str, float]:
         document = json.loads((run.folder / "eval" / "metrics.json").read_text(encoding="utf-8"))
         if document["epoch"] != epoch:
             return {}
-        return {"auc": float(document["selection"]["mask"]["auc"]), "images": sum(document["images"].values())}
+        selection = document["selection"]
+        truth = selection["mask"] if "mask" in selection else selection["box"]
+        return {"auc": float(truth["auc"]), "images": sum(document["images"].values())}
     except (FileNotFoundError, KeyError):
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:

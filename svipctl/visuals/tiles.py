@@ -104,7 +104,7 @@ def overlay(
     large = np.asarray(small.resize((width, height), Image.Resampling.BILINEAR)).clip(0, 1)
     grey = np.repeat(pixels @ np.array([0.299, 0.587, 0.114]), 3).reshape(height, width, 3)
     coloured = matplotlib.colormaps["inferno"](large)[..., :3] * 255
-    share = strength * large[..., None] ** 1.5
+    share = strength * large[..., None] ** 2
     mixed: NDArray[np.uint8] = (
         ((1 - share) * (0.35 * 255 + 0.6 * grey) + share * coloured).clip(0, 255).astype(np.uint8)
     )
@@ -186,4 +186,4 @@ def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
     """Inches that text takes in the figure's font."""
     font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
-    return float(width) / 72
+    return 1.08 * float(width) / 72  # letters are wider on a screen, where they sit on whole pixels
