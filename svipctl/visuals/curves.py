@@ -13,8 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from svipctl.evaluation.per_class import reading_row
 from svipctl.evaluation.protocols import Evaluation
-from svipctl.evaluation.reliability import Reliability
+from svipctl.evaluation.reliability import Reliability, reliability
+from svipctl.evaluation.run import Measured
 from svipctl.visuals.history import History
 from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, new_figure
 
@@ -153,6 +155,16 @@ def draw_reliability(axes: Axes, reliabilities: Mapping[str, Reliability]) -> No
     axes.set(title="Reliability", xlabel="confidence, percent", ylabel="right answers, percent")
     axes.set(xlim=(0, 100), ylim=(0, 100))
     _finish(axes, integers=False)
+
+
+def reliabilities(measured: Measured) -> dict[str, Reliability]:
+    """Without gamma, and with the gamma of the protocol that single answers are read under."""
+    scale = measured.model.recipe.scale
+    found = {"gzsl, gamma 0": reliability(measured.scored, scale=scale)}
+    row = reading_row(measured.evaluation)
+    if "gamma" in measured.evaluation.rows.get(row, {}):
+        found[row] = reliability(measured.scored, measured.evaluation.rows[row]["gamma"], scale=scale)
+    return found
 
 
 def training_figure(history: History) -> Figure:

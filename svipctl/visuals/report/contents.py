@@ -13,7 +13,6 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import decode
 from svipctl.evaluation.calibration import Integers
 from svipctl.evaluation.per_class import ClassFigures, answers_under, confusion, per_class, reading_row
-from svipctl.evaluation.reliability import Reliability, reliability
 from svipctl.evaluation.run import Measured
 from svipctl.runs import Run
 from svipctl.settings.schema import Settings
@@ -178,16 +177,6 @@ def headlines(document: dict[str, Any]) -> list[Headline]:
     return found
 
 
-def reliabilities(measured: Measured) -> dict[str, Reliability]:
-    """Without gamma, and with the gamma of the protocol that single answers are read under."""
-    scale = measured.model.recipe.scale
-    found = {"gzsl, gamma 0": reliability(measured.scored, scale=scale)}
-    row = reading_row(measured.evaluation)
-    if "gamma" in measured.evaluation.rows.get(row, {}):
-        found[row] = reliability(measured.scored, measured.evaluation.rows[row]["gamma"], scale=scale)
-    return found
-
-
 def training_charts(history: History) -> list[Chart]:
     """Loss terms, accuracies and the patch classifier over training; nothing of a run without records."""
     drawn = [
@@ -221,7 +210,7 @@ def evaluation_charts(measured: Measured) -> list[Chart]:
             "Reliability",
             "Confidence of the answer against how often it is right, with the expected calibration error.",
             curves.draw_reliability,
-            reliabilities(measured),
+            curves.reliabilities(measured),
         ),
     ]
 

@@ -15,7 +15,6 @@ from svipctl.evaluation.per_class import answers_under, reading_row
 from svipctl.evaluation.run import Measured
 from svipctl.runs import Run
 from svipctl.settings.schema import Settings
-from svipctl.visuals.attributes import strongest_attributes
 from svipctl.visuals.inspection import Inspection, inspect
 from svipctl.visuals.report.pictures import Picture, picture
 from svipctl.visuals.style import SEQUENTIAL
@@ -107,9 +106,9 @@ def _attribute_tiles(one: Inspection, names: Sequence[str]) -> list[Tile]:
     if one.windows is None:
         return []
     tiles = []
-    for column, reason in zip(strongest_attributes(one, names, ATTRIBUTES), one.answers[0].speaks_for):
-        values = one.windows[:, :, column]
-        label = names[column].removeprefix("has_").replace("::", ": ").replace("_", " ")
+    for reason in one.answers[0].speaks_for[:ATTRIBUTES]:
+        values = one.windows[:, :, names.index(reason.attribute)]
+        label = reason.attribute.removeprefix("has_").replace("::", ": ").replace("_", " ")
         tiles.append(_tile(overlay(one.pixels, values), label, f"where {label} is seen", f"{reason.weight:+.2f}"))
     return tiles
 
