@@ -14,6 +14,7 @@ from svipctl.cli.output import sink
 from svipctl.errors import ConfigError
 
 if TYPE_CHECKING:
+    from svipctl.evaluation.protocols import Evaluation
     from svipctl.ranks import Ranks
     from svipctl.settings.layers import Resolved
 
@@ -56,7 +57,7 @@ def eval_(
     if (dataset is None) == (predictions is None):
         raise ConfigError("name either a data set or --predictions FILE", todo="svipctl eval cub")
     if predictions is not None:
-        document = _score_file(predictions)
+        document, evaluation = _score_file(predictions)
     else:
         from svipctl.cli.configure import resolved
 
@@ -82,17 +83,19 @@ def eval_(
         with joined() as ranks:
             choose_device(settings.gpu, ranks.local)
             sink.silent = not ranks.is_first
-            document = _evaluate(configured, run, ranks)
+            document, evaluation = _evaluate(configured, run, ranks)
     for warning in document["warnings"]:
         sink.warn(warning)
     if zsl != gzsl:
         for part in ("protocols", "intervals"):
             document[part] = {row: figures for row, figures in document[part].items() if (row == "zsl") == zsl}
     _show(document)
+    if not zsl:
+        _show_curve(evaluation)
     sink.document(document)
 
 
-def _evaluate(configured: Resolved, name: str | None, ranks: Ranks) -> dict[str, Any]:
+def _evaluate(configured: Resolved, name: str | None, ranks: Ranks) -> tuple[dict[str, Any], Evaluation]:
     """What each process does: its share of the images, and all of the figures."""
     from svipctl.datasets.registry import open_benchmark
     from svipctl.evaluation.run import evaluate_run
@@ -113,16 +116,15 @@ def _evaluate(configured: Resolved, name: str | None, ranks: Ranks) -> dict[str,
             if stop.hear(*ranks.most(stop.number)):
                 stop.raise_if_asked("run the same command again")
 
-        document, _ = evaluate_run(found, benchmark, settings, watched, ranks)
-    return document
+        return evaluate_run(found, benchmark, settings, watched, ranks)
 
 
-def _score_file(path: Path) -> dict[str, Any]:
+def _score_file(path: Path) -> tuple[dict[str, Any], Evaluation]:
     from svipctl.evaluation.predictions_file import read_predictions
     from svipctl.evaluation.protocols import evaluate
 
     evaluation = evaluate(read_predictions(path))
-    return {
+    document = {
         "dataset": None,
         "run": None,
         "recipe": None,
@@ -130,6 +132,7 @@ def _score_file(path: Path) -> dict[str, Any]:
         **evaluation.document(),
         "warnings": list(evaluation.warnings),
     }
+    return document, evaluation
 
 
 def _show(document: dict[str, Any]) -> None:
@@ -173,3 +176,24 @@ def _localised(found: dict[str, Any]) -> Iterator[str]:
         yield (
             f"their distance to the part: {figures['distance']:.1f} % of the bird's diagonal ({chance.format(**figures)})"
         )
+
+
+def _show_curve(evaluation: Evaluation) -> None:
+    """The seen-unseen curve with its protocols, on a terminal only: scripts get the table as ever."""
+    if "ausuc" not in evaluation.rows or not sink.draws_on_stdout:
+        return
+    from svipctl.cli.plot import curve, framed
+
+    braille = sink.has_braille
+    points = list(zip((100 * evaluation.curve.unseen).tolist(), (100 * evaluation.curve.seen).tolist()))
+    marks = {
+        row: mark
+        for row, mark in (("gzsl", "o"), ("gzsl-oracle", "x"), ("gzsl-calibrated", "@"))
+        if row in evaluation.rows
+    }
+    places = [((100 * evaluation.rows[row]["U"], 100 * evaluation.rows[row]["S"]), mark) for row, mark in marks.items()]
+    lines = framed(
+        curve(points, places, columns=44, rows=10, braille=braille), x="unseen, U", y="seen, S", braille=braille
+    )
+    sink.say("\n".join(lines))
+    sink.say("     " + "  ".join(f"{mark} {row}" for row, mark in marks.items()))

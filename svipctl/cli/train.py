@@ -201,8 +201,10 @@ def _train(
             development=development.document() if development else None,
             validation_images=development.validation_images(benchmark) if development else (),
         )
+        run.save_json("origins.json", configured.origins)
     try:
-        with listening() as stop, reporter(settings.train.epochs) as watching:
+        watch = reporter(settings.train.epochs, len(images), resumed=resumable is not None)
+        with listening() as stop, watch as watching:
             best = train_run(settings, setup, run, watching, resume=resumable is not None, stop=stop)
     except BaseException:
         run.discard_without_checkpoint()

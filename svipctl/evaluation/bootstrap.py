@@ -74,9 +74,7 @@ def paired_intervals(
     return result
 
 
-def _draws(
-    answers: Answers, gammas: Mapping[str, float], resamples: int, seed: int
-) -> dict[tuple[str, str], Floats]:
+def _draws(answers: Answers, gammas: Mapping[str, float], resamples: int, seed: int) -> dict[tuple[str, str], Floats]:
     """Each figure (row, name) in each resample (resamples,). The resamples depend on the labels and the seed only."""
     weights = answers.class_weights()
     unseen_right, seen_right = weights * answers.unseen_correct, weights * answers.seen_correct
