@@ -131,7 +131,7 @@ def _of_box(
     left, top, right, bottom = seen_box(benchmark, index, geometry)
     covered = np.outer(_overlaps(top, bottom, geometry.size, shape[0]), _overlaps(left, right, geometry.size, shape[1]))
     points = np.concatenate([window_centres(geometry.size, shape), [[geometry.size / 2] * 2]])
-    inside = (points >= (left, top)).all(axis=1) & (points < (right, bottom)).all(axis=1)
+    inside: Bools = np.all((points >= (left, top)) & (points < (right, bottom)), axis=1)
     return covered.ravel(), inside[:-1], bool(inside[-1])
 
 

@@ -63,6 +63,9 @@ def patch_sheet(
         for number, name in enumerate(names[:tiles]):
             x = left + number * (side + _GAP) + side / 2
             sheet.text(x, top - LINE - 0.02, name, ha="center", room=side + _GAP)
+    if selects:
+        words = f"Classifier: its probability. {SCORES[score_source].capitalize()}: lowest to highest window."
+        sheet.text(MARGIN, top - 2 * LINE - 0.08, words, color="0.5")
     scale(sheet, _WIDTH - MARGIN - 0.65 - 0.75, top - 2 * LINE - 0.08, "unrelated", "related")
     for number, one in enumerate(images):
         left = MARGIN + (number % _ACROSS) * (card + 2 * MARGIN)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from svipctl.visuals.subject import Subject
 
 _SHOWN = 16
+_OF_A_FOLD = {"test": "validation", "seen": "seen validation", "unseen": "unseen validation", "train": "training"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Plan:
     def split_name(self) -> str:
         """Whose images, as the run was split."""
         part = self.flags.split.value
-        return part if self.split.name == "test" else f"{self.split.name}, {part}"
+        return part if self.split.name == "test" else f"{self.split.name} {_OF_A_FOLD[part]}"
 
     @property
     def title(self) -> str:
