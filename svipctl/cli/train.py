@@ -208,10 +208,11 @@ def _train(
             validation_images=development.validation_images(benchmark) if development else (),
             initial_images=setup.initial_images,
         )
+        run.save_json("origins.json", configured.origins)
     try:
         with (
             listening() as stop,
-            reporter(settings.train.epochs) as watching,
+            reporter(settings.train.epochs, len(images), resumed=resumable is not None) as watching,
             board_of(run, wanted=settings.train.tensorboard and ranks.is_first) as board,
         ):
             best = train_run(settings, setup, run, watching, resume=resumable is not None, stop=stop, board=board)
