@@ -99,7 +99,7 @@ def _read(folder: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DataError(f"{folder} has no training state to resume from", todo="train again") from error
-    except (OSError, *DAMAGE) as error:
+    except (OSError, RuntimeError, *DAMAGE) as error:
         raise DataError(f"the training state {path} is damaged", why=str(error).partition("\n")[0]) from error
     return state
 

@@ -72,10 +72,6 @@ def test_a_usage_error_of_the_parser_exits_with_2(tmp_path: Path) -> None:
     assert "svipctl train --help" in done.stderr
 
 
-def test_a_command_that_is_not_built_yet_says_so(tmp_path: Path) -> None:
-    assert_refused(fresh("reproduce", "cub", cwd=tmp_path), 2, "`svipctl reproduce` is not built yet")
-
-
 @pytest.mark.parametrize("flag", ["--data-dir", "--runs-dir"])
 def test_a_file_where_a_folder_is_wanted_is_a_usage_error(flag: str, command: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
