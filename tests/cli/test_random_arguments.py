@@ -40,6 +40,8 @@ LONG = {
     "training": "svipctl.training.setup.prepare",
     "several devices": "svipctl.training.launch.launch",
     "packing": "svipctl.datasets.pack.pack",
+    "features": "svipctl.baselines.features.image_features",
+    "other processes": "subprocess.Popen",
     "vectors": "svipctl.semantics.build.train_toy_vectors",
 }
 FLAGS = ("json", "quiet", "debug", "silent")
@@ -254,6 +256,8 @@ def test_no_list_of_arguments_breaks_the_program(
     @example(["train", "toybirds"])
     @example(["train", "small", "--backbone", "vit_tiny"])
     @example(["train", "toybirds", "--gpu", "cpu,cpu"])
+    @example(["baseline", "small", "--backbone", "vit_tiny", "--weights", "none"])
+    @example(["reproduce", "small", "--controls", "none", "--seeds", "1", "--backbone", "vit_tiny", "--weights", "none"])
     @example(["data", "pack", "small", "--backbone", "vit_tiny"])
     @example(["w2v", "build", "toybirds", "-o", "out.npz"])
     @example(["data", "fetch", "all", "--data-dir", "fresh"])
