@@ -198,7 +198,9 @@ def everything_figure(history: History, evaluation: Evaluation, reliabilities: M
     return figure
 
 
-def overlaid_figure(histories: Mapping[str, History], names: Sequence[str] = ("loss", "accuracy", "T1", "H_oracle")) -> Figure:
+def overlaid_figure(
+    histories: Mapping[str, History], names: Sequence[str] = ("loss", "accuracy", "T1", "H_oracle")
+) -> Figure:
     """One panel a figure of metrics.jsonl, one line a run; a figure that no run has is left out."""
     kept = [name for name in names if any(len(history.epoch_column(name)[0]) for history in histories.values())]
     figure = new_figure(4.2 * max(1, min(2, len(kept))), 2.9 * max(1, -(-len(kept) // 2)))

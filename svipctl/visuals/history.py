@@ -74,6 +74,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _column(records: list[dict[str, Any]], name: str, places: list[float]) -> tuple[Floats, Floats]:
-    kept = [(place, record[name]) for place, record in zip(places, records) if isinstance(record.get(name), int | float)]
+    kept = [
+        (place, record[name]) for place, record in zip(places, records) if isinstance(record.get(name), int | float)
+    ]
     found = np.array(kept, dtype=np.float64).reshape(-1, 2)
     return found[:, 0], found[:, 1]

@@ -223,4 +223,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    return "none" if value is None else value if isinstance(value, str) and value else json.dumps(value, default=str, ensure_ascii=False)
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) and value else json.dumps(value, default=str, ensure_ascii=False)
