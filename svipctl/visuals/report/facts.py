@@ -180,7 +180,7 @@ def selection_rows(document: Mapping[str, Any]) -> list[tuple[str, dict[str, flo
     own = {name: value for name, value in found.items() if isinstance(value, int | float)}
     named = {"mask": "the true masks", "box": "the true boxes"}
     rows = [("its own labels", own)] if own else []
-    return rows + [(named.get(name, name), value) for name, value in found.items() if isinstance(value, Mapping)]
+    return rows + [(named.get(name, name), dict(value)) for name, value in found.items() if isinstance(value, Mapping)]
 
 
 def localisation_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
