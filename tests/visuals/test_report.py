@@ -112,6 +112,16 @@ def test_numbers_are_those_of_the_evaluation(page: Path, subject: Evaluated) -> 
         assert shown[row] == pytest.approx(values, abs=0.051)
 
 
+def test_localisation_is_a_line_for_all_attributes_and_for_each_part(page: Path, subject: Evaluated) -> None:
+    found = subject.measured.document["localisation"]["object"]
+    text = " ".join(Attributes(page.read_text()).text.split())
+    groups = {name.removeprefix("has_").replace("_", " "): one for name, one in found["groups"].items()}
+    assert groups
+    for name, one in ({"all": found} | groups).items():
+        figures = " ".join(f"{one[key]:.1f}" for key in ("inside", "uniform", "centre", "shuffled"))
+        assert f" {name} {figures} {one['peaks']} " in text
+
+
 def test_every_chart_is_there_for_a_light_and_for_a_dark_page(page: Path) -> None:
     text = page.read_text()
     dark = re.findall(
