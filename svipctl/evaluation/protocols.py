@@ -17,7 +17,7 @@ from svipctl.evaluation.calibration import (
     harmonic_mean,
     seen_unseen_curve,
 )
-from svipctl.evaluation.published import published_row
+from svipctl.evaluation.published import published_row_of
 
 ROWS = ("zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle", "reference", "ausuc")
 """Rows in the order they are shown; a row that cannot be computed is absent."""
@@ -94,9 +94,8 @@ def evaluate(scored: Scored, *, gamma: float | None = None, resamples: int = 100
             unseen, seen = accuracies(answers, value)
             rows[row] = {"gamma": value} if row != "gzsl" else {}
             rows[row] |= {"U": unseen, "S": seen, "H": float(harmonic_mean(np.float64(seen), np.float64(unseen)))}  # type: ignore[arg-type]
-        leak = published_row(
-            scored.scores, scored.labels, scored.seen_classes, scored.unseen_classes, scale=scored.scale
-        )
+        classes = np.union1d(scored.seen_classes, scored.unseen_classes)
+        leak = published_row_of(answers, scored.scores, classes, scale=scored.scale)
         rows["reference"] = {"offset": leak.offset, "U": leak.unseen, "S": leak.seen, "H": leak.harmonic}
         rows["ausuc"] = {"value": curve.area}
     elif unseen_images:
