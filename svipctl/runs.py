@@ -70,6 +70,7 @@ class Run:
         *,
         development: Mapping[str, Any] | None = None,
         validation_images: Sequence[str] = (),
+        initial_images: Sequence[str] = (),
     ) -> None:
         """Make the folder and write what is known before the first step.
 
@@ -79,6 +80,7 @@ class Run:
             training_images: Relative to the data set's folder.
             development: Of a final run, what it takes from development runs: `gamma`, `epochs` and where from.
             validation_images: The images that these were chosen on.
+            initial_images: The images of this data set that the weights it begins with were trained on.
 
         """
         with explained_disk_errors(f"the run {self.folder}"):
@@ -94,6 +96,8 @@ class Run:
                 (self.folder / "validation_images.txt").write_text(
                     "\n".join(validation_images) + "\n", encoding="utf-8"
                 )
+            if initial_images:
+                (self.folder / "initial_images.txt").write_text("\n".join(initial_images) + "\n", encoding="utf-8")
             plain = _without_none(settings.model_dump(mode="json"))
             (self.folder / "config.toml").write_text(tomli_w.dumps(plain), encoding="utf-8")
             (self.folder / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
@@ -115,12 +119,12 @@ class Run:
     def keep_metrics(self, epochs: int, last: Mapping[str, Any]) -> None:
         """Leave the records of the first epochs only, and add the last of them if it did not get here any more."""
         path = self.folder / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        records = _whole_records(path)
         for name in ("metrics.jsonl", "metrics.csv"):
             (self.folder / name).unlink(missing_ok=True)
-        for line in lines[:epochs]:
-            self.add_metrics(json.loads(line))
-        if len(lines) < epochs:
+        for record in records[:epochs]:
+            self.add_metrics(record)
+        if len(records) < epochs:
             self.add_metrics(last)
 
     def add_steps(self, records: Sequence[Mapping[str, Any]]) -> None:
@@ -134,7 +138,7 @@ class Run:
     def keep_steps(self, epoch: int, step: int) -> None:
         """Leave the records of the finished epochs and the first steps of the current one, all counted from 1."""
         path = self.folder / "steps.jsonl"
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        records = _whole_records(path)
         path.unlink(missing_ok=True)
         self.add_steps([record for record in records if (record["epoch"], record["step"]) <= (epoch, step)])
 
@@ -157,6 +161,11 @@ class Run:
             raise DataError(
                 f"{self.folder} does not say which images it was trained on", why=f"{path.name}: {error.strerror}"
             ) from error
+
+    def initial_images(self) -> frozenset[str]:
+        """The images that the weights it began with were trained on, as far as known; mostly none."""
+        path = self.folder / "initial_images.txt"
+        return frozenset(path.read_text(encoding="utf-8").splitlines()) if path.exists() else frozenset()
 
     def development(self) -> dict[str, Any] | None:
         """What a final run took from its development runs, or None of any other run.
@@ -210,6 +219,7 @@ class ReadOnlyRun(Run):
         *,
         development: Mapping[str, Any] | None = None,
         validation_images: Sequence[str] = (),
+        initial_images: Sequence[str] = (),
     ) -> None:
         """Nothing."""
 
@@ -322,6 +332,12 @@ def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
         return Run(found[0])
     known = [run.name for folder in folders for run in list_runs(runs_dir, folder.name)]
     raise DataError(f"there is no run {name!r}", why=nearest(name, known) if known else f"{runs_dir} has no runs")
+
+
+def _whole_records(path: Path) -> list[dict[str, Any]]:
+    """The lines of a .jsonl file; a last one that a full disk cut short is left out."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def _without_none(tree: Any) -> Any:

@@ -95,3 +95,18 @@ def test_saving_json_leaves_no_unfinished_file(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         Run(tmp_path).save_json("eval/metrics.json", {"a": object()})
     assert path.read_text() == '{\n  "a": 1\n}\n'
+
+
+def test_a_last_line_that_was_cut_short_is_written_again(tmp_path: Path) -> None:
+    run = started(tmp_path)
+    for epoch in (1, 2):
+        run.add_metrics({"epoch": epoch, "loss": epoch / 4})
+        run.add_steps([{"epoch": epoch, "step": step, "loss": 0.5} for step in (1, 2)])
+    for name in ("metrics.jsonl", "steps.jsonl"):
+        path = run.folder / name
+        path.write_text(path.read_text()[:-4])
+    run.keep_metrics(2, {"epoch": 2, "loss": 0.5})
+    run.keep_steps(3, 0)
+    assert (run.folder / "metrics.jsonl").read_text().splitlines()[1] == '{"epoch": 2, "loss": 0.5}'
+    assert (run.folder / "metrics.csv").read_text() == "epoch,loss\n1,0.25\n2,0.5\n"
+    assert len((run.folder / "steps.jsonl").read_text().splitlines()) == 3

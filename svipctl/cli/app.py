@@ -15,10 +15,10 @@ from svipctl.cli import (
     doctor,
     eval,
     export,
-    not_yet,
     predict,
     reproduce,
     train,
+    visualize,
     w2v,
 )
 from svipctl.cli.help import use_plain_help
@@ -57,10 +57,10 @@ app.command("baseline")(baseline.baseline)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("reproduce")(reproduce.reproduce)
+app.add_typer(visualize.app, name="visualize")
 app.add_typer(data.app, name="data")
 app.add_typer(w2v.app, name="w2v")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
 app.command("completion")(completion.completion)
-not_yet.add_to(app)
 use_plain_help(app)

@@ -27,6 +27,13 @@ def train(
     name: Annotated[str | None, typer.Option("--name", help="Name of the run. (default: from recipe and seed)")] = None,
     backbone: options.Backbone = None,
     weights: options.Weights = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--init-from",
+            help="Begin with a trained network: a run or checkpoint folder, or a .pth of the published code.",
+        ),
+    ] = None,
     epochs: options.Epochs = None,
     batch_size: options.TrainBatchSize = None,
     lr: options.LearningRate = None,
@@ -72,7 +79,7 @@ def train(
     """Train SVIP on a data set; the run appears in the folder of runs.
 
     Examples: `svipctl train toybirds`, `svipctl train toybirds --recipe reference --gpu 0`,
-    `svipctl train toybirds --resume`, `svipctl train toybirds --final --from-development svipctl-seed0-fold1`
+    `svipctl train toybirds --resume`, `svipctl train cub --init-from published.pth --dry-run`, `svipctl train toybirds --final --from-development svipctl-seed0-fold1`
     """
     from svipctl.cli.configure import resolved
 
@@ -85,6 +92,7 @@ def train(
         name=name,
         model__backbone=backbone,
         model__weights=weights,
+        model__init_from=None if init_from is None else str(init_from),
         train__batch_size=None if batch_size == "auto" else batch_size,
         train__accumulate="auto" if batch_size == "auto" else None,
         train__fold=fold,
@@ -133,6 +141,7 @@ def _train(
     from svipctl.datasets.registry import open_benchmark
     from svipctl.interruption import listening
     from svipctl.runs import ReadOnlyRun, new_run
+    from svipctl.training.board import board_of, check_installed
     from svipctl.training.environment import describe_environment
     from svipctl.training.loop import train as train_run
     from svipctl.training.plan import plan_training
@@ -140,6 +149,8 @@ def _train(
     from svipctl.training.setup import prepare
 
     asked = configured.settings
+    if asked.train.tensorboard:
+        check_installed()
     resumable = None
     if resume is not None:
         resumable = ranks.decided(lambda: find_resumable(asked, configured.origins, resume))
@@ -195,10 +206,16 @@ def _train(
             images,
             development=development.document() if development else None,
             validation_images=development.validation_images(benchmark) if development else (),
+            initial_images=setup.initial_images,
         )
+        run.save_json("origins.json", configured.origins)
     try:
-        with listening() as stop, reporter(settings.train.epochs) as watching:
-            best = train_run(settings, setup, run, watching, resume=resumable is not None, stop=stop)
+        with (
+            listening() as stop,
+            reporter(settings.train.epochs, len(images), resumed=resumable is not None) as watching,
+            board_of(run, wanted=settings.train.tensorboard and ranks.is_first) as board,
+        ):
+            best = train_run(settings, setup, run, watching, resume=resumable is not None, stop=stop, board=board)
     except BaseException:
         run.discard_without_checkpoint()
         raise

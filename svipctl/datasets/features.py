@@ -10,18 +10,16 @@ import fcntl
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from svipctl.datasets.byte_file import ByteFile
 from svipctl.errors import DataError, ResourceError, explained_disk_errors
 
 FORMAT = 1
@@ -60,20 +58,20 @@ class FeaturePlan:
 
 
 class Features:
-    """A whole set of features, mapped into memory."""
+    """A whole set of features, read by position."""
 
     def __init__(self, plan: FeaturePlan) -> None:
         self.plan = plan
         self._row = {file: row for row, file in enumerate(plan.files)}
-        stored: NDArray[np.uint8] = np.memmap(plan.folder / ROWS, np.uint8, "r")
-        with warnings.catch_warnings():
-            # torch warns that writing to this tensor would be undefined; `gather` copies.
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            self._rows = torch.from_numpy(stored).view(plan.dtype).view(len(plan.files), *plan.shape)
+        self._rows = ByteFile(plan.folder / ROWS)
+        self._bytes = plan.bytes // len(plan.files)
 
     def gather(self, files: Sequence[str]) -> Tensor:
-        """A copy of the rows of these images (B, *shape)."""
-        return self._rows[torch.tensor([self._row[file] for file in files], dtype=torch.long)]
+        """The rows of these images (B, *shape)."""
+        rows = torch.empty((len(files), *self.plan.shape), dtype=self.plan.dtype)
+        for file, place in zip(files, rows.view(len(files), -1).view(torch.uint8).numpy()):
+            self._rows.read_into(place, self._row[file] * self._bytes)
+        return rows
 
 
 def find_features(plan: FeaturePlan) -> Features | None:

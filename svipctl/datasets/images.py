@@ -167,3 +167,10 @@ class Normalisation:
         mean = torch.tensor(self.mean, dtype=dtype, device=images.device).view(3, 1, 1)
         std = torch.tensor(self.std, dtype=dtype, device=images.device).view(3, 1, 1)
         return (images.to(dtype) / 255 - mean) / std
+
+
+NORMALISATIONS = {
+    "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+"""By the names of `data.normalise`; ImageNet's is the published code's."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.paths import reroot
 from svipctl.datasets.proposed_split import PARTS
 from svipctl.errors import DataError
+from svipctl.restricted import read_torch
 
 _TOLERANCE = 1e-6
 
@@ -34,13 +33,13 @@ class Info:
 
 
 def read_info_file(path: Path, dataset: str) -> Info:
-    """Read the file with an allow-list of numpy's array parts, and re-root its image paths.
+    """Read the file, written with numpy 1 or 2, and re-root its image paths.
 
     Raises:
         DataError: Missing, damaged, with anything in it that is not plain data, or without what such a file has.
 
     """
-    document = _load(path)
+    document = read_torch(path)
     if not isinstance(document, Mapping):
         raise DataError(f"{path} is no info file", why=f"it holds a {type(document).__name__}, not a dict")
     needed = ["allclasses", "ori_attributes", "train_classes", "unseen_classes"]
@@ -94,21 +93,6 @@ def differences(info: Info, benchmark: Benchmark) -> list[str]:
         if wrong:
             found.append(f"{len(wrong)} images of {part} have another label: {_some(wrong)}")
     return found
-
-
-def _load(path: Path) -> Any:
-    core = np._core.multiarray  # type: ignore[attr-defined]
-    allowed = [core._reconstruct, core.scalar, np.ndarray, np.dtype, *{type(np.dtype(kind)) for kind in "fdilqbBHIOU"}]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, TypeError, KeyError) as error:
-        why = next(
-            (line for line in str(error).splitlines() if "global" in line.lower()), str(error).partition("\n")[0]
-        )
-        raise DataError(f"{path} is not a file of plain data", why=why) from error
 
 
 def _labelled(document: Mapping[str, Any], part: str, classes: tuple[str, ...], dataset: str) -> dict[str, str]:

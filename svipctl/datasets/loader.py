@@ -7,7 +7,8 @@ gives the same numbers for any number of workers, packed or not, and can be resu
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, Pixels, Transform, channels_first, decode
 from svipctl.datasets.packed import PackedImages
-from svipctl.errors import DataError
+from svipctl.errors import DataError, ResourceError
 
 
 class Sample(NamedTuple):
@@ -149,10 +150,41 @@ def batches(
         worker_init_fn=_leave_signals_to_the_parent,
         generator=torch.Generator(),  # or making a loader would draw from the generator of the training
     )
-    for batch in loader:
+    waiting = iter(loader)
+    while True:
+        try:
+            batch = next(waiting, None)
+        except (ConnectionError, EOFError) as error:  # whose pixels were still with it
+            raise WorkerLost(f"it took a batch along: {type(error).__name__}") from error
+        if batch is None:
+            return
         if isinstance(batch, DataError):
             raise batch
         yield batch
+
+
+class WorkerLost(RuntimeError):
+    """A worker process is no longer there."""
+
+
+@contextmanager
+def explained_lost_workers(todo: str) -> Iterator[None]:
+    """Torch tells of a worker that was killed with a RuntimeError, wherever the program is just then; this one with ours.
+
+    Raises:
+        ResourceError: A worker was killed; the kernel does so when memory is short.
+
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, WorkerLost) and "DataLoader worker (pid" not in str(error):
+            raise
+        raise ResourceError(
+            "a process that decodes images was killed",
+            why=str(error).partition("\n")[0],
+            todo=f"{todo}; if memory was short, with fewer of them: --set data.workers=1",
+        ) from error
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:

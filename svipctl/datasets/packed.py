@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL
-import torch
 import torchvision
 from numpy.typing import NDArray
 from PIL import features
 from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.byte_file import ByteFile
 from svipctl.datasets.images import Geometry, Pixels
 
 FORMAT = 1
@@ -29,7 +28,7 @@ PIXELS, INDEX = "pixels.bin", "index.json"
 
 
 class PackedImages:
-    """The pixels of a finished pack, mapped into memory.
+    """The pixels of a finished pack, read by position.
 
     Args:
         folder: Of the pack.
@@ -49,15 +48,10 @@ class PackedImages:
         self._shapes = [(3, height, width) for height, width in zip(heights, widths, strict=True)]
         if len(self._shapes) != len(self.files) or (folder / PIXELS).stat().st_size != self.offsets[-1]:
             raise ValueError("its index and its pixels do not fit each other")
-        self._pixels: NDArray[np.uint8] = np.memmap(folder / PIXELS, np.uint8, "r")
-        with warnings.catch_warnings():
-            # torch warns that writing to this tensor would be undefined. A writable private map would not do instead:
-            # the system refuses one that is larger than its memory.
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            self._tensor = torch.from_numpy(self._pixels)
+        self._pixels = ByteFile(folder / PIXELS)
 
     def __reduce__(self) -> tuple[type[PackedImages], tuple[Path]]:
-        """A worker process maps the file itself: pickling the map would copy its content."""
+        """A worker process opens the file itself."""
         return PackedImages, (self.folder,)
 
     @property
@@ -68,12 +62,14 @@ class PackedImages:
     def stored(self, file: str) -> NDArray[np.uint8]:
         """An image as it lies in the file: (3, H, W)."""
         row = self._row[file]
-        return self._pixels[self.offsets[row] : self.offsets[row + 1]].reshape(self._shapes[row])
+        pixels = np.empty(self._shapes[row], dtype=np.uint8)
+        self._pixels.read_into(pixels, self.offsets[row])
+        return pixels
 
     def gather(self, files: Sequence[str], out: Tensor) -> None:
-        """Copy images of a pack in which all have one size into uint8 (B, 3, H, W), with all of torch's threads."""
-        rows = torch.tensor([self._row[file] for file in files])
-        torch.index_select(self._tensor.view(-1, *self._shapes[0]), 0, rows, out=out)
+        """Copy images of a pack in which all have one size into uint8 (B, 3, H, W)."""
+        for file, place in zip(files, out.numpy(), strict=True):
+            self._pixels.read_into(place, self.offsets[self._row[file]])
 
     def pixels(self, file: str) -> Pixels:
         """What the geometry yields for an image: (H, W, 3)."""

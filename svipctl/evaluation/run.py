@@ -2,28 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
-from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.images import Normalisation, Transform
+from svipctl.datasets.benchmark import Benchmark, Split
+from svipctl.datasets.images import Geometry, Normalisation, Transform
+from svipctl.datasets.loader import explained_lost_workers
 from svipctl.datasets.official import partial_warning
 from svipctl.device import choose_device, choose_dtype
 from svipctl.errors import ConfigError, DataError
-from svipctl.evaluation.predict import Predictor, Progress
-from svipctl.evaluation.protocols import Evaluation, evaluate
+from svipctl.evaluation.localisation import localisation, part_groups
+from svipctl.evaluation.predict import Predictions, Predictor, Progress
+from svipctl.evaluation.protocols import Evaluation, Scored, evaluate
 from svipctl.evaluation.score import scored, selection
+from svipctl.evaluation.truth import object_truth
 from svipctl.model.checkpoint import Metadata, load_checkpoint, sha256_of
+from svipctl.model.svip import SVIP
 from svipctl.ranks import ALONE, Ranks
 from svipctl.runs import Run
 from svipctl.settings.schema import Settings
+
+UNKNOWN = "unknown"
+"""Stands in a checkpoint's `backbone_weights` under `images` when nobody knows what they were trained on."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network with what its evaluation needs and says of it."""
+
+    model: SVIP
+    transform: Transform
+    normalise: Normalisation
+    recipe: str
+    epoch: int
+    run: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An evaluation with all that it was made from."""
+
+    document: dict[str, Any]
+    """The documented JSON (percent)."""
+    evaluation: Evaluation
+    split: Split
+    predictions: Predictions
+    """Of the scored images: seen ones first, then unseen ones."""
+    scored: Scored
+    classes: tuple[str, ...]
+    """Names of the split's classes, the columns of `scored.scores`."""
+    subject: Subject
 
 
 def evaluate_run(
     run: Run, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
 ) -> tuple[dict[str, Any], Evaluation]:
+    """`measure_run` for whoever needs the numbers only: the documented JSON and the evaluation behind it."""
+    measured = measure_run(run, benchmark, settings, progress, ranks)
+    return measured.document, measured.evaluation
+
+
+def measure_run(
+    run: Run, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
+) -> Measured:
     """Score a run's best checkpoint and write `eval/metrics.json`.
 
     A final run is scored on the test images; a development run on the validation images of its fold, so that nothing
@@ -35,9 +81,6 @@ def evaluate_run(
         settings: Of the evaluation: device, precision, batch size, bootstrap.
         progress: Called with images done and images in all.
         ranks: The processes that divide the images; the first one writes.
-
-    Returns:
-        The documented JSON (percent) and the evaluation behind it.
 
     Raises:
         ConfigError: The run is a baseline.
@@ -56,52 +99,94 @@ def evaluate_run(
     check_same_benchmark(metadata, benchmark)
     settings_of_run = run.settings()
     split = benchmark.split(settings_of_run.train.fold)
-    indices = np.concatenate([split.seen, split.unseen])
     check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
-    images = [benchmark.images[index] for index in indices]
+    images = [benchmark.images[index] for index in np.concatenate([split.seen, split.unseen])]
     check_untouched(run, images)
+    check_start(run, benchmark, split)
     development = run.development() if settings_of_run.train.fold is None else None
     if development is not None:
         check_gamma(run, images)
-    predictor = Predictor(
+    subject = Subject(
         model,
         Transform(metadata.image_size),
         Normalisation(metadata.mean, metadata.std),
+        metadata.recipe,
+        metadata.epoch,
+        run.name,
+        warnings=tuple(warnings_of_start(metadata.backbone_weights)),
+    )
+    gamma = development["gamma"] if development else None
+    measured = evaluate_subject(
+        subject, benchmark, split, settings, device, gamma=gamma, progress=progress, ranks=ranks
+    )
+    if development is not None:
+        measured.document["development"] = development
+    if ranks.is_first:
+        run.save_json("eval/metrics.json", measured.document)
+    return measured
+
+
+@explained_lost_workers("run the same command again")
+def evaluate_subject(
+    subject: Subject,
+    benchmark: Benchmark,
+    split: Split,
+    settings: Settings,
+    device: torch.device,
+    *,
+    gamma: float | None = None,
+    progress: Progress | None = None,
+    ranks: Ranks = ALONE,
+) -> Measured:
+    """Predict a split's images and score them; `gamma` is one that was chosen on validation images."""
+    predictor = Predictor(
+        subject.model,
+        subject.transform,
+        subject.normalise,
         device,
         choose_dtype(settings.precision, device),
         settings.eval.batch_size,
         settings.data.workers,
         ranks,
     )
+    model = subject.model
     measured = settings.eval.selection and model.recipe.passes == "both"
-    predictions = predictor.predict(benchmark, indices, source_scores=measured, progress=progress)
-    evaluation = evaluate(
-        scored(benchmark, split, predictions, model.recipe),
-        gamma=development["gamma"] if development else None,
-        resamples=settings.eval.bootstrap,
-        seed=settings.seed,
+    groups = part_groups(benchmark) if model.recipe.head == "windows" else None
+    indices = np.concatenate([split.seen, split.unseen])
+    predictions = predictor.predict(
+        benchmark,
+        indices,
+        source_scores=measured,
+        peaks_of=None if groups is None else groups.chosen,
+        progress=progress,
     )
-    document = {
+    of_classes = scored(benchmark, split, predictions, model.recipe)
+    evaluation = evaluate(of_classes, gamma=gamma, resamples=settings.eval.bootstrap, seed=settings.seed)
+    geometry, shape = Geometry(subject.transform.resize, subject.transform.size), model.grid.window_shape
+    truth = object_truth(benchmark, indices, geometry, shape) if measured or groups is not None else None
+    maps = {}
+    if groups is not None and predictions.peaks is not None:
+        maps = localisation(benchmark, indices, predictions.peaks, groups, truth, geometry, shape)
+    document: dict[str, Any] = {
         "dataset": benchmark.name,
-        "run": run.name,
-        "recipe": metadata.recipe,
-        "epoch": metadata.epoch,
+        "run": subject.run,
+        "recipe": subject.recipe,
+        "epoch": subject.epoch,
         "split": split.name,
         **evaluation.document(),
-        "selection": selection(model, benchmark, predictions, predictor.transform) if measured else {},
+        "selection": selection(model, predictions, truth) if measured else {},
+        "localisation": maps,
         "warnings": [
             *([partial_warning(benchmark)] if benchmark.missing else []),
+            *subject.warnings,
             *predictions.notes,
             *evaluation.warnings,
         ],
     }
-    if development is not None:
-        document["development"] = development
     if benchmark.missing:
         document["missing_images"] = len(benchmark.missing)
-    if ranks.is_first:
-        run.save_json("eval/metrics.json", document)
-    return document, evaluation
+    names = tuple(benchmark.classes[label] for label in split.classes)
+    return Measured(document, evaluation, split, predictions, of_classes, names, subject)
 
 
 def check_same_benchmark(metadata: Metadata, benchmark: Benchmark) -> None:
@@ -138,13 +223,34 @@ def check_zero_shot(metadata: Metadata, unseen_classes: Sequence[str]) -> None:
 
 def check_untouched(run: Run, scored_images: list[str]) -> None:
     """Raise DataError if the run was trained on any of these images."""
-    shared = sorted(run.training_images().intersection(scored_images))
+    shared = sorted((run.training_images() | run.initial_images()).intersection(scored_images))
     if shared:
         raise DataError(
             f"{run.name} was trained on {len(shared)} of the {len(scored_images)} images it would be scored on",
             why=f"for instance {shared[0]}; its accuracy on them would mean nothing",
             todo="train again on this split",
         )
+
+
+def check_start(run: Run, benchmark: Benchmark, split: Split) -> None:
+    """Raise DataError if the weights that the run began with were trained on images of its unseen classes."""
+    begun_with = run.initial_images()
+    place = {name: index for index, name in enumerate(benchmark.images)}
+    labels = {int(benchmark.labels[place[name]]) for name in begun_with if name in place}
+    shared = sorted(benchmark.classes[label] for label in labels.intersection(split.unseen_classes.tolist()))
+    if shared:
+        raise DataError(
+            f"{run.name} began with weights trained on {len(shared)} of the {len(split.unseen_classes)} unseen classes",
+            why=", ".join(shared[:5]),
+            todo="train again from other weights",
+        )
+
+
+def warnings_of_start(weights: Mapping[str, str]) -> list[str]:
+    """That nobody knows on which images the weights were trained that a run began with, if so."""
+    if weights.get("images") != UNKNOWN:
+        return []
+    return [f"which images its starting weights ({weights['source']}) were trained on is not known"]
 
 
 def check_gamma(run: Run, scored_images: list[str]) -> None:

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
 from svipctl.errors import ConfigError, DataError, explained_disk_errors
 from svipctl.model.backbone import create_backbone
@@ -104,6 +105,29 @@ def load_checkpoint(folder: Path, *, device: torch.device | str = "cpu") -> tupl
         DataError: Missing, incomplete or damaged; a pickle is never loaded.
 
     """
+    state, metadata = read_checkpoint(folder)
+    try:
+        model = SVIP(
+            create_backbone(metadata.backbone, metadata.backbone_args),
+            len(metadata.attributes),
+            Recipe(**metadata.method),
+            word_vectors=state.get("context.word_vectors"),
+            window=metadata.window,
+            hidden=metadata.classifier_hidden,
+        )
+        model.load_state_dict(state)
+    except (ConfigError, RuntimeError, TypeError, ValueError) as error:
+        raise DataError(f"the checkpoint {folder} does not fit its own description", why=str(error)) from error
+    return model.to(device).eval(), metadata
+
+
+def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Metadata]:
+    """The tensors of a checkpoint folder, and what it says of itself.
+
+    Raises:
+        DataError: Missing, incomplete or damaged; a pickle is never loaded.
+
+    """
     folder = resolve_folder(folder)
     metadata = read_metadata(folder)
     try:
@@ -118,20 +142,9 @@ def load_checkpoint(folder: Path, *, device: torch.device | str = "cpu") -> tupl
             todo="use another checkpoint, or train again",
         )
     try:
-        state = load(content)
-        words = state.get("context.word_vectors")
-        model = SVIP(
-            create_backbone(metadata.backbone, metadata.backbone_args),
-            len(metadata.attributes),
-            Recipe(**metadata.method),
-            word_vectors=words,
-            window=metadata.window,
-            hidden=metadata.classifier_hidden,
-        )
-        model.load_state_dict(state)
-    except (SafetensorError, ConfigError, RuntimeError, TypeError, ValueError) as error:
+        return load(content), metadata
+    except SafetensorError as error:
         raise DataError(f"the checkpoint {folder} does not fit its own description", why=str(error)) from error
-    return model.to(device).eval(), metadata
 
 
 def read_metadata(folder: Path) -> Metadata:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
@@ -31,6 +31,11 @@ def published_name(ours: str) -> str:
         if ours.startswith(prefix):
             return theirs + ours.removeprefix(prefix)
     return ours.removeprefix("backbone.")
+
+
+def is_published(names: Iterable[str]) -> bool:
+    """Whether a state dict has the published names: ours are those with `backbone.` before timm's."""
+    return not any(name.startswith("backbone.") for name in names)
 
 
 def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from svipctl.errors import ConfigError, DataError, NetworkError
 from svipctl.model import lite
 from svipctl.model.backbone import ALIASES, create_backbone
+from svipctl.model.jax_weights import load_npz
 
 _HEADS = ("head.", "head_dist.", "fc.", "classifier.")
 
@@ -26,7 +28,8 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
     Args:
         name: As for `create_backbone`.
         arguments: timm's constructor arguments.
-        weights: `none`, `pretrained`, or the path of a state dict with timm's names (.safetensors, .pth, .pt).
+        weights: `none`, `pretrained`, or the path of a state dict with timm's names (.safetensors, .pth, .pt),
+            or of JAX's (.npz).
 
     Returns:
         The backbone, and `{"source", "sha256"}` of its weights: of the file, or of the tensors when timm loaded them.
@@ -65,6 +68,9 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
             ) from error
         return backbone, {"source": f"timm:{ALIASES.get(name, (name,))[0]}", "sha256": tensors_sha256(backbone)}
     backbone, path = create_backbone(name, arguments), Path(weights)
+    if path.suffix == ".npz":
+        load_npz(backbone, path)
+        return backbone, {"source": path.name, "sha256": file_sha256(path)}
     _fit(backbone, read_state_dict(path), path)
     return backbone, {"source": path.name, "sha256": file_sha256(path)}
 
@@ -78,9 +84,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise DataError(f"there is no weights file {path}")
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise DataError(
@@ -89,13 +95,24 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             todo="save a plain state dict, best as .safetensors",
         ) from error
     except Exception as error:  # torch's unpickler raises whatever a damaged file leads it to
-        looks = first_line(error)
-        if path.suffix == ".safetensors" and is_pickle(path.read_bytes()[:2]):
-            looks = "it is a pickle, not safetensors"
-        raise DataError(f"{path} does not load", why=looks) from error
+        raise DataError(f"{path} does not load", why=first_line(error)) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataError(f"{path} is not a flat state dict of tensors")
     return state
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file.
+
+    Raises:
+        DataError: Damaged, or something else under that name.
+
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        looks = "it is a pickle, not safetensors" if is_pickle(path.read_bytes()[:2]) else first_line(error)
+        raise DataError(f"{path} does not load", why=looks) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -116,14 +133,7 @@ def tensors_sha256(module: nn.Module) -> str:
 def _fit(backbone: VisionTransformer, state: dict[str, Tensor], path: Path) -> None:
     """Load a state dict; a missing or mis-shaped tensor is an error, a classifier of the pretraining is left out."""
     state = {name: tensor for name, tensor in state.items() if not name.startswith(_HEADS)}
-    expected = backbone.state_dict()
-    problems = [f"missing: {name}" for name in expected if name not in state]
-    problems += [f"unexpected: {name}" for name in state if name not in expected]
-    problems += [
-        f"shape of {name}: {tuple(state[name].shape)} in the file, {tuple(tensor.shape)} in the backbone"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
+    problems = misfits(state, backbone.state_dict())
     if problems:
         raise DataError(
             f"{path} does not fit the backbone",
@@ -132,6 +142,20 @@ def _fit(backbone: VisionTransformer, state: dict[str, Tensor], path: Path) -> N
             todo="name the backbone that the weights belong to with --backbone",
         )
     backbone.load_state_dict(state)
+
+
+def misfits(
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], shown: Callable[[str], str] = str
+) -> list[str]:
+    """Every tensor that is missing, unexpected or of another shape; `shown` gives the names to be read."""
+    problems = [f"missing: {shown(name)}" for name in expected if name not in found]
+    problems += [f"unexpected: {shown(name)}" for name in found if name not in expected]
+    problems += [
+        f"shape of {shown(name)}: {tuple(found[name].shape)} in the file, {tuple(tensor.shape)} in the network"
+        for name, tensor in expected.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    return problems
 
 
 def is_pickle(start: bytes) -> bool:

@@ -1,14 +1,11 @@
 """What gensim's `KeyedVectors.save` and `Word2Vec.save` wrote, read without gensim and without running anything in it.
 
-Such a file is a pickle, and perhaps a table in numpy's format beside it. Unpickling may call whatever the file names,
-so here every name stands for an object that does nothing, and a name from outside gensim and numpy is refused. Arrays
-are rebuilt from their bytes: numpy's own unpickling trusts what it is given.
+Such a file is a pickle, and perhaps a table in numpy's format beside it. Every name in it stands for an object that
+does nothing (`svipctl.inert`), and a name from outside gensim and numpy is refused.
 """
 
 from __future__ import annotations
 
-import pickle
-import struct
 import tokenize
 import zlib
 from collections.abc import Set as AbstractSet
@@ -19,6 +16,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from svipctl.inert import Inert, InertArray, InertBuffer
+from svipctl.restricted import DAMAGE, Foreign, unpickle
 from svipctl.semantics.byte_blocks import Damaged
 from svipctl.semantics.vectors import Vectors, checked
 
@@ -29,25 +28,7 @@ _NAMES = {
     *(("__builtin__", name) for name in ("int", "float", "hash", "object")),
     *(("collections", name) for name in ("defaultdict", "OrderedDict")),
 }
-_DAMAGE = (
-    pickle.UnpicklingError,
-    AssertionError,
-    AttributeError,
-    BadZipFile,
-    EOFError,
-    IndexError,
-    KeyError,
-    MemoryError,
-    OSError,
-    OverflowError,
-    RecursionError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    tokenize.TokenError,  # numpy, on a damaged header
-    zlib.error,
-)
+_DAMAGED = (*DAMAGE, BadZipFile, OSError, SyntaxError, tokenize.TokenError, zlib.error)  # numpy's, of the table beside
 
 
 def read_gensim(stream: IO[bytes], path: Path, wanted: AbstractSet[str]) -> tuple[Vectors, int, list[Path]]:
@@ -63,8 +44,7 @@ def read_gensim(stream: IO[bytes], path: Path, wanted: AbstractSet[str]) -> tupl
 
     """
     try:
-        unpickler = _Unpickler(stream)
-        model = unpickler.load()
+        model = unpickle(stream, libraries=_LIBRARIES, names=_NAMES)
         keyed, part = _member(model, "wv"), ".wv"
         if keyed is None:
             keyed, part = model, ""
@@ -78,79 +58,14 @@ def read_gensim(stream: IO[bytes], path: Path, wanted: AbstractSet[str]) -> tupl
         return found, table.shape[1], beside
     except Damaged:
         raise
-    except _DAMAGE as error:
+    except Foreign as error:
+        raise Damaged(f"it is a pickle that refers to {error.name}, which is not gensim's: it is not read") from error
+    except _DAMAGED as error:
         raise Damaged(f"as a file of gensim it is damaged: {error}") from error
 
 
-class _Object:
-    """Stands for whatever the file names."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Items of a dictionary of gensim's that nobody needs."""
-
-
-class _Array(_Object):
-    """Stands for a numpy array; its state is (version, shape, dtype, whether columns come first, bytes)."""
-
-    def table(self) -> NDArray[Any]:
-        _, shape, dtype, by_columns, content = self.state
-        if not isinstance(content, bytes) or not isinstance(dtype, _Dtype) or len(shape) != 2:
-            raise Damaged("its table of vectors is none of numbers")
-        numbers = np.frombuffer(content, dtype.numpy())
-        return numbers.reshape(shape, order="F" if by_columns else "C")
-
-
-class _Dtype(_Object):
-    """Stands for numpy's type of numbers; its state begins with (version, byte order)."""
-
-    def __init__(self, code: Any = None, *arguments: Any) -> None:
-        super().__init__()
-        self.code = code
-
-    def numpy(self) -> str:
-        """Its name in numpy, byte order first."""
-        if self.code not in ("f2", "f4", "f8"):
-            raise Damaged(f"its vectors are of type {self.code!r}, not floating-point numbers")
-        order = self.state[1] if isinstance(self.state, tuple) else "="
-        return f"{'>' if order == '>' else '<'}{self.code}"
-
-
-def _bytes(text: str, encoding: str = "latin1") -> bytes:
-    """How old pickles hold bytes: as text."""
-    return text.encode("latin1")
-
-
-# Python's own unpickler in Python: the one in C takes gigabytes of memory where four damaged bytes ask for it.
-class _Unpickler(pickle._Unpickler):
-    dispatch = {code: step for code, step in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        super().__init__(stream)
-        # Made anew for each file: a damaged one can change attributes of the classes that it gets.
-        self.object = type("Object", (_Object,), {})
-        self.array = type("Array", (_Array,), {})
-        self.dtype = type("Dtype", (_Dtype,), {})
-
-    def find_class(self, module: str, name: str) -> Any:
-        if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            return self.array
-        if (module, name) == ("numpy", "dtype"):
-            return self.dtype
-        if (module, name) == ("_codecs", "encode"):
-            return lambda *arguments: _bytes(*arguments)
-        if (module, name) in _NAMES or any(module == one or module.startswith(f"{one}.") for one in _LIBRARIES):
-            return self.object
-        raise Damaged(f"it is a pickle that refers to {module}.{name}, which is not gensim's: it is not read")
-
-
 def _member(model: Any, name: str) -> Any:
-    state = model.state if isinstance(model, _Object) else None
+    state = model.state if isinstance(model, Inert) else None
     return state.get(name) if isinstance(state, dict) else None
 
 
@@ -177,13 +92,17 @@ def _table(keyed: Any, stem: str) -> tuple[NDArray[Any], list[Path]]:
     """The vectors (words, width), from within the pickle or mapped from the file beside it, and that file."""
     for name in ("vectors", "syn0"):
         within = _member(keyed, name)
-        if isinstance(within, _Array):
-            return within.table(), []
+        if isinstance(within, InertArray | InertBuffer):
+            return _checked(within.array(), "its table"), []
         for beside in (Path(f"{stem}.{name}.npy"), Path(f"{stem}.{name}.npz")):
             if beside.exists():
                 found = np.load(beside, mmap_mode="r" if beside.suffix == ".npy" else None, allow_pickle=False)
                 table = found["val"] if isinstance(found, np.lib.npyio.NpzFile) else found
-                if table.ndim != 2 or table.dtype.kind != "f":
-                    raise Damaged(f"{beside.name} holds no table of floating-point numbers")
-                return table, [beside]
+                return _checked(table, beside.name), [beside]
     raise Damaged(f"its vectors are not in it, and {Path(stem).name}.vectors.npy is not beside it")
+
+
+def _checked(table: NDArray[Any], name: str) -> NDArray[Any]:
+    if table.ndim != 2 or table.dtype.kind != "f":
+        raise Damaged(f"{name} holds no table of floating-point numbers")
+    return table

@@ -31,7 +31,10 @@ class ModelSettings(Section):
     """Arguments for timm's constructor, for instance { img_size = 64, depth = 4 }."""
     weights: str = "pretrained"
     """Backbone weights: `pretrained` (timm's for that name; for lite those of the extra), `none` (random), or a
-    .safetensors or .pth file."""
+    .safetensors, .pth or .npz (as JAX's Vision Transformers have them) file."""
+    init_from: str = ""
+    """Begin with a whole trained network instead: a run or checkpoint folder of svipctl, or a checkpoint file (.pth) of
+    the published code."""
     stem: Literal["train", "frozen"] = "train"
     """Whether a hybrid's convolutional stem is trained; the features of a frozen one are computed once and kept."""
     window: PositiveInt = 2
@@ -104,6 +107,8 @@ class TrainSettings(Section):
     """Leave out the last incomplete batch of an epoch (kept when it is the only one)."""
     save_every: float = Field(15.0, ge=0)
     """Minutes between two saves within an epoch; each epoch is saved anyway. 0 saves after every step."""
+    tensorboard: bool = False
+    """Also write the figures of steps and epochs for TensorBoard, in the run's `tensorboard/` (needs the extra)."""
     fold: Literal[1, 2, 3] | None = None
     """Development run: train on a fold of trainval and validate on its held-out classes and images."""
     monitor: Literal["validation", "test", "none"] = "validation"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from svipctl import __version__
 from svipctl.datasets.benchmark import Indices
 from svipctl.datasets.images import mirrored
-from svipctl.datasets.loader import ImageDataset, batches, epoch_order
+from svipctl.datasets.loader import ImageDataset, batches, epoch_order, explained_lost_workers
 from svipctl.device import autocast, peak_memory
 from svipctl.evaluation.protocols import evaluate
 from svipctl.evaluation.score import scored
@@ -24,6 +24,7 @@ from svipctl.model.classification import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
 from svipctl.runs import Run
 from svipctl.settings.schema import Settings
+from svipctl.training.board import Board
 from svipctl.training.optimisation import Optimisation
 from svipctl.training.setup import Setup
 from svipctl.training.shard import Shard
@@ -36,6 +37,7 @@ TrainingBatch = tuple[Tensor, Tensor, Tensor | None]
 classes (B,); and where the object is (B, windows) if asked for."""
 
 _READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
+_LOOK_EVERY = 5.0  # seconds, where a step takes so long that the wait does not matter
 
 
 class Reporter(Protocol):
@@ -50,6 +52,7 @@ class Reporter(Protocol):
         """An epoch is done and saved; `record` is its line of metrics.jsonl."""
 
 
+@explained_lost_workers("run the same command with --resume")
 def train(
     settings: Settings,
     setup: Setup,
@@ -58,6 +61,7 @@ def train(
     *,
     resume: bool = False,
     stop: Stop | None = None,
+    board: Board | None = None,
 ) -> Record:
     """Train, evaluating and saving after each epoch, and saving within an epoch every `train.save_every` minutes.
 
@@ -68,13 +72,15 @@ def train(
         reporter: Told of every step and epoch.
         resume: Go on where `checkpoints/last` stands; `setup` has its weights.
         stop: Looked at after each step and each evaluated batch; when it asks, the state is saved first.
+        board: Takes the same records as the run.
 
     Returns:
         The record of the epoch that became `checkpoints/best`.
 
     Raises:
         CheckFailed: The loss or its gradient is not finite; the checkpoint before is intact.
-        ResourceError: The disk is full, or a batch does not fit into memory; the checkpoint before is intact.
+        ResourceError: The disk is full, a batch does not fit into memory, or a process that decodes images was killed;
+            the checkpoint before is intact.
         Interrupted, KeyboardInterrupt: `stop` asked for it; the state is saved.
 
     """
@@ -89,7 +95,9 @@ def train(
     at = load_state(run.last, optimisation) if resume else Progress()
     run.keep_metrics(at.epoch, at.record)
     run.keep_steps(at.epoch + 1, at.step)
-    saved = time.monotonic()
+    board = Board() if board is None else board
+    board.begin(steps)
+    saved = looked = time.monotonic()
 
     def loss_of(images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None) -> Terms:
         inputs = setup.normalise(images) if setup.features is None else images
@@ -127,7 +135,7 @@ def train(
         model.train()
         order = epoch_order(split.train, seed=settings.seed, epoch=epoch, shuffle=settings.train.shuffle)
         shard = Shard(order, batch_size, ranks)
-        log = _log(setup, run, optimisation, epoch, at.sums, order, batch_size)
+        log = _log(setup, (run, board), optimisation, epoch, at.sums, order, batch_size)
         rest = shard.indices(at.step, steps)
         with closing(_training_batches(settings, setup, epoch, shard.size, rest)) as rest_of_epoch:
             clocked = _Clocked(rest_of_epoch, at.waited)
@@ -135,10 +143,12 @@ def train(
                 log.add(step, step_with(images, labels, epoch, step, coverage, weight=shard.weight(step)))
                 at.step = step + 1
                 is_due = time.monotonic() - saved >= 60 * settings.train.save_every and at.step < steps
-                number, due = ranks.most(stop.number, is_due)
+                is_long = time.monotonic() - looked >= _LOOK_EVERY
+                number, due, long = ranks.most(stop.number, is_due, is_long)
                 asked = stop.hear(number)  # looked at once, so that whatever is saved has been read
-                if asked or due or at.step % _READ_EVERY == 0 or at.step == steps:
+                if asked or due or long or at.step % _READ_EVERY == 0 or at.step == steps:
                     log.read()
+                    looked = time.monotonic()
                     reporter.step(epoch + 1, at.step, steps, log.means(at.step))
                 at.sums, at.seconds, at.waited = log.sums, time.perf_counter() - started, clocked.waited
                 if asked or due:
@@ -164,6 +174,7 @@ def train(
         at = Progress(epoch=epoch + 1, best=at.best, record=record)
         save()
         run.add_metrics(record)
+        board.epoch(record)
         reporter.epoch(record)
         if stop.hear(*ranks.most(stop.number)):
             stop.raise_if_asked()
@@ -245,15 +256,27 @@ class _Clocked:
 
 
 def _log(
-    setup: Setup, run: Run, optimisation: Optimisation, epoch: int, sums: list[float], order: Indices, batch_size: int
+    setup: Setup,
+    to: tuple[Run, Board],
+    optimisation: Optimisation,
+    epoch: int,
+    sums: list[float],
+    order: Indices,
+    batch_size: int,
 ) -> StepLog:
-    """Of an epoch, writing to the run's steps.jsonl."""
+    """Of an epoch, writing to the run's steps.jsonl and to its board."""
+    run, board = to
+
+    def write(records: Sequence[Record]) -> None:
+        run.add_steps(records)
+        board.steps(records)
+
     return StepLog(
         epoch,
         sums,
         learning_rate=lambda step: optimisation.learning_rate(epoch, step),
         images=lambda step: [setup.benchmark.images[index] for index in order[step * batch_size :][:batch_size]],
-        write=run.add_steps,
+        write=write,
         ranks=setup.ranks,
     )
 

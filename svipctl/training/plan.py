@@ -42,7 +42,7 @@ def plan_training(settings: Settings, run: Run) -> dict[str, Any]:
         "run": str(run.folder),
         "recipe": settings.recipe,
         "backbone": settings.model.backbone,
-        "weights": settings.model.weights,
+        "weights": settings.model.init_from or settings.model.weights,
         "epochs": settings.train.epochs,
         "device": str(device),
         "precision": "fp32" if dtype.itemsize == 4 else "bf16",

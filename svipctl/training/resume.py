@@ -17,7 +17,7 @@ AUTO = "auto"
 FREE = frozenset(
     [
         *("gpu", "offline", "name", "data_dir", "runs_dir", "data.workers", "train.save_every"),
-        *("train.accumulate", "train.checkpointing", "train.compile"),
+        *("train.accumulate", "train.checkpointing", "train.compile", "train.tensorboard"),
         *("eval.batch_size", "eval.bootstrap", "eval.selection"),
     ]
 )

@@ -11,27 +11,19 @@ import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Normalisation, Transform
-from svipctl.datasets.names import BUILT_IN
 from svipctl.datasets.objects import Coverage, object_coverage
 from svipctl.datasets.pack_plan import geometries
 from svipctl.datasets.packed import PackedImages, find_pack
 from svipctl.device import choose_device, choose_dtype
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import ConfigError
 from svipctl.evaluation.predict import Predictor, Progress
 from svipctl.evaluation.stem import StemFeatures, StemRunner
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.svip import SVIP
-from svipctl.model.weights import load_backbone
 from svipctl.ranks import ALONE, Ranks
-from svipctl.semantics.matrix import WordMatrix
-from svipctl.semantics.toy_corpus import train_toy_vectors
 from svipctl.settings.schema import Settings, TrainSettings
-
-_NORMALISATIONS = {
-    "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "half": Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-}
+from svipctl.training.start import Start, begin
 
 
 @dataclass(frozen=True)
@@ -60,6 +52,8 @@ class Setup:
     """The processes that train together."""
     features: StemFeatures | None = None
     """A frozen stem's features of the training images, read in the place of the images."""
+    initial_images: tuple[str, ...] = ()
+    """Images of this data set that a new run's starting weights were trained on."""
 
     def predictor(self, batch_size: int, workers: int) -> Predictor:
         """The model as evaluation uses it."""
@@ -99,18 +93,18 @@ def prepare(
     """
     device = choose_device(settings.gpu, ranks.local)
     seed_everything(settings.seed)
+    split = benchmark.split(settings.train.fold)
     if resume_from is not None:
-        model, metadata = load_checkpoint(resume_from)
-        weights, normalise = metadata.backbone_weights, Normalisation(metadata.mean, metadata.std)
+        loaded, metadata = load_checkpoint(resume_from)
+        start = Start(loaded, metadata.backbone_weights, Normalisation(metadata.mean, metadata.std))
     else:
-        model, weights = _new_model(settings, benchmark)
-        normalise = _NORMALISATIONS.get(settings.data.normalise) or _of_weights(model.backbone.pretrained_cfg)
+        start = begin(settings, benchmark, split)
+    model, weights, normalise = start.model, start.weights, start.normalise
     transform = transform_of(settings, image_size_of(model.backbone))
     packs = [find_pack(benchmark, geometry) for geometry in geometries(transform)]
-    split = benchmark.split(settings.train.fold)
     model.run_blocks(compiled=settings.train.compile, checkpointing=settings.train.checkpointing)
     model, dtype = model.to(device), choose_dtype(settings.precision, device)
-    features, notes = None, [note for _, note in packs if note]
+    features, notes = None, [*start.notes, *(note for _, note in packs if note)]
     if settings.model.stem == "frozen":
         model.freeze_stem()
         if weights["source"] == "none":
@@ -132,6 +126,7 @@ def prepare(
         device=device,
         dtype=dtype,
         features=features,
+        initial_images=start.images,
         ranks=ranks,
     )
 
@@ -145,21 +140,6 @@ def image_size(settings: Settings) -> int:
     """
     with torch.device("meta"):
         return image_size_of(create_backbone(settings.model.backbone, settings.model.backbone_args))
-
-
-def _new_model(settings: Settings, benchmark: Benchmark) -> tuple[SVIP, dict[str, str]]:
-    """The network before its first step, and where the backbone's weights come from."""
-    backbone, weights = load_backbone(settings.model.backbone, settings.model.backbone_args, settings.model.weights)
-    built_in = settings.dataset in BUILT_IN
-    model = SVIP(
-        backbone,
-        len(benchmark.attributes),
-        settings.method,
-        word_vectors=word_vectors(benchmark, built_in=built_in) if settings.method.context == "words" else None,
-        window=settings.model.window,
-        hidden=settings.model.classifier_hidden,
-    )
-    return model, weights
 
 
 def keeps_features(settings: Settings) -> bool:
@@ -193,26 +173,3 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-
-
-def word_vectors(benchmark: Benchmark, *, built_in: bool) -> torch.Tensor:
-    """The attributes' word vectors (K, words), trained first if the benchmark is built in and has none yet."""
-    path = benchmark.word_vectors_file
-    if path is not None and path.exists():
-        matrix = WordMatrix.load(path, benchmark.attributes)
-    elif path is not None and built_in:
-        matrix = train_toy_vectors(benchmark.attributes)
-        matrix.save(path)
-    else:
-        raise DataError(
-            f"{benchmark.name} has no word vectors of its attributes",
-            why=f"the contextualization (method.context = words) needs {path}",
-            todo=f"svipctl w2v build {benchmark.name} --vectors FILE, or train without: --set method.context=free",
-        )
-    return torch.from_numpy(matrix.vectors).float()
-
-
-def _of_weights(config: object) -> Normalisation:
-    """Mean and standard deviation that timm records for the backbone's weights."""
-    mean, std = (config[key] if isinstance(config, dict) else getattr(config, key) for key in ("mean", "std"))
-    return Normalisation(tuple(mean), tuple(std))

@@ -72,10 +72,6 @@ def test_a_usage_error_of_the_parser_exits_with_2(tmp_path: Path) -> None:
     assert "svipctl train --help" in done.stderr
 
 
-def test_a_command_that_is_not_built_yet_says_so(tmp_path: Path) -> None:
-    assert_refused(fresh("reproduce", "cub", cwd=tmp_path), 2, "`svipctl reproduce` is not built yet")
-
-
 def change(path: Path, old: str, new: str) -> None:
     """Replace a text that is there exactly once."""
     text = path.read_text()

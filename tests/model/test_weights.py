@@ -97,7 +97,7 @@ def test_tensors_that_do_not_fit_are_listed_by_kind(tmp_path: Path, network: Vis
     assert caught.value.why.splitlines() == [
         "- missing: norm.bias",
         "- unexpected: extra",
-        "- shape of cls_token: (1, 1, 8) in the file, (1, 1, 16) in the backbone",
+        "- shape of cls_token: (1, 1, 8) in the file, (1, 1, 16) in the network",
     ]
 
 

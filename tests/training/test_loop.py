@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from svipctl.datasets.folder import open_folder
 from svipctl.errors import CheckFailed
+from svipctl.model.checkpoint import load_checkpoint
 from svipctl.runs import Run
 from svipctl.settings.layers import resolve
 from svipctl.training.loop import train
 from svipctl.training.setup import prepare
+from svipctl.training.step import FIGURES
 from tests.conftest import NETWORK, SEEN, TRAINED
 
 CLOCK = {"seconds", "images_per_second", "data_wait", "peak_memory_mib"}
@@ -77,6 +80,23 @@ def test_the_reporter_hears_every_epoch_and_the_incomplete_batch_is_left_out(fir
     assert {"T1", "U", "S", "H", "H_oracle", "gamma"} <= set(records[0])
 
 
+def test_an_epochs_record_has_terms_rate_speed_waiting_memory_and_selection(
+    shared_folder: Path, tmp_path: Path
+) -> None:
+    trained_here(shared_folder, tmp_path / "run")
+    for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        assert {*FIGURES, "lr", "seconds", "images_per_second", "data_wait", "peak_memory_mib"} <= set(record)
+        assert record["loss"] == pytest.approx(
+            record["cross_entropy"] + record["patch"] + record["consistency"] + record["decorrelation"], rel=1e-5
+        )
+        assert 0 <= record["data_wait"] <= 100
+        assert 0 <= record["patch_recall"] <= 100
+        assert 0 <= record["patch_auc"] <= 100
+        assert record["peak_memory_mib"] > 1
+        assert record["images_per_second"] > 0
+
+
 def test_the_best_epoch_is_the_one_that_the_rule_prefers(shared_folder: Path, tmp_path: Path) -> None:
     rules = ["train.select=validation", "train.monitor=validation", "train.fold=1", "train.epochs=4", "optim.lr=0.01"]
     records, _ = trained_here(shared_folder, tmp_path / "run", *rules)
@@ -92,3 +112,16 @@ def test_a_loss_that_is_not_finite_ends_the_run(shared_folder: Path, tmp_path: P
     with pytest.raises(CheckFailed, match=r"not finite in epoch \d, step \d"):
         trained_here(shared_folder, tmp_path / "run", "optim.lr=1e30", "optim.warmup_lr=1e30", "optim.clip_norm=1e30")
     assert not (tmp_path / "run" / "finished.json").exists()
+
+
+def test_a_loss_that_is_not_finite_leaves_the_checkpoint_of_the_epoch_before(
+    shared_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckFailed, match=r"not finite in epoch 2, step [2-4]") as caught:
+        trained_here(shared_folder, tmp_path / "run", "optim.lr=1e30", "optim.clip_norm=1e30", "optim.ramp_epochs=0")
+    assert "loss is" in caught.value.why
+    assert "the batch: images/seen_" in caught.value.why
+    model, metadata = load_checkpoint(tmp_path / "run" / "checkpoints" / "last")
+    assert metadata.epoch == 1
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1

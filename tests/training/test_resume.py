@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from svipctl.model.checkpoint import load_checkpoint
 from tests.conftest import Command
 
 EPOCHS, STEPS = 2, 9
@@ -35,14 +36,14 @@ def signal_at_update(number: int, name: signal.Signals) -> None:
     Optimisation.apply = apply  # type: ignore[method-assign]
 
 
-def kill_at_fsync(number: int) -> None:
-    """In the forked process: die before the `number`-th file reaches the disk."""
+def signal_at_fsync(number: int, name: signal.Signals) -> None:
+    """In the forked process: receive a signal before the `number`-th file reaches the disk."""
     original, count = os.fsync, [0]
 
     def fsync(file: int) -> None:
         count[0] += 1
         if count[0] == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), name)
         original(file)
 
     os.fsync = fsync  # type: ignore[assignment]
@@ -84,7 +85,7 @@ def whole(
     return result(folder / RUN)
 
 
-@pytest.mark.parametrize("step", [2, 5, 9, 10, 11, 14, 18])
+@pytest.mark.parametrize("step", [2, 3, 5, 7, 9, 10, 11, 14, 16, 18])
 def test_killed_at_a_step_and_resumed_is_bit_identical(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, step: int
 ) -> None:
@@ -117,12 +118,25 @@ def test_killed_while_saving_loses_at_most_the_step(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, number: int
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
-    killed = command(*arguments, first=functools.partial(kill_at_fsync, number))
+    killed = command(*arguments, first=functools.partial(signal_at_fsync, number, signal.SIGKILL))
     assert killed.code == -signal.SIGKILL
     if number <= 3:  # before the first checkpoint there is nothing to go on from
         assert not (tmp_path / RUN / "checkpoints" / "last").exists()
         return
     resumed = command(*arguments, "--resume", "auto")
+    assert resumed.code == 0, resumed.stderr
+    assert result(tmp_path / RUN) == whole
+
+
+@pytest.mark.parametrize("number", [3, 30])
+def test_sigterm_while_saving_waits_for_the_save_and_loses_nothing(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, number: int
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
+    stopped = command(*arguments, first=functools.partial(signal_at_fsync, number, signal.SIGTERM))
+    assert stopped.code == 75, stopped.stderr
+    assert load_checkpoint(tmp_path / RUN / "checkpoints" / "last")
+    resumed = command(*arguments, "--resume")
     assert resumed.code == 0, resumed.stderr
     assert result(tmp_path / RUN) == whole
 
@@ -175,6 +189,74 @@ def test_a_signal_while_workers_decode_is_seen_and_saved(
     resumed = command(*arguments, "--resume")
     assert resumed.code == 0, resumed.stderr
     assert result(tmp_path / RUN) == whole
+
+
+def kill_a_worker_at_update(number: int) -> None:
+    """In the forked process: a process that decodes images is killed while the parameters are updated."""
+    import multiprocessing
+
+    from svipctl.training.optimisation import Optimisation
+
+    original, count = Optimisation.apply, [0]
+
+    def apply(self: Optimisation, *arguments: Any) -> Any:
+        count[0] += 1
+        if count[0] == number:
+            worker = multiprocessing.active_children()[0]
+            assert worker.pid is not None
+            os.kill(worker.pid, signal.SIGKILL)
+        return original(self, *arguments)
+
+    Optimisation.apply = apply  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("update", "save_every"), [(3, 0), (12, 60)])
+def test_a_killed_data_worker_is_told_and_loses_nothing(
+    command: Command,
+    tmp_path: Path,
+    shared_folder: Path,
+    tiny: tuple[str, ...],
+    whole: Any,
+    update: int,
+    save_every: int,
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--set", "data.workers=2")
+    arguments = (*arguments, "--set", f"train.save_every={save_every}")
+    killed = command(*arguments, first=functools.partial(kill_a_worker_at_update, update))
+    assert killed.code == 5, killed.stderr
+    assert "error: a process that decodes images was killed" in killed.stderr
+    assert "--resume" in killed.stderr
+    assert load_checkpoint(tmp_path / RUN / "checkpoints" / "last")
+    resumed = command(*arguments, "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert result(tmp_path / RUN) == whole
+
+
+def kill_a_worker_at_prediction() -> None:
+    """In the forked process: a process that decodes images is killed while the second batch is predicted."""
+    import multiprocessing
+
+    from svipctl.model.svip import SVIP
+
+    original, count = SVIP.predict, [0]
+
+    def predict(self: SVIP, *arguments: Any, **options: Any) -> Any:
+        count[0] += 1
+        if count[0] == 2:
+            worker = multiprocessing.active_children()[0]
+            assert worker.pid is not None
+            os.kill(worker.pid, signal.SIGKILL)
+        return original(self, *arguments, **options)
+
+    SVIP.predict = predict  # type: ignore[method-assign]
+
+
+def test_a_data_worker_killed_in_eval_is_told(command: Command, shared_folder: Path, trained_copy: Path) -> None:
+    arguments = ("eval", str(shared_folder), "--batch-size", "1", "--gpu", "cpu", "--set", "data.workers=2")
+    killed = command(*arguments, first=kill_a_worker_at_prediction)
+    assert killed.code == 5, killed.stderr
+    assert "run the same command again" in killed.stderr
+    assert not (trained_copy / "eval" / "metrics.json").exists()
 
 
 def test_a_disk_that_fills_while_saving_is_told_and_loses_nothing(

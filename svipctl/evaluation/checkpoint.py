@@ -1,0 +1,111 @@
+"""Evaluating a checkpoint rather than a run: a file of the published code, or a folder of ours, perhaps from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.images import NORMALISATIONS, Normalisation, Transform
+from svipctl.device import choose_device
+from svipctl.errors import ConfigError
+from svipctl.evaluation.network import network_for
+from svipctl.evaluation.predict import Progress
+from svipctl.evaluation.protocols import Evaluation
+from svipctl.evaluation.run import (
+    Subject,
+    check_same_benchmark,
+    check_start,
+    check_untouched,
+    check_zero_shot,
+    evaluate_subject,
+    warnings_of_start,
+)
+from svipctl.model.backbone import create_backbone, image_size_of
+from svipctl.model.checkpoint import load_checkpoint
+from svipctl.model.trained import TrainedWeights, put_into, read_trained
+from svipctl.ranks import ALONE, Ranks
+from svipctl.runs import Run
+from svipctl.settings.schema import Settings
+
+
+def evaluate_checkpoint(
+    path: Path, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
+) -> tuple[dict[str, Any], Evaluation]:
+    """Score a checkpoint on the test images, or on the validation images of its development run; nothing is written.
+
+    Args:
+        path: As for `read_trained`.
+        benchmark: With the attributes that the checkpoint was trained with.
+        settings: Of the evaluation; for a file of the published code also backbone, window and recipe, and the
+            normalisation: ImageNet's where the setting leaves it to the weights.
+        progress: Called with images done and images in all.
+        ranks: The processes that divide the images.
+
+    Returns:
+        The documented JSON (percent), whose warnings say so where nobody knows which images the network was trained
+        on, and the evaluation behind it.
+
+    Raises:
+        DataError: The file is unusable, does not fit the network, or was trained on classes that are scored as unseen.
+
+    """
+    device = choose_device(settings.gpu, ranks.local)
+    weights = read_trained(path)
+    run = run_of(weights)
+    split = benchmark.split(run.settings().train.fold if run else None)
+    warnings = notes_on(weights)
+    if run is not None:
+        check_untouched(run, [benchmark.images[index] for index in np.concatenate([split.seen, split.unseen])])
+        check_start(run, benchmark, split)
+    else:
+        warnings.append(
+            f"which images {weights.name} was trained on is not known: whether it saw the scored ones cannot be checked"
+        )
+    if weights.metadata is not None:
+        model, metadata = load_checkpoint(weights.path)
+        check_same_benchmark(metadata, benchmark)
+        check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
+        warnings += warnings_of_start(metadata.backbone_weights)
+        recipe, normalise = metadata.recipe, Normalisation(metadata.mean, metadata.std)
+        transform = Transform(metadata.image_size)
+    else:
+        backbone = create_backbone(settings.model.backbone, settings.model.backbone_args)
+        if "context.to_patch.weight" in weights.state:  # whatever the preset of a folder without words says
+            method = settings.method.model_copy(update={"context": "words"})
+            settings = settings.model_copy(update={"method": method})
+        model = network_for(settings, benchmark, backbone)
+        put_into(model, weights)
+        recipe, normalise = settings.recipe, normalisation_of(weights, settings)
+        transform = Transform(image_size_of(backbone))
+    model = model.to(device).eval()
+    subject = Subject(model, transform, normalise, recipe, weights.epoch, warnings=tuple(warnings))
+    measured = evaluate_subject(subject, benchmark, split, settings, device, progress=progress, ranks=ranks)
+    return measured.document | {"checkpoint": {"file": weights.name, "sha256": weights.sha256}}, measured.evaluation
+
+
+def run_of(weights: TrainedWeights) -> Run | None:
+    """The run whose checkpoint it is."""
+    run = Run(weights.path.parent.parent)
+    return run if weights.metadata is not None and (run.folder / "config.toml").exists() else None
+
+
+def normalisation_of(weights: TrainedWeights, settings: Settings) -> Normalisation:
+    """What a file without metadata was trained with: ImageNet's, as published, unless the configuration says another."""
+    name = settings.data.normalise
+    if name == "weights" and not weights.published:
+        raise ConfigError(
+            f"{weights.name} does not say how its images were normalised",
+            why=f"its {weights.path.with_name('metadata.json').name} is not beside it",
+            todo="--set data.normalise=imagenet or half",
+        )
+    return NORMALISATIONS["imagenet" if name == "weights" else name]
+
+
+def notes_on(weights: TrainedWeights) -> list[str]:
+    """What the user should know about a file."""
+    if not weights.ignored:
+        return []
+    return [f"unused in {weights.name} and ignored: {', '.join(weights.ignored)}"]

@@ -1,0 +1,52 @@
+"""The network that a configuration describes, around a backbone, for a data set's attributes."""
+
+from __future__ import annotations
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.names import BUILT_IN
+from svipctl.errors import DataError
+from svipctl.model.svip import SVIP
+from svipctl.semantics.matrix import WordMatrix
+from svipctl.semantics.toy_corpus import train_toy_vectors
+from svipctl.settings.schema import Settings
+
+
+def network_for(settings: Settings, benchmark: Benchmark, backbone: VisionTransformer) -> SVIP:
+    """The network before any weights of its heads.
+
+    Raises:
+        ConfigError: Backbone, window and recipe do not go together.
+        DataError: The recipe needs word vectors, and the data set has none.
+
+    """
+    words = None
+    if settings.method.context == "words":
+        words = word_vectors(benchmark, built_in=settings.dataset in BUILT_IN)
+    return SVIP(
+        backbone,
+        len(benchmark.attributes),
+        settings.method,
+        word_vectors=words,
+        window=settings.model.window,
+        hidden=settings.model.classifier_hidden,
+    )
+
+
+def word_vectors(benchmark: Benchmark, *, built_in: bool) -> torch.Tensor:
+    """The attributes' word vectors (K, words), trained first if the benchmark is built in and has none yet."""
+    path = benchmark.word_vectors_file
+    if path is not None and path.exists():
+        matrix = WordMatrix.load(path, benchmark.attributes)
+    elif path is not None and built_in:
+        matrix = train_toy_vectors(benchmark.attributes)
+        matrix.save(path)
+    else:
+        raise DataError(
+            f"{benchmark.name} has no word vectors of its attributes",
+            why=f"the contextualization (method.context = words) needs {path}",
+            todo=f"svipctl w2v build {benchmark.name} --vectors FILE, or train without: --set method.context=free",
+        )
+    return torch.from_numpy(matrix.vectors).float()

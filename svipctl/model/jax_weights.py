@@ -1,0 +1,90 @@
+"""Vision Transformers as JAX and Flax save them (.npz), put into timm's by timm."""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from timm.models.vision_transformer import VisionTransformer
+
+from svipctl.errors import DataError
+
+_ANCHOR = "embedding/kernel"
+_UNUSED = ("head/", "pre_logits/")  # classifiers of the pretraining
+_BLOCK = re.compile(r"encoderblock_(\d+)/")
+Shapes = dict[str, tuple[int, ...]]
+
+
+def load_npz(backbone: VisionTransformer, path: Path) -> None:
+    """Load the weights of a file, whole and as they are: nothing is resized, and nothing of it is left over.
+
+    timm's own loading takes the blocks that it needs of a deeper file and resamples what has another size.
+
+    Raises:
+        DataError: Missing, damaged, no such file, or of another network.
+
+    """
+    shapes = _shapes(path)
+    prefix = next((name.removesuffix(_ANCHOR) for name in shapes if name.endswith(_ANCHOR)), None)
+    if prefix is None:
+        raise DataError(f"{path} holds no Vision Transformer of JAX", why=f"it has no {_ANCHOR}")
+    own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
+    own = {name: shape for name, shape in own.items() if not name.startswith(_UNUSED)}
+    problems = _misfits(backbone, own)
+    if not problems:
+        problems = _loaded(backbone, path, sum(math.prod(shape) for shape in own.values()))
+    if problems:
+        raise DataError(
+            f"{path} does not fit the backbone",
+            why="\n".join(f"- {problem}" for problem in problems),
+            todo="name the backbone that the weights belong to with --backbone",
+        )
+
+
+def _shapes(path: Path) -> Shapes:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name].shape for name in file.files}
+    except FileNotFoundError as error:
+        raise DataError(f"there is no weights file {path}") from error
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} is no archive of numpy's arrays", why=str(error)) from error
+
+
+def _misfits(backbone: VisionTransformer, own: Shapes) -> list[str]:
+    """What the shapes tell before anything is loaded."""
+    problems = []
+    blocks = {int(found.group(1)) for name in own if (found := _BLOCK.search(name))}
+    if blocks and len(blocks) != len(backbone.blocks):
+        problems.append(f"blocks: {len(blocks)} in the file, {len(backbone.blocks)} in the backbone")
+    kernel = own[_ANCHOR]
+    weight = tuple(backbone.patch_embed.proj.weight.shape)
+    if len(kernel) == 4 and (kernel[3], kernel[2], *kernel[:2]) != weight:
+        problems.append(
+            f"shape of {_ANCHOR}: {kernel} in the file, {(*weight[2:], weight[1], weight[0])} in the backbone"
+        )
+    positions = next((shape for name, shape in own.items() if name.endswith("pos_embedding")), None)
+    wanted = () if backbone.pos_embed is None else tuple(backbone.pos_embed.shape)
+    if positions is not None and positions != wanted:
+        problems.append(f"shape of pos_embedding: {positions} in the file, {wanted} in the backbone")
+    return problems
+
+
+def _loaded(backbone: VisionTransformer, path: Path, numbers: int) -> list[str]:
+    """Let timm load; what is wrong afterwards."""
+    try:
+        backbone.load_pretrained(str(path))
+    except KeyError as error:
+        return [f"missing: {str(error.args[0]).removesuffix(' is not a file in the archive')}"]
+    except (RuntimeError, ValueError, IndexError, AttributeError) as error:
+        return [str(error).partition("\n")[0]]
+    state = backbone.state_dict()
+    wanted = sum(tensor.numel() for tensor in state.values())
+    if wanted != numbers:
+        return [f"{numbers:,} numbers in the file, {wanted:,} in the backbone"]
+    return [f"not finite: {name}" for name, tensor in state.items() if not torch.isfinite(tensor).all()]

@@ -1,0 +1,151 @@
+"""The weights of a whole trained network from a file: a checkpoint of ours, or one of the published code, converted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from svipctl.errors import DataError
+from svipctl.model.checkpoint import METADATA, WEIGHTS, Metadata, read_checkpoint, resolve_folder
+from svipctl.model.published import from_published, is_published, published_name
+from svipctl.model.svip import SVIP
+from svipctl.model.weights import file_sha256, misfits, read_safetensors
+from svipctl.restricted import read_torch
+
+_ALLOWED = frozenset([("argparse", "Namespace")])
+_WORDS = "context.word_vectors"
+
+
+@dataclass(frozen=True)
+class TrainedWeights:
+    """What a file holds of a trained network."""
+
+    path: Path
+    state: Mapping[str, Tensor]
+    """Under our names, without word vectors: those are the data set's."""
+    sha256: str
+    """Of the file with the tensors."""
+    published: bool
+    """Whether the file has the published code's names."""
+    metadata: Metadata | None = None
+    """What a checkpoint of ours says of itself."""
+    epoch: int = 0
+    """As the file counts; 0 if it does not say."""
+    ignored: tuple[str, ...] = ()
+    """Tensors of the file that nothing of the method uses."""
+
+    @property
+    def name(self) -> str:
+        """The file's name without the folders of this machine; of a checkpoint of a run its last three parts."""
+        parts = self.path.parts
+        return "/".join(parts[-3:]) if "checkpoints" in parts[-3:] else self.path.name
+
+
+def read_trained(path: Path) -> TrainedWeights:
+    """Read a checkpoint folder, its `model.safetensors`, the best one of a run's folder, or one of the published code.
+
+    The published file (data, section 6) is what `torch.save` made of a dict with the state dict under `network`; it is
+    read by torch's restricted loader, which runs nothing, with numbers, texts, arrays and one `argparse.Namespace`.
+    A bare state dict of it, as .pth or .safetensors, does too.
+
+    Raises:
+        DataError: Missing, damaged, with anything else in it, or without such weights.
+
+    """
+    folder = path.parent if path.name == WEIGHTS and (path.parent / METADATA).exists() else path
+    if (path / "checkpoints" / "best").is_dir():
+        folder = path / "checkpoints" / "best"
+    if resolve_folder(folder).is_dir():
+        state, metadata = read_checkpoint(folder)
+        kept = {name: tensor for name, tensor in state.items() if name != _WORDS}
+        return TrainedWeights(folder, kept, metadata.sha256, published=False, metadata=metadata, epoch=metadata.epoch)
+    if not path.is_file():
+        raise DataError(f"there is no checkpoint {path}")
+    epoch = 0
+    if path.suffix == ".safetensors":
+        network: Any = read_safetensors(path)
+    else:
+        document = read_torch(path, names=_ALLOWED)
+        network = document
+        if isinstance(document, Mapping) and "network" in document:
+            network, epoch = document["network"], _epoch(document.get("epoch"))
+    if not isinstance(network, Mapping) or not network:
+        raise DataError(
+            f"{path} holds no network", why=f"it holds {_kind(network)}; the published code has a dict with `network`"
+        )
+    strangers = [str(name) for name, value in network.items() if not _is_tensor(name, value)]
+    if strangers:
+        raise DataError(
+            f"{path} holds no state dict of a network",
+            why=f"these are no dense tensors: {', '.join(strangers[:5])}"
+            + (f" and {len(strangers) - 5} more" if len(strangers) > 5 else ""),
+        )
+    published = is_published(network)
+    state = from_published(network) if published else dict(network)
+    return TrainedWeights(
+        path,
+        {name: tensor.detach() for name, tensor in state.items() if name != _WORDS},
+        file_sha256(path),
+        published,
+        epoch=epoch,
+        ignored=tuple(sorted(set(network) - {published_name(name) for name in state})) if published else (),
+    )
+
+
+def put_into(model: SVIP, weights: TrainedWeights) -> None:
+    """Load trained weights into a network; its word vectors stay.
+
+    Raises:
+        DataError: Lists every tensor that is missing, unexpected, of another shape or not finite, by the file's names.
+
+    """
+    expected = {name: tensor for name, tensor in model.state_dict().items() if name != _WORDS}
+    shown = published_name if weights.published else str
+    problems = misfits(weights.state, expected, shown)
+    problems += [
+        f"not finite: {shown(name)}"
+        for name, tensor in weights.state.items()
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all()
+    ]
+    if problems:
+        raise DataError(
+            f"{weights.path} does not fit the network: {len(problems)} problem{'s' if len(problems) > 1 else ''}",
+            why="\n".join(f"- {problem}" for problem in problems),
+            todo=f"name the network it was trained with (--backbone, --recipe, --set); it holds {summary(weights.state)}",
+        )
+    model.load_state_dict(dict(weights.state), strict=False)  # but for the word vectors all is there
+
+
+def summary(state: Mapping[str, Tensor]) -> str:
+    """What the shapes of a state dict under our names tell of its network."""
+    parts = []
+    blocks = {name.split(".")[2] for name in state if name.startswith("backbone.blocks.")}
+    embedding = state.get("backbone.patch_embed.proj.weight")
+    positions = state.get("backbone.pos_embed")
+    if embedding is not None and embedding.ndim == 4:
+        parts.append(f"width {embedding.shape[0]}, depth {len(blocks)}, patch {embedding.shape[-1]}")
+    if positions is not None and positions.ndim == 3:
+        parts.append(f"{positions.shape[1]} positions")
+    head = state.get("attribute_head.bias")
+    if head is not None and head.ndim == 1:
+        parts.append(f"{len(head)} attributes")
+    return ", ".join(parts) or "no Vision Transformer"
+
+
+def _is_tensor(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
+
+
+def _epoch(value: object) -> int:
+    return value if type(value) is int and value >= 0 else 0
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"a dict with {', '.join(str(key) for key in list(value)[:8])}" if value else "an empty dict"
+    return f"a {type(value).__name__}"

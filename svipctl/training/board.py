@@ -1,0 +1,114 @@
+"""The curves of a run for TensorBoard: the same figures as in steps.jsonl and metrics.jsonl, in event files."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from svipctl.errors import ConfigError, explained_disk_errors
+from svipctl.runs import Run
+
+FOLDER = "tensorboard"
+_PLACES = frozenset(["epoch", "step"])
+Record = Mapping[str, Any]
+
+
+def check_installed(find: Callable[[str], object] | None = None) -> None:
+    """Raise ConfigError unless TensorBoard is there."""
+    if (find or importlib.util.find_spec)("tensorboard") is None:
+        raise ConfigError(
+            "train.tensorboard needs TensorBoard, which is not installed",
+            todo="pip install 'svipctl[tensorboard]', or leave out --set train.tensorboard=true",
+        )
+
+
+class Board:
+    """Takes what a run records; this one writes nothing."""
+
+    def begin(self, steps_per_epoch: int) -> None:
+        """The run begins or goes on; its own records are cut back to that place."""
+
+    def steps(self, records: Iterable[Record]) -> None:
+        """Some more steps."""
+
+    def epoch(self, record: Record) -> None:
+        """One more epoch."""
+
+    def close(self) -> None:
+        """Nothing more comes."""
+
+
+class EventFiles(Board):
+    """Writes `step/<figure>` over the steps of the whole run, and `epoch/<figure>` over its epochs, counted from 1."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.folder = run.folder / FOLDER
+        self.writer: Any = None
+        self.steps_per_epoch = 0
+
+    def begin(self, steps_per_epoch: int) -> None:
+        """Write anew what was written before, from the run's own records.
+
+        Event files can only grow, and the steps after the last save are done twice.
+        """
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.steps_per_epoch = steps_per_epoch
+        with explained_disk_errors(str(self.folder)):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.writer = SummaryWriter(str(self.folder))
+        self.steps(_lines(self.run.folder / "steps.jsonl"))
+        for record in _lines(self.run.folder / "metrics.jsonl"):
+            self.epoch(record)
+
+    def steps(self, records: Iterable[Record]) -> None:
+        """Add them, and let whoever watches see them."""
+        with explained_disk_errors(str(self.folder)):
+            for record in records:
+                self._add("step", record, (record["epoch"] - 1) * self.steps_per_epoch + record["step"])
+            self.writer.flush()
+
+    def epoch(self, record: Record) -> None:
+        """Add it, and let whoever watches see it."""
+        with explained_disk_errors(str(self.folder)):
+            self._add("epoch", record, record["epoch"])
+            self.writer.flush()
+
+    def close(self) -> None:
+        """End the event file."""
+        if self.writer is not None:
+            self.writer.close()
+
+    def _add(self, group: str, record: Record, position: int) -> None:
+        for name, value in record.items():
+            if name not in _PLACES and isinstance(value, int | float):
+                self.writer.add_scalar(f"{group}/{name}", value, position)
+
+
+@contextmanager
+def board_of(run: Run, *, wanted: bool) -> Iterator[Board]:
+    """The board of a run, closed at the end.
+
+    Raises:
+        ConfigError: TensorBoard is wanted and not installed.
+
+    """
+    if wanted:
+        check_installed()
+    board = EventFiles(run) if wanted else Board()
+    try:
+        yield board
+    finally:
+        board.close()
+
+
+def _lines(path: Path) -> Iterator[Record]:
+    if path.exists():
+        with path.open(encoding="utf-8") as file:
+            yield from map(json.loads, file)

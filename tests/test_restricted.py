@@ -1,0 +1,215 @@
+"""Other people's pickles: read as numpy and torch read them, without running what they name."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from svipctl.errors import DataError
+from svipctl.restricted import read_pickle, read_pickled_array, read_torch
+
+TABLE = np.random.default_rng(0).standard_normal((5, 3))
+NAMESPACE = frozenset([("argparse", "Namespace")])
+HUGE = 2**32  # bytes of address space, far more than such a file needs
+
+
+class Harmful:
+    """Would make a folder if it were unpickled freely."""
+
+    def __reduce__(self) -> Any:
+        return (os.mkdir, ("harm",))
+
+
+def of_numpy_1(content: bytes) -> bytes:
+    """The same pickle with the names of numpy 1."""
+    for length in (b"\x16", b"\x13"):
+        content = content.replace(b"\x8c" + length + b"numpy._core", b"\x8c" + bytes([length[0] - 1]) + b"numpy.core")
+    return content.replace(b"numpy._core", b"numpy.core")
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "f4", "i8", "u2"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("spelt", [bytes, of_numpy_1])
+def test_a_table_is_what_was_pickled(
+    protocol: int, dtype: str, order: Any, spelt: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    table = np.asarray(100 * np.abs(TABLE), dtype, order=order)
+    (tmp_path / "t.pkl").write_bytes(spelt(pickle.dumps(table, protocol=protocol)))
+    found = read_pickled_array(tmp_path / "t.pkl")
+    assert found.dtype == np.float64
+    assert np.array_equal(found, table)
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_containers_numbers_and_texts_come_back_plain(protocol: int, tmp_path: Path) -> None:
+    value = {
+        "names": np.array(["one", "ä"], dtype=object),
+        "text": np.array(["one", "two"]),
+        "number": np.float32(1.5),
+        "deep": [(1, TABLE), {"a": [3, 4]}],
+        "none": np.zeros((0, 4)),
+    }
+    (tmp_path / "v.pkl").write_bytes(pickle.dumps(value, protocol=protocol))
+    found = read_pickle(tmp_path / "v.pkl")
+    assert found["names"].tolist() == ["one", "ä"]
+    assert found["text"].tolist() == ["one", "two"]
+    assert (found["number"], type(found["number"])) == (1.5, float)
+    assert np.array_equal(found["deep"][0][1], TABLE)
+    assert found["deep"][1] == {"a": [3, 4]}
+    assert found["none"].shape == (0, 4)
+
+
+@pytest.mark.parametrize("read", [read_pickle, read_torch])
+def test_what_it_would_run_is_named_and_not_run(
+    read: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "f"
+    path.write_bytes(pickle.dumps([1, Harmful()])) if read is read_pickle else torch.save([1, Harmful()], path)
+    with pytest.raises(DataError, match="posix"):
+        read(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x80\x05", pickle.dumps(TABLE)[:-9], pickle.dumps([TABLE])])
+def test_another_file_is_refused_with_a_reason(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "t.pkl").write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_pickled_array(tmp_path / "t.pkl")
+    assert caught.value.why
+
+
+def test_a_file_that_repeats_itself_takes_no_time(tmp_path: Path) -> None:
+    value: list[Any] = [TABLE]
+    for _ in range(200):
+        value = [value, value]
+    (tmp_path / "v.pkl").write_bytes(pickle.dumps(value))
+    found = read_pickle(tmp_path / "v.pkl")
+    for _ in range(200):
+        found = found[1]
+    assert np.array_equal(found[0], TABLE)
+    value.append(value)
+    (tmp_path / "v.pkl").write_bytes(pickle.dumps(value))
+    with pytest.raises(DataError):
+        read_pickle(tmp_path / "v.pkl")
+
+
+Changes = list[tuple[float, bytes, int]]
+CHANGES = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=9), st.integers(0, 9)), min_size=1, max_size=3
+)
+
+
+def changed(content: bytes, changes: Changes) -> bytes:
+    for where, inserted, removed in changes:
+        place = int(where * len(content))
+        content = content[:place] + inserted + content[place + removed :]
+    return content
+
+
+@pytest.fixture
+def little_memory() -> Any:
+    """Whoever asks for gigabytes gets a MemoryError."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else None
+    if pages is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + HUGE, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_a_changed_pickle_ends_in_numbers_or_in_our_error(protocol: int, tmp_path: Path, little_memory: None) -> None:
+    content = pickle.dumps(TABLE, protocol=protocol)
+
+    @settings(max_examples=80, deadline=None)
+    @given(CHANGES)
+    def holds(changes: Changes) -> None:
+        (tmp_path / "t.pkl").write_bytes(changed(content, changes))
+        try:
+            found = read_pickled_array(tmp_path / "t.pkl")
+        except DataError:
+            return
+        assert found.dtype == np.float64
+        assert found.size <= len(content)
+
+    holds()
+
+
+def document() -> dict[str, Any]:
+    """What the published code saves, in small."""
+    return {
+        "epoch": 3,
+        "args": argparse.Namespace(lr=0.1, name="cub", names=np.array(["a", "b"], dtype=object)),
+        "best": {"H": np.float64(70.5), "gamma": torch.tensor(0.25)},
+        "table": TABLE,
+        "network": {"w": torch.arange(6.0).view(2, 3)},
+    }
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_torch_file_with_a_namespace_is_read_as_plain_values(zipped: bool, tmp_path: Path) -> None:
+    torch.save(document(), tmp_path / "c.pth", _use_new_zipfile_serialization=zipped)
+    found = read_torch(tmp_path / "c.pth", names=NAMESPACE)
+    assert (found["args"]["lr"], found["args"]["name"], found["args"]["names"].tolist()) == (0.1, "cub", ["a", "b"])
+    assert (found["best"]["H"], found["best"]["gamma"].item()) == (70.5, 0.25)
+    assert np.array_equal(found["table"], TABLE)
+    assert torch.equal(found["network"]["w"], document()["network"]["w"])
+    with pytest.raises(DataError, match=r"argparse\.Namespace"):
+        read_torch(tmp_path / "c.pth")
+
+
+def test_a_torch_file_of_numpy_1_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _save_with_names_of_numpy_1(document(), tmp_path / "c.pth")
+    assert b"numpy._core" not in (tmp_path / "c.pth").read_bytes()
+    assert np.array_equal(read_torch(tmp_path / "c.pth", names=NAMESPACE)["table"], TABLE)
+
+
+def _save_with_names_of_numpy_1(value: Any, path: Path) -> None:
+    class Pickler(pickle._Pickler):
+        def save_global(self, obj: Any, name: str | None = None) -> None:
+            module = getattr(obj, "__module__", None) or ""
+            if module.startswith("numpy._core"):
+                spelt = f"c{module.replace('_core', 'core')}\n{obj.__name__}\n"
+                self.write(spelt.encode())
+                self.memoize(obj)
+            else:
+                super().save_global(obj, name)
+
+        dispatch = {**pickle._Pickler.dispatch, type(np.array): save_global, type(np.sum): save_global}
+
+    class Names:
+        Pickler = None
+        dumps = staticmethod(pickle.dumps)
+
+    Names.Pickler = Pickler  # type: ignore[assignment]
+    torch.save(value, path, pickle_module=Names)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_changed_torch_file_ends_in_values_or_in_our_error(zipped: bool, tmp_path: Path, little_memory: None) -> None:
+    torch.save(document(), tmp_path / "c.pth", _use_new_zipfile_serialization=zipped)
+    content = (tmp_path / "c.pth").read_bytes()
+
+    @settings(max_examples=40, deadline=None)
+    @given(CHANGES)
+    def holds(changes: Changes) -> None:
+        (tmp_path / "d.pth").write_bytes(changed(content, changes))
+        try:
+            read_torch(tmp_path / "d.pth", names=NAMESPACE)
+        except DataError:
+            return
+
+    holds()
