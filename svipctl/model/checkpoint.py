@@ -166,8 +166,10 @@ def sha256_of(table: NDArray[np.float64]) -> str:
 
 def resolve_folder(folder: Path) -> Path:
     """The checkpoint folder, or the previous one if saving was killed between taking it away and putting the new one."""
+    if folder.exists():
+        return folder
     previous = folder.with_name(f".{folder.name}.old")
-    return previous if not folder.exists() and previous.exists() else folder
+    return previous if previous.exists() else folder
 
 
 def _write(path: Path, content: bytes) -> None:
