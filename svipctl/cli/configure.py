@@ -9,6 +9,7 @@ from typing import Any
 
 from svipctl.errors import ConfigError
 from svipctl.settings.layers import Resolved, resolve
+from svipctl.settings.schema import Settings
 
 
 def resolved(
@@ -34,3 +35,10 @@ def _check_folder(flag: str, path: Path) -> None:
         raise ConfigError(f"{flag} {path} cannot be used", why=str(error)) from error
     if not in_the_way.is_dir():
         raise ConfigError(f"{flag} {path} is no folder", why=f"{in_the_way} is a file", todo="name another folder")
+
+
+def with_precision_of(trained: Settings, configured: Resolved) -> Settings:
+    """The configuration with the precision a run was trained in, unless another is asked for than a preset's."""
+    if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
+        return configured.settings.model_copy(update={"precision": trained.precision})
+    return configured.settings

@@ -124,6 +124,7 @@ def _evaluate(
     configured: Resolved, name: str | None, checkpoint: Path | None, ranks: Ranks
 ) -> tuple[dict[str, Any], Evaluation]:
     """What each process does: its share of the images, and all of the figures."""
+    from svipctl.cli.configure import with_precision_of
     from svipctl.datasets.registry import open_benchmark
     from svipctl.evaluation.checkpoint import evaluate_checkpoint
     from svipctl.evaluation.run import evaluate_run
@@ -134,9 +135,9 @@ def _evaluate(
     found, partial = None, settings.data.allow_partial
     if checkpoint is None:
         found = find_run(settings.runs_dir, settings.dataset, name)
-        if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
-            settings = settings.model_copy(update={"precision": found.settings().precision})
-        partial = partial or found.settings().data.allow_partial
+        trained = found.settings()
+        settings = with_precision_of(trained, configured)
+        partial = partial or trained.data.allow_partial
     with ranks.first():
         benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=partial)
     with listening() as stop, sink.progress("predicting") as progress:

@@ -59,7 +59,7 @@ def predict(
     """
     _check(json=json, csv=csv, extend=extend, classes=classes, gamma=gamma)
 
-    from svipctl.cli.configure import resolved
+    from svipctl.cli.configure import resolved, with_precision_of
     from svipctl.runs import find_run_of_any
 
     found = find_run_of_any(_runs_dir(runs_dir, config, assignments), run)
@@ -74,9 +74,7 @@ def predict(
         data_dir=data_dir,
         runs_dir=runs_dir,
     )
-    settings = configured.settings
-    if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
-        settings = settings.model_copy(update={"precision": trained.precision})
+    settings = with_precision_of(trained, configured)
 
     from svipctl.datasets.images import Normalisation, Transform
     from svipctl.device import choose_device, choose_dtype

@@ -66,8 +66,13 @@ def unit_rows(vectors: Floats) -> Floats:
     return scaled
 
 
+def attribute_plane(predicted: Floats) -> Plane:
+    """The principal plane of the directions of predicted attributes (N, K)."""
+    return principal_plane(unit_rows(predicted))
+
+
 def embedding_figure(
-    predicted: Floats,
+    plane: Plane,
     labels: Integers,
     seen: Bools,
     names: Sequence[str],
@@ -80,7 +85,7 @@ def embedding_figure(
     Up to 24 classes are coloured and named; of more, only unseen ones, and the rest is grey.
 
     Args:
-        predicted: (N, K) attributes of the images.
+        plane: Of the N images, from `attribute_plane`.
         labels: (N,) rows of `class_attributes`.
         seen: (C,) whether a class was trained on.
         names: Of the C classes.
@@ -88,7 +93,6 @@ def embedding_figure(
         coloured: Classes to colour and name; by default those that there is room for, unseen ones first.
 
     """
-    plane = principal_plane(unit_rows(predicted))
     of_classes = plane.project(unit_rows(class_attributes))
     figure = new_figure(8.6, 5.6)
     axes = figure.subplots()

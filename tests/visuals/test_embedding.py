@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from svipctl.visuals.embedding import MOST_NAMED, _look, embedding_figure, principal_plane, unit_rows
+from svipctl.visuals.embedding import MOST_NAMED, _look, attribute_plane, embedding_figure, principal_plane, unit_rows
 from svipctl.visuals.style import save, themed
 
 
@@ -68,7 +68,9 @@ def test_of_many_classes_the_unseen_ones_are_named(
     seen = np.arange(classes) < 0.8 * classes
     names = [f"<b>$class_{number}$</b>" for number in range(classes)]
     with themed():
-        figure = embedding_figure(cloud(rows=2 * classes), labels, seen, names, cloud(1, classes), coloured=coloured)
+        figure = embedding_figure(
+            attribute_plane(cloud(rows=2 * classes)), labels, seen, names, cloud(1, classes), coloured=coloured
+        )
         texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
         save(figure, tmp_path / "plane.svg")
     assert sum("class_" in text for text in texts) == named

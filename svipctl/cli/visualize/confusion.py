@@ -63,7 +63,7 @@ def confusion(
 
     benchmark = opened_benchmark(found, settings)
     measured = measured_run(found, benchmark, settings)
-    names = [benchmark.classes[label] for label in measured.split.classes]
+    names = measured.classes
     row = reading_row(measured.evaluation)
     labels, answers = measured.evaluation.answers.labels, answers_under(measured.evaluation, row)
     counts = confusion_counts(labels, answers, len(names))

@@ -53,7 +53,7 @@ def embedding(
 
     import numpy as np
 
-    from svipctl.visuals.embedding import embedding_figure, principal_plane, unit_rows
+    from svipctl.visuals.embedding import attribute_plane, embedding_figure
     from svipctl.visuals.style import save, themed
 
     benchmark = opened_benchmark(found, settings)
@@ -63,10 +63,10 @@ def embedding(
         if name not in names:
             raise ConfigError(f"{benchmark.name} has no class {name!r}", why=nearest(name, names))
     measured = measured_run(found, benchmark, settings)
-    predicted = measured.predictions.attributes
+    plane = attribute_plane(measured.predictions.attributes)
     with themed(theme.value):
         figure = embedding_figure(
-            predicted,
+            plane,
             measured.evaluation.answers.labels,
             np.isin(split.classes, split.seen_classes),
             names,
@@ -74,15 +74,15 @@ def embedding(
             coloured=[names.index(name) for name in classes or ()],
         )
         save(figure, file)
-    sink.say(f"{file}: {len(predicted)} images")
+    sink.say(f"{file}: {len(plane.points)} images")
     sink.document(
         {
             "dataset": benchmark.name,
             "run": str(found.folder),
             "figure": "embedding",
             "theme": theme.value,
-            "images": len(predicted),
-            "explained": [100 * share for share in principal_plane(unit_rows(predicted)).explained],
+            "images": len(plane.points),
+            "explained": [100 * share for share in plane.explained],
             "files": [str(file)],
         }
     )

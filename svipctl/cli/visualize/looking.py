@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from svipctl.cli.output import sink
 from svipctl.cli.visualize.flags import Split, Theme
+from svipctl.cli.visualize.measured import found_run, opened_benchmark
 from svipctl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -98,10 +99,9 @@ def planned(flags: Flags, *, shown: int | None = _SHOWN) -> Plan:
             "--class chooses images of the data set, and pictures of your own are named", todo="leave one out"
         )
 
-    from svipctl.cli.configure import resolved
-
-    configured = resolved(
+    run, settings = found_run(
         flags.dataset,
+        flags.run,
         config=flags.config,
         assignments=flags.assignments,
         precision=flags.precision,
@@ -109,23 +109,13 @@ def planned(flags: Flags, *, shown: int | None = _SHOWN) -> Plan:
         data_dir=flags.data_dir,
         runs_dir=flags.runs_dir,
     )
-    settings = configured.settings
 
-    from svipctl.datasets.registry import open_benchmark
     from svipctl.prediction.pictures import find_pictures
-    from svipctl.runs import find_run
     from svipctl.visuals.subject import images_of, spread
 
-    run = find_run(settings.runs_dir, settings.dataset, flags.run)
-    trained = run.settings()
-    if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
-        settings = settings.model_copy(update={"precision": trained.precision})
     file = output_file(flags.output, run, flags.figure)
-    with sink.progress(f"drawing {flags.dataset}") as progress:
-        benchmark = open_benchmark(
-            settings.dataset, settings.data_dir, progress, allow_partial=trained.data.allow_partial
-        )
-    split = benchmark.split(trained.train.fold)
+    benchmark = opened_benchmark(run, settings)
+    split = benchmark.split(run.settings().train.fold)
     images: list[int | Path]
     if flags.images:
         images = list(islice(find_pictures(flags.images), flags.limit))

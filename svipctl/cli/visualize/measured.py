@@ -23,15 +23,12 @@ def found_run(dataset: str, run: str | None, **flags: Any) -> tuple[Run, Setting
         flags: For `resolved`.
 
     """
-    from svipctl.cli.configure import resolved
+    from svipctl.cli.configure import resolved, with_precision_of
     from svipctl.runs import find_run
 
     configured = resolved(dataset, **flags)
-    settings = configured.settings
-    found = find_run(settings.runs_dir, settings.dataset, run)
-    if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
-        settings = settings.model_copy(update={"precision": found.settings().precision})
-    return found, settings
+    found = find_run(configured.settings.runs_dir, configured.settings.dataset, run)
+    return found, with_precision_of(found.settings(), configured)
 
 
 def opened_benchmark(run: Run, settings: Settings) -> Benchmark:

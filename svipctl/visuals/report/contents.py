@@ -18,7 +18,7 @@ from svipctl.runs import Run
 from svipctl.settings.schema import Settings
 from svipctl.visuals import curves
 from svipctl.visuals.confusion import confused_pairs
-from svipctl.visuals.embedding import embedding_figure
+from svipctl.visuals.embedding import attribute_plane, embedding_figure
 from svipctl.visuals.history import History, read_history
 from svipctl.visuals.report import facts
 from svipctl.visuals.report.gallery import Gallery, galleries
@@ -107,7 +107,7 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, measured: Measure
 
     """
     trained, document, evaluation = run.settings(), measured.document, measured.evaluation
-    names = [benchmark.classes[label] for label in measured.split.classes]
+    names = measured.classes
     row = reading_row(evaluation)
     classes = per_class(evaluation, names)
     ranked = sorted(classes, key=lambda one: (one.accuracy.get(row, 0.0), one.name))
@@ -228,11 +228,12 @@ def _plane(benchmark: Benchmark, measured: Measured, names: Sequence[str]) -> Ch
     if len(measured.predictions.indices) < 3:
         return None
     seen = np.isin(measured.split.classes, measured.split.seen_classes)
+    plane = attribute_plane(measured.predictions.attributes)
     return chart(
         "Predicted attributes",
         "First two principal components. A cross is where the class's own attributes lie.",
         lambda: embedding_figure(
-            measured.predictions.attributes,
+            plane,
             measured.evaluation.answers.labels,
             seen,
             names,

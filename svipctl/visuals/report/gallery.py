@@ -74,7 +74,7 @@ def galleries(run: Run, benchmark: Benchmark, settings: Settings, measured: Meas
     subject = open_subject(run, benchmark, settings, top=1, reasons=ATTRIBUTES)
     gamma = measured.evaluation.rows[row].get("gamma", _AMONG_UNSEEN if row == "zsl" else 0.0)
     subject = replace(subject, answering=replace(subject.answering, gamma=gamma))
-    names = [benchmark.classes[label] for label in measured.split.classes]
+    names = measured.classes
     found = []
     for title, kind in (("Named rightly", right), ("Named wrongly", ~right)):
         places = np.concatenate([spread(np.flatnonzero(kind & side), EACH) for side in (is_seen, ~is_seen)])
