@@ -96,7 +96,10 @@ def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:
 
 @contextmanager
 def explained_disk_errors(writing: str) -> Iterator[None]:
-    """Turn a full disk, a quota or a missing permission into our errors; `writing` names what was being written."""
+    """Turn a full disk, a quota, a missing permission or a path that is none into our errors.
+
+    `writing` names what was being written.
+    """
     try:
         yield
     except OSError as error:
@@ -111,5 +114,11 @@ def explained_disk_errors(writing: str) -> Iterator[None]:
                 f"not allowed to write {writing}",
                 why=f"the system says: {error.strerror}",
                 todo="choose another place with --runs-dir or --data-dir",
+            ) from error
+        if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG):
+            raise ConfigError(
+                f"{writing} cannot be written there",
+                why=f"the system says: {error.strerror}",
+                todo="name another place",
             ) from error
         raise

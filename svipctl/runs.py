@@ -197,6 +197,24 @@ class Run:
                 todo="train the final run again",
             ) from error
 
+    def read_json(self, relative: str) -> dict[str, Any] | None:
+        """A JSON object of the run, None when the file is not there.
+
+        Raises:
+            DataError: It is damaged.
+
+        """
+        path = self.folder / relative
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError("it is not an object")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} is damaged", why=str(error), todo="restore it, or remove it") from error
+        return found
+
     def save_json(self, relative: str, document: Mapping[str, Any]) -> Path:
         """Write a JSON file of the run, complete or not at all."""
         path = self.folder / relative

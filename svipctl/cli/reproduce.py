@@ -127,6 +127,7 @@ def reproduce(
         write_plan(left_to_do(plan), plan_file)
         return
     folder = output or _folder(settings)
+    _report(plan, folder)  # where it cannot be written is told now, not after hours
     failed = _execute(plan, settings, folder, jobs, _parameters(slurm or []) if launcher == "slurm" else None)
     document, written = _report(plan, folder)
     show_table(document, written)

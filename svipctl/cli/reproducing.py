@@ -65,7 +65,8 @@ def write_plan(commands: Sequence[Sequence[str]], file: Path) -> None:
         sink.say("\n".join(lines))
     else:
         with explained_disk_errors(str(file)):
-            file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            text = "".join(f"{line}\n" for line in lines)
+            file.write_text(text, encoding="utf-8", errors="surrogateescape")  # words in the bytes they were typed in
     sink.document({"plan": lines})
 
 

@@ -71,14 +71,14 @@ def collect(plan: Plan) -> list[RowResults]:
 
 def _result(step: Step) -> Result | None:
     run = run_of(step)
-    document = _read(run.folder / "eval" / "metrics.json")
+    document = run.read_json("eval/metrics.json")
     if document is None:
         return None
     figures = dict(_figures(document["protocols"]))
     for part in ("per_image", "selection"):
         figures |= dict(_figures({part: document.get(part, {})}))
     figures |= _chosen_on_test(run.folder / "metrics.jsonl")
-    environment = _read(run.folder / "environment.json") or {}
+    environment = run.read_json("environment.json") or {}
     return Result(run.name, step.seed, figures, environment, tuple(document.get("warnings", ())))
 
 
@@ -104,14 +104,3 @@ def _chosen_on_test(path: Path) -> dict[str, float]:
     best = max(watched, key=lambda record: float(record["H_reference"]))
     values = {"T1": best["T1"], "H": best["H_reference"], "epoch": best["epoch"]}
     return {f"{CHOSEN}.{name}": float(value) for name, value in values.items()}
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} is damaged", why=str(error), todo="remove it, and run the same command again"
-        ) from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from svipctl.datasets.names import dataset_name
-from svipctl.errors import ExitCode, SvipError
+from svipctl.errors import ExitCode, SvipError, explained_disk_errors
 from svipctl.interruption import Stop
 from svipctl.reproduce.plan import Plan, Step
 from svipctl.reproduce.state import State, continued, state_of, states
@@ -85,7 +85,8 @@ def execute(plan: Plan, launcher: Launcher, logs: Path, watcher: Watcher, stop: 
     done = {key for key, state in found.items() if state is State.DONE}
     waiting = [step for step in plan.steps if step.key not in done]
     failed: dict[str, Ended] = {}
-    logs.mkdir(parents=True, exist_ok=True)
+    with explained_disk_errors(str(logs)):
+        logs.mkdir(parents=True, exist_ok=True)
 
     def note(ended: Ended) -> None:
         if ended.failed:
@@ -146,8 +147,9 @@ def one_at_a_time(runs_dir: Path, dataset: str, say: Callable[[str], None]) -> I
     nothing writes a run beside them.
     """
     folder = runs_dir / dataset_name(dataset)
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / ".reproduce.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    with explained_disk_errors(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / ".reproduce.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -164,6 +166,6 @@ def _run(launcher: Launcher, step: Step, log: Path) -> Ended:
     try:
         code = launcher.run(step, log)
     except SvipError as error:  # this step's alone; the others go on
-        log.write_text(f"error: {error}\n", encoding="utf-8")
+        log.write_text(f"error: {error}\n", encoding="utf-8", errors="surrogateescape")
         code = error.exit_code
     return Ended(step, code, time.monotonic() - started, log)

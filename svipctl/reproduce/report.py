@@ -51,7 +51,7 @@ def write_report(document: Document, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             unfinished = folder / f".{name}.part"
-            unfinished.write_text(text, encoding="utf-8")
+            unfinished.write_text(text, encoding="utf-8", errors="surrogateescape")  # commands as they were typed
             unfinished.replace(folder / name)
             written.append(folder / name)
     return written

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from enum import Enum
-from typing import Any
 
 from svipctl.datasets.names import dataset_name
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import ConfigError
 from svipctl.held import is_held
 from svipctl.reproduce.plan import Plan, Step
 from svipctl.runs import Run
@@ -106,7 +104,7 @@ def _differences(step: Step, run: Run) -> list[str]:
         asked = {key: value for key, value in asked.items() if not key.startswith(_OF_TRAINING)}
     found = differences(run.settings(), asked)
     if step.kind == "baseline":
-        had = _read(run, "baseline.json")
+        had = run.read_json("baseline.json")
         folds = [int(word) for flag, word in zip(step.arguments, step.arguments[1:]) if flag == "--fold"]
         if had and had["folds"] != folds:
             found.append(f"folds: {had['folds']} in the run, {folds} now")
@@ -117,12 +115,3 @@ def _differences(step: Step, run: Run) -> list[str]:
         if names != wanted:
             found.append(f"development runs: {names} in the run, {wanted} now")
     return found
-
-
-def _read(run: Run, name: str) -> dict[str, Any] | None:
-    try:
-        return dict(json.loads((run.folder / name).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise DataError(f"{run.folder / name} is damaged", why=str(error)) from error

@@ -263,6 +263,10 @@ def test_no_list_of_arguments_breaks_the_program(
     @example(["data", "pack", "small", "--backbone", "vit_tiny"])
     @example(["w2v", "build", "toybirds", "-o", "out.npz"])
     @example(["data", "fetch", "all", "--data-dir", "fresh"])
+    @example(["reproduce", "small", "--plan", "small"])
+    @example(["reproduce", "small", "--output", "settings.toml"])
+    @example(["reproduce", "small", "--weights", "\udcff"])
+    @example(["eval", "small", "--checkpoint", ""])
     def survives(arguments: list[str]) -> None:
         written.listens = True
         try:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.errors import DataError
 from svipctl.evaluation.run import Measured
 from svipctl.runs import Run
 from svipctl.settings.command_line import differences_from_presets, train_command
@@ -117,7 +116,7 @@ def environment(run: Run) -> dict[str, Any]:
         DataError: It is damaged.
 
     """
-    return _read_json(run.folder / "environment.json")
+    return run.read_json("environment.json") or {}
 
 
 def environment_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -134,7 +133,7 @@ def environment_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
 def provenance(run: Run, settings: Settings, measured: Measured, benchmark: Benchmark) -> list[tuple[str, str]]:
     """What was trained on, what was chosen on what, and what is scored."""
     split, document = measured.split, measured.document
-    finished = _read_json(run.folder / "finished.json")
+    finished = run.read_json("finished.json") or {}
     seen, unseen = len(split.seen_classes), len(split.unseen_classes)
     rows = [
         ("data set", f"{benchmark.name}: {len(benchmark.classes)} classes, {len(benchmark.attributes)} attributes"),
@@ -223,25 +222,13 @@ def _number(value: Any) -> str:
 
 
 def _origins(run: Run, settings: Settings, different: Mapping[str, Any]) -> dict[str, str]:
-    written = _read_json(run.folder / "origins.json")
+    written = run.read_json("origins.json")
     if written:
         return {str(key): str(value) for key, value in written.items()}
     flags = {"recipe": settings.recipe, "model.backbone": settings.model.backbone}
     presets = resolve(settings.dataset, flags=flags).origins
     known = {key: origin for key, origin in presets.items() if origin != "flag"}
     return known | dict.fromkeys([*different, "dataset"], "the run")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("it is not an object")
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged", why=str(error), todo="restore it, or remove it") from error
-    return found
 
 
 def _shown(value: Any) -> str:
