@@ -25,7 +25,9 @@ def doctor(
     """
     from svipctl.cli.configure import resolved
 
-    settings = resolved("toybirds", data_dir=data_dir, runs_dir=runs_dir, offline=offline).settings
+    settings = resolved(
+        "toybirds", folders_are_checked=False, data_dir=data_dir, runs_dir=runs_dir, offline=offline
+    ).settings
 
     from svipctl.doctor.examination import examine
 
