@@ -13,7 +13,7 @@ from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.datasets.loader import explained_lost_workers
 from svipctl.datasets.official import partial_warning
-from svipctl.device import choose_device, choose_dtype
+from svipctl.device import choose_dtype, use_device
 from svipctl.errors import DataError
 from svipctl.evaluation.predict import Predictor, Progress
 from svipctl.evaluation.protocols import Evaluation, evaluate
@@ -51,7 +51,7 @@ def evaluate_run(
             run of another data set.
 
     """
-    device = choose_device(settings.gpu, ranks.local)
+    device = use_device(settings.gpu, ranks.local)
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)
     settings_of_run = run.settings()
