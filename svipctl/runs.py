@@ -48,6 +48,11 @@ class Run:
         """Whether training came to its end."""
         return (self.folder / "finished.json").exists()
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is a closed-form baseline: it has figures, but no network."""
+        return (self.folder / "baseline.json").exists()
+
     def settings(self) -> Settings:
         """The configuration the run was trained with."""
         try:

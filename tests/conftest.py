@@ -57,6 +57,21 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_folder(tmp_path_factory.mktemp("data") / "small")
 
 
+@pytest.fixture(scope="session")
+def masked_folder(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny data folder with a mask for each image: a blob in one of the windows."""
+    folder = Path(shutil.copytree(shared_folder, tmp_path_factory.mktemp("masked") / "small"))
+    rng = np.random.default_rng(0)
+    for picture in sorted((folder / "images").rglob("*.png")):
+        mask = np.zeros((32, 32), dtype=np.uint8)
+        top, left = rng.choice([1, 17], 2) + rng.integers(0, 6, 2)
+        mask[top : top + 9, left : left + 9] = 255
+        path = folder / "masks" / picture.relative_to(folder / "images")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(path)
+    return folder
+
+
 @pytest.fixture
 def small_folder(shared_folder: Path, tmp_path: Path) -> Path:
     """A copy of the tiny data folder that a test may damage."""

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["svipctl.cli.train", "svipctl.training.loop", "svipctl.evaluation.run"])
+_FORKS.set_forkserver_preload(
+    ["svipctl.cli.train", "svipctl.training.loop", "svipctl.evaluation.run", "svipctl.visuals.sheet"]
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from svipctl import __version__
-from svipctl.cli import completion, config, data, doctor, eval, export, not_yet, predict, train, w2v
+from svipctl.cli import (
+    baseline,
+    completion,
+    config,
+    data,
+    doctor,
+    eval,
+    export,
+    predict,
+    reproduce,
+    train,
+    visualize,
+    w2v,
+)
 from svipctl.cli.help import use_plain_help
 
 app = typer.Typer(
@@ -40,12 +53,14 @@ def root(
 
 app.command("train")(train.train)
 app.command("eval")(eval.eval_)
+app.command("baseline")(baseline.baseline)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
+app.command("reproduce")(reproduce.reproduce)
+app.add_typer(visualize.app, name="visualize")
 app.add_typer(data.app, name="data")
 app.add_typer(w2v.app, name="w2v")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
 app.command("completion")(completion.completion)
-not_yet.add_to(app)
 use_plain_help(app)

@@ -87,6 +87,11 @@ def export_precisions(incomplete: str, args: list[str]) -> list[str]:
     return _starting(incomplete, ("fp32", "fp16", "int8"))
 
 
+def baselines(incomplete: str, args: list[str]) -> list[str]:
+    """Names of baselines."""
+    return _starting(incomplete, ("ridge", "eszsl", "sae"))
+
+
 def weights(incomplete: str, args: list[str]) -> list[str]:
     """Words in place of a weights file, and files of weights."""
     return _starting(incomplete, ("pretrained", "none")) + _paths(incomplete, (".safetensors", ".pth"))
@@ -107,17 +112,19 @@ def settings(incomplete: str, args: list[str]) -> list[str]:
 
 def attributes(incomplete: str, args: list[str]) -> list[str]:
     """Names of the data set's attributes, from its own table."""
-    named = [word for word in args if word in (*OFFICIAL, *BUILT_IN)]
-    places = [default_folder(args, "--data-dir", "data") / name for name in named]
-    places += [Path(word) for word in args if (Path(word) / "attributes.csv").is_file()]
-    return _starting(incomplete, [name for place in places[:1] for name in _attribute_names(place)])
+    return _starting(incomplete, [name for place in _data_folders(args)[:1] for name in _attribute_names(place)])
+
+
+def classes(incomplete: str, args: list[str]) -> list[str]:
+    """Names of the data set's classes, from its own table or list."""
+    return _starting(incomplete, [name for place in _data_folders(args)[:1] for name in _class_names(place)])
 
 
 BY_NAME: dict[str, Callable[[str, list[str]], list[str]]] = {
     function.__name__: function
     for function in (
         *(datasets, official, presets, runs, resumable, checkpoints, folds, gpus, recipes, precisions, backbones),
-        *(export_formats, export_precisions, weights, vectors, settings, attributes),
+        *(baselines, export_formats, export_precisions, weights, vectors, settings, attributes, classes),
     )
 }
 
@@ -170,6 +177,27 @@ def _paths(incomplete: str, suffixes: tuple[str, ...] | None) -> list[str]:
         elif suffixes is not None and (not suffixes or entry.name.endswith(suffixes)):
             found.append(shown + entry.name)
     return found
+
+
+def _data_folders(words: list[str]) -> list[Path]:
+    """Folders of the data sets named among the words."""
+    named = [word for word in words if word in (*OFFICIAL, *BUILT_IN)]
+    places = [default_folder(words, "--data-dir", "data") / name for name in named]
+    return places + [Path(word) for word in words if (Path(word) / "attributes.csv").is_file()]
+
+
+def _class_names(folder: Path) -> Iterator[str]:
+    try:
+        if (folder / "attributes.csv").is_file():
+            with (folder / "attributes.csv").open(newline="", encoding="utf-8") as file:
+                names = [row[0] for row in csv.reader(file) if row]
+            yield from names[2:] if names[1:2] == ["group"] else names[1:]
+        else:
+            path = next(iter(sorted(folder.glob("xlsa17/data/*/allclasses.txt"))), None)
+            if path is not None:
+                yield from path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return
 
 
 def _attribute_names(folder: Path) -> Iterator[str]:

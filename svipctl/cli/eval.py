@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from svipctl.cli.output import sink
 from svipctl.errors import ConfigError
 
 if TYPE_CHECKING:
+    from svipctl.evaluation.protocols import Evaluation
     from svipctl.ranks import Ranks
     from svipctl.settings.layers import Resolved
 
@@ -78,7 +80,7 @@ def eval_(
     if checkpoint is not None and (run is not None or predictions is not None):
         raise ConfigError("--checkpoint, --run and --predictions exclude each other", todo="give one of them")
     if predictions is not None:
-        document = _score_file(predictions)
+        document, evaluation = _score_file(predictions)
     else:
         from svipctl.cli.configure import resolved
 
@@ -106,17 +108,21 @@ def eval_(
         with joined() as ranks:
             choose_device(settings.gpu, ranks.local)
             sink.silent = not ranks.is_first
-            document = _evaluate(configured, run, checkpoint, ranks)
+            document, evaluation = _evaluate(configured, run, checkpoint, ranks)
     for warning in document["warnings"]:
         sink.warn(warning)
     if zsl != gzsl:
-        for part in ("protocols", "intervals"):
+        for part in ("protocols", "per_image", "intervals"):
             document[part] = {row: figures for row, figures in document[part].items() if (row == "zsl") == zsl}
-    _show(document)
+    show_evaluation(document)
+    if not zsl:
+        _show_curve(evaluation)
     sink.document(document)
 
 
-def _evaluate(configured: Resolved, name: str | None, checkpoint: Path | None, ranks: Ranks) -> dict[str, Any]:
+def _evaluate(
+    configured: Resolved, name: str | None, checkpoint: Path | None, ranks: Ranks
+) -> tuple[dict[str, Any], Evaluation]:
     """What each process does: its share of the images, and all of the figures."""
     from svipctl.datasets.registry import open_benchmark
     from svipctl.evaluation.checkpoint import evaluate_checkpoint
@@ -143,26 +149,30 @@ def _evaluate(configured: Resolved, name: str | None, checkpoint: Path | None, r
         if checkpoint is not None:
             return evaluate_checkpoint(checkpoint, benchmark, settings, watched, ranks)
         assert found is not None
-        document, _ = evaluate_run(found, benchmark, settings, watched, ranks)
-    return document
+        return evaluate_run(found, benchmark, settings, watched, ranks)
 
 
-def _score_file(path: Path) -> dict[str, Any]:
+def _score_file(path: Path) -> tuple[dict[str, Any], Evaluation]:
+    from svipctl.evaluation.per_class import class_document
     from svipctl.evaluation.predictions_file import read_predictions
     from svipctl.evaluation.protocols import evaluate
 
-    evaluation = evaluate(read_predictions(path))
-    return {
+    scored = read_predictions(path)
+    evaluation = evaluate(scored)
+    document = {
         "dataset": None,
         "run": None,
         "recipe": None,
         "predictions": str(path),
         **evaluation.document(),
+        **class_document(evaluation, [str(column) for column in range(scored.scores.shape[1])]),
         "warnings": list(evaluation.warnings),
     }
+    return document, evaluation
 
 
-def _show(document: dict[str, Any]) -> None:
+def show_evaluation(document: dict[str, Any]) -> None:
+    """The rows of an evaluation for a person."""
     rows = []
     for row, figures in document["protocols"].items():
         cells = [row]
@@ -179,8 +189,48 @@ def _show(document: dict[str, Any]) -> None:
     title = f"{subject}: {counts}, percent, ± half the 95 % interval"
     sink.table(title, ["protocol", "T1", "U", "S", "H or area", "what it is"], rows)
     selection = document.get("selection", {})
-    for name, quality in (("its own labels", selection), ("the true masks", selection.get("mask", {}))):
+    for name, quality in (
+        ("its own labels", selection),
+        ("the true masks", selection.get("mask", {})),
+        ("the boxes", selection.get("box", {})),
+    ):
         if "auc" in quality:
             sink.say(
                 f"patch selection against {name}: AUC {quality['auc']:.1f}, recall {quality.get('recall', 100):.1f}"
             )
+    for line in _localised(document.get("localisation", {})):
+        sink.say(line)
+
+
+def _localised(found: dict[str, Any]) -> Iterator[str]:
+    """Where the maps of the attributes are highest, beside what any other place would give."""
+    chance = "{uniform:.1f} for any window, {centre:.1f} for the centre, {shuffled:.1f} for another image's peak"
+    if "object" in found:
+        figures = found["object"]
+        yield f"peaks of part attributes inside the {figures['truth']}: {figures['inside']:.1f} % ({chance.format(**figures)})"
+    if "parts" in found:
+        figures = found["parts"]
+        yield (
+            f"their distance to the part: {figures['distance']:.1f} % of the bird's diagonal ({chance.format(**figures)})"
+        )
+
+
+def _show_curve(evaluation: Evaluation) -> None:
+    """The seen-unseen curve with its protocols, on a terminal only: scripts get the table as ever."""
+    if "ausuc" not in evaluation.rows or not sink.draws_on_stdout:
+        return
+    from svipctl.cli.plot import curve, framed
+
+    braille = sink.has_braille
+    points = list(zip((100 * evaluation.curve.unseen).tolist(), (100 * evaluation.curve.seen).tolist()))
+    marks = {
+        row: mark
+        for row, mark in (("gzsl", "o"), ("gzsl-oracle", "x"), ("gzsl-calibrated", "@"))
+        if row in evaluation.rows
+    }
+    places = [((100 * evaluation.rows[row]["U"], 100 * evaluation.rows[row]["S"]), mark) for row, mark in marks.items()]
+    lines = framed(
+        curve(points, places, columns=44, rows=10, braille=braille), x="unseen, U", y="seen, S", braille=braille
+    )
+    sink.say("\n".join(lines))
+    sink.say("     " + "  ".join(f"{mark} {row}" for row, mark in marks.items()))

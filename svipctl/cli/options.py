@@ -45,6 +45,13 @@ Precision = Annotated[
         autocompletion=complete.precisions,
     ),
 ]
+Backbone = Annotated[
+    str | None,
+    typer.Option("--backbone", help="lite, vit_base, deit_base, vit_small, vit_tiny, vit_toy, or a timm name."),
+]
+Weights = Annotated[str | None, typer.Option("--weights", help="Backbone weights: pretrained, none, or a file.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs, warm-up included.")]
+LearningRate = Annotated[float | None, typer.Option("--lr", help="Learning rate after warm-up.")]
 TrainBatchSize = Annotated[
     str | None,
     typer.Option(

@@ -43,6 +43,18 @@ class Sink:
         """Whether moving progress may be drawn: stderr is a terminal and nobody asked for silence."""
         return sys.stderr.isatty() and not (self.quiet or self.silent) and os.environ.get("TERM") != "dumb"
 
+    @property
+    def draws_on_stdout(self) -> bool:
+        """Whether stdout is a terminal that pictures in text may go to."""
+        return sys.stdout.isatty() and not (self.json or self.quiet or self.silent)
+
+    @property
+    def has_braille(self) -> bool:
+        """Whether the terminal takes more than ASCII."""
+        return (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf16") and (
+            os.environ.get("TERM") not in ("dumb", "linux")
+        )
+
     def document(self, document: Mapping[str, Any]) -> None:
         """The result of the command, when --json was given."""
         if not self.json or self.silent:
@@ -85,14 +97,23 @@ class Sink:
         if self.json or self.silent:
             return
         if sys.stdout.isatty():
+            from rich.box import ASCII2, SIMPLE_HEAD
             from rich.console import Console
             from rich.table import Table
+            from rich.text import Text
 
-            table = Table(title=title, title_justify="left", title_style="bold")
+            table = Table(
+                title=Text(title),
+                title_justify="left",
+                title_style="bold",
+                box=SIMPLE_HEAD if self.has_braille else ASCII2,
+                pad_edge=False,
+            )
             for number, column in enumerate(columns):
-                table.add_column(column, justify="left" if number == 0 else "right")
+                words = number == 0 or any(row[number][:1].isalpha() for row in rows)
+                table.add_column(column, justify="left" if words else "right")
             for row in rows:
-                table.add_row(*row)
+                table.add_row(*(Text(cell) for cell in row))  # a name with brackets is no markup
             Console().print(table)
             return
         widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]

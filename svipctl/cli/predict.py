@@ -15,7 +15,8 @@ from svipctl.errors import CheckFailed, ConfigError, DataError
 
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
-    from svipctl.prediction.classifier import Answer, Named, Reason
+    from svipctl.prediction.answers import Answer, Reason
+    from svipctl.prediction.classifier import Named
     from svipctl.settings.schema import Settings
 
 _COLUMNS = ("image", "rank", "class", "score", "for", "against", "patches")

@@ -24,6 +24,7 @@ _BY_FLAG = {
     "--attribute": "attributes",
     "--backbone": "backbones",
     "--checkpoint": "checkpoints",
+    "--class": "classes",
     "--fold": "folds",
     "--gpu": "gpus",
     "--resume": "resumable",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,13 +26,8 @@ def train(
     dataset: options.Dataset,
     recipe: options.Recipe = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run. (default: from recipe and seed)")] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option("--backbone", help="lite, vit_base, deit_base, vit_small, vit_tiny, vit_toy, or a timm name."),
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option("--weights", help="Backbone weights: pretrained, none, or a file.")
-    ] = None,
+    backbone: options.Backbone = None,
+    weights: options.Weights = None,
     init_from: Annotated[
         Path | None,
         typer.Option(
@@ -39,9 +35,9 @@ def train(
             help="Begin with a trained network: a run or checkpoint folder, or a .pth of the published code.",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Epochs, warm-up included.")] = None,
+    epochs: options.Epochs = None,
     batch_size: options.TrainBatchSize = None,
-    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate after warm-up.")] = None,
+    lr: options.LearningRate = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of everything random.")] = None,
     fold: Annotated[
         int | None, typer.Option("--fold", help="Development run: hold out fold 1, 2 or 3 of the training classes.")
@@ -149,6 +145,7 @@ def _train(
     from svipctl.cli.training_progress import reporter
     from svipctl.datasets.official import partial_warning
     from svipctl.datasets.registry import open_benchmark
+    from svipctl.held import held
     from svipctl.interruption import listening
     from svipctl.runs import ReadOnlyRun, new_run
     from svipctl.training.board import board_of, check_installed
@@ -218,10 +215,12 @@ def _train(
             validation_images=development.validation_images(benchmark) if development else (),
             initial_images=setup.initial_images,
         )
+        run.save_json("origins.json", configured.origins)
     try:
         with (
+            held(run.folder) if ranks.is_first else nullcontext(),
             listening() as stop,
-            reporter(settings.train.epochs) as watching,
+            reporter(settings.train.epochs, len(images), resumed=resumable is not None) as watching,
             board_of(run, wanted=settings.train.tensorboard and ranks.is_first) as board,
         ):
             best = train_run(settings, setup, run, watching, resume=resumable is not None, stop=stop, board=board)

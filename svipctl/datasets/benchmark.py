@@ -63,6 +63,8 @@ class Benchmark:
     """Mask of the object in each image, where there are masks."""
     boxes: NDArray[np.float64] | None = None
     """(N, 4) left, top, width and height of the object, in pixels of the published image, where there are boxes."""
+    published_side: int | None = None
+    """Longest side of the published images in pixels, where those on the disk are copies of another size."""
     missing: tuple[str, ...] = ()
     """Images of the benchmark that are not on the disk; every other field leaves them out."""
     word_vectors_file: Path | None = None

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, decode
+from svipctl.datasets.published_pixels import scale_on_disk, size_on_disk
 from svipctl.errors import ConfigError
 
 
@@ -53,7 +54,7 @@ def object_coverage(benchmark: Benchmark, indices: Indices, geometry: Geometry, 
             todo="choose another selection: --set method.selection=centre",
         )
     chosen = np.unique(indices)
-    shares = [window_shares(_object(benchmark, int(index), geometry), rows, columns) for index in chosen]
+    shares = [window_shares(object_mask(benchmark, int(index), geometry), rows, columns) for index in chosen]
     table = np.stack(shares).astype(np.float32) if shares else np.zeros((0, rows, columns), np.float32)
     return Coverage(chosen, table)
 
@@ -68,15 +69,23 @@ def window_shares(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[n
     return shares
 
 
-def _object(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray[np.bool_]:
-    """Mask (H, W) in the network's geometry; a box becomes a filled rectangle of the published image's size."""
+def object_mask(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray[np.bool_]:
+    """Where the object is in what the network sees of an image, from its mask or its box: (H, W).
+
+    A box becomes a filled rectangle in an image of the size on the disk.
+
+    Raises:
+        DataError: The mask, or the image whose size a box needs, is missing or does not decode.
+
+    """
     if benchmark.masks:
         pixels = geometry(decode(benchmark.root / benchmark.masks[index]))
     else:
         assert benchmark.boxes is not None
-        with Image.open(benchmark.image_path(index)) as image:
-            drawn = Image.new("RGB", image.size)
-        left, top, width, height = (round(float(value)) for value in benchmark.boxes[index])
+        size = size_on_disk(benchmark, index)
+        drawn = Image.new("RGB", size)
+        box = benchmark.boxes[index] * scale_on_disk(benchmark, size)
+        left, top, width, height = (round(float(value)) for value in box)
         drawn.paste((255, 255, 255), (left, top, left + width, top + height))
         pixels = geometry(drawn)
     inside: NDArray[np.bool_] = pixels[..., 0] >= 128

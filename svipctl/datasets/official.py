@@ -16,6 +16,7 @@ from svipctl.datasets.groups import attribute_groups
 from svipctl.datasets.matlab import read_mat
 from svipctl.datasets.paths import reroot
 from svipctl.datasets.proposed_split import PARTS, ProposedSplit, names, read_lines, read_proposed_split
+from svipctl.datasets.published_pixels import published_side
 from svipctl.errors import DataError
 
 
@@ -131,6 +132,7 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
         folds=_folds_with_images(split, labels),
         groups=attribute_groups(name),
         boxes=None if boxes is None else boxes[kept],
+        published_side=None if boxes is None else published_side([root / files[index] for index in kept], boxes[kept]),
         word_vectors_file=root / "word_vectors.npz",
         missing=missing,
     )

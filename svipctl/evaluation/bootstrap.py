@@ -29,6 +29,53 @@ def intervals(
         `{"zsl": {"T1"}, "ausuc": {"value"}, <row>: {"U", "S", "H"}}`, each a pair (low, high).
 
     """
+    result: dict[str, dict[str, Interval]] = {}
+    for (row, figure), values in _draws(answers, gammas, resamples, seed).items():
+        result.setdefault(row, {})[figure] = _interval(values)
+    return result
+
+
+def paired_intervals(
+    answers: Answers,
+    gammas: Mapping[str, float],
+    others: Answers,
+    their_gammas: Mapping[str, float],
+    *,
+    resamples: int,
+    seed: int = 0,
+) -> dict[str, dict[str, Interval]]:
+    """Intervals of the difference, others minus these, of two models that answered the same images.
+
+    Both are resampled alike, so what makes an image hard for both does not widen the interval.
+
+    Args:
+        answers: Of one model.
+        gammas: Its gamma for each row.
+        others: Of another model, to the same images in the same order.
+        their_gammas: Its gamma for each row.
+        resamples: How many.
+        seed: Of the resampling.
+
+    Returns:
+        As `intervals`, of the rows that both have.
+
+    Raises:
+        ValueError: They did not answer the same images.
+
+    """
+    if not np.array_equal(answers.labels, others.labels):
+        raise ValueError("two models are compared on the same images in the same order")
+    mine = _draws(answers, gammas, resamples, seed)
+    theirs = _draws(others, their_gammas, resamples, seed)
+    result: dict[str, dict[str, Interval]] = {}
+    for (row, figure), values in mine.items():
+        if (row, figure) in theirs:
+            result.setdefault(row, {})[figure] = _interval(theirs[row, figure] - values)
+    return result
+
+
+def _draws(answers: Answers, gammas: Mapping[str, float], resamples: int, seed: int) -> dict[tuple[str, str], Floats]:
+    """Each figure (row, name) in each resample (resamples,). The resamples depend on the labels and the seed only."""
     weights = answers.class_weights()
     unseen_right, seen_right = weights * answers.unseen_correct, weights * answers.seen_correct
     draws: dict[tuple[str, str], list[Floats]] = {}
@@ -46,11 +93,12 @@ def intervals(
             note(row, "H", harmonic_mean(seen, unseen))
         note("ausuc", "value", np.array([seen_unseen_curve(answers, weights * count).area for count in counts]))
 
-    result: dict[str, dict[str, Interval]] = {}
-    for (row, figure), values in draws.items():
-        low, high = np.quantile(np.concatenate(values), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        result.setdefault(row, {})[figure] = (float(low), float(high))
-    return result
+    return {key: np.concatenate(values) for key, values in draws.items()}
+
+
+def _interval(values: Floats) -> Interval:
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
 
 
 def _counts(answers: Answers, resamples: int, seed: int) -> Iterator[Floats]:

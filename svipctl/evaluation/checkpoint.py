@@ -13,6 +13,7 @@ from svipctl.device import use_device
 from svipctl.errors import ConfigError
 from svipctl.evaluation.network import network_for
 from svipctl.evaluation.predict import Progress
+from svipctl.evaluation.protocols import Evaluation
 from svipctl.evaluation.run import (
     Subject,
     check_same_benchmark,
@@ -32,7 +33,7 @@ from svipctl.settings.schema import Settings
 
 def evaluate_checkpoint(
     path: Path, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Evaluation]:
     """Score a checkpoint on the test images, or on the validation images of its development run; nothing is written.
 
     Args:
@@ -44,7 +45,8 @@ def evaluate_checkpoint(
         ranks: The processes that divide the images.
 
     Returns:
-        The documented JSON (percent); its warnings say so where nobody knows which images the network was trained on.
+        The documented JSON (percent), whose warnings say so where nobody knows which images the network was trained
+        on, and the evaluation behind it.
 
     Raises:
         DataError: The file is unusable, does not fit the network, or was trained on classes that are scored as unseen.
@@ -80,8 +82,8 @@ def evaluate_checkpoint(
         transform = Transform(image_size_of(backbone))
     model = model.to(device).eval()
     subject = Subject(model, transform, normalise, recipe, weights.epoch, warnings=tuple(warnings))
-    document, _ = evaluate_subject(subject, benchmark, split, settings, device, progress=progress, ranks=ranks)
-    return document | {"checkpoint": {"file": weights.name, "sha256": weights.sha256}}
+    measured = evaluate_subject(subject, benchmark, split, settings, device, progress=progress, ranks=ranks)
+    return measured.document | {"checkpoint": {"file": weights.name, "sha256": weights.sha256}}, measured.evaluation
 
 
 def run_of(weights: TrainedWeights) -> Run | None:

@@ -38,6 +38,8 @@ class Predictions:
     """(N, windows), probability that the window is unrelated."""
     source_scores: NDArray[np.float64] | None
     """(N, windows), what supervises the patch classifier; high is related. None when not asked for."""
+    peaks: NDArray[np.int64] | None = None
+    """(N, G) the window, in raster order, at which the attribute head is highest for each of the attributes asked for."""
     notes: tuple[str, ...] = ()
     """What the user should know about how the images were read."""
 
@@ -57,7 +59,13 @@ class Predictor:
 
     @torch.inference_mode()
     def predict(
-        self, benchmark: Benchmark, indices: Indices, *, source_scores: bool = False, progress: Progress | None = None
+        self,
+        benchmark: Benchmark,
+        indices: Indices,
+        *,
+        source_scores: bool = False,
+        peaks_of: NDArray[np.int64] | None = None,
+        progress: Progress | None = None,
     ) -> Predictions:
         """Predict the images of a benchmark; leaves the model in evaluation mode.
 
@@ -67,11 +75,12 @@ class Predictor:
             benchmark: Where the files are.
             indices: Which images.
             source_scores: Also run the source pass for the window scores (a second forward pass).
+            peaks_of: (C, G) of each class the attributes whose maps' peaks are wanted, by column; -1 for none.
             progress: Called with images done and images in all, of this process; equally often in all processes.
 
         """
         self.model.eval()
-        attributes, unrelated, scores = [], [], []
+        attributes, unrelated, scores, peaks = [], [], [], []
         done = 0
         geometry = Geometry(self.transform.resize, self.transform.size)
         mine = indices[list(self.ranks.share(range(len(indices))))]
@@ -88,6 +97,9 @@ class Predictor:
                 prediction = self.model.predict(inputs, coverage=None if objects is None else objects.of(which))
                 if source_scores:
                     scores.append(self.model.source_scores(inputs).double().cpu())
+                if peaks_of is not None:
+                    columns = torch.from_numpy(peaks_of[benchmark.labels[which.numpy()]]).clamp_min(0)
+                    peaks.append(_peaks(prediction.windows, columns.to(self.device)).double().cpu())
                 attributes.append(prediction.attributes.double().cpu())
                 unrelated.append(prediction.unrelated.double().cpu())
                 done += len(inputs)
@@ -108,6 +120,7 @@ class Predictor:
             attributes=predicted,
             unrelated=self._whole(unrelated, windows),
             source_scores=self._whole(scores, windows) if source_scores else None,
+            peaks=None if peaks_of is None else self._whole(peaks, peaks_of.shape[1]).astype(np.int64),
             notes=(note,) if note else (),
         )
 
@@ -133,3 +146,9 @@ class Predictor:
         """Join this process's batches with those of the others."""
         mine = torch.cat([torch.zeros(0, columns, dtype=torch.float64), *parts]).numpy()
         return np.concatenate(self.ranks.gather(mine))
+
+
+def _peaks(windows: Tensor, columns: Tensor) -> Tensor:
+    """The window at which each attribute is highest: (B, windows, K), (B, G) -> (B, G)."""
+    wanted = windows.gather(2, columns.unsqueeze(1).expand(-1, windows.shape[1], -1))
+    return wanted.argmax(dim=1)

@@ -10,14 +10,17 @@ import numpy as np
 import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
-from svipctl.datasets.images import Normalisation, Transform
+from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.loader import explained_lost_workers
 from svipctl.datasets.official import partial_warning
 from svipctl.device import choose_dtype, use_device
-from svipctl.errors import DataError
-from svipctl.evaluation.predict import Predictor, Progress
-from svipctl.evaluation.protocols import Evaluation, evaluate
+from svipctl.errors import ConfigError, DataError
+from svipctl.evaluation.localisation import localisation, part_groups
+from svipctl.evaluation.per_class import class_document
+from svipctl.evaluation.predict import Predictions, Predictor, Progress
+from svipctl.evaluation.protocols import Evaluation, Scored, evaluate
 from svipctl.evaluation.score import scored, selection
+from svipctl.evaluation.truth import object_truth
 from svipctl.model.checkpoint import Metadata, load_checkpoint, sha256_of
 from svipctl.model.svip import SVIP
 from svipctl.ranks import ALONE, Ranks
@@ -28,9 +31,46 @@ UNKNOWN = "unknown"
 """Stands in a checkpoint's `backbone_weights` under `images` when nobody knows what they were trained on."""
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A network with what its evaluation needs and says of it."""
+
+    model: SVIP
+    transform: Transform
+    normalise: Normalisation
+    recipe: str
+    epoch: int
+    run: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An evaluation with all that it was made from."""
+
+    document: dict[str, Any]
+    """The documented JSON (percent)."""
+    evaluation: Evaluation
+    split: Split
+    predictions: Predictions
+    """Of the scored images: seen ones first, then unseen ones."""
+    scored: Scored
+    classes: tuple[str, ...]
+    """Names of the split's classes, the columns of `scored.scores`."""
+    subject: Subject
+
+
 def evaluate_run(
     run: Run, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
 ) -> tuple[dict[str, Any], Evaluation]:
+    """`measure_run` for whoever needs the numbers only: the documented JSON and the evaluation behind it."""
+    measured = measure_run(run, benchmark, settings, progress, ranks)
+    return measured.document, measured.evaluation
+
+
+def measure_run(
+    run: Run, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
+) -> Measured:
     """Score a run's best checkpoint and write `eval/metrics.json`.
 
     A final run is scored on the test images; a development run on the validation images of its fold, so that nothing
@@ -43,14 +83,18 @@ def evaluate_run(
         progress: Called with images done and images in all.
         ranks: The processes that divide the images; the first one writes.
 
-    Returns:
-        The documented JSON (percent) and the evaluation behind it.
-
     Raises:
+        ConfigError: The run is a baseline.
         DataError: The run was trained on some of the scored images, its gamma was chosen on some of them, or it is a
             run of another data set.
 
     """
+    if run.is_baseline:
+        raise ConfigError(
+            f"{run.name} is a baseline, scored when it was fitted",
+            why="it has no network to evaluate",
+            todo=f"its figures are in {run.folder / 'eval' / 'metrics.json'}",
+        )
     device = use_device(settings.gpu, ranks.local)
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)
@@ -73,27 +117,14 @@ def evaluate_run(
         warnings=tuple(warnings_of_start(metadata.backbone_weights)),
     )
     gamma = development["gamma"] if development else None
-    document, evaluation = evaluate_subject(
+    measured = evaluate_subject(
         subject, benchmark, split, settings, device, gamma=gamma, progress=progress, ranks=ranks
     )
     if development is not None:
-        document["development"] = development
+        measured.document["development"] = development
     if ranks.is_first:
-        run.save_json("eval/metrics.json", document)
-    return document, evaluation
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A network with what its evaluation needs and says of it."""
-
-    model: SVIP
-    transform: Transform
-    normalise: Normalisation
-    recipe: str
-    epoch: int
-    run: str | None = None
-    warnings: tuple[str, ...] = ()
+        run.save_json("eval/metrics.json", measured.document)
+    return measured
 
 
 @explained_lost_workers("run the same command again")
@@ -107,7 +138,7 @@ def evaluate_subject(
     gamma: float | None = None,
     progress: Progress | None = None,
     ranks: Ranks = ALONE,
-) -> tuple[dict[str, Any], Evaluation]:
+) -> Measured:
     """Predict a split's images and score them; `gamma` is one that was chosen on validation images."""
     predictor = Predictor(
         subject.model,
@@ -119,16 +150,25 @@ def evaluate_subject(
         settings.data.workers,
         ranks,
     )
-    recipe = subject.model.recipe
-    measured = settings.eval.selection and recipe.passes == "both"
+    model = subject.model
+    measured = settings.eval.selection and model.recipe.passes == "both"
+    groups = part_groups(benchmark) if model.recipe.head == "windows" else None
     indices = np.concatenate([split.seen, split.unseen])
-    predictions = predictor.predict(benchmark, indices, source_scores=measured, progress=progress)
-    evaluation = evaluate(
-        scored(benchmark, split, predictions, recipe),
-        gamma=gamma,
-        resamples=settings.eval.bootstrap,
-        seed=settings.seed,
+    predictions = predictor.predict(
+        benchmark,
+        indices,
+        source_scores=measured,
+        peaks_of=None if groups is None else groups.chosen,
+        progress=progress,
     )
+    of_classes = scored(benchmark, split, predictions, model.recipe)
+    evaluation = evaluate(of_classes, gamma=gamma, resamples=settings.eval.bootstrap, seed=settings.seed)
+    geometry, shape = Geometry(subject.transform.resize, subject.transform.size), model.grid.window_shape
+    truth = object_truth(benchmark, indices, geometry, shape) if measured or groups is not None else None
+    maps = {}
+    if groups is not None and predictions.peaks is not None:
+        maps = localisation(benchmark, indices, predictions.peaks, groups, truth, geometry, shape)
+    names = tuple(benchmark.classes[label] for label in split.classes)
     document: dict[str, Any] = {
         "dataset": benchmark.name,
         "run": subject.run,
@@ -136,7 +176,9 @@ def evaluate_subject(
         "epoch": subject.epoch,
         "split": split.name,
         **evaluation.document(),
-        "selection": selection(subject.model, benchmark, predictions, predictor.transform) if measured else {},
+        **class_document(evaluation, names),
+        "selection": selection(model, predictions, truth) if measured else {},
+        "localisation": maps,
         "warnings": [
             *([partial_warning(benchmark)] if benchmark.missing else []),
             *subject.warnings,
@@ -146,7 +188,7 @@ def evaluate_subject(
     }
     if benchmark.missing:
         document["missing_images"] = len(benchmark.missing)
-    return document, evaluation
+    return Measured(document, evaluation, split, predictions, of_classes, names, subject)
 
 
 def check_same_benchmark(metadata: Metadata, benchmark: Benchmark) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark, Split
-from svipctl.datasets.images import Transform, decode
 from svipctl.evaluation.predict import Predictions
 from svipctl.evaluation.protocols import Scored
-from svipctl.evaluation.selection import background_windows, selection_quality
+from svipctl.evaluation.selection import BACKGROUND_SHARE, selection_quality
+from svipctl.evaluation.truth import ObjectTruth
 from svipctl.model.classification import class_scores, normalise_class_attributes
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
@@ -30,32 +29,23 @@ def scored(benchmark: Benchmark, split: Split, predictions: Predictions, recipe:
     )
 
 
-def selection(
-    model: SVIP, benchmark: Benchmark, predictions: Predictions, transform: Transform
-) -> dict[str, float | dict[str, float]]:
-    """Quality of the patch classifier against its labels and, where there are masks, against the background.
+def selection(model: SVIP, predictions: Predictions, truth: ObjectTruth | None) -> dict[str, float | dict[str, float]]:
+    """Quality of the patch classifier against its labels and, where somebody says what is background, against that.
 
-    `transform` is the geometry the model saw the images in; masks go through the same.
+    Args:
+        model: Whose predictions they are.
+        predictions: With the scores of the source pass, or without.
+        truth: Of the same images, from masks or boxes.
+
+    Returns:
+        `auc` and `recall` against the labels, and the same in `mask` or `box` (percent).
+
     """
     quality: dict[str, float | dict[str, float]] = {}
     rejected = model.grid.windows - model.keep
     if predictions.source_scores is not None and len(predictions.indices):
         labels = ~top_mask(torch.from_numpy(predictions.source_scores), model.keep).numpy()
         quality |= selection_quality(predictions.unrelated, labels, rejected)
-    if benchmark.masks and len(predictions.indices):
-        rows, columns = model.grid.rows // model.grid.side, model.grid.columns // model.grid.side
-        truth = np.stack(
-            [
-                background_windows(_mask(benchmark, int(index), transform), rows, columns)
-                for index in predictions.indices
-            ]
-        )
-        quality["mask"] = selection_quality(predictions.unrelated, truth, rejected)
+    if truth is not None:
+        quality[truth.source] = selection_quality(predictions.unrelated, truth.shares < BACKGROUND_SHARE, rejected)
     return quality
-
-
-def _mask(benchmark: Benchmark, index: int, transform: Transform) -> NDArray[np.bool_]:
-    """Where the object is in what the model saw of an image: (size, size)."""
-    pixels = transform(decode(benchmark.root / benchmark.masks[index]))
-    inside: NDArray[np.bool_] = (pixels[0] >= 128).numpy()
-    return inside

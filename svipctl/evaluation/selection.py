@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from svipctl.datasets.objects import window_shares
 from svipctl.evaluation.calibration import Bools, Floats
 
 BACKGROUND_SHARE = 0.05
@@ -40,9 +38,3 @@ def selection_quality(unrelated: Floats, truth: Bools, rejected: int) -> dict[st
         hits = np.take_along_axis(truth, chosen, axis=1).sum(axis=1)
         quality["recall"] = 100 * float((hits / np.minimum(positives, rejected)).mean())
     return quality
-
-
-def background_windows(mask: NDArray[np.bool_], rows: int, columns: int) -> Bools:
-    """Which windows of an image show (almost) nothing of the object: mask (H, W) -> (rows * columns,)."""
-    background: Bools = window_shares(mask, rows, columns) < BACKGROUND_SHARE
-    return background.ravel()

@@ -29,14 +29,14 @@ _STRIDES: dict[int, dict[str, Any]] = {
     16: {"features_only": True, "out_indices": (3,)},
     32: {"num_classes": 0, "global_pool": ""},
 }
-_TRANSFORMER: dict[str, Any] = {"img_size": 224, "embed_dim": 256, "depth": 2, "num_heads": 4}
+_TRANSFORMER: dict[str, Any] = {"img_size": 224, "embed_dim": 128, "depth": 2, "num_heads": 4}
 
 
 def create_lite(arguments: Mapping[str, Any]) -> VisionTransformer:
     """The backbone with random weights.
 
     Args:
-        arguments: Of timm's `VisionTransformer`, over `img_size` 224, `embed_dim` 256, `depth` 2, `num_heads` 4; and
+        arguments: Of timm's `VisionTransformer`, over `img_size` 224, `embed_dim` 128, `depth` 2, `num_heads` 4; and
             `stride`: 32 (default, the 1,280 channels before timm's pooling) or 16 (112 channels).
 
     Raises:

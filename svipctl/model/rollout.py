@@ -90,9 +90,17 @@ def _starting_row(maps: Tensor, class_token: bool) -> Tensor:
 @torch.no_grad()
 def last_attention_scores(blocks: Sequence[AttentionInputs], *, prefix: int, class_token: bool) -> Tensor:
     """The class token's attention in the last block, head mean (the published `attn` score). Returns (B, patches)."""
-    last = blocks[-1]
-    rows = last.rows(first=1)[:, 0] if class_token else last.rows().mean(dim=1)
-    return rows[:, prefix:]
+    return layer_attention(blocks[-1:], prefix=prefix, class_token=class_token)[:, 0]
+
+
+@torch.no_grad()
+def layer_attention(blocks: Sequence[AttentionInputs], *, prefix: int, class_token: bool) -> Tensor:
+    """The class token's attention on each patch in every block, head mean; without class token the mean of all rows.
+
+    Returns (B, blocks, patches).
+    """
+    rows = [block.rows(first=1)[:, 0] if class_token else block.rows().mean(dim=1) for block in blocks]
+    return torch.stack(rows, dim=1)[:, :, prefix:]
 
 
 @torch.no_grad()

@@ -28,6 +28,7 @@ from svipctl.model.recipe import Recipe, WindowChoice
 from svipctl.model.rollout import (
     AttentionInputs,
     last_attention_scores,
+    layer_attention,
     paper_rollout_scores,
     rollout_scores,
     similarity_scores,
@@ -210,6 +211,16 @@ class SVIP(nn.Module):
         """Window scores of the source pass, what supervises the patch classifier: (B, windows), high is related."""
         source_tokens, attention = self._encode(embed_patches(self.backbone, images))
         return self._window_scores(attention, self.grid.group(source_tokens))
+
+    @torch.no_grad()
+    def source_attention(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The source pass's window scores, as in `source_scores`, and its attention on each patch (B, blocks, patches)."""
+        source_tokens, attention = self._encode(embed_patches(self.backbone, images))
+        with torch.autocast(images.device.type, enabled=False):
+            layers = layer_attention(
+                attention, prefix=self.backbone.num_prefix_tokens, class_token=has_class_token(self.backbone)
+            )
+        return self._window_scores(attention, self.grid.group(source_tokens)), layers
 
     def contextualize(self, patches: Tensor, related: Tensor) -> Tensor:
         """Add e to every window that is not related: (B, patches, D), (B, windows) -> (B, patches, D)."""

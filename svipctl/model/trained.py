@@ -57,6 +57,7 @@ def read_trained(path: Path) -> TrainedWeights:
         DataError: Missing, damaged, with anything else in it, or without such weights.
 
     """
+    given, path = path, path.resolve()  # "" and "." have no name, and a run is two folders above
     folder = path.parent if path.name == WEIGHTS and (path.parent / METADATA).exists() else path
     if (path / "checkpoints" / "best").is_dir():
         folder = path / "checkpoints" / "best"
@@ -65,7 +66,7 @@ def read_trained(path: Path) -> TrainedWeights:
         kept = {name: tensor for name, tensor in state.items() if name != _WORDS}
         return TrainedWeights(folder, kept, metadata.sha256, published=False, metadata=metadata, epoch=metadata.epoch)
     if not path.is_file():
-        raise DataError(f"there is no checkpoint {path}")
+        raise DataError(f"there is no checkpoint {given}")
     epoch = 0
     if path.suffix == ".safetensors":
         network: Any = read_safetensors(path)

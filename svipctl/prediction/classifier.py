@@ -16,36 +16,12 @@ from torch import Tensor
 
 from svipctl.datasets.images import Normalisation, Transform, decode
 from svipctl.device import autocast
-from svipctl.errors import CheckFailed, DataError
-from svipctl.model.classification import class_scores, normalise_class_attributes
+from svipctl.errors import DataError
 from svipctl.model.svip import SVIP
+from svipctl.prediction.answers import Answer, Answering
 from svipctl.prediction.candidates import Candidates
 
 _READERS = 2
-
-
-@dataclass(frozen=True)
-class Reason:
-    """How much an attribute lifts a class above the mean of the other candidates, in units of the class score.
-
-    The sum over all attributes is the class's score minus that mean, before gamma.
-    """
-
-    attribute: str
-    weight: float
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One class proposed for an image."""
-
-    name: str
-    score: float
-    """Cosine (or dot product, as the recipe says), minus gamma for a class that was trained."""
-    speaks_for: tuple[Reason, ...]
-    """Attributes that lift the class most, greatest first."""
-    speaks_against: tuple[Reason, ...]
-    """Attributes that lower it most, worst first."""
 
 
 @dataclass(frozen=True)
@@ -131,31 +107,8 @@ class Classifier:
         """uint8 (B, 3, size, size) to the answers and the kept windows of each."""
         with torch.inference_mode(), autocast(self.dtype, self.device):
             prediction = self.model.predict(self.normalise(images.to(self.device)))
-        if not torch.isfinite(prediction.attributes).all():
-            raise CheckFailed(
-                "the model predicts attributes that are not finite numbers",
-                why="its training diverged, or half precision overflowed",
-                todo="try --precision fp32, or use another run",
-            )
-        predicted = prediction.attributes.double().cpu()
-        recipe, grid = self.model.recipe, self.model.grid
-        table = normalise_class_attributes(
-            torch.from_numpy(self.candidates.class_attributes), recipe.class_norm_epsilon
-        )
-        scores = class_scores(predicted, table, recipe.class_score)
-        calibrated = scores - self.gamma * torch.from_numpy(self.candidates.seen)
-        kept = prediction.related.cpu()
-        rows, columns = grid.rows // grid.side, grid.columns // grid.side
-        length = predicted.norm(dim=-1, keepdim=True).clamp_min(1e-12) if recipe.class_score == "cosine" else 1.0
-        for vector, row, windows in zip(predicted / length, calibrated, kept):
-            best = row.topk(min(self.top, len(row))).indices.tolist()
-            answers = tuple(self._answer(vector, table, row, label) for label in best)
-            yield answers, windows.reshape(rows, columns).numpy()
-
-    def _answer(self, predicted: Tensor, table: Tensor, scores: Tensor, label: int) -> Answer:
-        others = (table.sum(dim=0) - table[label]) / max(len(table) - 1, 1)
-        weights = (predicted * (table[label] - others)).numpy()
-        order = np.argsort(-weights, kind="stable")
-        strongest = [Reason(self.attributes[k], float(weights[k])) for k in order[: self.reasons] if weights[k] > 0]
-        weakest = [Reason(self.attributes[k], float(weights[k])) for k in order[::-1][: self.reasons] if weights[k] < 0]
-        return Answer(self.candidates.classes[label], float(scores[label]), tuple(strongest), tuple(weakest))
+        recipe = self.model.recipe
+        answering = Answering(self.attributes, self.candidates, self.gamma, recipe, self.top, self.reasons)
+        answers = answering.answers(prediction.attributes.double().cpu())
+        for one, windows in zip(answers, prediction.related.cpu()):
+            yield one, windows.reshape(self.model.grid.window_shape).numpy()

@@ -37,6 +37,7 @@ TrainingBatch = tuple[Tensor, Tensor, Tensor | None]
 classes (B,); and where the object is (B, windows) if asked for."""
 
 _READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
+_LOOK_EVERY = 5.0  # seconds, where a step takes so long that the wait does not matter
 
 
 class Reporter(Protocol):
@@ -96,7 +97,7 @@ def train(
     run.keep_steps(at.epoch + 1, at.step)
     board = Board() if board is None else board
     board.begin(steps)
-    saved = time.monotonic()
+    saved = looked = time.monotonic()
 
     def loss_of(images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None) -> Terms:
         inputs = setup.normalise(images) if setup.features is None else images
@@ -142,10 +143,12 @@ def train(
                 log.add(step, step_with(images, labels, epoch, step, coverage, weight=shard.weight(step)))
                 at.step = step + 1
                 is_due = time.monotonic() - saved >= 60 * settings.train.save_every and at.step < steps
-                number, due = ranks.most(stop.number, is_due)
+                is_long = time.monotonic() - looked >= _LOOK_EVERY
+                number, due, long = ranks.most(stop.number, is_due, is_long)
                 asked = stop.hear(number)  # looked at once, so that whatever is saved has been read
-                if asked or due or at.step % _READ_EVERY == 0 or at.step == steps:
+                if asked or due or long or at.step % _READ_EVERY == 0 or at.step == steps:
                     log.read()
+                    looked = time.monotonic()
                     reporter.step(epoch + 1, at.step, steps, log.means(at.step))
                 at.sums, at.seconds, at.waited = log.sums, time.perf_counter() - started, clocked.waited
                 if asked or due:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from svipctl.cli import not_yet
 from svipctl.cli.app import app
 from svipctl.cli.pages import Page, all_pages
 
@@ -26,10 +25,9 @@ def groups() -> list[Page]:
 
 
 def commands() -> Iterator[Page]:
-    """The help of what can be run: no groups, and nothing that only says it is not built yet."""
-    missing = set(getattr(not_yet, "_COMMANDS", {}))
+    """The help of what can be run: no groups."""
     for page in pages():
-        if not any(section.title == "Commands" for section in page.sections) and page.path.split()[1] not in missing:
+        if not any(section.title == "Commands" for section in page.sections):
             yield page
 
 

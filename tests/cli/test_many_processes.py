@@ -114,12 +114,14 @@ def test_slurms_processes_find_each_other(
     assert_equal(figures(tmp_path / RUN), figures(alone / RUN))
 
 
-def test_evaluation_shared_by_two_processes_is_the_whole_without_duplicates(alone: Path, shared_folder: Path) -> None:
-    whole = fresh("eval", str(shared_folder), "--run", "one", "--gpu", "cpu", "--json", cwd=alone)
-    shared = fresh("eval", str(shared_folder), "--run", "one", "--gpu", "cpu,cpu", "--json", cwd=alone)
+def test_evaluation_shared_by_two_processes_is_the_whole_without_duplicates(alone: Path, masked_folder: Path) -> None:
+    whole = fresh("eval", str(masked_folder), "--run", "one", "--gpu", "cpu", "--json", cwd=alone)
+    shared = fresh("eval", str(masked_folder), "--run", "one", "--gpu", "cpu,cpu", "--json", cwd=alone)
     assert whole.code == shared.code == 0, shared.stderr
     assert shared.document["images"] == whole.document["images"]
-    assert_equal([shared.document["protocols"]], [whole.document["protocols"]])
+    assert whole.document["localisation"]["object"]["peaks"] == 40
+    for part in ("protocols", "selection", "localisation"):
+        assert_equal([shared.document[part]], [whole.document[part]])
 
 
 def test_a_run_goes_on_with_two_processes_and_with_one_again(

@@ -26,7 +26,15 @@ def evaluated(trained: Path, shared_folder: Path) -> Finished:
 def test_a_run_folder_has_every_file_of_the_contract(trained: Path, evaluated: Finished) -> None:
     assert evaluated.code == 0, evaluated.stderr
     files = set(files_under(trained))
-    expected = {"config.toml", "environment.json", "metrics.jsonl", "metrics.csv", "steps.jsonl", "finished.json"}
+    expected = {
+        "config.toml",
+        "origins.json",
+        "environment.json",
+        "metrics.jsonl",
+        "metrics.csv",
+        "steps.jsonl",
+        "finished.json",
+    }
     expected |= {"training_images.txt", "eval/metrics.json", "checkpoints/last/training.pt"}
     for name in ("last", "best"):
         expected |= {f"checkpoints/{name}/model.safetensors", f"checkpoints/{name}/metadata.json"}

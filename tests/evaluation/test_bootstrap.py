@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from svipctl.evaluation.bootstrap import _counts, intervals
+from svipctl.evaluation.bootstrap import _counts, intervals, paired_intervals
 from svipctl.evaluation.calibration import accuracies, harmonic_mean, seen_unseen_curve
 from tests.evaluation.cases import scored
 
@@ -57,3 +57,27 @@ def test_interval_of_perfect_answers_is_a_point() -> None:
     case.scores[:] = 100 * np.eye(6)[case.labels]
     found = intervals(case.answers(), {"gzsl": 0.0}, resamples=20)
     assert found["gzsl"]["H"] == pytest.approx((1.0, 1.0))
+
+
+def test_a_paired_difference_is_the_difference_in_each_resample() -> None:
+    one, other = scored(0, 200).answers(), scored(0, 200, levels=1).answers()
+    gammas, theirs = {"gzsl-oracle": 0.4}, {"gzsl-oracle": -0.1}
+    found = paired_intervals(one, gammas, other, theirs, resamples=100, seed=3)
+    differences = []
+    for counts in np.concatenate(list(_counts(one, 100, 3))):
+        pair = [accuracies(answers, g["gzsl-oracle"], answers.class_weights() * counts)[0]
+                for answers, g in ((one, gammas), (other, theirs))]  # fmt: skip
+        differences.append(pair[1] - pair[0])
+    assert found["gzsl-oracle"]["U"] == pytest.approx(tuple(np.quantile(differences, [0.025, 0.975])))
+    assert set(found) == {"zsl", "gzsl-oracle", "ausuc"}
+
+
+def test_a_model_does_not_differ_from_itself() -> None:
+    answers = scored(1).answers()
+    found = paired_intervals(answers, GAMMAS, answers, GAMMAS, resamples=20)
+    assert all(pair == (0.0, 0.0) for figures in found.values() for pair in figures.values())
+
+
+def test_models_are_compared_on_the_same_images_only() -> None:
+    with pytest.raises(ValueError, match="same images"):
+        paired_intervals(scored(0).answers(), GAMMAS, scored(1).answers(), GAMMAS, resamples=2)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svipctl.evaluation.selection import background_windows, selection_quality
+from svipctl.datasets.objects import window_shares
+from svipctl.evaluation.selection import BACKGROUND_SHARE, selection_quality
 
 
 @settings(max_examples=60, deadline=None)
@@ -49,4 +50,4 @@ def test_background_windows_equal_counting_pixels(seed: int, height: int, width:
             top, bottom = round(height * row / 5), round(height * (row + 1) / 5)
             left, right = round(width * column / 7), round(width * (column + 1) / 7)
             expected.append(mask[top:bottom, left:right].mean() < 0.05)
-    assert background_windows(mask, 5, 7).tolist() == expected
+    assert (window_shares(mask, 5, 7) < BACKGROUND_SHARE).ravel().tolist() == expected

@@ -51,7 +51,7 @@ def test_the_grid_of_the_preset_is_seven_by_seven() -> None:
     with torch.device("meta"):
         backbone = create_backbone("lite")
     assert grid_of(backbone) == (7, 7)
-    assert (backbone.embed_dim, len(backbone.blocks), backbone.patch_embed.feature_dim) == (256, 2, 1280)
+    assert (backbone.embed_dim, len(backbone.blocks), backbone.patch_embed.feature_dim) == (128, 2, 1280)
 
 
 @torch.no_grad()

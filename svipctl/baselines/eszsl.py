@@ -1,0 +1,42 @@
+"""ESZSL, "an embarrassingly simple approach to zero-shot learning" (Romera-Paredes & Torr, ICML 2015), closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.linalg import eigh
+
+from svipctl.baselines.ridge import Floats
+from svipctl.evaluation.calibration import Integers
+
+
+def eszsl(
+    features: Floats, rows: Integers, class_attributes: Floats, weights: Sequence[tuple[float, float]]
+) -> list[Floats]:
+    """Bilinear maps V that minimise |X V S' - Y|^2 + g |V S'|^2 + l |X V|^2 + g l |V|^2 (their equation 3).
+
+    V = (X'X + g I)^-1 X' Y S (S'S + l I)^-1, with Y = 1 where an image is of a class and -1 elsewhere.
+
+    Args:
+        features: (N, d) X.
+        rows: (N,) each image's class, a row of `class_attributes`.
+        class_attributes: (C, K) S, of the seen classes.
+        weights: Pairs (g, l), each greater than 0.
+
+    Returns:
+        V (d, K) for each pair; the score of a class with attributes s is x V s, so X V are predicted attributes.
+
+    """
+    classes = len(class_attributes)
+    answers = np.where(rows[:, None] == np.arange(classes), 1.0, -1.0)
+    of_features, feature_vectors = eigh(features.T @ features, driver="evd")
+    of_attributes, attribute_vectors = eigh(class_attributes.T @ class_attributes, driver="evd")
+    of_features, of_attributes = np.maximum(of_features, 0), np.maximum(of_attributes, 0)
+    middle = feature_vectors.T @ (features.T @ answers) @ class_attributes @ attribute_vectors
+    return [
+        feature_vectors
+        @ (middle / ((of_features + feature_weight)[:, None] * (of_attributes + attribute_weight)))
+        @ attribute_vectors.T
+        for feature_weight, attribute_weight in weights
+    ]

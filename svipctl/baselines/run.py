@@ -1,0 +1,127 @@
+"""A baseline as a run: developed on folds, fitted on all of trainval, scored once on the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from svipctl.baselines.choices import Method, fit
+from svipctl.baselines.develop import Developed, develop, scored_by
+from svipctl.baselines.features import ImageFeatures
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.official import partial_warning
+from svipctl.evaluation.per_class import class_document
+from svipctl.evaluation.protocols import Evaluation, evaluate
+from svipctl.evaluation.run import check_gamma, check_untouched
+from svipctl.runs import Run
+from svipctl.settings.schema import Settings
+from svipctl.training.environment import describe_environment
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What is asked for."""
+
+    method: Method
+    folds: tuple[int, ...]
+
+    def document(self, what: str) -> dict[str, Any]:
+        """What `baseline.json` of the run holds."""
+        return {"method": self.method, "folds": list(self.folds), "features": what}
+
+
+def fit_and_score(
+    baseline: Baseline,
+    settings: Settings,
+    benchmark: Benchmark,
+    features: ImageFeatures,
+    run: Run,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Any], Evaluation]:
+    """Develop, write the run's folder, fit, score, and write `eval/metrics.json`, last of all.
+
+    Args:
+        baseline: Method and folds.
+        settings: Backbone, data and evaluation; kept as the run's configuration.
+        benchmark: Its data set.
+        features: Of its images.
+        run: A folder that does not exist yet.
+        progress: Called with folds done and folds in all.
+
+    Returns:
+        The document of `eval --json`, and the evaluation behind it.
+
+    Raises:
+        ConfigError: The benchmark has no such fold, or the run exists.
+        DataError: A scored image was trained on, or gamma was chosen on it.
+
+    """
+    developed = develop(baseline.method, features, benchmark, baseline.folds, progress)
+    split = benchmark.test_split()
+    setup = features.setup
+    run.start(
+        settings,
+        describe_environment(setup.device, setup.weights),
+        [benchmark.images[index] for index in split.train],
+        development=developed.document(run.name),
+        validation_images=_validation_images(benchmark, baseline.folds),
+    )
+    run.save_json("baseline.json", baseline.document(features.what))
+    document, evaluation = _score(baseline, developed, settings, benchmark, features, run)
+    run.save_json("eval/metrics.json", document)
+    return document, evaluation
+
+
+def _score(
+    baseline: Baseline,
+    developed: Developed,
+    settings: Settings,
+    benchmark: Benchmark,
+    features: ImageFeatures,
+    run: Run,
+) -> tuple[dict[str, Any], Evaluation]:
+    split = benchmark.test_split()
+    rows = np.searchsorted(split.seen_classes, benchmark.labels[split.train])
+    table = benchmark.class_attributes[split.seen_classes]
+    prepared, mapping = fit(baseline.method, developed.choice, features.of(split.train), rows, table)
+    tested = np.concatenate([split.seen, split.unseen])
+    images = [benchmark.images[index] for index in tested]
+    check_untouched(run, images)
+    check_gamma(run, images)
+    predicted = prepared(features.of(tested)) @ mapping
+    evaluation = evaluate(
+        scored_by(benchmark, split, predicted, developed.choice, tested),
+        gamma=developed.gamma,
+        resamples=settings.eval.bootstrap,
+        seed=settings.seed,
+    )
+    random_weights = features.setup.weights["source"] == "none"
+    document = {
+        "dataset": benchmark.name,
+        "run": run.name,
+        "recipe": None,
+        "epoch": None,
+        "split": split.name,
+        **evaluation.document(),
+        **class_document(evaluation, [benchmark.classes[label] for label in split.classes]),
+        "selection": {},
+        "warnings": [
+            *([partial_warning(benchmark)] if benchmark.missing else []),
+            *(["the backbone has random weights, so these are random features"] if random_weights else []),
+            *evaluation.warnings,
+        ],
+        "baseline": baseline.document(features.what),
+        "development": run.development(),
+    }
+    if benchmark.missing:
+        document["missing_images"] = len(benchmark.missing)
+    return document, evaluation
+
+
+def _validation_images(benchmark: Benchmark, folds: Sequence[int]) -> list[str]:
+    splits = [benchmark.split(fold) for fold in folds]
+    indices = np.unique(np.concatenate([part for split in splits for part in (split.seen, split.unseen)]))
+    return [benchmark.images[index] for index in indices]

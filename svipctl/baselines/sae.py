@@ -1,0 +1,42 @@
+"""SAE, the semantic autoencoder (Kodirov, Xiang & Gong, CVPR 2017): its Sylvester equation, solved exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.linalg import eigh
+
+from svipctl.baselines.ridge import Floats
+
+_RANK = 1e-10
+
+
+def sae(features: Floats, targets: Floats, weights: Sequence[float]) -> list[Floats]:
+    """Encoders W that minimise |X' - W'S'|^2 + w |W X' - S'|^2 for each w (their equation 4).
+
+    W solves S'S W + W (w X'X) = (1 + w) S'X (their equation 6). Both S'S and X'X are symmetric, so in their eigenbases
+    the equation falls apart into one division an entry; `scipy.linalg.solve_sylvester` gives the same (tested), but
+    takes a Schur decomposition of both for each weight and has no answer where both are singular. There, with fewer
+    images than features, this is the solution of least norm.
+
+    Args:
+        features: (N, d) X.
+        targets: (N, K) S, the attributes of each image's class.
+        weights: Each greater than 0.
+
+    Returns:
+        W' (d, K) for each weight; predicted attributes are X W'.
+
+    """
+    of_features, feature_vectors = eigh(features.T @ features, driver="evd")
+    of_targets, target_vectors = eigh(targets.T @ targets, driver="evd")
+    of_features, of_targets = np.maximum(of_features, 0), np.maximum(of_targets, 0)
+    middle = feature_vectors.T @ (features.T @ targets) @ target_vectors
+    found = []
+    for weight in weights:
+        sums = weight * of_features[:, None] + of_targets
+        regular = sums > _RANK * sums.max()
+        solved = np.divide((1 + weight) * middle, sums, out=np.zeros_like(middle), where=regular)
+        found.append(feature_vectors @ solved @ target_vectors.T)
+    return found

@@ -1,0 +1,56 @@
+"""`svipctl visualize attention`."""
+
+from __future__ import annotations
+
+from svipctl.cli import options
+from svipctl.cli.visualize import flags
+from svipctl.cli.visualize.looking import Flags, draw_pages, planned, tell
+
+_SHOWN = 7  # a page
+
+
+def attention(
+    dataset: options.Dataset,
+    images: flags.Images = None,
+    run: options.RunName = None,
+    split: flags.SplitName = flags.Split.test,
+    limit: flags.Limit = None,
+    classes: flags.Class = None,
+    theme: flags.ThemeName = flags.Theme.light,
+    output: flags.Out = None,
+    precision: options.Precision = None,
+    gpu: options.Gpu = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    config: options.Config = None,
+    assignments: options.Set = None,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show what each block of the network attends to: the class token's attention on every patch.
+
+    Examples: `svipctl visualize attention toybirds`, `svipctl visualize attention cub photo.jpg -o attention.png`
+    """
+    given = Flags(
+        *("attention", dataset, images, run, split, limit, classes, theme, output),
+        *(precision, gpu, data_dir, runs_dir, config, assignments, dry_run),
+    )
+    plan = planned(given, shown=_SHOWN)
+    if dry_run:
+        tell(plan)
+        return
+
+    from svipctl.visuals.attention import PER_PAGE, attention_sheet
+    from svipctl.visuals.patches import SCORES
+    from svipctl.visuals.subject import open_subject
+
+    subject = open_subject(plan.run, plan.benchmark, plan.settings)
+    score = SCORES[subject.model.recipe.score_source]
+    draw_pages(
+        plan,
+        subject,
+        lambda page: attention_sheet(page, f"What it attends to: {plan.title}", score=score),
+        PER_PAGE,
+    )

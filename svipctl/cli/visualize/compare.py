@@ -1,0 +1,128 @@
+"""`svipctl visualize compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from svipctl.cli import complete, options
+from svipctl.cli.output import sink
+from svipctl.cli.visualize.measured import found_run, measured_run, opened_benchmark
+from svipctl.errors import ConfigError
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Two or more runs of one data set: folders, <data set>/<name>, or names.",
+            show_default=False,
+            autocompletion=complete.runs,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="The HTML file. (default: comparison.html beside the first run)", show_default=False
+        ),
+    ] = None,
+    batch_size: options.BatchSize = None,
+    precision: options.Precision = None,
+    gpu: options.Gpu = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    config: options.Config = None,
+    assignments: options.Set = None,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Write an HTML file that sets runs side by side: configuration, protocols with paired differences, curves, classes.
+
+    All runs are evaluated on the same images; differences are to the first one named.
+
+    Examples: `svipctl visualize compare toybirds/svipctl-seed0 toybirds/reference-seed0`,
+    `svipctl visualize compare runs/cub/mine runs/cub/theirs -o comparison.html`
+    """
+    if len(runs) < 2:
+        raise ConfigError("one run is nothing to compare", todo="name two or more, or `svipctl visualize report`")
+
+    from svipctl.cli.configure import resolved
+    from svipctl.runs import find_run_of_any
+
+    place = resolved("toybirds", config=config, assignments=assignments, runs_dir=runs_dir).settings.runs_dir
+    folders = [find_run_of_any(place, name) for name in runs]
+    found = [
+        found_run(
+            run.settings().dataset,
+            str(run.folder),
+            config=config,
+            assignments=assignments,
+            eval__batch_size=batch_size,
+            precision=precision,
+            gpu=gpu,
+            data_dir=data_dir,
+            runs_dir=runs_dir,
+        )
+        for run in folders
+    ]
+
+    from svipctl.visuals.report.page import check_page_name, render, write_page
+
+    file = output or folders[0].folder.parent / "comparison.html"
+    check_page_name(file)
+    names = [run.name for run in folders]
+    labels = [run.name if names.count(run.name) == 1 else str(run.folder) for run in folders]
+    if dry_run:
+        sink.say(f"{', '.join(labels)} would be evaluated, and compared in {file}")
+        sink.document(
+            {
+                "dry_run": True,
+                "runs": [str(run.folder) for run in folders],
+                "figure": "comparison",
+                "files": [str(file)],
+            }
+        )
+        return
+
+    from svipctl.visuals.report.comparison import Candidate, check_same_data
+    from svipctl.visuals.report.comparison import compare as compare_runs
+
+    check_same_data(labels, [run.settings() for run in folders])
+    candidates = [
+        Candidate(label, run, measured_run(run, opened_benchmark(run, settings), settings, what=f"predicting, {label}"))
+        for label, (run, settings) in zip(labels, found)
+    ]
+    settings = found[0][1]
+    comparison = compare_runs(candidates, resamples=settings.eval.bootstrap, seed=settings.seed)
+    size = write_page(file, render("compare.html", comparison))
+    sink.say(f"{file}: {len(candidates)} runs, {size / 2**20:.1f} MiB")
+    sink.document(
+        {
+            "dataset": comparison.dataset,
+            "runs": [str(run.folder) for run in folders],
+            "figure": "comparison",
+            "rows": [
+                {
+                    "protocol": row.protocol,
+                    "figure": row.figure,
+                    "values": [None if one.cell is None else one.cell.value for one in row.cells],
+                    "differences": [None if one.difference is None else one.difference.value for one in row.cells],
+                    "intervals": [
+                        None
+                        if one.difference is None or one.difference.low is None
+                        else [one.difference.low, one.difference.high]
+                        for one in row.cells
+                    ],
+                }
+                for row in comparison.rows
+            ],
+            "configuration": {one.key: one.values for one in comparison.configuration},
+            "bytes": size,
+            "files": [str(file)],
+        }
+    )

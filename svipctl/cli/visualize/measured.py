@@ -1,0 +1,68 @@
+"""What the figures of an evaluation have in common: from the flags to a run, and from the run to its evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from svipctl.cli.output import sink
+
+if TYPE_CHECKING:
+    from svipctl.datasets.benchmark import Benchmark
+    from svipctl.evaluation.run import Measured
+    from svipctl.runs import Run
+    from svipctl.settings.schema import Settings
+
+
+def found_run(dataset: str, run: str | None, **flags: Any) -> tuple[Run, Settings]:
+    """The run, and the settings of its evaluation: its own precision unless another is asked for.
+
+    Args:
+        dataset: Of the run.
+        run: Its name or folder, or None for the newest finished one.
+        flags: For `resolved`.
+
+    """
+    from svipctl.cli.configure import resolved
+    from svipctl.runs import find_run
+
+    configured = resolved(dataset, **flags)
+    settings = configured.settings
+    found = find_run(settings.runs_dir, settings.dataset, run)
+    if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
+        settings = settings.model_copy(update={"precision": found.settings().precision})
+    return found, settings
+
+
+def opened_benchmark(run: Run, settings: Settings) -> Benchmark:
+    """The run's data set."""
+    from svipctl.datasets.registry import open_benchmark
+
+    partial = settings.data.allow_partial or run.settings().data.allow_partial
+    with sink.progress(f"drawing {settings.dataset}") as progress:
+        return open_benchmark(settings.dataset, settings.data_dir, progress, allow_partial=partial)
+
+
+def measured_run(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = "predicting") -> Measured:
+    """Evaluate a run as `svipctl eval` does, its eval/metrics.json included; warnings are told."""
+    from svipctl.evaluation.run import measure_run
+    from svipctl.interruption import listening
+
+    with listening() as stop, sink.progress(what) as progress:
+
+        def watched(done: int, total: int) -> None:
+            progress(done, total)
+            stop.raise_if_asked("run the same command again")
+
+        measured = measure_run(run, benchmark, settings, watched)
+    for warning in measured.document["warnings"]:
+        sink.warn(warning)
+    return measured
+
+
+def tell_plan(run: Run, file: Path, figure: str, settings: Settings) -> None:
+    """What --dry-run says."""
+    sink.say(f"{run.name} would be evaluated, and its {figure} written to {file}")
+    sink.document(
+        {"dry_run": True, "dataset": settings.dataset, "run": str(run.folder), "figure": figure, "files": [str(file)]}
+    )

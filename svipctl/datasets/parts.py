@@ -1,0 +1,56 @@
+"""Where CUB's annotators saw each part of the bird: `parts/parts.txt` and `parts/part_locs.txt` of CUB_200_2011."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.proposed_split import read_lines
+from svipctl.errors import DataError
+
+
+@dataclass(frozen=True)
+class PartPlaces:
+    """Of N images and P parts, in the benchmark's order of images."""
+
+    names: tuple[str, ...]
+    """(P,) as published: `left wing`, `beak`, ..."""
+    points: NDArray[np.float64]
+    """(N, P, 2) x and y in pixels of the published image."""
+    visible: NDArray[np.bool_]
+    """(N, P)."""
+
+
+def part_places(benchmark: Benchmark) -> PartPlaces | None:
+    """Read them; None if the benchmark has no such annotation.
+
+    Raises:
+        DataError: The lists are damaged or do not fit the images.
+
+    """
+    folder = benchmark.root / "CUB_200_2011"
+    if benchmark.name != "cub" or benchmark.boxes is None or not (folder / "parts" / "part_locs.txt").exists():
+        return None
+    try:
+        names = tuple(line.split(maxsplit=1)[1] for line in read_lines(folder / "parts" / "parts.txt"))
+        table = np.array(
+            [line.split() for line in read_lines(folder / "parts" / "part_locs.txt")], dtype=np.float64
+        ).reshape(-1, len(names), 5)
+        if not (table[:, :, 1] == np.arange(1, len(names) + 1)).all() or not np.isfinite(table).all():
+            raise ValueError("each image should have each part once, in order")
+        row_of_id = {int(number): row for row, number in enumerate(table[:, 0, 0])}
+        row_of_file = {}
+        for line in read_lines(folder / "images.txt"):
+            number, file = line.split(maxsplit=1)
+            row_of_file[f"CUB_200_2011/images/{file}"] = row_of_id[int(number)]
+        rows = [row_of_file[file] for file in benchmark.images]
+    except (IndexError, KeyError, ValueError) as error:
+        raise DataError(
+            f"the part locations in {folder / 'parts'} do not fit the images",
+            why=str(error),
+            todo="svipctl data fetch cub",
+        ) from error
+    return PartPlaces(names, table[rows, :, 2:4], table[rows, :, 4] == 1)

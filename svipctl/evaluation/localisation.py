@@ -1,0 +1,160 @@
+"""Whether the model sees an attribute where it is: the peak of its map against the object and against its part.
+
+An attribute's map is the attribute head on every window. In each image and for each group of attributes that describes
+a part (`has_wing_color::...`) the map of the group's attribute that the image's class has most is looked at, and where
+it is highest: the pointing game of Zhang et al. (2016), "Top-down neural attention by excitation backprop".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.images import Geometry
+from svipctl.datasets.parts import part_places
+from svipctl.evaluation.calibration import Bools, Floats, Integers
+from svipctl.evaluation.truth import ObjectTruth, part_truth
+
+_WHOLE = frozenset({"has_size", "has_shape", "has_primary_color"})  # describe the bird, none of its parts
+
+# By the word of an attribute group, the parts that CUB's annotators pointed at; of several the nearest counts.
+_PARTS: dict[str, tuple[str, ...]] = {
+    "bill": ("beak",),
+    "wing": ("left wing", "right wing"),
+    "upperparts": ("back", "nape"),
+    "underparts": ("belly", "breast", "throat"),
+    "breast": ("breast",),
+    "back": ("back",),
+    "tail": ("tail",),
+    "upper_tail": ("tail",),
+    "under_tail": ("tail",),
+    "head": ("crown", "forehead", "left eye", "right eye"),
+    "throat": ("throat",),
+    "eye": ("left eye", "right eye"),
+    "forehead": ("forehead",),
+    "nape": ("nape",),
+    "belly": ("belly",),
+    "leg": ("left leg", "right leg"),
+    "crown": ("crown",),
+}
+
+
+@dataclass(frozen=True)
+class PartGroups:
+    """G groups of attributes, each of which describes a part."""
+
+    names: tuple[str, ...]
+    """`has_<part>_<property>`."""
+    chosen: Integers
+    """(C, G) the column of the group's attribute that a class has most; -1 if it has none of them."""
+
+    @property
+    def parts(self) -> list[tuple[str, ...]]:
+        """CUB's parts for each group; none where CUB has no such group."""
+        return [_PARTS.get(name.removeprefix("has_").rpartition("_")[0], ()) for name in self.names]
+
+
+def part_groups(benchmark: Benchmark) -> PartGroups | None:
+    """The groups among attributes named `has_<part>_<property>::<value>`; None if there are none."""
+    columns: dict[str, list[int]] = {}
+    for column, attribute in enumerate(benchmark.attributes):
+        name, separator, _ = attribute.partition("::")
+        if separator and name not in _WHOLE and name.startswith("has_") and name.count("_") >= 2:
+            columns.setdefault(name, []).append(column)
+    if not columns:
+        return None
+    chosen = []
+    for group in columns.values():
+        values = benchmark.class_attributes[:, group]
+        chosen.append(np.where(values.max(axis=1) > 0, np.array(group)[values.argmax(axis=1)], -1))
+    return PartGroups(tuple(columns), np.stack(chosen, axis=1))
+
+
+def localisation(
+    benchmark: Benchmark,
+    indices: Indices,
+    peaks: Integers,
+    groups: PartGroups,
+    truth: ObjectTruth | None,
+    geometry: Geometry,
+    shape: tuple[int, int],
+) -> dict[str, Any]:
+    """Hold the peaks against the object and, in CUB, against the annotated parts (percent).
+
+    Args:
+        benchmark: Where the parts are.
+        indices: (N,) images.
+        peaks: (N, G) the window, in raster order, at which the map of the group's chosen attribute is highest.
+        groups: From `part_groups`.
+        truth: Where the object is, if anybody says.
+        geometry: What the network sees.
+        shape: Rows and columns of windows.
+
+    Returns:
+        `object`: share of the peaks whose window's centre lies `inside` the object. `parts`: mean `distance` from there to
+        the nearest visible part, in percent of the diagonal of the bird's box. Each with what other peaks would give:
+        a `uniform` choice of window, the `centre` of the image, and the group's own peaks `shuffled` among the images.
+        Empty where nothing is known.
+
+    """
+    found: dict[str, Any] = {}
+    known = groups.chosen[benchmark.labels[indices]] >= 0
+    if truth is not None and known.any():
+        values = np.repeat(truth.centres[:, :, None].astype(np.float64), len(groups.names), axis=2)
+        middle = np.repeat(truth.middle[:, None].astype(np.float64), len(groups.names), axis=1)
+        found["object"] = {
+            "truth": truth.source,
+            **_measured("inside", values, middle, peaks, known, groups.names),
+        }
+    places = part_places(benchmark)
+    parts = groups.parts
+    if places is not None and all(parts):
+        of_parts = part_truth(benchmark, indices, geometry, shape, places, parts)
+        known = known & np.isfinite(of_parts.middle)
+        if known.any():
+            found["parts"] = _measured("distance", of_parts.windows, of_parts.middle, peaks, known, groups.names)
+    return found
+
+
+def _measured(
+    name: str, values: Floats, middle: Floats, peaks: Integers, known: Bools, groups: Sequence[str]
+) -> dict[str, Any]:
+    """Figures over all groups and of each.
+
+    Args:
+        name: Of the figure.
+        values: (N, W, G) what a peak at each window is worth.
+        middle: (N, G) what one in the middle of the image is worth.
+        peaks: (N, G) windows.
+        known: (N, G) what counts.
+        groups: (G,) names.
+
+    """
+    windows = values.shape[1]
+    by_group: dict[str, dict[str, float]] = {}
+    sums: dict[str, float] = {name: 0.0, "uniform": 0.0, "centre": 0.0, "shuffled": 0.0}
+    for number, group in enumerate(groups):
+        rows = np.flatnonzero(known[:, number])
+        if not len(rows):
+            continue
+        worth, peak = values[rows, :, number], peaks[rows, number]
+        frequency: NDArray[np.float64] = np.bincount(peak, minlength=windows) / len(rows)
+        figures = {
+            name: float(worth[np.arange(len(rows)), peak].mean()),
+            "uniform": float(worth.mean()),
+            "centre": float(middle[rows, number].mean()),
+            "shuffled": float((worth @ frequency).mean()),
+        }
+        by_group[group] = {**{key: 100 * figure for key, figure in figures.items()}, "peaks": len(rows)}
+        sums = {key: sums[key] + len(rows) * figure for key, figure in figures.items()}
+    peaks_in_all = int(known.sum())
+    return {
+        **{key: 100 * total / peaks_in_all for key, total in sums.items()},
+        "peaks": peaks_in_all,
+        "groups": by_group,
+    }

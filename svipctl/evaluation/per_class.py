@@ -1,0 +1,137 @@
+"""What became of each class: its accuracy under each protocol, and the class it is most often taken for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from svipctl.evaluation.calibration import Integers
+from svipctl.evaluation.protocols import Evaluation
+
+READING_ROWS = ("gzsl-calibrated", "gzsl-oracle", "zsl")
+"""Protocols under which single answers are read, the best first: a gamma from validation, else the one from test."""
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """One class; accuracies are shares of 1."""
+
+    label: int
+    """Its column among the scored classes."""
+    name: str
+    seen: bool
+    images: int
+    accuracy: dict[str, float]
+    """Protocol row -> share of its images that are answered rightly."""
+    taken_for: str | None
+    """The wrong class it is most often answered with; None when every answer is right."""
+    taken_for_share: float
+
+
+def reading_row(evaluation: Evaluation) -> str:
+    """The protocol whose answers are shown image by image."""
+    return next(row for row in (*READING_ROWS, "gzsl") if row in evaluation.rows or row == "gzsl")
+
+
+def answers_under(evaluation: Evaluation, row: str) -> Integers:
+    """(N,) the class answered to each image under a protocol row.
+
+    Under `zsl` only unseen classes are candidates; an image of a seen class then has no right answer.
+    """
+    if row == "zsl":
+        return evaluation.answers.unseen_answers
+    return evaluation.answers.predicted(evaluation.rows.get(row, {}).get("gamma", 0.0))
+
+
+def confusion(labels: Integers, answers: Integers, classes: int) -> Integers:
+    """(C, C) images of the row's class that were answered with the column's class."""
+    counts = np.bincount(labels * classes + answers, minlength=classes * classes)
+    return counts.reshape(classes, classes).astype(np.int64)
+
+
+def most_confused(counts: Integers, top: int) -> list[tuple[int, int, int]]:
+    """Pairs of different classes with the most mistakes between them, in either direction.
+
+    Args:
+        counts: (C, C) from `confusion`.
+        top: At most so many pairs.
+
+    Returns:
+        (class, class, mistakes), the most mistakes first; the class that is mistaken more often comes first in a pair.
+
+    """
+    wrong = counts - np.diag(np.diag(counts))
+    first, second = np.triu_indices(len(counts), 1)
+    both = wrong[first, second] + wrong[second, first]
+    order = np.argsort(-both, kind="stable")[:top]
+    pairs = [(int(first[i]), int(second[i]), int(both[i])) for i in order if both[i] > 0]
+    return [(b, a, n) if wrong[b, a] > wrong[a, b] else (a, b, n) for a, b, n in pairs]
+
+
+def per_class(evaluation: Evaluation, names: Sequence[str]) -> list[ClassFigures]:
+    """Each class that has scored images.
+
+    Args:
+        evaluation: Of the scored images.
+        names: Of all candidate classes, in the order of the score columns.
+
+    """
+    answers = evaluation.answers
+    rows = [row for row in ("zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle") if row in evaluation.rows]
+    right = {row: answers_under(evaluation, row) == answers.labels for row in rows}
+    shown = answers_under(evaluation, reading_row(evaluation))
+    found = []
+    for label in np.unique(answers.labels):
+        of_class = answers.labels == label
+        seen = bool(answers.is_seen[of_class][0])
+        wrong = shown[of_class & (shown != label)]
+        taken, count = _most_common(wrong)
+        found.append(
+            ClassFigures(
+                label=int(label),
+                name=names[label],
+                seen=seen,
+                images=int(of_class.sum()),
+                accuracy={row: float(right[row][of_class].mean()) for row in rows if row != "zsl" or not seen},
+                taken_for=None if taken is None else names[taken],
+                taken_for_share=count / int(of_class.sum()),
+            )
+        )
+    return found
+
+
+def class_document(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
+    """`classes` and `confusion` of the documented JSON, in percent; arguments as of `per_class`."""
+    row, answers = reading_row(evaluation), evaluation.answers
+    counts = confusion(answers.labels, answers_under(evaluation, row), len(names))
+    wrong = counts - np.diag(np.diag(counts))
+    places = [(int(true), int(answer)) for true, answer in np.argwhere(wrong > 0)]
+    places.sort(key=lambda place: -wrong[place])
+    return {
+        "classes": [
+            {
+                "class": one.name,
+                "seen": one.seen,
+                "images": one.images,
+                "accuracy": {name: 100 * share for name, share in one.accuracy.items()},
+            }
+            for one in per_class(evaluation, names)
+        ],
+        "confusion": {
+            "row": row,
+            "pairs": [
+                {"class": names[true], "answered": names[answer], "images": int(wrong[true, answer])}
+                for true, answer in places
+            ],
+        },
+    }
+
+
+def _most_common(values: Integers) -> tuple[int | None, int]:
+    if not len(values):
+        return None, 0
+    found, counts = np.unique(values, return_counts=True)
+    return int(found[counts.argmax()]), int(counts.max())

@@ -1,0 +1,64 @@
+"""Whether confidence is honest: the softmax probability of the answer against how often it is right.
+
+The expected calibration error is that of Guo et al. (ICML 2017), with bins of equal width. It has nothing to do with
+calibrated stacking, which moves gamma between seen and unseen classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from svipctl.evaluation.calibration import Floats, Integers
+from svipctl.evaluation.protocols import Scored
+
+BINS = 10
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Of the bins of confidence that have images; shares of 1."""
+
+    confidence: Floats
+    """(B,) mean confidence in the bin, ascending."""
+    accuracy: Floats
+    """(B,) share of right answers, per image."""
+    images: Integers
+    """(B,)"""
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: mean distance of confidence and accuracy over images."""
+        if not len(self.images):
+            return 0.0
+        return float(np.average(np.abs(self.confidence - self.accuracy), weights=self.images))
+
+
+def reliability(scored: Scored, gamma: float = 0.0, *, scale: float | None = None, bins: int = BINS) -> Reliability:
+    """Confidence of the answer among all classes, by a softmax of the scaled scores with gamma taken off seen classes.
+
+    Args:
+        scored: Class scores of the images.
+        gamma: In units of the scores.
+        scale: Factor of the scores inside the softmax, the one of training; by default that of `scored`.
+        bins: Of equal width, from 0 to 1.
+
+    """
+    scores = scored.scores.copy()
+    scores[:, scored.seen_classes] -= gamma
+    logits = (scored.scale if scale is None else scale) * scores
+    logits -= logits.max(axis=1, keepdims=True)
+    probabilities = np.exp(logits)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    answers = probabilities.argmax(axis=1)
+    confidence = probabilities[np.arange(len(answers)), answers]
+    right = answers == scored.labels
+    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    images = np.bincount(place, minlength=bins)
+    kept = images > 0
+    return Reliability(
+        confidence=np.bincount(place, confidence, bins)[kept] / images[kept],
+        accuracy=np.bincount(place, right, bins)[kept] / images[kept],
+        images=images[kept],
+    )

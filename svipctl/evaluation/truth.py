@@ -1,0 +1,142 @@
+"""Where the object and its parts are in what the network sees, window by window: what selection and maps are held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.images import Geometry
+from svipctl.datasets.objects import object_mask, window_shares
+from svipctl.datasets.parts import PartPlaces
+from svipctl.datasets.published_pixels import scale_on_disk, seen_points, size_on_disk
+from svipctl.evaluation.calibration import Bools, Floats
+
+_UNKNOWN = np.nan
+
+
+@dataclass(frozen=True)
+class ObjectTruth:
+    """Of N images and W windows in raster order."""
+
+    source: Literal["mask", "box"]
+    shares: Floats
+    """(N, W) share of each window that shows the object."""
+    centres: Bools
+    """(N, W) whether the window's centre lies in the object."""
+    middle: Bools
+    """(N,) whether the middle of the image does."""
+
+
+@dataclass(frozen=True)
+class PartTruth:
+    """Distances to annotated parts, as shares of the diagonal of the object's box; not a number where none is seen."""
+
+    windows: Floats
+    """(N, W, G) from each window's centre to the nearest part of each of G groups."""
+    middle: Floats
+    """(N, G) from the middle of the image."""
+
+
+def object_truth(
+    benchmark: Benchmark, indices: Indices, geometry: Geometry, shape: tuple[int, int]
+) -> ObjectTruth | None:
+    """Read it from masks or, failing these, from boxes.
+
+    Args:
+        benchmark: Where they are.
+        indices: (N,) images.
+        geometry: What the network sees: a square.
+        shape: Rows and columns of windows.
+
+    Returns:
+        None if the benchmark knows neither.
+
+    Raises:
+        DataError: A mask, or an image whose size a box needs, is missing or damaged.
+
+    """
+    if not len(indices) or (not benchmark.masks and benchmark.boxes is None):
+        return None
+    read = _of_mask if benchmark.masks else _of_box
+    shares, centres, middle = zip(*(read(benchmark, int(index), geometry, shape) for index in indices))
+    source: Literal["mask", "box"] = "mask" if benchmark.masks else "box"
+    return ObjectTruth(source, np.stack(shares), np.stack(centres), np.array(middle))
+
+
+def part_truth(
+    benchmark: Benchmark,
+    indices: Indices,
+    geometry: Geometry,
+    shape: tuple[int, int],
+    places: PartPlaces,
+    groups: list[tuple[str, ...]],
+) -> PartTruth:
+    """Distances from the windows' centres to the parts of each group that are visible and not cut off.
+
+    Args:
+        benchmark: With boxes.
+        indices: (N,) images.
+        geometry: What the network sees: a square.
+        shape: Rows and columns of windows.
+        places: Of the parts.
+        groups: Names of parts, of which the nearest counts.
+
+    """
+    assert benchmark.boxes is not None
+    points = np.concatenate([window_centres(geometry.size, shape), [[geometry.size / 2] * 2]])
+    distances = np.full((len(indices), len(points), len(groups)), _UNKNOWN)
+    columns = [[places.names.index(name) for name in group] for group in groups]
+    for row, index in enumerate(indices):
+        size = size_on_disk(benchmark, int(index))
+        scale = scale_on_disk(benchmark, size)
+        parts = seen_points(places.points[index] * scale, size, geometry)
+        is_seen = places.visible[index] & ((parts >= 0) & (parts < geometry.size)).all(axis=1)
+        box = seen_box(benchmark, int(index), geometry)
+        between = np.linalg.norm(points[:, None] - parts[None], axis=2) / np.hypot(box[2] - box[0], box[3] - box[1])
+        between[:, ~is_seen] = np.inf
+        nearest = np.stack([between[:, group].min(axis=1) for group in columns], axis=1)
+        distances[row] = np.where(np.isfinite(nearest), nearest, _UNKNOWN)
+    return PartTruth(distances[:, :-1], distances[:, -1])
+
+
+def window_centres(size: int, shape: tuple[int, int]) -> Floats:
+    """(W, 2) x and y of the windows' centres in raster order, in a square of that size."""
+    rows, columns = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+    return np.stack([(columns + 0.5) * size / shape[1], (rows + 0.5) * size / shape[0]], axis=1)
+
+
+def seen_box(benchmark: Benchmark, index: int, geometry: Geometry) -> Floats:
+    """(4,) left, top, right and bottom of the object's box in what the network sees; not cut at its border."""
+    assert benchmark.boxes is not None
+    size = size_on_disk(benchmark, index)
+    left, top, width, height = benchmark.boxes[index] * scale_on_disk(benchmark, size)
+    return seen_points(np.array([[left, top], [left + width, top + height]]), size, geometry).ravel()
+
+
+def _of_mask(
+    benchmark: Benchmark, index: int, geometry: Geometry, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], Bools, bool]:
+    mask = object_mask(benchmark, index, geometry)
+    x, y = window_centres(geometry.size, shape).astype(int).T
+    return window_shares(mask, *shape).ravel(), mask[y, x], bool(mask[geometry.size // 2, geometry.size // 2])
+
+
+def _of_box(
+    benchmark: Benchmark, index: int, geometry: Geometry, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], Bools, bool]:
+    left, top, right, bottom = seen_box(benchmark, index, geometry)
+    covered = np.outer(_overlaps(top, bottom, geometry.size, shape[0]), _overlaps(left, right, geometry.size, shape[1]))
+    points = np.concatenate([window_centres(geometry.size, shape), [[geometry.size / 2] * 2]])
+    inside: Bools = np.all((points >= (left, top)) & (points < (right, bottom)), axis=1)
+    return covered.ravel(), inside[:-1], bool(inside[-1])
+
+
+def _overlaps(low: float, high: float, size: int, count: int) -> Floats:
+    """(count,) share of each of so many equal parts of 0..size that low..high covers."""
+    edges = np.linspace(0, size, count + 1)
+    overlap: Floats = (np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)).clip(0) * count / size
+    return overlap

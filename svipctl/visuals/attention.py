@@ -1,0 +1,59 @@
+"""What each block of the transformer attends to: the class token's attention on the patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from svipctl.visuals.inspection import Inspection
+from svipctl.visuals.patches import remark
+from svipctl.visuals.tiles import LINE, MARGIN, Sheet, contour, head_height, heat, overlay, picture
+
+PER_PAGE = 7
+_WIDTH, _GAP, _MOST, _BLOCKS = 7.5, 0.06, 1.2, 6
+
+
+def attention_sheet(images: Sequence[Inspection], title: str, *, score: str) -> Figure:
+    """A row for each image: the class token's attention block by block, and the window score made from all of them.
+
+    Of a deep network, blocks spread evenly from the first to the last are shown.
+
+    Args:
+        images: At most `PER_PAGE`.
+        title: Of the sheet.
+        score: What the last column is called.
+
+    """
+    depth = len(images[0].attention)
+    blocks = _blocks(depth)
+    tiles = len(blocks) + 2
+    side = min((_WIDTH - 2 * MARGIN - (tiles - 1) * _GAP) / tiles, _MOST)
+    lines = (
+        "Attention of the class token on each patch, mean over heads, in the pass over the whole image; each map has",
+        "its own scale. The last column is the score of each window that teaches the patch classifier.",
+    )
+    top, height = head_height(len(lines)) + LINE + 0.08, side + LINE + 0.14
+    sheet = Sheet.of(_WIDTH, top + len(images) * height)
+    sheet.head(title, lines)
+    heads = ["image", *(f"block {block + 1}" for block in blocks), score]
+    for place, head in enumerate(heads):
+        sheet.text(MARGIN + place * (side + _GAP) + side / 2, top - LINE - 0.02, head, ha="center", room=side + _GAP)
+    for number, one in enumerate(images):
+        y = top + number * height
+        axes = [sheet.axes(MARGIN + place * (side + _GAP), y, side, side) for place in range(tiles)]
+        picture(axes[0], one.pixels)
+        for place, block in enumerate(blocks, 1):
+            picture(axes[place], overlay(one.pixels, one.attention[block]))
+            if one.mask is not None:
+                contour(axes[place], one.mask, 0.6)
+        heat(axes[-1], one.scores, float(one.scores.min()), float(one.scores.max()))
+        sheet.text(MARGIN, y + side + 0.03, one.true_class or one.name, room=3.2)
+        sheet.text(MARGIN + tiles * (side + _GAP) - _GAP, y + side + 0.03, remark(one, 3.6), ha="right", color="0.5")
+    return sheet.figure
+
+
+def _blocks(depth: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, depth - 1, min(depth, _BLOCKS)).round().astype(np.int64))

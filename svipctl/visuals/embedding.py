@@ -1,0 +1,134 @@
+"""The predicted attributes of images on a plane: their first two principal components, by numpy's SVD.
+
+PCA rather than t-SNE: it is deterministic, its axes mean the same in every picture, and distances on it are distances.
+Class attributes are projected onto the same plane, so that one sees whether images land where their class is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from svipctl.evaluation.calibration import Bools, Integers
+from svipctl.visuals.names import shortened
+from svipctl.visuals.style import GREY, SMALL, new_figure
+
+Floats = NDArray[np.float64]
+MOST_NAMED = 24
+_COLOURS, _MARKS = ("C0", "C1", "C2", "C3", "C5"), "osD^vP*X<"  # 5 and 9: 45 different pairs
+
+
+@dataclass(frozen=True)
+class Plane:
+    """N points in two dimensions, of K."""
+
+    points: Floats
+    """(N, 2)."""
+    mean: Floats
+    """(K,)."""
+    axes: Floats
+    """(2, K), orthonormal rows; the largest entry of each is positive, so that no picture is mirrored."""
+    explained: tuple[float, float]
+    """Shares of the variance."""
+
+    def project(self, vectors: Floats) -> Floats:
+        """Others (M, K) onto the same plane (M, 2)."""
+        projected: Floats = (vectors - self.mean) @ self.axes.T
+        return projected
+
+
+def principal_plane(vectors: Floats) -> Plane:
+    """The plane of largest variance through N vectors (N, K); where there is less than two dimensions, zeros."""
+    mean = vectors.mean(axis=0)
+    centred = vectors - mean
+    _, strengths, rows = np.linalg.svd(centred, full_matrices=False)
+    axes = np.zeros((2, vectors.shape[1]))
+    axes[: len(rows[:2])] = rows[:2]
+    largest = np.abs(axes).argmax(axis=1)
+    axes *= np.where(axes[np.arange(2), largest] < 0, -1.0, 1.0)[:, None]
+    variances = np.zeros(2)
+    variances[: len(strengths[:2])] = strengths[:2] ** 2
+    total = float((strengths**2).sum())
+    first, second = (variances / total if total > 0 else variances).tolist()
+    return Plane(centred @ axes.T, mean, axes, (first, second))
+
+
+def unit_rows(vectors: Floats) -> Floats:
+    """Rows of length 1: with cosine scores the direction of an attribute vector decides, not its length."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Floats = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return scaled
+
+
+def embedding_figure(
+    predicted: Floats,
+    labels: Integers,
+    seen: Bools,
+    names: Sequence[str],
+    class_attributes: Floats,
+    *,
+    coloured: Sequence[int] = (),
+) -> Figure:
+    """Images as dots in the colour of their class, class attributes as crosses.
+
+    Up to 24 classes are coloured and named; of more, only unseen ones, and the rest is grey.
+
+    Args:
+        predicted: (N, K) attributes of the images.
+        labels: (N,) rows of `class_attributes`.
+        seen: (C,) whether a class was trained on.
+        names: Of the C classes.
+        class_attributes: (C, K).
+        coloured: Classes to colour and name; by default those that there is room for, unseen ones first.
+
+    """
+    plane = principal_plane(unit_rows(predicted))
+    of_classes = plane.project(unit_rows(class_attributes))
+    figure = new_figure(8.6, 5.6)
+    axes = figure.subplots()
+    there = np.unique(labels)
+    named = list(coloured) or [label for label in there.tolist() if len(there) <= MOST_NAMED or not seen[label]]
+    named = named[:MOST_NAMED]
+    others = ~np.isin(labels, named)
+    axes.scatter(plane.points[others, 0], plane.points[others, 1], s=7, color=GREY, alpha=0.35, linewidths=0)
+    rest = np.setdiff1d(there, named)
+    axes.scatter(of_classes[rest, 0], of_classes[rest, 1], s=14, color=GREY, marker="x", linewidths=0.8, alpha=0.8)
+    handles = []
+    for number, label in enumerate(named):
+        colour, mark = _look(number)
+        points = plane.points[labels == label]
+        axes.scatter(points[:, 0], points[:, 1], s=16, color=colour, marker=mark, alpha=0.75, linewidths=0)
+        axes.scatter(of_classes[label, 0], of_classes[label, 1], s=70, color=colour, marker="x", linewidths=2)
+        text = shortened(names[label], 30) + ("" if seen[label] else " (unseen)")
+        handles.append(Line2D([], [], color=colour, marker=mark, linestyle="", markersize=5, label=text))
+    handles.append(Line2D([], [], color=GREY, marker="x", linestyle="", label="attributes of the class itself"))
+    if others.any():
+        left = f"{len(rest)} other classes" if named else f"{len(rest)} classes"
+        handles.append(Line2D([], [], color=GREY, marker=".", linestyle="", label=left))
+    axes.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=SMALL - 1, frameon=False, borderaxespad=0
+    )
+    _label(axes, plane, len(labels))
+    return figure
+
+
+def _look(number: int) -> tuple[str, str]:
+    """Colour and mark of a class; no two of the named classes share both, and neighbours share neither."""
+    return _COLOURS[number % len(_COLOURS)], _MARKS[number % len(_MARKS)]
+
+
+def _label(axes: Axes, plane: Plane, images: int) -> None:
+    axes.set(
+        title=f"Predicted attributes of {images} images (PCA)",
+        xlabel=f"first component, {100 * plane.explained[0]:.0f} % of the variance",
+        ylabel=f"second component, {100 * plane.explained[1]:.0f} %",
+    )
+    axes.grid(alpha=0.5, linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.set_aspect("equal", adjustable="box")

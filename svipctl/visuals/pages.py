@@ -1,0 +1,51 @@
+"""Figures of any number of images: so many on a page, each page drawn, written and forgotten before the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from matplotlib.figure import Figure
+
+from svipctl.visuals.style import check_suffix, save
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """A figure that was written."""
+
+    path: Path
+    items: Sequence[T]
+
+
+def write_pages(
+    items: Iterable[T], file: Path, draw: Callable[[Sequence[T]], Figure], per_page: int
+) -> Iterator[Page[T]]:
+    """Draw the items, a page at a time; call it inside `themed`.
+
+    Args:
+        items: What is shown; taken as pages are asked for.
+        file: Where one page goes; several are `NAME-1.png`, `NAME-2.png` and so on.
+        draw: From the items of a page to its figure.
+        per_page: Items on a page.
+
+    Raises:
+        ConfigError: The file's name ends in neither .png nor .svg.
+        DataError: It cannot be written.
+
+    """
+    check_suffix(file)
+    coming = iter(items)
+    page, number = list(islice(coming, per_page)), 1
+    while page:
+        following = list(islice(coming, 1))
+        is_only = number == 1 and not following
+        path = file if is_only else file.with_name(f"{file.stem}-{number}{file.suffix}")
+        save(draw(page), path)
+        yield Page(path, page)
+        page, number = [*following, *islice(coming, per_page - 1)] if following else [], number + 1

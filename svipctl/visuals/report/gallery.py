@@ -1,0 +1,130 @@
+"""Images of a report: some that were named rightly and some wrongly, each with its windows and its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.evaluation.per_class import answers_under, reading_row
+from svipctl.evaluation.run import Measured
+from svipctl.runs import Run
+from svipctl.settings.schema import Settings
+from svipctl.visuals.inspection import Inspection, inspect
+from svipctl.visuals.report.pictures import Picture, picture
+from svipctl.visuals.style import SEQUENTIAL
+from svipctl.visuals.subject import open_subject, spread
+from svipctl.visuals.tiles import faded, overlay
+
+EACH = 3
+"""Images of seen and of unseen classes, rightly and wrongly named: four times as many in all."""
+ATTRIBUTES = 4
+_SIDE = 128
+_PAPER = "#8a8f98"  # between the light and the dark page
+_AMONG_UNSEEN = 1e6  # a gamma that leaves unseen classes only
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A small picture with a word below."""
+
+    picture: Picture
+    label: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One image."""
+
+    true: str
+    answered: str
+    seen: bool
+    auc: float | None
+    """Of its patch selection against the truth, percent."""
+    windows: list[Tile]
+    attributes: list[Tile]
+
+    @property
+    def right(self) -> bool:
+        """Whether it was named rightly."""
+        return self.true == self.answered
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Images of one kind."""
+
+    title: str
+    cards: list[Card]
+
+
+def galleries(run: Run, benchmark: Benchmark, settings: Settings, measured: Measured) -> list[Gallery]:
+    """Look at a few images of each kind again; kinds of which there are none are left out."""
+    row = reading_row(measured.evaluation)
+    given, labels = answers_under(measured.evaluation, row), measured.evaluation.answers.labels
+    is_seen, right = measured.evaluation.answers.is_seen, given == labels
+    if row == "zsl":
+        right = right | is_seen  # among unseen classes an image of a seen one has no right answer: left out
+    subject = open_subject(run, benchmark, settings, top=1, reasons=ATTRIBUTES)
+    gamma = measured.evaluation.rows[row].get("gamma", _AMONG_UNSEEN if row == "zsl" else 0.0)
+    subject = replace(subject, answering=replace(subject.answering, gamma=gamma))
+    names = [benchmark.classes[label] for label in measured.split.classes]
+    found = []
+    for title, kind in (("Named rightly", right), ("Named wrongly", ~right)):
+        places = np.concatenate([spread(np.flatnonzero(kind & side), EACH) for side in (is_seen, ~is_seen)])
+        images = inspect(subject, [int(measured.predictions.indices[place]) for place in places])
+        cards = [
+            _card(one, names[given[place]], benchmark.attributes, measured.subject.model.recipe.score_source)
+            for one, place in zip(images, places)
+        ]
+        if cards:
+            found.append(Gallery(title, cards))
+    return found
+
+
+def _card(one: Inspection, answered: str, attributes: Sequence[str], score_source: str) -> Card:
+    true = str(one.true_class)
+    windows = [Tile(picture(_enlarged(one.pixels), f"image of {true}"), "image")]
+    if one.kept is not None:
+        windows.append(_tile(faded(one.pixels, one.kept, _PAPER), "windows kept", f"windows of {true} that were kept"))
+    if one.related is not None:
+        windows.append(_tile(_coloured(one.related, 0, 1), "classifier", "probability that a window is related"))
+    low, high = float(one.scores.min()), float(one.scores.max())
+    windows.append(_tile(_coloured(one.scores, low, high), score_source, "window scores of the source pass"))
+    if one.mask is not None:
+        windows.append(_tile(faded(one.pixels, one.mask, _PAPER), "truth", f"where {true} is"))
+    return Card(true, answered, bool(one.is_seen), one.auc, windows, _attribute_tiles(one, attributes))
+
+
+def _attribute_tiles(one: Inspection, names: Sequence[str]) -> list[Tile]:
+    if one.windows is None:
+        return []
+    tiles = []
+    for reason in one.answers[0].speaks_for[:ATTRIBUTES]:
+        values = one.windows[:, :, names.index(reason.attribute)]
+        label = reason.attribute.removeprefix("has_").replace("::", ": ").replace("_", " ")
+        tiles.append(_tile(overlay(one.pixels, values), label, f"where {label} is seen", f"{reason.weight:+.2f}"))
+    return tiles
+
+
+def _tile(pixels: NDArray[np.uint8], label: str, alt: str, note: str = "") -> Tile:
+    return Tile(picture(_enlarged(pixels), alt), label, note)
+
+
+def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """At least 128 pixels a side, its own pixels sharp."""
+    times = max(1, round(_SIDE / max(pixels.shape[:2])))
+    return pixels.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _coloured(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    """Windows in the colours of magnitude, each a sharp square."""
+    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    colours = (matplotlib.colormaps[SEQUENTIAL](scaled)[..., :3] * 255).round().astype(np.uint8)
+    return np.asarray(Image.fromarray(colours).resize((_SIDE, _SIDE), Image.Resampling.NEAREST))

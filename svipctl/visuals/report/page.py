@@ -1,0 +1,67 @@
+"""From contents to one HTML page. Jinja escapes every value; the page asks the network for nothing."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from svipctl.errors import ConfigError, explained_disk_errors
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("svipctl.visuals.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
+    environment.filters["name"] = _breakable
+    environment.filters["signed"] = lambda value: f"{value:+.1f}".replace("-", "−")
+    return environment
+
+
+def template(name: str) -> jinja2.Template:
+    """One of the package's templates."""
+    return _templates().get_template(name)
+
+
+def render(name: str, contents: Any) -> str:
+    """A page.
+
+    Args:
+        name: `run.html` or `compare.html`.
+        contents: What it calls `it`.
+
+    """
+    return template(name).render(it=contents)
+
+
+def _breakable(name: str) -> markupsafe.Markup:
+    """A name that may go on in the next line after each underscore; escaped first."""
+    return markupsafe.Markup(str(markupsafe.escape(name)).replace("_", "_<wbr>"))
+
+
+def check_page_name(path: Path) -> None:
+    """Raise ConfigError unless a report can be written to a file of this name."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"{path.name}: a report is an HTML file", todo=f"-o {path.with_suffix('.html').name}")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder", todo=f"-o {path / 'report.html'}")
+
+
+def write_page(path: Path, page: str) -> int:
+    """Write it, whole or not at all; gives its size in bytes."""
+    with explained_disk_errors(str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.part")
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(path)
+        return path.stat().st_size

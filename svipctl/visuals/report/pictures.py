@@ -1,0 +1,83 @@
+"""Pictures and charts as data URIs, so that a page carries them itself."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from svipctl.visuals.style import themed
+
+_JPEG_QUALITY = 82
+# In a browser DejaVu Sans may be missing: then whatever it has without serifs.
+_FONTS: Any = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"]}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as `src` takes it, with its size in pixels."""
+
+    uri: str
+    width: int
+    height: int
+    alt: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure for a light and for a dark page."""
+
+    light: Picture
+    dark: Picture
+    title: str
+    about: str
+    """What one is to see in it."""
+
+
+def picture(pixels: NDArray[np.uint8], alt: str, *, largest: int = 160) -> Picture:
+    """Pixels (H, W, 3) as a small JPEG.
+
+    Args:
+        pixels: RGB.
+        alt: What it shows.
+        largest: The longer side is reduced to this.
+
+    """
+    image = Image.fromarray(pixels)
+    image.thumbnail((largest, largest), Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    return Picture(_uri("image/jpeg", file.getvalue()), *image.size, alt)
+
+
+def chart(title: str, about: str, draw: Callable[[], Figure]) -> Chart:
+    """Draw a figure twice, as SVG.
+
+    Args:
+        title: Of the chart.
+        about: What one is to see in it.
+        draw: Makes the figure anew in the theme that is set.
+
+    """
+    return Chart(_svg("light", title, draw), _svg("dark", title, draw), title, about)
+
+
+def _svg(theme: Literal["light", "dark"], title: str, draw: Callable[[], Figure]) -> Picture:
+    with themed(theme), matplotlib.rc_context(_FONTS):
+        figure = draw()
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+        width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    return Picture(_uri("image/svg+xml", file.getvalue()), width, height, title)
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,125 @@
+"""How every figure looks: colours, sizes and files. No display, no pyplot, the same bytes every time."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib
+from cycler import cycler
+from matplotlib.figure import Figure
+
+from svipctl.errors import ConfigError, DataError
+
+Theme = Literal["light", "dark"]
+
+# Okabe and Ito (2008), "Color Universal Design": told apart with every kind of colour vision.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999"
+
+SEEN, UNSEEN = SKY, ORANGE
+RELATED, UNRELATED = GREEN, VERMILION
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
+SEQUENTIAL = "cividis"
+"""Colour map of magnitudes: even in lightness, and the same for colour-blind readers."""
+
+SUFFIXES = (".png", ".svg")
+DPI = 150
+SMALL, NORMAL, LARGE = 8, 9, 11
+"""Points. A figure is drawn at the size it is printed at, so this is the size on paper."""
+
+_INK = {"light": ("#1a1a1a", "#ffffff", "#d0d0d0"), "dark": ("#e8e8e8", "#16181d", "#3a3f4a")}
+
+
+@contextmanager
+def themed(theme: Theme = "light") -> Generator[None]:
+    """Everything drawn and saved inside looks like this theme; afterwards matplotlib is as it was.
+
+    Args:
+        theme: `light` for paper, `dark` for a dark page.
+
+    """
+    ink, paper, grid = _INK[theme]
+    look: Any = {  # its keys are literals to the type checker
+        "figure.facecolor": paper,
+        "savefig.facecolor": paper,
+        "axes.facecolor": paper,
+        "axes.edgecolor": grid,
+        "axes.labelcolor": ink,
+        "axes.titlecolor": ink,
+        "text.color": ink,
+        "xtick.color": ink,
+        "ytick.color": ink,
+        "grid.color": grid,
+        "legend.facecolor": paper,
+        "legend.edgecolor": grid,
+        "axes.prop_cycle": cycler(color=CYCLE if theme == "light" else (SKY, *CYCLE[1:4], BLUE, *CYCLE[5:])),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": NORMAL,
+        "axes.labelsize": NORMAL,
+        "figure.titlesize": LARGE,
+        "font.family": "DejaVu Sans",  # comes with matplotlib, so the figure is the same on every machine
+        "font.size": NORMAL,
+        "xtick.labelsize": SMALL,
+        "ytick.labelsize": SMALL,
+        "legend.fontsize": SMALL,
+        "lines.linewidth": 1.5,
+        "savefig.dpi": DPI,
+        "svg.hashsalt": "svipctl",
+        "svg.fonttype": "none",
+        "image.interpolation": "nearest",
+        # Names of classes are shown as they are, also with a dollar sign in them.
+        "text.parse_math": False,
+        "text.usetex": False,
+    }
+    with matplotlib.rc_context(rc={}):
+        matplotlib.rcdefaults()  # a matplotlibrc of the user's would make other bytes
+        matplotlib.rcParams.update(look)
+        yield
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """An empty figure, drawn by Agg and known to no window manager.
+
+    Args:
+        width_in: Inches.
+        height_in: Inches.
+
+    """
+    return Figure(figsize=(width_in, height_in), layout="constrained")
+
+
+def check_suffix(path: Path) -> None:
+    """Raise ConfigError unless a figure can be written to a file of this name."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(
+            f"{path.name}: figures are {' or '.join(suffix[1:].upper() for suffix in SUFFIXES)}",
+            todo=f"-o {path.with_suffix('.png').name}",
+        )
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; the same figure gives the same bytes. Call it inside `themed`.
+
+    Args:
+        figure: From `new_figure`.
+        path: Ends in .png or .svg; its folder is made.
+
+    Raises:
+        ConfigError: The name ends in something else.
+        DataError: It cannot be written.
+
+    """
+    check_suffix(path)
+    # No date and no version of the program: neither belongs to what is shown.
+    metadata: dict[str, str | None] = (
+        {"Software": None} if path.suffix.lower() == ".png" else {"Date": None, "Creator": None}
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata=metadata)
+    except OSError as error:
+        raise DataError(f"cannot write {path}", why=error.strerror or str(error)) from None

@@ -1,0 +1,162 @@
+"""`svipctl reproduce` as a user runs it: real commands on the tiny data folder."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_schemas import follows
+from tests.conftest import Command, write_small_folder
+from tests.processes import clean_environment, forked, fresh
+
+_REPORT = ("reproduction.csv", "reproduction.json", "reproduction.md")
+
+
+def asked(tiny: tuple[str, ...], *more: str) -> tuple[str, ...]:
+    """One recipe, one seed, no controls."""
+    return ("reproduce", "small", *tiny, "--seeds", "1", "--controls", "none", "--recipes", "reference", *more)
+
+
+def report(folder: Path) -> dict[str, str]:
+    return {name: (folder / "runs" / "small" / name).read_text() for name in _REPORT}
+
+
+@pytest.fixture(scope="module")
+def done(tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `svipctl reproduce` has run to its end."""
+    folder = tmp_path_factory.mktemp("reproduce")
+    write_small_folder(folder / "small")
+    ended = fresh(*asked(tiny, "--no-baselines", "--json"), cwd=folder)
+    assert ended.code == 0, ended.stderr
+    assert follows("reproduce", ended.document)
+    assert json.loads(report(folder)["reproduction.json"]) == ended.document
+    return folder
+
+
+def test_the_table_is_made_of_what_its_runs_found(done: Path) -> None:
+    (row,) = json.loads(report(done)["reproduction.json"])["rows"]
+    metrics = json.loads((done / "runs" / "small" / "table-reference-full-seed0" / "eval" / "metrics.json").read_text())
+    assert (row["recipe"], row["row"], row["n"]) == ("reference", "full", 1)
+    for figure, protocol in (("T1", "zsl"), ("H", "gzsl-calibrated"), ("H", "reference")):
+        found = row["figures"][f"{protocol}.{figure}"]
+        assert found["mean"] == pytest.approx(metrics["protocols"][protocol][figure], abs=1e-4)
+    assert "epoch chosen on test.H" in row["figures"]
+
+
+def test_what_is_done_is_not_done_again(done: Path, tiny: tuple[str, ...]) -> None:
+    before = report(done)
+    again = forked(*asked(tiny, "--no-baselines"), cwd=done, streams=done / ".streams")
+    assert again.code == 0, again.stderr
+    assert "starting" not in again.stderr
+    assert report(done) == before
+    rest = forked(*asked(tiny, "--no-baselines", "--plan", "-"), cwd=done, streams=done / ".streams")
+    assert (rest.code, rest.stdout.strip()) == (0, "")
+
+
+def test_the_plan_run_by_hand_gives_the_same_table(done: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    write_small_folder(tmp_path / "small")
+    streams = tmp_path / ".streams"
+    plan = forked(*asked(tiny, "--no-baselines", "--plan", "plan.sh"), cwd=tmp_path, streams=streams)
+    assert plan.code == 0, plan.stderr
+    lines = (tmp_path / "plan.sh").read_text().splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        ended = forked(*shlex.split(line)[1:], cwd=tmp_path, streams=streams)
+        assert ended.code == 0, ended.stderr
+    table = forked(*asked(tiny, "--no-baselines"), cwd=tmp_path, streams=streams)
+    assert table.code == 0, table.stderr
+    assert "starting" not in table.stderr
+    assert report(tmp_path) == report(done)
+
+
+def test_killed_while_it_trains_it_waits_for_what_it_left_and_ends_with_the_same_table(
+    done: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    write_small_folder(tmp_path / "small")
+    command = [sys.executable, "-m", "svipctl", *asked(tiny, "--no-baselines")]
+    process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("starting: final"):
+            break
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    again = fresh(*asked(tiny, "--no-baselines"), cwd=tmp_path)
+    assert again.code == 0, again.stderr
+    assert report(tmp_path) == report(done)
+
+
+def test_a_stopped_reproduce_stops_its_command_and_says_how_to_go_on(tiny: tuple[str, ...], tmp_path: Path) -> None:
+    write_small_folder(tmp_path / "small")
+    command = [sys.executable, "-m", "svipctl", *asked(tiny, "--no-baselines")]
+    process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("starting: development"):
+            break
+    process.send_signal(signal.SIGTERM)
+    rest = process.stderr.read()
+    assert process.wait() == 75
+    assert "stopped by SIGTERM" in rest
+    assert "run the same command again" in rest
+
+
+def test_a_failing_command_is_named_with_its_reason_and_the_table_is_written(
+    command: Command, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = write_small_folder(tmp_path / "small")
+    (folder / "images" / "seen_a" / "0.png").write_text("no picture")
+    ended = command(*asked(tiny, "--no-baselines"))
+    assert ended.code == 1
+    assert "3 of 3 commands failed or were not run because of these" in ended.stderr
+    assert "seen_a/0.png does not decode" in ended.stderr
+    assert "eval table-reference-full-seed0: not run, because what it needs failed" in ended.stderr
+    assert "not there yet: table-reference-full-seed0" in report(tmp_path)["reproduction.md"]
+
+
+def test_other_flags_under_the_same_names_are_refused_with_what_differs(done: Path, tiny: tuple[str, ...]) -> None:
+    other = forked(*asked(tiny, "--no-baselines", "--lr", "0.5"), cwd=done, streams=done / ".streams")
+    assert other.code == 2
+    assert "table-reference-full-fold1: optim.lr: 3e-05 in the run, 0.5 now" in other.stderr
+
+
+def test_a_dry_run_writes_nothing_and_names_every_command(
+    command: Command, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    write_small_folder(tmp_path / "small")
+    ended = command(*asked(tiny, "--dry-run", "--json"))
+    assert ended.code == 0, ended.stderr
+    assert follows("reproduce", ended.document)
+    kinds = [step["kind"] for step in ended.document["steps"]]
+    assert kinds == ["baseline"] * 3 + ["development", "final", "evaluation"]
+    assert {step["state"] for step in ended.document["steps"]} == {"to do"}
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("toybirds", "--check"), "there are no published numbers of toybirds"),
+        (("cub", "--check", "--recipes", "svipctl"), "add reference to --recipes"),
+        (("cub", "--check", "--allow-partial"), "not comparable with published ones"),
+        (("toybirds", "--recipes", "svipctl,referense"), "did you mean 'reference'"),
+        (("toybirds", "--controls", "sel-nome"), "did you mean 'sel-none'"),
+        (("toybirds", "--launcher", "slrum"), "did you mean 'slurm'"),
+        (("toybirds", "--seeds", "0"), "--seeds"),
+    ],
+)
+def test_what_cannot_be_done_is_a_usage_error_before_anything_runs(
+    arguments: tuple[str, ...], message: str, command: Command, tmp_path: Path
+) -> None:
+    ended = command("reproduce", *arguments)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert message in ended.stderr
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,150 @@
+"""What a terminal shows that a file does not: tables, the seen-unseen curve, and training as it goes on."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from svipctl.cli.output import Sink
+from svipctl.cli.training_progress import Live, Pace
+from tests.cli.terminal import on_terminal
+from tests.conftest import Command
+from tests.reference.traces import FOLDER
+
+PREDICTIONS = str((FOLDER / "evaluation" / "tiny.npz").resolve())
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9\d|10\d)[;m]")
+BRAILLE = re.compile("[\u2801-\u28ff]")
+TERMS = {"loss": 2.5, "cross_entropy": 2.0, "patch": 0.5, "consistency": 2e-6, "decorrelation": 0.0, "accuracy": 12.5}
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_on_a_terminal_eval_draws_the_curve_with_its_protocols(tmp_path: Path) -> None:
+    code, shown = on_terminal("eval", "--predictions", PREDICTIONS, cwd=tmp_path, NO_COLOR="1")
+    assert code == 0
+    assert len(BRAILLE.findall(shown)) > 20
+    assert "o gzsl  x gzsl-oracle" in shown
+    assert "seen, S" in shown
+    assert "─" in shown
+    assert not COLOUR.search(shown)
+
+
+def test_in_a_file_there_is_the_table_alone(command: Command) -> None:
+    done = command("eval", "--predictions", PREDICTIONS)
+    assert done.code == 0
+    assert not BRAILLE.search(done.stdout)
+    assert done.stdout.splitlines()[-1].split()[0] == "ausuc"
+
+
+def test_a_dumb_terminal_gets_plain_ascii_lines(tmp_path: Path) -> None:
+    code, shown = on_terminal("eval", "--predictions", PREDICTIONS, cwd=tmp_path, TERM="dumb")
+    assert code == 0
+    assert "\x1b" not in shown
+    assert shown.replace("±", "").isascii()
+    assert "***" in shown
+
+
+def test_who_asks_for_less_or_has_less_gets_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", Terminal(io.BytesIO(), encoding="utf-8"))
+    monkeypatch.setenv("TERM", "xterm")
+    assert (Sink().draws_on_stdout, Sink().has_braille) == (True, True)
+    for asked in ("json", "quiet", "silent"):
+        sink = Sink()
+        setattr(sink, asked, True)
+        assert not sink.draws_on_stdout
+    monkeypatch.setenv("TERM", "linux")
+    assert not Sink().has_braille
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout", Terminal(io.BytesIO(), encoding="ascii"))
+    assert (Sink().draws_on_stdout, Sink().has_braille) == (True, False)
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert not Sink().draws_on_stdout
+
+
+def test_brackets_in_a_name_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    terminal = Terminal(file, encoding="utf-8")
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("TERM", "dumb")
+    Sink().table("[bold]title", ["name", "value"], [["[red]wren[/red]", "1.0"]])
+    terminal.flush()
+    shown = file.getvalue().decode()
+    assert "[bold]title" in shown
+    assert "[red]wren[/red]" in shown
+
+
+def test_training_on_a_terminal_is_a_live_table_and_a_line_an_epoch(
+    shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    code, shown = on_terminal("train", str(shared_folder), *tiny, "--epochs", "2", cwd=tmp_path, NO_COLOR="1")
+    assert code == 0, shown
+    assert all(word in shown for word in ("cross-entropy", "patch AUC", "images/s", "left", "2/2", "9/9"))
+    assert [int(number) for number in re.findall(r"epoch (\d)/2  loss", shown)] == [1, 2]
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is hidden for good"
+    assert not COLOUR.search(shown)
+    assert "done: runs/small/svipctl-seed0" in shown
+
+
+def test_the_rate_is_that_of_the_last_steps_and_the_time_left_that_of_all() -> None:
+    clock = Clock()
+    pace = Pace(4, clock=clock)
+    clock.now += 10
+    pace.at(0.5)
+    assert (pace.rate, pace.left) == (0.05, 70.0)
+    clock.now += 5
+    pace.at(1.0)
+    assert (pace.rate, pace.left) == (0.1, 45.0)
+    clock.now += 30  # an evaluation: it takes time from the run, and is no slow training
+    pace.pause()
+    clock.now += 5
+    pace.at(1.5)
+    assert pace.rate == pytest.approx(0.1)
+    assert pace.left == pytest.approx(50 / 1.5 * 2.5)
+
+
+def test_a_resumed_run_is_not_credited_with_what_was_done_before() -> None:
+    clock = Clock()
+    pace = Pace(10, resumed=True, clock=clock)
+    clock.now += 1
+    pace.at(5.5)
+    assert (pace.rate, pace.left) == (None, None)
+    clock.now += 20
+    pace.at(6.0)
+    assert pace.left == pytest.approx(160)
+
+
+def test_the_live_table_fits_a_narrow_terminal_and_leaves_out_terms_that_are_zero() -> None:
+    from rich.console import Console
+
+    clock = Clock()
+    live = Live(3, 90, clock=clock)
+    clock.now += 3
+    live.step(1, 10, 30, TERMS)
+    for width in (100, 60, 45):
+        console = Console(width=width, file=None, record=True, quiet=True)
+        with console.capture() as captured:
+            console.quiet = False
+            console.print(live.table(width))
+        lines = captured.get().splitlines()
+        assert max(map(len, lines)) <= width
+        assert "decorrelation" not in captured.get()
+        assert {"epoch", "10/30", "images/s", "10", "left", "24"} <= set(captured.get().split())
+        assert ("2e-06" in captured.get()) == (width == 100)

@@ -1,0 +1,150 @@
+"""Plans of a data set that is not there, and a launcher that writes run folders instead of training."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from svipctl.reproduce.plan import Flag, Plan, Request, Step, make_plan
+from svipctl.reproduce.rows import chosen_rows
+from svipctl.reproduce.state import begin, run_of
+from svipctl.settings.layers import resolve
+from svipctl.settings.schema import Settings
+
+
+def configuring(dataset: str, **always: Any) -> Callable[..., Settings]:
+    def configure(assignments: Sequence[str], *, without: Sequence[str] = (), **flags: Any) -> Settings:
+        named = {key: value for key, value in always.items() if key.replace("__", ".") not in without} | flags
+        given = {key.replace("__", "."): value for key, value in named.items()}
+        return resolve(dataset, flags=given, assignments=assignments).settings
+
+    return configure
+
+
+def plan_of(
+    runs: Path,
+    *,
+    dataset: str = "toybirds",
+    controls: str = "sel-random",
+    recipes: Sequence[str] = ("svipctl", "reference"),
+    seeds: int = 2,
+    folds: int = 1,
+    baselines: Sequence[str] = ("ridge",),
+    flags: Sequence[Flag] = (),
+    has: Sequence[str] = ("objects", "words"),
+    **always: Any,
+) -> Plan:
+    request = Request(
+        dataset, chosen_rows(controls, recipes), seeds, folds, tuple(baselines), (*flags, runs_flag(runs))
+    )
+    return make_plan(request, configuring(dataset, runs_dir=str(runs), **always), has)
+
+
+def runs_flag(runs: Path) -> Flag:
+    return Flag(("--runs-dir", str(runs)), "runs_dir")
+
+
+class Writer:
+    """Writes what the commands would write, the figures drawn from the run's name; calls back after every file."""
+
+    def __init__(self, jobs: int = 1, after: Callable[[str], None] = lambda what: None) -> None:
+        self.jobs = jobs
+        self.after = after
+        self.ran: list[tuple[str, ...]] = []
+        self.fails: set[str] = set()
+        self.told = 0
+
+    def run(self, step: Step, log: Path) -> int:
+        arguments = begin(step)
+        if arguments is None:
+            return 0
+        self.ran.append(arguments)
+        log.write_text(f"error: {step.key} broke\n")
+        if step.key in self.fails:
+            return 3
+        if step.kind in ("development", "final"):
+            self._train(step, resumed="--resume" in arguments)
+        elif step.kind == "baseline":
+            self._start(step)
+            self._evaluate(step)
+        else:
+            assert run_of(step).finished
+            self._evaluate(step)
+        return 0
+
+    def stop(self, number: int) -> None:
+        self.told = number
+
+    def _start(self, step: Step) -> None:
+        run = run_of(step)
+        development = None
+        if step.kind != "development":
+            names = [need.removeprefix("train ") for need in step.needs] or [step.run]
+            origins = [{"run": name} for name in names]
+            development = {"gamma": 0.1, "epochs": step.settings.train.epochs, "runs": origins}
+        run.folder.mkdir(parents=True)
+        self.after("folder")
+        run.folder.rmdir()
+        environment = {"git_commit": "c0ffee", "packages": {"torch": "2"}, "weights": {"source": "none"}}
+        run.start(step.settings, environment, ["a.png"], development=development, validation_images=["v.png"])
+        self.after("start")
+
+    def _train(self, step: Step, *, resumed: bool) -> None:
+        run = run_of(step)
+        if not resumed:
+            self._start(step)
+            (run.folder / "checkpoints" / "last").mkdir(parents=True)
+            self.after("checkpoint")
+        draw = random.Random(step.run)
+        records = [
+            {"epoch": epoch, "monitor": "test", "T1": draw.random(), "H_reference": 50 + draw.random()}
+            for epoch in (1, 2)
+        ]
+        if step.settings.train.monitor == "test":
+            (run.folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        self.after("epoch")
+        run.finish({"epochs": 2})
+        self.after("finish")
+
+    def _evaluate(self, step: Step) -> None:
+        run_of(step).save_json("eval/metrics.json", evaluation(step.run))
+        self.after("evaluation")
+
+
+def evaluation(name: str) -> dict[str, Any]:
+    """A document as `eval` writes it, its figures drawn from the name."""
+    draw = random.Random(f"eval {name}")
+
+    def rows(*figures: str) -> dict[str, float]:
+        return {figure: 40 + 20 * draw.random() for figure in figures}
+
+    return {
+        "dataset": "toybirds",
+        "run": name,
+        "protocols": {
+            "zsl": rows("T1"),
+            "gzsl": rows("U", "S", "H"),
+            "gzsl-calibrated": {"gamma": 0.1, **rows("U", "S", "H")},
+            "gzsl-oracle": {"gamma": 0.2, **rows("U", "S", "H")},
+            "reference": {"offset": 0.3, **rows("U", "S", "H")},
+            "ausuc": rows("value"),
+        },
+        "selection": {"auc": 80.0, "mask": {"auc": 75.0}},
+        "warnings": [],
+    }
+
+
+class Silent:
+    """A watcher that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def started(self, step: Step, *, resumed: bool) -> None:
+        self.lines.append(("resumed" if resumed else "started", step.key))
+
+    def ended(self, ended: Any, done: int, total: int) -> None:
+        self.lines.append(("failed" if ended.failed else "done", ended.step.key))

@@ -1,0 +1,230 @@
+"""Running a plan: skipping, resuming, failing alone, stopping, and being killed at any moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from svipctl.errors import ConfigError, Interrupted
+from svipctl.held import held
+from svipctl.interruption import Stop
+from svipctl.reproduce.collect import collect
+from svipctl.reproduce.document import table_document
+from svipctl.reproduce.execute import execute, left_to_do, one_at_a_time
+from svipctl.reproduce.report import write_report
+from svipctl.reproduce.state import State, run_of, states
+from tests.processes import _FORKS
+from tests.reproduce.cases import Silent, Writer, plan_of
+
+
+def report_of(folder: Path) -> dict[str, bytes]:
+    plan = plan_of(Path("runs"))
+    write_report(table_document(plan, collect(plan)), folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Tests run in a folder of their own, so that names in reports are relative and alike."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_plan_is_run_once() -> None:
+    plan, writer = plan_of(Path("runs")), Writer()
+    assert execute(plan, writer, Path("logs"), Silent()) == []
+    assert writer.ran == [step.arguments for step in plan.steps]
+    assert set(states(plan).values()) == {State.DONE}
+    again = Writer()
+    assert execute(plan, again, Path("logs"), Silent()) == []
+    assert again.ran == []
+    assert left_to_do(plan) == []
+
+
+def test_several_jobs_never_begin_before_what_they_need() -> None:
+    plan, writer = plan_of(Path("runs"), seeds=3), Writer(jobs=4)
+    watcher = Silent()
+    execute(plan, writer, Path("logs"), watcher)
+    for step in plan.steps:
+        for need in step.needs:
+            assert watcher.lines.index(("done", need)) < watcher.lines.index(("started", step.key))
+
+
+def test_jobs_run_at_once_and_no_more_than_asked() -> None:
+    plan = plan_of(Path("runs"), seeds=3)
+    meeting = threading.Barrier(2, timeout=60)
+    guard, inside, most = threading.Lock(), [0], [0]
+
+    class Pairs(Writer):
+        def run(self, step, log):  # type: ignore[no-untyped-def]
+            with guard:
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+            if step.kind == "development":  # two recipes: both must be under way to go on
+                meeting.wait()
+            try:
+                return super().run(step, log)
+            finally:
+                with guard:
+                    inside[0] -= 1
+
+    plan = plan_of(Path("runs"), controls="none", baselines=[])
+    execute(plan, Pairs(jobs=2), Path("logs"), Silent())
+    assert most[0] == 2
+
+
+def test_one_failure_loses_only_what_needs_it() -> None:
+    plan, writer = plan_of(Path("runs")), Writer()
+    broken = "train table-svipctl-sel-random-fold1"
+    writer.fails = {broken}
+    failed = execute(plan, writer, Path("logs"), Silent())
+    of_row = {step.key for step in plan.steps if (step.recipe, step.row) == ("svipctl", "sel-random")}
+    assert {one.step.key for one in failed} == of_row
+    assert [(one.step.key, one.code) for one in failed if one.code != -1] == [(broken, 3)]
+    assert {key for key, state in states(plan).items() if state is State.DONE} == {
+        step.key for step in plan.steps
+    } - of_row
+    assert execute(plan, Writer(), Path("logs"), Silent()) == []  # mended, the rest is done
+
+
+def test_an_unfinished_training_is_resumed_and_a_trained_run_only_evaluated() -> None:
+    plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[])
+    execute(plan, Writer(), Path("logs"), Silent())
+    development, final, evaluation = plan.steps
+    (run_of(final).folder / "eval" / "metrics.json").unlink()
+    (run_of(development).folder / "finished.json").unlink()
+    assert left_to_do(plan) == [(*development.arguments, "--resume", development.run), evaluation.arguments]
+    writer, watcher = Writer(), Silent()
+    execute(plan, writer, Path("logs"), watcher)
+    assert writer.ran == [(*development.arguments, "--resume", development.run), evaluation.arguments]
+    assert ("resumed", development.key) in watcher.lines
+
+
+def test_a_folder_without_a_checkpoint_is_begun_anew() -> None:
+    plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=["ridge"])
+    for step in plan.steps[:2]:
+        run_of(step).folder.mkdir(parents=True)
+        (run_of(step).folder / "remains").write_text("of a run that was killed at once")
+    assert execute(plan, Writer(), Path("logs"), Silent()) == []
+    assert not (run_of(plan.steps[0]).folder / "remains").exists()
+
+
+def test_a_run_of_another_configuration_is_named_with_what_differs_and_left_alone() -> None:
+    execute(plan_of(Path("runs"), optim__lr=0.5), Writer(), Path("logs"), Silent())
+    other = plan_of(Path("runs"))
+    writer = Writer()
+    with pytest.raises(ConfigError) as caught:
+        execute(other, writer, Path("logs"), Silent())
+    assert "table-svipctl-full-fold1: optim.lr: 0.5 in the run, 0.001 now" in caught.value.why
+    assert writer.ran == []
+
+
+def test_a_final_run_from_other_development_runs_is_refused() -> None:
+    execute(plan_of(Path("runs"), controls="none"), Writer(), Path("logs"), Silent())
+    with pytest.raises(ConfigError) as caught:
+        states(plan_of(Path("runs"), controls="none", folds=2))
+    assert "development runs: ['table-svipctl-full-fold1'] in the run" in caught.value.why
+
+
+def test_a_signal_is_handed_on_and_nothing_new_begins() -> None:
+    plan, stop = plan_of(Path("runs")), Stop()
+
+    class Stopped(Writer):
+        def run(self, step, log):  # type: ignore[no-untyped-def]
+            if len(self.ran) == 3:
+                stop.received = signal.SIGTERM
+                return 75
+            return super().run(step, log)
+
+    writer = Stopped()
+    with pytest.raises(Interrupted):
+        execute(plan, writer, Path("logs"), Silent(), stop)
+    assert len(writer.ran) == 3
+    assert execute(plan, Writer(), Path("logs"), Silent()) == []
+
+
+def _until(folder: Path, moment: int) -> None:
+    """In a process of its own: run the plan, and be killed after so many files."""
+    os.chdir(folder)
+    count = [0]
+
+    def after(what: str) -> None:
+        count[0] += 1
+        if count[0] == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    plan = plan_of(Path("runs"))
+    execute(plan, Writer(after=after), Path("logs"), Silent())
+    os._exit(0)
+
+
+def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_report(tmp_path: Path) -> None:
+    execute(plan_of(Path("runs")), Writer(), Path("logs"), Silent())
+    expected = report_of(tmp_path / "undisturbed")
+    moments = [0]
+    Path("runs").rename("first")
+    execute(
+        plan_of(Path("runs")), Writer(after=lambda what: moments.__setitem__(0, moments[0] + 1)), Path("logs"), Silent()
+    )
+    assert report_of(tmp_path / "again") == expected
+    for moment in [1, 2, 3, *range(5, moments[0], 7)]:
+        Path("runs").rename(f"before-{moment}")
+        process = _FORKS.Process(target=_until, args=(tmp_path, moment))
+        process.start()
+        process.join(120)
+        assert process.exitcode == -signal.SIGKILL
+        assert execute(plan_of(Path("runs")), Writer(), Path("logs"), Silent()) == []
+        assert report_of(tmp_path / f"after-{moment}") == expected
+
+
+def test_a_second_reproduce_waits_until_the_first_and_its_commands_are_gone() -> None:
+    said: list[str] = []
+    with one_at_a_time(Path("runs"), "toybirds", said.append) as lock:
+        assert said == []
+        # A command that outlives us: it inherits the lock.
+        command = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], pass_fds=[lock])
+    entered = threading.Event()
+
+    def second() -> None:
+        def say(text: str) -> None:
+            said.append(text)
+            command.kill()
+
+        with one_at_a_time(Path("runs"), "toybirds", say):
+            entered.set()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    thread.join(60)
+    command.wait()
+    assert entered.is_set()
+    assert len(said) == 1
+    assert said[0].startswith("waiting")
+
+
+def test_a_run_that_another_process_is_training_is_left_alone() -> None:
+    plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1)
+    development = plan.steps[1]
+    run_of(development).folder.mkdir(parents=True)
+    with held(run_of(development).folder):
+        failed = execute(plan, Writer(), Path("logs"), Silent())
+    assert [(one.step.key, one.code) for one in failed] == [
+        (development.key, 2),
+        *((s.key, -1) for s in plan.steps[2:]),
+    ]
+    assert run_of(development).folder.exists()
+    assert "is being trained by another process" in Path("logs", f"{development.run}.log").read_text()
+    assert execute(plan, Writer(), Path("logs"), Silent()) == []
+
+
+def test_a_baseline_does_not_mind_how_networks_are_trained() -> None:
+    execute(plan_of(Path("runs"), controls="none", recipes=[]), Writer(), Path("logs"), Silent())
+    assert set(states(plan_of(Path("runs"), controls="none", recipes=[], optim__lr=0.5)).values()) == {State.DONE}
+    with pytest.raises(ConfigError, match="another configuration"):
+        states(plan_of(Path("runs"), controls="none", recipes=[], model__backbone="vit_tiny"))

@@ -1,0 +1,142 @@
+"""The plan: which rows over which recipe, in which order, as which command lines."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from svipctl.errors import ConfigError
+from svipctl.reproduce.plan import Flag, Step
+from svipctl.reproduce.rows import FULL, all_rows, chosen_rows
+from tests.reproduce.cases import plan_of
+
+
+def option(step: Step, flag: str) -> list[str]:
+    """Every value of a flag in a command."""
+    return [after for one, after in zip(step.arguments, step.arguments[1:]) if one == flag]
+
+
+def test_every_step_stands_after_what_it_needs(tmp_path: Path) -> None:
+    seen: set[str] = set()
+    for step in plan_of(tmp_path, controls="all", folds=2).steps:
+        assert seen.issuperset(step.needs)
+        assert step.key not in seen
+        seen.add(step.key)
+
+
+def test_a_row_has_a_run_a_fold_and_a_run_and_an_evaluation_a_seed(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, controls="none", recipes=["svipctl"], seeds=3, folds=2, baselines=[])
+    kinds = [step.kind for step in plan.steps]
+    assert kinds == ["development"] * 2 + ["final", "evaluation"] * 3
+    assert [step.run for step in plan.steps if step.kind != "evaluation"] == [
+        *(f"table-svipctl-full-fold{fold}" for fold in (1, 2)),
+        *(f"table-svipctl-full-seed{seed}" for seed in (0, 1, 2)),
+    ]
+    final = plan.runs("svipctl", FULL)[1]
+    assert option(final, "--from-development") == ["table-svipctl-full-fold1", "table-svipctl-full-fold2"]
+    assert option(final, "--seed") == ["1"]
+    assert "--final" in final.arguments
+    assert all(option(step, "--seed") == ["0"] for step in plan.steps if step.kind == "development")
+
+
+def test_no_development_run_and_no_final_one_of_the_corrected_recipe_looks_at_test(tmp_path: Path) -> None:
+    for step in plan_of(tmp_path, controls="all").steps:
+        if step.kind == "development":
+            assert (step.settings.train.monitor, step.settings.train.select) == ("validation", "last")
+        if step.kind == "final":
+            assert step.settings.train.monitor == ("test" if step.recipe == "reference" else "none")
+            assert (step.settings.train.select, step.settings.train.fold) == ("last", None)
+
+
+def test_a_final_run_is_configured_as_its_development_is(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, controls="all", train__epochs=3)
+    development = {step.row + step.recipe: step for step in plan.steps if step.kind == "development"}
+    for step in (step for step in plan.steps if step.kind == "final"):
+        other = development[step.row + step.recipe].settings
+        assert (step.settings.method, step.settings.optim, step.settings.model, step.settings.train.epochs) == (
+            (other.method, other.optim, other.model, 3)
+        )
+
+
+def test_a_control_is_its_switches_and_nothing_else(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, controls="all", recipes=["svipctl"])
+    switches = {row.name: row for row in all_rows()}
+    full = plan.runs("svipctl", FULL)[0].settings.method
+    rows = {step.row for step in plan.steps if step.kind == "final"}
+    assert {"sel-random", "sel-none", "sel-object", "e-none", "no-consistency", "vit-cls", "vit-mean"} <= rows
+    for row in rows:
+        changed = {key.removeprefix("method."): value for key, value in switches[row].switches.items()}
+        assert plan.runs("svipctl", row)[0].settings.method == full.model_copy(update=changed)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "left_out"),
+    [
+        ("svipctl", {"e-words", "decorr-off", "pool-max", "score-cosine", "group-windows"}),
+        ("reference", {"e-words", "decorr-on", "pool-mean", "score-dot", "group-runs"}),
+    ],
+)
+def test_a_row_that_changes_nothing_is_left_out_with_the_reason(
+    recipe: str, left_out: set[str], tmp_path: Path
+) -> None:
+    # Toybirds' preset has no decorrelation weight for `reference` but its recipe's 0.3.
+    plan = plan_of(tmp_path, controls="all", recipes=[recipe])
+    assert {name.removeprefix(f"{recipe}/") for name in plan.left_out} == left_out
+    assert plan.left_out[f"{recipe}/e-words"] == "this is what the recipe does"
+
+
+def test_rows_without_what_they_need_are_left_out(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, controls="all", recipes=["svipctl"], has=[], model__window=1, method__context="free")
+    assert plan.left_out["svipctl/sel-object"] == "the data set has neither masks nor boxes"
+    assert plan.left_out["svipctl/e-words"].startswith("the data set has no word vectors")
+    assert "a window is one patch" in plan.left_out["svipctl/group-runs"]
+
+
+def test_flags_reach_the_commands_that_know_them(tmp_path: Path) -> None:
+    flags = [
+        Flag(("--backbone", "vit_toy"), "model.backbone"),
+        Flag(("--epochs", "2"), "train.epochs"),
+        Flag(("--gpu", "cpu"), "gpu"),
+        Flag(("--set", "eval.bootstrap=10"), "set"),
+        Flag(("--set", "optim.lr=0.1"), "set"),
+    ]
+    plan = plan_of(tmp_path, controls="none", recipes=["svipctl"], flags=flags, train__epochs=2)
+    by_kind = {step.kind: step for step in plan.steps}
+    assert {kind for kind, step in by_kind.items() if "--backbone" in step.arguments} == {
+        "baseline",
+        "development",
+        "final",
+    }
+    assert {kind for kind, step in by_kind.items() if "--epochs" in step.arguments} == {"development"}
+    assert all("--gpu" in step.arguments and "--runs-dir" in step.arguments for step in plan.steps)
+    assert option(by_kind["evaluation"], "--set") == ["eval.bootstrap=10"]
+    assert by_kind["final"].settings.train.epochs == 2
+    assert by_kind["final"].settings.optim.lr == 0.1
+
+
+def test_a_command_is_one_line_that_a_shell_reads_back(tmp_path: Path) -> None:
+    for step in plan_of(tmp_path / "with space", controls="all").steps:
+        assert "\n" not in step.command
+        assert shlex.split(step.command) == ["svipctl", *step.arguments]
+
+
+def test_controls_are_chosen_by_name_for_all_recipes_or_one() -> None:
+    chosen = chosen_rows("sel-none,reference/e-none", ["svipctl", "reference"])
+    assert [row.name for row in chosen["svipctl"]] == ["full", "sel-none"]
+    assert [row.name for row in chosen["reference"]] == ["full", "sel-none", "e-none"]
+    assert [len(rows) for rows in chosen_rows("svipctl/all", ["svipctl", "reference"]).values()] == [
+        len(all_rows()),
+        1,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("controls", "message"),
+    [("sel-randon", "did you mean 'sel-random'"), ("paper/all", "is not among --recipes")],
+)
+def test_an_unknown_control_is_refused_with_the_nearest(controls: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        chosen_rows(controls, ["svipctl", "reference"])
+    assert message in str(caught.value)

@@ -1,0 +1,170 @@
+"""What the report says, from run folders to its three files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import pytest
+
+from svipctl.errors import DataError
+from svipctl.reproduce.collect import collect
+from svipctl.reproduce.document import table_document
+from svipctl.reproduce.execute import execute
+from svipctl.reproduce.plan import Plan
+from svipctl.reproduce.published import compare, published_numbers
+from svipctl.reproduce.report import comma_separated, markdown, write_report
+from svipctl.reproduce.state import run_of
+from tests.reproduce.cases import Silent, Writer, evaluation, plan_of
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    """Of toybirds, every run written."""
+    made = plan_of(tmp_path / "runs", seeds=3)
+    execute(made, Writer(), tmp_path / "logs", Silent())
+    return made
+
+
+def row_of(document: dict[str, Any], recipe: str | None, row: str) -> dict[str, Any]:
+    (found,) = [one for one in document["rows"] if (one["recipe"], one["row"]) == (recipe, row)]
+    return dict(found)
+
+
+def values(recipe: str, row: str, protocol: str, figure: str) -> list[float]:
+    return [evaluation(f"table-{recipe}-{row}-seed{seed}")["protocols"][protocol][figure] for seed in range(3)]
+
+
+def test_a_row_is_mean_and_deviation_over_its_seeds(plan: Plan) -> None:
+    document = table_document(plan, collect(plan))
+    for recipe, row in (("svipctl", "full"), ("reference", "sel-random")):
+        found = row_of(document, recipe, row)["figures"]["gzsl-calibrated.H"]
+        expected = values(recipe, row, "gzsl-calibrated", "H")
+        assert found == {"n": 3, "mean": round(fmean(expected), 4), "sd": round(stdev(expected), 4)}
+
+
+def test_a_difference_is_to_the_full_method_of_the_same_recipe_seed_by_seed(plan: Plan) -> None:
+    document = table_document(plan, collect(plan))
+    found = row_of(document, "reference", "sel-random")["differences"]["zsl.T1"]
+    pairs = zip(values("reference", "sel-random", "zsl", "T1"), values("reference", "full", "zsl", "T1"))
+    differences = [one - base for one, base in pairs]
+    assert (found["n"], found["mean"]) == (3, round(fmean(differences), 4))
+    low, high = found["interval"]
+    assert (low + high) / 2 == pytest.approx(found["mean"], abs=1e-3)
+    assert row_of(document, "svipctl", "full")["differences"] == {}
+
+
+def test_a_baseline_is_compared_with_each_seed_of_the_first_recipe(plan: Plan) -> None:
+    document = table_document(plan, collect(plan))
+    found = row_of(document, None, "ridge")
+    full = values("svipctl", "full", "zsl", "T1")
+    assert found["figures"]["zsl.T1"]["n"] == 1
+    assert found["differences"]["zsl.T1"]["n"] == 3
+    expected = evaluation("table-ridge")["protocols"]["zsl"]["T1"] - fmean(full)
+    assert found["differences"]["zsl.T1"]["mean"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_leak_is_the_published_protocol_minus_the_calibrated_one(plan: Plan) -> None:
+    document = table_document(plan, collect(plan))
+    by_recipe = {leak["recipe"]: leak for leak in document["leak"]}
+    for recipe in ("svipctl", "reference"):
+        pairs = zip(values(recipe, "full", "reference", "H"), values(recipe, "full", "gzsl-calibrated", "H"))
+        assert by_recipe[recipe]["offset"]["mean"] == pytest.approx(fmean(a - b for a, b in pairs), abs=1e-4)
+    assert "offset_and_epoch" not in by_recipe["svipctl"]  # it never looked at test between epochs
+    best = []
+    for step in plan.runs("reference", "full"):
+        lines = (run_of(step).folder / "metrics.jsonl").read_text().splitlines()
+        best.append(max(json.loads(line)["H_reference"] for line in lines))
+    honest = values("reference", "full", "gzsl-calibrated", "H")
+    expected = fmean(one - base for one, base in zip(best, honest))
+    assert by_recipe["reference"]["offset_and_epoch"]["mean"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_published_numbers_stand_beside_the_published_recipe_and_protocol(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path / "runs", dataset="cub", controls="sel-none,sel-random", baselines=[])
+    execute(plan, Writer(), tmp_path / "logs", Silent())
+    rows = collect(plan)
+    found = {(one.row, one.figure): one for one in compare("cub", rows)}
+    assert set(found) == {("full", "T1"), ("full", "H"), ("sel-none", "T1"), ("sel-none", "H")}
+    assert (found["full", "H"].published, found["sel-none", "T1"].published) == (75.0, 78.9)
+    chosen = next(row for row in rows if (row.recipe, row.row) == ("reference", "full"))
+    assert found["full", "H"].ours == fmean(chosen.values("epoch chosen on test.H").values())
+    assert found["full", "H"].within(75) is True
+    assert found["full", "H"].within(0.1) is False
+
+
+def test_published_numbers_are_those_of_the_paper() -> None:
+    assert {name: numbers["main"] for name in ("cub", "awa2", "sun") if (numbers := published_numbers(name))} == {
+        "cub": {"T1": 79.8, "U": 72.1, "S": 78.1, "H": 75.0},
+        "awa2": {"T1": 69.8, "U": 65.4, "S": 87.7, "H": 74.9},
+        "sun": {"T1": 71.6, "U": 53.7, "S": 48.0, "H": 50.7},
+    }
+    assert published_numbers("toybirds") == {}
+
+
+def test_runs_that_are_not_there_are_named_and_n_says_how_many_are(plan: Plan, tmp_path: Path) -> None:
+    lost = plan.runs("svipctl", "full")[1]
+    (run_of(lost).folder / "eval" / "metrics.json").unlink()
+    document = table_document(plan, collect(plan))
+    assert document["missing"] == [lost.run]
+    assert row_of(document, "svipctl", "full")["n"] == 2
+    assert row_of(document, "svipctl", "sel-random")["differences"]["zsl.T1"]["n"] == 2
+    assert f"not there yet: {lost.run}" in markdown(document)
+
+
+def test_a_table_of_nothing_says_so(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path / "runs")
+    text = markdown(table_document(plan, collect(plan)))
+    assert "not there yet" in text
+    assert "Nothing is there yet." in text
+
+
+def test_the_report_has_every_command_and_no_time(plan: Plan) -> None:
+    text = markdown(table_document(plan, collect(plan)))
+    for step in plan.steps:
+        assert step.command in text
+    assert "commit c0ffee" in text
+
+
+def test_every_line_of_the_csv_is_a_figure_of_the_document(plan: Plan) -> None:
+    document = table_document(plan, collect(plan))
+    lines = list(csv.DictReader(io.StringIO(comma_separated(document))))
+    assert len(lines) == sum(len(row["figures"]) for row in document["rows"])
+    for line in lines:
+        recipe = None if line["recipe"] == "baseline" else line["recipe"]
+        found = row_of(document, recipe, line["row"])["figures"][line["figure"]]
+        assert float(line["mean"]) == found["mean"]
+        assert int(line["n"]) == found["n"]
+
+
+def test_markdown_tables_have_equally_many_cells_in_each_line(plan: Plan) -> None:
+    lines = markdown(table_document(plan, collect(plan))).splitlines()
+    blocks: list[list[str]] = [[]]
+    for line in lines:
+        if line.startswith("|"):
+            blocks[-1].append(line)
+        elif blocks[-1]:
+            blocks.append([])
+    for block in filter(None, blocks):
+        assert len({line.count("|") for line in block}) == 1
+
+
+def test_files_are_written_whole_and_are_the_same_again(plan: Plan, tmp_path: Path) -> None:
+    document = table_document(plan, collect(plan))
+    first = [path.read_bytes() for path in write_report(document, tmp_path / "report")]
+    again = [path.read_bytes() for path in write_report(table_document(plan, collect(plan)), tmp_path / "report")]
+    assert first == again
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
+        *("reproduction.csv", "reproduction.json", "reproduction.md")
+    ]
+
+
+def test_damaged_figures_are_an_error_that_names_the_file(plan: Plan) -> None:
+    path = run_of(plan.runs("svipctl", "full")[0]).folder / "eval" / "metrics.json"
+    path.write_text("{")
+    with pytest.raises(DataError, match=r"metrics\.json is damaged"):
+        collect(plan)

@@ -1,0 +1,53 @@
+"""Any number of images: so many on a page, one page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from svipctl.errors import ConfigError
+from svipctl.visuals.pages import write_pages
+from svipctl.visuals.style import new_figure, themed
+
+
+def drawn(items: Sequence[int]) -> Figure:
+    figure = new_figure(1, 1)
+    figure.text(0, 0, str(list(items)))
+    return figure
+
+
+@pytest.mark.parametrize(
+    ("count", "names"), [(0, []), (1, ["a"]), (3, ["a"]), (4, ["a-1", "a-2"]), (7, ["a-1", "a-2", "a-3"])]
+)
+def test_one_page_has_the_name_and_several_are_numbered(tmp_path: Path, count: int, names: list[str]) -> None:
+    with themed():
+        pages = list(write_pages(iter(range(count)), tmp_path / "a.svg", drawn, 3))
+    assert [page.path.stem for page in pages] == names
+    assert [item for page in pages for item in page.items] == list(range(count))
+    for page in pages:
+        assert str(list(page.items)) in page.path.read_text()
+
+
+def test_a_page_is_written_before_the_next_ones_images_are_asked_for(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def images() -> Iterator[int]:
+        for number in range(1000):
+            asked.append(number)
+            yield number
+
+    with themed():
+        pages = write_pages(images(), tmp_path / "a.png", drawn, 3)
+        next(pages)
+        assert len(asked) == 4
+        assert (tmp_path / "a-1.png").exists()
+        next(pages)
+        assert len(asked) == 7
+
+
+def test_a_format_that_is_none_is_refused_before_anything_is_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        list(write_pages(iter([1]), tmp_path / "a.gif", drawn, 3))

@@ -1,0 +1,166 @@
+"""Sheets of images: what is drawn is what was measured, for every kind of recipe and image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from svipctl.model.recipe import Recipe
+from svipctl.visuals.attention import attention_sheet
+from svipctl.visuals.attributes import attribute_sheet, shown_attributes
+from svipctl.visuals.inspection import Inspection, inspect
+from svipctl.visuals.patches import patch_sheet
+from svipctl.visuals.sheet import contact_sheet, kinds, sorted_groups
+from svipctl.visuals.style import save, themed
+from svipctl.visuals.tiles import Sheet, faded, fitted, overlay, text_width
+from tests.visuals.cases import subject
+
+
+@pytest.fixture
+def looked(tmp_path: Path) -> list[Inspection]:
+    return list(inspect(subject(tmp_path), range(12)))
+
+
+def written(figure: Figure, path: Path) -> str:
+    save(figure, path)
+    return path.read_text()
+
+
+def test_the_patch_sheet_says_the_mean_auc_and_what_eval_said(looked: list[Inspection], tmp_path: Path) -> None:
+    mean = np.mean([one.auc for one in looked if one.auc is not None])
+    with themed():
+        text = written(
+            patch_sheet(looked, "Title", score_source="rollout", evaluated={"auc": 81.25, "images": 700}),
+            tmp_path / "a.svg",
+        )
+    assert f"AUC: {mean:.1f} over the 12 images here; 81.2 over all 700 (svipctl eval)" in text
+    assert text.count("AUC ") >= 12
+    for word in ("Title", "windows kept", "classifier", "rollout", "truth", "unseen"):
+        assert word in text
+
+
+def test_a_patch_sheet_without_selection_or_truth_says_what_is_not_there(tmp_path: Path) -> None:
+    with themed("dark"):
+        (one,) = inspect(subject(tmp_path, Recipe(passes="source")), [1])
+        text = written(patch_sheet([one], "Title", score_source="rollout"), tmp_path / "a.svg")
+        assert "no window is selected" in text
+        assert "windows kept" not in text
+        looking = subject(tmp_path)
+        (one,) = inspect(looking, [looking.benchmark.image_path(0)])
+        text = written(patch_sheet([one], "Title", score_source="cosine"), tmp_path / "b.svg")
+    assert "No mask or box says where the object is" in text
+    assert "similarity" in text
+    assert "truth" not in text
+
+
+def test_the_tiles_of_a_patch_sheet_hold_the_values(looked: list[Inspection]) -> None:
+    with themed():
+        figure = patch_sheet(looked[:1], "Title", score_source="rollout")
+    kept, classifier, rollout, truth = [axes for axes in figure.axes if axes.images][1:]
+    one = looked[0]
+    assert one.related is not None
+    assert one.mask is not None
+    np.testing.assert_allclose(classifier.images[0].get_array(), one.related)
+    assert classifier.images[0].get_clim() == (0, 1)
+    np.testing.assert_allclose(rollout.images[0].get_array(), one.scores)
+    assert np.array_equal(truth.images[0].get_array()[one.mask], one.pixels[one.mask])
+    hidden = np.asarray(kept.images[0].get_array()).astype(int) != one.pixels
+    assert one.kept is not None
+    assert hidden.reshape(2, 16, 2, 16, 3).any(axis=(1, 3, 4)).tolist() == (~one.kept).tolist()
+
+
+def test_attribute_maps_show_the_strongest_then_the_named_none_twice(looked: list[Inspection], tmp_path: Path) -> None:
+    names = ("has_bill_shape::cone", "furry", "has_wing_color::red", "has_size::small", "has_tail::<b>&long")
+    one = looked[0]
+    reasons = tuple(replace(reason, attribute=names[int(reason.attribute[1])]) for reason in one.answers[0].speaks_for)
+    one = replace(one, answers=(replace(one.answers[0], speaks_for=reasons), *one.answers[1:]))
+    strongest = [names.index(reason.attribute) for reason in reasons]
+    assert shown_attributes(one, names, 2, ()) == strongest[:2]
+    other = next(column for column in range(5) if column not in strongest[:2])
+    assert shown_attributes(one, names, 2, (strongest[0], other))[-2:] == [strongest[0], other]
+    assert len(set(shown_attributes(one, names, 2, (strongest[0], other)))) == len(
+        shown_attributes(one, names, 2, (strongest[0], other))
+    )
+    with themed():
+        text = written(attribute_sheet([one], "Title", names, strongest=0, named=(4, 1)), tmp_path / "a.svg")
+    assert "&lt;b&gt;&amp;long" in text
+    assert "furry" in text
+    assert one.windows is not None
+    assert f"{one.windows[:, :, 4].min():.2f} to {one.windows[:, :, 4].max():.2f}" in text
+
+
+def test_attention_has_a_column_a_block_and_at_most_six(looked: list[Inspection], tmp_path: Path) -> None:
+    deep = replace(looked[0], attention=np.random.default_rng(0).random((12, 4, 4), dtype=np.float32))
+    with themed():
+        two = written(attention_sheet(looked[:2], "Title", score="rollout"), tmp_path / "a.svg")
+        twelve = written(attention_sheet([deep], "Title", score="rollout"), tmp_path / "b.svg")
+    assert [f"block {number}" in two for number in (1, 2, 3)] == [True, True, False]
+    shown = [number for number in range(1, 13) if f">block {number}<" in twelve]
+    assert (shown[0], shown[-1], len(shown)) == (1, 12, 6)
+
+
+def test_a_contact_sheet_stops_looking_when_each_kind_is_full_and_keeps_no_more(looked: list[Inspection]) -> None:
+    taken = 0
+
+    def images() -> Iterator[Inspection]:
+        nonlocal taken
+        for taken in range(1, 10_001):
+            one = looked[taken % 12]
+            yield replace(one, is_seen=taken % 2 == 0, true_class=one.answer if taken % 3 else "another")
+
+    groups = sorted_groups(images(), 5, kinds("test"))
+    assert [len(found) for found in groups.values()] == [5] * 4
+    assert taken < 50
+    for (is_seen, is_right), found in groups.items():
+        assert all((one.is_seen, one.is_right) == (is_seen, is_right) for one in found)
+    assert kinds("unseen") == [(False, True), (False, False)]
+    assert kinds("train") == kinds("seen") == [(True, True), (True, False)]
+    assert kinds("test", own=True) == [(None, None)]
+
+
+def test_a_contact_sheet_has_a_heading_for_each_kind_it_found(looked: list[Inspection], tmp_path: Path) -> None:
+    groups = sorted_groups(looked, 20, kinds("test"))
+    with themed():
+        text = written(contact_sheet(groups, "Title", looked_at=12), tmp_path / "a.svg")
+    for (is_seen, is_right), found in groups.items():
+        heading = f"{'seen' if is_seen else 'unseen'} classes, named {'rightly' if is_right else 'wrongly'}"
+        assert (f">{heading}<" in text) == bool(found)
+    assert text.count("→ ") == sum(1 for one in looked if not one.is_right)
+
+
+def test_fading_leaves_what_is_shown_and_an_overlay_leaves_the_lowest_grey() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    shown = np.array([[True, False], [False, True]])
+    result = faded(pixels, shown, "#ffffff")
+    assert np.array_equal(result[:16, :16], pixels[:16, :16])
+    assert (result[:16, 16:] >= 203).all()
+    laid = overlay(pixels, np.array([[0.0, 1.0], [0.0, 1.0]])).astype(int)
+    assert np.ptp(laid[:, 0], axis=-1).max() <= 1  # grey: red, green and blue alike
+    assert np.ptp(laid[:, -1], axis=-1).min() > 40
+    flat = overlay(pixels, np.full((2, 2), 3.0)).astype(int)
+    assert np.ptp(flat, axis=-1).max() <= 1
+
+
+@pytest.mark.parametrize("room", [0.2, 0.8, 2.0, 9.0])
+def test_a_name_that_is_too_long_keeps_both_ends_and_fits(room: float) -> None:
+    name = "001.Black_footed_Albatross_of_the_southern_WWWWWW"
+    text = fitted(name, room)
+    assert text_width(text) <= room
+    assert (text == name) == (text_width(name) <= room)
+    if text != name:
+        start, end = text.split("…")
+        assert name.startswith(start)
+        assert name.endswith(end)
+
+
+def test_places_are_inches_from_the_top_left() -> None:
+    with themed():
+        sheet = Sheet.of(4, 2)
+        axes = sheet.axes(1, 0.5, 2, 1)
+        assert np.allclose(axes.get_position().bounds, (0.25, 0.25, 0.5, 0.5))

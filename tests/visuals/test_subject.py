@@ -1,0 +1,62 @@
+"""Which images are shown, and the number of `svipctl eval` that is quoted beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from svipctl.errors import ConfigError, DataError
+from svipctl.runs import Run
+from svipctl.visuals.subject import attribute_numbers, images_of, selection_of_eval, spread
+from tests.evaluation.cases import benchmark
+
+
+def test_parts_of_the_split_and_classes_choose_images(tmp_path: Path) -> None:
+    data = benchmark(tmp_path)
+    split = data.test_split()
+    assert images_of(data, split, "train").tolist() == [0, 1, 4, 5]
+    assert images_of(data, split, "seen").tolist() == [8, 9]
+    assert images_of(data, split, "unseen").tolist() == [2, 3, 6, 7, 10, 11]
+    assert images_of(data, split, "test").tolist() == [8, 9, 2, 3, 6, 7, 10, 11]
+    assert images_of(data, split, "test", ["c", "a"]).tolist() == [8, 2, 6, 10]
+    with pytest.raises(DataError, match="no train image of c"):
+        images_of(data, split, "train", ["c"])
+    with pytest.raises(ConfigError, match="no class 'e'"):
+        images_of(data, split, "train", ["a", "e"])
+    assert attribute_numbers(data, ["a3", "a0"]) == (3, 0)
+    with pytest.raises(ConfigError, match="no attribute 'b0'"):
+        attribute_numbers(data, ["b0"])
+
+
+@pytest.mark.parametrize(("length", "count"), [(100, 16), (16, 16), (5, 16), (17, 16), (3, 1), (1000, 7)])
+def test_a_spread_has_the_ends_no_image_twice_and_equal_steps(length: int, count: int) -> None:
+    chosen = spread(np.arange(length), count)
+    assert len(set(chosen.tolist())) == len(chosen) == min(length, count)
+    assert chosen[0] == 0
+    steps = np.diff(chosen)
+    assert not len(steps) or (steps.min() > 0 and steps.max() - steps.min() <= 1)
+    assert count == 1 or chosen[-1] == length - 1
+
+
+def evaluated(folder: Path, text: str) -> Run:
+    (folder / "eval").mkdir(exist_ok=True)
+    (folder / "eval" / "metrics.json").write_text(text)
+    return Run(folder)
+
+
+def test_what_eval_said_is_quoted_only_of_this_checkpoint(tmp_path: Path) -> None:
+    assert selection_of_eval(Run(tmp_path), 3) == {}
+    document = {"epoch": 3, "images": {"seen": 4, "unseen": 5}, "selection": {"auc": 90, "mask": {"auc": 81.5}}}
+    run = evaluated(tmp_path, json.dumps(document))
+    assert selection_of_eval(run, 3) == {"auc": 81.5, "images": 9}
+    assert selection_of_eval(run, 4) == {}
+    document["selection"] = {"auc": 90, "box": {"auc": 77}}
+    assert selection_of_eval(evaluated(tmp_path, json.dumps(document)), 3) == {"auc": 77, "images": 9}
+    document["selection"] = {"auc": 90, "mask": {}}
+    assert selection_of_eval(evaluated(tmp_path, json.dumps(document)), 3) == {}
+    for damaged in ("{", "[]", '{"epoch": 3, "selection": {"mask": {"auc": "much"}}}'):
+        with pytest.raises(DataError, match="damaged"):
+            selection_of_eval(evaluated(tmp_path, damaged), 3)
