@@ -3,6 +3,7 @@
     python benchmarks/engine.py --backbone vit_base --batch-size 8
     python benchmarks/engine.py --backbone vit_base --batch-size 64 --device cuda
 
+`svipctl` is what `--precision auto` gives: bf16 where the hardware multiplies bf16 matrices, else fp32.
 Every configuration works on the same images in turn, several rounds of all of them, the fastest round counts; so a busy
 machine slows them alike. "Operations" are the multiplications and additions of matrix products and convolutions as
 torch counts them in the plain passes; the share of the machine's rate is theirs against a large product timed here.
@@ -22,7 +23,7 @@ import published_step
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from svipctl.device import autocast, cpu_has_bf16
+from svipctl.device import autocast, choose_dtype, cpu_has_bf16
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.classification import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
@@ -93,15 +94,17 @@ def main() -> None:
 
         return Timed(name, lambda: step(images, labels, settings.optim.warmup_epochs, 1), infer)
 
-    half = torch.bfloat16
+    auto, half = choose_dtype("auto", device), torch.bfloat16
     makers: dict[str, Callable[[], Timed]] = {
         "published": published,
         "reference": lambda: ours("reference", "reference", torch.float32),
         "svipctl-fp32": lambda: ours("svipctl-fp32", "svipctl", torch.float32),
-        "svipctl": lambda: ours("svipctl", "svipctl", half),
-        "svipctl-compiled": lambda: ours("svipctl-compiled", "svipctl", half, compiled=True),
+        "svipctl-bf16": lambda: ours("svipctl-bf16", "svipctl", half),
+        "svipctl": lambda: ours("svipctl", "svipctl", auto),
+        "svipctl-compiled": lambda: ours("svipctl-compiled", "svipctl", auto, compiled=True),
     }
-    chosen = [makers[name]() for name in wanted.configurations.split(",")]
+    names = ["published", "reference", *(["svipctl-fp32"] if auto == half else []), "svipctl", "svipctl-compiled"]
+    chosen = [makers[name]() for name in (wanted.configurations.split(",") if wanted.configurations else names)]
     for one in chosen:  # the first call allocates, chooses kernels and compiles
         for kind in ("train", "infer"):
             timed(getattr(one, kind), device)
@@ -115,7 +118,7 @@ def main() -> None:
 
     operations = counted(ours("count", "svipctl", torch.float32), images)
     rates = {str(dtype).removeprefix("torch."): matrix_rate(dtype, device) for dtype in (torch.float32, half)}
-    report = summary(chosen, wanted, operations, rates, device)
+    report = summary(chosen, wanted, operations, rates, device, auto)
     show(report)
     if wanted.json:
         wanted.json.write_text(json.dumps(report, indent=2) + "\n")
@@ -127,7 +130,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--configurations", default="published,reference,svipctl-fp32,svipctl,svipctl-compiled")
+    parser.add_argument("--configurations", help="names with commas between, the published one first")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
@@ -178,11 +181,13 @@ def summary(
     operations: dict[str, float],
     rates: dict[str, float],
     device: torch.device,
+    auto: torch.dtype,
 ) -> dict[str, object]:
     base = chosen[0]
     rows = []
     for one in chosen:
-        rate = rates["bfloat16" if one.name in ("svipctl", "svipctl-compiled") else "float32"]
+        is_half = one.name == "svipctl-bf16" or (one.name in ("svipctl", "svipctl-compiled") and auto == torch.bfloat16)
+        rate = rates["bfloat16" if is_half else "float32"]
         row: dict[str, object] = {"configuration": one.name}
         for kind in ("train", "infer"):
             seconds = min(one.seconds[kind])

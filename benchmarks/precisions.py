@@ -88,7 +88,8 @@ def show(report: dict[str, dict[str, dict[str, float]]]) -> None:
             <= math.hypot(figures[one]["standard_error"], base[one]["standard_error"])
             for one in FIGURES
         )
-        print(f"| {name} | " + " | ".join(cells) + f" | {'yes' if same else 'no' if base else ''} |")
+        several = base and not math.isnan(base["T1"]["standard_error"])
+        print(f"| {name} | " + " | ".join(cells) + f" | {('yes' if same else 'no') if several else 'one seed'} |")
 
 
 if __name__ == "__main__":

@@ -43,14 +43,32 @@ def choose_device(gpu: str, local: int = 0) -> torch.device:
     return torch.device("cuda", int(gpu))
 
 
+def use_device(gpu: str, local: int = 0) -> torch.device:
+    """The device of `--gpu`, made this process's own: what names no GPU goes there, and never to the first one.
+
+    Its fp32 is fp32: torch lets convolutions round to TF32 unless told otherwise.
+    """
+    device = choose_device(gpu, local)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        torch.backends.cudnn.allow_tf32 = False
+    return device
+
+
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """Arithmetic of the network; `auto` is bf16 exactly where the hardware multiplies bf16 matrices."""
     if precision == "fp32":
         return torch.float32
     if precision == "bf16":
         return torch.bfloat16
-    has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else cpu_has_bf16()
-    return torch.bfloat16 if has_bf16 else torch.float32
+    return torch.bfloat16 if _has_bf16(device) else torch.float32
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type != "cuda":
+        return cpu_has_bf16()
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def cpu_has_bf16() -> bool:
@@ -69,7 +87,9 @@ def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory, the device's or the machine's, did not suffice."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return any(sign in str(error) for sign in ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED"))
 
 
 def peak_memory(device: torch.device) -> float:

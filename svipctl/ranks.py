@@ -132,7 +132,8 @@ def joined(environment: Mapping[str, str] | None = None) -> Iterator[Ranks]:
         yield ALONE
         return
     with _explained():
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        has_nccl = torch.cuda.is_available() and dist.is_nccl_available()
+        backend = "cpu:gloo,cuda:nccl" if has_nccl else "gloo"
         dist.init_process_group(
             backend, init_method=place.address, rank=place.rank, world_size=place.world, timeout=_PATIENCE
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
-from svipctl.device import autocast, choose_device, choose_dtype
+from svipctl.device import autocast, choose_device, choose_dtype, is_out_of_memory, use_device
 from svipctl.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -29,6 +31,40 @@ def test_a_gpu_that_is_not_there_is_refused(gpus: int, gpu: str, why: str, monke
     with pytest.raises(ConfigError) as caught:
         choose_device(gpu)
     assert why in caught.value.why
+
+
+def test_the_process_goes_to_its_gpu_and_computes_fp32_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    assert use_device("cpu") == CPU
+    assert (chosen, torch.backends.cudnn.allow_tf32) == ([], True)
+    assert use_device("0,1", local=1) == torch.device("cuda", 1)
+    assert (chosen, torch.backends.cudnn.allow_tf32) == ([torch.device("cuda", 1)], False)
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_gpu_is_asked_itself_whether_it_has_bf16(has: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext(asked.append(device.index == 1)))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: has and not including_emulation)
+    dtype = choose_dtype("auto", torch.device("cuda", 1))
+    assert (dtype, asked) == (torch.bfloat16 if has else torch.float32, [True])
+
+
+@pytest.mark.parametrize(
+    ("error", "is_memory"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("shapes do not match"), False),
+    ],
+)
+def test_what_says_that_memory_did_not_suffice(error: Exception, is_memory: bool) -> None:
+    assert is_out_of_memory(error) == is_memory
 
 
 @pytest.mark.parametrize("has", [True, False])

@@ -64,6 +64,10 @@ def train(
             autocompletion=complete.runs,
         ),
     ] = None,
+    save_every: Annotated[
+        float | None,
+        typer.Option("--save-every", metavar="MINUTES", help="Between two saves within an epoch. (default: 15)"),
+    ] = None,
     allow_partial: options.AllowPartial = None,
     precision: options.Precision = None,
     gpu: options.Gpu = None,
@@ -97,6 +101,7 @@ def train(
         train__batch_size=None if batch_size == "auto" else batch_size,
         train__accumulate="auto" if batch_size == "auto" else None,
         train__fold=fold,
+        train__save_every=save_every,
         data__allow_partial=allow_partial,
         optim__lr=lr,
         seed=seed,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -164,9 +165,15 @@ class Normalisation:
 
     def __call__(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """uint8 (B, 3, H, W) -> normalised float (B, 3, H, W) on the same device."""
-        mean = torch.tensor(self.mean, dtype=dtype, device=images.device).view(3, 1, 1)
-        std = torch.tensor(self.std, dtype=dtype, device=images.device).view(3, 1, 1)
+        mean, std = (_channels(tuple(values), dtype, images.device) for values in (self.mean, self.std))
         return (images.to(dtype) / 255 - mean) / std
+
+
+@cache
+def _channels(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(3, 1, 1) on the device; made once, because bringing numbers to a GPU waits for all that it has to do."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device).view(3, 1, 1)
 
 
 NORMALISATIONS = {

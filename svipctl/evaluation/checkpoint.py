@@ -9,7 +9,7 @@ import numpy as np
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import NORMALISATIONS, Normalisation, Transform
-from svipctl.device import choose_device
+from svipctl.device import use_device
 from svipctl.errors import ConfigError
 from svipctl.evaluation.network import network_for
 from svipctl.evaluation.predict import Progress
@@ -52,7 +52,7 @@ def evaluate_checkpoint(
         DataError: The file is unusable, does not fit the network, or was trained on classes that are scored as unseen.
 
     """
-    device = choose_device(settings.gpu, ranks.local)
+    device = use_device(settings.gpu, ranks.local)
     weights = read_trained(path)
     run = run_of(weights)
     split = benchmark.split(run.settings().train.fold if run else None)
@@ -88,7 +88,7 @@ def evaluate_checkpoint(
 
 def run_of(weights: TrainedWeights) -> Run | None:
     """The run whose checkpoint it is."""
-    run = Run(weights.path.parent.parent)
+    run = Run(weights.path.resolve().parent.parent)
     return run if weights.metadata is not None and (run.folder / "config.toml").exists() else None
 
 

@@ -13,7 +13,7 @@ from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.loader import explained_lost_workers
 from svipctl.datasets.official import partial_warning
-from svipctl.device import choose_device, choose_dtype
+from svipctl.device import choose_dtype, use_device
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.localisation import localisation, part_groups
 from svipctl.evaluation.per_class import class_document
@@ -95,7 +95,7 @@ def measure_run(
             why="it has no network to evaluate",
             todo=f"its figures are in {run.folder / 'eval' / 'metrics.json'}",
         )
-    device = choose_device(settings.gpu, ranks.local)
+    device = use_device(settings.gpu, ranks.local)
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)
     settings_of_run = run.settings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -121,7 +122,7 @@ def consistency_term(source: Tensor, contextualized: Tensor, recipe: Recipe) -> 
     if recipe.consistency == "kl":
         divergence = _kl(log_contextualized, log_source)
     else:
-        log_middle = torch.logaddexp(log_source, log_contextualized) - torch.log(log_source.new_tensor(2.0))
+        log_middle = torch.logaddexp(log_source, log_contextualized) - math.log(2.0)
         divergence = (_kl(log_source, log_middle) + _kl(log_contextualized, log_middle)) / 2
     mean = divergence.mean() if recipe.consistency_mean == "batch" else divergence.mean() / source.shape[-1]
     return mean * temperature**2

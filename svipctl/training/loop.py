@@ -204,14 +204,14 @@ def _training_batches(
     rows = torch.from_numpy(np.searchsorted(setup.split.seen_classes, setup.benchmark.labels))
 
     def coverage_of(which: Tensor, mirror: Tensor) -> Tensor | None:
-        return None if setup.objects is None else setup.objects.of(which, mirror).to(setup.device)
+        return None if setup.objects is None else setup.objects.of(which, mirror).to(setup.device, non_blocking=True)
 
     if setup.features is not None:
         for start in range(0, len(dataset), batch_size):
             stop = min(start + batch_size, len(dataset))
             which, mirror = torch.from_numpy(dataset.indices[start:stop]), dataset.draw_mirrors(start, stop)
-            features = setup.features.gather(dataset.files[start:stop], mirror).to(setup.device)
-            yield features, rows[which].to(setup.device), coverage_of(which, mirror)
+            features = setup.features.gather(dataset.files[start:stop], mirror).to(setup.device, non_blocking=True)
+            yield features, rows[which].to(setup.device, non_blocking=True), coverage_of(which, mirror)
         return
     loader = batches(dataset, batch_size, workers=settings.data.workers, pin_memory=setup.device.type == "cuda")
     with closing(loader):

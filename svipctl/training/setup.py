@@ -14,7 +14,7 @@ from svipctl.datasets.images import Normalisation, Transform
 from svipctl.datasets.objects import Coverage, object_coverage
 from svipctl.datasets.pack_plan import geometries
 from svipctl.datasets.packed import PackedImages, find_pack
-from svipctl.device import choose_device, choose_dtype
+from svipctl.device import choose_dtype, use_device
 from svipctl.errors import ConfigError
 from svipctl.evaluation.predict import Predictor, Progress
 from svipctl.evaluation.stem import StemFeatures, StemRunner
@@ -91,7 +91,7 @@ def prepare(
         DataError: Word vectors or weights are missing or damaged.
 
     """
-    device = choose_device(settings.gpu, ranks.local)
+    device = use_device(settings.gpu, ranks.local)
     seed_everything(settings.seed)
     split = benchmark.split(settings.train.fold)
     if resume_from is not None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from svipctl.errors import DataError
 from svipctl.restricted import DAMAGE
@@ -52,7 +51,7 @@ def save_state(folder: Path, progress: Progress, optimisation: Optimisation) -> 
         "progress": vars(progress),
         "optimizer": optimisation.optimizer.state_dict(),
         "gradients": {name: gradient for name, gradient in waiting if gradient is not None},
-        "random": _random_states(),
+        "random": _random_states(_device_of(optimisation)),
     }
     with (folder / FILE).open("wb") as file:
         torch.save(state, file)
@@ -78,7 +77,7 @@ def load_state(folder: Path, optimisation: Optimisation) -> Progress:
         parameters = dict(optimisation.model.named_parameters())
         for name, gradient in state["gradients"].items():
             parameters[name].grad = gradient.to(parameters[name].device)
-        _set_random_states(state["random"])
+        _set_random_states(state["random"], _device_of(optimisation))
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"the training state {path} is damaged", why=str(error).partition("\n")[0]) from error
     return progress
@@ -104,7 +103,12 @@ def _read(folder: Path) -> dict[str, Any]:
     return state
 
 
-def _random_states() -> dict[str, Any]:
+def _device_of(optimisation: Optimisation) -> torch.device:
+    return next(optimisation.model.parameters()).device
+
+
+def _random_states(device: torch.device) -> dict[str, Any]:
+    """Of Python, NumPy, torch, and the one GPU that is used: asking all of them would take memory on each."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     version, numbers, normal = random.getstate()
     return {
@@ -117,16 +121,15 @@ def _random_states() -> dict[str, Any]:
             float(gauss),
         ],
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
 
 
-def _set_random_states(states: dict[str, Any]) -> None:
+def _set_random_states(states: dict[str, Any], device: torch.device) -> None:
     version, numbers, normal = states["python"]
     random.setstate((version, tuple(numbers), normal))
     name, keys, position, has_gauss, gauss = states["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
     torch.set_rng_state(states["torch"])
-    cuda: list[Tensor] = states["cuda"]
-    if cuda and len(cuda) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(cuda)
+    if device.type == "cuda" and states["cuda"] is not None:
+        torch.cuda.set_rng_state(states["cuda"], device)

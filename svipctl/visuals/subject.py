@@ -12,7 +12,7 @@ import torch
 
 from svipctl.datasets.benchmark import Benchmark, Indices, Split
 from svipctl.datasets.images import Normalisation, Transform
-from svipctl.device import choose_device, choose_dtype
+from svipctl.device import choose_dtype, use_device
 from svipctl.errors import ConfigError, DataError, nearest
 from svipctl.evaluation.run import check_same_benchmark
 from svipctl.model.checkpoint import Metadata, load_checkpoint
@@ -57,7 +57,7 @@ def open_subject(run: Run, benchmark: Benchmark, settings: Settings, *, top: int
         DataError: The checkpoint is missing or damaged, or the run is one of another data set.
 
     """
-    device = choose_device(settings.gpu)
+    device = use_device(settings.gpu)
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)
     split = benchmark.split(run.settings().train.fold)

@@ -113,6 +113,35 @@ def test_a_signal_is_seen_within_a_step_and_the_state_saved(
     assert result(tmp_path / RUN) == whole
 
 
+def interrupt_twice_at_update(number: int) -> None:
+    """In the forked process: Ctrl-C is pressed twice while the parameters are updated."""
+    from svipctl.training.optimisation import Optimisation
+
+    original, count = Optimisation.apply, [0]
+
+    def apply(self: Optimisation, *arguments: Any) -> Any:
+        count[0] += 1
+        if count[0] == number:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, *arguments)
+
+    Optimisation.apply = apply  # type: ignore[method-assign]
+
+
+def test_a_second_ctrl_c_stops_at_once_and_the_checkpoint_before_is_gone_on_from(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--set", "train.save_every=60")
+    stopped = command(*arguments, first=functools.partial(interrupt_twice_at_update, 12))
+    assert stopped.code == 130
+    assert "Traceback" not in stopped.stderr
+    resumed = command(*arguments, "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert "resuming one at epoch 2, step 1" in resumed.stderr, "nothing was saved after the first epoch"
+    assert result(tmp_path / RUN) == whole
+
+
 @pytest.mark.parametrize("number", [1, 3, 4, 7, 29, 30, 32, 33, 40])
 def test_killed_while_saving_loses_at_most_the_step(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, number: int

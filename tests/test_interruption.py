@@ -1,0 +1,58 @@
+"""Signals are noted while somebody listens, and mean what they always mean before and after."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from svipctl.errors import Interrupted
+from svipctl.interruption import Stop, listening
+
+NOTED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+@pytest.mark.parametrize("name", NOTED)
+def test_a_signal_is_noted_and_ends_the_work_when_it_is_asked_about(name: signal.Signals) -> None:
+    before = [signal.getsignal(one) for one in NOTED]
+    with listening() as stop:
+        assert not stop
+        os.kill(os.getpid(), name)
+        assert (stop.received, stop.number) == (name, int(name))
+        expected = KeyboardInterrupt if name is signal.SIGINT else Interrupted
+        with pytest.raises(expected):
+            stop.raise_if_asked()
+    assert [signal.getsignal(one) for one in NOTED] == before
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    with listening() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_after_sigterm_still_waits_once() -> None:
+    with listening() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.received is signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_another_thread_cannot_listen_and_is_not_disturbed() -> None:
+    heard: list[Stop] = []
+
+    def work() -> None:
+        with listening() as stop:
+            stop.raise_if_asked()
+            heard.append(stop)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert [bool(stop) for stop in heard] == [False]
