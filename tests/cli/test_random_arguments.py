@@ -257,7 +257,9 @@ def test_no_list_of_arguments_breaks_the_program(
     @example(["train", "small", "--backbone", "vit_tiny"])
     @example(["train", "toybirds", "--gpu", "cpu,cpu"])
     @example(["baseline", "small", "--backbone", "vit_tiny", "--weights", "none"])
-    @example(["reproduce", "small", "--controls", "none", "--seeds", "1", "--backbone", "vit_tiny", "--weights", "none"])
+    @example(
+        ["reproduce", "small", "--controls", "none", "--seeds", "1", "--backbone", "vit_tiny", "--weights", "none"]
+    )
     @example(["data", "pack", "small", "--backbone", "vit_tiny"])
     @example(["w2v", "build", "toybirds", "-o", "out.npz"])
     @example(["data", "fetch", "all", "--data-dir", "fresh"])
