@@ -13,6 +13,7 @@ from svipctl.baselines.develop import Developed, develop, scored_by
 from svipctl.baselines.features import ImageFeatures
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.official import partial_warning
+from svipctl.evaluation.per_class import class_document
 from svipctl.evaluation.protocols import Evaluation, evaluate
 from svipctl.evaluation.run import check_gamma, check_untouched
 from svipctl.runs import Run
@@ -105,6 +106,7 @@ def _score(
         "epoch": None,
         "split": split.name,
         **evaluation.document(),
+        **class_document(evaluation, [benchmark.classes[label] for label in split.classes]),
         "selection": {},
         "warnings": [
             *([partial_warning(benchmark)] if benchmark.missing else []),

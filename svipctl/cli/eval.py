@@ -112,7 +112,7 @@ def eval_(
     for warning in document["warnings"]:
         sink.warn(warning)
     if zsl != gzsl:
-        for part in ("protocols", "intervals"):
+        for part in ("protocols", "per_image", "intervals"):
             document[part] = {row: figures for row, figures in document[part].items() if (row == "zsl") == zsl}
     show_evaluation(document)
     if not zsl:
@@ -153,16 +153,19 @@ def _evaluate(
 
 
 def _score_file(path: Path) -> tuple[dict[str, Any], Evaluation]:
+    from svipctl.evaluation.per_class import class_document
     from svipctl.evaluation.predictions_file import read_predictions
     from svipctl.evaluation.protocols import evaluate
 
-    evaluation = evaluate(read_predictions(path))
+    scored = read_predictions(path)
+    evaluation = evaluate(scored)
     document = {
         "dataset": None,
         "run": None,
         "recipe": None,
         "predictions": str(path),
         **evaluation.document(),
+        **class_document(evaluation, [str(column) for column in range(scored.scores.shape[1])]),
         "warnings": list(evaluation.warnings),
     }
     return document, evaluation

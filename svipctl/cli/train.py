@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -139,6 +140,7 @@ def _train(
     from svipctl.cli.training_progress import reporter
     from svipctl.datasets.official import partial_warning
     from svipctl.datasets.registry import open_benchmark
+    from svipctl.held import held
     from svipctl.interruption import listening
     from svipctl.read_only_run import ReadOnlyRun
     from svipctl.runs import new_run
@@ -212,6 +214,7 @@ def _train(
         run.save_json("origins.json", configured.origins)
     try:
         with (
+            held(run.folder) if ranks.is_first else nullcontext(),
             listening() as stop,
             reporter(settings.train.epochs, len(images), resumed=resumable is not None) as watching,
             board_of(run, wanted=settings.train.tensorboard and ranks.is_first) as board,

@@ -6,6 +6,7 @@ score minus its best unseen score. Sorting these margins gives every point of th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Integers = NDArray[np.int64]
+
+_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -30,19 +33,24 @@ class Answers:
     """(N,) the class answered below the margin."""
     unseen_answers: Integers
     """(N,) the class answered at and above it."""
+    highest_seen: Floats
+    """(N,) best seen score."""
+    highest_unseen: Floats
+    """(N,) best unseen score."""
 
     @classmethod
     def from_scores(cls, scores: Floats, labels: Integers, seen_classes: Integers, unseen_classes: Integers) -> Answers:
         """Reduce class scores (N, C) to what is needed."""
-        seen, unseen = scores[:, seen_classes], scores[:, unseen_classes]
-        best_seen, best_unseen = seen.argmax(axis=1), unseen.argmax(axis=1)
-        rows = np.arange(len(scores))
+        seen_answers, seen = best_of(scores, seen_classes)
+        unseen_answers, unseen = best_of(scores, unseen_classes)
         return cls(
             labels=labels,
             is_seen=np.isin(labels, seen_classes),
-            margins=(seen[rows, best_seen] - unseen[rows, best_unseen]).astype(np.float64),
-            seen_answers=seen_classes[best_seen],
-            unseen_answers=unseen_classes[best_unseen],
+            margins=(seen - unseen).astype(np.float64),
+            seen_answers=seen_answers,
+            unseen_answers=unseen_answers,
+            highest_seen=seen,
+            highest_unseen=unseen,
         )
 
     @property
@@ -95,6 +103,32 @@ class Curve:
     def best(self) -> int:
         """Index of the first point of largest H."""
         return int(self.harmonic.argmax())
+
+
+def best_of(scores: Floats, classes: Integers) -> tuple[Integers, Floats]:
+    """The class of highest score among some, the first of equals, and that score.
+
+    Args:
+        scores: (N, C).
+        classes: Columns of `scores`, at least one.
+
+    Returns:
+        (N,) each. Few rows are copied at a time, so that they stay in the processor's cache.
+
+    """
+    answers = np.empty(len(scores), dtype=np.int64)
+    highest = np.empty(len(scores), dtype=scores.dtype)
+    for rows in row_blocks(len(scores)):
+        some = scores[rows][:, classes]
+        best = some.argmax(axis=1)
+        answers[rows] = classes[best]
+        highest[rows] = some[np.arange(len(some)), best]
+    return answers, highest
+
+
+def row_blocks(rows: int) -> Iterator[slice]:
+    """Blocks that together are all rows."""
+    return (slice(start, start + _BLOCK) for start in range(0, rows, _BLOCK))
 
 
 def seen_unseen_curve(answers: Answers, weights: Floats | None = None) -> Curve:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -100,6 +101,33 @@ def per_class(evaluation: Evaluation, names: Sequence[str]) -> list[ClassFigures
             )
         )
     return found
+
+
+def class_document(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
+    """`classes` and `confusion` of the documented JSON, in percent; arguments as of `per_class`."""
+    row, answers = reading_row(evaluation), evaluation.answers
+    counts = confusion(answers.labels, answers_under(evaluation, row), len(names))
+    wrong = counts - np.diag(np.diag(counts))
+    places = [(int(true), int(answer)) for true, answer in np.argwhere(wrong > 0)]
+    places.sort(key=lambda place: -wrong[place])
+    return {
+        "classes": [
+            {
+                "class": one.name,
+                "seen": one.seen,
+                "images": one.images,
+                "accuracy": {name: 100 * share for name, share in one.accuracy.items()},
+            }
+            for one in per_class(evaluation, names)
+        ],
+        "confusion": {
+            "row": row,
+            "pairs": [
+                {"class": names[true], "answered": names[answer], "images": int(wrong[true, answer])}
+                for true, answer in places
+            ],
+        },
+    }
 
 
 def _most_common(values: Integers) -> tuple[int | None, int]:

@@ -17,7 +17,7 @@ from svipctl.evaluation.calibration import (
     harmonic_mean,
     seen_unseen_curve,
 )
-from svipctl.evaluation.published import published_row
+from svipctl.evaluation.published import published_row_of
 
 ROWS = ("zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle", "reference", "ausuc")
 """Rows in the order they are shown; a row that cannot be computed is absent."""
@@ -52,11 +52,28 @@ class Evaluation:
     curve: Curve
     answers: Answers
 
+    def per_image(self) -> dict[str, dict[str, float]]:
+        """The rows with accuracies averaged over images instead of classes, at the same gammas."""
+        answers = self.answers
+        sides = {True: answers.is_seen.sum(), False: (~answers.is_seen).sum()}
+        weights = np.where(answers.is_seen, 1 / max(sides[True], 1), 1 / max(sides[False], 1))
+        found: dict[str, dict[str, float]] = {}
+        for row, figures in self.rows.items():
+            if row == "zsl":
+                found[row] = {"T1": float(weights @ answers.unseen_correct)}
+            elif row.startswith("gzsl"):
+                unseen, seen = accuracies(answers, figures.get("gamma", 0.0), weights)
+                found[row] = _with_harmonic(unseen, seen)
+        return found
+
     def document(self) -> dict[str, Any]:
-        """`images`, `protocols` and `intervals` of the documented JSON, in percent (gamma and offset are scores)."""
+        """`images`, `protocols`, `per_image` and `intervals` of the documented JSON, in percent (gamma and offset are
+        scores).
+        """
         return {
             "images": self.images,
             "protocols": {row: _percent(figures) for row, figures in self.rows.items()},
+            "per_image": {row: _percent(figures) for row, figures in self.per_image().items()},
             "intervals": {
                 row: {figure: [100 * bound for bound in pair] for figure, pair in pairs.items()}
                 for row, pairs in self.intervals.items()
@@ -93,10 +110,9 @@ def evaluate(scored: Scored, *, gamma: float | None = None, resamples: int = 100
         for row, value in gammas.items():
             unseen, seen = accuracies(answers, value)
             rows[row] = {"gamma": value} if row != "gzsl" else {}
-            rows[row] |= {"U": unseen, "S": seen, "H": float(harmonic_mean(np.float64(seen), np.float64(unseen)))}  # type: ignore[arg-type]
-        leak = published_row(
-            scored.scores, scored.labels, scored.seen_classes, scored.unseen_classes, scale=scored.scale
-        )
+            rows[row] |= _with_harmonic(unseen, seen)
+        classes = np.union1d(scored.seen_classes, scored.unseen_classes)
+        leak = published_row_of(answers, scored.scores, classes, scale=scored.scale)
         rows["reference"] = {"offset": leak.offset, "U": leak.unseen, "S": leak.seen, "H": leak.harmonic}
         rows["ausuc"] = {"value": curve.area}
     elif unseen_images:
@@ -110,6 +126,10 @@ def evaluate(scored: Scored, *, gamma: float | None = None, resamples: int = 100
         curve=curve,
         answers=answers,
     )
+
+
+def _with_harmonic(unseen: float, seen: float) -> dict[str, float]:
+    return {"U": unseen, "S": seen, "H": float(harmonic_mean(np.float64(seen), np.float64(unseen)))}  # type: ignore[arg-type]
 
 
 def _percent(figures: dict[str, float]) -> dict[str, float]:

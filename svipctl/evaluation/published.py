@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svipctl.evaluation.calibration import Bools, Floats, Integers, harmonic_mean
+from svipctl.evaluation.calibration import Answers, Floats, Integers, harmonic_mean, row_blocks
 
 OFFSETS = np.arange(-1, 1, 0.01)
 
@@ -37,29 +37,40 @@ def published_row(
         The row at the first offset of largest H. It uses test labels to choose: an upper bound, not a result.
 
     """
-    candidates = np.union1d(seen_classes, unseen_classes)
-    logits = scale * scores[:, candidates]
-    logits -= logits.max(axis=1, keepdims=True)
-    probabilities = np.exp(logits)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    is_unseen_column = np.isin(candidates, unseen_classes)
-    is_seen_image = np.isin(labels, seen_classes)
+    return published_row_of(
+        Answers.from_scores(scores, labels, seen_classes, unseen_classes),
+        scores,
+        np.union1d(seen_classes, unseen_classes),
+        scale=scale,
+    )
 
-    best_seen, seen_right = _best(probabilities, candidates, ~is_unseen_column, labels)
-    best_unseen, unseen_right = _best(probabilities, candidates, is_unseen_column, labels)
-    best = PublishedRow(float(OFFSETS[0]), 0.0, 0.0, -1.0)
+
+def published_row_of(answers: Answers, scores: Floats, classes: Integers, *, scale: float = 5.0) -> PublishedRow:
+    """The same from scores that are reduced already; `classes` are the columns of both sides."""
+    shift, total = _softmax_parts(scores, classes, scale)
+    best_seen = np.exp(scale * answers.highest_seen - shift) / total
+    best_unseen = np.exp(scale * answers.highest_unseen - shift) / total
+    row = PublishedRow(float(OFFSETS[0]), 0.0, 0.0, -1.0)
+    # Only an image whose best class of its own side is right can count.
+    of_unseen = (best_unseen[answers.unseen_correct], best_seen[answers.unseen_correct])
+    of_seen = (best_unseen[answers.seen_correct], best_seen[answers.seen_correct])
+    seen_images = int(answers.is_seen.sum())
     for offset in OFFSETS:
-        called_unseen = best_unseen + offset > best_seen
-        unseen = float((unseen_right & called_unseen)[~is_seen_image].mean())
-        seen = float((seen_right & ~called_unseen)[is_seen_image].mean())
+        unseen = np.count_nonzero(of_unseen[0] + offset > of_unseen[1]) / (len(scores) - seen_images)
+        seen = np.count_nonzero(of_seen[0] + offset <= of_seen[1]) / seen_images
         harmonic = float(harmonic_mean(np.float64(seen), np.float64(unseen)))  # type: ignore[arg-type]
-        if harmonic > best.harmonic:
-            best = PublishedRow(float(offset), unseen, seen, harmonic)
-    return best
+        if harmonic > row.harmonic:
+            row = PublishedRow(float(offset), unseen, seen, harmonic)
+    return row
 
 
-def _best(probabilities: Floats, candidates: Integers, columns: Bools, labels: Integers) -> tuple[Floats, Bools]:
-    """Highest probability among some columns (N,), and whether its class is the true one (N,)."""
-    chosen = probabilities[:, columns].argmax(axis=1)
-    highest = probabilities[:, columns][np.arange(len(labels)), chosen]
-    return highest, candidates[columns][chosen] == labels
+def _softmax_parts(scores: Floats, classes: Integers, scale: float) -> tuple[Floats, Floats]:
+    """(N,) highest logit, and the sum of exponentials once it is subtracted."""
+    shift, total = np.empty(len(scores)), np.empty(len(scores))
+    everything = np.array_equal(classes, np.arange(scores.shape[1]))
+    for rows in row_blocks(len(scores)):
+        logits = scale * (scores[rows] if everything else scores[rows][:, classes])
+        shift[rows] = logits.max(axis=1)
+        logits -= shift[rows, None]
+        total[rows] = np.exp(logits, out=logits).sum(axis=1)
+    return shift, total

@@ -16,6 +16,7 @@ from svipctl.datasets.official import partial_warning
 from svipctl.device import choose_device, choose_dtype
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.localisation import localisation, part_groups
+from svipctl.evaluation.per_class import class_document
 from svipctl.evaluation.predict import Predictions, Predictor, Progress
 from svipctl.evaluation.protocols import Evaluation, Scored, evaluate
 from svipctl.evaluation.score import scored, selection
@@ -167,6 +168,7 @@ def evaluate_subject(
     maps = {}
     if groups is not None and predictions.peaks is not None:
         maps = localisation(benchmark, indices, predictions.peaks, groups, truth, geometry, shape)
+    names = tuple(benchmark.classes[label] for label in split.classes)
     document: dict[str, Any] = {
         "dataset": benchmark.name,
         "run": subject.run,
@@ -174,6 +176,7 @@ def evaluate_subject(
         "epoch": subject.epoch,
         "split": split.name,
         **evaluation.document(),
+        **class_document(evaluation, names),
         "selection": selection(model, predictions, truth) if measured else {},
         "localisation": maps,
         "warnings": [
@@ -185,7 +188,6 @@ def evaluate_subject(
     }
     if benchmark.missing:
         document["missing_images"] = len(benchmark.missing)
-    names = tuple(benchmark.classes[label] for label in split.classes)
     return Measured(document, evaluation, split, predictions, of_classes, names, subject)
 
 

@@ -75,7 +75,8 @@ def _result(step: Step) -> Result | None:
     if document is None:
         return None
     figures = dict(_figures(document["protocols"]))
-    figures |= dict(_figures({"selection": document.get("selection", {})}))
+    for part in ("per_image", "selection"):
+        figures |= dict(_figures({part: document.get(part, {})}))
     figures |= _chosen_on_test(run.folder / "metrics.jsonl")
     environment = _read(run.folder / "environment.json") or {}
     return Result(run.name, step.seed, figures, environment, tuple(document.get("warnings", ())))

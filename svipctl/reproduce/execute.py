@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from svipctl.datasets.names import dataset_name
-from svipctl.errors import ExitCode
+from svipctl.errors import ExitCode, SvipError
 from svipctl.interruption import Stop
 from svipctl.reproduce.plan import Plan, Step
 from svipctl.reproduce.state import State, continued, state_of, states
@@ -161,5 +161,9 @@ def one_at_a_time(runs_dir: Path, dataset: str, say: Callable[[str], None]) -> I
 
 def _run(launcher: Launcher, step: Step, log: Path) -> Ended:
     started = time.monotonic()
-    code = launcher.run(step, log)
+    try:
+        code = launcher.run(step, log)
+    except SvipError as error:  # this step's alone; the others go on
+        log.write_text(f"error: {error}\n", encoding="utf-8")
+        code = error.exit_code
     return Ended(step, code, time.monotonic() - started, log)

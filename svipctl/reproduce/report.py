@@ -22,6 +22,7 @@ _COLUMNS = {
     "ausuc.value": "AUSUC",
     "selection.auc": "AUC labels",
     "selection.mask.auc": "AUC masks",
+    "selection.box.auc": "AUC boxes",
 }
 _COMPARED = {
     "zsl.T1": "T1",
@@ -77,7 +78,8 @@ def markdown(document: Document) -> str:
         *([f"> not there yet: {', '.join(document['missing'])}"] if document["missing"] else []),
         _grid(*table(document)),
         "T1: unseen among unseen. U, S, H: gamma from validation (`gzsl-calibrated`), per class. H oracle: gamma from "
-        "test, an upper bound. H reference: as published, offset from test, per image. AUC: of the patch classifier.",
+        "test, an upper bound. H reference: as published, offset from test, per image. AUC: of the patch classifier, against "
+        "the labels it was trained on and against masks or boxes of the object.",
         "## Differences to the full method",
         "Row minus full, seed by seed; mean and 95 % interval of the mean (Student's t), each row for itself. A baseline "
         "has no seed: its one value is compared with each seed of the first recipe.",

@@ -9,10 +9,13 @@ from typing import Any
 
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError
+from svipctl.held import is_held
 from svipctl.reproduce.plan import Plan, Step
 from svipctl.runs import Run
 from svipctl.settings.layers import flatten
 from svipctl.training.resume import differences
+
+_OF_TRAINING = ("optim.", "train.", "method.", "recipe")
 
 
 class State(Enum):
@@ -51,10 +54,20 @@ def continued(step: Step, state: State) -> tuple[str, ...]:
 
 
 def begin(step: Step) -> tuple[str, ...] | None:
-    """The same, None when it is done; a folder that was left without anything to go on with is removed."""
+    """The same, None when it is done; a folder that was left without anything to go on with is removed.
+
+    Raises:
+        ConfigError: Another process is at work in it.
+
+    """
     state = state_of(step)
     if state is State.DONE:
         return None
+    if is_held(run_of(step).folder):
+        raise ConfigError(
+            f"{step.run} is being trained by another process",
+            todo="wait for it and run the same command again, or stop it",
+        )
     if state is State.STALE:
         shutil.rmtree(run_of(step).folder)
     return continued(step, state)
@@ -88,18 +101,21 @@ def check_configurations(plan: Plan) -> None:
 
 
 def _differences(step: Step, run: Run) -> list[str]:
-    found = differences(run.settings(), flatten(step.settings))
+    asked = flatten(step.settings)
+    if step.kind == "baseline":  # how a network would be trained is nothing to it
+        asked = {key: value for key, value in asked.items() if not key.startswith(_OF_TRAINING)}
+    found = differences(run.settings(), asked)
     if step.kind == "baseline":
-        asked = _read(run, "baseline.json")
-        folds = [word for flag, word in zip(step.arguments, step.arguments[1:]) if flag == "--fold"]
-        if asked and [str(fold) for fold in asked["folds"]] != folds:
-            found.append(f"folds: {asked['folds']} in the run, {folds} now")
+        had = _read(run, "baseline.json")
+        folds = [int(word) for flag, word in zip(step.arguments, step.arguments[1:]) if flag == "--fold"]
+        if had and had["folds"] != folds:
+            found.append(f"folds: {had['folds']} in the run, {folds} now")
     if step.kind == "final":
         wanted = [need.removeprefix("train ") for need in step.needs]
         development = run.development()
-        had = [one["run"] for one in development["runs"]] if development else []
-        if had != wanted:
-            found.append(f"development runs: {had} in the run, {wanted} now")
+        names = [one["run"] for one in development["runs"]] if development else []
+        if names != wanted:
+            found.append(f"development runs: {names} in the run, {wanted} now")
     return found
 
 

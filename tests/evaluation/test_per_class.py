@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from svipctl.evaluation.per_class import answers_under, confusion, most_confused, per_class, reading_row
+from svipctl.evaluation.per_class import (
+    answers_under,
+    class_document,
+    confusion,
+    most_confused,
+    per_class,
+    reading_row,
+)
 from svipctl.evaluation.protocols import Scored, evaluate
 from tests.evaluation.cases import adversarial, scored
 
@@ -69,3 +76,19 @@ def test_with_unseen_images_alone_answers_are_those_among_unseen_classes() -> No
     evaluation = evaluate(Scored(case.scores[kept], case.labels[kept], case.seen_classes, case.unseen_classes))
     assert reading_row(evaluation) == "zsl"
     assert (answers_under(evaluation, "zsl") == 3 + case.scores[kept][:, 3:].argmax(axis=1)).all()
+
+
+def test_the_document_has_every_class_and_every_mistake() -> None:
+    case = scored(5, 120)
+    evaluation = evaluate(case, gamma=0.1, resamples=0)
+    document = class_document(evaluation, NAMES)
+    assert [one["class"] for one in document["classes"]] == NAMES
+    assert sum(one["images"] for one in document["classes"]) == 120
+    answers = answers_under(evaluation, "gzsl-calibrated")
+    assert document["confusion"]["row"] == "gzsl-calibrated"
+    pairs = document["confusion"]["pairs"]
+    assert sum(pair["images"] for pair in pairs) == (answers != case.labels).sum()
+    assert [pair["images"] for pair in pairs] == sorted((pair["images"] for pair in pairs), reverse=True)
+    first = pairs[0]
+    is_it = (case.labels == NAMES.index(first["class"])) & (answers == NAMES.index(first["answered"]))
+    assert is_it.sum() == first["images"]

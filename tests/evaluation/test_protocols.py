@@ -62,3 +62,16 @@ def test_document_is_in_percent_but_gamma_and_offset_are_scores() -> None:
     assert document["protocols"]["reference"]["offset"] == result.rows["reference"]["offset"]
     assert document["protocols"]["zsl"]["T1"] == 100 * result.rows["zsl"]["T1"]
     assert document["intervals"]["zsl"]["T1"] == [100 * bound for bound in result.intervals["zsl"]["T1"]]
+
+
+def test_per_image_rows_count_images_and_not_classes() -> None:
+    case = scored(8, 90)
+    evaluation = evaluate(case, gamma=0.2, resamples=0)
+    answers = evaluation.answers
+    right = answers.predicted(0.2) == case.labels
+    found = evaluation.per_image()["gzsl-calibrated"]
+    assert found["S"] == pytest.approx(right[answers.is_seen].mean())
+    assert found["U"] == pytest.approx(right[~answers.is_seen].mean())
+    assert found["H"] == pytest.approx(2 * found["S"] * found["U"] / (found["S"] + found["U"]))
+    assert evaluation.per_image()["zsl"]["T1"] == pytest.approx(answers.unseen_correct[~answers.is_seen].mean())
+    assert set(evaluation.per_image()) == {"zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle"}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from svipctl.errors import ConfigError, Interrupted
+from svipctl.held import held
 from svipctl.interruption import Stop
 from svipctl.reproduce.collect import collect
 from svipctl.reproduce.document import table_document
@@ -205,3 +206,25 @@ def test_a_second_reproduce_waits_until_the_first_and_its_commands_are_gone() ->
     assert entered.is_set()
     assert len(said) == 1
     assert said[0].startswith("waiting")
+
+
+def test_a_run_that_another_process_is_training_is_left_alone() -> None:
+    plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1)
+    development = plan.steps[1]
+    run_of(development).folder.mkdir(parents=True)
+    with held(run_of(development).folder):
+        failed = execute(plan, Writer(), Path("logs"), Silent())
+    assert [(one.step.key, one.code) for one in failed] == [
+        (development.key, 2),
+        *((s.key, -1) for s in plan.steps[2:]),
+    ]
+    assert run_of(development).folder.exists()
+    assert "is being trained by another process" in Path("logs", f"{development.run}.log").read_text()
+    assert execute(plan, Writer(), Path("logs"), Silent()) == []
+
+
+def test_a_baseline_does_not_mind_how_networks_are_trained() -> None:
+    execute(plan_of(Path("runs"), controls="none", recipes=[]), Writer(), Path("logs"), Silent())
+    assert set(states(plan_of(Path("runs"), controls="none", recipes=[], optim__lr=0.5)).values()) == {State.DONE}
+    with pytest.raises(ConfigError, match="another configuration"):
+        states(plan_of(Path("runs"), controls="none", recipes=[], model__backbone="vit_tiny"))
