@@ -15,6 +15,7 @@ from typing import Any
 
 import tomli_w
 
+from svipctl.datasets.identity import FOLDER, identity_of, is_same
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError, explained_disk_errors, nearest
 from svipctl.settings.schema import Settings
@@ -52,6 +53,17 @@ class Run:
     def is_baseline(self) -> bool:
         """Whether it is a closed-form baseline: it has figures, but no network."""
         return (self.folder / "baseline.json").exists()
+
+    def environment(self) -> dict[str, Any]:
+        """What environment.json says; nothing where it is missing or damaged, since no result depends on it."""
+        try:
+            return dict(json.loads((self.folder / "environment.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def is_of(self, dataset: str) -> bool:
+        """Whether it was trained on this data set, and not on another folder of the same name."""
+        return is_same(self.environment(), dataset)
 
     def settings(self) -> Settings:
         """The configuration the run was trained with."""
@@ -100,7 +112,8 @@ class Run:
                 (self.folder / "initial_images.txt").write_text("\n".join(initial_images) + "\n", encoding="utf-8")
             plain = _without_none(settings.model_dump(mode="json"))
             (self.folder / "config.toml").write_text(tomli_w.dumps(plain), encoding="utf-8")
-            (self.folder / "environment.json").write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+            noted = {**environment, **identity_of(settings.dataset)}
+            (self.folder / "environment.json").write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
             (self.folder / "training_images.txt").write_text("\n".join(training_images) + "\n", encoding="utf-8")
 
     def add_metrics(self, record: Mapping[str, Any]) -> None:
@@ -226,44 +239,6 @@ class Run:
         return path
 
 
-class ReadOnlyRun(Run):
-    """A run that another process writes: reading works, writing does nothing."""
-
-    def start(
-        self,
-        settings: Settings,
-        environment: Mapping[str, Any],
-        training_images: Sequence[str],
-        *,
-        development: Mapping[str, Any] | None = None,
-        validation_images: Sequence[str] = (),
-        initial_images: Sequence[str] = (),
-    ) -> None:
-        """Nothing."""
-
-    def add_metrics(self, record: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def keep_metrics(self, epochs: int, last: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def add_steps(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Nothing."""
-
-    def keep_steps(self, epoch: int, step: int) -> None:
-        """Nothing."""
-
-    def discard_without_checkpoint(self) -> None:
-        """Nothing."""
-
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def save_json(self, relative: str, document: Mapping[str, Any]) -> Path:
-        """Nothing."""
-        return self.folder / relative
-
-
 def new_run(settings: Settings) -> Run:
     """A run folder that does not exist yet, named by the user or after recipe and seed.
 
@@ -306,12 +281,22 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
     runs = list_runs(runs_dir, dataset)
     if name is None:
         finished = [run for run in runs if run.finished]
+        own = [run for run in finished if run.is_of(dataset)]
+        if own:
+            return own[-1]
         if finished:
-            return finished[-1]
+            others = sorted({str(run.environment()[FOLDER]) for run in finished})
+            raise DataError(
+                f"the runs in {runs_dir / dataset_name(dataset)} were trained on another folder of that name",
+                why=", ".join(others),
+                todo=f"train one on {dataset}, with a --runs-dir of its own; or use --run {finished[-1].name} all the same",
+            )
         unfinished = f"; unfinished: {', '.join(run.name for run in runs)}" if runs else ""
         raise DataError(
             f"there is no finished run of {dataset_name(dataset)} in {runs_dir}{unfinished}",
-            todo=f"train one: svipctl train {dataset}",
+            todo=f"svipctl train {dataset} --resume, or use it as it is: --run {runs[-1].name}"
+            if runs
+            else f"train one: svipctl train {dataset}",
         )
     for candidate in (runs_dir / dataset_name(dataset) / name, Path(name)):
         if (candidate / "config.toml").exists():

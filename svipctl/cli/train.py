@@ -147,7 +147,8 @@ def _train(
     from svipctl.datasets.registry import open_benchmark
     from svipctl.held import held
     from svipctl.interruption import listening
-    from svipctl.runs import ReadOnlyRun, new_run
+    from svipctl.read_only_run import ReadOnlyRun
+    from svipctl.runs import new_run
     from svipctl.training.board import board_of, check_installed
     from svipctl.training.environment import describe_environment
     from svipctl.training.loop import train as train_run

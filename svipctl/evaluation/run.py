@@ -114,7 +114,7 @@ def measure_run(
         metadata.recipe,
         metadata.epoch,
         run.name,
-        warnings=tuple(warnings_of_start(metadata.backbone_weights)),
+        warnings=(*_unfinished(run, metadata.epoch), *warnings_of_start(metadata.backbone_weights)),
     )
     gamma = development["gamma"] if development else None
     measured = evaluate_subject(
@@ -189,6 +189,12 @@ def evaluate_subject(
     if benchmark.missing:
         document["missing_images"] = len(benchmark.missing)
     return Measured(document, evaluation, split, predictions, of_classes, names, subject)
+
+
+def _unfinished(run: Run, epoch: int) -> list[str]:
+    if run.finished:
+        return []
+    return [f"{run.name} is unfinished: this is its state after epoch {epoch} of {run.settings().train.epochs}"]
 
 
 def check_same_benchmark(metadata: Metadata, benchmark: Benchmark) -> None:

@@ -153,7 +153,8 @@ def read_metadata(folder: Path) -> Metadata:
         return Metadata(**json.loads((folder / METADATA).read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise DataError(
-            f"there is no checkpoint in {folder}", todo="train first, or name another with --run"
+            f"there is no checkpoint in {folder}",
+            todo="finish its training (svipctl train DATASET --resume NAME), or name another with --run",
         ) from error
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"the checkpoint {folder} is damaged", why=f"{METADATA}: {error}") from error

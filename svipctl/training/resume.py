@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from svipctl.datasets.identity import FOLDER
 from svipctl.errors import ConfigError, DataError
 from svipctl.runs import Run, find_run, list_runs
 from svipctl.settings.layers import flatten
@@ -63,6 +64,12 @@ def find_resumable(settings: Settings, origins: Mapping[str, str], resume: str) 
         raise ConfigError(f"{run.name} is finished", todo=f"svipctl eval {settings.dataset} --run {run.name}")
     if not run.last.exists():
         raise DataError(f"{run.name} has no checkpoint to resume from", todo="train again under another --name")
+    if not run.is_of(settings.dataset):
+        raise ConfigError(
+            f"{run.name} was started on another folder of that name",
+            why=str(run.environment().get(FOLDER)),
+            todo=f"svipctl train {run.environment().get(FOLDER)} --resume {run.name}",
+        )
     started = run.settings()
     different = differences(started, asked)
     if different:
@@ -99,6 +106,8 @@ def _newest(settings: Settings, asked: Mapping[str, Any]) -> Resumable | None:
     for run in reversed(list_runs(settings.runs_dir, settings.dataset)):
         if run.finished or not run.last.exists() or settings.name not in ("", run.name):
             continue
+        if not run.is_of(settings.dataset):
+            continue
         started = run.settings()
         if not differences(started, asked):
             return Resumable(run, _merged(started, settings))
@@ -113,5 +122,6 @@ def _merged(started: Settings, now: Settings) -> Settings:
         section, _, name = key.partition(".")
         if name:
             sections.setdefault(section, {})[name] = getattr(getattr(now, section), name)
+    free["dataset"] = now.dataset  # its folder may have been moved
     free |= {section: getattr(started, section).model_copy(update=values) for section, values in sections.items()}
     return started.model_copy(update=free)

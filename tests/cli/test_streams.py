@@ -1,24 +1,26 @@
-"""stdout in the hands of a script: closed, a file, and a pipe whose reader has gone."""
+"""stdout in the hands of a script, for every command: a file, closed, and a pipe whose reader has gone."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.program import pages
-from tests.processes import clean_environment
+from svipctl.errors import ExitCode
+from tests.cli.program import commands, pages
+from tests.conftest import ATTRIBUTES, Command
+from tests.processes import Finished, clean_environment
 
-REAL = [
-    ("config", "show", "cub", "--json"),
-    ("config", "show", "cub"),
-    ("completion", "zsh"),
-    ("data", "status", "--json"),
-]
+FRESH = [("--version",), ("config", "show", "cub", "--json"), ("completion", "zsh"), ("data", "status")]
 HELP = [(*page.path.split()[1:], "--help") for page in pages()]
+COMMANDS = {page.path.removeprefix("svipctl "): page for page in commands()}
+CPU = ("--gpu", "cpu")
+NETWORK_FREE = ("--backbone", "vit_tiny_patch16_224", "--weights", "none")
 
 
 def run(arguments: tuple[str, ...], cwd: Path, *, stdout: int, closed: bool = False) -> tuple[int, str]:
@@ -31,7 +33,7 @@ def run(arguments: tuple[str, ...], cwd: Path, *, stdout: int, closed: bool = Fa
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("arguments", [*REAL, *HELP], ids=" ".join)
+@pytest.mark.parametrize("arguments", [*FRESH, *HELP], ids=" ".join)
 def test_a_reader_that_has_gone_is_no_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -40,17 +42,77 @@ def test_a_reader_that_has_gone_is_no_traceback(arguments: tuple[str, ...], tmp_
     assert (code, said) == (1, "")
 
 
-@pytest.mark.parametrize("arguments", [*REAL, ("--help",), ("train", "--help")], ids=" ".join)
+@pytest.mark.parametrize("arguments", [*FRESH, ("--help",), ("train", "--help")], ids=" ".join)
 def test_a_closed_stdout_changes_nothing_but_what_is_seen(arguments: tuple[str, ...], tmp_path: Path) -> None:
     code, said = run(arguments, tmp_path, stdout=subprocess.DEVNULL, closed=True)
     assert (code, said) == (0, "")
 
 
-@pytest.mark.parametrize("arguments", REAL, ids=" ".join)
-def test_a_file_gets_the_data_and_nothing_else(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    with (tmp_path / "out").open("w") as file:
-        code, said = run(arguments, tmp_path, stdout=file.fileno())
-    assert (code, said) == (0, "")
-    text = (tmp_path / "out").read_text()
-    assert text.endswith("\n")
-    assert "\033" not in text
+def reader_gone() -> None:
+    """In the forked process: stdout is a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.dup2(writer, 1)
+    os.close(writer)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+
+
+def closed() -> None:
+    """In the forked process: as Python finds it when the shell says `>&-`."""
+    os.close(1)
+    sys.stdout = None
+
+
+@pytest.fixture
+def work(command: Command, masked_folder: Path, trained_copy: Path, tmp_path: Path) -> Callable[..., Finished]:
+    """Runs a command doing its work, quietly: `work(name, first)`."""
+    words = sorted({word for name in ATTRIBUTES for word in name.replace("::", "_").split("_")})
+    (tmp_path / "vectors.txt").write_text("\n".join([f"{len(words)} 2", *(f"{word} 1 2" for word in words)]) + "\n")
+    shutil.copytree(trained_copy, trained_copy.with_name("second"))
+    folder, picture = str(masked_folder), str(next(masked_folder.rglob("images/*/*.png")))
+    tiny = (*NETWORK_FREE, *CPU, "--dry-run")
+    ways: dict[str, tuple[str, ...]] = {
+        "train": (folder, *tiny),
+        "eval": (folder, *CPU),
+        "baseline": (folder, *NETWORK_FREE, *CPU, "--set", "model.backbone_args={img_size=32,depth=1,patch_size=8}"),
+        "predict": (picture, "--run", "first", *CPU),
+        "export": (folder, "--dry-run"),
+        "reproduce": (folder, *tiny),
+        "visualize compare": ("first", "second", *CPU),
+        "data fetch": ("cub", "--dry-run"),
+        "data status": (),
+        "data pack": (folder, "--backbone", "vit_tiny", "--dry-run"),
+        "data import": ("nowhere.pth", "--dataset", "cub"),
+        "w2v build": (folder, "--vectors", "vectors.txt", "-o", "vectors.npz"),
+        "w2v check": ("cub",),
+        "config show": ("cub",),
+        "doctor": ("--offline",),
+        "completion": ("fish",),
+    }
+    figure = (folder, *CPU)
+
+    def run_it(name: str, first: Callable[[], None] | None = None, *more: str) -> Finished:
+        path = name.split()
+        assert name in ways or path[0] == "visualize", f"say in `ways` how `svipctl {name}` is run here"
+        return command(*path, *ways.get(name, figure), "--quiet", *more, first=first)
+
+    return run_it
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_minds_where_its_data_goes(name: str, work: Callable[..., Finished], tmp_path: Path) -> None:
+    def fresh_name(run: str) -> tuple[str, ...]:
+        return ("--name", f"{run}-time") if name == "baseline" else ()
+
+    to_file = work(name, None, "--json")
+    fails = to_file.code != ExitCode.DONE
+    assert fails == (name in ("data import", "w2v check")), to_file.stderr
+    assert isinstance(to_file.document, dict)
+    assert "\033" not in to_file.stdout
+    to_nobody = work(name, reader_gone, "--json", *fresh_name("second"))
+    assert to_nobody.code == ExitCode.CHECK_FAILED
+    nowhere = work(name, closed, *fresh_name("third"))
+    assert (nowhere.code, nowhere.stdout) == (to_file.code, "")
+    for done in (to_file, to_nobody, nowhere):
+        assert "Traceback" not in done.stderr
+        assert fails or done.stderr == ""

@@ -1,0 +1,47 @@
+"""Whether a run's data folder is the one that is named now: two folders of one name share a folder of runs.
+
+Free of heavy imports: runs are looked for before anything of them is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from svipctl.datasets.names import BUILT_IN, OFFICIAL
+
+FOLDER, TABLE = "data_folder", "attributes_sha256"
+
+
+def identity_of(dataset: str) -> dict[str, str]:
+    """What a run notes of a data folder: where it is, and the SHA-256 of its attributes.csv; nothing of a benchmark."""
+    if dataset in (*OFFICIAL, *BUILT_IN):
+        return {}
+    return {FOLDER: str(Path(dataset).resolve()), TABLE: _sha256(Path(dataset) / "attributes.csv")}
+
+
+def is_same(noted: Mapping[str, Any], dataset: str) -> bool:
+    """Whether a data set is the one that was noted: the same folder, one with the same table, or one that was moved.
+
+    What was noted before there was this note counts as the same; a run of another table is refused when it is used.
+    """
+    if dataset in (*OFFICIAL, *BUILT_IN) or FOLDER not in noted:
+        return True
+    before = Path(str(noted[FOLDER]))
+    if not before.is_dir():
+        return True
+    try:
+        same = before.samefile(dataset)
+    except OSError:
+        same = False
+    return same or noted.get(TABLE) == _sha256(Path(dataset) / "attributes.csv") != ""
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,136 @@
+"""Every command of README and docs/ is run here, or is in the list of those that need what a test has not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from svipctl.cli.output import sink
+from svipctl.datasets.toybirds.generate import ToybirdsPlan, draw_all, is_drawn
+from tests.cli.documented import DOCUMENTS, GENERATED, Line, lines_of, problem_of
+from tests.cli.program import ROOT
+from tests.cli.test_help import EXAMPLES
+from tests.processes import clean_environment
+
+NEEDS = {
+    r"^make (demo|test|lint|types|help|generated)\b": "the Makefile's own ways: they install first, and CI runs them",
+    r"^pip install ": "a package registry",
+    r"^svipctl data fetch ": "the network; tests/cli/test_data_fetch.py fetches from a server of its own",
+    r"^svipctl (train|eval|baseline|predict|export|reproduce|visualize \w+|w2v \w+|data pack) (cub|awa2|sun|cub50)\b": "data",
+    r"--gpu \d": "a GPU",
+    r"^svipctl reproduce (?!.*--dry-run)": "hours; tests/cli/test_reproduce.py runs a small table",
+    r"^(srun|torchrun|sbatch) ": "a cluster",
+}
+QUICK = {
+    "SVIPCTL_TRAIN__EPOCHS": "1",
+    "SVIPCTL_OPTIM__WARMUP_EPOCHS": "0",
+    "SVIPCTL_MODEL__BACKBONE_ARGS": "{depth = 1}",
+    "SVIPCTL_EVAL__BOOTSTRAP": "20",
+    "SVIPCTL_DATA__WORKERS": "0",
+}
+SECONDS = 600  # of one command on a busy machine
+
+
+def reason_of(line: Line) -> str:
+    """What a command needs that a test has not; empty for one that is run."""
+    return next((reason for pattern, reason in NEEDS.items() if re.search(pattern, line.text)), "")
+
+
+def run_lines(document: str) -> list[Line]:
+    return [line for line in lines_of(document) if line.is_typed and not reason_of(line)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_document_names_a_flag_or_a_setting_that_is_not_there(
+    document: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for flag in ("json", "quiet", "debug"):
+        monkeypatch.setattr(sink, flag, False)  # parsing sets them
+    wrong = [f"{line}\n  {problem}" for line in lines_of(document) if line.words and (problem := problem_of(line))]
+    assert wrong == [], "\n".join(wrong)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in benchmark with a tenth of its pictures and the stamp of all, so that it is taken as it is."""
+    folder = tmp_path_factory.mktemp("data")
+    draw_all(folder / "toybirds", ToybirdsPlan(train=6, test_seen=2, test_unseen=3))
+    (stamp,) = (folder / "toybirds").glob("*.json")
+    stamp.write_text(json.dumps(ToybirdsPlan().stamp))
+    assert is_drawn(folder / "toybirds", ToybirdsPlan())
+    return folder
+
+
+@pytest.fixture
+def shell(tmp_path: Path, shared_folder: Path, drawn: Path) -> dict[str, str]:
+    """A working folder with the data that documents speak of, a home, and a `svipctl` on the path: the environment."""
+    programs, home = tmp_path / "programs", tmp_path / "home"
+    programs.mkdir()
+    home.mkdir()
+    (tmp_path / "here").mkdir()
+    shutil.copytree(shared_folder, tmp_path / "here" / "birds")
+    shutil.copytree(drawn, tmp_path / "here" / "data")
+    (programs / "svipctl").write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m svipctl "$@"\n')
+    (programs / "svipctl").chmod(0o755)
+    return clean_environment(PATH=f"{programs}{os.pathsep}{os.environ['PATH']}", HOME=str(home), **QUICK)
+
+
+@pytest.mark.parametrize("document", [one for one in DOCUMENTS if one != GENERATED and run_lines(one)])
+def test_each_line_of_a_document_works_when_it_is_copied(document: str, shell: dict[str, str], tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    for line in run_lines(document):
+        done = subprocess.run(
+            ["bash", "-c", line.text], cwd=here, env=shell, capture_output=True, text=True, timeout=SECONDS
+        )
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, f"{line}\n{done.stderr}"
+
+
+def test_each_line_of_the_reference_is_an_example_of_help_which_test_help_runs() -> None:
+    typed = [line for line in lines_of(GENERATED) if line.is_typed]
+    assert len(typed) > len(EXAMPLES) / 2
+    assert [str(line) for line in typed if line.text not in EXAMPLES] == []
+
+
+@pytest.mark.parametrize("pattern", NEEDS)
+def test_what_a_test_has_not_is_still_needed_by_a_document(pattern: str) -> None:
+    if not any(re.search(pattern, line.text) for name in DOCUMENTS for line in lines_of(name)):
+        pytest.skip("no document has such a command any more")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("svipctl trian cub", "there is no command 'trian cub'"),
+        ("svipctl train cub --epoch 3", "--epoch"),
+        ("svipctl train cub --set optim.rate=3", "no such setting: optim.rate"),
+        ("svipctl train", "DATASET"),
+        ("svipctl visualize nothing toybirds", "there is no command 'nothing toybirds'"),
+        ("find . | svipctl predict - --jsn | head", "--jsn"),
+    ],
+)
+def test_a_wrong_line_would_be_found_and_named(text: str, said: str) -> None:
+    assert said.lower() in problem_of(Line("README.md", 7, text, True)).lower()
+    assert str(Line("README.md", 7, text, True)) == f"README.md:7: {text}"
+
+
+def test_lines_are_found_in_blocks_and_in_sentences() -> None:
+    from tests.cli.documented import _read
+
+    rows = [
+        "Say `svipctl doctor --json`, or", "```console", "$ svipctl train toybirds \\", "    --epochs 2   # two", "epoch 1",
+        "```", "```sh", "# no", "srun svipctl eval cub", "```", "```text", "$ svipctl nothing", "```",
+    ]  # fmt: skip
+    found = list(_read("a.md", rows))
+    assert [(line.number, " ".join(line.words), line.is_typed) for line in found] == [
+        (1, "doctor --json", False),
+        (4, "train toybirds --epochs 2", True),
+        (9, "eval cub", False),
+    ]

@@ -1,0 +1,98 @@
+"""docs/exit-codes.md: each code of its table comes out of a real process."""
+
+from __future__ import annotations
+
+import re
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from svipctl.errors import ExitCode
+from tests.cli.program import ROOT
+from tests.processes import clean_environment, fresh
+
+TABLE = dict(re.findall(r"^\| (\d+) \| (.+) \|$", (ROOT / "docs" / "exit-codes.md").read_text(), re.MULTILINE))
+
+
+def test_the_table_has_the_codes_of_the_program_and_no_other() -> None:
+    assert {int(code) for code in TABLE} == {int(code) for code in ExitCode}
+
+
+def test_the_reference_of_the_command_line_points_to_the_table() -> None:
+    assert "exit-codes.md" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        (ExitCode.DONE, ("config", "show", "cub")),
+        (ExitCode.USAGE, ("train", "cub", "--epochs", "many")),
+        (ExitCode.USAGE, ("train", "cub", "--set", "optim.rate=1")),
+        (ExitCode.DATA, ("train", "cub", "--gpu", "cpu")),
+        (ExitCode.DATA, ("eval", "cub", "--gpu", "cpu")),
+        (ExitCode.NETWORK, ("data", "fetch", "cub", "--offline")),
+    ],
+    ids=lambda one: str(int(one)) if isinstance(one, int) else " ".join(one),
+)
+def test_a_code_without_a_run(code: ExitCode, arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = fresh(*arguments, cwd=tmp_path)
+    assert done.code == code, done.stderr
+    assert done.stderr.startswith("error: ") == (code != ExitCode.DONE)
+
+
+def test_a_failed_check_is_1(trained_copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("no picture\n")
+    done = fresh("predict", "notes.jpg", "--run", "first", "--gpu", "cpu", cwd=tmp_path)
+    assert done.code == ExitCode.CHECK_FAILED, done.stderr
+    assert "error: 1 of 1 images could not be read" in done.stderr
+
+
+def no_large_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+def process(arguments: tuple[str, ...], cwd: Path, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "svipctl", *arguments], cwd=cwd, env=clean_environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=before,
+    )  # fmt: skip
+
+
+def test_a_disk_that_takes_no_more_is_5(shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    running = process(("train", str(shared_folder), *tiny, "--quiet"), tmp_path, no_large_files)
+    _, said = running.communicate(timeout=300)
+    assert running.returncode == ExitCode.RESOURCES, said
+    assert said.startswith("error: no room left")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGTERM, ExitCode.INTERRUPTED),
+        (signal.SIGUSR1, ExitCode.INTERRUPTED),
+        (signal.SIGINT, ExitCode.CTRL_C),
+    ],
+    ids=lambda one: one.name if isinstance(one, signal.Signals) else "",
+)
+def test_a_signal_saves_the_state_and_has_its_code(
+    number: signal.Signals, code: ExitCode, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    running = process(("train", str(shared_folder), *tiny, "--epochs", "500", "--name", "cut"), tmp_path)
+    assert running.stderr is not None
+    said = ""
+    for line in running.stderr:
+        said += line
+        if line.startswith("epoch 1/"):
+            running.send_signal(number)
+            break
+    rest = running.communicate(timeout=300)[1]
+    assert running.returncode == code, said + rest
+    assert "Traceback" not in rest
+    assert (tmp_path / "runs" / "small" / "cut" / "checkpoints" / "last" / "training.pt").exists()
+    assert not (tmp_path / "runs" / "small" / "cut" / "finished.json").exists()
