@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 
 from svipctl.cli.output import sink
 from svipctl.errors import CheckFailed, ConfigError, ExitCode, Interrupted, PeerLost, ResourceError, SvipError, nearest
+
+_UNUSABLE = (errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG, errno.EACCES, errno.EROFS)
+"""What the system says of a path that somebody named wrongly; a folder in the place of a file, for instance."""
 
 
 def report(error: SvipError) -> ExitCode:
@@ -36,6 +40,8 @@ def report_defect(error: Exception) -> ExitCode:
         or "can't allocate memory" in str(error)
     ):
         return report(ResourceError("out of memory", why=lines[0] if lines else "", todo="use a smaller --batch-size"))
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _UNUSABLE:
+        return report(ConfigError(f"{error.filename} cannot be used", why=f"the system says: {error.strerror}"))
     defect = SvipError(
         f"unexpected {type(error).__name__}: {lines[0] if lines else 'no details'}",
         todo="run again with --debug and report what it prints",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -9,6 +10,8 @@ import sys
 def main() -> None:
     """Entry point of `svipctl`."""
     _open_closed_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be in the terminal's encoding
     if os.environ.get("_SVIPCTL_COMPLETE"):
         _complete()
     from svipctl.cli.errors import silence_stdout

@@ -84,10 +84,12 @@ def open_folder(root: Path, name: str | None = None) -> Benchmark:
 
 def attribute_names_of_folder(root: Path) -> tuple[str, ...]:
     """Attribute names of a data folder; nothing else of it is read."""
-    rows = _read_table(root / "attributes.csv", [])
+    problems: list[str] = []
+    rows = _read_table(root / "attributes.csv", problems)
     if not rows or len(rows[0]) < 2:
         raise DataError(
-            f"{root / 'attributes.csv'} has no attributes", why="it needs a header: class, then attribute names"
+            f"{root / 'attributes.csv'} has no attributes",
+            why="\n".join(problems) or "it needs a header: class, then attribute names",
         )
     return tuple(rows[0][1:])
 
@@ -99,7 +101,9 @@ def _read_table(path: Path, problems: list[str]) -> list[list[str]]:
             return [[cell.strip() for cell in row] for row in csv.reader(file) if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error) as error:
         problems.append(f"{path.name} is not a readable CSV file in UTF-8: {error}")
-        return []
+    except OSError as error:
+        problems.append(f"{path.name} cannot be read: {error.strerror}")
+    return []
 
 
 def _read_attributes(

@@ -70,7 +70,7 @@ def word_vectors_file(name: str, data_dir: Path) -> Path:
 
 
 def _own_folder(name: str) -> Path:
-    if not Path(name).is_dir():
+    if not name or not Path(name).is_dir():  # an empty name would be the working folder
         raise ConfigError(
             f"no data set {name!r}", why=nearest(name, [*OFFICIAL, *BUILT_IN]), todo="or name a folder of your own"
         )

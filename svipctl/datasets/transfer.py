@@ -213,7 +213,7 @@ def continue_part(
         raise Transient(f"{type(error).__name__}: {error}".rstrip(": ")) from error
     except httpx.TooManyRedirects as error:
         raise Refused("it redirects in a circle") from error
-    except (httpx.InvalidURL, httpx.RequestError) as error:
+    except (httpx.InvalidURL, httpx.RequestError, UnicodeError) as error:
         raise Refused(f"no address: {error}") from error
 
 

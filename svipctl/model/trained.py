@@ -57,6 +57,7 @@ def read_trained(path: Path) -> TrainedWeights:
         DataError: Missing, damaged, with anything else in it, or without such weights.
 
     """
+    path = path.resolve()  # "" and "." have no name
     folder = path.parent if path.name == WEIGHTS and (path.parent / METADATA).exists() else path
     if (path / "checkpoints" / "best").is_dir():
         folder = path / "checkpoints" / "best"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import choose_device, choose_dtype
 from svipctl.model.backbone import create_backbone, stem_of
@@ -29,7 +31,8 @@ def plan_training(settings: Settings, run: Run) -> dict[str, Any]:
         benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=settings.data.allow_partial)
         images = len(benchmark.split(settings.train.fold).train)
         kept = len(benchmark.images) + (len(benchmark.trainval) if settings.data.augment == "flip" else 0)
-    backbone = create_backbone(settings.model.backbone, settings.model.backbone_args)
+    with torch.device("meta"):  # shapes are enough
+        backbone = create_backbone(settings.model.backbone, settings.model.backbone_args)
     dtype = choose_dtype(settings.precision, device)
     row = 0
     if stem_of(backbone) is not None and keeps_features(settings):

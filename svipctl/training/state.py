@@ -8,7 +8,6 @@ warm-up lets them pile up), the random generators, the sums behind the epoch's m
 from __future__ import annotations
 
 import os
-import pickle
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from svipctl.errors import DataError
+from svipctl.restricted import DAMAGE
 from svipctl.training.optimisation import Optimisation
 
 FILE = "training.pt"
@@ -99,7 +99,7 @@ def _read(folder: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DataError(f"{folder} has no training state to resume from", todo="train again") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
+    except (OSError, RuntimeError, *DAMAGE) as error:
         raise DataError(f"the training state {path} is damaged", why=str(error).partition("\n")[0]) from error
     return state
 

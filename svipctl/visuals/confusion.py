@@ -73,7 +73,7 @@ def confusion_figure(
     classes = sorted({label for pair in pairs for label in (pair.true, pair.answered)})
     shown = pairs[:6]
     figure = new_figure(11.0, max(3.6, 0.34 * len(classes) + 2.0, 1.05 * len(shown) + 0.6))
-    left, right = figure.subfigures(1, 2, width_ratios=(1.5, 1.0))
+    left, right = figure.subfigures(1, 2, width_ratios=(1.5, 1.0), squeeze=False)[0]
     draw_confusion(left.subplots(), counts, classes, names, row)
     panels = right.subplots(len(shown), 2, squeeze=False)
     for pair, (first, second) in zip(shown, panels):

@@ -6,7 +6,7 @@ Each function draws on axes that it is given; `training_figure` and `evaluation_
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -252,7 +252,7 @@ def _harmonic_lines(axes: Axes) -> None:
         )  # fmt: skip
 
 
-def _finish(axes: Axes, *, integers: bool = True, legend: str = "best") -> None:
+def _finish(axes: Axes, *, integers: bool = True, legend: Literal["best", "lower left"] = "best") -> None:
     axes.grid(alpha=0.6, linewidth=0.5)
     axes.set_axisbelow(True)
     if integers:

@@ -62,7 +62,8 @@ def principal_plane(vectors: Floats) -> Plane:
 def unit_rows(vectors: Floats) -> Floats:
     """Rows of length 1: with cosine scores the direction of an attribute vector decides, not its length."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    scaled: Floats = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return scaled
 
 
 def embedding_figure(
@@ -95,15 +96,15 @@ def embedding_figure(
     named = list(coloured) or [label for label in there.tolist() if len(there) <= MOST_NAMED or not seen[label]]
     named = named[:MOST_NAMED]
     others = ~np.isin(labels, named)
-    axes.scatter(*plane.points[others].T, s=7, color=GREY, alpha=0.35, linewidths=0)
+    axes.scatter(plane.points[others, 0], plane.points[others, 1], s=7, color=GREY, alpha=0.35, linewidths=0)
     rest = np.setdiff1d(there, named)
-    axes.scatter(*of_classes[rest].T, s=14, color=GREY, marker="x", linewidths=0.8, alpha=0.8)
+    axes.scatter(of_classes[rest, 0], of_classes[rest, 1], s=14, color=GREY, marker="x", linewidths=0.8, alpha=0.8)
     handles = []
     for number, label in enumerate(named):
         colour, mark = _look(number)
         points = plane.points[labels == label]
-        axes.scatter(*points.T, s=16, color=colour, marker=mark, alpha=0.75, linewidths=0)
-        axes.scatter(*of_classes[label], s=70, color=colour, marker="x", linewidths=2)
+        axes.scatter(points[:, 0], points[:, 1], s=16, color=colour, marker=mark, alpha=0.75, linewidths=0)
+        axes.scatter(of_classes[label, 0], of_classes[label, 1], s=70, color=colour, marker="x", linewidths=2)
         text = shortened(names[label], 30) + ("" if seen[label] else " (unseen)")
         handles.append(Line2D([], [], color=colour, marker=mark, linestyle="", markersize=5, label=text))
     handles.append(Line2D([], [], color=GREY, marker="x", linestyle="", label="attributes of the class itself"))

@@ -72,6 +72,38 @@ def test_a_usage_error_of_the_parser_exits_with_2(tmp_path: Path) -> None:
     assert "svipctl train --help" in done.stderr
 
 
+@pytest.mark.parametrize("flag", ["--data-dir", "--runs-dir"])
+def test_a_file_where_a_folder_is_wanted_is_a_usage_error(flag: str, command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_refused(
+        command("train", "toybirds", flag, "file/below"), 2, f"{flag} file/below is no folder", "file is a file"
+    )
+
+
+def test_an_empty_name_is_no_data_set_and_not_the_working_folder(command: Command) -> None:
+    assert_refused(command("train", ""), 2, "no data set ''")
+    assert_refused(command("w2v", "build", ""), 2, "no data set ''")
+
+
+def test_a_folder_without_attributes_is_named(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "birds").mkdir()
+    assert_refused(command("w2v", "build", "birds"), 3, "attributes.csv has no attributes", "No such file")
+
+
+def test_a_folder_whose_name_is_no_text_can_be_named(tmp_path: Path) -> None:
+    words = ("train", "toybirds", "--dry-run", "--runs-dir", "\udcff")
+    done = fresh(*words, cwd=tmp_path, environment={"PYTHONIOENCODING": "utf-8:strict"})
+    assert done.code == 0, done.stderr
+    assert "run: \\udcff/toybirds/svipctl-seed0" in done.stdout
+
+
+def test_an_info_file_that_is_no_pickle_is_refused(command: Command, tmp_path: Path) -> None:
+    for number, content in enumerate((b"", b"s", b"seed = 3\n[train]\nepochs = 2\n", b"\x80\x02}q\x00(0", b"(0")):
+        (tmp_path / f"{number}.pth").write_bytes(content)
+        done = command("data", "import", f"{number}.pth", "--dataset", "sun")
+        assert_refused(done, 3, f"{number}.pth is not a file of plain data")
+
+
 def change(path: Path, old: str, new: str) -> None:
     """Replace a text that is there exactly once."""
     text = path.read_text()

@@ -261,7 +261,7 @@ def test_ctrl_c_ends_at_once_though_a_server_has_fallen_silent(server: FaultySer
     )
     running.append(process)
     try:
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=50)
     finally:
         over.set()
         process.kill()

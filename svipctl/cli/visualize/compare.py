@@ -9,7 +9,7 @@ import typer
 
 from svipctl.cli import complete, options
 from svipctl.cli.output import sink
-from svipctl.cli.visualize.measured import found_run, measured_run
+from svipctl.cli.visualize.measured import found_run, measured_run, opened_benchmark
 from svipctl.errors import ConfigError
 
 
@@ -54,11 +54,22 @@ def compare(
     from svipctl.cli.configure import resolved
     from svipctl.runs import find_run_of_any
 
-    plain = {"config": config, "assignments": assignments, "runs_dir": runs_dir}
-    place = resolved("toybirds", **plain).settings.runs_dir
+    place = resolved("toybirds", config=config, assignments=assignments, runs_dir=runs_dir).settings.runs_dir
     folders = [find_run_of_any(place, name) for name in runs]
-    given = plain | {"eval__batch_size": batch_size, "precision": precision, "gpu": gpu, "data_dir": data_dir}
-    found = [found_run(run.settings().dataset, str(run.folder), **given) for run in folders]
+    found = [
+        found_run(
+            run.settings().dataset,
+            str(run.folder),
+            config=config,
+            assignments=assignments,
+            eval__batch_size=batch_size,
+            precision=precision,
+            gpu=gpu,
+            data_dir=data_dir,
+            runs_dir=runs_dir,
+        )
+        for run in folders
+    ]
 
     from svipctl.visuals.report.page import check_page_name, render, write_page
 
@@ -68,7 +79,14 @@ def compare(
     labels = [run.name if names.count(run.name) == 1 else str(run.folder) for run in folders]
     if dry_run:
         sink.say(f"{', '.join(labels)} would be evaluated, and compared in {file}")
-        sink.document({"dry_run": True, "runs": [str(run.folder) for run in folders], "files": [str(file)]})
+        sink.document(
+            {
+                "dry_run": True,
+                "runs": [str(run.folder) for run in folders],
+                "figure": "comparison",
+                "files": [str(file)],
+            }
+        )
         return
 
     from svipctl.visuals.report.comparison import Candidate, check_same_data
@@ -76,7 +94,7 @@ def compare(
 
     check_same_data(labels, [run.settings() for run in folders])
     candidates = [
-        Candidate(label, run, measured_run(run, settings, what=f"predicting, {label}")[1])
+        Candidate(label, run, measured_run(run, opened_benchmark(run, settings), settings, what=f"predicting, {label}"))
         for label, (run, settings) in zip(labels, found)
     ]
     settings = found[0][1]

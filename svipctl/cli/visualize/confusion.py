@@ -10,7 +10,7 @@ from svipctl.cli import options
 from svipctl.cli.output import sink
 from svipctl.cli.visualize import flags
 from svipctl.cli.visualize.looking import output_file
-from svipctl.cli.visualize.measured import found_run, measured_run, tell_plan
+from svipctl.cli.visualize.measured import found_run, measured_run, opened_benchmark, tell_plan
 
 
 def confusion(
@@ -61,7 +61,8 @@ def confusion(
     from svipctl.visuals.confusion import Picture, confused_pairs, confusion_figure
     from svipctl.visuals.style import save, themed
 
-    benchmark, measured = measured_run(found, settings)
+    benchmark = opened_benchmark(found, settings)
+    measured = measured_run(found, benchmark, settings)
     names = [benchmark.classes[label] for label in measured.split.classes]
     row = reading_row(measured.evaluation)
     labels, answers = measured.evaluation.answers.labels, answers_under(measured.evaluation, row)

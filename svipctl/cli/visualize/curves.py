@@ -10,7 +10,7 @@ from svipctl.cli import options
 from svipctl.cli.output import sink
 from svipctl.cli.visualize import flags
 from svipctl.cli.visualize.looking import output_file
-from svipctl.cli.visualize.measured import found_run, measured_run, tell_plan
+from svipctl.cli.visualize.measured import found_run, measured_run, opened_benchmark, tell_plan
 from svipctl.errors import DataError
 
 
@@ -72,7 +72,7 @@ def curves(
         with themed(theme.value):
             save(training_figure(history), file)
     else:
-        _, measured = measured_run(found, settings)
+        measured = measured_run(found, opened_benchmark(found, settings), settings)
         honest = reliabilities(measured)
         with themed(theme.value):
             save(everything_figure(history, measured.evaluation, honest), file)

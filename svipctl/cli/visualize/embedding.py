@@ -6,7 +6,7 @@ from svipctl.cli import options
 from svipctl.cli.output import sink
 from svipctl.cli.visualize import flags
 from svipctl.cli.visualize.looking import output_file
-from svipctl.cli.visualize.measured import found_run, measured_run, tell_plan
+from svipctl.cli.visualize.measured import found_run, measured_run, opened_benchmark, tell_plan
 from svipctl.errors import ConfigError, nearest
 
 
@@ -56,12 +56,14 @@ def embedding(
     from svipctl.visuals.embedding import embedding_figure, principal_plane, unit_rows
     from svipctl.visuals.style import save, themed
 
-    benchmark, measured = measured_run(found, settings)
-    split, predicted = measured.split, measured.predictions.attributes
+    benchmark = opened_benchmark(found, settings)
+    split = benchmark.split(found.settings().train.fold)
     names = [benchmark.classes[label] for label in split.classes]
     for name in classes or ():
         if name not in names:
             raise ConfigError(f"{benchmark.name} has no class {name!r}", why=nearest(name, names))
+    measured = measured_run(found, benchmark, settings)
+    predicted = measured.predictions.attributes
     with themed(theme.value):
         figure = embedding_figure(
             predicted,

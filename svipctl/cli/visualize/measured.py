@@ -34,15 +34,20 @@ def found_run(dataset: str, run: str | None, **flags: Any) -> tuple[Run, Setting
     return found, settings
 
 
-def measured_run(run: Run, settings: Settings, *, what: str = "predicting") -> tuple[Benchmark, Measured]:
-    """Evaluate a run as `svipctl eval` does, its eval/metrics.json included; warnings are told."""
+def opened_benchmark(run: Run, settings: Settings) -> Benchmark:
+    """The run's data set."""
     from svipctl.datasets.registry import open_benchmark
-    from svipctl.evaluation.run import measure_run
-    from svipctl.interruption import listening
 
     partial = settings.data.allow_partial or run.settings().data.allow_partial
     with sink.progress(f"drawing {settings.dataset}") as progress:
-        benchmark = open_benchmark(settings.dataset, settings.data_dir, progress, allow_partial=partial)
+        return open_benchmark(settings.dataset, settings.data_dir, progress, allow_partial=partial)
+
+
+def measured_run(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = "predicting") -> Measured:
+    """Evaluate a run as `svipctl eval` does, its eval/metrics.json included; warnings are told."""
+    from svipctl.evaluation.run import measure_run
+    from svipctl.interruption import listening
+
     with listening() as stop, sink.progress(what) as progress:
 
         def watched(done: int, total: int) -> None:
@@ -52,7 +57,7 @@ def measured_run(run: Run, settings: Settings, *, what: str = "predicting") -> t
         measured = measure_run(run, benchmark, settings, watched)
     for warning in measured.document["warnings"]:
         sink.warn(warning)
-    return benchmark, measured
+    return measured
 
 
 def tell_plan(run: Run, file: Path, figure: str, settings: Settings) -> None:

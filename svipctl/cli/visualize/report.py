@@ -9,7 +9,7 @@ import typer
 
 from svipctl.cli import options
 from svipctl.cli.output import sink
-from svipctl.cli.visualize.measured import found_run, measured_run, tell_plan
+from svipctl.cli.visualize.measured import found_run, measured_run, opened_benchmark, tell_plan
 
 
 def report(
@@ -57,7 +57,8 @@ def report(
     if dry_run:
         tell_plan(found, file, "report", settings)
         return
-    benchmark, measured = measured_run(found, settings)
+    benchmark = opened_benchmark(found, settings)
+    measured = measured_run(found, benchmark, settings)
 
     from svipctl.visuals.report.contents import gather
 

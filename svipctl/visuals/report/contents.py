@@ -73,7 +73,7 @@ class Contents:
     """`reference` H minus `gzsl-calibrated` H, percent."""
     images: dict[str, int]
     selection: list[tuple[str, dict[str, float]]]
-    localisation: list[tuple[str, str]]
+    localisation: list[facts.LocalisationTable]
     reading: str
     """The protocol under which single answers are read."""
     reading_meaning: str
@@ -124,7 +124,7 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, measured: Measure
         leak=_leak(document),
         images=document["images"],
         selection=facts.selection_rows(document),
-        localisation=facts.localisation_rows(document),
+        localisation=facts.localisation_tables(document),
         reading=row,
         reading_meaning=facts.MEANINGS.get(row, ""),
         classes=classes,
@@ -180,7 +180,7 @@ def headlines(document: dict[str, Any]) -> list[Headline]:
 def training_charts(history: History) -> list[Chart]:
     """Loss terms, accuracies and the patch classifier over training; nothing of a run without records."""
     drawn = [
-        ("Loss terms", "Each term before its weight; a term that is zero throughout is left out.", curves.draw_losses),
+        ("Loss terms", "The loss and its terms; a term that is zero throughout is left out.", curves.draw_losses),
         (
             "Accuracy during training",
             f"After each epoch, {history.monitored} split." if history.monitored else "Of the training batches.",

@@ -27,6 +27,12 @@ MEANINGS = {
     "over images instead of classes. For comparison with published numbers only.",
     "ausuc": "Area under the seen-unseen curve, over all gammas. Needs none to be chosen.",
 }
+_LOCALISATION = {
+    "object": "Share of the attributes' peaks inside the object, percent; beside it, what a window by lot, the middle of "
+    "the image, and the peaks of other images give",
+    "parts": "Distance of the attributes' peaks from the annotated part, percent of the diagonal of the object's box, "
+    "lower is better; beside it, what a window by lot, the middle of the image, and the peaks of other images give",
+}
 FIGURES = ("T1", "U", "S", "H")
 
 
@@ -54,6 +60,16 @@ class ProtocolRow:
     """Figure -> cell; the area of ausuc stands under H."""
     choice: str
     """Gamma or offset, and nothing for rows that choose none."""
+
+
+@dataclass(frozen=True)
+class LocalisationTable:
+    """Where the peaks of attributes lie, beside what other peaks give."""
+
+    caption: str
+    columns: list[str]
+    rows: list[tuple[str, list[str]]]
+    """Of all attributes, then of each group."""
 
 
 @dataclass(frozen=True)
@@ -180,24 +196,30 @@ def selection_rows(document: Mapping[str, Any]) -> list[tuple[str, dict[str, flo
     own = {name: value for name, value in found.items() if isinstance(value, int | float)}
     named = {"mask": "the true masks", "box": "the true boxes"}
     rows = [("its own labels", own)] if own else []
-    return rows + [(named.get(name, name), value) for name, value in found.items() if isinstance(value, Mapping)]
+    return rows + [(named.get(name, name), dict(value)) for name, value in found.items() if isinstance(value, Mapping)]
 
 
-def localisation_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The figures under `localisation`, whatever they are, as lines."""
-    rows: list[tuple[str, str]] = []
+def localisation_tables(document: Mapping[str, Any]) -> list[LocalisationTable]:
+    """Of `localisation`: against the object and, where they are annotated, against its parts."""
+    tables = []
+    for kind, found in document.get("localisation", {}).items():
+        columns = [name for name, value in found.items() if isinstance(value, int | float)]
+        rows = {"all": found} | found.get("groups", {})
+        tables.append(
+            LocalisationTable(
+                _LOCALISATION.get(kind, kind),
+                columns,
+                [
+                    (name.removeprefix("has_").replace("_", " "), [_number(row.get(column)) for column in columns])
+                    for name, row in rows.items()
+                ],
+            )
+        )
+    return tables
 
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for name, inner in value.items():
-                walk(f"{prefix} · {name}" if prefix else str(name), inner)
-        elif isinstance(value, float):
-            rows.append((prefix.replace("_", " "), f"{value:.1f}"))
-        elif value is not None:
-            rows.append((prefix.replace("_", " "), str(value)))
 
-    walk("", document.get("localisation", {}))
-    return rows
+def _number(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else "–" if value is None else str(value)
 
 
 def _origins(run: Run, settings: Settings, different: Mapping[str, Any]) -> dict[str, str]:
@@ -223,10 +245,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    return (
-        "none"
-        if value is None
-        else value
-        if isinstance(value, str) and value
-        else json.dumps(value, default=str, ensure_ascii=False)
-    )
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) and value else json.dumps(value, default=str, ensure_ascii=False)

@@ -28,15 +28,20 @@ def _templates() -> jinja2.Environment:
     return environment
 
 
-def render(template: str, contents: Any) -> str:
+def template(name: str) -> jinja2.Template:
+    """One of the package's templates."""
+    return _templates().get_template(name)
+
+
+def render(name: str, contents: Any) -> str:
     """A page.
 
     Args:
-        template: `run.html` or `compare.html`.
+        name: `run.html` or `compare.html`.
         contents: What it calls `it`.
 
     """
-    return _templates().get_template(template).render(it=contents)
+    return template(name).render(it=contents)
 
 
 def _breakable(name: str) -> markupsafe.Markup:

@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -18,7 +18,7 @@ from svipctl.visuals.style import themed
 
 _JPEG_QUALITY = 82
 # In a browser DejaVu Sans may be missing: then whatever it has without serifs.
-_FONTS = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"]}
+_FONTS: Any = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"]}
 
 
 @dataclass(frozen=True)

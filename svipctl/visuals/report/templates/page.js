@@ -27,7 +27,7 @@ for (const input of document.querySelectorAll("input[data-filter]")) {
     const wanted = input.value.trim().toLowerCase();
     let shown = 0;
     for (const row of rows) {
-      row.hidden = !row.textContent.toLowerCase().includes(wanted);
+      row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
       shown += row.hidden ? 0 : 1;
     }
     count.textContent = `${shown} of ${rows.length} classes`;
