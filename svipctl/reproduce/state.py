@@ -102,6 +102,8 @@ def _differences(step: Step, run: Run) -> list[str]:
     asked = flatten(step.settings)
     if step.kind == "baseline":  # how a network would be trained is nothing to it
         asked = {key: value for key, value in asked.items() if not key.startswith(_OF_TRAINING)}
+    if step.kind == "final" and run.settings().train.monitor == "validation":
+        asked.pop("train.monitor")  # without a fold it looks at as much as `none` does: nothing
     found = differences(run.settings(), asked)
     if step.kind == "baseline":
         had = run.read_json("baseline.json")

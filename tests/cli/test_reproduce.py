@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from svipctl.cli.reproducing import check_published
+from svipctl.errors import CheckFailed
 from tests.cli.test_schemas import follows
 from tests.conftest import Command, write_small_folder
 from tests.processes import clean_environment, forked, fresh
@@ -160,3 +162,34 @@ def test_what_cannot_be_done_is_a_usage_error_before_anything_runs(
     assert message in ended.stderr
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "data").exists()
+
+
+def test_through_submitit_it_is_the_same_table(done: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    write_small_folder(tmp_path / "small")
+    flags = ("--no-baselines", "--launcher", "slurm", "--slurm", "cluster=local", "--slurm", "timeout_min=10")
+    ended = fresh(*asked(tiny, *flags), cwd=tmp_path)
+    assert ended.code == 0, ended.stderr
+    assert report(tmp_path) == report(done)
+
+
+def comparison(ours: float) -> dict[str, object]:
+    return {"row": "full", "figure": "H", "published": 75.0, "ours": ours, "difference": ours - 75.0, "n": 3}
+
+
+@pytest.mark.parametrize(("ours", "fits"), [(75.0, True), (73.1, True), (77.0, True), (72.9, False), (80.0, False)])
+def test_a_check_fails_when_a_number_is_outside_the_tolerance(ours: float, fits: bool) -> None:
+    document = {"published": [comparison(75.5), comparison(ours)]}
+    if fits:
+        check_published(document, 2.0)
+        return
+    with pytest.raises(CheckFailed) as caught:
+        check_published(document, 2.0)
+    assert caught.value.what.startswith("1 of 2 numbers are more than 2 points")
+    assert f"{ours:.1f}, published 75.0" in caught.value.why
+    assert caught.value.exit_code == 1
+
+
+def test_a_check_of_nothing_fails() -> None:
+    with pytest.raises(CheckFailed, match="no run stands beside"):
+        check_published({"published": []}, 2.0)

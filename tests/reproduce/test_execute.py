@@ -17,14 +17,19 @@ from svipctl.interruption import Stop
 from svipctl.reproduce.collect import collect
 from svipctl.reproduce.document import table_document
 from svipctl.reproduce.execute import execute, left_to_do, one_at_a_time
+from svipctl.reproduce.plan import Plan
 from svipctl.reproduce.report import write_report
 from svipctl.reproduce.state import State, run_of, states
 from tests.processes import _FORKS
 from tests.reproduce.cases import Silent, Writer, plan_of
 
 
+def short() -> Plan:
+    return plan_of(Path("runs"), controls="none", recipes=["reference"])
+
+
 def report_of(folder: Path) -> dict[str, bytes]:
-    plan = plan_of(Path("runs"))
+    plan = short()
     write_report(table_document(plan, collect(plan)), folder)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -159,27 +164,26 @@ def _until(folder: Path, moment: int) -> None:
         if count[0] == moment:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    plan = plan_of(Path("runs"))
+    plan = short()
     execute(plan, Writer(after=after), Path("logs"), Silent())
     os._exit(0)
 
 
 def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_report(tmp_path: Path) -> None:
-    execute(plan_of(Path("runs")), Writer(), Path("logs"), Silent())
+    execute(short(), Writer(), Path("logs"), Silent())
     expected = report_of(tmp_path / "undisturbed")
     moments = [0]
     Path("runs").rename("first")
-    execute(
-        plan_of(Path("runs")), Writer(after=lambda what: moments.__setitem__(0, moments[0] + 1)), Path("logs"), Silent()
-    )
+    execute(short(), Writer(after=lambda what: moments.__setitem__(0, moments[0] + 1)), Path("logs"), Silent())
     assert report_of(tmp_path / "again") == expected
-    for moment in [1, 2, 3, *range(5, moments[0], 7)]:
+    assert moments[0] > 15
+    for moment in range(1, moments[0] + 1, 2):
         Path("runs").rename(f"before-{moment}")
         process = _FORKS.Process(target=_until, args=(tmp_path, moment))
         process.start()
         process.join(120)
         assert process.exitcode == -signal.SIGKILL
-        assert execute(plan_of(Path("runs")), Writer(), Path("logs"), Silent()) == []
+        assert execute(short(), Writer(), Path("logs"), Silent()) == []
         assert report_of(tmp_path / f"after-{moment}") == expected
 
 
@@ -228,3 +232,21 @@ def test_a_baseline_does_not_mind_how_networks_are_trained() -> None:
     assert set(states(plan_of(Path("runs"), controls="none", recipes=[], optim__lr=0.5)).values()) == {State.DONE}
     with pytest.raises(ConfigError, match="another configuration"):
         states(plan_of(Path("runs"), controls="none", recipes=[], model__backbone="vit_tiny"))
+
+
+def test_a_final_run_that_had_nothing_to_look_at_is_as_good_as_one_that_was_told_not_to() -> None:
+    plan = plan_of(Path("runs"), controls="none", baselines=[])
+    execute(plan, Writer(), Path("logs"), Silent())
+    for recipe, fits in (("svipctl", True), ("reference", False)):
+        path = run_of(plan.runs(recipe, "full")[0]).folder / "config.toml"
+        text = path.read_text()
+        monitor = "none" if recipe == "svipctl" else "test"
+        assert f'monitor = "{monitor}"' in text
+        path.write_text(
+            text.replace(f'monitor = "{monitor}"', 'monitor = "validation"' if fits else 'monitor = "none"')
+        )
+        if fits:
+            assert set(states(plan).values()) == {State.DONE}
+        else:
+            with pytest.raises(ConfigError, match="another configuration"):
+                states(plan)
