@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
 from svipctl.evaluation.calibration import Bools, Floats
 
@@ -28,6 +27,8 @@ def selection_quality(unrelated: Floats, truth: Bools, rejected: int) -> dict[st
     telling = (positives > 0) & (positives < truth.shape[1])
     if not telling.any():
         return {}
+    from scipy.stats import rankdata  # takes a second to import, which commands that measure nothing need not wait for
+
     unrelated, truth, positives = unrelated[telling], truth[telling], positives[telling]
     ranks = rankdata(unrelated, axis=1)
     negatives = truth.shape[1] - positives

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from svipctl.visuals.inspection import Inspection
 from svipctl.visuals.patches import remark
-from svipctl.visuals.tiles import LINE, MARGIN, Sheet, contour, head_height, heat, overlay, picture
+from svipctl.visuals.tiles import LINE, MARGIN, Sheet, head_height, overlay
 
 PER_PAGE = 7
 _WIDTH, _GAP, _MOST, _BLOCKS = 7.5, 0.06, 1.2, 6
@@ -32,7 +32,7 @@ def attention_sheet(images: Sequence[Inspection], title: str, *, score: str) -> 
     tiles = len(blocks) + 2
     side = min((_WIDTH - 2 * MARGIN - (tiles - 1) * _GAP) / tiles, _MOST)
     lines = (
-        "Attention of the class token on each patch, mean over heads, in the pass over the whole image; each map has",
+        "The class token's attention on each patch, mean over heads, in the pass over the whole image. Each map has",
         "its own scale. The last column is the score of each window that teaches the patch classifier.",
     )
     top, height = head_height(len(lines)) + LINE + 0.08, side + LINE + 0.14
@@ -43,15 +43,15 @@ def attention_sheet(images: Sequence[Inspection], title: str, *, score: str) -> 
         sheet.text(MARGIN + place * (side + _GAP) + side / 2, top - LINE - 0.02, head, ha="center", room=side + _GAP)
     for number, one in enumerate(images):
         y = top + number * height
-        axes = [sheet.axes(MARGIN + place * (side + _GAP), y, side, side) for place in range(tiles)]
-        picture(axes[0], one.pixels)
+        places = [sheet.tile(MARGIN + place * (side + _GAP), y, side) for place in range(tiles)]
+        places[0].picture(one.pixels)
         for place, block in enumerate(blocks, 1):
-            picture(axes[place], overlay(one.pixels, one.attention[block]))
+            places[place].picture(overlay(one.pixels, one.attention[block]))
             if one.mask is not None:
-                contour(axes[place], one.mask, 0.6)
-        heat(axes[-1], one.scores, float(one.scores.min()), float(one.scores.max()))
+                places[place].contour(one.mask, 0.6)
+        places[-1].heat(one.scores, float(one.scores.min()), float(one.scores.max()))
         sheet.text(MARGIN, y + side + 0.03, one.true_class or one.name, room=3.2)
-        sheet.text(MARGIN + tiles * (side + _GAP) - _GAP, y + side + 0.03, remark(one, 3.6), ha="right", color="0.5")
+        sheet.text(MARGIN + tiles * (side + _GAP) - _GAP, y + side + 0.03, remark(one, 3.6), ha="right", muted=True)
     return sheet.figure
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from svipctl.visuals.inspection import Inspection
 from svipctl.visuals.patches import remark
-from svipctl.visuals.tiles import LINE, MARGIN, Sheet, contour, head_height, overlay, picture
+from svipctl.visuals.tiles import LINE, MARGIN, Sheet, head_height, overlay
 
 PER_PAGE = 5
 _WIDTH, _GAP, _MOST = 7.5, 0.12, 1.6
@@ -44,10 +43,9 @@ def attribute_sheet(
         y = top + number * height
         label = one.true_class or one.name
         sheet.text(MARGIN, y, label, room=3.2, weight="bold")
-        sheet.text(_WIDTH - MARGIN, y, remark(one, 3.6), ha="right", color="0.5")
+        sheet.text(_WIDTH - MARGIN, y, remark(one, 3.6), ha="right", muted=True)
         y += LINE + 0.02
-        axes = sheet.axes(MARGIN, y, side, side)
-        picture(axes, one.pixels)
+        sheet.tile(MARGIN, y, side).picture(one.pixels)
         for place, column in enumerate(columns, 1):
             _map(sheet, one, column, names[column], MARGIN + place * (side + _GAP), y, side)
     return sheet.figure
@@ -68,18 +66,15 @@ def _strongest(one: Inspection, names: Sequence[str], count: int) -> list[int]:
 def _map(sheet: Sheet, one: Inspection, column: int, name: str, x: float, y: float, side: float) -> None:
     assert one.windows is not None
     values = one.windows[:, :, column]
-    axes = sheet.axes(x, y, side, side)
-    picture(axes, overlay(one.pixels, values))
+    tile = sheet.tile(x, y, side)
+    tile.picture(overlay(one.pixels, values))
     if one.mask is not None:
-        contour(axes, one.mask, 0.6)
-    row, place = np.unravel_index(int(values.argmax()), values.shape)
-    height, width = one.pixels.shape[:2]
-    centre = (place + 0.5) * width / values.shape[1] - 0.5, (row + 0.5) * height / values.shape[0] - 0.5
-    for colour, line in (("black", 2.6), ("white", 1.3)):
-        axes.plot(*centre, "o", ms=7, mfc="none", mec=colour, mew=line)
+        tile.contour(one.mask, 0.6)
+    row, place = divmod(int(values.argmax()), values.shape[1])
+    tile.ring(row, place, values.shape)
     head, _, value = name.partition("::")
     words = head.removeprefix("has_").replace("_", " ")
     room, below = side + _GAP / 2, y + side + 0.03
     sheet.text(x, below, value.replace("_", " ") or words, room=room, weight="bold")
-    sheet.text(x, below + 0.9 * LINE, words if value else "", room=room, color="0.5")
-    sheet.text(x, below + 1.8 * LINE, f"{values.min():.2f} to {values.max():.2f}", room=room, color="0.5")
+    sheet.text(x, below + 0.9 * LINE, words if value else "", room=room, muted=True)
+    sheet.text(x, below + 1.8 * LINE, f"{values.min():.2f} to {values.max():.2f}", room=room, muted=True)

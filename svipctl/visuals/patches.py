@@ -14,13 +14,9 @@ from svipctl.visuals.tiles import (
     LINE,
     MARGIN,
     Sheet,
-    contour,
     faded,
     fitted,
     head_height,
-    heat,
-    outline,
-    picture,
     scale,
     text_width,
 )
@@ -65,7 +61,7 @@ def patch_sheet(
             sheet.text(x, top - LINE - 0.02, name, ha="center", room=side + _GAP)
     if selects:
         words = f"Classifier: its probability. {SCORES[score_source].capitalize()}: lowest to highest window."
-        sheet.text(MARGIN, top - 2 * LINE - 0.08, words, color="0.5")
+        sheet.text(MARGIN, top - 2 * LINE - 0.08, words, muted=True)
     scale(sheet, _WIDTH - MARGIN - 0.65 - 0.75, top - 2 * LINE - 0.08, "unrelated", "related")
     for number, one in enumerate(images):
         left = MARGIN + (number % _ACROSS) * (card + 2 * MARGIN)
@@ -74,21 +70,20 @@ def patch_sheet(
 
 
 def _card(sheet: Sheet, one: Inspection, left: float, top: float, side: float, tiles: int) -> None:
-    size = one.pixels.shape[0], one.pixels.shape[1]
     paper = matplotlib.rcParams["figure.facecolor"]
-    places = [sheet.axes(left + number * (side + _GAP), top, side, side) for number in range(tiles)]
-    picture(places[0], one.pixels if one.kept is None else faded(one.pixels, one.kept, paper))
+    places = [sheet.tile(left + number * (side + _GAP), top, side) for number in range(tiles)]
+    places[0].picture(one.pixels if one.kept is None else faded(one.pixels, one.kept, paper))
     if one.kept is not None:
-        outline(places[0], one.kept, size, RELATED)
+        places[0].outline(one.kept, RELATED)
     if one.related is not None:
-        heat(places[1], one.related, 0.0, 1.0)
-    heat(places[2], one.scores, float(one.scores.min()), float(one.scores.max()))
+        places[1].heat(one.related, 0.0, 1.0)
+    places[2].heat(one.scores, float(one.scores.min()), float(one.scores.max()))
     if one.shares is not None and one.mask is not None:
-        picture(places[3], faded(one.pixels, one.mask, paper))
-        contour(places[3], one.mask)
+        places[3].picture(faded(one.pixels, one.mask, paper))
+        places[3].contour(one.mask)
     room, below = tiles * (side + _GAP), top + side + 0.04
     sheet.text(left, below, one.true_class or one.name, room=room)
-    sheet.text(left, below + LINE, remark(one, room), color="0.5")
+    sheet.text(left, below + LINE, remark(one, room), muted=True)
 
 
 def remark(one: Inspection, room: float) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from svipctl.visuals.inspection import Inspection
 from svipctl.visuals.style import BLUE, NORMAL, SMALL, VERMILION
-from svipctl.visuals.tiles import LINE, MARGIN, Sheet, faded, framed, head_height, picture
+from svipctl.visuals.tiles import LINE, MARGIN, Sheet, faded, head_height
 
 _WIDTH, _ACROSS, _GAP = 7.5, 6, 0.1
 GROUPS = {
@@ -83,10 +83,10 @@ def _cell_height(side: float, key: Kind) -> float:
 
 def _cell(sheet: Sheet, one: Inspection, x: float, y: float, side: float) -> None:
     paper = matplotlib.rcParams["figure.facecolor"]
-    axes = sheet.axes(x, y, side, side)
-    picture(axes, one.pixels if one.kept is None else faded(one.pixels, one.kept, paper))
+    tile = sheet.tile(x, y, side)
+    tile.picture(one.pixels if one.kept is None else faded(one.pixels, one.kept, paper))
     if one.is_right is not None:
-        framed(axes, BLUE if one.is_right else VERMILION)
+        tile.frame(BLUE if one.is_right else VERMILION)
     room, below = side + _GAP / 3, y + side + 0.05
     sheet.text(x, below, one.true_class or one.name, room=room, size=SMALL - 1)
     if not one.is_right:

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
+import numpy as np
 from cycler import cycler
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from svipctl.errors import ConfigError, DataError
 
@@ -67,10 +70,12 @@ def themed(theme: Theme = "light") -> Generator[None]:
         "ytick.labelsize": SMALL,
         "legend.fontsize": SMALL,
         "lines.linewidth": 1.5,
+        "figure.dpi": DPI,
         "savefig.dpi": DPI,
         "svg.hashsalt": "svipctl",
         "svg.fonttype": "none",
         "image.interpolation": "nearest",
+        "image.composite_image": False,  # or an SVG would hold one coarse picture of all the pictures
         # Names of classes are shown as they are, also with a dollar sign in them.
         "text.parse_math": False,
         "text.usetex": False,
@@ -114,12 +119,15 @@ def save(figure: Figure, path: Path) -> None:
 
     """
     check_suffix(path)
-    # No date and no version of the program: neither belongs to what is shown.
-    metadata: dict[str, str | None] = (
-        {"Software": None} if path.suffix.lower() == ".png" else {"Date": None, "Creator": None}
-    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata=metadata)
+        if path.suffix.lower() == ".png":
+            canvas: Any = FigureCanvasAgg(figure)  # untyped
+            canvas.draw()  # once; `savefig` draws twice
+            pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+            pixels.save(path, format="PNG", dpi=(DPI, DPI))
+        else:
+            # No date and no version of the program: neither belongs to what is shown.
+            figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
     except OSError as error:
         raise DataError(f"cannot write {path}", why=error.strerror or str(error)) from None

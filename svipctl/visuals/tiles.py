@@ -9,8 +9,11 @@ from typing import Any, Literal
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 from PIL import Image
@@ -23,10 +26,70 @@ LINE = 0.165
 
 
 @dataclass(frozen=True)
+class Tile:
+    """A place for a picture and for what is drawn over it."""
+
+    canvas: Axes
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def picture(self, pixels: NDArray[np.uint8]) -> None:
+        """An image as the model saw it; its pixels stay sharp squares."""
+        self.canvas.imshow(pixels, interpolation="nearest", **self._place)
+
+    def heat(self, values: NDArray[np.floating[Any]], lowest: float, highest: float) -> None:
+        """A map of windows in the colours of magnitude."""
+        highest = max(highest, lowest + 1e-12)
+        self.canvas.imshow(values, cmap=SEQUENTIAL, vmin=lowest, vmax=highest, interpolation="nearest", **self._place)
+
+    def outline(self, cells: NDArray[np.bool_], colour: str, width: float = 1.4) -> None:
+        """The border between cells (rows, columns) that are in and that are out."""
+        step_y, step_x = self.height / cells.shape[0], self.width / cells.shape[1]
+        lines = []
+        for row, column in zip(*np.nonzero(cells[1:] != cells[:-1])):
+            y = self.y + (row + 1) * step_y
+            lines.append([(self.x + column * step_x, y), (self.x + (column + 1) * step_x, y)])
+        for row, column in zip(*np.nonzero(cells[:, 1:] != cells[:, :-1])):
+            x = self.x + (column + 1) * step_x
+            lines.append([(x, self.y + row * step_y), (x, self.y + (row + 1) * step_y)])
+        self.canvas.add_collection(
+            LineCollection(lines, colors=colour, linewidths=width, capstyle="projecting"), autolim=False
+        )
+
+    def contour(self, mask: NDArray[np.bool_], width: float = 0.9) -> None:
+        """The border of a mask (H, W), drawn in white and black, so that it is seen on every image."""
+        if mask.any() and not mask.all():
+            x = self.x + (np.arange(mask.shape[1]) + 0.5) / mask.shape[1] * self.width
+            y = self.y + (np.arange(mask.shape[0]) + 0.5) / mask.shape[0] * self.height
+            for colour, line in (("black", width + 1.2), ("white", width)):
+                self.canvas.contour(x, y, mask.astype(float), levels=[0.5], colors=[colour], linewidths=line)
+
+    def ring(self, row: int, column: int, shape: tuple[int, int]) -> None:
+        """A ring around the centre of a window of a grid."""
+        centre = self.x + (column + 0.5) / shape[1] * self.width, self.y + (row + 0.5) / shape[0] * self.height
+        for colour, line in (("black", 2.6), ("white", 1.3)):
+            self.canvas.plot(*centre, "o", ms=7, mfc="none", mec=colour, mew=line)
+
+    def frame(self, colour: str, width: float = 2.0) -> None:
+        """A frame around the picture."""
+        self.canvas.add_patch(
+            Rectangle((self.x, self.y), self.width, self.height, fill=False, edgecolor=colour, linewidth=width)
+        )
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        return {"extent": (self.x, self.x + self.width, self.y + self.height, self.y), "aspect": "auto"}
+
+
+@dataclass(frozen=True)
 class Sheet:
     """A figure whose parts are placed by hand; places are inches from its top left corner."""
 
     figure: Figure
+    canvas: Axes
+    """All of the figure, in inches, y down. One for all pictures: making axes is slow."""
     width: float
     height: float
 
@@ -35,15 +98,14 @@ class Sheet:
         """An empty one, sizes in inches."""
         figure = new_figure(width, height)
         figure.set_layout_engine("none")
-        return cls(figure, width, height)
+        canvas = figure.add_axes((0, 0, 1, 1))
+        canvas.set_axis_off()
+        canvas.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
+        return cls(figure, canvas, width, height)
 
-    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
-        """A bare place for a picture."""
-        axes = self.figure.add_axes(
-            (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
-        )
-        axes.set_axis_off()
-        return axes
+    def tile(self, x: float, y: float, width: float, height: float | None = None) -> Tile:
+        """A place for a picture, square unless told otherwise."""
+        return Tile(self.canvas, x, y, width, width if height is None else height)
 
     def text(
         self,
@@ -55,12 +117,13 @@ class Sheet:
         room: float = 0.0,
         weight: str = "normal",
         color: str | None = None,
+        muted: bool = False,
         ha: Literal["left", "center", "right"] = "left",
     ) -> None:
         """A line of text, its top at y; shortened where it has less room, in inches, than it needs."""
         if room:
             text = fitted(text, room, size, weight)
-        colour = color or matplotlib.rcParams["text.color"]
+        colour = color or _ink(0.62 if muted else 1.0)
         place = x / self.width, 1 - y / self.height
         self.figure.text(*place, text, fontsize=size, va="top", ha=ha, weight=weight, color=colour)
 
@@ -74,16 +137,6 @@ class Sheet:
 def head_height(lines: int) -> float:
     """Inches that a head with so many lines takes."""
     return 0.46 + lines * LINE
-
-
-def picture(axes: Axes, pixels: NDArray[np.uint8]) -> None:
-    """An image as the model saw it; its pixels stay sharp squares."""
-    axes.imshow(pixels, interpolation="nearest", aspect="equal")
-
-
-def heat(axes: Axes, values: NDArray[np.floating[Any]], lowest: float, highest: float) -> None:
-    """A map of windows in the colours of magnitude."""
-    axes.imshow(values, cmap=SEQUENTIAL, vmin=lowest, vmax=max(highest, lowest + 1e-12), interpolation="nearest")
 
 
 def overlay(
@@ -123,48 +176,16 @@ def faded(pixels: NDArray[np.uint8], shown: NDArray[np.bool_], paper: str) -> ND
     height, width = pixels.shape[:2]
     rows = (np.arange(height) * shown.shape[0]) // height
     columns = (np.arange(width) * shown.shape[1]) // width
-    colour = np.array(matplotlib.colors.to_rgb(paper)) * 255
+    colour = np.array(to_rgb(paper)) * 255
     result: NDArray[np.uint8] = np.where(shown[rows][:, columns, None], pixels, 0.2 * pixels + 0.8 * colour).astype(
         np.uint8
     )
     return result
 
 
-def outline(axes: Axes, cells: NDArray[np.bool_], extent: tuple[int, int], colour: str, width: float = 1.4) -> None:
-    """The border between cells that are in and that are out: (rows, columns) over an image of (height, width)."""
-    rows, columns = cells.shape
-    step_y, step_x = extent[0] / rows, extent[1] / columns
-    stroke: dict[str, Any] = {"color": colour, "linewidth": width, "solid_capstyle": "projecting"}
-    for row, column in zip(*np.nonzero(cells[1:] != cells[:-1])):
-        axes.plot(
-            [column * step_x - 0.5, (column + 1) * step_x - 0.5], [(row + 1) * step_y - 0.5] * 2, clip_on=True, **stroke
-        )
-    for row, column in zip(*np.nonzero(cells[:, 1:] != cells[:, :-1])):
-        axes.plot(
-            [(column + 1) * step_x - 0.5] * 2, [row * step_y - 0.5, (row + 1) * step_y - 0.5], clip_on=True, **stroke
-        )
-
-
-def contour(axes: Axes, mask: NDArray[np.bool_], width: float = 0.9) -> None:
-    """The border of a mask, drawn over its image in white and black, so that it is seen on every image."""
-    if mask.any() and not mask.all():
-        for colour, line in (("black", width + 1.2), ("white", width)):
-            axes.contour(mask.astype(float), levels=[0.5], colors=[colour], linewidths=line)
-
-
-def framed(axes: Axes, colour: str, width: float = 2.0) -> None:
-    """A frame around a picture."""
-    axes.set_axis_on()
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=colour, linewidth=width)
-
-
 def scale(sheet: Sheet, x: float, y: float, low: str, high: str) -> None:
     """What the colours of magnitude mean: a strip with a word at either end."""
-    axes = sheet.axes(x, y + 0.02, 0.6, 0.1)
-    axes.imshow(np.linspace(0, 1, 64)[None], cmap=SEQUENTIAL, aspect="auto")
+    sheet.tile(x, y + 0.02, 0.6, 0.1).heat(np.linspace(0, 1, 64)[None], 0, 1)
     sheet.text(x - 0.05, y, low, ha="right")
     sheet.text(x + 0.65, y, high)
 
@@ -179,6 +200,12 @@ def fitted(text: str, room: float, size: float = SMALL, weight: str = "normal") 
         if text_width(shorter, size, weight) <= room:
             return shorter
     return "…"
+
+
+def _ink(share: float) -> tuple[float, ...]:
+    """The theme's colour of text, thinned with its paper."""
+    ink, paper = (np.array(to_rgb(matplotlib.rcParams[name])) for name in ("text.color", "figure.facecolor"))
+    return tuple(share * ink + (1 - share) * paper)
 
 
 @lru_cache(maxsize=4096)

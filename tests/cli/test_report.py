@@ -97,6 +97,20 @@ def test_a_development_run_is_reported_on_its_fold(
     assert all(name not in page.replace("<wbr>", "") for name in UNSEEN)
 
 
+def test_a_run_that_selects_no_patches_is_reported_without_them(
+    command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    baseline = ("--set", "method.passes=source", "--set", "method.head=class-token")
+    trained = command("train", str(shared_folder), *tiny, *baseline)
+    assert trained.code == 0, trained.stderr
+    done = command("visualize", "report", str(shared_folder), "-o", "baseline.html", *CPU)
+    assert done.code == 0, done.stderr
+    page = (tmp_path / "baseline.html").read_text()
+    assert "This run selects no patches" in page
+    assert "windows kept" not in page
+    assert "Named rightly" in page or "Named wrongly" in page
+
+
 @pytest.fixture
 def compared(command: Command, small: str, other: Path, tmp_path: Path) -> tuple[dict[str, object], str]:
     done = command("visualize", "compare", "first", "small/second", "-o", "both.html", "--json", *CPU)
@@ -138,7 +152,7 @@ def test_what_cannot_be_compared_is_refused(command: Command, small: str, other:
     config = other / "config.toml"
     config.write_text(config.read_text().replace("[train]", "[train]\nfold = 1"))
     assert_refused(command("visualize", "compare", "first", "second"), ExitCode.USAGE, "different folds")
-    assert_refused(command("visualize", "compare", "first", "secnd"), ExitCode.DATA, "second")
+    assert_refused(command("visualize", "compare", "first", "secon"), ExitCode.DATA, "second")
 
 
 def test_files_that_a_figure_cannot_be_are_refused_before_anything_is_computed(

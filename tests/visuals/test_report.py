@@ -284,3 +284,39 @@ def test_a_report_is_an_html_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="folder"):
         check_page_name(tmp_path / "folder.html")
     check_page_name(tmp_path / "new" / "report.html")
+
+
+DEVELOPMENT = {
+    "rule": "median over the development runs",
+    "epochs": 3,
+    "gamma": 0.125,
+    "runs": [{"run": "a-fold1", "fold": 1, "seed": 0, "epochs": 3, "gamma": 0.125, "harmonic": 61.26}],
+}
+
+
+def test_a_final_run_says_what_was_chosen_on_what(subject: Evaluated, tmp_path: Path) -> None:
+    from svipctl.runs import Run
+    from svipctl.visuals.report.facts import commands, provenance
+
+    run = Run(Path(shutil.copytree(subject.run.folder, tmp_path / "final")))
+    (run.folder / "validation_images.txt").write_text("images/one.png\nimages/two.png\n")
+    document = subject.measured.document | {"development": DEVELOPMENT}
+    measured = replace(subject.measured, document=document)
+    said = dict(provenance(run, run.settings(), measured, subject.benchmark))
+    assert said["gamma"] == "0.1250, median over the development runs"
+    assert said["development run a-fold1"] == "fold 1, seed 0: 3 epochs, gamma 0.1250, H 61.3 on its validation images"
+    assert said["checked"] == "none of the 2 validation images is scored here"
+    train, evaluate_, report = commands(run, run.settings(), DEVELOPMENT, "small")
+    assert "--final --from-development a-fold1" in train
+    assert "--epochs" not in train
+    assert (evaluate_[:12], report.split()[:3]) == ("svipctl eval", ["svipctl", "visualize", "report"])
+
+
+def test_the_leak_is_reference_minus_calibrated(contents: Contents, subject: Evaluated) -> None:
+    assert contents.leak is None
+    protocols = subject.measured.document["protocols"]
+    calibrated = protocols | {"gzsl-calibrated": {"gamma": 0.1, "U": 10.0, "S": 20.0, "H": 13.3}}
+    measured = replace(subject.measured, document=subject.measured.document | {"protocols": calibrated})
+    found = gather(subject.run, subject.benchmark, subject.settings, measured)
+    assert found.leak == pytest.approx(protocols["reference"]["H"] - 13.3)
+    assert "The leak: choosing on test" in " ".join(Attributes(render("run.html", found)).text.split())

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from svipctl.model.recipe import Recipe
 from svipctl.visuals.attention import attention_sheet
@@ -61,15 +62,15 @@ def test_a_patch_sheet_without_selection_or_truth_says_what_is_not_there(tmp_pat
 def test_the_tiles_of_a_patch_sheet_hold_the_values(looked: list[Inspection]) -> None:
     with themed():
         figure = patch_sheet(looked[:1], "Title", score_source="rollout")
-    kept, classifier, rollout, truth = [axes for axes in figure.axes if axes.images][1:]
+    kept, classifier, rollout, truth = figure.axes[0].images[1:]  # after the strip of colours
     one = looked[0]
     assert one.related is not None
     assert one.mask is not None
-    np.testing.assert_allclose(classifier.images[0].get_array(), one.related)
-    assert classifier.images[0].get_clim() == (0, 1)
-    np.testing.assert_allclose(rollout.images[0].get_array(), one.scores)
-    assert np.array_equal(truth.images[0].get_array()[one.mask], one.pixels[one.mask])
-    hidden = np.asarray(kept.images[0].get_array()).astype(int) != one.pixels
+    np.testing.assert_allclose(classifier.get_array(), one.related)
+    assert classifier.get_clim() == (0, 1)
+    np.testing.assert_allclose(rollout.get_array(), one.scores)
+    assert np.array_equal(truth.get_array()[one.mask], one.pixels[one.mask])
+    hidden = np.asarray(kept.get_array()).astype(int) != one.pixels
     assert one.kept is not None
     assert hidden.reshape(2, 16, 2, 16, 3).any(axis=(1, 3, 4)).tolist() == (~one.kept).tolist()
 
@@ -159,8 +160,23 @@ def test_a_name_that_is_too_long_keeps_both_ends_and_fits(room: float) -> None:
         assert name.endswith(end)
 
 
-def test_places_are_inches_from_the_top_left() -> None:
+def test_places_are_inches_from_the_top_left(tmp_path: Path) -> None:
     with themed():
         sheet = Sheet.of(4, 2)
-        axes = sheet.axes(1, 0.5, 2, 1)
-        assert np.allclose(axes.get_position().bounds, (0.25, 0.25, 0.5, 0.5))
+        sheet.tile(1, 0.5, 2, 1).picture(np.zeros((4, 4, 3), dtype=np.uint8))
+        save(sheet.figure, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        dark = np.asarray(image.convert("L")) < 128
+    rows, columns = np.nonzero(dark)
+    assert dark.shape == (300, 600)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (75, 224, 150, 449)
+
+
+def test_an_outline_runs_between_what_is_in_and_what_is_out() -> None:
+    cells = np.array([[True, True, False], [True, False, False]])
+    with themed():
+        sheet = Sheet.of(3, 2)
+        sheet.tile(0, 0, 3, 2).outline(cells, "red")
+    (lines,) = sheet.canvas.collections
+    found = {tuple(map(tuple, path.vertices)) for path in lines.get_paths()}
+    assert found == {((1, 1), (2, 1)), ((2, 0), (2, 1)), ((1, 1), (1, 2))}
