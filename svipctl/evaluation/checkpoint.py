@@ -21,6 +21,7 @@ from svipctl.evaluation.run import (
     check_untouched,
     check_zero_shot,
     evaluate_subject,
+    warnings_of_choice,
     warnings_of_start,
 )
 from svipctl.model.backbone import create_backbone, image_size_of
@@ -68,6 +69,8 @@ def evaluate_checkpoint(
         model, metadata = load_checkpoint(weights.path)
         check_same_benchmark(metadata, benchmark)
         check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
+        if run is not None:
+            warnings += warnings_of_choice(run, metadata)
         warnings += warnings_of_start(metadata.backbone_weights)
         recipe, normalise = metadata.recipe, Normalisation(metadata.mean, metadata.std)
         transform = Transform(metadata.image_size)

@@ -114,7 +114,11 @@ def measure_run(
         metadata.recipe,
         metadata.epoch,
         run.name,
-        warnings=(*_unfinished(run, metadata.epoch), *warnings_of_start(metadata.backbone_weights)),
+        warnings=(
+            *_unfinished(run, metadata.epoch),
+            *warnings_of_choice(run, metadata),
+            *warnings_of_start(metadata.backbone_weights),
+        ),
     )
     gamma = development["gamma"] if development else None
     measured = evaluate_subject(
@@ -252,6 +256,16 @@ def check_start(run: Run, benchmark: Benchmark, split: Split) -> None:
             why=", ".join(shared[:5]),
             todo="train again from other weights",
         )
+
+
+def warnings_of_choice(run: Run, metadata: Metadata) -> list[str]:
+    """That the scored epoch was chosen on the very images, if so."""
+    if run.settings().train.select != "test" or metadata.metrics.get("monitor") != "test":
+        return []
+    return [
+        f"epoch {metadata.epoch} was chosen on the test images (train.select = test), as the published code does: "
+        "no row of it is an honest result"
+    ]
 
 
 def warnings_of_start(weights: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from svipctl.errors import DataError
 from svipctl.reproduce.plan import Plan, Step
-from svipctl.reproduce.state import run_of
+from svipctl.reproduce.state import State, run_of, state_of
 
 CHOSEN = "epoch chosen on test"
 """The figures of the published choice: the epoch with the best H of the published protocol on the test set."""
@@ -72,7 +72,7 @@ def collect(plan: Plan) -> list[RowResults]:
 def _result(step: Step) -> Result | None:
     run = run_of(step)
     document = run.read_json("eval/metrics.json")
-    if document is None:
+    if document is None or state_of(step) is not State.DONE:
         return None
     figures = dict(_figures(document["protocols"]))
     for part in ("per_image", "selection"):

@@ -35,15 +35,23 @@ def run_of(step: Step) -> Run:
 def state_of(step: Step) -> State:
     """What the folder says. Whether it is of the same configuration, `check_configurations` tells."""
     run = run_of(step)
-    if step.kind in ("evaluation", "baseline"):
+    if step.kind == "evaluation":
+        return State.DONE if _is_evaluated(run) else State.TO_DO
+    if step.kind == "baseline":
         if (run.folder / "eval" / "metrics.json").exists():
             return State.DONE
-        return State.STALE if step.kind == "baseline" and run.folder.exists() else State.TO_DO
+        return State.STALE if run.folder.exists() else State.TO_DO
     if run.finished:
         return State.DONE
     if run.last.exists():
         return State.UNFINISHED
     return State.STALE if run.folder.exists() else State.TO_DO
+
+
+def _is_evaluated(run: Run) -> bool:
+    """Whether the figures are those of the finished run, and not of an epoch at which somebody looked at it before."""
+    finished, figures = run.read_json("finished.json"), run.read_json("eval/metrics.json")
+    return finished is not None and figures is not None and figures.get("epoch") == finished.get("best_epoch")
 
 
 def continued(step: Step, state: State) -> tuple[str, ...]:

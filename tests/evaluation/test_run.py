@@ -10,11 +10,17 @@ import pytest
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
-from svipctl.evaluation.run import check_same_benchmark, check_untouched, check_zero_shot, evaluate_run
+from svipctl.evaluation.run import (
+    check_same_benchmark,
+    check_untouched,
+    check_zero_shot,
+    evaluate_run,
+    warnings_of_choice,
+)
 from svipctl.model.checkpoint import Metadata, save_checkpoint, sha256_of
 from svipctl.model.recipe import Recipe
 from svipctl.runs import Run
-from svipctl.settings.schema import DataSettings, EvalSettings, Settings
+from svipctl.settings.schema import DataSettings, EvalSettings, Settings, TrainSettings
 from tests.evaluation.cases import benchmark
 from tests.model.test_checkpoint import metadata
 from tests.model.tiny import svip
@@ -58,6 +64,17 @@ def test_run_trained_on_test_images_is_refused_without_a_result(run: Run, data: 
         evaluate_run(run, data, SETTINGS)
     assert not (run.folder / "eval").exists()
     check_untouched(run, ["9.png"])
+
+
+def test_an_epoch_that_was_chosen_on_test_is_said_to_be_so(described: Metadata, data: Benchmark, run: Run) -> None:
+    """Of the published recipe trained without development runs, every row is that of the epoch best on test."""
+    watched = replace(described, metrics={"monitor": "test"})
+    assert warnings_of_choice(run, watched) == []  # it keeps its last epoch, whatever it looked at
+    chosen = Run(run.folder.with_name("chosen"))
+    chosen.start(SETTINGS.model_copy(update={"train": TrainSettings(monitor="test", select="test")}), {}, ["0.png"])
+    save_checkpoint(chosen.best, svip(Recipe(keep=2)), watched)
+    document, _ = evaluate_run(chosen, data, SETTINGS)
+    assert "was chosen on the test images" in document["warnings"][0]
 
 
 def test_other_classes_or_attributes_are_refused(described: Metadata, data: Benchmark) -> None:

@@ -21,7 +21,7 @@ from svipctl.reproduce.plan import Plan
 from svipctl.reproduce.report import write_report
 from svipctl.reproduce.state import State, run_of, states
 from tests.processes import _FORKS
-from tests.reproduce.cases import Silent, Writer, plan_of
+from tests.reproduce.cases import Silent, Writer, evaluation, plan_of
 
 
 def short() -> Plan:
@@ -109,6 +109,20 @@ def test_an_unfinished_training_is_resumed_and_a_trained_run_only_evaluated() ->
     execute(plan, writer, Path("logs"), watcher)
     assert writer.ran == [(*development.arguments, "--resume", development.run), evaluation.arguments]
     assert ("resumed", development.key) in watcher.lines
+
+
+def test_figures_of_an_epoch_before_the_last_are_not_taken_for_those_of_the_run() -> None:
+    plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[])
+    execute(plan, Writer(), Path("logs"), Silent())
+    _, final, step = plan.steps
+    looked_at = run_of(final)  # by `svipctl eval --run` while it was unfinished
+    looked_at.save_json("eval/metrics.json", {**evaluation(final.run), "epoch": 1})
+    (looked_at.folder / "finished.json").unlink()
+    (row,) = collect(plan)
+    assert (row.results, row.missing) == ((), (final.run,))
+    execute(plan, writer := Writer(), Path("logs"), Silent())
+    assert writer.ran == [(*final.arguments, "--resume", final.run), step.arguments]
+    assert run_of(final).read_json("eval/metrics.json") == evaluation(final.run)
 
 
 def test_a_folder_without_a_checkpoint_is_begun_anew() -> None:
