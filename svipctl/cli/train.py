@@ -210,7 +210,7 @@ def _train(
     else:
         run.start(
             settings,
-            describe_environment(setup.device, setup.weights, ranks.world),
+            describe_environment(setup.device, setup.dtype, setup.weights, ranks.world),
             images,
             development=development.document() if development else None,
             validation_images=development.validation_images(benchmark) if development else (),

@@ -11,6 +11,9 @@ from typing import Any
 from svipctl.errors import DataError
 from svipctl.reproduce.plan import Plan, Step
 from svipctl.reproduce.state import State, run_of, state_of
+from svipctl.runs import Run
+from svipctl.settings.layers import ENVIRONMENT, PROJECT_FILE, flatten
+from svipctl.training.resume import FREE
 
 CHOSEN = "epoch chosen on test"
 """The figures of the published choice: the epoch with the best H of the published protocol on the test set."""
@@ -25,6 +28,16 @@ class Result:
     """None of a baseline, which has no seed."""
     figures: Mapping[str, float]
     """`zsl.T1`, `gzsl-calibrated.H`, `selection.auc`, ...: percent, and gammas."""
+    half_widths: Mapping[str, float]
+    """Half of each 95 % bootstrap interval over the test images, percentage points."""
+    images: Mapping[str, int]
+    """How many were scored, `seen` and `unseen`."""
+    partial: bool
+    """Whether images of the data set are missing."""
+    choice: Mapping[str, Any] | None
+    """Of a baseline: what was chosen on the folds, and of how many choices (`tried`)."""
+    elsewhere: tuple[str, ...]
+    """Settings of the training that no command line shows, because a file or the environment gave them."""
     environment: Mapping[str, Any]
     warnings: tuple[str, ...]
 
@@ -78,8 +91,33 @@ def _result(step: Step) -> Result | None:
     for part in ("per_image", "selection"):
         figures |= dict(_figures({part: document.get(part, {})}))
     figures |= _chosen_on_test(run.folder / "metrics.jsonl")
-    environment = run.read_json("environment.json") or {}
-    return Result(run.name, step.seed, figures, environment, tuple(document.get("warnings", ())))
+    half_widths = {
+        f"{row}.{figure}": (high - low) / 2
+        for row, pairs in document.get("intervals", {}).items()
+        for figure, (low, high) in pairs.items()
+    }
+    development = document.get("development") or {}
+    return Result(
+        run=run.name,
+        seed=step.seed,
+        figures=figures,
+        half_widths=half_widths,
+        images=document.get("images", {}),
+        partial=bool(document.get("missing_images")),
+        choice=development["choice"] | {"tried": development["tried"]} if "choice" in development else None,
+        elsewhere=tuple(_elsewhere(run)),
+        environment=run.read_json("environment.json") or {},
+        warnings=tuple(document.get("warnings", ())),
+    )
+
+
+def _elsewhere(run: Run) -> Iterator[str]:
+    origins = run.read_json("origins.json") or {}
+    found = {key: origin for key, origin in origins.items() if origin in (PROJECT_FILE, ENVIRONMENT)}
+    values = flatten(run.settings()) if found else {}
+    for key, origin in sorted(found.items()):
+        if key in values and key not in FREE:
+            yield f"{key} = {values[key]} ({origin})"
 
 
 def _figures(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -102,5 +140,6 @@ def _chosen_on_test(path: Path) -> dict[str, float]:
     if not watched:
         return {}
     best = max(watched, key=lambda record: float(record["H_reference"]))
-    values = {"T1": best["T1"], "H": best["H_reference"], "epoch": best["epoch"]}
+    values = {"T1": best["T1"], "epoch": best["epoch"]}
+    values |= {figure: best[key] for figure in "USH" if (key := f"{figure}_reference") in best}
     return {f"{CHOSEN}.{name}": float(value) for name, value in values.items()}

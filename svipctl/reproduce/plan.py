@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 
-from svipctl.reproduce.rows import FULL, Row, why_left_out
+from svipctl.reproduce.rows import FULL, Row, all_rows, why_left_out
 from svipctl.settings.layers import flatten
 from svipctl.settings.schema import Settings
 
@@ -52,13 +53,26 @@ class Request:
         """Of --set."""
         return tuple(flag.words[1] for flag in self.flags if flag.key == "set")
 
+    @property
+    def command(self) -> str:
+        """It as a line for a shell; where and how many at once it runs left out, which changes nothing."""
+        every = len(all_rows())
+        controls = [
+            f"{recipe}/{name}"
+            for recipe, rows in self.rows.items()
+            for name in (["all"] if len(rows) == every else [row.name for row in rows if row.name != FULL])
+        ]
+        words = ["svipctl", "reproduce", self.dataset, "--recipes", ",".join(self.rows)]
+        words += ["--controls", ",".join(controls) or "none", "--seeds", f"{self.seeds}", "--folds", f"{self.folds}"]
+        words += [] if self.baselines else ["--no-baselines"]
+        words += [] if self.prefix == PREFIX else ["--name", self.prefix]
+        return shlex.join([*words, *(word for flag in self.flags for word in flag.words)])
+
 
 @dataclass(frozen=True)
 class Step:
     """One command of the plan."""
 
-    key: str
-    """Unique within the plan."""
     kind: Kind
     run: str
     """Name of the run's folder."""
@@ -72,7 +86,11 @@ class Step:
     needs: tuple[str, ...] = ()
     """Keys of the steps that have to be done before."""
     seed: int | None = None
-    fold: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Unique within the plan."""
+        return f"{self.arguments[0]} {self.run}"
 
     @property
     def command(self) -> str:
@@ -129,6 +147,7 @@ def make_plan(request: Request, configure: Configure, has: Collection[str]) -> P
 
 
 def _row(request: Request, configure: Configure, recipe: str, row: Row) -> Iterator[Step]:
+    step = partial(Step, row=row.name, recipe=recipe)
     stem = f"{request.prefix}-{recipe}-{row.name}"
     folds = {fold: f"{stem}-fold{fold}" for fold in range(1, request.folds + 1)}
     base = ("train", request.dataset, "--recipe", recipe)
@@ -137,12 +156,9 @@ def _row(request: Request, configure: Configure, recipe: str, row: Row) -> Itera
     watching = ("train.monitor=validation", "train.select=last")
     for fold, name in folds.items():
         sets = [*request.assignments, *row.assignments, *watching]
-        yield Step(
-            key=f"train {name}",
+        yield step(
             kind="development",
             run=name,
-            row=row.name,
-            recipe=recipe,
             arguments=(
                 *base,
                 *_handed_on(request, _TRAINING),
@@ -152,7 +168,6 @@ def _row(request: Request, configure: Configure, recipe: str, row: Row) -> Itera
             ),
             settings=configure(sets, recipe=recipe, train__fold=fold, seed=0, name=name),
             seed=0,
-            fold=fold,
         )
     epochs = configure([*request.assignments, *row.assignments], recipe=recipe).train.epochs
     # The published code chooses its epoch on test: `reference` shows what that gives, and keeps its last epoch.
@@ -162,12 +177,9 @@ def _row(request: Request, configure: Configure, recipe: str, row: Row) -> Itera
         origins = tuple(word for fold in folds.values() for word in ("--from-development", fold))
         sets = [*request.assignments, *row.assignments, *watched]
         settings = configure(sets, recipe=recipe, seed=seed, name=name, train__select="last", train__epochs=epochs)
-        yield Step(
-            key=f"train {name}",
+        yield step(
             kind="final",
             run=name,
-            row=row.name,
-            recipe=recipe,
             arguments=(
                 *base,
                 *_handed_on(request, _TRAINING - {"train.epochs"}),
@@ -179,12 +191,9 @@ def _row(request: Request, configure: Configure, recipe: str, row: Row) -> Itera
             needs=tuple(f"train {fold}" for fold in folds.values()),
             seed=seed,
         )
-        yield Step(
-            key=f"eval {name}",
+        yield step(
             kind="evaluation",
             run=name,
-            row=row.name,
-            recipe=recipe,
             arguments=("eval", request.dataset, *_handed_on(request, _EVALUATION), "--run", name),
             settings=settings,
             needs=(f"train {name}",),
@@ -196,7 +205,6 @@ def _baseline(request: Request, configure: Configure, method: str) -> Step:
     name = f"{request.prefix}-{method}"
     folds = tuple(word for fold in range(1, request.folds + 1) for word in ("--fold", f"{fold}"))
     return Step(
-        key=f"baseline {name}",
         kind="baseline",
         run=name,
         row=method,

@@ -9,12 +9,10 @@ from importlib.resources import files
 
 from svipctl.reproduce.collect import CHOSEN, RowResults
 from svipctl.reproduce.rows import all_rows
-from svipctl.reproduce.statistics import summary
+from svipctl.reproduce.statistics import Summary, summary
 
 RECIPE = "reference"
-TOLERANCE = 2.0
-"""Percentage points: about twice what the authors' own runs differ by."""
-_OURS = {"T1": (f"{CHOSEN}.T1", "zsl.T1"), "H": (f"{CHOSEN}.H", "reference.H")}
+_FIGURES = ("T1", "U", "S", "H")
 
 
 @dataclass(frozen=True)
@@ -24,18 +22,13 @@ class Comparison:
     row: str
     figure: str
     published: float
-    ours: float
-    """Mean over seeds."""
-    n: int
+    ours: Summary
+    """Over seeds."""
 
     @property
     def difference(self) -> float:
         """Ours minus published, percentage points."""
-        return self.ours - self.published
-
-    def within(self, tolerance: float) -> bool:
-        """Whether they are no further apart than this."""
-        return abs(self.difference) <= tolerance
+        return self.ours.mean - self.published
 
 
 def published_numbers(dataset: str) -> dict[str, dict[str, float]]:
@@ -45,17 +38,16 @@ def published_numbers(dataset: str) -> dict[str, dict[str, float]]:
 
 
 def compare(dataset: str, rows: Sequence[RowResults]) -> list[Comparison]:
-    """Every published number that a row of ours stands beside."""
+    """Every published number that a row of ours stands beside; none of runs that lack images of the data set."""
     published = published_numbers(dataset)
     beside = {row.name: row.published for row in all_rows()}
     found = []
     for row in rows:
-        if row.recipe != RECIPE:
+        if row.recipe != RECIPE or any(result.partial for result in row.results):
             continue
-        for figure, keys in _OURS.items():
+        for figure in _FIGURES:
             number = published.get(beside[row.row], {}).get(figure)
-            values = next((values for values in map(row.values, keys) if values), None)
+            values = row.values(f"{CHOSEN}.{figure}")
             if number is not None and values:
-                ours = summary(list(values.values()))
-                found.append(Comparison(row.row, figure, number, ours.mean, ours.n))
+                found.append(Comparison(row.row, figure, number, summary(list(values.values()))))
     return found

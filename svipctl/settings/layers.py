@@ -23,6 +23,8 @@ from svipctl.settings.schema import RecipeName, Settings
 
 PROJECT_FILE = "svipctl.toml"
 ENVIRONMENT_PREFIX = "SVIPCTL_"
+ENVIRONMENT = "environment"
+"""The origin of what such variables say."""
 BACKBONE = re.compile(r"[A-Za-z0-9_]+")
 RECIPES: tuple[str, ...] = get_args(RecipeName)
 
@@ -73,7 +75,7 @@ def resolve(
     files_given = [path for path in ((folder or Path()) / PROJECT_FILE,) if path.is_file()]
     files_given += [config] if config else []
     own = [Layer(path.name, _read_toml(path, problems)) for path in files_given]
-    own.append(Layer("environment", _from_environment(environment or {})))
+    own.append(Layer(ENVIRONMENT, _from_environment(environment or {})))
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     own.append(Layer("flag", _nested(given | _from_assignments(assignments, problems)) | {"dataset": dataset}))
 

@@ -5,28 +5,66 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
 
 PACKAGES = ("svipctl", "torch", "torchvision", "timm", "numpy", "scipy", "gensim", "pillow", "safetensors")
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def describe_environment(device: torch.device, weights: dict[str, str], processes: int = 1) -> dict[str, Any]:
-    """Versions, git commit of the working folder, hardware, and the pretrained weights: what environment.json holds."""
+def describe_environment(
+    device: torch.device, dtype: torch.dtype, weights: dict[str, str], processes: int = 1
+) -> dict[str, Any]:
+    """Versions, the code, the hardware, the arithmetic and the pretrained weights: what environment.json holds."""
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "git_commit": _git_commit(),
+        "git_commit": commit_of(_PACKAGE),
+        "source_sha256": source_sha256(_PACKAGE),
         "device": str(device),
+        "precision": str(dtype).removeprefix("torch."),
         "processes": processes,
+        "processor": _processor(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "cuda": torch.version.cuda,
         "threads": torch.get_num_threads(),
         "weights": weights,
     }
+
+
+def commit_of(package: Path) -> str | None:
+    """The git commit that a package's files are of, wherever the command was typed; `-dirty` when they were changed.
+
+    None for an installed copy, also for one inside somebody's repository, whose commit says nothing of it.
+    """
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    commit, changed = _git(package, "rev-parse", "HEAD"), _git(package, "status", "--porcelain", "--", ".")
+    return commit + "-dirty" if commit and changed else commit
+
+
+def source_sha256(package: Path) -> str:
+    """SHA-256 over the names and contents of a package's files: the same code has the same, with or without git."""
+    whole = sha256()
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            whole.update(f"{path.relative_to(package).as_posix()}\0{sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git answers about a folder; None where it cannot."""
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def _version(name: str) -> str | None:
@@ -36,9 +74,11 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _git_commit() -> str | None:
+def _processor() -> str | None:
+    """Its name, where the system tells."""
     try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or None
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or None)

@@ -233,7 +233,7 @@ def _monitor(settings: Settings, setup: Setup, check: Callable[[], None]) -> Rec
     rows = evaluate(scored(setup.benchmark, split, predictions, settings.method), resamples=0).document()["protocols"]
     gzsl, oracle = rows["gzsl"], rows["gzsl-oracle"]
     figures = {"T1": rows["zsl"]["T1"], "U": gzsl["U"], "S": gzsl["S"], "H": gzsl["H"]}
-    figures |= {"H_oracle": oracle["H"], "H_reference": rows["reference"]["H"]}
+    figures |= {"H_oracle": oracle["H"]} | {f"{figure}_reference": rows["reference"][figure] for figure in "USH"}
     return {"monitor": split.name, "gamma": oracle["gamma"]} | {k: round(v, 3) for k, v in figures.items()}
 
 

@@ -69,7 +69,8 @@ class Writer:
             self._train(step, resumed="--resume" in arguments)
         elif step.kind == "baseline":
             self._start(step)
-            self._evaluate(step)
+            run_of(step).save_json("eval/metrics.json", evaluation(step.run) | {"development": CHOSEN})
+            self.after("evaluation")
         else:
             assert run_of(step).finished
             self._evaluate(step)
@@ -88,7 +89,9 @@ class Writer:
         run.folder.mkdir(parents=True)
         self.after("folder")
         run.folder.rmdir()
-        environment = {"git_commit": "c0ffee", "packages": {"torch": "2"}, "weights": {"source": "none"}}
+        weights = {"source": "somewhere", "sha256": "5ad" * 20}
+        environment = {"git_commit": "c0ffee", "source_sha256": "ab" * 32, "precision": "float32", "weights": weights}
+        environment |= {"python": "3.11", "threads": 1, "packages": {"torch": "2"}}
         run.start(step.settings, environment, ["a.png"], development=development, validation_images=["v.png"])
         self.after("start")
 
@@ -100,7 +103,8 @@ class Writer:
             self.after("checkpoint")
         draw = random.Random(step.run)
         records = [
-            {"epoch": epoch, "monitor": "test", "T1": draw.random(), "H_reference": 50 + draw.random()}
+            {"epoch": epoch, "monitor": "test", "T1": draw.random()}
+            | {f"{figure}_reference": 50 + draw.random() for figure in "USH"}
             for epoch in (1, 2)
         ]
         if step.settings.train.monitor == "test":
@@ -112,6 +116,10 @@ class Writer:
     def _evaluate(self, step: Step) -> None:
         run_of(step).save_json("eval/metrics.json", evaluation(step.run))
         self.after("evaluation")
+
+
+CHOSEN = {"tried": 390, "choice": {"features": "l2", "targets": "centred", "weights": [0.1], "score": "cosine"}}
+"""What a baseline's `development` says."""
 
 
 def evaluation(name: str) -> dict[str, Any]:
@@ -133,6 +141,8 @@ def evaluation(name: str) -> dict[str, Any]:
             "reference": {"offset": 0.3, **rows("U", "S", "H")},
             "ausuc": rows("value"),
         },
+        "images": {"seen": 10, "unseen": 20},
+        "intervals": {"zsl": {"T1": [40.0, 46.0]}, "gzsl-calibrated": {"H": [39.0, 49.0]}},
         "selection": {"auc": 80.0, "mask": {"auc": 75.0}},
         "warnings": [],
     }

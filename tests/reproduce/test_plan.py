@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,16 @@ def test_an_unknown_control_is_refused_with_the_nearest(controls: str, message: 
     with pytest.raises(ConfigError) as caught:
         chosen_rows(controls, ["svipctl", "reference"])
     assert message in str(caught.value)
+
+
+def test_the_request_is_a_line_that_asks_for_the_same(tmp_path: Path) -> None:
+    flags = [Flag(("--set", "optim.lr=0.1"), "set")]
+    plan = plan_of(tmp_path, controls="sel-none,reference/all", flags=flags, seeds=3, baselines=[])
+    words = shlex.split(plan.request.command)
+    assert words[:3] == ["svipctl", "reproduce", "toybirds"]
+    given = dict(pairwise(words))
+    assert (given["--seeds"], given["--folds"], given["--set"]) == ("3", "1", "optim.lr=0.1")
+    assert "--no-baselines" in words
+    assert given["--controls"] == "svipctl/sel-none,reference/all"
+    assert chosen_rows(given["--controls"], given["--recipes"].split(",")) == plan.request.rows
+    assert shlex.split(plan_of(tmp_path, controls="none").request.command)[5:7] == ["--controls", "none"]

@@ -44,7 +44,7 @@ def test_a_row_is_mean_and_deviation_over_its_seeds(plan: Plan) -> None:
     for recipe, row in (("svipctl", "full"), ("reference", "sel-random")):
         found = row_of(document, recipe, row)["figures"]["gzsl-calibrated.H"]
         expected = values(recipe, row, "gzsl-calibrated", "H")
-        assert found == {"n": 3, "mean": round(fmean(expected), 4), "sd": round(stdev(expected), 4)}
+        assert found == {"n": 3, "mean": round(fmean(expected), 4), "sd": round(stdev(expected), 4), "half_width": 5.0}
 
 
 def test_a_difference_is_to_the_full_method_of_the_same_recipe_seed_by_seed(plan: Plan) -> None:
@@ -74,6 +74,8 @@ def test_the_leak_is_the_published_protocol_minus_the_calibrated_one(plan: Plan)
     for recipe in ("svipctl", "reference"):
         pairs = zip(values(recipe, "full", "reference", "H"), values(recipe, "full", "gzsl-calibrated", "H"))
         assert by_recipe[recipe]["offset"]["mean"] == pytest.approx(fmean(a - b for a, b in pairs), abs=1e-4)
+        pairs = zip(values(recipe, "full", "gzsl-oracle", "H"), values(recipe, "full", "gzsl-calibrated", "H"))
+        assert by_recipe[recipe]["gamma"]["mean"] == pytest.approx(fmean(a - b for a, b in pairs), abs=1e-4)
     assert "offset_and_epoch" not in by_recipe["svipctl"]  # it never looked at test between epochs
     best = []
     for step in plan.runs("reference", "full"):
@@ -89,12 +91,16 @@ def test_published_numbers_stand_beside_the_published_recipe_and_protocol(tmp_pa
     execute(plan, Writer(), tmp_path / "logs", Silent())
     rows = collect(plan)
     found = {(one.row, one.figure): one for one in compare("cub", rows)}
-    assert set(found) == {("full", "T1"), ("full", "H"), ("sel-none", "T1"), ("sel-none", "H")}
+    ablation = {("sel-none", "T1"), ("sel-none", "H")}
+    assert set(found) == {("full", figure) for figure in ("T1", "U", "S", "H")} | ablation
     assert (found["full", "H"].published, found["sel-none", "T1"].published) == (75.0, 78.9)
     chosen = next(row for row in rows if (row.recipe, row.row) == ("reference", "full"))
-    assert found["full", "H"].ours == fmean(chosen.values("epoch chosen on test.H").values())
-    assert found["full", "H"].within(75) is True
-    assert found["full", "H"].within(0.1) is False
+    for figure in ("T1", "U", "S", "H"):
+        assert found["full", figure].ours.mean == fmean(chosen.values(f"epoch chosen on test.{figure}").values())
+    assert found["full", "H"].difference == found["full", "H"].ours.mean - 75.0
+    (lacking,) = [run_of(step) for step in plan.runs("reference", "full")[:1]]
+    lacking.save_json("eval/metrics.json", evaluation(lacking.name) | {"missing_images": 3})
+    assert {one.row for one in compare("cub", collect(plan))} == {"sel-none"}  # not of a part of the images
 
 
 def test_published_numbers_are_those_of_the_paper() -> None:
@@ -127,7 +133,49 @@ def test_the_report_has_every_command_and_no_time(plan: Plan) -> None:
     text = markdown(table_document(plan, collect(plan)))
     for step in plan.steps:
         assert step.command in text
-    assert "commit c0ffee" in text
+    assert plan.request.command in text
+    for told in ("commit c0ffee", "code abababababab", "torch 2", "float32", "weights somewhere " + "5ad" * 20):
+        assert told in text
+
+
+def test_the_report_says_what_each_row_changes_and_what_a_baseline_chose(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path / "runs", controls="svipctl/score-dot", model__backbone="lite")
+    execute(plan, Writer(), tmp_path / "logs", Silent())
+    text = markdown(table_document(plan, collect(plan)))
+    about = "class score is the dot product, at its published scale of 5"
+    assert f"- `score-dot`: {about} (`method.class_score=dot`, `method.scale=5`)" in text
+    assert "best of 390 choices on the folds: features l2, targets centred, weights 0.1, score cosine" in text
+
+
+def test_the_spread_over_images_stands_beside_that_over_seeds(plan: Plan) -> None:
+    text = markdown(table_document(plan, collect(plan)))
+    assert "Scored: 10 seen and 20 unseen test images." in text
+    assert "svipctl T1 ± 3.0, H ± 5.0; reference T1 ± 3.0, H ± 5.0" in text
+
+
+def test_rows_of_other_images_another_code_or_another_arithmetic_are_warned_of(plan: Plan) -> None:
+    assert table_document(plan, collect(plan))["warnings"] == []
+    one, other = (run_of(step) for step in plan.runs("svipctl", "sel-random")[:2])
+    one.save_json("eval/metrics.json", evaluation(one.name) | {"images": {"seen": 10, "unseen": 19}})
+    environment = {**(other.read_json("environment.json") or {}), "source_sha256": "cd" * 32, "precision": "bfloat16"}
+    other.save_json("environment.json", environment)
+    document = table_document(plan, collect(plan))
+    images, unlike = document["warnings"]
+    assert images.startswith("the runs were scored on different images (10 seen and 19 unseen, 10 seen and 20 unseen)")
+    assert unlike.startswith("the runs differ in code, arithmetic")
+    assert [len(one["runs"]) for one in document["environment"]] == [12, 1]
+
+
+def test_settings_that_no_command_shows_are_told(plan: Plan) -> None:
+    document = table_document(plan, collect(plan))
+    assert document["elsewhere"] == []
+    origins = {"optim.lr": "environment", "seed": "flag", "train.epochs": "svipctl.toml", "gpu": "environment"}
+    run = run_of(plan.runs("svipctl", "full")[0])
+    run.save_json("origins.json", origins)
+    lr, epochs = run.settings().optim.lr, run.settings().train.epochs
+    document = table_document(plan, collect(plan))
+    assert document["elsewhere"] == [f"optim.lr = {lr} (environment)", f"train.epochs = {epochs} (svipctl.toml)"]
+    assert f"`optim.lr = {lr} (environment)`" in markdown(document)
 
 
 def test_every_line_of_the_csv_is_a_figure_of_the_document(plan: Plan) -> None:
