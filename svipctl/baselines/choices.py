@@ -12,7 +12,7 @@ import numpy as np
 from svipctl.baselines.eszsl import eszsl
 from svipctl.baselines.ridge import Floats, ridge
 from svipctl.baselines.sae import sae
-from svipctl.evaluation.calibration import Integers
+from svipctl.evaluation.calibration import Integers, unit_rows
 
 Method = Literal["ridge", "eszsl", "sae"]
 Preparation = Literal["plain", "l2", "standardised"]
@@ -69,13 +69,6 @@ class Prepared:
         if self.unit_length:
             prepared = unit_rows(prepared)
         return np.column_stack([prepared, np.full(len(prepared), self.constant)])
-
-
-def unit_rows(table: Floats) -> Floats:
-    """Rows divided by their L2 norm; a zero row stays zero."""
-    norms = np.linalg.norm(table, axis=1, keepdims=True)
-    scaled: Floats = table / np.where(norms > 0, norms, 1)
-    return scaled
 
 
 def attributes_for(targets: Targets, class_attributes: Floats, seen: Floats) -> Floats:

@@ -126,6 +126,13 @@ def best_of(scores: Floats, classes: Integers) -> tuple[Integers, Floats]:
     return answers, highest
 
 
+def unit_rows(table: Floats) -> Floats:
+    """Rows divided by their L2 norm, so that products are cosines; a zero row stays zero."""
+    norms = np.linalg.norm(table, axis=1, keepdims=True)
+    scaled: Floats = table / np.where(norms > 0, norms, 1)
+    return scaled
+
+
 def row_blocks(rows: int) -> Iterator[slice]:
     """Blocks that together are all rows."""
     return (slice(start, start + _BLOCK) for start in range(0, rows, _BLOCK))
@@ -150,7 +157,12 @@ def seen_unseen_curve(answers: Answers, weights: Floats | None = None) -> Curve:
     middles = (steps[1:] + steps[:-1]) / 2
     # A rounded middle must not leave its interval [step, next step).
     middles = np.where((middles >= steps[:-1]) & (middles < steps[1:]), middles, steps[:-1])
-    return Curve(np.concatenate([[steps[0] - 1], middles, [steps[-1] + 1]]), unseen, seen)
+    # One beyond either end, or the next number where the margins are so large that one is lost.
+    first, last = (
+        min(steps[0] - 1, np.nextafter(steps[0], -np.inf)),
+        max(steps[-1] + 1, np.nextafter(steps[-1], np.inf)),
+    )
+    return Curve(np.concatenate([[first], middles, [last]]), unseen, seen)
 
 
 def accuracies(answers: Answers, gamma: float, weights: Floats | None = None) -> tuple[float, float]:

@@ -20,6 +20,7 @@ _ARRAYS = (
     "seen_labels",
     "seen_predictions",
 )
+_LARGEST = 1e300  # beyond it differences and the scale of the softmax overflow
 
 
 def read_predictions(path: Path, *, scale: float = 5.0) -> Scored:
@@ -46,8 +47,12 @@ def read_predictions(path: Path, *, scale: float = 5.0) -> Scored:
         raise DataError(f"{path} cannot be scored", why="\n".join(f"- {problem}" for problem in problems))
     table = arrays["class_attributes"].astype(np.float64)
     predictions = np.concatenate([arrays["unseen_predictions"], arrays["seen_predictions"]]).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = predictions @ table.T
+    if not (np.abs(scores) < _LARGEST).all():
+        raise DataError(f"{path} cannot be scored", why="- its numbers are so large that dot products overflow")
     return Scored(
-        scores=predictions @ table.T,
+        scores=scores,
         labels=np.concatenate([arrays["unseen_labels"], arrays["seen_labels"]]).astype(np.int64),
         seen_classes=np.unique(arrays["seen_classes"]).astype(np.int64),
         unseen_classes=np.unique(arrays["unseen_classes"]).astype(np.int64),

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from svipctl.evaluation.calibration import Bools, Integers
+from svipctl.evaluation.calibration import Bools, Integers, unit_rows
 from svipctl.visuals.names import shortened
 from svipctl.visuals.style import GREY, SMALL, new_figure
 
@@ -59,15 +59,8 @@ def principal_plane(vectors: Floats) -> Plane:
     return Plane(centred @ axes.T, mean, axes, (first, second))
 
 
-def unit_rows(vectors: Floats) -> Floats:
-    """Rows of length 1: with cosine scores the direction of an attribute vector decides, not its length."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Floats = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    return scaled
-
-
 def attribute_plane(predicted: Floats) -> Plane:
-    """The principal plane of the directions of predicted attributes (N, K)."""
+    """The principal plane of predicted attributes (N, K): of their directions, which alone decide cosine scores."""
     return principal_plane(unit_rows(predicted))
 
 

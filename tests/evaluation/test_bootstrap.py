@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from svipctl.evaluation.bootstrap import _counts, intervals, paired_intervals
+from svipctl.evaluation.bootstrap import _Areas, _counts, intervals, paired_intervals
 from svipctl.evaluation.calibration import accuracies, harmonic_mean, seen_unseen_curve
-from tests.evaluation.cases import scored
+from svipctl.evaluation.protocols import Scored
+from tests.evaluation.cases import adversarial, scored
 
 GAMMAS = {"gzsl": 0.0, "gzsl-oracle": 0.4}
 
@@ -81,3 +84,12 @@ def test_a_model_does_not_differ_from_itself() -> None:
 def test_models_are_compared_on_the_same_images_only() -> None:
     with pytest.raises(ValueError, match="same images"):
         paired_intervals(scored(0).answers(), GAMMAS, scored(1).answers(), GAMMAS, resamples=2)
+
+
+@settings(max_examples=80, deadline=None)
+@given(case=adversarial() | st.builds(scored, st.integers(0, 10**6), levels=st.sampled_from([0, 1])))
+def test_the_area_of_a_resample_is_that_of_its_curve(case: Scored) -> None:
+    answers = case.answers()
+    counts = np.concatenate(list(_counts(answers, 4, seed=1)))
+    expected = [seen_unseen_curve(answers, answers.class_weights() * count).area for count in counts]
+    np.testing.assert_allclose(_Areas(answers)(counts), expected, atol=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svipctl.evaluation.calibration import accuracies, harmonic_mean, seen_unseen_curve
+from svipctl.evaluation.calibration import accuracies, harmonic_mean, seen_unseen_curve, unit_rows
 from svipctl.evaluation.protocols import Scored
 from tests.evaluation.cases import adversarial, scored
 
@@ -62,6 +63,20 @@ def test_each_gamma_of_the_curve_reaches_its_point(case: Scored) -> None:
     assert (np.diff(curve.gammas) > 0).all()
     for gamma, unseen, seen in zip(curve.gammas, curve.unseen, curve.seen):
         assert accuracies(answers, gamma) == pytest.approx((unseen, seen), abs=1e-12)
+
+
+def test_the_ends_of_the_curve_are_reached_where_one_is_lost_beside_the_margins() -> None:
+    case = scored(0)
+    huge = replace(case, scores=case.scores * 1e20)
+    curve = seen_unseen_curve(huge.answers())
+    for end in (0, -1):
+        reached = accuracies(huge.answers(), curve.gammas[end])
+        assert reached == pytest.approx((curve.unseen[end], curve.seen[end]), abs=1e-12)
+
+
+def test_unit_rows_have_length_one_and_a_zero_row_stays() -> None:
+    table = np.array([[3.0, 4.0], [0.0, 0.0], [0.0, -2.0]])
+    assert unit_rows(table).tolist() == [[0.6, 0.8], [0, 0], [0, -1]]
 
 
 @settings(max_examples=80, deadline=None)

@@ -61,6 +61,14 @@ def test_bad_array_is_described(tmp_path: Path, name: str, array: Any, problem: 
     assert f"- {problem}" in caught.value.why.splitlines()
 
 
+@pytest.mark.parametrize("size", [1e160, 1e151])
+def test_numbers_whose_products_overflow_are_refused(tmp_path: Path, size: float) -> None:
+    large = {name: GOOD[name].astype(np.float64) * size for name in ("class_attributes", "seen_predictions")}
+    with pytest.raises(DataError, match="cannot be scored") as caught:
+        read_predictions(store(tmp_path, **large))
+    assert "so large" in caught.value.why
+
+
 def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
     path = store(tmp_path, seen_labels=np.array([9]), unseen_predictions=np.ones((2, 9)))
     with pytest.raises(DataError, match="cannot be scored") as caught:
