@@ -93,6 +93,7 @@ def markdown(document: Document) -> str:
         *_published(document),
         "## Rows",
         "\n".join(_about(document)),
+        "The method's own settings are those of recipe and preset: nothing of it is searched for here but gamma.",
         *_left_out(document),
         "## How it was made",
         "\n".join(f"- {', '.join(_machine(one))}" for one in document["environment"]) or "Nothing is there yet.",
@@ -179,9 +180,9 @@ def _over_images(document: Document) -> Iterator[str]:
         if any(width is not None for _, width in figures)
     ]
     if counts:
-        yield f"Scored: {' or '.join(counts)} test images. " + (
-            "The ± of the table is over seeds, on the same images. Other images of the same classes would move a single "
-            f"run by more: 95 % bootstrap intervals over images of the full method, {'; '.join(shown)}."
+        yield f"Scored: {' or '.join(counts)} test images." + (
+            " The ± of the table is over seeds, on the same images. Over other images of the same classes a single run of "
+            f"the full method would vary by this (half a 95 % bootstrap interval): {'; '.join(shown)}."
             if shown
             else ""
         )
@@ -198,7 +199,6 @@ def _about(document: Document) -> Iterator[str]:
         best = f"; best of {choice['tried']} choices on the folds: {chosen}" if choice else ""
         seen.setdefault((row["row"], row["about"] + switches + best))
     yield from (f"- `{name}`: {about}" for name, about in seen)
-    yield "- The method's own settings are the preset's: none is searched for here."
 
 
 def _elsewhere(document: Document) -> Iterator[str]:
