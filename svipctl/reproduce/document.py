@@ -8,7 +8,7 @@ from typing import Any
 
 from svipctl.reproduce.collect import CHOSEN, Result, RowResults
 from svipctl.reproduce.plan import Plan
-from svipctl.reproduce.published import compare, published_numbers
+from svipctl.reproduce.published import compare
 from svipctl.reproduce.rows import FULL, all_rows
 from svipctl.reproduce.statistics import Difference, Summary, paired, summary
 
@@ -55,7 +55,6 @@ def table_document(plan: Plan, rows: Sequence[RowResults]) -> dict[str, Any]:
             }
             for one in compare(dataset, rows)
         ],
-        "has_published_numbers": bool(published_numbers(dataset)),
         "left_out": dict(plan.left_out),
         "missing": [run for row in rows for run in row.missing],
         "warnings": [
