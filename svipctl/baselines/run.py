@@ -64,7 +64,7 @@ def fit_and_score(
     setup = features.setup
     run.start(
         settings,
-        describe_environment(setup.device, setup.weights),
+        describe_environment(setup.device, setup.dtype, setup.weights),
         [benchmark.images[index] for index in split.train],
         development=developed.document(run.name),
         validation_images=_validation_images(benchmark, baseline.folds),

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
 
 PACKAGES = ("svipctl", "torch", "torchvision", "timm", "numpy", "scipy", "gensim", "pillow", "safetensors")
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def describe_environment(device: torch.device, weights: dict[str, str], processes: int = 1) -> dict[str, Any]:
-    """Versions, git commit of the working folder, hardware, and the pretrained weights: what environment.json holds."""
+def describe_environment(
+    device: torch.device, dtype: torch.dtype, weights: dict[str, str], processes: int = 1
+) -> dict[str, Any]:
+    """Versions, the program's git commit, hardware, arithmetic and pretrained weights: what environment.json holds."""
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "git_commit": _git_commit(),
+        "git_commit": commit_of(_PACKAGE),
         "device": str(device),
+        "precision": str(dtype).removeprefix("torch."),
         "processes": processes,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "cuda": torch.version.cuda,
@@ -36,9 +42,27 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _git_commit() -> str | None:
+def commit_of(package: Path) -> str | None:
+    """The git commit of the checkout that a package's files belong to, wherever the command was typed.
+
+    None for an installed copy, also where that lies inside somebody's repository, whose commit says nothing of it.
+    """
+    checkout = _git(package, "rev-parse", "--show-toplevel")
+    if not checkout or Path(checkout).resolve() != package.parent.resolve():
+        return None
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    return _git(package, "rev-parse", "HEAD")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git says of the repository that a folder lies in; None where it cannot."""
+    # A hook of the user's repository has these variables set, and git would take that repository for any folder's.
+    elsewhere = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+    environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    command = ("git", "-C", str(folder), *arguments)
     try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
+        answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return answer.stdout.strip() or None
+    return answer.stdout.strip() if answer.returncode == 0 else None
