@@ -5,8 +5,9 @@
 
 `svipctl` is what `--precision auto` gives: bf16 where the hardware multiplies bf16 matrices, else fp32.
 Every configuration works on the same images in turn, several rounds of all of them, the fastest round counts; so a busy
-machine slows them alike. "Operations" are the multiplications and additions of matrix products and convolutions as
-torch counts them in the plain passes; the share of the machine's rate is theirs against a large product timed here.
+machine slows them alike. Peak memory on a GPU is a configuration's own, without what the others keep. "Operations" are
+the multiplications and additions of matrix products and convolutions as torch counts them in the plain passes; the share
+of the machine's rate is theirs against a large product timed here.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Timed:
     infer: Callable[[], object]
     seconds: dict[str, list[float]] = field(default_factory=lambda: {"train": [], "infer": []})
     memory: dict[str, float] = field(default_factory=dict)
+    kept: float = 0.0
+    """MiB of the device that its parameters, gradients and moments take between two calls."""
 
 
 def main() -> None:
@@ -104,17 +107,22 @@ def main() -> None:
         "svipctl-compiled": lambda: ours("svipctl-compiled", "svipctl", auto, compiled=True),
     }
     names = ["published", "reference", *(["svipctl-fp32"] if auto == half else []), "svipctl", "svipctl-compiled"]
-    chosen = [makers[name]() for name in (wanted.configurations.split(",") if wanted.configurations else names)]
-    for one in chosen:  # the first call allocates, chooses kernels and compiles
-        for kind in ("train", "infer"):
+    chosen = []
+    for name in wanted.configurations.split(",") if wanted.configurations else names:
+        before = allocated_mib(device)
+        one = makers[name]()
+        for kind in ("train", "infer"):  # the first call allocates, chooses kernels and compiles
             timed(getattr(one, kind), device)
+        one.kept = allocated_mib(device) - before
+        chosen.append(one)
     for _ in range(wanted.rounds):
         for one in chosen:
             for kind in ("train", "infer"):
                 restart_peak(device)
+                of_others = allocated_mib(device) - one.kept
                 calls = BATCHES if kind == "infer" else 1
                 one.seconds[kind].append(timed(getattr(one, kind), device) / calls)
-                one.memory[kind] = peak_mib(device)
+                one.memory[kind] = peak_mib(device) - of_others
 
     operations = counted(ours("count", "svipctl", torch.float32), images)
     rates = {str(dtype).removeprefix("torch."): matrix_rate(dtype, device) for dtype in (torch.float32, half)}
@@ -153,8 +161,13 @@ def restart_peak(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
+def allocated_mib(device: torch.device) -> float:
+    """Of the device's tensors, now."""
+    return torch.cuda.memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
+
+
 def peak_mib(device: torch.device) -> float:
-    """Of the device's tensors, all configurations' parameters included; not told on a CPU."""
+    """The most since `restart_peak`; not told on a CPU."""
     return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else float("nan")
 
 

@@ -11,6 +11,9 @@ import torch
 from svipctl.errors import ConfigError
 from svipctl.settings.schema import Precision
 
+# Of the CPU's allocator; of CUDA itself, beside torch's own allocator (pinned memory, a GPU that others fill); of its libraries.
+_SIGNS_OF_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
+
 
 def choose_device(gpu: str, local: int = 0) -> torch.device:
     """The device of `--gpu`: auto, cpu, the index of a GPU, or several of these, one for each process.
@@ -20,7 +23,7 @@ def choose_device(gpu: str, local: int = 0) -> torch.device:
         local: Which of the run's processes on this machine asks.
 
     Raises:
-        ConfigError: There is no such GPU.
+        ConfigError: There is no such GPU, or none that is left for this process.
 
     """
     count = torch.cuda.device_count()
@@ -34,6 +37,12 @@ def choose_device(gpu: str, local: int = 0) -> torch.device:
     if gpu == "cpu" or (gpu == "auto" and not count):
         return torch.device("cpu")
     if gpu == "auto":
+        if count > 1 and local >= count:  # with one, the launcher may have given each process its own
+            raise ConfigError(
+                f"process {local + 1} of this machine has no GPU of its own",
+                why=f"there are {count}",
+                todo="start one process a GPU",
+            )
         return torch.device("cuda", local % count)
     if not (gpu.isascii() and gpu.isdecimal()):
         raise ConfigError(f"--gpu {gpu}: not a GPU", why="it is auto, cpu, the index of a GPU, or several: 0,1")
@@ -89,7 +98,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory, the device's or the machine's, did not suffice."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return any(sign in str(error) for sign in ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED"))
+    return any(sign in str(error) for sign in _SIGNS_OF_NO_MEMORY)
+
+
+def is_compiler_failure(error: BaseException) -> bool:
+    """Whether an exception says that torch.compile could not do its work, mostly for want of a C++ compiler."""
+    return any(kind.__name__ == "BackendCompilerFailed" for kind in type(error).__mro__)  # importing it takes a second
 
 
 def peak_memory(device: torch.device) -> float:

@@ -16,7 +16,7 @@ class Stop:
     """Whether a signal has asked to stop.
 
     Attributes:
-        received: The first signal, or None.
+        received: The signal that was heard last, or None.
 
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import re
@@ -18,6 +17,9 @@ import tomli_w
 from svipctl.datasets.identity import FOLDER, identity_of, is_same
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError, explained_disk_errors, nearest
+from svipctl.held import is_held
+from svipctl.records import append, as_lines, as_table, rewrite, whole_records
+from svipctl.replacing import resolve_folder
 from svipctl.settings.schema import Settings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -43,6 +45,17 @@ class Run:
     def best(self) -> Path:
         """Checkpoint that the run's selection rule prefers; what is evaluated."""
         return self.folder / "checkpoints" / "best"
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a state to go on from."""
+        return resolve_folder(self.last).exists()
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether it was killed before its first checkpoint: nobody is at work in it, and there is nothing to go on from."""
+        begun = (self.folder / "config.toml").exists() and not self.finished and not self.is_baseline
+        return begun and not self.has_checkpoint and not is_held(self.folder)
 
     @property
     def finished(self) -> bool:
@@ -119,45 +132,34 @@ class Run:
     def add_metrics(self, record: Mapping[str, Any]) -> None:
         """Append an epoch to metrics.jsonl and metrics.csv."""
         with explained_disk_errors(f"the metrics of {self.folder}"):
-            with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            append(self.folder / "metrics.jsonl", as_lines([record]))
             table = self.folder / "metrics.csv"
-            is_new = not table.exists()
-            with table.open("a", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, fieldnames=list(record), lineterminator="\n")
-                if is_new:
-                    writer.writeheader()
-                writer.writerow(record)
+            append(table, as_table([record], header=not table.exists()))
 
     def keep_metrics(self, epochs: int, last: Mapping[str, Any]) -> None:
         """Leave the records of the first epochs only, and add the last of them if it did not get here any more."""
-        path = self.folder / "metrics.jsonl"
-        records = _whole_records(path)
-        for name in ("metrics.jsonl", "metrics.csv"):
-            (self.folder / name).unlink(missing_ok=True)
-        for record in records[:epochs]:
-            self.add_metrics(record)
-        if len(records) < epochs:
-            self.add_metrics(last)
+        kept: list[Mapping[str, Any]] = [*whole_records(self.folder / "metrics.jsonl")[:epochs]]
+        if len(kept) < epochs:
+            kept.append(last)
+        with explained_disk_errors(f"the metrics of {self.folder}"):
+            rewrite(self.folder / "metrics.jsonl", as_lines(kept))
+            rewrite(self.folder / "metrics.csv", as_table(kept))
 
     def add_steps(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Append steps to steps.jsonl."""
-        with (
-            explained_disk_errors(f"the metrics of {self.folder}"),
-            (self.folder / "steps.jsonl").open("a", encoding="utf-8") as file,
-        ):
-            file.writelines(json.dumps(record) + "\n" for record in records)
+        with explained_disk_errors(f"the metrics of {self.folder}"):
+            append(self.folder / "steps.jsonl", as_lines(records))
 
     def keep_steps(self, epoch: int, step: int) -> None:
         """Leave the records of the finished epochs and the first steps of the current one, all counted from 1."""
         path = self.folder / "steps.jsonl"
-        records = _whole_records(path)
-        path.unlink(missing_ok=True)
-        self.add_steps([record for record in records if (record["epoch"], record["step"]) <= (epoch, step)])
+        kept = [record for record in whole_records(path) if (record["epoch"], record["step"]) <= (epoch, step)]
+        with explained_disk_errors(f"the metrics of {self.folder}"):
+            rewrite(path, as_lines(kept))
 
     def discard_without_checkpoint(self) -> None:
         """Remove the folder of a run that ended before its first checkpoint: there is nothing in it to keep."""
-        if not self.last.exists():
+        if not self.has_checkpoint:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
@@ -233,14 +235,16 @@ class Run:
         path = self.folder / relative
         with explained_disk_errors(str(path)):
             path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_name(f".{path.name}.part")
-            unfinished.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-            unfinished.replace(path)
+            rewrite(path, json.dumps(document, indent=2) + "\n")
         return path
 
 
-def new_run(settings: Settings) -> Run:
+def new_run(settings: Settings, *, anew: bool = False) -> Run:
     """A run folder that does not exist yet, named by the user or after recipe and seed.
+
+    Args:
+        settings: The configuration.
+        anew: A run of the user's name may be there if it is abandoned.
 
     Raises:
         ConfigError: The name is taken or unusable as a folder name.
@@ -257,7 +261,7 @@ def new_run(settings: Settings) -> Run:
             f"{settings.name!r} is no name for a run", why="use letters, digits, dot, dash and underscore"
         )
     run = Run(folder / settings.name)
-    if run.folder.exists():
+    if run.folder.exists() and not (anew and run.is_abandoned):
         raise ConfigError(f"there is already a run {run.folder}", todo="choose another --name, or move that run away")
     return run
 
@@ -335,12 +339,6 @@ def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
         return Run(found[0])
     known = [run.name for folder in folders for run in list_runs(runs_dir, folder.name)]
     raise DataError(f"there is no run {name!r}", why=nearest(name, known) if known else f"{runs_dir} has no runs")
-
-
-def _whole_records(path: Path) -> list[dict[str, Any]]:
-    """The lines of a .jsonl file; a last one that a full disk cut short is left out."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def _without_none(tree: Any) -> Any:

@@ -33,6 +33,15 @@ def test_a_gpu_that_is_not_there_is_refused(gpus: int, gpu: str, why: str, monke
     assert why in caught.value.why
 
 
+def test_each_process_gets_a_gpu_of_its_own_or_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [choose_device("auto", local).index for local in (0, 1)] == [0, 1]
+    with pytest.raises(ConfigError, match="process 3 of this machine"):
+        choose_device("auto", 2)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # the only one that this process can see
+    assert choose_device("auto", 2) == torch.device("cuda", 0)
+
+
 def test_the_process_goes_to_its_gpu_and_computes_fp32_there(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -59,6 +68,9 @@ def test_a_gpu_is_asked_itself_whether_it_has_bf16(has: bool, monkeypatch: pytes
         (MemoryError(), True),
         (torch.OutOfMemoryError("CUDA out of memory"), True),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), True),
         (RuntimeError("shapes do not match"), False),
     ],

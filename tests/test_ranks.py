@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svipctl.ranks import ALONE, Place, Ranks, _buckets, is_launcher, joined, place_of
+from svipctl.errors import PeerLost
+from svipctl.ranks import ALONE, Place, Ranks, _buckets, _explained, is_launcher, joined, place_of
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
 SLURM = {
@@ -78,6 +79,13 @@ def test_buckets_keep_the_order_and_hold_one_kind_of_limited_size(kinds: list[tu
     for bucket in buckets:
         assert len({tensor.dtype for tensor in bucket}) == 1
         assert len(bucket) == 1 or sum(tensor.numel() for tensor in bucket) <= 2**23
+
+
+def test_a_lost_peer_is_told_and_memory_that_did_not_suffice_is_not_taken_for_one() -> None:
+    with pytest.raises(PeerLost), _explained():
+        raise RuntimeError("Connection closed by peer")
+    with pytest.raises(torch.OutOfMemoryError), _explained():
+        raise torch.OutOfMemoryError("CUDA out of memory.")
 
 
 def test_alone_nothing_is_changed_or_waited_for() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import ConfigError, DataError, ResourceError
+from svipctl.held import held
 from svipctl.runs import Run, find_run, list_runs, new_run
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
+from tests.processes import files_under
 
 
 def settings(runs: Path, *assignments: str) -> Settings:
@@ -95,6 +99,48 @@ def test_saving_json_leaves_no_unfinished_file(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         Run(tmp_path).save_json("eval/metrics.json", {"a": object()})
     assert path.read_text() == '{\n  "a": 1\n}\n'
+
+
+def test_a_disk_that_is_full_when_a_run_goes_on_leaves_its_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(tmp_path, "name=a", finished=False)
+    for epoch in (1, 2, 3):
+        run.add_metrics({"epoch": epoch, "loss": epoch / 4})
+        run.add_steps([{"epoch": epoch, "step": 1, "loss": 0.5}])
+    before = files_under(run.folder)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("svipctl.records.os.fsync", full)
+        with pytest.raises(ResourceError):
+            run.keep_metrics(2, {"epoch": 2, "loss": 0.5})
+        with pytest.raises(ResourceError):
+            run.keep_steps(2, 0)
+    assert files_under(run.folder) == before
+
+
+def test_a_run_is_abandoned_while_nobody_is_at_work_in_it_and_it_has_no_checkpoint(tmp_path: Path) -> None:
+    run = started(tmp_path, "name=a", finished=False)
+    assert run.is_abandoned
+    assert new_run(settings(tmp_path, "name=a"), anew=True) == run
+    with held(run.folder):
+        assert not run.is_abandoned
+        with pytest.raises(ConfigError, match="already a run"):
+            new_run(settings(tmp_path, "name=a"), anew=True)
+    run.last.with_name(".last.old").mkdir(parents=True)  # what a kill between two renames leaves
+    assert not run.is_abandoned
+    run.discard_without_checkpoint()
+    assert run.folder.exists()
+
+
+def test_a_folder_that_is_no_run_is_never_taken_for_an_abandoned_one(tmp_path: Path) -> None:
+    (tmp_path / "cub" / "a").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="already a run"):
+        new_run(settings(tmp_path, "name=a"), anew=True)
+    assert not started(tmp_path, "name=b").is_abandoned
 
 
 def test_a_last_line_that_was_cut_short_is_written_again(tmp_path: Path) -> None:

@@ -30,11 +30,7 @@ def report(error: SvipError) -> ExitCode:
 def report_defect(error: Exception) -> ExitCode:
     """An exception that is not ours is a defect: say so, and how to see the traceback."""
     lines = str(error).strip().splitlines()
-    if (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-    ):
+    if isinstance(error, MemoryError) or ("torch" in sys.modules and _is_out_of_memory(error)):
         return report(ResourceError("out of memory", why=lines[0] if lines else "", todo="use a smaller --batch-size"))
     defect = SvipError(
         f"unexpected {type(error).__name__}: {lines[0] if lines else 'no details'}",
@@ -42,6 +38,12 @@ def report_defect(error: Exception) -> ExitCode:
     )
     defect.__cause__ = error
     return report(defect)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    from svipctl.device import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def silence_stdout() -> None:

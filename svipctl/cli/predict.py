@@ -79,13 +79,13 @@ def predict(
     from svipctl.datasets.images import Normalisation, Transform
     from svipctl.device import choose_dtype, use_device
     from svipctl.interruption import listening
-    from svipctl.model.checkpoint import load_checkpoint, read_metadata, resolve_folder
+    from svipctl.model.checkpoint import load_checkpoint, read_metadata
     from svipctl.prediction.classifier import Classifier, Unreadable
     from svipctl.prediction.load import Gamma, calibrated_gamma, candidates_of
     from svipctl.prediction.pictures import find_pictures, listed
 
     device = use_device(settings.gpu)
-    metadata = read_metadata(resolve_folder(found.best))
+    metadata = read_metadata(found.best)
     benchmark = _benchmark(settings, needed=classes is None or extend)
     candidates = candidates_of(metadata, benchmark, classes, extend=extend)
     for one, other in candidates.indistinguishable():

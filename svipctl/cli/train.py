@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -131,17 +131,23 @@ def train(
         from svipctl.training.launch import launch
 
         raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
-    with joined() as ranks:
+    with joined() as ranks, ExitStack() as at_work:
         if not dry_run:
             choose_device(settings.gpu, ranks.local)  # a wrong GPU is told, by whoever has it, before anything is drawn
         sink.silent = not ranks.is_first
-        _train(configured, resume, ranks, development, dry_run=dry_run)
+        _train(configured, resume, ranks, development, at_work, dry_run=dry_run)
 
 
 def _train(
-    configured: Resolved, resume: str | None, ranks: Ranks, development: Development | None, *, dry_run: bool
+    configured: Resolved,
+    resume: str | None,
+    ranks: Ranks,
+    development: Development | None,
+    at_work: ExitStack,
+    *,
+    dry_run: bool,
 ) -> None:
-    """What each process of the run does."""
+    """What each process of the run does; `at_work` takes the lock on its folder."""
     from svipctl.cli.training_progress import reporter
     from svipctl.datasets.official import partial_warning
     from svipctl.datasets.registry import open_benchmark
@@ -162,7 +168,10 @@ def _train(
     resumable = None
     if resume is not None:
         resumable = ranks.decided(lambda: find_resumable(asked, configured.origins, resume))
-    run, settings = (resumable.run, resumable.settings) if resumable else (ranks.decided(lambda: new_run(asked)), asked)
+    if resumable is not None:
+        run, settings = resumable.run, resumable.settings
+    else:
+        run, settings = ranks.decided(lambda: new_run(asked, anew=resume is not None)), asked
     if dry_run:
         plan = plan_training(settings, run)
         if development is not None:
@@ -172,6 +181,8 @@ def _train(
         return
     if not ranks.is_first:
         run = ReadOnlyRun(run.folder)
+    elif resumable is not None:
+        at_work.enter_context(held(run.folder))  # before anything is read that another process may be about to save
     with ranks.first(), sink.progress(f"drawing {settings.dataset}") as progress:
         benchmark = open_benchmark(
             settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
@@ -208,6 +219,9 @@ def _train(
         check_same_images(run, images)
         sink.note(f"resuming {run.name} {resumable.position}")
     else:
+        if resume is not None and run.is_abandoned:
+            sink.note(f"{run.name} was killed before its first checkpoint: it is begun anew")
+            run.discard_without_checkpoint()
         run.start(
             settings,
             describe_environment(setup.device, setup.dtype, setup.weights, ranks.world),
@@ -216,10 +230,12 @@ def _train(
             validation_images=development.validation_images(benchmark) if development else (),
             initial_images=setup.initial_images,
         )
-        run.save_json("origins.json", configured.origins)
+        if ranks.is_first:
+            at_work.enter_context(held(run.folder))
     try:
+        if resumable is None:
+            run.save_json("origins.json", configured.origins)
         with (
-            held(run.folder) if ranks.is_first else nullcontext(),
             listening() as stop,
             reporter(settings.train.epochs, len(images), resumed=resumable is not None) as watching,
             board_of(run, wanted=settings.train.tensorboard and ranks.is_first) as board,

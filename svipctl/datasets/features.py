@@ -66,9 +66,9 @@ class Features:
         self._rows = ByteFile(plan.folder / ROWS)
         self._bytes = plan.bytes // len(plan.files)
 
-    def gather(self, files: Sequence[str]) -> Tensor:
+    def gather(self, files: Sequence[str], *, pin_memory: bool = False) -> Tensor:
         """The rows of these images (B, *shape)."""
-        rows = torch.empty((len(files), *self.plan.shape), dtype=self.plan.dtype)
+        rows = torch.empty((len(files), *self.plan.shape), dtype=self.plan.dtype, pin_memory=pin_memory)
         for file, place in zip(files, rows.view(len(files), -1).view(torch.uint8).numpy()):
             self._rows.read_into(place, self._row[file] * self._bytes)
         return rows

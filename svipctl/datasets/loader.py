@@ -163,6 +163,10 @@ def batches(
         yield batch
 
 
+# The second comes from the thread that pins memory for a GPU, when the worker's last batch was on the way through it.
+_SIGNS_OF_LOSS = ("DataLoader worker (pid", "Pin memory thread exited unexpectedly")
+
+
 class WorkerLost(RuntimeError):
     """A worker process is no longer there."""
 
@@ -178,7 +182,7 @@ def explained_lost_workers(todo: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, WorkerLost) and "DataLoader worker (pid" not in str(error):
+        if not isinstance(error, WorkerLost) and not any(sign in str(error) for sign in _SIGNS_OF_LOSS):
             raise
         raise ResourceError(
             "a process that decodes images was killed",

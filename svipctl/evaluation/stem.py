@@ -32,15 +32,16 @@ class StemFeatures:
     plain: Features
     mirrored: Features | None = None
 
-    def gather(self, files: Sequence[str], mirror: Tensor | None = None) -> Tensor:
+    def gather(self, files: Sequence[str], mirror: Tensor | None = None, *, pin_memory: bool = False) -> Tensor:
         """Feature maps (B, channels, rows, columns) of these images.
 
         Args:
             files: As the benchmark names them.
             mirror: (B,) which of them are mirrored; none by default.
+            pin_memory: For a GPU, whose copy then waits for nothing.
 
         """
-        rows = self.plain.gather(files)
+        rows = self.plain.gather(files, pin_memory=pin_memory)
         if self.mirrored is not None and mirror is not None and mirror.any():
             rows[mirror] = self.mirrored.gather([file for file, is_mirrored in zip(files, mirror) if is_mirrored])
         return rows.permute(0, 3, 1, 2)

@@ -26,6 +26,7 @@ from svipctl.model.backbone import create_backbone
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import is_pickle
+from svipctl.replacing import replace_folder, resolve_folder
 
 WEIGHTS, METADATA = "model.safetensors", "metadata.json"
 
@@ -77,7 +78,7 @@ def save_checkpoint(
         ResourceError: The disk is full.
 
     """
-    unfinished, previous = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    unfinished = folder.with_name(f".{folder.name}.new")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     content = save(state)
     stamped = asdict(metadata) | {"sha256": hashlib.sha256(content).hexdigest()}
@@ -89,11 +90,7 @@ def save_checkpoint(
             _write(unfinished / METADATA, (json.dumps(stamped, indent=2, default=str) + "\n").encode())
             if extra:
                 extra(unfinished)
-            if folder.exists():
-                shutil.rmtree(previous, ignore_errors=True)
-                folder.rename(previous)
-            unfinished.rename(folder)
-            shutil.rmtree(previous, ignore_errors=True)
+            replace_folder(unfinished, folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -149,6 +146,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Metadata]:
 
 def read_metadata(folder: Path) -> Metadata:
     """What a checkpoint says of itself, without loading the weights."""
+    folder = resolve_folder(folder)
     try:
         return Metadata(**json.loads((folder / METADATA).read_text(encoding="utf-8")))
     except FileNotFoundError as error:
@@ -163,14 +161,6 @@ def read_metadata(folder: Path) -> Metadata:
 def sha256_of(table: NDArray[np.float64]) -> str:
     """SHA-256 of a table's values, row by row in float64."""
     return hashlib.sha256(np.ascontiguousarray(table, dtype=np.float64).tobytes()).hexdigest()
-
-
-def resolve_folder(folder: Path) -> Path:
-    """The checkpoint folder, or the previous one if saving was killed between taking it away and putting the new one."""
-    if folder.exists():
-        return folder
-    previous = folder.with_name(f".{folder.name}.old")
-    return previous if previous.exists() else folder
 
 
 def _write(path: Path, content: bytes) -> None:

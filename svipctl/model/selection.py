@@ -5,6 +5,7 @@ Each gives (B, windows), high is related; the top M are then taken as always.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +30,20 @@ def random_scores(images: Tensor, windows: int, *, training: bool) -> Tensor:
         for seed in bits.sum(dim=1, dtype=torch.int64).tolist()
     ]
     return torch.stack(draws).to(images.device)
+
+
+def drawn_scores(seed: int, epoch: int, images: Tensor, windows: int) -> Tensor:
+    """Chance in training: a function of seed, epoch and image, whichever process computes it and in how many parts.
+
+    Args:
+        seed: Of the run.
+        epoch: Counted from 0.
+        images: (B,) by index.
+        windows: How many.
+
+    """
+    draws = [np.random.default_rng([seed, 5, epoch, image]).random(windows, np.float32) for image in images.tolist()]
+    return torch.from_numpy(np.stack(draws))
 
 
 def centre_scores(grid: WindowGrid, like: Tensor) -> Tensor:

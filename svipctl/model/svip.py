@@ -182,7 +182,7 @@ class SVIP(nn.Module):
         Args:
             images: (B, 3, H, W).
             frozen_backbone: Run the blocks without gradient; only the head and the patch classifier get one.
-            coverage: As in `predict`.
+            coverage: As in `predict`; or for `selection = random` scores that are drawn already.
 
         """
         if self.recipe.passes == "source":
@@ -263,6 +263,8 @@ class SVIP(nn.Module):
     def _selecting(self, learned: Tensor, images: Tensor, coverage: Tensor | None) -> Tensor:
         """The scores (B, windows) whose top M are the related windows: the method's own, or a control's."""
         if self.recipe.selection == "random":
+            if coverage is not None:
+                return coverage.to(images.device)
             return random_scores(images, self.grid.windows, training=self.training)
         if self.recipe.selection == "centre":
             return centre_scores(self.grid, images)

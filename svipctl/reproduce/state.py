@@ -43,7 +43,7 @@ def state_of(step: Step) -> State:
         return State.STALE if run.folder.exists() else State.TO_DO
     if run.finished:
         return State.DONE
-    if run.last.exists():
+    if run.has_checkpoint:
         return State.UNFINISHED
     return State.STALE if run.folder.exists() else State.TO_DO
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -38,10 +39,14 @@ def describe_environment(
 
 
 def commit_of(package: Path) -> str | None:
-    """The git commit that a package's files are of, wherever the command was typed; `-dirty` when they were changed.
+    """The git commit of the checkout that a package's files belong to, wherever the command was typed.
 
-    None for an installed copy, also for one inside somebody's repository, whose commit says nothing of it.
+    `-dirty` when they were changed. None for an installed copy, also where that lies inside somebody's repository, whose
+    commit says nothing of it.
     """
+    checkout = _git(package, "rev-parse", "--show-toplevel")
+    if not checkout or Path(checkout).resolve() != package.parent.resolve():
+        return None
     if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None
     commit, changed = _git(package, "rev-parse", "HEAD"), _git(package, "status", "--porcelain", "--", ".")
@@ -58,10 +63,13 @@ def source_sha256(package: Path) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git answers about a folder; None where it cannot."""
-    command = ["git", "-C", str(folder), *arguments]
+    """What git says of the repository that a folder lies in; None where it cannot."""
+    # A hook of the user's repository has these variables set, and git would take that repository for any folder's.
+    elsewhere = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+    environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    command = ("git", "-C", str(folder), *arguments)
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None

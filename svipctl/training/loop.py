@@ -22,6 +22,7 @@ from svipctl.interruption import Stop
 from svipctl.model.checkpoint import Metadata, save_checkpoint, sha256_of
 from svipctl.model.classification import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
+from svipctl.model.selection import drawn_scores
 from svipctl.runs import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.board import Board
@@ -34,7 +35,7 @@ from svipctl.training.step_log import Record, StepLog
 
 TrainingBatch = tuple[Tensor, Tensor, Tensor | None]
 """uint8 images (B, 3, H, W), or a frozen stem's features of them (B, channels, rows, columns); their rows among the seen
-classes (B,); and where the object is (B, windows) if asked for."""
+classes (B,); and for the controls that ask for it where the object is, or scores drawn by chance (B, windows)."""
 
 _READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
 _LOOK_EVERY = 5.0  # seconds, where a step takes so long that the wait does not matter
@@ -202,18 +203,26 @@ def _training_batches(
         packed=setup.packed,
     )
     rows = torch.from_numpy(np.searchsorted(setup.split.seen_classes, setup.benchmark.labels))
+    on_gpu = setup.device.type == "cuda"
 
     def coverage_of(which: Tensor, mirror: Tensor) -> Tensor | None:
-        return None if setup.objects is None else setup.objects.of(which, mirror).to(setup.device, non_blocking=True)
+        if settings.method.selection == "random":
+            scores = drawn_scores(settings.seed, epoch, which, setup.model.grid.windows)
+        elif setup.objects is not None:
+            scores = setup.objects.of(which, mirror)
+        else:
+            return None
+        return scores.to(setup.device, non_blocking=True)
 
     if setup.features is not None:
         for start in range(0, len(dataset), batch_size):
             stop = min(start + batch_size, len(dataset))
             which, mirror = torch.from_numpy(dataset.indices[start:stop]), dataset.draw_mirrors(start, stop)
-            features = setup.features.gather(dataset.files[start:stop], mirror).to(setup.device, non_blocking=True)
+            features = setup.features.gather(dataset.files[start:stop], mirror, pin_memory=on_gpu)
+            features = features.to(setup.device, non_blocking=True)
             yield features, rows[which].to(setup.device, non_blocking=True), coverage_of(which, mirror)
         return
-    loader = batches(dataset, batch_size, workers=settings.data.workers, pin_memory=setup.device.type == "cuda")
+    loader = batches(dataset, batch_size, workers=settings.data.workers, pin_memory=on_gpu)
     with closing(loader):
         for batch in loader:
             images = mirrored(batch.images.to(setup.device, non_blocking=True), batch.mirror)

@@ -22,6 +22,7 @@ FREE = frozenset(
         *("eval.batch_size", "eval.bootstrap", "eval.selection"),
     ]
 )
+_ARITHMETIC = {"float32": "fp32", "bfloat16": "bf16"}
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,25 @@ def find_resumable(settings: Settings, origins: Mapping[str, str], resume: str) 
         for key, value in flatten(settings).items()
         if not origins.get(key, "default").startswith(("default", "preset", "recipe")) and key != "dataset"
     }
+    if asked.get("precision") == "auto":
+        del asked["precision"]  # what the run had is one of those that it allows
     if resume == AUTO:
         return _newest(settings, asked)
     run = find_run(settings.runs_dir, settings.dataset, resume)
     if run.finished:
         raise ConfigError(f"{run.name} is finished", todo=f"svipctl eval {settings.dataset} --run {run.name}")
-    if not run.last.exists():
-        raise DataError(f"{run.name} has no checkpoint to resume from", todo="train again under another --name")
+    if not run.has_checkpoint:
+        raise DataError(
+            f"{run.name} has no checkpoint to resume from",
+            todo=f"begin it anew: svipctl train {settings.dataset} --name {run.name} --resume auto",
+        )
     if not run.is_of(settings.dataset):
         raise ConfigError(
             f"{run.name} was started on another folder of that name",
             why=str(run.environment().get(FOLDER)),
             todo=f"svipctl train {run.environment().get(FOLDER)} --resume {run.name}",
         )
-    started = run.settings()
+    started = _as_started(run)
     different = differences(started, asked)
     if different:
         raise ConfigError(
@@ -104,14 +110,21 @@ def differences(started: Settings, asked: Mapping[str, Any]) -> list[str]:
 
 def _newest(settings: Settings, asked: Mapping[str, Any]) -> Resumable | None:
     for run in reversed(list_runs(settings.runs_dir, settings.dataset)):
-        if run.finished or not run.last.exists() or settings.name not in ("", run.name):
+        if run.finished or not run.has_checkpoint or settings.name not in ("", run.name):
             continue
         if not run.is_of(settings.dataset):
             continue
-        started = run.settings()
+        started = _as_started(run)
         if not differences(started, asked):
             return Resumable(run, _merged(started, settings))
     return None
+
+
+def _as_started(run: Run) -> Settings:
+    """The run's settings, with the arithmetic that `auto` was on the machine where it began."""
+    settings = run.settings()
+    had = _ARITHMETIC.get(str(run.environment().get("precision")))
+    return settings.model_copy(update={"precision": had}) if had and settings.precision == "auto" else settings
 
 
 def _merged(started: Settings, now: Settings) -> Settings:

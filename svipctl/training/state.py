@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from svipctl.errors import DataError
+from svipctl.replacing import resolve_folder
 from svipctl.restricted import DAMAGE
 from svipctl.training.optimisation import Optimisation
 
@@ -54,7 +55,12 @@ def save_state(folder: Path, progress: Progress, optimisation: Optimisation) -> 
         "random": _random_states(_device_of(optimisation)),
     }
     with (folder / FILE).open("wb") as file:
-        torch.save(state, file)
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch's own, at the end of a file that a full disk cut short
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
         file.flush()
         os.fsync(file.fileno())
 
@@ -68,7 +74,6 @@ def load_state(folder: Path, optimisation: Optimisation) -> Progress:
         DataError: Missing, damaged, or of another network.
 
     """
-    path = folder / FILE
     state = _read(folder)
     try:
         progress = Progress(**state["progress"])
@@ -79,7 +84,7 @@ def load_state(folder: Path, optimisation: Optimisation) -> Progress:
             parameters[name].grad = gradient.to(parameters[name].device)
         _set_random_states(state["random"], _device_of(optimisation))
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"the training state {path} is damaged", why=str(error).partition("\n")[0]) from error
+        raise DataError(f"the training state {folder / FILE} is damaged", why=str(error).partition("\n")[0]) from error
     return progress
 
 
@@ -93,7 +98,7 @@ def read_position(folder: Path) -> tuple[int, int]:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    path = folder / FILE
+    path = resolve_folder(folder) / FILE
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

@@ -8,8 +8,8 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from svipctl.device import is_out_of_memory
-from svipctl.errors import ResourceError
+from svipctl.device import is_compiler_failure, is_out_of_memory
+from svipctl.errors import ConfigError, ResourceError
 from svipctl.model.losses import Terms
 from svipctl.ranks import ALONE, Ranks
 from svipctl.training.optimisation import Optimisation
@@ -69,6 +69,7 @@ class Stepper:
 
         Raises:
             ResourceError: The batch does not fit into memory; says in how many parts it does.
+            ConfigError: The network is to be compiled, and that fails.
 
         """
         waiting = self._gradients_wait()
@@ -78,6 +79,12 @@ class Stepper:
                 terms = self._gradients(images, labels, epoch, coverage, weight)
                 break
             except (RuntimeError, MemoryError) as error:
+                if is_compiler_failure(error):
+                    raise ConfigError(
+                        "torch.compile does not work on this machine",
+                        why=" ".join(str(error).partition("\n\n")[0].split()),
+                        todo="install a C++ compiler, or go without: --set train.compile=false",
+                    ) from error
                 if not is_out_of_memory(error):
                     raise
                 cause = error.with_traceback(None)  # its frames hold the tensors that did not fit

@@ -73,6 +73,17 @@ def test_two_processes_train_what_one_does_and_print_once(
     assert_equal(figures(tmp_path / RUN), figures(alone / RUN))
 
 
+def test_the_random_control_draws_alike_for_any_number_of_processes(
+    command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, "--set", "method.selection=random")
+    alone = command(*arguments, "--name", "alone")
+    assert alone.code == 0, alone.stderr
+    shared = fresh(*arguments, "--name", "one", "--gpu", "cpu,cpu", cwd=tmp_path)
+    assert shared.code == 0, shared.stderr
+    assert_equal(figures(tmp_path / RUN), figures(tmp_path / RUN.with_name("alone")))
+
+
 def test_torchrun_is_joined_rather_than_started_again(
     alone: Path, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Transform, decode
-from svipctl.datasets.loader import ImageDataset, Sample, batches, epoch_order
+from svipctl.datasets.loader import ImageDataset, Sample, batches, epoch_order, explained_lost_workers
+from svipctl.errors import ResourceError
 
 
 def test_the_random_part_depends_on_seed_epoch_and_image_only(shared_folder: Path) -> None:
@@ -46,3 +48,18 @@ def test_batches_keep_the_order_and_the_last_may_be_smaller(shared_folder: Path)
     found = list(batches(ImageDataset(benchmark, order, Transform(32)), 2))
     assert [indices.tolist() for _, indices, _ in found] == [[4, 0], [9, 2], [7]]
     assert torch.equal(found[2].images[0], Transform(32)(decode(benchmark.image_path(7))))
+
+
+@pytest.mark.parametrize(
+    ("said", "is_loss"),
+    [
+        ("DataLoader worker (pid 7) is killed by signal: Killed.", True),
+        ("DataLoader worker (pid(s) 7) exited unexpectedly", True),
+        ("Pin memory thread exited unexpectedly", True),  # with a GPU, and the worker's last batch on the way
+        ("shapes do not match", False),
+    ],
+)
+def test_what_says_that_a_worker_is_lost(said: str, is_loss: bool) -> None:
+    expected = pytest.raises(ResourceError if is_loss else RuntimeError, match="was killed" if is_loss else said)
+    with expected, explained_lost_workers("again"):
+        raise RuntimeError(said)

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from svipctl.errors import DataError, ResourceError
-from svipctl.model.checkpoint import METADATA, WEIGHTS, Metadata, load_checkpoint, resolve_folder, save_checkpoint
+from svipctl.model.checkpoint import METADATA, WEIGHTS, Metadata, load_checkpoint, read_metadata, save_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
+from svipctl.replacing import resolve_folder
 from tests.model.tiny import ARGUMENTS, ATTRIBUTES, NAME, images, scramble, svip
 
 
@@ -116,7 +117,7 @@ def full(*_: Any) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("moment", ["weights", "metadata", "extra"])
+@pytest.mark.parametrize("moment", ["weights", "metadata", "extra", "folder"])
 def test_full_disk_leaves_the_previous_checkpoint_and_no_stray_folder(
     folder: Path, model: SVIP, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -124,7 +125,7 @@ def test_full_disk_leaves_the_previous_checkpoint_and_no_stray_folder(
 
     def fsync(descriptor: int) -> None:
         calls.append(descriptor)
-        if len(calls) == {"weights": 1, "metadata": 2, "extra": 99}[moment]:
+        if len(calls) == {"weights": 1, "metadata": 2, "folder": 3}.get(moment):
             full()
 
     before = model.attribute_head.weight.detach().clone()
@@ -132,7 +133,7 @@ def test_full_disk_leaves_the_previous_checkpoint_and_no_stray_folder(
     with monkeypatch.context() as patch:
         patch.setattr("svipctl.model.checkpoint.os.fsync", fsync)
         with pytest.raises(ResourceError, match="no room left while writing the checkpoint"):
-            save_checkpoint(folder, model, metadata(model, epoch=2), extra=full)
+            save_checkpoint(folder, model, metadata(model, epoch=2), extra=full if moment == "extra" else None)
     loaded, read = load_checkpoint(folder)
     assert read.epoch == 1
     assert torch.equal(loaded.attribute_head.weight, before)
@@ -157,7 +158,7 @@ def test_killed_between_the_two_renames_the_previous_is_found_and_saving_recover
             save_checkpoint(folder, model, metadata(model, epoch=2))
     assert not folder.exists()
     assert resolve_folder(folder) == folder.with_name(".last.old")
-    assert load_checkpoint(folder)[1].epoch == 1
+    assert load_checkpoint(folder)[1].epoch == read_metadata(folder).epoch == 1
     save_checkpoint(folder, model, metadata(model, epoch=3))
     assert resolve_folder(folder) == folder
     assert load_checkpoint(folder)[1].epoch == 3

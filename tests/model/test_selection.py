@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from svipctl.errors import ConfigError
 from svipctl.model.losses import TrainingOutput, training_loss
 from svipctl.model.recipe import Recipe
-from svipctl.model.selection import centre_scores, object_scores, random_scores
+from svipctl.model.selection import centre_scores, drawn_scores, object_scores, random_scores
 from svipctl.model.windows import WindowGrid, top_mask
 from tests.model.tiny import images, svip, vit
 
@@ -31,6 +31,17 @@ def test_random_selection_chooses_every_window_equally_often() -> None:
     scores = random_scores(torch.randn(2000, 3, 4, 4, generator=torch.Generator().manual_seed(1)), 16, training=False)
     chosen = top_mask(scores, 4).double().mean(dim=0)
     assert chosen.sub(0.25).abs().max() < 4.5 * (0.25 * 0.75 / 2000) ** 0.5
+
+
+def test_random_selection_in_training_depends_on_seed_epoch_and_image_only() -> None:
+    drawn = drawn_scores(1, 2, torch.tensor([7, 3, 5]), 16)
+    assert torch.equal(drawn_scores(1, 2, torch.tensor([3, 7]), 16), drawn[[1, 0]])
+    others = [drawn, drawn_scores(2, 2, torch.tensor([7]), 16), drawn_scores(1, 3, torch.tensor([7]), 16)]
+    assert len(torch.unique(torch.cat(others), dim=0)) == 5
+    model = svip(Recipe(selection="random", keep=1)).train()
+    picked = [torch.eye(model.grid.windows)[:1].expand(3, -1), torch.eye(model.grid.windows)[1:2].expand(3, -1)]
+    ours, others = (model.training_pass(images(3), coverage=scores).contextualized_attributes for scores in picked)
+    assert not torch.allclose(ours, others)
 
 
 def test_random_selection_is_new_in_each_training_step() -> None:

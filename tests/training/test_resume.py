@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,21 @@ ARGUMENTS = ("--epochs", str(EPOCHS), "--name", "one", "--precision", "fp32", "-
 ONE_WARMUP_EPOCH = ("--set", "optim.warmup_epochs=1", "--set", "optim.warmup_backbone=accumulate")
 
 
-def signal_at_update(number: int, name: signal.Signals) -> None:
-    """In the forked process: receive a signal while the parameters are updated for the `number`-th time."""
+def signal_at_update(number: int, name: signal.Signals, *, to_all: bool = False) -> None:
+    """In the forked process: receive a signal while the parameters are updated for the `number`-th time.
+
+    `to_all` sends it to the data workers too, as a terminal does with Ctrl-C and Slurm with its signals.
+    """
     from svipctl.training.optimisation import Optimisation
 
     original, count = Optimisation.apply, [0]
+    if to_all:
+        os.setpgid(0, 0)
 
     def apply(self: Optimisation, *arguments: Any) -> Any:
         count[0] += 1
         if count[0] == number:
-            os.kill(os.getpid(), name)
+            (os.killpg if to_all else os.kill)(os.getpid(), name)
         return original(self, *arguments)
 
     Optimisation.apply = apply  # type: ignore[method-assign]
@@ -60,6 +66,13 @@ def full_disk_at_fsync(number: int) -> None:
         original(file)
 
     os.fsync = fsync  # type: ignore[assignment]
+
+
+def no_file_longer_than(size: int) -> None:
+    """In the forked process: the system itself refuses to write on, in the middle of a file."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def result(folder: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
@@ -142,22 +155,56 @@ def test_a_second_ctrl_c_stops_at_once_and_the_checkpoint_before_is_gone_on_from
     assert result(tmp_path / RUN) == whole
 
 
-@pytest.mark.parametrize("number", [1, 3, 4, 7, 29, 30, 32, 33, 40])
+@pytest.mark.parametrize("number", [1, 2, 5, 6, 7, 13, 48, 51, 88, 93])
 def test_killed_while_saving_loses_at_most_the_step(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, number: int
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
     killed = command(*arguments, first=functools.partial(signal_at_fsync, number, signal.SIGKILL))
     assert killed.code == -signal.SIGKILL
-    if number <= 3:  # before the first checkpoint there is nothing to go on from
-        assert not (tmp_path / RUN / "checkpoints" / "last").exists()
-        return
+    assert (tmp_path / RUN / "checkpoints" / "last").exists() == (number >= 6)
     resumed = command(*arguments, "--resume", "auto")
     assert resumed.code == 0, resumed.stderr
+    assert ("begun anew" in resumed.stderr) == (number < 6), (
+        "before the first checkpoint there is nothing to go on from"
+    )
     assert result(tmp_path / RUN) == whole
 
 
-@pytest.mark.parametrize("number", [3, 30])
+def signal_before_the_second_rename(number: int, names: Sequence[signal.Signals]) -> None:
+    """In the forked process: receive signals at the `number`-th save, when the old state is away and the new not yet there."""
+    original, count = Path.rename, [0]
+
+    def rename(self: Path, target: Path) -> Path:
+        count[0] += self.name == ".last.new"
+        if self.name == ".last.new" and count[0] == number:
+            for name in names:
+                os.kill(os.getpid(), name)
+        return original(self, target)
+
+    Path.rename = rename  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("names", [(signal.SIGKILL,), (signal.SIGINT, signal.SIGINT)], ids=["kill", "ctrl-c-twice"])
+def test_killed_between_the_two_renames_of_a_save_the_older_state_is_gone_on_from(
+    command: Command,
+    tmp_path: Path,
+    shared_folder: Path,
+    tiny: tuple[str, ...],
+    whole: Any,
+    names: tuple[signal.Signals, ...],
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
+    killed = command(*arguments, first=functools.partial(signal_before_the_second_rename, 12, names))
+    assert killed.code == (-signal.SIGKILL if signal.SIGKILL in names else 130)
+    assert not (tmp_path / RUN / "checkpoints" / "last").exists()
+    resumed = command(*arguments, "--resume", "auto")
+    assert resumed.code == 0, resumed.stderr
+    assert "resuming one at epoch 2, step 3" in resumed.stderr
+    assert result(tmp_path / RUN) == whole
+
+
+@pytest.mark.parametrize("number", [4, 49])
 def test_sigterm_while_saving_waits_for_the_save_and_loses_nothing(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, number: int
 ) -> None:
@@ -170,16 +217,18 @@ def test_sigterm_while_saving_waits_for_the_save_and_loses_nothing(
     assert result(tmp_path / RUN) == whole
 
 
-def signal_at_prediction(name: signal.Signals) -> None:
-    """In the forked process: receive a signal while the second batch is predicted."""
+def signal_at_prediction(name: signal.Signals, *, to_all: bool = False) -> None:
+    """In the forked process: receive a signal while the second batch is predicted; `to_all` as above."""
     from svipctl.model.svip import SVIP
 
     original, count = SVIP.predict, [0]
+    if to_all:
+        os.setpgid(0, 0)
 
     def predict(self: SVIP, *arguments: Any, **options: Any) -> Any:
         count[0] += 1
         if count[0] == 2:
-            os.kill(os.getpid(), name)
+            (os.killpg if to_all else os.kill)(os.getpid(), name)
         return original(self, *arguments, **options)
 
     SVIP.predict = predict  # type: ignore[method-assign]
@@ -201,20 +250,22 @@ def test_a_signal_in_the_evaluation_between_epochs_loses_nothing(
 def test_a_signal_in_eval_ends_it_with_its_exit_code(
     command: Command, shared_folder: Path, trained_copy: Path, name: signal.Signals
 ) -> None:
-    arguments = ("eval", str(shared_folder), "--batch-size", "4", "--gpu", "cpu", "--set", "data.workers=2")
-    stopped = command(*arguments, first=functools.partial(signal_at_prediction, name))
+    arguments = ("eval", str(shared_folder), "--batch-size", "1", "--gpu", "cpu", "--set", "data.workers=2")
+    stopped = command(*arguments, first=functools.partial(signal_at_prediction, name, to_all=True))
     assert stopped.code == (130 if name is signal.SIGINT else 75)
     assert not (trained_copy / "eval" / "metrics.json").exists()
     if name is signal.SIGTERM:
         assert "run the same command again" in stopped.stderr
 
 
-def test_a_signal_while_workers_decode_is_seen_and_saved(
-    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_processes_while_workers_decode_is_seen_and_saved(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, name: signal.Signals
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--set", "data.workers=2")
-    stopped = command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
-    assert stopped.code == 75
+    arguments = (*arguments, "--set", "train.save_every=60")
+    stopped = command(*arguments, first=functools.partial(signal_at_update, 4, name, to_all=True))
+    assert stopped.code == (130 if name is signal.SIGINT else 75), stopped.stderr
     resumed = command(*arguments, "--resume")
     assert resumed.code == 0, resumed.stderr
     assert result(tmp_path / RUN) == whole
@@ -288,16 +339,33 @@ def test_a_data_worker_killed_in_eval_is_told(command: Command, shared_folder: P
     assert not (trained_copy / "eval" / "metrics.json").exists()
 
 
+@pytest.mark.parametrize("number", [19, 21])  # a file of the new state, and its name
 def test_a_disk_that_fills_while_saving_is_told_and_loses_nothing(
-    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, number: int
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
-    full = command(*arguments, first=functools.partial(full_disk_at_fsync, 20))
+    full = command(*arguments, first=functools.partial(full_disk_at_fsync, number))
     assert full.code == 5
     assert "no room left" in full.stderr
     resumed = command(*arguments, "--resume", "auto")
     assert resumed.code == 0, resumed.stderr
     assert result(tmp_path / RUN) == whole
+
+
+def test_a_training_state_that_does_not_fit_on_the_disk_is_told(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
+    command(*arguments, first=functools.partial(signal_at_update, 3, signal.SIGTERM))
+    last = tmp_path / RUN / "checkpoints" / "last"
+    sizes = {name: (last / name).stat().st_size for name in ("model.safetensors", "training.pt")}
+    assert sizes["model.safetensors"] < sizes["training.pt"] - 8192
+    full = command(*arguments, "--resume", first=functools.partial(no_file_longer_than, sizes["training.pt"] - 4096))
+    assert full.code == 5, full.stderr
+    assert "no room left" in full.stderr
+    resumed = command(*arguments, "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert "resuming one at epoch 1, step 4" in resumed.stderr
 
 
 def test_a_changed_configuration_is_listed_and_refused(
@@ -314,6 +382,35 @@ def test_a_changed_configuration_is_listed_and_refused(
     again = command("train", str(shared_folder), "--resume", "one")
     assert again.code == 2
     assert "one is finished" in again.stderr
+
+
+def without_bf16() -> None:
+    """In the forked process: the hardware multiplies no bf16 matrices."""
+    from svipctl import device
+
+    device._has_bf16 = lambda _: False
+
+
+def with_bf16() -> None:
+    """In the forked process: it does, and SIGTERM comes in the fourth update."""
+    from svipctl import device
+
+    device._has_bf16 = lambda _: True
+    signal_at_update(4, signal.SIGTERM)
+
+
+def test_a_run_goes_on_in_the_arithmetic_it_was_started_in_on_other_hardware(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, "--name", "one", "--precision", "auto")
+    assert command(*arguments, first=with_bf16).code == 75
+    refused = command(*arguments[:-1], "fp32", "--resume", "one")
+    assert refused.code == 2
+    assert "precision: bf16 in the run, fp32 now" in refused.stderr
+    resumed = command(*arguments, "--resume", "auto", first=without_bf16)
+    assert resumed.code == 0, resumed.stderr
+    assert "bf16 on cpu" in resumed.stderr
+    assert "resuming one at epoch 1, step 5" in resumed.stderr
 
 
 def test_auto_starts_a_new_run_where_there_is_none_to_resume(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from svipctl.errors import ResourceError
+from svipctl.errors import ConfigError, ResourceError
 from svipctl.model.classification import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
 from svipctl.model.recipe import Recipe
@@ -71,6 +71,17 @@ def test_a_batch_that_does_not_fit_is_answered_with_the_parts_that_do() -> None:
 def test_one_image_that_does_not_fit_is_told(adapt: bool) -> None:
     with pytest.raises(ResourceError, match="not even one image"):
         stepped(stepper(room=0, adapt=adapt))
+
+
+def test_a_machine_that_cannot_compile_is_told() -> None:
+    def no_compiler(*_: object) -> Any:
+        raise OSError("no C++ compiler found")
+
+    one = stepper()
+    one.optimisation.model.run_blocks(compiled=True, backend=no_compiler)
+    with pytest.raises(ConfigError, match=r"torch\.compile does not work") as refused:
+        stepped(one)
+    assert "no C++ compiler found" in refused.value.why
 
 
 def test_another_error_is_not_taken_for_memory() -> None:

@@ -1,0 +1,58 @@
+"""Records as lines of JSON and as a table: appended one by one, rewritten whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Record = Mapping[str, Any]
+
+
+def as_lines(records: Sequence[Record]) -> str:
+    """One JSON object a line."""
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def as_table(records: Sequence[Record], *, header: bool = True) -> str:
+    """CSV with the columns of the first record."""
+    if not records:
+        return ""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def append(path: Path, text: str) -> None:
+    """Write at the end of a file, which need not be there."""
+    with path.open("a", newline="", encoding="utf-8") as file:
+        file.write(text)
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Put a text in the place of a file's; until it is on the disk the old one stays. Without text there is no file."""
+    if not text:
+        path.unlink(missing_ok=True)
+        return
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def whole_records(path: Path) -> list[dict[str, Any]]:
+    """The lines of a .jsonl file; a last one that a full disk cut short is left out."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
