@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from svipctl.errors import DataError
 from svipctl.evaluation.protocols import Evaluation, evaluate
@@ -63,6 +65,27 @@ def test_a_term_that_is_zero_throughout_is_left_out(history: History) -> None:
     assert labels(drawn(curves.draw_losses, history)) == ["loss", "cross-entropy", "patch classifier"]
 
 
+def test_a_term_that_is_next_to_nothing_is_named_and_does_not_press_the_others_together(history: History) -> None:
+    steps = [{**step, "consistency": 2e-6} for step in history.steps]
+    axes = drawn(curves.draw_losses, History(history.epochs, steps))
+    assert labels(axes)[-1] == "consistency: below 1e-05"
+    assert axes.get_ylim()[0] > 0.1
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0])
+def test_the_legend_lies_on_no_seen_unseen_curve(share: float) -> None:
+    evaluation = evaluate(scored(0, 300), resamples=0)
+    curve = replace(evaluation.curve, seen=share * evaluation.curve.seen, unseen=share * evaluation.curve.unseen)
+    with themed():
+        figure = new_figure(4.4, 3.3)
+        axes = figure.subplots()
+        curves.draw_seen_unseen(axes, {"": replace(evaluation, curve=curve, rows={})})
+        FigureCanvasAgg(figure).draw()
+    line = next(line for line in axes.lines if str(line.get_label()).startswith("AUSUC"))
+    box = axes.get_legend().get_window_extent()
+    assert not box.count_contains(axes.transData.transform(line.get_xydata()))
+
+
 def test_accuracies_name_the_split_that_was_watched(history: History) -> None:
     axes = drawn(curves.draw_accuracies, history)
     assert axes.get_title() == "Accuracy, training and fold-1 split"
@@ -104,7 +127,7 @@ def test_h_over_gamma_peaks_at_the_oracle_and_shows_every_gamma(evaluation: Eval
 def test_reliability_says_its_error() -> None:
     found = reliability(scored(0, 300))
     axes = drawn(curves.draw_reliability, {"gamma 0": found})
-    assert labels(axes) == ["honest", f"gamma 0, error {100 * found.error:.1f}"]
+    assert labels(axes) == ["honest", f"gamma 0: ECE {100 * found.error:.1f}"]
 
 
 def test_runs_are_overlaid_and_a_figure_that_none_has_is_left_out(history: History) -> None:

@@ -73,6 +73,9 @@ class Contents:
     """`reference` H minus `gzsl-calibrated` H, percent."""
     images: dict[str, int]
     selection: list[tuple[str, dict[str, float]]]
+    kept: int
+    """Windows of an image that are taken for related, of so many:"""
+    windows: int
     localisation: list[facts.LocalisationTable]
     reading: str
     """The protocol under which single answers are read."""
@@ -124,6 +127,8 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, measured: Measure
         leak=_leak(document),
         images=document["images"],
         selection=facts.selection_rows(document),
+        kept=measured.subject.model.keep,
+        windows=measured.subject.model.grid.windows,
         localisation=facts.localisation_tables(document),
         reading=row,
         reading_meaning=facts.MEANINGS.get(row, ""),
@@ -180,7 +185,11 @@ def headlines(document: dict[str, Any]) -> list[Headline]:
 def training_charts(history: History) -> list[Chart]:
     """Loss terms, accuracies and the patch classifier over training; nothing of a run without records."""
     drawn = [
-        ("Loss terms", "The loss and its terms; a term that is zero throughout is left out.", curves.draw_losses),
+        (
+            "Loss terms",
+            "The loss and its terms. A term below a thousandth of the largest is only named.",
+            curves.draw_losses,
+        ),
         (
             "Accuracy during training",
             f"After each epoch, {history.monitored} split." if history.monitored else "Of the training batches.",
@@ -231,7 +240,7 @@ def _plane(benchmark: Benchmark, measured: Measured, names: Sequence[str]) -> Ch
     plane = attribute_plane(measured.predictions.attributes)
     return chart(
         "Predicted attributes",
-        "First two principal components. A cross is where the class's own attributes lie.",
+        "First two principal components. Large and outlined: where the class's own attributes lie.",
         lambda: embedding_figure(
             plane,
             measured.evaluation.answers.labels,
