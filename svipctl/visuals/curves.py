@@ -131,7 +131,11 @@ def draw_seen_unseen(axes: Axes, evaluations: Mapping[str, Evaluation]) -> None:
                     markersize=6,
                     clip_on=False,
                 )
-    axes.set(title="Seen against unseen", xlabel="U, unseen accuracy, percent", ylabel="S, seen accuracy, percent")
+    axes.set(
+        title="Seen against unseen (open marks: chosen on test)",
+        xlabel="U, unseen accuracy, percent",
+        ylabel="S, seen accuracy, percent",
+    )
     axes.set(xlim=(0, 100), ylim=(0, 100))
     _harmonic_lines(axes)
     _finish(axes, integers=False)
@@ -251,7 +255,8 @@ def _where_it_changes(evaluation: Evaluation) -> tuple[float, float]:
 
 
 def _point_label(row: str, figures: Mapping[str, float]) -> str:
-    return f"{_LABELLED[row]}: H {100 * figures['H']:.1f}"
+    """Short: a wide legend would lie on the curve."""
+    return f"{row}{', per image' if row == 'reference' else ''}: H {100 * figures['H']:.1f}"
 
 
 def _harmonic_lines(axes: Axes) -> None:

@@ -72,14 +72,14 @@ def test_a_term_that_is_next_to_nothing_is_named_and_does_not_press_the_others_t
     assert axes.get_ylim()[0] > 0.1
 
 
-@pytest.mark.parametrize("share", [0.2, 1.0])
+@pytest.mark.parametrize("share", [0.2, 0.65, 1.0])
 def test_the_legend_lies_on_no_seen_unseen_curve(share: float) -> None:
     evaluation = evaluate(scored(0, 300), resamples=0)
     curve = replace(evaluation.curve, seen=share * evaluation.curve.seen, unseen=share * evaluation.curve.unseen)
     with themed():
         figure = new_figure(4.4, 3.3)
         axes = figure.subplots()
-        curves.draw_seen_unseen(axes, {"": replace(evaluation, curve=curve, rows={})})
+        curves.draw_seen_unseen(axes, {"": replace(evaluation, curve=curve)})
         FigureCanvasAgg(figure).draw()
     line = next(line for line in axes.lines if str(line.get_label()).startswith("AUSUC"))
     box = axes.get_legend().get_window_extent()
@@ -101,7 +101,7 @@ def test_every_protocol_is_a_point_on_the_seen_unseen_curve(evaluation: Evaluati
     line = next(line for line in axes.lines if str(line.get_label()).startswith("AUSUC"))
     assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(1e4 * evaluation.curve.area)
     assert f"AUSUC {100 * evaluation.curve.area:.1f}" in labels(axes)
-    assert any("on test" in label for label in labels(axes))
+    assert "open marks: chosen on test" in axes.get_title()
 
 
 def test_several_curves_are_named(evaluation: Evaluation) -> None:
