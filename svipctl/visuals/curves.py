@@ -5,8 +5,7 @@ Each function draws on axes that it is given; `training_figure` and `evaluation_
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -43,6 +42,13 @@ _MARKS = {
     "gzsl-oracle": ("^", "gzsl-oracle, on test"),
     "reference": ("s", "reference, on test, per image"),
 }
+OVERLAID = {
+    "loss": "Loss",
+    "accuracy": "Training accuracy, percent",
+    "T1": "T1 of the monitored split, percent",
+    "H_oracle": "Best H over gamma, monitored split, percent",
+}
+"""Figures of metrics.jsonl in which runs are compared, and what they are called."""
 _LABELLED = {row: label for row, (_, label) in _MARKS.items()}
 
 
@@ -218,31 +224,21 @@ def everything_figure(
     return figure
 
 
-def overlaid_figure(
-    histories: Mapping[str, History], names: Sequence[str] = ("loss", "accuracy", "T1", "H_oracle")
-) -> Figure:
-    """One panel a figure of metrics.jsonl, one line a run; a figure that no run has is left out."""
-    kept = [name for name in names if any(len(history.epoch_column(name)[0]) for history in histories.values())]
-    figure = new_figure(4.2 * max(1, min(2, len(kept))), 2.9 * max(1, -(-len(kept) // 2)))
-    panels: Any = figure.subplots(max(1, -(-len(kept) // 2)), max(1, min(2, len(kept))), squeeze=False).ravel()
-    for name, axes in zip(kept, panels):
-        for label, history in histories.items():
-            places, values = history.epoch_column(name)
-            if len(places):
-                axes.plot(places, values, label=label, marker=".", markersize=4)
-        axes.set(title=_TITLES.get(name, name), xlabel="epoch")
-        _finish(axes)
-    for axes in panels[len(kept) :]:
-        axes.set_axis_off()
-    return figure
+def draw_overlaid(axes: Axes, histories: Mapping[str, History], name: str) -> None:
+    """A figure of metrics.jsonl over the epochs, one line a run that has it.
 
+    Args:
+        axes: Where.
+        histories: Label -> history.
+        name: A key of `OVERLAID`.
 
-_TITLES = {
-    "loss": "Loss",
-    "accuracy": "Training accuracy, percent",
-    "T1": "T1 of the monitored split, percent",
-    "H_oracle": "Best H over gamma, monitored split, percent",
-}
+    """
+    for label, history in histories.items():
+        places, values = history.epoch_column(name)
+        if len(places):
+            axes.plot(places, values, label=label, marker=".", markersize=4)
+    axes.set(title=OVERLAID[name], xlabel="epoch")
+    _finish(axes)
 
 
 def _where_it_changes(evaluation: Evaluation) -> tuple[float, float]:

@@ -113,7 +113,8 @@ def embedding_figure(
         colour, mark = _look(number)
         points = plane.points[labels == label]
         axes.scatter(points[:, 0], points[:, 1], s=16, color=colour, marker=mark, alpha=0.75, linewidths=0)
-        axes.scatter(*of_classes[label], s=90, color=colour, marker=mark, edgecolors=ink, linewidths=1.2, zorder=3)
+        x, y = of_classes[label]
+        axes.scatter(x, y, s=90, color=colour, marker=mark, edgecolors=ink, linewidths=1.2, zorder=3)
         text = shortened(names[label], 36) + ("" if seen[label] else " (unseen)")
         handles.append(Line2D([], [], color=colour, marker=mark, linestyle="", markersize=5, label=text))
     outlined = {"markersize": 8, "markerfacecolor": "none", "markeredgecolor": ink}
