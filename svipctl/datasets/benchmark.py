@@ -65,6 +65,8 @@ class Benchmark:
     """(N, 4) left, top, width and height of the object, in pixels of the published image, where there are boxes."""
     published_side: int | None = None
     """Longest side of the published images in pixels, where those on the disk are copies of another size."""
+    copied_side: int = 0
+    """Shorter side of these copies, 0 if they have none in common; what is smaller was never made smaller."""
     missing: tuple[str, ...] = ()
     """Images of the benchmark that are not on the disk; every other field leaves them out."""
     word_vectors_file: Path | None = None

@@ -16,7 +16,7 @@ from svipctl.datasets.groups import attribute_groups
 from svipctl.datasets.matlab import read_mat
 from svipctl.datasets.paths import reroot
 from svipctl.datasets.proposed_split import PARTS, ProposedSplit, names, read_lines, read_proposed_split
-from svipctl.datasets.published_pixels import published_side
+from svipctl.datasets.published_pixels import copied_side, published_side
 from svipctl.errors import DataError
 
 
@@ -118,6 +118,8 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
     new_index = np.cumsum(present) - 1
     parts = {part: new_index[split.parts[part][present[split.parts[part]]]] for part in PARTS}
     labels = split.labels[kept]
+    paths = [root / files[index] for index in kept]
+    published = None if boxes is None else published_side(paths, boxes[kept])
     return Benchmark(
         name=name,
         root=root,
@@ -132,7 +134,8 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
         folds=_folds_with_images(split, labels),
         groups=attribute_groups(name),
         boxes=None if boxes is None else boxes[kept],
-        published_side=None if boxes is None else published_side([root / files[index] for index in kept], boxes[kept]),
+        published_side=published,
+        copied_side=0 if published is None else copied_side(paths),
         word_vectors_file=root / "word_vectors.npz",
         missing=missing,
     )

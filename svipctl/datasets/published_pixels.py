@@ -1,12 +1,14 @@
 """From pixels of a published photograph, in which boxes and parts are given, to pixels of what the network sees.
 
 Some copies of CUB were made smaller. Nothing in its lists says how large a photograph was, but nearly all have a longest
-side of 500 pixels, so a copy gives itself away by boxes that reach out of its images, and its scale follows.
+side of 500 pixels, so a copy gives itself away by boxes that reach out of its images, and its scale follows. Copies are
+mostly made to one shorter side; a photograph that was smaller than that from the beginning is then as it was published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +34,28 @@ def published_side(files: Sequence[Path], boxes: NDArray[np.float64]) -> int | N
         boxes: (N, 4) left, top, width, height of each, in published pixels.
 
     """
-    for position in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).round().astype(int)):
-        try:
-            with Image.open(files[position]) as image:
-                width, height = image.size
-        except OSError:
-            continue  # whoever reads that image says what is wrong with it
+    for position, (width, height) in _sizes(files):
         left, top, wide, high = boxes[position]
         if left + wide > width + 1 or top + high > height + 1:
             return LONGEST_SIDE
     return None
+
+
+def copied_side(files: Sequence[Path]) -> int:
+    """The shorter side that most of the images have in common, 0 if there is none."""
+    sides = Counter(min(size) for _, size in _sizes(files))
+    side, count = max(sides.items(), key=lambda one: one[1], default=(0, 0))
+    return side if 2 * count > sides.total() else 0
+
+
+def _sizes(files: Sequence[Path]) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Place, width and height of some of the images."""
+    for position in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).round().astype(int)) if files else ():
+        try:
+            with Image.open(files[position]) as image:
+                yield int(position), image.size
+        except OSError:
+            continue  # whoever reads that image says what is wrong with it
 
 
 def size_on_disk(benchmark: Benchmark, index: int) -> tuple[int, int]:
@@ -61,7 +75,9 @@ def size_on_disk(benchmark: Benchmark, index: int) -> tuple[int, int]:
 
 def scale_on_disk(benchmark: Benchmark, size: tuple[int, int]) -> float:
     """Pixels on the disk for each published pixel, of an image of that size on the disk."""
-    return 1.0 if benchmark.published_side is None else max(size) / benchmark.published_side
+    if benchmark.published_side is None or min(size) < benchmark.copied_side:
+        return 1.0
+    return max(size) / benchmark.published_side
 
 
 def seen_points(points: Points, size: tuple[int, int], geometry: Geometry) -> Points:

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from svipctl.visuals.captions import caption
 from svipctl.visuals.inspection import Inspection
-from svipctl.visuals.patches import remark
-from svipctl.visuals.tiles import LINE, MARGIN, Sheet, head_height, overlay
+from svipctl.visuals.tiles import LINE, MARGIN, Sheet, head_height, overlay, wrapped
 
 PER_PAGE = 7
 _WIDTH, _GAP, _MOST, _BLOCKS = 7.5, 0.06, 1.2, 6
@@ -31,9 +31,11 @@ def attention_sheet(images: Sequence[Inspection], title: str, *, score: str) -> 
     blocks = _blocks(depth)
     tiles = len(blocks) + 2
     side = min((_WIDTH - 2 * MARGIN - (tiles - 1) * _GAP) / tiles, _MOST)
-    lines = (
-        "The class token's attention on each patch, mean over heads, in the pass over the whole image. Each map has",
-        "its own scale. The last column is the score of each window that teaches the patch classifier.",
+    lines = wrapped(
+        "The class token's attention on each patch, mean over heads, in the pass over the whole image: grey is low, "
+        "bright is high, each map on its own scale. The last column is the score of each window that teaches the patch "
+        "classifier.",
+        _WIDTH - 2 * MARGIN,
     )
     top, height = head_height(len(lines)) + LINE + 0.08, side + LINE + 0.14
     sheet = Sheet.of(_WIDTH, top + len(images) * height)
@@ -50,8 +52,7 @@ def attention_sheet(images: Sequence[Inspection], title: str, *, score: str) -> 
             if one.mask is not None:
                 places[place].contour(one.mask, 0.6)
         places[-1].heat(one.scores, float(one.scores.min()), float(one.scores.max()))
-        sheet.text(MARGIN, y + side + 0.03, one.true_class or one.name, room=3.2)
-        sheet.text(MARGIN + tiles * (side + _GAP) - _GAP, y + side + 0.03, remark(one, 3.6), ha="right", muted=True)
+        caption(sheet, one, MARGIN, y + side + 0.03, tiles * (side + _GAP) - _GAP)
     return sheet.figure
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from svipctl.visuals.captions import caption
 from svipctl.visuals.inspection import Inspection
-from svipctl.visuals.patches import remark
-from svipctl.visuals.tiles import LINE, MARGIN, Sheet, head_height, overlay
+from svipctl.visuals.tiles import LINE, MARGIN, Sheet, head_height, overlay, wrapped
 
 PER_PAGE = 5
 _WIDTH, _GAP, _MOST = 7.5, 0.12, 1.6
@@ -32,18 +32,17 @@ def attribute_sheet(
     shown = [shown_attributes(one, names, strongest, named) for one in images]
     tiles = 1 + max(len(columns) for columns in shown)
     side = min((_WIDTH - 2 * MARGIN - (tiles - 1) * _GAP) / tiles, _MOST)
-    lines = (
-        "What the attribute head says of each window: bright is high, grey is low, a ring marks the highest.",
-        "Below each map its lowest and highest value. First come the attributes that speak most for the answer.",
+    lines = wrapped(
+        "What the attribute head says of each window: grey is low, bright is high, a ring marks the highest. Below each "
+        "map its lowest and highest value. First come the attributes that speak most for the answer.",
+        _WIDTH - 2 * MARGIN,
     )
     top, height = head_height(len(lines)) + 0.06, side + 4 * LINE + 0.16
     sheet = Sheet.of(_WIDTH, top + len(images) * height)
     sheet.head(title, lines)
     for number, (one, columns) in enumerate(zip(images, shown)):
         y = top + number * height
-        label = one.true_class or one.name
-        sheet.text(MARGIN, y, label, room=3.2, weight="bold")
-        sheet.text(_WIDTH - MARGIN, y, remark(one, 3.6), ha="right", muted=True)
+        caption(sheet, one, MARGIN, y, _WIDTH - 2 * MARGIN, weight="bold")
         y += LINE + 0.02
         sheet.tile(MARGIN, y, side).picture(one.pixels)
         for place, column in enumerate(columns, 1):
@@ -77,4 +76,5 @@ def _map(sheet: Sheet, one: Inspection, column: int, name: str, x: float, y: flo
     room, below = side + _GAP / 2, y + side + 0.03
     sheet.text(x, below, value.replace("_", " ") or words, room=room, weight="bold")
     sheet.text(x, below + 0.9 * LINE, words if value else "", room=room, muted=True)
-    sheet.text(x, below + 1.8 * LINE, f"{values.min():.2f} to {values.max():.2f}", room=room, muted=True)
+    ends = f"{values.min():.2f} to {values.max():.2f}".replace("-", "−")
+    sheet.text(x, below + 1.8 * LINE, ends, room=room, muted=True)

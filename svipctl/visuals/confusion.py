@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from svipctl.evaluation.calibration import Integers
 from svipctl.evaluation.per_class import most_confused
 from svipctl.visuals.names import shortened
-from svipctl.visuals.style import SEQUENTIAL, SMALL, new_figure
+from svipctl.visuals.style import SEQUENTIAL, SMALL, entitle, new_figure
 
 Picture = NDArray[np.uint8]
 """(H, W, 3)."""
 Thumbnail = Callable[[int], Picture]
 """The picture of a scored image, by its place among them."""
+
+
+_MOST_WRITTEN = 24
+"""Classes whose shares are written into their cells; of more, a scale says what the colours mean."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def confused_pairs(counts: Integers, labels: Integers, answers: Integers, top: i
 
 
 def confusion_figure(
-    counts: Integers, pairs: Sequence[Pair], names: Sequence[str], thumbnail: Thumbnail, row: str
+    counts: Integers, pairs: Sequence[Pair], names: Sequence[str], thumbnail: Thumbnail, row: str, title: str = ""
 ) -> Figure:
     """Shares among the classes of the pairs, and beside it an example of each of the first pairs.
 
@@ -68,16 +72,18 @@ def confusion_figure(
         names: Of the C classes.
         thumbnail: Gives an image's picture.
         row: The protocol of the answers.
+        title: Of whom it is.
 
     """
     classes = sorted({label for pair in pairs for label in (pair.true, pair.answered)})
     shown = pairs[:6]
-    figure = new_figure(11.0, max(3.6, 0.34 * len(classes) + 2.0, 1.05 * len(shown) + 0.6))
+    figure = new_figure(11.0, max(3.9, min(0.34 * len(classes) + 2.0, 7.2), 1.15 * len(shown) + 0.4))
+    entitle(figure, title)
     left, right = figure.subfigures(1, 2, width_ratios=(1.5, 1.0), squeeze=False)[0]
     draw_confusion(left.subplots(), counts, classes, names, row)
     panels = right.subplots(len(shown), 2, squeeze=False)
     for pair, (first, second) in zip(shown, panels):
-        _draw_example(first, pair.wrong, thumbnail, f"{names[pair.true]}\nanswered {names[pair.answered]}")
+        _draw_example(first, pair.wrong, thumbnail, f"{names[pair.true]}\nanswered as →")
         _draw_example(second, pair.right, thumbnail, f"{names[pair.answered]}\n{pair.mistakes} mistakes between them")
     return figure
 
@@ -88,12 +94,13 @@ def draw_confusion(axes: Axes, counts: Integers, classes: Sequence[int], names: 
     some = counts[np.ix_(list(classes), list(classes))]
     shares = 100 * some / np.maximum(totals, 1)[:, None]
     image = axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=100)
-    axes.figure.colorbar(image, ax=axes, label="percent of the row", shrink=0.6)
     labels = [shortened(names[label]) for label in classes]
     axes.set_xticks(range(len(classes)), labels, rotation=90, fontsize=SMALL - 1)
     axes.set_yticks(range(len(classes)), labels, fontsize=SMALL - 1)
-    axes.set(title=f"Most confused classes ({row})", xlabel="answered", ylabel="true")
-    if len(classes) <= 24:
+    axes.set(title=f"Most confused classes, percent of the row ({row})", xlabel="answered", ylabel="true")
+    if len(classes) > _MOST_WRITTEN:
+        axes.figure.colorbar(image, ax=axes, shrink=0.6)
+    else:
         for y, x in zip(*np.nonzero(shares)):
             dark = shares[y, x] < 55
             axes.text(x, y, f"{shares[y, x]:.0f}", ha="center", va="center", fontsize=SMALL - 1.5,

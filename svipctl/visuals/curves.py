@@ -5,11 +5,11 @@ Each function draws on axes that it is given; `training_figure` and `evaluation_
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
@@ -18,7 +18,7 @@ from svipctl.evaluation.protocols import Evaluation
 from svipctl.evaluation.reliability import Reliability, reliability
 from svipctl.evaluation.run import Measured
 from svipctl.visuals.history import History
-from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, new_figure
+from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, entitle, new_figure
 
 TERMS = {
     "loss": "loss",
@@ -27,6 +27,7 @@ TERMS = {
     "consistency": "consistency",
     "decorrelation": "decorrelation",
 }
+_LEAST_SHARE = 1e-3
 _EPOCH_FIGURES = {
     "accuracy": ("train accuracy", GREY, ":"),
     "T1": ("T1", PURPLE, "-"),
@@ -41,20 +42,37 @@ _MARKS = {
     "gzsl-oracle": ("^", "gzsl-oracle, on test"),
     "reference": ("s", "reference, on test, per image"),
 }
+OVERLAID = {
+    "loss": "Loss",
+    "accuracy": "Training accuracy, percent",
+    "T1": "T1 of the monitored split, percent",
+    "H_oracle": "Best H over gamma, monitored split, percent",
+}
+"""Figures of metrics.jsonl in which runs are compared, and what they are called."""
 _LABELLED = {row: label for row, (_, label) in _MARKS.items()}
 
 
 def draw_losses(axes: Axes, history: History) -> None:
-    """Loss terms over epochs, logarithmic; a term that is zero throughout is left out."""
-    for name, label in TERMS.items():
-        places, values = history.step_column(name)
+    """Loss terms over epochs, logarithmic; a term that is next to nothing is only named, one that is zero left out."""
+    columns = {label: history.step_column(name) for name, label in TERMS.items()}
+    largest = max((values.max() for _, values in columns.values() if len(values)), default=0.0)
+    for label, (places, values) in columns.items():
         shown = values > 0
-        if shown.any():
-            axes.plot(places[shown], values[shown], label=label, linewidth=2 if name == "loss" else 1.2)
+        if not shown.any():
+            continue
+        if values.max() < _LEAST_SHARE * largest:  # it would press all the others together
+            axes.plot([], [], color="none", label=f"{label}: below {_rounded_up(values.max()):g}")
+        else:
+            axes.plot(places[shown], values[shown], label=label, linewidth=2 if label == "loss" else 1.2)
     axes.set(title="Loss terms", xlabel="epoch", yscale="log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # names are no TeX, nor are numbers
     axes.yaxis.set_minor_formatter(NullFormatter())
     _finish(axes)
+
+
+def _rounded_up(value: float) -> float:
+    """The next power of ten."""
+    return float(10.0 ** np.ceil(np.log10(value)))
 
 
 def draw_accuracies(axes: Axes, history: History) -> None:
@@ -119,10 +137,14 @@ def draw_seen_unseen(axes: Axes, evaluations: Mapping[str, Evaluation]) -> None:
                     markersize=6,
                     clip_on=False,
                 )
-    axes.set(title="Seen against unseen", xlabel="U, unseen accuracy, percent", ylabel="S, seen accuracy, percent")
+    axes.set(
+        title="Seen against unseen (open marks: chosen on test)",
+        xlabel="U, unseen accuracy, percent",
+        ylabel="S, seen accuracy, percent",
+    )
     axes.set(xlim=(0, 100), ylim=(0, 100))
     _harmonic_lines(axes)
-    _finish(axes, integers=False, legend="lower left")
+    _finish(axes, integers=False)
 
 
 def draw_harmonic(axes: Axes, evaluation: Evaluation) -> None:
@@ -150,7 +172,7 @@ def draw_reliability(axes: Axes, reliabilities: Mapping[str, Reliability]) -> No
             marker="o",
             markersize=4,
             clip_on=False,
-            label=f"{name}, error {100 * found.error:.1f}",
+            label=f"{name}: ECE {100 * found.error:.1f}",
         )
     axes.set(title="Reliability", xlabel="confidence, percent", ylabel="right answers, percent")
     axes.set(xlim=(0, 100), ylim=(0, 100))
@@ -167,9 +189,10 @@ def reliabilities(measured: Measured) -> dict[str, Reliability]:
     return found
 
 
-def training_figure(history: History) -> Figure:
+def training_figure(history: History, title: str = "") -> Figure:
     """Loss terms, accuracies, patch classifier and learning rate."""
     figure = new_figure(8.0, 5.6)
+    entitle(figure, title)
     panels = figure.subplots(2, 2).ravel()
     for draw, axes in zip((draw_losses, draw_accuracies, draw_patch_classifier, draw_learning_rate), panels):
         draw(axes, history)
@@ -186,9 +209,12 @@ def evaluation_figure(evaluation: Evaluation, reliabilities: Mapping[str, Reliab
     return figure
 
 
-def everything_figure(history: History, evaluation: Evaluation, reliabilities: Mapping[str, Reliability]) -> Figure:
+def everything_figure(
+    history: History, evaluation: Evaluation, reliabilities: Mapping[str, Reliability], title: str = ""
+) -> Figure:
     """What `svipctl visualize curves` draws: training above, evaluation below."""
-    figure = new_figure(11.0, 7.2)
+    figure = new_figure(11.0, 7.4)
+    entitle(figure, title)
     panels = figure.subplots(2, 3)
     for draw, axes in zip((draw_losses, draw_accuracies, draw_patch_classifier), panels[0]):
         draw(axes, history)
@@ -198,31 +224,21 @@ def everything_figure(history: History, evaluation: Evaluation, reliabilities: M
     return figure
 
 
-def overlaid_figure(
-    histories: Mapping[str, History], names: Sequence[str] = ("loss", "accuracy", "T1", "H_oracle")
-) -> Figure:
-    """One panel a figure of metrics.jsonl, one line a run; a figure that no run has is left out."""
-    kept = [name for name in names if any(len(history.epoch_column(name)[0]) for history in histories.values())]
-    figure = new_figure(4.2 * max(1, min(2, len(kept))), 2.9 * max(1, -(-len(kept) // 2)))
-    panels: Any = figure.subplots(max(1, -(-len(kept) // 2)), max(1, min(2, len(kept))), squeeze=False).ravel()
-    for name, axes in zip(kept, panels):
-        for label, history in histories.items():
-            places, values = history.epoch_column(name)
-            if len(places):
-                axes.plot(places, values, label=label, marker=".", markersize=4)
-        axes.set(title=_TITLES.get(name, name), xlabel="epoch")
-        _finish(axes)
-    for axes in panels[len(kept) :]:
-        axes.set_axis_off()
-    return figure
+def draw_overlaid(axes: Axes, histories: Mapping[str, History], name: str) -> None:
+    """A figure of metrics.jsonl over the epochs, one line a run that has it.
 
+    Args:
+        axes: Where.
+        histories: Label -> history.
+        name: A key of `OVERLAID`.
 
-_TITLES = {
-    "loss": "Loss",
-    "accuracy": "Training accuracy, percent",
-    "T1": "T1 of the monitored split, percent",
-    "H_oracle": "Best H over gamma, monitored split, percent",
-}
+    """
+    for label, history in histories.items():
+        places, values = history.epoch_column(name)
+        if len(places):
+            axes.plot(places, values, label=label, marker=".", markersize=4)
+    axes.set(title=OVERLAID[name], xlabel="epoch")
+    _finish(axes)
 
 
 def _where_it_changes(evaluation: Evaluation) -> tuple[float, float]:
@@ -235,27 +251,27 @@ def _where_it_changes(evaluation: Evaluation) -> tuple[float, float]:
 
 
 def _point_label(row: str, figures: Mapping[str, float]) -> str:
-    return f"{_LABELLED[row]}: H {100 * figures['H']:.1f}"
+    """Short: a wide legend would lie on the curve."""
+    return f"{row}{', per image' if row == 'reference' else ''}: H {100 * figures['H']:.1f}"
 
 
 def _harmonic_lines(axes: Axes) -> None:
-    """Faint lines of equal H, so that the eye can compare points."""
-    unseen = np.linspace(0.5, 100, 200)
+    """Faint lines of equal H, so that the eye can compare points; no lines to the legend, which may lie on them."""
+    lines = []
     for harmonic in (20, 40, 60, 80):
-        with np.errstate(divide="ignore"):
-            seen = harmonic * unseen / (2 * unseen - harmonic)
-        shown = (seen > 0) & (seen <= 100)
-        axes.plot(unseen[shown], seen[shown], color=GREY, linewidth=0.6, alpha=0.5, zorder=0)
+        unseen = np.linspace(100 * harmonic / (200 - harmonic), 100, 100)  # from where S is 100
+        lines.append(np.stack([unseen, harmonic * unseen / (2 * unseen - harmonic)], axis=1))
         axes.annotate(
             f"H {harmonic}", (harmonic, harmonic), color=GREY, fontsize=SMALL - 2, ha="center", va="center",
             bbox={"facecolor": axes.get_facecolor(), "edgecolor": "none", "pad": 0.5}, zorder=0.5,
         )  # fmt: skip
+    axes.add_collection(LineCollection(lines, colors=GREY, linewidths=0.6, alpha=0.5, zorder=0), autolim=False)
 
 
-def _finish(axes: Axes, *, integers: bool = True, legend: Literal["best", "lower left"] = "best") -> None:
+def _finish(axes: Axes, *, integers: bool = True) -> None:
     axes.grid(alpha=0.6, linewidth=0.5)
     axes.set_axisbelow(True)
     if integers:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc=legend, frameon=True, framealpha=0.85)
+        axes.legend(loc="best", frameon=True, framealpha=0.85)

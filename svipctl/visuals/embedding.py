@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from svipctl.evaluation.calibration import Bools, Integers, unit_rows
 from svipctl.visuals.names import shortened
-from svipctl.visuals.style import GREY, SMALL, new_figure
+from svipctl.visuals.style import GREY, SMALL, entitle, new_figure
 
 Floats = NDArray[np.float64]
 MOST_NAMED = 24
@@ -72,8 +73,9 @@ def embedding_figure(
     class_attributes: Floats,
     *,
     coloured: Sequence[int] = (),
+    title: str = "",
 ) -> Figure:
-    """Images as dots in the colour of their class, class attributes as crosses.
+    """Images in the colour and with the mark of their class; its own attributes are the same mark, large and outlined.
 
     Up to 24 classes are coloured and named; of more, only unseen ones, and the rest is grey.
 
@@ -84,27 +86,34 @@ def embedding_figure(
         names: Of the C classes.
         class_attributes: (C, K).
         coloured: Classes to colour and name; by default those that there is room for, unseen ones first.
+        title: Of whom it is, where that is not said elsewhere.
 
     """
     of_classes = plane.project(unit_rows(class_attributes))
     figure = new_figure(8.6, 5.6)
+    entitle(figure, title)
     axes = figure.subplots()
+    ink = matplotlib.rcParams["text.color"]
     there = np.unique(labels)
     named = list(coloured) or [label for label in there.tolist() if len(there) <= MOST_NAMED or not seen[label]]
     named = named[:MOST_NAMED]
     others = ~np.isin(labels, named)
     axes.scatter(plane.points[others, 0], plane.points[others, 1], s=7, color=GREY, alpha=0.35, linewidths=0)
     rest = np.setdiff1d(there, named)
-    axes.scatter(of_classes[rest, 0], of_classes[rest, 1], s=14, color=GREY, marker="x", linewidths=0.8, alpha=0.8)
+    axes.scatter(of_classes[rest, 0], of_classes[rest, 1], s=22, color=GREY, edgecolors=ink, linewidths=0.6)
     handles = []
     for number, label in enumerate(named):
         colour, mark = _look(number)
         points = plane.points[labels == label]
         axes.scatter(points[:, 0], points[:, 1], s=16, color=colour, marker=mark, alpha=0.75, linewidths=0)
-        axes.scatter(of_classes[label, 0], of_classes[label, 1], s=70, color=colour, marker="x", linewidths=2)
-        text = shortened(names[label], 30) + ("" if seen[label] else " (unseen)")
+        x, y = of_classes[label]
+        axes.scatter(x, y, s=90, color=colour, marker=mark, edgecolors=ink, linewidths=1.2, zorder=3)
+        text = shortened(names[label], 36) + ("" if seen[label] else " (unseen)")
         handles.append(Line2D([], [], color=colour, marker=mark, linestyle="", markersize=5, label=text))
-    handles.append(Line2D([], [], color=GREY, marker="x", linestyle="", label="attributes of the class itself"))
+    outlined = {"markersize": 8, "markerfacecolor": "none", "markeredgecolor": ink}
+    handles.append(
+        Line2D([], [], marker="o", linestyle="", label="large, outlined: the class's own attributes", **outlined)
+    )
     if others.any():
         left = f"{len(rest)} other classes" if named else f"{len(rest)} classes"
         handles.append(Line2D([], [], color=GREY, marker=".", linestyle="", label=left))

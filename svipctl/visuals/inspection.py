@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from svipctl.datasets.images import Geometry, Pixels, decode
 from svipctl.datasets.objects import object_mask
 from svipctl.device import autocast
 from svipctl.evaluation.selection import BACKGROUND_SHARE, selection_quality
-from svipctl.evaluation.truth import object_truth
+from svipctl.evaluation.truth import ObjectTruth, object_truth
 from svipctl.prediction.answers import Answer
 from svipctl.visuals.subject import Subject
 
@@ -54,6 +55,8 @@ class Inspection:
     """None of a picture of one's own."""
     is_seen: bool | None = None
     """Whether the true class was trained."""
+    truth: Literal["mask", "box"] | None = None
+    """Who says where the object is."""
     mask: NDArray[np.bool_] | None = None
     """(size, size) where the object is, from a mask or filled from a box; None where nobody says."""
     shares: Map | None = None
@@ -98,13 +101,13 @@ def _read(subject: Subject, image: int | Path) -> Tensor:
     return subject.transform(decode(subject.benchmark.image_path(image)))
 
 
-def _object(subject: Subject, image: int | Path) -> tuple[NDArray[np.bool_], NDArray[np.float64]] | None:
-    """Mask (size, size) of the object and its share of each window (1, windows), if anybody says."""
+def _object(subject: Subject, image: int | Path) -> tuple[NDArray[np.bool_], ObjectTruth] | None:
+    """Mask (size, size) of the object and what it says of the windows, if anybody says."""
     if isinstance(image, Path):
         return None
     geometry = Geometry(subject.transform.resize, subject.transform.size)
     truth = object_truth(subject.benchmark, np.array([image]), geometry, subject.model.grid.window_shape)
-    return None if truth is None else (object_mask(subject.benchmark, image, geometry), truth.shares)
+    return None if truth is None else (object_mask(subject.benchmark, image, geometry), truth)
 
 
 def _looked_at(subject: Subject, batch: list[int | Path], pixels: list[Tensor]) -> Iterator[Inspection]:
@@ -112,7 +115,7 @@ def _looked_at(subject: Subject, batch: list[int | Path], pixels: list[Tensor]) 
     grid, recipe = model.grid, model.recipe
     shape = grid.window_shape
     objects = [_object(subject, image) for image in batch]
-    known = [one[1].ravel() for one in objects if one is not None]
+    known = [one[1].shares.ravel() for one in objects if one is not None]
     coverage = None
     if recipe.selection == "object" and len(known) == len(batch):
         coverage = torch.from_numpy(np.stack(known).astype(np.float32))
@@ -128,13 +131,13 @@ def _looked_at(subject: Subject, batch: list[int | Path], pixels: list[Tensor]) 
     selects, localises = recipe.passes == "both", recipe.head == "windows"
     for position, image in enumerate(batch):
         name, true_class, is_seen = _truth(subject, image)
-        mask, shares, quality = None, None, {}
+        truth, mask, shares, quality = None, None, None, {}
         one = objects[position]
         if one is not None:
-            mask, shares = one[0], one[1].reshape(shape).astype(np.float32)
+            truth, mask, shares = one[1].source, one[0], one[1].shares.reshape(shape).astype(np.float32)
             if selects:
                 row = unrelated[position : position + 1].astype(np.float64)
-                quality = selection_quality(row, one[1] < BACKGROUND_SHARE, grid.windows - model.keep)
+                quality = selection_quality(row, one[1].shares < BACKGROUND_SHARE, grid.windows - model.keep)
         yield Inspection(
             name=name,
             true_class=true_class,
@@ -147,6 +150,7 @@ def _looked_at(subject: Subject, batch: list[int | Path], pixels: list[Tensor]) 
             related=1 - unrelated[position].reshape(shape) if selects else None,
             kept=kept[position].reshape(shape) if selects else None,
             windows=windows[position].reshape(*shape, -1) if localises else None,
+            truth=truth,
             mask=mask,
             shares=shares,
             auc=quality.get("auc"),

@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from svipctl.visuals.captions import remark
 from svipctl.visuals.inspection import Inspection
 from svipctl.visuals.style import RELATED
 from svipctl.visuals.tiles import (
@@ -15,10 +16,10 @@ from svipctl.visuals.tiles import (
     MARGIN,
     Sheet,
     faded,
-    fitted,
     head_height,
     scale,
     text_width,
+    wrapped,
 )
 
 PER_PAGE = 16
@@ -44,7 +45,7 @@ def patch_sheet(
         evaluated: `auc` and `images` of `svipctl eval`, to be said beside the AUC of the images shown.
 
     """
-    lines = _lines(images, evaluated or {})
+    lines = wrapped(_words(images, evaluated or {}), _WIDTH - 2 * MARGIN)
     tiles = 4 if any(one.mask is not None for one in images) else 3
     selects = images[0].kept is not None
     card = (_WIDTH - 2 * MARGIN - (_ACROSS - 1) * 2 * MARGIN) / _ACROSS
@@ -53,7 +54,8 @@ def patch_sheet(
     rows = -(-len(images) // _ACROSS)
     sheet = Sheet.of(_WIDTH, top + rows * height + 0.08)
     sheet.head(title, lines)
-    names = ["windows kept" if selects else "image", "classifier" if selects else "", SCORES[score_source], "truth"]
+    truth = f"true {_truth(images)}"
+    names = ["windows kept" if selects else "image", "classifier" if selects else "", SCORES[score_source], truth]
     for column in range(min(_ACROSS, len(images))):
         left = MARGIN + column * (card + 2 * MARGIN)
         for number, name in enumerate(names[:tiles]):
@@ -62,7 +64,7 @@ def patch_sheet(
     if selects:
         words = f"Classifier: its probability. {SCORES[score_source].capitalize()}: lowest to highest window."
         sheet.text(MARGIN, top - 2 * LINE - 0.08, words, muted=True)
-    scale(sheet, _WIDTH - MARGIN - 0.65 - 0.75, top - 2 * LINE - 0.08, "unrelated", "related")
+    scale(sheet, _WIDTH - MARGIN, top - 2 * LINE - 0.08, "unrelated", "related")
     for number, one in enumerate(images):
         left = MARGIN + (number % _ACROSS) * (card + 2 * MARGIN)
         _card(sheet, one, left, top + (number // _ACROSS) * height, side, tiles)
@@ -82,28 +84,23 @@ def _card(sheet: Sheet, one: Inspection, left: float, top: float, side: float, t
         places[3].picture(faded(one.pixels, one.mask, paper))
         places[3].contour(one.mask)
     room, below = tiles * (side + _GAP), top + side + 0.04
+    auc = "" if one.auc is None else f"AUC {one.auc:.0f} · "
     sheet.text(left, below, one.true_class or one.name, room=room)
-    sheet.text(left, below + LINE, remark(one, room), muted=True)
+    sheet.text(left, below + LINE, auc + remark(one, room - text_width(auc)), muted=True)
 
 
-def remark(one: Inspection, room: float) -> str:
-    """What became of an image, in so many inches: its AUC, whether its class was trained, and what it was named."""
-    parts = [] if one.auc is None else [f"AUC {one.auc:.0f}"]
-    if one.is_seen is not None:
-        parts.append("seen" if one.is_seen else "unseen")
-    if one.is_right:
-        return " · ".join([*parts, "named rightly"])
-    start = " · ".join([*parts, "named "])
-    return start + fitted(one.answer, room - text_width(start))
+def _truth(images: Sequence[Inspection]) -> str | None:
+    return next((one.truth for one in images if one.truth is not None), None)
 
 
-def _lines(images: Sequence[Inspection], evaluated: Mapping[str, float]) -> tuple[str, ...]:
+def _words(images: Sequence[Inspection], evaluated: Mapping[str, float]) -> str:
     if images[0].kept is None:
-        return ("This recipe has no second pass: no window is selected, and the patch classifier was not trained.",)
+        return "This recipe has no second pass: no window is selected, and the patch classifier was not trained."
     known = [one.auc for one in images if one.auc is not None]
     if not known:
-        return ("No mask or box says where the object is.",)
-    shown = f"Patch classifier against the truth, AUC: {np.mean(known):.1f} over the {len(known)} images here"
+        return "No mask or box says where the object is."
+    against = {"mask": "masks", "box": "boxes"}[str(_truth(images))]
+    shown = f"Classifier's AUC against the true {against}: {np.mean(known):.1f} over the {len(known)} images here"
     if evaluated:
-        return (f"{shown}; {evaluated['auc']:.1f} over all {evaluated['images']:.0f} (svipctl eval).",)
-    return (f"{shown} (chance 50).",)
+        return f"{shown}; {evaluated['auc']:.1f} over all {evaluated['images']:.0f} (svipctl eval)."
+    return f"{shown} (chance 50)."

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 
 from svipctl.visuals.inspection import Inspection
 from svipctl.visuals.style import BLUE, NORMAL, SMALL, VERMILION
-from svipctl.visuals.tiles import LINE, MARGIN, Sheet, faded, head_height
+from svipctl.visuals.tiles import LINE, MARGIN, Sheet, broken, faded, head_height, wrapped
 
 _WIDTH, _ACROSS, _GAP = 7.5, 6, 0.1
+_SIZE, _SMALL_LINE = SMALL - 1, 0.85 * LINE
 GROUPS = {
     (True, True): "seen classes, named rightly",
     (True, False): "seen classes, named wrongly",
@@ -55,10 +56,10 @@ def contact_sheet(groups: Groups, title: str, *, looked_at: int) -> Figure:
 
     """
     side = (_WIDTH - 2 * MARGIN - (_ACROSS - 1) * _GAP) / _ACROSS
-    lines = (f"From {looked_at} images. Faded windows were taken for unrelated. Blue: named rightly; orange: wrongly.",)
+    lines = wrapped(_words(groups, looked_at), _WIDTH - 2 * MARGIN)
     top = head_height(len(lines))
     shown = {key: found for key, found in groups.items() if found}
-    height = top + sum(_rows(found) * _cell_height(side, key) + 1.9 * LINE for key, found in shown.items())
+    height = top + sum(_rows(found) * _cell_height(side, found) + 1.9 * LINE for found in shown.values())
     sheet = Sheet.of(_WIDTH, height + 0.05)
     sheet.head(title, lines)
     y = top
@@ -67,18 +68,35 @@ def contact_sheet(groups: Groups, title: str, *, looked_at: int) -> Figure:
         y += 1.9 * LINE
         for number, one in enumerate(found):
             x = MARGIN + (number % _ACROSS) * (side + _GAP)
-            _cell(sheet, one, x, y + (number // _ACROSS) * _cell_height(side, key), side)
-        y += _rows(found) * _cell_height(side, key)
+            _cell(sheet, one, x, y + (number // _ACROSS) * _cell_height(side, found), side)
+        y += _rows(found) * _cell_height(side, found)
     return sheet.figure
+
+
+def _words(groups: Groups, looked_at: int) -> str:
+    shown = [one for found in groups.values() for one in found]
+    words = [f"{len(shown)} of the {looked_at} images looked at."]
+    if any(one.kept is not None for one in shown):
+        words.append("Faded windows were taken for unrelated.")
+    return " ".join(words)
 
 
 def _rows(found: Sequence[Inspection]) -> int:
     return -(-len(found) // _ACROSS)
 
 
-def _cell_height(side: float, key: Kind) -> float:
-    """With a line for what it was named, unless that is its class."""
-    return side + (1 if key[1] else 2) * LINE + 0.1
+def _cell_height(side: float, found: Sequence[Inspection]) -> float:
+    """With room for the longest names."""
+    return side + max(len(_names(one, side)) for one in found) * _SMALL_LINE + 0.14
+
+
+def _names(one: Inspection, side: float) -> list[tuple[str, str | None]]:
+    """Lines below a picture with their colours: its class and, unless it was named so, what it was named."""
+    room = side + _GAP / 3
+    lines: list[tuple[str, str | None]] = [(line, None) for line in broken(one.true_class or one.name, room, _SIZE)]
+    if not one.is_right:
+        lines += [(line, VERMILION) for line in broken(f"→ {one.answer}", room, _SIZE)]
+    return lines
 
 
 def _cell(sheet: Sheet, one: Inspection, x: float, y: float, side: float) -> None:
@@ -87,7 +105,5 @@ def _cell(sheet: Sheet, one: Inspection, x: float, y: float, side: float) -> Non
     tile.picture(one.pixels if one.kept is None else faded(one.pixels, one.kept, paper))
     if one.is_right is not None:
         tile.frame(BLUE if one.is_right else VERMILION)
-    room, below = side + _GAP / 3, y + side + 0.05
-    sheet.text(x, below, one.true_class or one.name, room=room, size=SMALL - 1)
-    if not one.is_right:
-        sheet.text(x, below + 0.9 * LINE, f"→ {one.answer}", room=room, size=SMALL - 1, color=VERMILION)
+    for number, (line, colour) in enumerate(_names(one, side)):
+        sheet.text(x, y + side + 0.05 + number * _SMALL_LINE, line, size=_SIZE, color=colour)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -54,9 +55,9 @@ class Tile:
         for row, column in zip(*np.nonzero(cells[:, 1:] != cells[:, :-1])):
             x = self.x + (column + 1) * step_x
             lines.append([(x, self.y + row * step_y), (x, self.y + (row + 1) * step_y)])
-        self.canvas.add_collection(
-            LineCollection(lines, colors=colour, linewidths=width, capstyle="projecting"), autolim=False
-        )
+        border = LineCollection(lines, colors=colour, linewidths=width, capstyle="projecting")
+        self.canvas.add_collection(border, autolim=False)
+        border.set_clip_path(Rectangle((self.x, self.y), self.width, self.height, transform=self.canvas.transData))
 
     def contour(self, mask: NDArray[np.bool_], width: float = 0.9) -> None:
         """The border of a mask (H, W), drawn in white and black, so that it is seen on every image."""
@@ -127,11 +128,11 @@ class Sheet:
         place = x / self.width, 1 - y / self.height
         self.figure.text(*place, text, fontsize=size, va="top", ha=ha, weight=weight, color=colour)
 
-    def head(self, title: str, lines: tuple[str, ...], *, y: float = 0.14) -> None:
-        """The title and what is to be said of the whole sheet."""
+    def head(self, title: str, lines: Sequence[str], *, y: float = 0.14) -> None:
+        """The title, and what is to be said of the whole sheet, `wrapped`."""
         self.text(MARGIN, y, title, size=LARGE, weight="bold", room=self.width - 2 * MARGIN)
         for number, line in enumerate(lines):
-            self.text(MARGIN, y + 0.24 + number * LINE, line, size=NORMAL, room=self.width - 2 * MARGIN)
+            self.text(MARGIN, y + 0.24 + number * LINE, line, size=NORMAL)
 
 
 def head_height(lines: int) -> float:
@@ -183,11 +184,24 @@ def faded(pixels: NDArray[np.uint8], shown: NDArray[np.bool_], paper: str) -> ND
     return result
 
 
-def scale(sheet: Sheet, x: float, y: float, low: str, high: str) -> None:
-    """What the colours of magnitude mean: a strip with a word at either end."""
+def scale(sheet: Sheet, right: float, y: float, low: str, high: str) -> None:
+    """What the colours of magnitude mean: a strip with a word at either end, up to `right`."""
+    x = right - text_width(high) - 0.65
     sheet.tile(x, y + 0.02, 0.6, 0.1).heat(np.linspace(0, 1, 64)[None], 0, 1)
     sheet.text(x - 0.05, y, low, ha="right")
-    sheet.text(x + 0.65, y, high)
+    sheet.text(right, y, high, ha="right")
+
+
+def wrapped(text: str, room: float, size: float = NORMAL) -> list[str]:
+    """Sentences in lines of so many inches; nothing of them is left out."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if lines[-1] and text_width(longer, size) > room:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def fitted(text: str, room: float, size: float = SMALL, weight: str = "normal") -> str:
@@ -200,6 +214,21 @@ def fitted(text: str, room: float, size: float = SMALL, weight: str = "normal") 
         if text_width(shorter, size, weight) <= room:
             return shorter
     return "…"
+
+
+def broken(name: str, room: float, size: float = SMALL, most: int = 3) -> list[str]:
+    """A name in at most so many lines, broken after underscores and blanks; what is still too long is `fitted`."""
+    lines: list[str] = []
+    rest = name
+    while len(lines) < most - 1 and text_width(rest, size) > room:
+        ends = [
+            place for place, letter in enumerate(rest, 1) if letter in "_ /" and text_width(rest[:place], size) <= room
+        ]
+        if not ends or rest[: ends[-1]].strip() == "→":
+            break
+        lines.append(rest[: ends[-1]].rstrip())
+        rest = rest[ends[-1] :]
+    return [*lines, fitted(rest, room, size)]
 
 
 def _ink(share: float) -> tuple[float, ...]:

@@ -42,7 +42,7 @@ def test_the_number_beside_the_patches_is_the_one_eval_prints(command: Command, 
         assert f"{evaluated:.1f} over all {TEST_IMAGES} (svipctl eval)" in page
     on_first = [one["auc"] for one in done.document["images"] if one["file"] == "all-1.svg"]
     assert len(on_first) == PATCHES_PAGE
-    assert f"AUC: {np.mean(on_first):.1f} over the {PATCHES_PAGE} images here" in pages[0]
+    assert f"masks: {np.mean(on_first):.1f} over the {PATCHES_PAGE} images here" in pages[0]
 
 
 @pytest.mark.parametrize("verb", VERBS)

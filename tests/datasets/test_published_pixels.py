@@ -12,7 +12,7 @@ from PIL import Image
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry
 from svipctl.datasets.objects import object_mask
-from svipctl.datasets.published_pixels import published_side, scale_on_disk, seen_points
+from svipctl.datasets.published_pixels import copied_side, published_side, scale_on_disk, seen_points
 from tests.evaluation.cases import benchmark
 
 SIZES = [(640, 480), (301, 500), (224, 224), (257, 256), (90, 333)]
@@ -63,3 +63,12 @@ def test_a_box_covers_the_same_share_of_a_smaller_copy(tmp_path: Path) -> None:
         masks.append(object_mask(at_scale, 0, geometry))
     assert 0.2 < masks[0].mean() < 0.9
     assert (masks[0] != masks[1]).mean() < 0.02
+
+
+def test_a_photograph_smaller_than_the_copies_was_never_made_smaller(tmp_path: Path) -> None:
+    files = copies(tmp_path, [(384, 256), (256, 341), (230, 158), (512, 256)], 1.0)
+    assert copied_side(files) == 256
+    assert copied_side(files[1:3]) == copied_side([]) == 0  # nothing that most have in common
+    data = replace(benchmark(tmp_path), published_side=500, copied_side=256)
+    assert scale_on_disk(data, (230, 158)) == 1
+    assert scale_on_disk(data, (384, 256)) == 384 / 500

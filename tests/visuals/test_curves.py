@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from svipctl.errors import DataError
 from svipctl.evaluation.protocols import Evaluation, evaluate
@@ -63,6 +65,27 @@ def test_a_term_that_is_zero_throughout_is_left_out(history: History) -> None:
     assert labels(drawn(curves.draw_losses, history)) == ["loss", "cross-entropy", "patch classifier"]
 
 
+def test_a_term_that_is_next_to_nothing_is_named_and_does_not_press_the_others_together(history: History) -> None:
+    steps = [{**step, "consistency": 2e-6} for step in history.steps]
+    axes = drawn(curves.draw_losses, History(history.epochs, steps))
+    assert labels(axes)[-1] == "consistency: below 1e-05"
+    assert axes.get_ylim()[0] > 0.1
+
+
+@pytest.mark.parametrize("share", [0.2, 0.65, 1.0])
+def test_the_legend_lies_on_no_seen_unseen_curve(share: float) -> None:
+    evaluation = evaluate(scored(0, 300), resamples=0)
+    curve = replace(evaluation.curve, seen=share * evaluation.curve.seen, unseen=share * evaluation.curve.unseen)
+    with themed():
+        figure = new_figure(4.4, 3.3)
+        axes = figure.subplots()
+        curves.draw_seen_unseen(axes, {"": replace(evaluation, curve=curve)})
+        FigureCanvasAgg(figure).draw()
+    line = next(line for line in axes.lines if str(line.get_label()).startswith("AUSUC"))
+    box = axes.get_legend().get_window_extent()
+    assert not box.count_contains(axes.transData.transform(line.get_xydata()))
+
+
 def test_accuracies_name_the_split_that_was_watched(history: History) -> None:
     axes = drawn(curves.draw_accuracies, history)
     assert axes.get_title() == "Accuracy, training and fold-1 split"
@@ -78,7 +101,7 @@ def test_every_protocol_is_a_point_on_the_seen_unseen_curve(evaluation: Evaluati
     line = next(line for line in axes.lines if str(line.get_label()).startswith("AUSUC"))
     assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(1e4 * evaluation.curve.area)
     assert f"AUSUC {100 * evaluation.curve.area:.1f}" in labels(axes)
-    assert any("on test" in label for label in labels(axes))
+    assert "open marks: chosen on test" in axes.get_title()
 
 
 def test_several_curves_are_named(evaluation: Evaluation) -> None:
@@ -104,17 +127,16 @@ def test_h_over_gamma_peaks_at_the_oracle_and_shows_every_gamma(evaluation: Eval
 def test_reliability_says_its_error() -> None:
     found = reliability(scored(0, 300))
     axes = drawn(curves.draw_reliability, {"gamma 0": found})
-    assert labels(axes) == ["honest", f"gamma 0, error {100 * found.error:.1f}"]
+    assert labels(axes) == ["honest", f"gamma 0: ECE {100 * found.error:.1f}"]
 
 
-def test_runs_are_overlaid_and_a_figure_that_none_has_is_left_out(history: History) -> None:
+def test_runs_are_overlaid_as_far_as_they_have_a_figure(history: History) -> None:
     plain = History([{key: one[key] for key in ("epoch", "loss")} for one in EPOCHS], [])
-    with themed():
-        figure = curves.overlaid_figure({"one": history, "two": plain})
-        titles = [axes.get_title() for axes in figure.axes if axes.axison]
-        assert titles == ["Loss", *(curves._TITLES[name] for name in ("accuracy", "T1", "H_oracle"))]
-        assert len(figure.axes[0].lines) == 2
-        assert len(curves.overlaid_figure({"two": plain}).axes) == 1
+    runs = {"one": history, "two": plain}
+    assert labels(drawn(curves.draw_overlaid, runs, "loss")) == ["one", "two"]
+    axes = drawn(curves.draw_overlaid, runs, "T1")
+    assert labels(axes) == ["one"]
+    assert axes.lines[0].get_ydata().tolist() == [10.0, 20.0, 30.0]
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

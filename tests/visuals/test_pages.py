@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -51,3 +53,28 @@ def test_a_page_is_written_before_the_next_ones_images_are_asked_for(tmp_path: P
 def test_a_format_that_is_none_is_refused_before_anything_is_looked_at(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         list(write_pages(iter([1]), tmp_path / "a.gif", drawn, 3))
+
+
+def test_a_page_is_forgotten_before_the_next_is_drawn_and_nothing_stays_frozen(tmp_path: Path) -> None:
+    figures: list[weakref.ref[Figure]] = []
+    alive: list[int] = []
+
+    def noted(items: Sequence[int]) -> Figure:
+        alive.append(sum(1 for figure in figures if figure() is not None))
+        figure = drawn(items)
+        figures.append(weakref.ref(figure))
+        return figure
+
+    gc.disable()  # only what is collected on purpose counts
+    try:
+        with themed():
+            pages = write_pages(iter(range(9)), tmp_path / "a.png", noted, 3)
+            for _ in pages:
+                pass
+            assert alive == [0, 0, 0]
+            pages = write_pages(iter(range(9)), tmp_path / "b.png", noted, 3)
+            next(pages)
+            pages.close()
+    finally:
+        gc.enable()
+    assert gc.get_freeze_count() == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from PIL import Image
 from svipctl.model.recipe import Recipe
 from svipctl.visuals.attention import attention_sheet
 from svipctl.visuals.attributes import attribute_sheet, shown_attributes
+from svipctl.visuals.captions import remark
 from svipctl.visuals.inspection import Inspection, inspect
 from svipctl.visuals.patches import patch_sheet
 from svipctl.visuals.sheet import contact_sheet, kinds, sorted_groups
-from svipctl.visuals.style import save, themed
-from svipctl.visuals.tiles import Sheet, faded, fitted, overlay, text_width
+from svipctl.visuals.style import NORMAL, save, themed
+from svipctl.visuals.tiles import MARGIN, Sheet, broken, faded, fitted, overlay, text_width, wrapped
 from tests.visuals.cases import subject
 
 
@@ -39,9 +41,9 @@ def test_the_patch_sheet_says_the_mean_auc_and_what_eval_said(looked: list[Inspe
             patch_sheet(looked, "Title", score_source="rollout", evaluated={"auc": 81.25, "images": 700}),
             tmp_path / "a.svg",
         )
-    assert f"AUC: {mean:.1f} over the 12 images here; 81.2 over all 700 (svipctl eval)" in text
+    assert f"AUC against the true masks: {mean:.1f} over the 12 images here; 81.2 over all 700 (svipctl eval)" in text
     assert text.count("AUC ") >= 12
-    for word in ("Title", "windows kept", "classifier", "rollout", "truth", "unseen"):
+    for word in ("Title", "windows kept", "classifier", "rollout", "true mask", "unseen"):
         assert word in text
 
 
@@ -56,7 +58,7 @@ def test_a_patch_sheet_without_selection_or_truth_says_what_is_not_there(tmp_pat
         text = written(patch_sheet([one], "Title", score_source="cosine"), tmp_path / "b.svg")
     assert "No mask or box says where the object is" in text
     assert "similarity" in text
-    assert "truth" not in text
+    assert "true " not in text
 
 
 def test_the_tiles_of_a_patch_sheet_hold_the_values(looked: list[Inspection]) -> None:
@@ -92,7 +94,7 @@ def test_attribute_maps_show_the_strongest_then_the_named_none_twice(looked: lis
     assert "&lt;b&gt;&amp;long" in text
     assert "furry" in text
     assert one.windows is not None
-    assert f"{one.windows[:, :, 4].min():.2f} to {one.windows[:, :, 4].max():.2f}" in text
+    assert f"{one.windows[:, :, 4].min():.2f} to {one.windows[:, :, 4].max():.2f}".replace("-", "−") in text
 
 
 def test_attention_has_a_column_a_block_and_at_most_six(looked: list[Inspection], tmp_path: Path) -> None:
@@ -158,6 +160,52 @@ def test_a_name_that_is_too_long_keeps_both_ends_and_fits(room: float) -> None:
         start, end = text.split("…")
         assert name.startswith(start)
         assert name.endswith(end)
+
+
+@pytest.mark.parametrize("room", [0.9, 2.5, 7.1])
+def test_sentences_are_wrapped_whole(room: float) -> None:
+    text = "The class token's attention on each patch, mean over heads, in the pass over the whole image. Each its own."
+    lines = wrapped(text, room)
+    assert " ".join(lines) == text
+    assert all(text_width(line, NORMAL) <= room for line in lines)
+
+
+@pytest.mark.parametrize("sheet", [attention_sheet, attribute_sheet, patch_sheet, contact_sheet])
+def test_what_is_said_of_a_sheet_is_said_whole(looked: list[Inspection], tmp_path: Path, sheet: Any) -> None:
+    names = [f"a{number}" for number in range(5)]
+    with themed():
+        figure = {
+            attention_sheet: lambda: attention_sheet(looked[:1], "Title", score="rollout"),
+            attribute_sheet: lambda: attribute_sheet(looked[:1], "Title", names, strongest=0, named=(1,)),
+            patch_sheet: lambda: patch_sheet(looked[:1], "Title", score_source="rollout"),
+            contact_sheet: lambda: contact_sheet(sorted_groups(looked, 2, kinds("test")), "Title", looked_at=12),
+        }[sheet]()
+    sentences = [text for text in figure.texts if text.get_fontsize() == NORMAL]
+    assert sentences
+    for text in sentences:
+        assert "…" not in text.get_text()
+        assert MARGIN + text_width(text.get_text(), NORMAL) <= figure.get_figwidth()
+
+
+def test_a_long_class_and_a_long_answer_share_a_line(looked: list[Inspection]) -> None:
+    long = "003.red_crowned_red_winged_forked_tailed_" + 3 * "and_so_on_"
+    one = replace(looked[0], true_class=long, answers=(replace(looked[0].answers[0], name=f"{long}x"),))
+    with themed():
+        figure = attention_sheet([one], "Title", score="rollout")
+    left, right = (text for text in figure.texts if text.get_text().startswith(("003.", "seen ·", "unseen ·")))
+    ends = [text.get_position()[0] * figure.get_figwidth() for text in (left, right)]
+    assert ends[0] + text_width(left.get_text()) < ends[1] - text_width(right.get_text())
+    assert remark(replace(one, true_class=None, is_seen=None), 1.0).startswith("named ")
+
+
+@pytest.mark.parametrize(
+    "name", ["038.Great_Crested_Flycatcher", "a", "→ 011.red_crowned_blue_winged_pointed_tail", "W" * 40]
+)
+def test_a_name_is_broken_after_underscores_into_lines_that_fit(name: str) -> None:
+    lines = broken(name, 1.1)
+    assert len(lines) <= 3
+    assert all(text_width(line) <= 1.1 for line in lines)
+    assert "".join(lines) == name or "…" in lines[-1]
 
 
 def test_places_are_inches_from_the_top_left(tmp_path: Path) -> None:

@@ -72,9 +72,10 @@ def confusion(
     def thumbnail(place: int) -> Picture:
         return np.asarray(decode(benchmark.image_path(int(measured.predictions.indices[place]))).resize((160, 160)))
 
+    title = f"{benchmark.name} · {found.name}"
     if pairs:
         with themed(theme.value):
-            save(confusion_figure(counts, pairs, names, thumbnail, row), file)
+            save(confusion_figure(counts, pairs, names, thumbnail, row, title), file)
     sink.say(f"{file}: {len(pairs)} pairs" if pairs else "no image was answered wrongly: there is nothing to show")
     sink.document(
         {

@@ -56,6 +56,7 @@ def curves(
         tell_plan(found, file, "curves", settings)
         return
 
+    from svipctl.datasets.names import dataset_name
     from svipctl.visuals.curves import everything_figure, reliabilities, training_figure
     from svipctl.visuals.history import read_history
     from svipctl.visuals.style import save, themed
@@ -67,15 +68,16 @@ def curves(
             why="metrics.jsonl is not there",
             todo="leave out --training, or choose another run",
         )
+    title = f"{dataset_name(found.settings().dataset)} · {found.name}"
     document: dict[str, object] = {}
     if training:
         with themed(theme.value):
-            save(training_figure(history), file)
+            save(training_figure(history, title), file)
     else:
         measured = measured_run(found, opened_benchmark(found, settings), settings)
         honest = reliabilities(measured)
         with themed(theme.value):
-            save(everything_figure(history, measured.evaluation, honest), file)
+            save(everything_figure(history, measured.evaluation, honest, title), file)
         document = {
             "ausuc": 100 * measured.evaluation.curve.area,
             "calibration_error": {name: 100 * one.error for name, one in honest.items()},

@@ -72,6 +72,7 @@ def embedding(
             names,
             benchmark.class_attributes[split.classes],
             coloured=[names.index(name) for name in classes or ()],
+            title=f"{benchmark.name} · {found.name}",
         )
         save(figure, file)
     sink.say(f"{file}: {len(plane.points)} images")

@@ -21,8 +21,7 @@ from svipctl.settings.schema import Settings
 from svipctl.visuals import curves
 from svipctl.visuals.history import read_history
 from svipctl.visuals.report import facts
-from svipctl.visuals.report.pictures import Chart, chart
-from svipctl.visuals.style import new_figure
+from svipctl.visuals.report.pictures import Chart, panel
 
 MOST_CHANGED = 12
 _OF_THE_RUN = frozenset(["name", "data_dir", "runs_dir", "dataset"])
@@ -238,17 +237,13 @@ def _changed_classes(candidates: Sequence[Candidate]) -> list[ChangedClass]:
 
 
 def _charts(candidates: Sequence[Candidate], evaluations: dict[str, Evaluation]) -> list[Chart]:
-    def seen_unseen() -> Any:
-        figure = new_figure(5.4, 4.4)
-        curves.draw_seen_unseen(figure.subplots(), evaluations)
-        return figure
-
     charts = []
     if any("ausuc" in one.rows for one in evaluations.values()):
-        charts.append(chart("Seen against unseen", "Open marks were chosen on test.", seen_unseen))
-    histories = {one.label: read_history(one.run) for one in candidates}
-    if any(history.epochs for history in histories.values()):
         charts.append(
-            chart("Training", "What each epoch wrote down.", lambda: curves.overlaid_figure(histories)),
+            panel("Seen against unseen", "Open marks were chosen on test.", curves.draw_seen_unseen, evaluations)
         )
+    histories = {one.label: read_history(one.run) for one in candidates}
+    for name, title in curves.OVERLAID.items():
+        if any(len(history.epoch_column(name)[0]) for history in histories.values()):
+            charts.append(panel(title, "After each epoch.", curves.draw_overlaid, histories, name))
     return charts

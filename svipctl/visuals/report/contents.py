@@ -22,8 +22,7 @@ from svipctl.visuals.embedding import attribute_plane, embedding_figure
 from svipctl.visuals.history import History, read_history
 from svipctl.visuals.report import facts
 from svipctl.visuals.report.gallery import Gallery, galleries
-from svipctl.visuals.report.pictures import Chart, Picture, chart, picture
-from svipctl.visuals.style import new_figure
+from svipctl.visuals.report.pictures import Chart, Picture, chart, panel, picture
 
 EXTREMES = 8
 """Hardest and best classes, each."""
@@ -73,6 +72,9 @@ class Contents:
     """`reference` H minus `gzsl-calibrated` H, percent."""
     images: dict[str, int]
     selection: list[tuple[str, dict[str, float]]]
+    kept: int
+    """Windows of an image that are taken for related, of so many:"""
+    windows: int
     localisation: list[facts.LocalisationTable]
     reading: str
     """The protocol under which single answers are read."""
@@ -124,6 +126,8 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, measured: Measure
         leak=_leak(document),
         images=document["images"],
         selection=facts.selection_rows(document),
+        kept=measured.subject.model.keep,
+        windows=measured.subject.model.grid.windows,
         localisation=facts.localisation_tables(document),
         reading=row,
         reading_meaning=facts.MEANINGS.get(row, ""),
@@ -180,7 +184,11 @@ def headlines(document: dict[str, Any]) -> list[Headline]:
 def training_charts(history: History) -> list[Chart]:
     """Loss terms, accuracies and the patch classifier over training; nothing of a run without records."""
     drawn = [
-        ("Loss terms", "The loss and its terms; a term that is zero throughout is left out.", curves.draw_losses),
+        (
+            "Loss terms",
+            "The loss and its terms. A term below a thousandth of the largest is only named.",
+            curves.draw_losses,
+        ),
         (
             "Accuracy during training",
             f"After each epoch, {history.monitored} split." if history.monitored else "Of the training batches.",
@@ -190,7 +198,7 @@ def training_charts(history: History) -> list[Chart]:
     if len(history.step_column("patch_auc")[0]):
         about = "Against the labels it is trained with. Near 50 it has learned nothing."
         drawn.append(("Patch classifier", about, curves.draw_patch_classifier))
-    return [_panel(title, about, draw, history) for title, about, draw in drawn] if history.epochs else []
+    return [panel(title, about, draw, history) for title, about, draw in drawn] if history.epochs else []
 
 
 def evaluation_charts(measured: Measured) -> list[Chart]:
@@ -199,29 +207,20 @@ def evaluation_charts(measured: Measured) -> list[Chart]:
     if "ausuc" not in evaluation.rows:
         return []
     return [
-        _panel(
+        panel(
             "Seen against unseen",
             "Every reachable pair of accuracies; a protocol is a point. Open marks were chosen on test.",
             lambda axes, one: curves.draw_seen_unseen(axes, {"": one}),
             evaluation,
         ),
-        _panel("Calibrated stacking", "How much hangs on gamma.", curves.draw_harmonic, evaluation),
-        _panel(
+        panel("Calibrated stacking", "How much hangs on gamma.", curves.draw_harmonic, evaluation),
+        panel(
             "Reliability",
             "Confidence of the answer against how often it is right, with the expected calibration error.",
             curves.draw_reliability,
             curves.reliabilities(measured),
         ),
     ]
-
-
-def _panel(title: str, about: str, draw: Any, of: Any) -> Chart:
-    def figure() -> Any:
-        made = new_figure(4.4, 3.3)
-        draw(made.subplots(), of)
-        return made
-
-    return chart(title, about, figure)
 
 
 def _plane(benchmark: Benchmark, measured: Measured, names: Sequence[str]) -> Chart | None:
@@ -231,7 +230,7 @@ def _plane(benchmark: Benchmark, measured: Measured, names: Sequence[str]) -> Ch
     plane = attribute_plane(measured.predictions.attributes)
     return chart(
         "Predicted attributes",
-        "First two principal components. A cross is where the class's own attributes lie.",
+        "First two principal components. Large and outlined: where the class's own attributes lie.",
         lambda: embedding_figure(
             plane,
             measured.evaluation.answers.labels,

@@ -16,6 +16,7 @@ from svipctl.evaluation.run import Measured
 from svipctl.runs import Run
 from svipctl.settings.schema import Settings
 from svipctl.visuals.inspection import Inspection, inspect
+from svipctl.visuals.patches import SCORES
 from svipctl.visuals.report.pictures import Picture, picture
 from svipctl.visuals.style import SEQUENTIAL
 from svipctl.visuals.subject import open_subject, spread
@@ -96,9 +97,9 @@ def _card(one: Inspection, answered: str, attributes: Sequence[str], score_sourc
     if one.related is not None:
         windows.append(_tile(_coloured(one.related, 0, 1), "classifier", "probability that a window is related"))
     low, high = float(one.scores.min()), float(one.scores.max())
-    windows.append(_tile(_coloured(one.scores, low, high), score_source, "window scores of the source pass"))
+    windows.append(_tile(_coloured(one.scores, low, high), SCORES[score_source], "window scores of the source pass"))
     if one.mask is not None:
-        windows.append(_tile(faded(one.pixels, one.mask, _PAPER), "truth", f"where {true} is"))
+        windows.append(_tile(faded(one.pixels, one.mask, _PAPER), f"true {one.truth}", f"where {true} is"))
     return Card(true, answered, bool(one.is_seen), one.auc, windows, _attribute_tiles(one, attributes))
 
 

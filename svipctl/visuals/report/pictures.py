@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from svipctl.visuals.style import themed
+from svipctl.visuals.style import new_figure, themed
 
 _JPEG_QUALITY = 82
 # In a browser DejaVu Sans may be missing: then whatever it has without serifs.
@@ -68,6 +68,25 @@ def chart(title: str, about: str, draw: Callable[[], Figure]) -> Chart:
 
     """
     return Chart(_svg("light", title, draw), _svg("dark", title, draw), title, about)
+
+
+def panel(title: str, about: str, draw: Callable[..., None], *of: Any) -> Chart:
+    """A chart of one panel, of the size that a page shows charts at.
+
+    Args:
+        title: Of the chart.
+        about: What one is to see in it.
+        draw: Draws on the axes it is given.
+        of: What it draws.
+
+    """
+
+    def figure() -> Figure:
+        made = new_figure(4.4, 3.3)
+        draw(made.subplots(), *of)
+        return made
+
+    return chart(title, about, figure)
 
 
 def _svg(theme: Literal["light", "dark"], title: str, draw: Callable[[], Figure]) -> Picture:
