@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv as csv_files
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,6 +107,8 @@ def predict(
         settings.eval.batch_size,
         top,
     )
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a file's name need not be text
     rows = csv_files.writer(sys.stdout, lineterminator="\n") if csv else None
     if rows:
         rows.writerow(_COLUMNS)
@@ -134,7 +137,7 @@ def predict(
     if failed:
         raise CheckFailed(
             f"{failed} of {done + failed} images could not be read",
-            why="the others were named",
+            why="the others were named" if done else "",
             todo="see the warnings",
         )
     sink.document(counts)

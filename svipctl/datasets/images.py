@@ -5,6 +5,7 @@ The deterministic part (`Geometry`) depends on nothing but the file, so its pixe
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,9 @@ from svipctl.errors import DataError
 
 CROP_RATIO = 224 / 256  # of the centre crop to the resized shorter side, as in the published transforms
 _ASPECT = (3 / 4, 4 / 3)
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""By content, whatever the file is called. Not all that Pillow knows: PostScript, for one, is run by a program."""
+_MOST_PIXELS = 2**26  # of a whole resized image; a picture of 1 x 60,000 would become 256 x 15 million
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3), RGB."""
@@ -47,9 +51,23 @@ class Geometry:
         if self.resize == "square":
             image = TF.resize(image, [self.size, self.size], InterpolationMode.BILINEAR)
         elif self.resize == "shorter-side" and image.size != (self.size, self.size):
-            image = TF.resize(image, [round(self.size / CROP_RATIO)], InterpolationMode.BILINEAR)
+            shorter = round(self.size / CROP_RATIO)
+            wide, high = (int(shorter * side / min(image.size)) for side in image.size)
+            if wide * high > _MOST_PIXELS:
+                return np.asarray(_centre_resized(image, self.size, wide, high))
+            image = TF.resize(image, [shorter], InterpolationMode.BILINEAR)
             image = TF.center_crop(image, [self.size, self.size])
         return np.asarray(image)
+
+
+def _centre_resized(image: Image.Image, size: int, wide: int, high: int) -> Image.Image:
+    """The centre crop of an image resized to `wide` x `high`, of which nothing else is computed."""
+    box = []
+    for length, resized in zip(image.size, (wide, high)):
+        first = round((resized - size) / 2)
+        box.append((first * length / resized, (first + size) * length / resized))
+    (left, right), (top, bottom) = box
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
 
 
 @dataclass(frozen=True)
@@ -135,13 +153,18 @@ def decode(path: Path, *, upright: bool = False) -> Image.Image:
 
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if upright:
                 ImageOps.exif_transpose(image, in_place=True)
             return _eight_bits(image).convert("RGB")
     except FileNotFoundError as error:
         raise DataError(f"image {path} is missing") from error
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+    except IsADirectoryError as error:
+        raise DataError(f"there is no picture in the folder {path}") from error
+    except (
+        *(UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError),
+        struct.error,  # Pillow's, when EXIF values are not of the kind they say
+    ) as error:
         raise DataError(
             f"image {path} does not decode", why=str(error), todo="replace it, or take it out of the data set"
         ) from error

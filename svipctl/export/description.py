@@ -11,7 +11,7 @@ from svipctl.export.graph import INPUTS, OUTPUTS, Pixels, Precision
 from svipctl.model.checkpoint import Metadata
 from svipctl.model.svip import SVIP
 from svipctl.prediction.candidates import Candidates
-from svipctl.prediction.load import Gamma
+from svipctl.prediction.load import Gamma, evaluation_of
 from svipctl.runs import Run
 
 KEY = "svipctl"
@@ -92,12 +92,7 @@ def from_text(text: str | None, path: object) -> dict[str, Any]:
 
 def _metrics(run: Run, metadata: Metadata) -> dict[str, Any]:
     """The evaluation of the run where there is one, else what its last epoch recorded."""
-    try:
-        evaluated = json.loads((run.folder / "eval" / "metrics.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    split, protocols = evaluation_of(run)
+    if not protocols:
         return {"of": f"epoch {metadata.epoch}", **metadata.metrics}
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{run.folder / 'eval' / 'metrics.json'} is damaged", why=str(error), todo="run `svipctl eval` again"
-        ) from error
-    return {"of": f"svipctl eval, {evaluated.get('split', 'test')} images", **evaluated.get("protocols", {})}
+    return {"of": f"svipctl eval, {split} images", **protocols}

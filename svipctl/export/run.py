@@ -37,6 +37,8 @@ _RUNNERS: dict[Format, Callable[[Path], Runner]] = {
     "safetensors": SafetensorsRunner,
 }
 
+_NOT_OF_PIXELS = ("random", "object")
+
 Progress = Callable[[int, int], None]
 
 
@@ -77,6 +79,13 @@ class Order:
             )
         if self.format == "onnx":
             require_onnx()
+        selection = run.settings().method.selection
+        if selection in _NOT_OF_PIXELS:
+            raise ConfigError(
+                f"a run with method.selection = {selection} cannot be exported",
+                why="what it selects is no function of an image that a graph could hold",
+                todo="it is a control for experiments; export a run that selects otherwise",
+            )
         path = self.file(run)
         if path.is_dir():
             raise ConfigError(f"{path} is a folder", todo=f"name a file, for instance -o {path / 'model'}{path.suffix}")
@@ -135,7 +144,7 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: Progress 
     description = describe(run, metadata, model, candidates, gamma, order.pixels, order.precision, order.licence)
     graph = ShippedGraph(model, metadata.mean, metadata.std, metadata.image_size, order.pixels, order.precision)
     path = order.file(run)
-    unfinished = path.with_name(f".{path.stem}.unchecked{SUFFIXES[order.format]}")
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unchecked{SUFFIXES[order.format]}")
     with explained_disk_errors(f"the export {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -153,7 +162,8 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: Progress 
                 TOLERANCE[order.precision] if order.tolerance is None else order.tolerance,
                 progress,
             )
-            final = path if not parity.breaches else path.with_name(f"{path.name}.failed-parity")
+            failed = path.with_name(f"{path.name}.failed-parity")
+            final = failed if parity.breaches else path
             document = {
                 "file": final.name,
                 "bytes": unfinished.stat().st_size,
@@ -164,11 +174,13 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: Progress 
                 "checkpoint_sha256": metadata.sha256,
                 **parity.document(),
             }
-            report = final.with_name(f"{final.name}.parity.json")
+            report = _report_of(final)
             unfinished.replace(final)
             _write(report, json.dumps(document, indent=2) + "\n")
             if not parity.breaches:
                 _write(path.parent / CARD, model_card(description, document))
+                for earlier in (failed, _report_of(failed)):
+                    earlier.unlink(missing_ok=True)
         finally:
             unfinished.unlink(missing_ok=True)
     return Shipped(final, report, document)
@@ -182,6 +194,10 @@ def _evaluation_images(run: Run, benchmark: Benchmark, count: int) -> tuple[list
     if 0 < count < len(indices):
         indices = indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
     return [benchmark.image_path(int(index)) for index in indices], benchmark.labels[indices]
+
+
+def _report_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.parity.json")
 
 
 def _write(path: Path, text: str) -> None:

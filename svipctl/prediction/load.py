@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from svipctl.evaluation.run import check_same_benchmark
 from svipctl.model.checkpoint import Metadata
 from svipctl.prediction.candidates import Candidates, read_candidates, value_range
 from svipctl.runs import Run
+
+_EVALUATION = "eval/metrics.json"
 
 
 @dataclass(frozen=True)
@@ -25,25 +26,34 @@ class Gamma:
 
 def calibrated_gamma(run: Run, metadata: Metadata) -> Gamma:
     """The run's gamma, chosen on validation images; 0 if it has none. One that was chosen on test is never used."""
-    try:
-        protocols = json.loads((run.folder / "eval" / "metrics.json").read_text(encoding="utf-8"))["protocols"]
-        value = float(protocols["gzsl-calibrated"]["gamma"])
-        if math.isfinite(value):
-            return Gamma(value, "calibrated by `svipctl eval`")
-    except FileNotFoundError:
-        pass
-    except KeyError:  # evaluated, without a validation split
-        pass
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(
-            f"{run.folder / 'eval' / 'metrics.json'} is damaged",
-            why=str(error),
-            todo="run `svipctl eval` again, or give --gamma",
-        ) from error
+    _, protocols = evaluation_of(run)
+    value = protocols.get("gzsl-calibrated", {}).get("gamma", math.nan)
+    if math.isfinite(value):
+        return Gamma(value, "calibrated by `svipctl eval`")
     chosen = metadata.metrics.get("gamma")
     if chosen is not None and str(metadata.metrics.get("monitor", "")).startswith("fold-"):
         return Gamma(float(chosen), f"chosen on the validation images of {metadata.metrics['monitor']}")
     return Gamma(0.0, "the run was not calibrated on validation images")
+
+
+def evaluation_of(run: Run) -> tuple[str, dict[str, dict[str, float]]]:
+    """Which images the run was evaluated on, and the figures by protocol: none if it was not.
+
+    Raises:
+        DataError: They are damaged.
+
+    """
+    evaluated = run.read_json(_EVALUATION) or {}
+    try:
+        protocols = {
+            row: {name: float(value) for name, value in figures.items()}
+            for row, figures in evaluated.get("protocols", {}).items()
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{run.folder / _EVALUATION} is damaged", why=str(error), todo="run `svipctl eval` again"
+        ) from error
+    return str(evaluated.get("split", "test")), protocols
 
 
 def candidates_of(

@@ -14,14 +14,14 @@ def find_pictures(named: Iterable[str]) -> Iterator[Path]:
     """Image files in the order they are named, found while they are asked for.
 
     A folder gives every picture below it, sorted by name within each folder; only one folder's names are held at a
-    time. A pattern (`*`, `?`, `[...]`, `**`) that is no file's name gives what it matches. What names nothing is given
-    as it is: whoever opens it says so.
+    time. A pattern (`*`, `?`, `[...]`, `**`) that is no file's name gives what it matches. What names nothing, and a
+    folder that cannot be listed, is given as it is: whoever opens it says so.
     """
     for name in named:
         path = Path(name)
-        if path.is_dir():
+        if os.path.isdir(name):  # noqa: PTH112 (Path.is_dir raises for a name too long for a file)
             yield from _or_itself(_below(path), path)
-        elif not path.exists() and glob.has_magic(name):
+        elif not os.path.exists(name) and glob.has_magic(name):  # noqa: PTH110 (as above)
             matches = (Path(match) for match in glob.iglob(name, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
             yield from _or_itself((match for match in matches if match.is_file()), path)
         else:
@@ -37,11 +37,13 @@ def listed(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
+    closed: list[Path] = []
+    for parent, folders, files in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         folders.sort()
         for name in sorted(files):
             if Path(name).suffix.lower() in PICTURES:
                 yield Path(parent, name)
+    yield from closed
 
 
 def _or_itself(found: Iterator[Path], named: Path) -> Iterator[Path]:

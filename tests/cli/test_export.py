@@ -116,6 +116,7 @@ def test_tolerance_decides_what_is_a_breach(command: Command, folder: Path, shar
     flags = ("export", str(shared_folder), "--format", "safetensors", "-o", str(folder / "birds"))
     assert command(*flags, first=nudge).code == 1
     assert command(*flags, "--tolerance", "0.5", first=nudge).code == 0
+    assert set(files_under(folder)) == {"birds", "birds.parity.json", "MODEL_CARD.md"}  # nothing of the first attempt
 
 
 def test_files_that_are_there_are_not_replaced_unasked(command: Command, folder: Path, shared_folder: Path) -> None:
@@ -153,6 +154,29 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
     assert (done.code, done.stdout) == (3 if "--run" in flags else 2, "")
     assert part in done.stderr
     assert set(files_under(tmp_path / "runs")) == before
+
+
+@pytest.mark.parametrize("selection", ["random", "object"])
+def test_what_no_graph_can_select_is_refused(
+    selection: str, command: Command, folder: Path, trained_copy: Path, shared_folder: Path
+) -> None:
+    config = trained_copy / "config.toml"
+    config.write_text(config.read_text().replace('selection = "learned"', f'selection = "{selection}"'))
+    done = command("export", str(shared_folder), "-o", str(folder / "birds.onnx"))
+    assert_refused(done, 2, f"method.selection = {selection} cannot be exported")
+
+
+@pytest.mark.parametrize("text", ["[]", '{"protocols": {"gzsl": {"U": null}}}'])
+def test_a_damaged_evaluation_is_not_exported_even_with_a_gamma(
+    text: str, command: Command, folder: Path, trained_copy: Path, shared_folder: Path
+) -> None:
+    (trained_copy / "eval").mkdir()
+    (trained_copy / "eval" / "metrics.json").write_text(text)
+    flags = ("--gamma", "0.1", "--format", "safetensors", "-o", str(folder / "birds"))
+    done = command("export", str(shared_folder), *flags)
+    assert (done.code, done.stdout) == (3, "")
+    assert "metrics.json is damaged" in done.stderr
+    assert files_under(folder) == {}
 
 
 def hide_onnxruntime() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import functools
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.processes import files_under, fresh
 
 HEADER = ["class", *ATTRIBUTES]
 CPU = ("--gpu", "cpu")
+POSTSCRIPT = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(run) print flush nonsense\n"
 
 
 @pytest.fixture
@@ -117,6 +120,17 @@ def test_a_list_comes_on_stdin_and_folders_and_patterns_give_the_same(
     assert sorted(one["image"] for one in matched.document["images"]) == files[:2]
 
 
+def test_a_name_in_a_list_need_not_be_text(command: Command, pictures: list[str], tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    shutil.copy(pictures[0], name)
+    (tmp_path / "list.txt").write_bytes(name + b"\n" + os.fsencode(pictures[0]) + b"\n")
+    done = command("predict", "-", "--json", *CPU, first=functools.partial(read_from, tmp_path / "list.txt"))
+    assert done.code == 0, done.stderr
+    one, other = done.document["images"]
+    assert os.fsencode(one["image"]) == name
+    assert one["answers"] == other["answers"]
+
+
 def bad_pictures(folder: Path) -> dict[str, Callable[[Path], None]]:
     """Every kind of file that is no usable picture, and how to make it."""
 
@@ -136,10 +150,11 @@ def bad_pictures(folder: Path) -> dict[str, Callable[[Path], None]]:
         "empty.png": lambda path: path.touch(),
         "cut.png": cut,
         "float.tiff": float_pixels,
+        "postscript.jpg": lambda path: path.write_text(POSTSCRIPT) and None,
     }
 
 
-@pytest.mark.parametrize("name", ["bomb.png", "text.jpg", "empty.png", "cut.png", "float.tiff"])
+@pytest.mark.parametrize("name", ["bomb.png", "text.jpg", "empty.png", "cut.png", "float.tiff", "postscript.jpg"])
 def test_a_bad_picture_is_reported_and_passed_over(
     name: str, command: Command, pictures: list[str], tmp_path: Path
 ) -> None:
@@ -202,8 +217,21 @@ def test_pictures_in_every_format_are_named_as_the_plain_one_is(
     assert found["animated.gif"] == pytest.approx(found["quantised.png"], abs=1e-6)
 
 
-def test_a_picture_of_one_pixel_is_named(command: Command, trained_copy: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (1, 1), (250, 10, 10)).save(tmp_path / "dot.png")
+def test_when_no_picture_could_be_read_none_is_said_to_be_named(
+    command: Command, trained_copy: Path, tmp_path: Path
+) -> None:
+    done = command("predict", "a" * 300, str(tmp_path / "runs"), "--csv", "--gamma", "0", *CPU)
+    assert done.code == 1
+    assert "2 of 2 images could not be read" in done.stderr
+    assert "there is no picture in the folder" in done.stderr
+    assert not any(part in done.stderr for part in ("the others", "unexpected", "Traceback"))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 60_000)])
+def test_a_picture_of_one_pixel_or_one_line_is_named(
+    size: tuple[int, int], command: Command, trained_copy: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", size, (250, 10, 10)).save(tmp_path / "dot.png")
     done = command("predict", str(tmp_path / "dot.png"), "--json", *CPU)
     assert (done.code, done.document["named"]) == (0, 1)
 
@@ -275,8 +303,6 @@ def test_a_table_is_enough_when_the_data_set_is_gone(
 def test_runs_of_one_name_are_told_apart_by_their_data_set(
     command: Command, pictures: list[str], trained_copy: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     shutil.copytree(trained_copy, tmp_path / "runs" / "other" / "first")
     done = command("predict", pictures[0], "--run", "first", *CPU)
     assert_refused(done, 2, "several data sets have a run 'first'", "--run other/first")

@@ -11,6 +11,7 @@ from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, RandomResizedCrop, Resize
 from torchvision.transforms import functional as TF
 
+from svipctl.datasets import images as images_module
 from svipctl.datasets.images import Geometry, Normalisation, Transform, decode, mirrored
 from svipctl.errors import DataError
 
@@ -63,6 +64,49 @@ def test_a_picture_cut_short_and_a_missing_one_are_our_errors(tmp_path: Path) ->
         decode(tmp_path / "a.jpg")
     with pytest.raises(DataError, match="is missing"):
         decode(tmp_path / "b.jpg")
+
+
+def test_postscript_is_not_run_whatever_it_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(run) print showpage\n")
+    with Image.open(path) as image:
+        assert image.format == "EPS"  # what Pillow would give to Ghostscript
+    with pytest.raises(DataError, match="cannot identify"):
+        decode(path)
+
+
+def test_a_damaged_exif_value_is_our_error(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0100] = 6, 9  # orientation, and a width of type 4, a number
+    picture(8, 8).save(tmp_path / "a.jpg", exif=exif)
+    whole = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(whole.replace(b"\1\0\0\4", b"\1\0\0\2"))  # now it is said to be text
+    with pytest.raises(DataError, match="does not decode"):
+        decode(tmp_path / "a.jpg", upright=True)
+
+
+def test_a_folder_is_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no picture in the folder"):
+        decode(tmp_path)
+
+
+@pytest.mark.parametrize(("width", "height"), [(300, 200), (3000, 2), (3000, 1), (2, 3000), (1, 3000)])
+def test_resizing_the_centre_alone_gives_the_centre_of_the_whole(
+    width: int, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = picture(width, height)
+    whole = Transform(32)(image).int()
+    monkeypatch.setattr(images_module, "_MOST_PIXELS", 0)
+    # Pillow rounds after each axis, and which it takes first depends on the sizes: one level.
+    assert (Transform(32)(image).int() - whole).abs().max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)])
+def test_a_long_thin_picture_is_never_resized_as_a_whole(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TF, "resize", lambda *_: pytest.fail("256 x 15 million pixels, 12 GB"))
+    assert Transform(224)(Image.new("RGB", size, (9, 8, 7)))[:, 0, 0].tolist() == [9, 8, 7]
 
 
 def test_about_half_of_the_images_are_to_be_mirrored_and_none_without_augmentation() -> None:

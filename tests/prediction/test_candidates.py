@@ -39,6 +39,10 @@ def test_a_folders_own_table_with_group_names_and_a_byte_order_mark_is_read(tmp_
     assert read_candidates(path, NAMES).classes == ("jay",)
 
 
+def test_a_class_may_be_called_group(tmp_path: Path) -> None:
+    assert read_candidates(write(tmp_path, HEADER, "group,0,1,1", "jay,1,0,1"), NAMES).classes == ("group", "jay")
+
+
 def test_misspelt_attributes_are_named_with_the_nearest_in_both_directions(tmp_path: Path) -> None:
     text = refusal(write(tmp_path, "class,has_bil::red,has_wing::blue,is_large", "jay,0,1,1"))
     assert "column 'has_bil::red' is no attribute of the run: did you mean 'has_bill::red'" in text

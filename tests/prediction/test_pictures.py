@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,18 @@ def test_files_come_in_the_order_they_are_named_whatever_their_suffix(folder: Pa
 def test_what_names_nothing_is_given_on_so_that_it_is_reported(folder: Path) -> None:
     (folder / "empty").mkdir()
     assert names(folder, "gone.jpg", "*.tiff", "empty") == ["gone.jpg", "*.tiff", "empty"]
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a\0b.png", "[a]" * 300])
+def test_a_name_that_no_file_can_have_is_given_on_as_well(name: str) -> None:
+    assert [str(path) for path in find_pictures([name])] == [name]
+
+
+def test_a_folder_within_that_cannot_be_listed_is_given_on_and_not_passed_over(folder: Path) -> None:
+    found = find_pictures([str(folder)])
+    first = next(found)
+    shutil.rmtree(folder / "deep")  # as if it were not to be read
+    assert [path.name for path in (first, *found)] == ["a.jpg", "b.PNG", "odd[1].jpg", "deep"]
 
 
 def test_pictures_are_looked_for_only_when_asked_for(folder: Path) -> None:
