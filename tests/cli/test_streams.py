@@ -48,6 +48,21 @@ def test_a_closed_stdout_changes_nothing_but_what_is_seen(arguments: tuple[str, 
     assert (code, said) == (0, "")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at once"])
+@pytest.mark.parametrize(
+    "arguments", [*FRESH, ("train", "--help"), ("train", "nowhere", "--json")], ids=lambda words: " ".join(words)
+)
+def test_a_disk_that_takes_no_more_output_is_told_on_stderr(
+    arguments: tuple[str, ...], unbuffered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    with Path("/dev/full").open("w") as full:
+        code, said = run(arguments, tmp_path, stdout=full.fileno())
+    assert code == ExitCode.RESOURCES
+    assert said.startswith("error: no room left where the output is written\n")
+    assert said.count("error: ") == 1
+
+
 def reader_gone() -> None:
     """In the forked process: stdout is a pipe that nobody reads."""
     reader, writer = os.pipe()
