@@ -8,7 +8,17 @@ import traceback
 from contextlib import suppress
 
 from svipctl.cli.output import sink
-from svipctl.errors import FULL, CheckFailed, ConfigError, ExitCode, Interrupted, PeerLost, ResourceError, SvipError, nearest
+from svipctl.errors import (
+    FULL,
+    CheckFailed,
+    ConfigError,
+    ExitCode,
+    Interrupted,
+    PeerLost,
+    ResourceError,
+    SvipError,
+    nearest,
+)
 
 
 def report(error: SvipError) -> ExitCode:
@@ -54,7 +64,7 @@ def report_defect(error: Exception) -> ExitCode:
 
 
 def report_unwritten(error: OSError) -> ExitCode:
-    """stdout takes no more: told on stderr alone, because a document cannot be written either."""
+    """Stdout takes no more: told on stderr alone, because a document cannot be written either."""
     if sink.debug:
         traceback.print_exception(error)
     told = _full_disk(error) or SvipError("the output cannot be written", why=str(error.strerror))
