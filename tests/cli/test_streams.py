@@ -13,6 +13,7 @@ import pytest
 
 from svipctl.errors import ExitCode
 from tests.cli.program import commands, pages
+from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, Command
 from tests.processes import Finished, clean_environment
 
@@ -122,7 +123,7 @@ def test_no_command_minds_where_its_data_goes(name: str, work: Callable[..., Fin
     to_file = work(name, None, "--json")
     fails = to_file.code != ExitCode.DONE
     assert fails == (name in ("data import", "w2v check")), to_file.stderr
-    assert isinstance(to_file.document, dict)
+    assert follows("error" if fails else name.replace(" ", "-"), to_file.document)
     assert "\033" not in to_file.stdout
     to_nobody = work(name, reader_gone, "--json", *fresh_name("second"))
     assert to_nobody.code == ExitCode.CHECK_FAILED
