@@ -94,6 +94,10 @@ def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:
     return "known: " + ", ".join(known) if len(known) <= 12 else f"there are {len(known)} known names"
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when a disk takes no more."""
+
+
 @contextmanager
 def explained_disk_errors(writing: str) -> Iterator[None]:
     """Turn a full disk, a quota, a missing permission or a path that is none into our errors.
@@ -103,7 +107,7 @@ def explained_disk_errors(writing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in FULL:
             raise ResourceError(
                 f"no room left while writing {writing}",
                 why=f"the system says: {error.strerror}",

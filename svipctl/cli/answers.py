@@ -141,7 +141,23 @@ def flag_value(words: list[str], flag: str, default: str) -> str:
 
 
 def default_folder(words: list[str], flag: str, name: str) -> Path:
-    """The folder of a flag, of its environment variable, or the built-in one."""
+    """The folder of a flag, of its environment variable, of svipctl.toml in the working folder, or the built-in one."""
     import os
 
-    return Path(flag_value(words, flag, os.environ.get(f"SVIPCTL_{name.upper()}_DIR") or name)).expanduser()
+    found = flag_value(words, flag, os.environ.get(f"SVIPCTL_{name.upper()}_DIR", "")) or _configured(f"{name}_dir")
+    return Path(found or name).expanduser()
+
+
+def _configured(key: str) -> str:
+    """What svipctl.toml says; a file that is damaged says nothing here."""
+    try:
+        text = Path("svipctl.toml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    import tomllib
+
+    try:
+        value = tomllib.loads(text).get(key)
+    except tomllib.TOMLDecodeError:
+        return ""
+    return value if isinstance(value, str) else ""

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from svipctl.cli.answers import default_folder, flag_value
+from svipctl.cli.answers import default_folder
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 
 _RECIPES = ("svipctl", "reference", "paper")
@@ -27,8 +27,10 @@ def official(incomplete: str, args: list[str]) -> list[str]:
 
 
 def presets(incomplete: str, args: list[str]) -> list[str]:
-    """Names of the presets of data sets and of recipes."""
-    return _starting(incomplete, [*OFFICIAL, *BUILT_IN, "folder", *_RECIPES])
+    """Names of the presets of data sets and of recipes; after a comma those of recipes."""
+    dataset, comma, _ = incomplete.partition(",")
+    names = [f"{dataset},{recipe}" for recipe in _RECIPES] if comma else [*OFFICIAL, *BUILT_IN, "folder", *_RECIPES]
+    return _starting(incomplete, names)
 
 
 def runs(incomplete: str, args: list[str]) -> list[str]:
@@ -45,10 +47,9 @@ def resumable(incomplete: str, args: list[str]) -> list[str]:
 
 
 def checkpoints(incomplete: str, args: list[str]) -> list[str]:
-    """Checkpoints of the run that --run names, or of the newest run."""
-    wanted = flag_value(args, "--run", "")
-    found = [path for path in _run_folders(args) if wanted in ("", path.name)] or ([Path(wanted)] if wanted else [])
-    return _starting(incomplete, [path.name for path in _folders_in(found[0] / "checkpoints")] if found else [])
+    """Checkpoint folders of the data set's runs until a path is begun; folders, and files of the published code."""
+    own = [f"{path}/" for run in _run_folders(args) for path in _folders_in(run / "checkpoints")]
+    return ([] if "/" in incomplete else _starting(incomplete, own)) + _paths(incomplete, (".pth",))
 
 
 def folds(incomplete: str, args: list[str]) -> list[str]:
@@ -74,7 +75,17 @@ def precisions(incomplete: str, args: list[str]) -> list[str]:
 
 def backbones(incomplete: str, args: list[str]) -> list[str]:
     """Short names of backbones."""
-    return _starting(incomplete, ("vit_base", "deit_base", "vit_small", "vit_tiny", "vit_toy"))
+    return _starting(incomplete, ("lite", "vit_base", "deit_base", "vit_small", "vit_tiny", "vit_toy"))
+
+
+def launchers(incomplete: str, args: list[str]) -> list[str]:
+    """Where the commands of a table run."""
+    return _starting(incomplete, ("local", "slurm"))
+
+
+def pixels(incomplete: str, args: list[str]) -> list[str]:
+    """How an exported file takes its images."""
+    return _starting(incomplete, ("uint8", "float"))
 
 
 def export_formats(incomplete: str, args: list[str]) -> list[str]:
@@ -94,7 +105,7 @@ def baselines(incomplete: str, args: list[str]) -> list[str]:
 
 def weights(incomplete: str, args: list[str]) -> list[str]:
     """Words in place of a weights file, and files of weights."""
-    return _starting(incomplete, ("pretrained", "none")) + _paths(incomplete, (".safetensors", ".pth"))
+    return _starting(incomplete, ("pretrained", "none")) + _paths(incomplete, (".safetensors", ".pth", ".npz"))
 
 
 def vectors(incomplete: str, args: list[str]) -> list[str]:
@@ -124,7 +135,18 @@ BY_NAME: dict[str, Callable[[str, list[str]], list[str]]] = {
     function.__name__: function
     for function in (
         *(datasets, official, presets, runs, resumable, checkpoints, folds, gpus, recipes, precisions, backbones),
-        *(baselines, export_formats, export_precisions, weights, vectors, settings, attributes, classes),
+        *(
+            baselines,
+            launchers,
+            pixels,
+            export_formats,
+            export_precisions,
+            weights,
+            vectors,
+            settings,
+            attributes,
+            classes,
+        ),
     )
 }
 
@@ -142,9 +164,10 @@ def _run_folders(words: list[str]) -> list[Path]:
     return sorted(found, key=_changed, reverse=True)
 
 
-def _changed(path: Path) -> float:
+def _changed(run: Path) -> float:
+    """As the program itself tells the newest run."""
     try:
-        return path.stat().st_mtime
+        return (run / "config.toml").stat().st_mtime
     except OSError:
         return 0.0
 

@@ -43,15 +43,17 @@ def show(
         raise ConfigError("--origin and --diff are two views", todo="give one of them")
 
     from svipctl.cli.configure import resolved
+    from svipctl.datasets.names import own_folder
     from svipctl.settings.layers import flatten
+    from svipctl.settings.preset import DATASETS, preset_settings
 
+    if dataset not in DATASETS:
+        own_folder(dataset)
     found = resolved(dataset, config=config, assignments=assignments, recipe=recipe)
     values = found.settings.model_dump(mode="json")
     flat = flatten(found.settings)
     shown = {key: json_text(value, default=str) for key, value in flat.items()}
     if diff is not None:
-        from svipctl.settings.preset import preset_settings
-
         other = flatten(preset_settings(diff, dataset=dataset, recipe=found.settings.recipe))
         theirs = {key: json_text(value, default=str) for key, value in other.items()}
         different = {key: (theirs[key], shown[key]) for key in shown if theirs[key] != shown[key]}

@@ -24,6 +24,12 @@ def resolved(
 
     A file in the place of a folder is an error, unless the command has its own to say about that.
     """
+    try:
+        Path.cwd()
+    except OSError as error:  # some of the libraries end the process without a word then
+        raise ConfigError(
+            "the working folder is gone", why=str(error.strerror), todo="cd to one that is there"
+        ) from error
     given = {key.replace("__", "."): value for key, value in flags.items()}
     found = resolve(
         dataset, flags=given, assignments=assignments or (), config=config, environment=os.environ, folder=Path()

@@ -5,9 +5,20 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 
 from svipctl.cli.output import sink
-from svipctl.errors import CheckFailed, ConfigError, ExitCode, Interrupted, PeerLost, ResourceError, SvipError, nearest
+from svipctl.errors import (
+    FULL,
+    CheckFailed,
+    ConfigError,
+    ExitCode,
+    Interrupted,
+    PeerLost,
+    ResourceError,
+    SvipError,
+    nearest,
+)
 
 
 def report(error: SvipError) -> ExitCode:
@@ -19,12 +30,16 @@ def report(error: SvipError) -> ExitCode:
     sink.document(
         {"error": {"what": error.what, "why": error.why, "todo": error.todo, "exit_code": int(error.exit_code)}}
     )
+    _tell(error)
+    return error.exit_code
+
+
+def _tell(error: SvipError) -> None:
     lines = [f"error: {error.what}"]
     lines += [f"  {line}" for line in error.why.splitlines()]
     if error.todo:
         lines.append(f"  next: {error.todo}")
     sys.stderr.write("\n".join(lines) + "\n")
-    return error.exit_code
 
 
 def report_defect(error: Exception) -> ExitCode:
@@ -32,6 +47,10 @@ def report_defect(error: Exception) -> ExitCode:
     lines = str(error).strip().splitlines()
     if isinstance(error, MemoryError) or ("torch" in sys.modules and _is_out_of_memory(error)):
         return report(ResourceError("out of memory", why=lines[0] if lines else "", todo="use a smaller --batch-size"))
+    if isinstance(error, OSError) and (full := _full_disk(error)):
+        return report(full)
+    if isinstance(error, ImportError):
+        return report(SvipError("a library cannot be imported", why=lines[0] if lines else "", todo="svipctl doctor"))
     defect = SvipError(
         f"unexpected {type(error).__name__}: {lines[0] if lines else 'no details'}",
         todo="run again with --debug and report what it prints",
@@ -44,6 +63,26 @@ def _is_out_of_memory(error: Exception) -> bool:
     from svipctl.device import is_out_of_memory
 
     return is_out_of_memory(error)
+
+
+def report_unwritten(error: OSError) -> ExitCode:
+    """Stdout takes no more: told on stderr alone, because a document cannot be written either."""
+    if sink.debug:
+        traceback.print_exception(error)
+    told = _full_disk(error) or SvipError("the output cannot be written", why=str(error.strerror))
+    with suppress(OSError):
+        _tell(told)
+    return told.exit_code
+
+
+def _full_disk(error: OSError) -> ResourceError | None:
+    if error.errno not in FULL:
+        return None
+    return ResourceError(
+        "no room left where the output is written",
+        why=f"the system says: {error.strerror}",
+        todo="free some space, or send it elsewhere",
+    )
 
 
 def silence_stdout() -> None:

@@ -14,15 +14,21 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be in the terminal's encoding
     if os.environ.get("_SVIPCTL_COMPLETE"):
         _complete()
-    from svipctl.cli.errors import silence_stdout
+    from svipctl.cli.errors import report_unwritten, silence_stdout
     from svipctl.errors import ExitCode
 
+    code = ExitCode.DONE
     try:
         code = _run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
         code = ExitCode.CHECK_FAILED
+    except OSError as error:  # stdout takes no more; where the command noticed it, that is told already
+        silence_stdout()
+        code = code or report_unwritten(error)
+    except KeyboardInterrupt:  # so early, or so late, that no command was there to see it
+        code = ExitCode.CTRL_C
     sys.exit(code)
 
 
@@ -59,15 +65,17 @@ def _run(arguments: list[str]) -> int:
 
 def _complete() -> None:
     """A shell waits at a prompt: whatever goes wrong, it gets no answer rather than an error in its line."""
-    from svipctl.cli.answers import answer
-
     try:
+        from svipctl.cli.answers import answer
+
         sys.stdout.write(answer(os.environ) + "\n")
         sys.stdout.flush()
     except Exception:
         if os.environ.get("SVIPCTL_DEBUG_COMPLETION"):
             raise
-    sys.exit(0)
+    except KeyboardInterrupt:
+        pass
+    os._exit(0)  # nothing is left to write, and what could not be written is not worth a word
 
 
 def _open_closed_streams() -> None:

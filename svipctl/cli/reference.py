@@ -9,6 +9,7 @@ import inspect
 import json
 import types
 from collections.abc import Callable, Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -27,11 +28,15 @@ _BY_FLAG = {
     "--class": "classes",
     "--fold": "folds",
     "--gpu": "gpus",
+    "--input": "pixels",
+    "--launcher": "launchers",
     "--resume": "resumable",
     "--run": "runs",
     "--vectors": "vectors",
     "--weights": "weights",
 }
+
+_BY_ARGUMENT = {"images": "files"}  # text, because patterns and - are taken too
 
 
 def generated_files(app: typer.Typer) -> dict[str, str]:
@@ -66,7 +71,8 @@ def _node(command: Any, app: typer.Typer | None, callback: Callable[..., Any] | 
         if getattr(parameter, "hidden", False):
             continue
         if parameter.param_type_name == "argument":
-            node["arguments"].append({"takes": takes.get(parameter.name), "many": parameter.nargs == -1})
+            taken = takes.get(parameter.name) or _BY_ARGUMENT.get(parameter.name)
+            node["arguments"].append({"takes": taken, "many": parameter.nargs == -1})
             continue
         for name in sorted((*parameter.opts, *parameter.secondary_opts)):  # those of --help come in any order
             taken = None
@@ -117,6 +123,8 @@ def _choices(kind: Any) -> list[str]:
     for member in _members(kind):
         if get_origin(member) is Literal:
             found += [str(value) for value in get_args(member)]
+        elif isinstance(member, type) and issubclass(member, Enum):
+            found += [str(value.value) for value in member]
         elif member is bool:
             found += ["true", "false"]
     return found

@@ -11,15 +11,17 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from svipctl.datasets.assets import Asset
 from svipctl.datasets.transfer import Part, Refused, Transient, continue_part, origin_of
-from svipctl.errors import NetworkError, ResourceError, SvipError, explained_disk_errors
+from svipctl.errors import ConfigError, NetworkError, ResourceError, SvipError, explained_disk_errors
 
 Progress = Callable[[int, int], None]
 
@@ -52,14 +54,13 @@ def download(
 
     """
     target = folder / asset.file
-    addresses = [f"{base.rstrip('/')}/{asset.file}" for base in mirrors] or list(asset.mirrors)
     with explained_disk_errors(f"the download {target}"):
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder / f".{asset.file}.lock", f"downloading {asset.file} into {folder}"):
             if target.exists():
                 return target
             said = []
-            for address in addresses:
+            for address in addresses(asset, mirrors):
                 try:
                     _from_mirror(asset, address, target, progress, wait)
                     return target
@@ -70,6 +71,28 @@ def download(
         why="\n".join(said),
         todo=f"try again later, or fetch {asset.file} by other means and give it with --from FOLDER",
     )
+
+
+def addresses(asset: Asset, mirrors: Sequence[str] = ()) -> list[str]:
+    """Where an asset is looked for, in this order: below the mirrors, or else at its own addresses."""
+    return [f"{base.rstrip('/')}/{asset.file}" for base in mirrors] or list(asset.mirrors)
+
+
+def check_mirror(mirror: str) -> None:
+    """Whether it is an address at all.
+
+    Raises:
+        ConfigError: It is none.
+
+    """
+    try:
+        parts = urlsplit(mirror)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        why = "" if good and not re.search(r"\s", mirror) else "it is not http:// or https:// and a server's name"
+    except ValueError as error:  # brackets, or a port that is none
+        why = str(error)
+    if why:
+        raise ConfigError(f"--mirror {mirror!r} is no address", why=why, todo="--mirror https://SERVER/FOLDER")
 
 
 def problem_of(asset: Asset, path: Path) -> str:

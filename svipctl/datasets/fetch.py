@@ -26,7 +26,7 @@ import numpy as np
 
 from svipctl.datasets.archive import unpack
 from svipctl.datasets.assets import Asset, Manifest, assets_of, built_in
-from svipctl.datasets.download import address_of, alone, download, problem_of
+from svipctl.datasets.download import address_of, addresses, alone, check_mirror, download, problem_of
 from svipctl.datasets.matlab import read_mat
 from svipctl.datasets.side_by_side import side_by_side
 from svipctl.datasets.transfer import origin_of
@@ -48,6 +48,8 @@ class Step:
     """`installed`, `unpack` (the archive is there) or `download`."""
     source: Path | None = None
     """An archive or an unpacked folder of the user's."""
+    address: str = ""
+    """Where it is downloaded from first."""
 
     def document(self) -> dict[str, Any]:
         """For `--dry-run`."""
@@ -56,7 +58,7 @@ class Step:
             "asset": self.asset.name,
             "state": self.state,
             "bytes": self.asset.bytes_to_fetch if self.state == "download" else 0,
-            "from": str(self.source) if self.source else self.asset.mirrors[0],
+            "from": str(self.source) if self.source else self.address,
             "licence": self.asset.licence,
         }
 
@@ -73,6 +75,7 @@ def plan_fetch(
     source: Path | None = None,
     manifest: Manifest | None = None,
     again: bool = False,
+    mirrors: Sequence[str] = (),
 ) -> list[Step]:
     """What there is to do, asset by asset.
 
@@ -82,11 +85,17 @@ def plan_fetch(
         source: Archives, or unpacked folders in the official layout, that the user already has.
         manifest: Of `svipctl.datasets.assets`.
         again: Also what is installed.
+        mirrors: Base addresses to download from in place of the assets' own.
 
     Raises:
-        DataError: `source` has nothing of these benchmarks.
+        ConfigError: A mirror is no address.
+        DataError: `source` is not there, or has nothing of these benchmarks.
 
     """
+    for mirror in mirrors:
+        check_mirror(mirror)
+    if source is not None and not source.exists():
+        raise DataError(f"there is no {source}", todo="name a folder with archives, an archive, or an unpacked folder")
     steps = []
     for dataset in datasets:
         for asset in assets_of(dataset, manifest or built_in()):
@@ -97,12 +106,13 @@ def plan_fetch(
                 state = "unpack"
             else:
                 state = "download"
-            steps.append(Step(dataset, asset, state, given))
+            steps.append(Step(dataset, asset, state, given, addresses(asset, mirrors)[0]))
     if source is not None and not any(step.source for step in steps):
         files = ", ".join(sorted({step.asset.file for step in steps}))
         raise DataError(
             f"{source} has nothing of {', '.join(datasets)}",
             why=f"looked for {files}, and for the folders they unpack to",
+            todo=f"leave --from out to download, or look into {source}",
         )
     return steps
 

@@ -39,22 +39,37 @@ def read_info_file(path: Path, dataset: str) -> Info:
         DataError: Missing, damaged, with anything in it that is not plain data, or without what such a file has.
 
     """
+    todo = "give x-CUB-data-image.pth (AWA2, SUN) as the published code saves it"
     document = read_torch(path)
     if not isinstance(document, Mapping):
-        raise DataError(f"{path} is no info file", why=f"it holds a {type(document).__name__}, not a dict")
+        raise DataError(f"{path} is no info file", why=f"it holds a {type(document).__name__}, not a dict", todo=todo)
     needed = ["allclasses", "ori_attributes", "train_classes", "unseen_classes"]
     needed += [f"{part}_{what}" for part in PARTS for what in ("files", "label")]
     missing = [key for key in needed if key not in document]
     if missing:
-        raise DataError(f"{path} is no info file", why=f"it lacks {', '.join(missing)}")
+        raise DataError(f"{path} is no info file", why=f"it lacks {', '.join(missing)}", todo=todo)
+    key = ""
     try:
-        classes = _texts(document["allclasses"])
-        labels = {part: _labelled(document, part, classes, dataset) for part in PARTS}
-        attributes = np.asarray(document["ori_attributes"], dtype=np.float64)
-        train, unseen = (_class_names(document[f"{which}_classes"], classes) for which in ("train", "unseen"))
-    except (TypeError, ValueError, IndexError) as error:
-        raise DataError(f"{path} is no info file", why=str(error)) from error
-    return Info(classes, labels, attributes, train, unseen)
+        key = "allclasses"
+        classes = _texts(document[key])
+        labels = {}
+        for part in PARTS:
+            key = f"{part}_files or {part}_label"
+            labels[part] = _labelled(document, part, classes, dataset)
+        key = "ori_attributes"
+        attributes = np.asarray(document[key])
+        if attributes.ndim != 2 or attributes.dtype.kind not in "fiu":
+            raise ValueError(f"not a table of numbers but {attributes.dtype} of shape {attributes.shape}")
+        chosen = []
+        for key in ("train_classes", "unseen_classes"):
+            chosen.append(_class_names(document[key], classes))
+    except DataError as error:
+        raise DataError(
+            f"{path} cannot be used: {key}", why=str(error), todo=f"--dataset, if it is not {dataset}'s"
+        ) from error
+    except (TypeError, ValueError, IndexError, OverflowError, RuntimeError) as error:
+        raise DataError(f"{path} is no info file", why=f"{key}: {error}", todo=todo) from error
+    return Info(classes, labels, attributes.astype(np.float64), *chosen)
 
 
 def differences(info: Info, benchmark: Benchmark) -> list[str]:
@@ -97,7 +112,9 @@ def differences(info: Info, benchmark: Benchmark) -> list[str]:
 
 def _labelled(document: Mapping[str, Any], part: str, classes: tuple[str, ...], dataset: str) -> dict[str, str]:
     files = [reroot(file, dataset) for file in _texts(document[f"{part}_files"])]
-    numbers = np.asarray(document[f"{part}_label"], dtype=np.int64).ravel()
+    numbers = np.asarray(document[f"{part}_label"]).ravel()
+    if numbers.dtype.kind not in "iu":
+        raise TypeError(f"labels are {numbers.dtype}, not whole numbers")
     if len(files) != len(numbers) or (len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(classes)):
         raise ValueError(f"{part}_files and {part}_label do not fit each other or the classes")
     return {file: classes[number] for file, number in zip(files, numbers)}
@@ -114,6 +131,9 @@ def _class_names(values: Any, classes: tuple[str, ...]) -> frozenset[str]:
     """Classes given by name or by number."""
     flat = np.asarray(values).ravel()
     if flat.dtype.kind in "iuf":
+        outside = [number for number in flat.tolist() if not 0 <= number < len(classes)]
+        if outside:
+            raise ValueError(f"there is no class {outside[0]}: there are {len(classes)}")
         return frozenset(classes[int(number)] for number in flat)
     return frozenset(_texts(values))
 

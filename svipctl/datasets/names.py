@@ -1,4 +1,4 @@
-"""Names of the benchmarks. Free of imports, so that help and completion can use them."""
+"""Names of the benchmarks. Free of heavy imports, so that help and completion can use them."""
 
 from __future__ import annotations
 
@@ -11,3 +11,19 @@ BUILT_IN = ("toybirds",)
 def dataset_name(dataset: str) -> str:
     """What runs of a data set are filed under: its name, or the last part of a folder's path."""
     return dataset if dataset in (*OFFICIAL, *BUILT_IN) else Path(dataset).resolve().name
+
+
+def own_folder(name: str) -> Path:
+    """The folder of a data set of one's own.
+
+    Raises:
+        ConfigError: There is none of that name; the nearest known names are told.
+
+    """
+    if not name or not Path(name).is_dir():  # an empty name would be the working folder
+        from svipctl.errors import ConfigError, nearest
+
+        raise ConfigError(
+            f"no data set {name!r}", why=nearest(name, [*OFFICIAL, *BUILT_IN]), todo="or name a folder of your own"
+        )
+    return Path(name)

@@ -8,11 +8,10 @@ from pathlib import Path
 from svipctl.datasets import official
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.folder import attribute_names_of_folder, open_folder
-from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.datasets.names import BUILT_IN, OFFICIAL, own_folder
 from svipctl.datasets.official import open_official
 from svipctl.datasets.toybirds.generate import ToybirdsPlan, draw_all, is_drawn
 from svipctl.datasets.toybirds.species import ATTRIBUTES
-from svipctl.errors import ConfigError, nearest
 
 Progress = Callable[[int, int], None]
 
@@ -46,7 +45,7 @@ def open_benchmark(
         return open_folder(folder, name)
     if name in OFFICIAL:
         return open_official(name, data_dir, allow_partial=allow_partial)
-    return open_folder(_own_folder(name))
+    return open_folder(own_folder(name))
 
 
 def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
@@ -61,17 +60,9 @@ def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
         return ATTRIBUTES
     if name in OFFICIAL:
         return official.attribute_names(name, data_dir)
-    return attribute_names_of_folder(_own_folder(name))
+    return attribute_names_of_folder(own_folder(name))
 
 
 def word_vectors_file(name: str, data_dir: Path) -> Path:
     """Where the word vectors of a benchmark's attributes are kept."""
-    return (data_dir / name if name in (*BUILT_IN, *OFFICIAL) else _own_folder(name)) / "word_vectors.npz"
-
-
-def _own_folder(name: str) -> Path:
-    if not name or not Path(name).is_dir():  # an empty name would be the working folder
-        raise ConfigError(
-            f"no data set {name!r}", why=nearest(name, [*OFFICIAL, *BUILT_IN]), todo="or name a folder of your own"
-        )
-    return Path(name)
+    return (data_dir / name if name in (*BUILT_IN, *OFFICIAL) else own_folder(name)) / "word_vectors.npz"

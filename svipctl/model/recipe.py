@@ -20,7 +20,7 @@ class Recipe(BaseModel):
     "Published" below is the authors' implementation, "paper" the equations of arXiv 2503.10252.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     keep: float = Field(0.8, gt=0)
     """M, the windows called related: a count when 1 or more, else a share of all windows (published: 40 or 45 of 49)."""

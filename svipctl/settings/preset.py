@@ -28,5 +28,9 @@ def preset_settings(preset: str, *, dataset: str, recipe: str) -> Settings:
         elif part in DATASETS:
             dataset = part
         else:
-            raise ConfigError(f"there is no preset {part!r}", why=nearest(part, [*DATASETS, *RECIPES]))
+            raise ConfigError(
+                f"there is no preset {part!r}",
+                why=nearest(part, [*DATASETS, *RECIPES]),
+                todo="svipctl config show DATASET --diff PRESET",
+            )
     return resolve(dataset, flags={"recipe": recipe}).settings

@@ -19,7 +19,13 @@ Precision = Literal["auto", "fp32", "bf16"]
 class Section(BaseModel):
     """A table of the configuration: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        coerce_numbers_to_str=True,
+        allow_inf_nan=False,  # JSON has neither
+    )
 
 
 class ModelSettings(Section):

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import typer
@@ -73,9 +74,14 @@ def _read(document: str, rows: list[str]) -> Iterator[Line]:
                 yield Line(document, number, text, language == "console")
 
 
+@cache
+def _program() -> Any:
+    return get_command(app)
+
+
 def problem_of(line: Line) -> str:
     """Why the program would not take these words; empty if it would. Nothing is run."""
-    words, node = line.words, get_command(app)
+    words, node = line.words, _program()
     context: Any = typer.Context(node, info_name="svipctl")
     while words and words[0] in getattr(node, "commands", {}):
         node = node.commands[words[0]]  # type: ignore[attr-defined]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 
 from svipctl.cli.answers import answer, candidates, split_line, table
 from svipctl.settings.layers import known_keys
+from tests.cli.program import ROOT
+from tests.processes import clean_environment
 
 
 def values(line: str) -> list[str]:
@@ -26,7 +30,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / "config.toml").write_text("")
         if name == "cub/a":
             (folder / "finished.json").write_text("{}")
-        os.utime(folder, (number, number))
+        os.utime(folder / "config.toml", (number, number))
     (tmp_path / "runs" / "cub" / "no-run").mkdir()
     return tmp_path
 
@@ -68,6 +72,73 @@ def test_attribute_names_are_those_of_the_data_set(runs: Path) -> None:
     (runs / "data" / "toybirds" / "attributes.csv").write_text("class,has_size::small,has_size::large\n")
     assert complete.attributes("has", ["toybirds"]) == ["has_size::small", "has_size::large"]
     assert complete.attributes("", ["cub"]) == []
+
+
+def test_names_written_down_for_completion_are_those_of_the_program() -> None:
+    from svipctl.cli import complete
+    from svipctl.cli.reproduce import _LAUNCHERS
+    from svipctl.model import lite
+    from svipctl.model.backbone import ALIASES
+    from svipctl.settings.layers import RECIPES
+
+    assert set(complete.backbones("", [])) == {lite.NAME, *ALIASES}
+    assert set(complete.recipes("", [])) == set(RECIPES)
+    assert complete.launchers("", []) == list(_LAUNCHERS)
+
+
+def test_values_of_one_kind_complete_wherever_they_are_taken(runs: Path) -> None:
+    (runs / "jax.npz").write_text("")
+    (runs / "published.pth").write_text("")
+    assert values("svipctl train cub --weights ja") == ["jax.npz"]
+    assert values("svipctl eval cub --checkpoint pub") == ["published.pth"]
+    assert values("svipctl eval cub --checkpoint runs/cub/b/ch") == ["runs/cub/b/checkpoints/"]
+    assert values("svipctl eval cub --checkpoint runs/cub/b/checkpoints/") == ["runs/cub/b/checkpoints/best/"]
+    assert "runs/cub/b/checkpoints/best/" in values("svipctl eval cub --checkpoint ")
+    assert values("svipctl visualize sheet cub --theme ") == ["light", "dark"]
+    assert values("svipctl visualize patches cub --split u") == ["unseen"]
+    assert values("svipctl visualize compare ") == ["c", "b", "a"]
+    assert values("svipctl config show cub --diff cub,p") == ["cub,paper"]
+    assert candidates(split_line("svipctl predict pho"))[0] == "files"
+    assert candidates(split_line("svipctl visualize patches cub one.jpg tw"))[0] == "files"
+
+
+def test_folders_of_the_project_file_are_looked_into_below_flags_and_environment(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (runs / "runs").rename(runs / "kept")
+    assert values("svipctl eval cub --run ") == []
+    (runs / "svipctl.toml").write_text('runs_dir = "kept"\n')
+    assert values("svipctl eval cub --run ") == ["b", "a"]
+    assert values("svipctl eval cub --runs-dir other --run ") == []
+    monkeypatch.setenv("SVIPCTL_RUNS_DIR", "other")
+    assert values("svipctl eval cub --run ") == []
+
+
+@pytest.mark.parametrize("content", [b"runs_dir = ", b"\xff\xfe", b"runs_dir = 3\n", b'runs_dir = "notes.txt"\n'])
+def test_what_is_damaged_or_closed_gives_no_error_but_the_rest(runs: Path, content: bytes) -> None:
+    (runs / "notes.txt").write_text("")
+    (runs / "svipctl.toml").write_bytes(content)
+    (runs / "runs" / "cub" / "a" / "config.toml").write_bytes(b"\xff not toml")
+    expected = set() if b"notes" in content else {"b", "a"}
+    assert set(values("svipctl eval cub --run ")) == expected
+    assert values("svipctl eval cub --runs-dir notes.txt --run ") == []
+    assert values("svipctl train toy") == ["toybirds"]
+
+
+@pytest.mark.parametrize(
+    "line", ["svipctl eval cub --run ", "svipctl train ./", "svipctl train cu", "svipctl predict "]
+)
+def test_a_request_from_a_folder_that_is_gone_or_of_folders_that_are_closed_says_nothing_wrong(
+    line: str, runs: Path, tmp_path: Path
+) -> None:
+    for name, before in (("gone", 'rmdir "$PWD"'), ("closed", 'mkdir runs && chmod 0 runs && echo "[" > svipctl.toml')):
+        (tmp_path / name).mkdir()
+        done = subprocess.run(
+            ["sh", "-c", f'{before}; exec "$0" -m svipctl', sys.executable], cwd=tmp_path / name, capture_output=True,
+            env=clean_environment(PYTHONPATH=str(ROOT), _SVIPCTL_COMPLETE="zsh", _SVIPCTL_LINE=line), text=True, timeout=60,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, ""), name
+        assert done.stdout.splitlines()[:1] in (["values"], ["files"])
 
 
 def test_the_table_has_every_key_of_the_configuration() -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from svipctl.datasets.fetch import plan_fetch
+from svipctl.errors import ConfigError
 from svipctl.model.checkpoint import load_checkpoint
 from tests.conftest import Command, write_rows
 from tests.processes import Finished, files_under, fresh
@@ -78,6 +80,42 @@ def test_a_file_where_a_folder_is_wanted_is_a_usage_error(flag: str, command: Co
     assert_refused(
         command("train", "toybirds", flag, "file/below"), 2, f"{flag} file/below is no folder", "file is a file"
     )
+
+
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        "",
+        "not an address",
+        "example.org/data",
+        "ftp://example.org",
+        "http://",
+        "http://[::1",
+        "http://a b/",
+        "https://x:0",
+    ],
+)
+def test_a_mirror_that_is_no_address_is_a_usage_error(mirror: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        plan_fetch(["cub"], tmp_path, mirrors=["https://example.org", mirror])
+    assert repr(mirror) in refused.value.what
+    assert refused.value.why
+    assert refused.value.todo.startswith("--mirror https://")
+
+
+def test_a_source_that_is_not_there_is_told_from_one_with_nothing_in_it(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert_refused(command("data", "fetch", "cub", "--from", "nowhere"), 3, "there is no nowhere", "next: ")
+    assert_refused(command("data", "fetch", "cub", "--from", "empty"), 3, "empty has nothing of cub", "next: ")
+    assert_refused(command("data", "fetch", "cub", "--mirror", "nothing"), 2, "--mirror 'nothing' is no address")
+
+
+def test_a_plan_names_the_mirror_that_is_asked(command: Command) -> None:
+    planned = command("data", "fetch", "cub", "--mirror", "http://127.0.0.1:9/a/", "--dry-run", "--json")
+    assert {step["from"] for step in planned.document["steps"]} == {
+        "http://127.0.0.1:9/a/CUB_200_2011.tgz",
+        "http://127.0.0.1:9/a/xlsa17.zip",
+    }
 
 
 def test_an_empty_name_is_no_data_set_and_not_the_working_folder(command: Command) -> None:

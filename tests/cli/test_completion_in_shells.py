@@ -27,6 +27,9 @@ CASES = {
     "svipctl train cu\t": ["train", "cub"],
     "svipctl eval cub --run \t": ["eval", "cub", "--run", "only-one"],
     "svipctl eval cub --runs-dir old --run \t": ["eval", "cub", "--runs-dir", "old", "--run", "early"],
+    "svipctl eval cub --runs-dir new --run \t": ["eval", "cub", "--runs-dir", "new", "--run"],
+    "svipctl train cub --backbone li\t": ["train", "cub", "--backbone", "lite"],
+    "svipctl predict mi\t": ["predict", "mine.toml"],
     "svipctl train cub --set optim.warmup_l\t": ["train", "cub", "--set", "optim.warmup_lr="],
     "svipctl train cub --set optim.optimizer=adamw\t": ["train", "cub", "--set", "optim.optimizer=adamw"],
     "svipctl train cub --recipe=pa\t": ["train", "cub", "--recipe=paper"],
@@ -77,6 +80,7 @@ def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         (folder / run).mkdir(parents=True)
         (folder / run / "config.toml").write_text("")
     (folder / "runs/cub/only-one/finished.json").write_text("{}")  # a run of an earlier version has no such file
+    (folder / "new").mkdir()  # where nothing has been trained yet
     (folder / "mine.toml").write_text("")
     (folder / "my birds").mkdir()
     found = Shell(request.param, folder, install_in(tmp_path_factory.mktemp("bin") / "bin"))

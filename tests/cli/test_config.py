@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 from svipctl.settings.layers import known_keys
-from tests.processes import fresh
+from tests.cli.program import ROOT
+from tests.processes import clean_environment, fresh
 
 
 def test_every_setting_is_shown_with_its_origin(tmp_path: Path) -> None:
@@ -37,3 +42,43 @@ def test_text_has_one_line_a_setting(tmp_path: Path) -> None:
     assert list(lines) == [key for key, _ in known_keys()]
     assert lines["optim.lr"].split() == ["0.001", "#", "preset", "toybirds"]
     assert lines["offline"].split() == ["false", "#", "default"]
+
+
+def test_only_what_differs_from_a_preset_is_shown_with_both_values(tmp_path: Path) -> None:
+    done = fresh("config", "show", "cub", "--diff", "reference", "--set", "seed=3", "--json", cwd=tmp_path)
+    assert done.code == 0, done.stderr
+    assert done.document["preset"] == "reference"
+    different = done.document["differences"]
+    assert different["seed"] == {"preset": 0, "value": 3}
+    assert different["method.class_score"] == {"preset": "dot", "value": "cosine"}
+    assert "model.window" not in different
+    same = fresh("config", "show", "cub", "--diff", "cub", cwd=tmp_path)
+    assert (same.code, same.stdout, same.stderr) == (0, "", "nothing differs from cub\n")
+
+
+def test_a_name_that_is_no_data_set_is_not_taken_for_a_folder(tmp_path: Path) -> None:
+    done = fresh("config", "show", "cubb", cwd=tmp_path)
+    assert (done.code, done.stdout) == (2, "")
+    assert "did you mean 'cub'?" in done.stderr
+    (tmp_path / "cubb").mkdir()
+    assert fresh("config", "show", "cubb", cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_a_number_that_json_has_not_is_refused(value: str, tmp_path: Path) -> None:
+    assignments = ("--set", f"optim.lr={value}", "--set", f"method.scale={value}")
+    done = fresh("config", "show", "cub", *assignments, "--json", cwd=tmp_path)
+    assert done.code == 2
+    assert "optim.lr" in done.document["error"]["why"]
+    assert "method.scale" in done.document["error"]["why"]
+
+
+def test_a_working_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD"; exec "$0" -m svipctl config show cub', sys.executable],
+        cwd=gone, env=clean_environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: the working folder is gone\n")

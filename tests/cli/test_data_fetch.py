@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_schemas import follows
 from tests.conftest import Command
 from tests.datasets.official_archives import build_archives, write_manifest
 from tests.datasets.official_layout import needs_metadata
@@ -52,6 +53,7 @@ def test_fetched_checked_trained_and_evaluated(
 ) -> None:
     fetched = command("data", "fetch", name, "--mirror", address, "--manifest", manifest, "--json")
     assert fetched.code == 0, fetched.stderr
+    assert follows("data-fetch", fetched.document)
     assert fetched.document["datasets"][0] | {"folder": ""} == {
         "dataset": name,
         "images": IMAGES[name],

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from svipctl.datasets.official import open_official
+from tests.cli.test_schemas import follows
 from tests.conftest import Command
 from tests.datasets.official_layout import lay_out, needs_metadata, needs_photographs
 
@@ -56,6 +57,9 @@ def test_each_difference_is_reported(command: Command, tmp_path: Path, info: dic
     assert "1 images of trainval have another label" in done.stderr
     assert "1 images are in test_seen in one only" in done.stderr
     assert "1 classes have other attributes" in done.stderr
+    told = command("data", "import", "info.pth", "--dataset", "cub", "--json")
+    assert (told.code, len(told.document["differences"])) == (1, 3)
+    assert follows("data-import", told.document)
     assert command("data", "import", "info.pth").code == 2, "whose it is must be said"
 
 

@@ -23,8 +23,9 @@ def test_the_table_has_the_codes_of_the_program_and_no_other() -> None:
     assert {int(code) for code in TABLE} == {int(code) for code in ExitCode}
 
 
-def test_the_reference_of_the_command_line_points_to_the_table() -> None:
-    assert "exit-codes.md" in (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("document", ["README.md", "docs/cli.md"])
+def test_the_reference_of_the_command_line_points_to_the_table(document: str) -> None:
+    assert "exit-codes.md" in (ROOT / document).read_text()
 
 
 @pytest.mark.parametrize(

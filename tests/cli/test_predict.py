@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.test_bad_input import assert_refused
+from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, SEEN, UNSEEN, Command, write_rows
 from tests.processes import files_under, fresh
 
@@ -45,6 +46,7 @@ def test_json_is_one_documented_document(
     done = command("predict", *pictures, "--json", "--top", "2", *CPU)
     assert done.code == 0, done.stderr
     document = done.document
+    assert follows("predict", document)
     assert set(document) == {"run", "dataset", "gamma", "gamma_origin", "classes", "images", "named", "failed"}
     assert (document["dataset"], document["classes"]) == ("small", len(SEEN) + len(UNSEEN))
     assert (document["named"], document["failed"]) == (3, 0)

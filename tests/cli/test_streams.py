@@ -13,6 +13,7 @@ import pytest
 
 from svipctl.errors import ExitCode
 from tests.cli.program import commands, pages
+from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, Command
 from tests.processes import Finished, clean_environment
 
@@ -46,6 +47,21 @@ def test_a_reader_that_has_gone_is_no_traceback(arguments: tuple[str, ...], tmp_
 def test_a_closed_stdout_changes_nothing_but_what_is_seen(arguments: tuple[str, ...], tmp_path: Path) -> None:
     code, said = run(arguments, tmp_path, stdout=subprocess.DEVNULL, closed=True)
     assert (code, said) == (0, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at once"])
+@pytest.mark.parametrize(
+    "arguments", [*FRESH, ("train", "--help"), ("train", "nowhere", "--json")], ids=lambda words: " ".join(words)
+)
+def test_a_disk_that_takes_no_more_output_is_told_on_stderr(
+    arguments: tuple[str, ...], unbuffered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    with Path("/dev/full").open("w") as full:
+        code, said = run(arguments, tmp_path, stdout=full.fileno())
+    assert code == ExitCode.RESOURCES
+    assert said.startswith("error: no room left where the output is written\n")
+    assert said.count("error: ") == 1
 
 
 def reader_gone() -> None:
@@ -107,7 +123,7 @@ def test_no_command_minds_where_its_data_goes(name: str, work: Callable[..., Fin
     to_file = work(name, None, "--json")
     fails = to_file.code != ExitCode.DONE
     assert fails == (name in ("data import", "w2v check")), to_file.stderr
-    assert isinstance(to_file.document, dict)
+    assert follows("error" if fails else name.replace(" ", "-"), to_file.document)
     assert "\033" not in to_file.stdout
     to_nobody = work(name, reader_gone, "--json", *fresh_name("second"))
     assert to_nobody.code == ExitCode.CHECK_FAILED

@@ -11,6 +11,7 @@ import pytest
 
 from svipctl.datasets.official import attribute_names
 from svipctl.semantics.matrix import WordMatrix
+from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, Command
 from tests.datasets.official_layout import lay_out, needs_metadata
 from tests.processes import files_under, fresh
@@ -49,6 +50,7 @@ def test_the_published_arrays_are_rebuilt_from_the_published_words(dataset: str,
     assert checked.code == 0, checked.stderr
     assert checked.document["largest_difference"] < 1e-12
     assert checked.document["different_attributes"] == []
+    assert follows("w2v-check", checked.document)
 
 
 @needs_metadata
@@ -59,6 +61,7 @@ def test_the_published_values_themselves_have_the_published_checksum(tmp_path: P
     WordMatrix(published, names).save(tmp_path / "data" / "sun" / "word_vectors.npz")
     same = command("w2v", "check", "sun", "--json")
     assert (same.code, same.document["same_bytes"]) == (0, True)
+    assert follows("w2v-check", same.document)
     published[3, 4] += 1e-9
     WordMatrix(published, names).save(tmp_path / "data" / "sun" / "word_vectors.npz")
     rounded = command("w2v", "check", "sun", "--json")

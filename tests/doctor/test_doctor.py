@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from svipctl.doctor.machine import check_folder
-from svipctl.doctor.packages import check_python, check_requirements
+from svipctl.doctor.packages import check_imports, check_python, check_requirements
+from tests.cli.program import ROOT
 from tests.conftest import Command
+from tests.processes import fresh
 
 VERSIONS = {"numpy": "2.1.0", "rich": "12.0"}
 
@@ -33,6 +36,48 @@ def version_of(name: str) -> str:
 def test_a_requirement_is_held_against_its_range(requirement: str, state: str, todo: str) -> None:
     (finding,) = check_requirements([requirement], version_of)
     assert (finding.state, finding.todo) == (state, todo)
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A folder for the path of modules, with a torch whose libraries are missing, and a module that was made for another."""
+    folder = tmp_path / "broken"
+    for name, content in {
+        "torch": 'raise OSError("libcudart.so.12: cannot open shared object file")',
+        "made_for_another": 'raise RuntimeError("operator torchvision::nms does not exist")',
+    }.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text(content)
+    return folder
+
+
+def test_what_is_there_but_cannot_be_imported_is_found_and_the_rest_is_still_told(broken: Path, tmp_path: Path) -> None:
+    path = os.pathsep.join([str(broken), str(ROOT)])
+    done = fresh("doctor", "--json", "--offline", cwd=tmp_path, environment={"PYTHONPATH": path})
+    assert (done.code, done.stderr) == (1, "")
+    found = {one["name"]: one for one in done.document["findings"]}
+    assert [name for name, one in found.items() if one["state"] == "wrong"] == ["torch import"]
+    assert found["torch import"]["todo"] == "pip install --force-reinstall torch"
+    assert "runs disk" in found
+
+
+def test_whatever_a_library_raises_is_a_finding(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(broken)
+    names = [("json", "json"), ("made_for_another", "torchvision"), ("not_there_at_all", "timm")]
+    (finding,) = check_imports(names)
+    assert (finding.name, finding.state) == ("torchvision import", "wrong")
+    assert finding.found == "operator torchvision::nms does not exist"
+    assert finding.todo == "pip install --force-reinstall torch torchvision"
+    assert list(check_imports(names[:1])) == []
+
+
+def test_everything_that_is_wrong_says_what_mends_it(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "data" / "cub" / "CUB_200_2011").mkdir(parents=True)
+    findings = command("doctor", "--runs-dir", "file", "--json").document["findings"]
+    wrong = {one["name"]: one["todo"] for one in findings if one["state"] == "wrong"}
+    assert set(wrong) == {"runs write access", "cub"}
+    assert all(wrong.values())
 
 
 def test_requirements_for_development_and_other_systems_are_no_concern() -> None:

@@ -53,7 +53,7 @@ def fetch(
 
     names = list(OFFICIAL) if dataset == "all" else [dataset]
     found = read_manifest(manifest)
-    steps = plan_fetch(names, settings.data_dir, source=source, manifest=found, again=again)
+    steps = plan_fetch(names, settings.data_dir, source=source, manifest=found, again=again, mirrors=mirror or ())
     if dry_run:
         rows = [[s.asset.name, s.state, f"{s.asset.bytes_to_fetch:,}", s.asset.licence] for s in steps]
         sink.table("what would be done", ["asset", "state", "bytes", "licence"], rows)

@@ -1,0 +1,75 @@
+"""Info files of the published code that cannot be used: what is wrong is named, key by key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from svipctl.datasets.import_info import read_info_file
+from svipctl.errors import DataError
+
+PARTS = ("trainval", "test_seen", "test_unseen")
+
+
+def info() -> dict[str, Any]:
+    files = np.array(["/x/CUB_200_2011/images/a/1.jpg", "/x/CUB_200_2011/images/b/2.jpg"], dtype=object)
+    return {
+        "allclasses": np.array(["a", "b"], dtype=object),
+        "ori_attributes": torch.ones(2, 3),
+        "train_classes": np.array([0]),
+        "unseen_classes": np.array(["b"], dtype=object),
+        **{f"{part}_files": files for part in PARTS},
+        **{f"{part}_label": torch.tensor([0, 1]) for part in PARTS},
+    }
+
+
+def saved(path: Path, **changes: Any) -> Path:
+    torch.save({key: value for key, value in (info() | changes).items() if value is not None}, path)
+    return path
+
+
+def test_what_the_file_says_is_read(tmp_path: Path) -> None:
+    found = read_info_file(saved(tmp_path / "info.pth"), "cub")
+    assert found.classes == ("a", "b")
+    assert found.labels["trainval"] == {"CUB_200_2011/images/a/1.jpg": "a", "CUB_200_2011/images/b/2.jpg": "b"}
+    assert (found.train_classes, found.unseen_classes) == ({"a"}, {"b"})
+    np.testing.assert_array_equal(found.attributes, np.ones((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"allclasses": None, "test_seen_label": None}, "it lacks allclasses, test_seen_label"),
+        ({"allclasses": [1, 2]}, "allclasses: a list of names has entries that are not text"),
+        ({"ori_attributes": torch.ones(3)}, "ori_attributes: not a table of numbers"),
+        ({"ori_attributes": torch.ones(2, 2, dtype=torch.complex64)}, "ori_attributes: not a table of numbers"),
+        ({"ori_attributes": torch.ones(2, 2, requires_grad=True)}, "ori_attributes: "),
+        ({"ori_attributes": [[1.0], [1.0, 2.0]]}, "ori_attributes: "),
+        ({"trainval_label": torch.tensor([0.0, 1.5])}, "trainval_files or trainval_label: labels are float32"),
+        ({"trainval_label": [0, 2**70]}, "trainval_files or trainval_label: "),
+        ({"test_seen_label": torch.tensor([0, 2])}, "test_seen_files and test_seen_label do not fit"),
+        ({"test_seen_label": torch.tensor([0])}, "test_seen_files and test_seen_label do not fit"),
+        ({"train_classes": np.array([0, -1])}, "train_classes: there is no class -1: there are 2"),
+        ({"unseen_classes": np.array([7])}, "unseen_classes: there is no class 7: there are 2"),
+        ({"trainval_files": ["/x/elsewhere/a/1.jpg"] * 2}, "does not go through a folder CUB_200_2011"),
+    ],
+    ids=lambda one: ", ".join(one) if isinstance(one, dict) else "",
+)
+def test_what_cannot_be_used_is_named_with_what_to_give_instead(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as refused:
+        read_info_file(saved(tmp_path / "info.pth", **changes), "cub")
+    assert str(tmp_path / "info.pth") in refused.value.what
+    assert said in refused.value.why
+    assert refused.value.todo
+
+
+def test_another_document_is_no_info_file(tmp_path: Path) -> None:
+    torch.save([1, 2], tmp_path / "info.pth")
+    with pytest.raises(DataError, match="it holds a list, not a dict"):
+        read_info_file(tmp_path / "info.pth", "cub")
