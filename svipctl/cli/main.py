@@ -17,7 +17,7 @@ def main() -> None:
     from svipctl.cli.errors import report_unwritten, silence_stdout
     from svipctl.errors import ExitCode
 
-    code = ExitCode.DONE
+    code: int = ExitCode.DONE
     try:
         code = _run(sys.argv[1:])
         sys.stdout.flush()
