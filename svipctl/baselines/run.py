@@ -16,7 +16,7 @@ from svipctl.datasets.official import partial_warning
 from svipctl.evaluation.per_class import class_document
 from svipctl.evaluation.protocols import Evaluation, evaluate
 from svipctl.evaluation.run import check_gamma, check_untouched
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.environment import describe_environment
 

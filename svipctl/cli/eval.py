@@ -129,7 +129,7 @@ def _evaluate(
     from svipctl.evaluation.checkpoint import evaluate_checkpoint
     from svipctl.evaluation.run import evaluate_run
     from svipctl.interruption import listening
-    from svipctl.runs import find_run
+    from svipctl.runs.finding import find_run
 
     settings = configured.settings
     found, partial = None, settings.data.allow_partial

@@ -73,7 +73,7 @@ def export(
     _check(format=format, precision=precision, pixels=input_, gamma=gamma, tolerance=tolerance)
 
     from svipctl.cli.configure import resolved
-    from svipctl.runs import find_run
+    from svipctl.runs.finding import find_run
 
     settings = resolved(dataset, config=config, assignments=assignments, data_dir=data_dir, runs_dir=runs_dir).settings
     found = find_run(settings.runs_dir, settings.dataset, run)

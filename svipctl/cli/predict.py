@@ -61,7 +61,7 @@ def predict(
     _check(json=json, csv=csv, extend=extend, classes=classes, gamma=gamma)
 
     from svipctl.cli.configure import resolved, with_precision_of
-    from svipctl.runs import find_run_of_any
+    from svipctl.runs.finding import find_run_of_any
 
     found = find_run_of_any(_runs_dir(runs_dir, config, assignments), run)
     trained = found.settings()

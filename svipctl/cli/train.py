@@ -16,7 +16,7 @@ from svipctl.errors import ConfigError
 
 if TYPE_CHECKING:
     from svipctl.ranks import Ranks
-    from svipctl.runs import Run
+    from svipctl.runs.run import Run
     from svipctl.settings.layers import Resolved
     from svipctl.settings.schema import Settings
     from svipctl.training.development import Development
@@ -153,8 +153,8 @@ def _train(
     from svipctl.datasets.registry import open_benchmark
     from svipctl.held import held
     from svipctl.interruption import listening
-    from svipctl.read_only_run import ReadOnlyRun
-    from svipctl.runs import new_run
+    from svipctl.runs.finding import new_run
+    from svipctl.runs.read_only import ReadOnlyRun
     from svipctl.training.board import board_of, check_installed
     from svipctl.training.environment import describe_environment
     from svipctl.training.loop import train as train_run

@@ -28,7 +28,7 @@ from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.trained import TrainedWeights, put_into, read_trained
 from svipctl.ranks import ALONE, Ranks
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 
 

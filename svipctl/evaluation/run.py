@@ -24,7 +24,7 @@ from svipctl.evaluation.truth import object_truth
 from svipctl.model.checkpoint import Metadata, load_checkpoint, sha256_of
 from svipctl.model.svip import SVIP
 from svipctl.ranks import ALONE, Ranks
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 
 UNKNOWN = "unknown"

@@ -12,7 +12,7 @@ from svipctl.model.checkpoint import Metadata
 from svipctl.model.svip import SVIP
 from svipctl.prediction.candidates import Candidates
 from svipctl.prediction.load import Gamma, evaluation_of
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 
 KEY = "svipctl"
 """The description is one JSON text under this key of the file's metadata."""

@@ -26,7 +26,7 @@ from svipctl.export.torch_export import TorchRunner, write_torch
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.weights import file_sha256
 from svipctl.prediction.load import Gamma, calibrated_gamma, candidates_of
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 
 Format = Literal["onnx", "torch", "safetensors"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}

@@ -11,7 +11,7 @@ from svipctl.errors import DataError
 from svipctl.evaluation.run import check_same_benchmark
 from svipctl.model.checkpoint import Metadata
 from svipctl.prediction.candidates import Candidates, read_candidates, value_range
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 
 _EVALUATION = "eval/metrics.json"
 

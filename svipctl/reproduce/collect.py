@@ -11,7 +11,7 @@ from typing import Any
 from svipctl.errors import DataError
 from svipctl.reproduce.plan import Plan, Step
 from svipctl.reproduce.state import State, run_of, state_of
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.layers import ENVIRONMENT, PROJECT_FILE, flatten
 from svipctl.training.resume import FREE
 

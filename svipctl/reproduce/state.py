@@ -9,7 +9,7 @@ from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError
 from svipctl.held import is_held
 from svipctl.reproduce.plan import Plan, Step
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
 from svipctl.training.resume import differences
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from svipctl.errors import ConfigError, explained_disk_errors
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 
 FOLDER = "tensorboard"
 _PLACES = frozenset(["epoch", "step"])

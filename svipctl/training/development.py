@@ -16,7 +16,8 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError
 from svipctl.model.checkpoint import read_metadata
-from svipctl.runs import Run, find_run
+from svipctl.runs.finding import find_run
+from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
 from svipctl.settings.schema import Settings
 from svipctl.training.resume import differences

@@ -23,7 +23,7 @@ from svipctl.model.checkpoint import Metadata, save_checkpoint, sha256_of
 from svipctl.model.classification import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
 from svipctl.model.selection import drawn_scores
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.board import Board
 from svipctl.training.optimisation import Optimisation

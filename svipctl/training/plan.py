@@ -9,7 +9,7 @@ import torch
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import choose_device, choose_dtype
 from svipctl.model.backbone import create_backbone, stem_of
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import keeps_features
 

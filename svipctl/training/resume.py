@@ -8,7 +8,8 @@ from typing import Any
 
 from svipctl.datasets.identity import FOLDER
 from svipctl.errors import ConfigError, DataError
-from svipctl.runs import Run, find_run, list_runs
+from svipctl.runs.finding import find_run, list_runs
+from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
 from svipctl.settings.schema import Settings
 from svipctl.training.state import read_position

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.errors import DataError
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 
 Floats = NDArray[np.float64]
 _MOST_POINTS = 300

@@ -20,7 +20,7 @@ from svipctl.model.svip import SVIP
 from svipctl.prediction.answers import Answering
 from svipctl.prediction.candidates import Candidates
 from svipctl.prediction.load import calibrated_gamma
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 
 Part = Literal["test", "seen", "unseen", "train"]

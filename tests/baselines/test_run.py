@@ -16,7 +16,7 @@ from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.registry import open_benchmark
 from svipctl.errors import ConfigError, DataError
 from svipctl.model.backbone import embed_patches, encode
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
 from tests.conftest import NETWORK

@@ -19,7 +19,7 @@ from svipctl.evaluation.run import (
 )
 from svipctl.model.checkpoint import Metadata, save_checkpoint, sha256_of
 from svipctl.model.recipe import Recipe
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.schema import DataSettings, EvalSettings, Settings, TrainSettings
 from tests.evaluation.cases import benchmark
 from tests.model.test_checkpoint import metadata

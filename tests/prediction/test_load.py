@@ -11,7 +11,7 @@ import pytest
 from svipctl.errors import DataError
 from svipctl.model.checkpoint import Metadata, read_metadata
 from svipctl.prediction.load import calibrated_gamma
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from svipctl.model.checkpoint import Metadata
 from svipctl.model.recipe import Recipe
 from svipctl.prediction.answers import Answering
 from svipctl.prediction.candidates import Candidates
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.visuals.subject import Subject
 from tests.evaluation.cases import benchmark
 from tests.model.tiny import svip, vit

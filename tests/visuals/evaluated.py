@@ -9,7 +9,7 @@ from pathlib import Path
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.registry import open_benchmark
 from svipctl.evaluation.run import Measured, measure_run
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
 

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from svipctl.errors import DataError
 from svipctl.evaluation.protocols import Evaluation, evaluate
 from svipctl.evaluation.reliability import reliability
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.visuals import curves
 from svipctl.visuals.history import History, read_history
 from svipctl.visuals.style import new_figure, save, themed

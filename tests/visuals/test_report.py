@@ -265,7 +265,7 @@ def test_nothing_is_wider_than_a_phone(width: int, large: Path, tmp_path: Path) 
 
 
 def test_a_run_of_an_earlier_version_still_says_where_its_settings_are_from(subject: Evaluated, tmp_path: Path) -> None:
-    from svipctl.runs import Run
+    from svipctl.runs.run import Run
     from svipctl.visuals.report.facts import configuration
 
     run = Run(Path(shutil.copytree(subject.run.folder, tmp_path / "old")))
@@ -297,7 +297,7 @@ DEVELOPMENT = {
 
 
 def test_a_final_run_says_what_was_chosen_on_what(subject: Evaluated, tmp_path: Path) -> None:
-    from svipctl.runs import Run
+    from svipctl.runs.run import Run
     from svipctl.visuals.report.facts import commands, provenance
 
     run = Run(Path(shutil.copytree(subject.run.folder, tmp_path / "final")))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from svipctl.errors import ConfigError, DataError
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.visuals.subject import attribute_numbers, images_of, selection_of_eval, spread
 from tests.evaluation.cases import benchmark
 

@@ -52,7 +52,7 @@ def compare(
         raise ConfigError("one run is nothing to compare", todo="name two or more, or `svipctl visualize report`")
 
     from svipctl.cli.configure import resolved
-    from svipctl.runs import find_run_of_any
+    from svipctl.runs.finding import find_run_of_any
 
     place = resolved("toybirds", config=config, assignments=assignments, runs_dir=runs_dir).settings.runs_dir
     folders = [find_run_of_any(place, name) for name in runs]

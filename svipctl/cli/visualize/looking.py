@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from svipctl.datasets.benchmark import Benchmark
     from svipctl.datasets.benchmark import Split as DataSplit
-    from svipctl.runs import Run
+    from svipctl.runs.run import Run
     from svipctl.settings.schema import Settings
     from svipctl.visuals.inspection import Inspection
     from svipctl.visuals.subject import Subject

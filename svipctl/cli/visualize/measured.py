@@ -10,7 +10,7 @@ from svipctl.cli.output import sink
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
     from svipctl.evaluation.run import Measured
-    from svipctl.runs import Run
+    from svipctl.runs.run import Run
     from svipctl.settings.schema import Settings
 
 
@@ -24,7 +24,7 @@ def found_run(dataset: str, run: str | None, **flags: Any) -> tuple[Run, Setting
 
     """
     from svipctl.cli.configure import resolved, with_precision_of
-    from svipctl.runs import find_run
+    from svipctl.runs.finding import find_run
 
     configured = resolved(dataset, **flags)
     found = find_run(configured.settings.runs_dir, configured.settings.dataset, run)

@@ -15,7 +15,7 @@ from svipctl.evaluation.bootstrap import paired_intervals
 from svipctl.evaluation.per_class import per_class, reading_row
 from svipctl.evaluation.protocols import Evaluation
 from svipctl.evaluation.run import Measured
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
 from svipctl.settings.schema import Settings
 from svipctl.visuals import curves

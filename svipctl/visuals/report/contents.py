@@ -14,7 +14,7 @@ from svipctl.datasets.images import decode
 from svipctl.evaluation.calibration import Integers
 from svipctl.evaluation.per_class import ClassFigures, answers_under, confusion, per_class, reading_row
 from svipctl.evaluation.run import Measured
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.visuals import curves
 from svipctl.visuals.confusion import confused_pairs

@@ -11,7 +11,7 @@ from typing import Any
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.run import Measured
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.command_line import differences_from_presets, train_command
 from svipctl.settings.layers import flatten, resolve
 from svipctl.settings.schema import Settings

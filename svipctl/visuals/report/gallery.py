@@ -13,7 +13,7 @@ from PIL import Image
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.per_class import answers_under, reading_row
 from svipctl.evaluation.run import Measured
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.visuals.inspection import Inspection, inspect
 from svipctl.visuals.patches import SCORES

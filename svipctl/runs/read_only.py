@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from svipctl.runs import Run
+from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 
 

@@ -1,9 +1,8 @@
-"""Run folders: how they are named, found and written."""
+"""What is in a run: written, read back, and not lost."""
 
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,65 +10,16 @@ import pytest
 
 from svipctl.errors import ConfigError, DataError, ResourceError
 from svipctl.held import held
-from svipctl.runs import Run, find_run, list_runs, new_run
-from svipctl.settings.layers import resolve
-from svipctl.settings.schema import Settings
+from svipctl.runs.finding import new_run
+from svipctl.runs.run import Run
 from tests.processes import files_under
-
-
-def settings(runs: Path, *assignments: str) -> Settings:
-    return resolve("cub", assignments=[f"runs_dir={runs}", *assignments]).settings
-
-
-def started(runs: Path, *assignments: str, age: int = 0, finished: bool = True) -> Run:
-    mine = settings(runs, *assignments)
-    run = new_run(mine)
-    run.start(mine, {"a": 1}, ["x.jpg", "y z.jpg"])
-    os.utime(run.folder / "config.toml", (1000 - age, 1000 - age))
-    if finished:
-        run.finish({"epochs": 1})
-    return run
+from tests.runs.made import settings, started
 
 
 def test_what_is_started_is_read_back(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a", "train.fold=2")
     assert run.settings() == settings(tmp_path, "name=a", "train.fold=2")
     assert run.training_images() == {"x.jpg", "y z.jpg"}
-
-
-def test_runs_without_a_name_are_numbered_after_recipe_seed_and_fold(tmp_path: Path) -> None:
-    names = [started(tmp_path, *extra).name for extra in ([], [], [], ["seed=3"], ["train.fold=1"])]
-    assert names == ["svipctl-seed0", "svipctl-seed0-2", "svipctl-seed0-3", "svipctl-seed3", "svipctl-seed0-fold1"]
-
-
-@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "-x", "a b", ".."])
-def test_a_name_that_is_no_folder_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no name for a run"):
-        new_run(settings(tmp_path, f"name='{name}'"))
-
-
-def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
-    started(tmp_path, "name=a")
-    with pytest.raises(ConfigError, match="already a run"):
-        new_run(settings(tmp_path, "name=a"))
-
-
-def test_the_newest_finished_run_is_found(tmp_path: Path) -> None:
-    started(tmp_path, "name=old", age=9)
-    newest = started(tmp_path, "name=middle", age=5)
-    started(tmp_path, "name=unfinished", finished=False)
-    assert [run.name for run in list_runs(tmp_path, "cub")] == ["old", "middle", "unfinished"]
-    assert find_run(tmp_path, "cub") == newest
-    assert find_run(tmp_path, "cub", "unfinished").name == "unfinished"
-    assert find_run(Path("elsewhere"), "cub", str(newest.folder)).folder == newest.folder
-
-
-def test_without_a_finished_run_the_unfinished_ones_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no finished run of cub"):
-        find_run(tmp_path, "cub")
-    started(tmp_path, "name=half", finished=False)
-    with pytest.raises(DataError, match="unfinished: half"):
-        find_run(tmp_path, "cub")
 
 
 def test_a_damaged_configuration_of_a_run_is_our_error(tmp_path: Path) -> None:
@@ -114,7 +64,7 @@ def test_a_disk_that_is_full_when_a_run_goes_on_leaves_its_records(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("svipctl.records.os.fsync", full)
+        patch.setattr("svipctl.runs.records.os.fsync", full)
         with pytest.raises(ResourceError):
             run.keep_metrics(2, {"epoch": 2, "loss": 0.5})
         with pytest.raises(ResourceError):

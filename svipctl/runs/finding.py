@@ -1,0 +1,116 @@
+"""Which run is meant: the one of a name, the newest finished one, or a new one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from svipctl.datasets.identity import FOLDER
+from svipctl.datasets.names import dataset_name
+from svipctl.errors import ConfigError, DataError, nearest
+from svipctl.runs.run import Run
+from svipctl.settings.schema import Settings
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def new_run(settings: Settings, *, anew: bool = False) -> Run:
+    """A run folder that does not exist yet, named by the user or after recipe and seed.
+
+    Args:
+        settings: The configuration.
+        anew: A run of the user's name may be there if it is abandoned.
+
+    Raises:
+        ConfigError: The name is taken or unusable as a folder name.
+
+    """
+    folder = settings.runs_dir / dataset_name(settings.dataset)
+    if not settings.name:
+        stem = f"{settings.recipe}-seed{settings.seed}" + (f"-fold{settings.train.fold}" if settings.train.fold else "")
+        taken = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 2))
+        return Run(folder / next(name for name in names if name not in taken))
+    if not _NAME.fullmatch(settings.name):
+        raise ConfigError(
+            f"{settings.name!r} is no name for a run", why="use letters, digits, dot, dash and underscore"
+        )
+    run = Run(folder / settings.name)
+    if run.folder.exists() and not (anew and run.is_abandoned):
+        raise ConfigError(f"there is already a run {run.folder}", todo="choose another --name, or move that run away")
+    return run
+
+
+def list_runs(runs_dir: Path, dataset: str) -> list[Run]:
+    """Runs of a data set, oldest first."""
+    folder = runs_dir / dataset_name(dataset)
+    found = [path.parent for path in folder.glob("*/config.toml")]
+    return [
+        Run(path) for path in sorted(found, key=lambda path: ((path / "config.toml").stat().st_mtime_ns, path.name))
+    ]
+
+
+def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
+    """The run of that name or path, or the newest finished one.
+
+    Raises:
+        DataError: There is none.
+
+    """
+    runs = list_runs(runs_dir, dataset)
+    if name is None:
+        finished = [run for run in runs if run.finished]
+        own = [run for run in finished if run.is_of(dataset)]
+        if own:
+            return own[-1]
+        if finished:
+            others = sorted({str(run.environment()[FOLDER]) for run in finished})
+            raise DataError(
+                f"the runs in {runs_dir / dataset_name(dataset)} were trained on another folder of that name",
+                why=", ".join(others),
+                todo=f"train one on {dataset}, with a --runs-dir of its own; or use --run {finished[-1].name} all the same",
+            )
+        unfinished = f"; unfinished: {', '.join(run.name for run in runs)}" if runs else ""
+        raise DataError(
+            f"there is no finished run of {dataset_name(dataset)} in {runs_dir}{unfinished}",
+            todo=f"svipctl train {dataset} --resume, or use it as it is: --run {runs[-1].name}"
+            if runs
+            else f"train one: svipctl train {dataset}",
+        )
+    for candidate in (runs_dir / dataset_name(dataset) / name, Path(name)):
+        if (candidate / "config.toml").exists():
+            return Run(candidate)
+    raise DataError(
+        f"there is no run {name!r}",
+        why=nearest(name, [run.name for run in runs]) if runs else f"{runs_dir} has no runs of {dataset_name(dataset)}",
+    )
+
+
+def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
+    """The run of that path, `<data set>/<name>` or name, or the newest finished one, of whichever data set.
+
+    Raises:
+        DataError: There is none.
+        ConfigError: Several data sets have a run of that name.
+
+    """
+    folders = [path for path in sorted(runs_dir.glob("*")) if path.is_dir()]
+    if name is None:
+        finished = [run for folder in folders for run in list_runs(runs_dir, folder.name) if run.finished]
+        if not finished:
+            raise DataError(f"there is no finished run in {runs_dir}", todo="train one: svipctl train toybirds")
+        return max(finished, key=lambda run: ((run.folder / "config.toml").stat().st_mtime_ns, run.name))
+    for candidate in (Path(name), runs_dir / name):
+        if (candidate / "config.toml").exists():
+            return Run(candidate)
+    found = [folder / name for folder in folders if (folder / name / "config.toml").exists()]
+    if len(found) > 1:
+        raise ConfigError(
+            f"several data sets have a run {name!r}",
+            why=", ".join(str(path) for path in found),
+            todo=f"name one with its data set: --run {found[0].parent.name}/{name}",
+        )
+    if found:
+        return Run(found[0])
+    known = [run.name for folder in folders for run in list_runs(runs_dir, folder.name)]
+    raise DataError(f"there is no run {name!r}", why=nearest(name, known) if known else f"{runs_dir} has no runs")

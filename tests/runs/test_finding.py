@@ -1,0 +1,46 @@
+"""Which run is meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from svipctl.errors import ConfigError, DataError
+from svipctl.runs.finding import find_run, list_runs, new_run
+from tests.runs.made import settings, started
+
+
+def test_runs_without_a_name_are_numbered_after_recipe_seed_and_fold(tmp_path: Path) -> None:
+    names = [started(tmp_path, *extra).name for extra in ([], [], [], ["seed=3"], ["train.fold=1"])]
+    assert names == ["svipctl-seed0", "svipctl-seed0-2", "svipctl-seed0-3", "svipctl-seed3", "svipctl-seed0-fold1"]
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "-x", "a b", ".."])
+def test_a_name_that_is_no_folder_name_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no name for a run"):
+        new_run(settings(tmp_path, f"name='{name}'"))
+
+
+def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
+    started(tmp_path, "name=a")
+    with pytest.raises(ConfigError, match="already a run"):
+        new_run(settings(tmp_path, "name=a"))
+
+
+def test_the_newest_finished_run_is_found(tmp_path: Path) -> None:
+    started(tmp_path, "name=old", age=9)
+    newest = started(tmp_path, "name=middle", age=5)
+    started(tmp_path, "name=unfinished", finished=False)
+    assert [run.name for run in list_runs(tmp_path, "cub")] == ["old", "middle", "unfinished"]
+    assert find_run(tmp_path, "cub") == newest
+    assert find_run(tmp_path, "cub", "unfinished").name == "unfinished"
+    assert find_run(Path("elsewhere"), "cub", str(newest.folder)).folder == newest.folder
+
+
+def test_without_a_finished_run_the_unfinished_ones_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no finished run of cub"):
+        find_run(tmp_path, "cub")
+    started(tmp_path, "name=half", finished=False)
+    with pytest.raises(DataError, match="unfinished: half"):
+        find_run(tmp_path, "cub")
