@@ -214,11 +214,14 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "class": answer.name,
         "score": answer.score,
         **{side: {reason.attribute: reason.weight for reason in found} for side, found in reasons.items()},
+        "lacking": [reason.attribute for found in reasons.values() for reason in found if reason.lacking],
     }
 
 
 def _reasons(reasons: tuple[Reason, ...], separator: str = ", ") -> str:
-    return separator.join(f"{reason.attribute} {reason.weight:+.2f}" for reason in reasons)
+    return separator.join(
+        f"{'no ' if reason.lacking else ''}{reason.attribute} {reason.weight:+.2f}" for reason in reasons
+    )
 
 
 def _places(named: Named) -> list[list[int]]:

@@ -24,6 +24,8 @@ class Reason:
 
     attribute: str
     weight: float
+    lacking: bool
+    """Whether the class has less of it than the others: what counts, for or against, is then that it be missing."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,10 @@ class Answering:
 
     def _answer(self, predicted: Tensor, table: Tensor, scores: Tensor, label: int) -> Answer:
         others = (table.sum(dim=0) - table[label]) / max(len(table) - 1, 1)
-        weights = (predicted * (table[label] - others)).numpy()
+        surplus = table[label] - others
+        weights = (predicted * surplus).numpy()
         order = np.argsort(-weights, kind="stable")
-        strongest = [Reason(self.attributes[k], float(weights[k])) for k in order[: self.reasons] if weights[k] > 0]
-        weakest = [Reason(self.attributes[k], float(weights[k])) for k in order[::-1][: self.reasons] if weights[k] < 0]
-        return Answer(self.candidates.classes[label], float(scores[label]), tuple(strongest), tuple(weakest))
+        reasons = [Reason(self.attributes[k], float(weights[k]), bool(surplus[k] < 0)) for k in order]
+        strongest = tuple(reason for reason in reasons[: self.reasons] if reason.weight > 0)
+        weakest = tuple(reason for reason in reasons[::-1][: self.reasons] if reason.weight < 0)
+        return Answer(self.candidates.classes[label], float(scores[label]), strongest, weakest)

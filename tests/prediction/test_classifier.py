@@ -83,6 +83,12 @@ def test_the_reasons_of_all_attributes_add_up_to_the_lead_over_the_other_classes
             assert sum(weights) == pytest.approx(lead, abs=1e-5)
             assert all(reason.weight > 0 for reason in answer.speaks_for)
             assert all(reason.weight < 0 for reason in answer.speaks_against)
+            table = tool.candidates.class_attributes / np.linalg.norm(tool.candidates.class_attributes, axis=1)[:, None]
+            surplus = dict(zip(tool.attributes, table[mine] - np.delete(table, mine, axis=0).mean(axis=0)))
+            assert all(
+                reason.lacking == (surplus[reason.attribute] < 0)
+                for reason in answer.speaks_for + answer.speaks_against
+            )
 
 
 def test_the_kept_windows_are_those_the_patch_classifier_calls_related(pictures: list[Path]) -> None:
