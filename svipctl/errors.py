@@ -86,9 +86,10 @@ class Interrupted(SvipError):
 
 
 def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:
-    """A phrase naming the known words closest to a misspelt one, or all of them when few and none is close."""
+    """A phrase naming the known words that a word begins or is close to, or all of them when few and none is."""
     known = sorted(set(known))
-    close = difflib.get_close_matches(word, known, n=count, cutoff=0.5)
+    begun = [name for name in known if word and name.startswith(word)]
+    close = begun[:count] or difflib.get_close_matches(word, known, n=count, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(name) for name in close) + "?"
     return "known: " + ", ".join(known) if len(known) <= 12 else f"there are {len(known)} known names"

@@ -102,7 +102,7 @@ def export(
         benchmark = open_benchmark(
             settings.dataset, settings.data_dir, progress, allow_partial=found.settings().data.allow_partial
         )
-    sink.note(f"writing {order.file(found)}")
+    sink.note(f"writing {order.file(found)} of run {found.name}")
     with listening() as stop, sink.progress("comparing") as progress:
 
         def watched(done: int, total: int) -> None:
@@ -164,8 +164,9 @@ def _show(shipped: Shipped) -> None:
     columns = ["compared", "images", "scores", "attributes", "patch scores", "equal answers"]
     sink.table(f"largest differences, {document['runtime']} against {document['reference']}", columns, rows)
     accuracy = document["accuracy"]
+    altered = ", enlarged and made one size in each batch" if document["resize_inside"] else ""
     sink.say(
-        f"accuracy on {accuracy['images']} evaluation images: model {accuracy['model']:.1f} %, "
+        f"accuracy on {accuracy['images']} evaluation images{altered}: model {accuracy['model']:.1f} %, "
         f"exported {accuracy['exported']:.1f} %"
     )
     if shipped.passed:

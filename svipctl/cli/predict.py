@@ -64,6 +64,9 @@ def predict(
     from svipctl.runs.finding import find_run_of_any
 
     found = find_run_of_any(_runs_dir(runs_dir, config, assignments), run)
+    if run is None:
+        sink.note(f"run {found.folder}")
+    found.require_network()
     trained = found.settings()
     configured = resolved(
         trained.dataset,
@@ -134,6 +137,8 @@ def predict(
             progress(done + failed, done + failed)
             stop.raise_if_asked("run the same command again")
     counts = {"named": done, "failed": failed}
+    if not done and not failed:
+        raise CheckFailed("no image was named", why="the list on stdin is empty")
     if failed:
         raise CheckFailed(
             f"{failed} of {done + failed} images could not be read",

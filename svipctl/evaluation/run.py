@@ -14,7 +14,7 @@ from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.loader import explained_lost_workers
 from svipctl.datasets.official import partial_warning
 from svipctl.device import choose_dtype, use_device
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import DataError
 from svipctl.evaluation.localisation import localisation, part_groups
 from svipctl.evaluation.per_class import class_document
 from svipctl.evaluation.predict import Predictions, Predictor, Progress
@@ -89,12 +89,7 @@ def measure_run(
             run of another data set.
 
     """
-    if run.is_baseline:
-        raise ConfigError(
-            f"{run.name} is a baseline, scored when it was fitted",
-            why="it has no network to evaluate",
-            todo=f"its figures are in {run.folder / 'eval' / 'metrics.json'}",
-        )
+    run.require_network()
     device = use_device(settings.gpu, ranks.local)
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)

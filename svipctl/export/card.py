@@ -33,6 +33,11 @@ def model_card(about: dict[str, Any], report: dict[str, Any]) -> str:
     values = "bytes, 0 to 255" if about["pixels"]["kind"] == "uint8" else "float32, 0 to 1"
     pretrained = about["weights"]["pretrained"]
     accuracy = report["accuracy"]
+    altered = (
+        " (enlarged, and made one size in each batch, so that the file has to resize)"
+        if about["pixels"]["resize_inside"]
+        else ""
+    )
     worst = {name: max(one["largest_difference"][name] for one in report["comparisons"]) for name in about["outputs"]}
     equal = min(one["equal_answers"] for one in report["comparisons"])
     return f"""{_MARK}
@@ -71,7 +76,7 @@ described by them.
 {_metrics(about["metrics"])}
 Against the model in eager fp32 on {accuracy["images"]} evaluation images ({report["runtime"]}): largest difference of scores
 {worst["scores"]:.2g}, of attributes {worst["attributes"]:.2g}, of patch scores {worst["patch_scores"]:.2g}; at least
-{100 * equal:.1f} % equal answers. Accuracy on these images among all {len(names)} classes, gamma as above: model
+{100 * equal:.1f} % equal answers. Accuracy on these images{altered} among all {len(names)} classes, gamma as above: model
 {accuracy["model"]:.1f} %, this file {accuracy["exported"]:.1f} %.
 
 ## Limits

@@ -71,6 +71,7 @@ class Order:
 
     def check(self, run: Run) -> None:
         """Raise ConfigError for what cannot be done, before anything is."""
+        run.require_network()
         if self.precision == "int8" and self.format != "onnx":
             raise ConfigError(
                 f"--precision int8 is not there for {self.format}",
@@ -170,6 +171,7 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: Progress 
                 "sha256": file_sha256(unfinished),
                 "format": order.format,
                 "precision": order.precision,
+                "resize_inside": order.pixels.resize,
                 "run": str(run.folder),
                 "checkpoint_sha256": metadata.sha256,
                 **parity.document(),

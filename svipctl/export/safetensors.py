@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from svipctl.errors import ConfigError, DataError
 from svipctl.export.description import KEY, from_text, to_text
@@ -22,7 +22,8 @@ from svipctl.model.svip import SVIP
 def write_safetensors(graph: ShippedGraph, description: dict[str, Any], classes: int, path: Path) -> None:
     """Write the weights under the names of the checkpoint, fp16 where the graph computes in it."""
     tensors = {_plain(name): tensor.contiguous() for name, tensor in graph.model.state_dict().items()}
-    save_file(tensors, path, metadata={KEY: to_text(description)})
+    # `save_file` makes files that nobody else may read.
+    path.write_bytes(save(tensors, metadata={KEY: to_text(description)}))
 
 
 def read_safetensors(path: Path) -> tuple[SVIP, dict[str, Any]]:

@@ -9,11 +9,11 @@ from functools import partial
 from typing import Literal, Protocol
 
 from svipctl.reproduce.rows import FULL, Row, all_rows, why_left_out
+from svipctl.runs.finding import TABLE
 from svipctl.settings.layers import flatten
 from svipctl.settings.schema import Settings
 
 Kind = Literal["development", "final", "evaluation", "baseline"]
-PREFIX = "table"
 
 
 class Configure(Protocol):
@@ -46,7 +46,7 @@ class Request:
     folds: int
     baselines: tuple[str, ...]
     flags: tuple[Flag, ...] = ()
-    prefix: str = PREFIX
+    prefix: str = TABLE
 
     @property
     def assignments(self) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ class Request:
         words = ["svipctl", "reproduce", self.dataset, "--recipes", ",".join(self.rows)]
         words += ["--controls", ",".join(controls) or "none", "--seeds", f"{self.seeds}", "--folds", f"{self.folds}"]
         words += [] if self.baselines else ["--no-baselines"]
-        words += [] if self.prefix == PREFIX else ["--name", self.prefix]
+        words += [] if self.prefix == TABLE else ["--name", self.prefix]
         return shlex.join([*words, *(word for flag in self.flags for word in flag.words)])
 
 

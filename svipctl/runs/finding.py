@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from svipctl.datasets.identity import FOLDER
@@ -11,6 +12,8 @@ from svipctl.errors import ConfigError, DataError, nearest
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 
+TABLE = "table"
+"""What the names of the runs of `svipctl reproduce` begin with, unless the user says another word."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -51,7 +54,7 @@ def list_runs(runs_dir: Path, dataset: str) -> list[Run]:
 
 
 def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
-    """The run of that name or path, or the newest finished one.
+    """The run of that name or path, or the newest finished one that is no baseline and no row of a table, if there is one.
 
     Raises:
         DataError: There is none.
@@ -62,7 +65,7 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
         finished = [run for run in runs if run.finished]
         own = [run for run in finished if run.is_of(dataset)]
         if own:
-            return own[-1]
+            return _meant(own)[-1]
         if finished:
             others = sorted({str(run.environment()[FOLDER]) for run in finished})
             raise DataError(
@@ -87,7 +90,7 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
 
 
 def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
-    """The run of that path, `<data set>/<name>` or name, or the newest finished one, of whichever data set.
+    """The run of that path, `<data set>/<name>` or name, or else as `find_run`, of whichever data set.
 
     Raises:
         DataError: There is none.
@@ -99,7 +102,7 @@ def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
         finished = [run for folder in folders for run in list_runs(runs_dir, folder.name) if run.finished]
         if not finished:
             raise DataError(f"there is no finished run in {runs_dir}", todo="train one: svipctl train toybirds")
-        return max(finished, key=lambda run: ((run.folder / "config.toml").stat().st_mtime_ns, run.name))
+        return max(_meant(finished), key=lambda run: ((run.folder / "config.toml").stat().st_mtime_ns, run.name))
     for candidate in (Path(name), runs_dir / name):
         if (candidate / "config.toml").exists():
             return Run(candidate)
@@ -114,3 +117,8 @@ def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
         return Run(found[0])
     known = [run.name for folder in folders for run in list_runs(runs_dir, folder.name)]
     raise DataError(f"there is no run {name!r}", why=nearest(name, known) if known else f"{runs_dir} has no runs")
+
+
+def _meant(finished: Sequence[Run]) -> Sequence[Run]:
+    """Those that may be meant without a name: neither baselines nor rows of a table, unless there is nothing else."""
+    return [run for run in finished if not run.is_baseline and not run.name.startswith(f"{TABLE}-")] or finished

@@ -63,6 +63,15 @@ class Run:
         """Whether it is a closed-form baseline: it has figures, but no network."""
         return (self.folder / "baseline.json").exists()
 
+    def require_network(self) -> None:
+        """Raise ConfigError where there is none."""
+        if self.is_baseline:
+            raise ConfigError(
+                f"{self.name} is a baseline, scored when it was fitted",
+                why="it has no network",
+                todo=f"its figures are in {self.folder / 'eval' / 'metrics.json'}",
+            )
+
     def environment(self) -> dict[str, Any]:
         """What environment.json says; nothing where it is missing or damaged, since no result depends on it."""
         try:

@@ -54,9 +54,11 @@ def open_subject(run: Run, benchmark: Benchmark, settings: Settings, *, top: int
         reasons: Attributes named for a class.
 
     Raises:
+        ConfigError: The run is a baseline.
         DataError: The checkpoint is missing or damaged, or the run is one of another data set.
 
     """
+    run.require_network()
     device = use_device(settings.gpu)
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)

@@ -26,6 +26,7 @@ NEEDS = {
     r"^make (test|lint|types)\b": "an installation; .ci/run calls them",
     r"^make demo\b": "an installation; the commands that it then runs are README's and run here",
     r"^make help\b": "the Makefile, and is run below",
+    r"^source ": "the environment that `make demo` made",
     r"^pip install ": "a package registry",
     r"^svipctl data fetch ": "the network; tests/cli/test_data_fetch.py fetches from a server of its own",
     r"^svipctl (train|eval|baseline|predict|export|reproduce|visualize \w+|w2v \w+|data pack) (cub|awa2|sun|cub50)\b": "data",

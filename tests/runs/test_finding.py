@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from svipctl.errors import ConfigError, DataError
-from svipctl.runs.finding import find_run, list_runs, new_run
+from svipctl.runs.finding import find_run, find_run_of_any, list_runs, new_run
 from tests.runs.made import settings, started
 
 
@@ -44,3 +44,18 @@ def test_without_a_finished_run_the_unfinished_ones_are_named(tmp_path: Path) ->
     started(tmp_path, "name=half", finished=False)
     with pytest.raises(DataError, match="unfinished: half"):
         find_run(tmp_path, "cub")
+
+
+def test_rows_of_a_table_and_baselines_are_not_meant_without_a_name(tmp_path: Path) -> None:
+    mine = started(tmp_path, "name=mine", age=5)
+    started(tmp_path, "name=table-svipctl-full-seed0", age=1)
+    ridge = started(tmp_path, "name=ridge")
+    ridge.save_json("baseline.json", {})
+    assert find_run(tmp_path, "cub").name == find_run_of_any(tmp_path).name == mine.name
+    assert find_run(tmp_path, "cub", "table-svipctl-full-seed0").name == "table-svipctl-full-seed0"
+
+
+def test_where_there_is_nothing_else_a_row_of_a_table_is_meant(tmp_path: Path) -> None:
+    started(tmp_path, "name=table-a", age=5)
+    started(tmp_path, "name=table-b")
+    assert find_run(tmp_path, "cub").name == find_run_of_any(tmp_path).name == "table-b"

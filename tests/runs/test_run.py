@@ -106,3 +106,12 @@ def test_a_last_line_that_was_cut_short_is_written_again(tmp_path: Path) -> None
     assert (run.folder / "metrics.jsonl").read_text().splitlines()[1] == '{"epoch": 2, "loss": 0.5}'
     assert (run.folder / "metrics.csv").read_text() == "epoch,loss\n1,0.25\n2,0.5\n"
     assert len((run.folder / "steps.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_baseline_has_no_network_and_says_where_its_figures_are(tmp_path: Path) -> None:
+    run = started(tmp_path)
+    run.require_network()
+    run.save_json("baseline.json", {})
+    with pytest.raises(ConfigError, match="is a baseline") as refused:
+        run.require_network()
+    assert "eval/metrics.json" in refused.value.todo
