@@ -58,7 +58,7 @@ def centre_scores(grid: WindowGrid, like: Tensor) -> Tensor:
     down = (torch.arange(rows, device=like.device) + 0.5) / rows - 0.5
     across = (torch.arange(columns, device=like.device) + 0.5) / columns - 0.5
     distances = torch.hypot(*torch.meshgrid(down, across, indexing="ij"))
-    return -distances.flatten().expand(len(like), -1)
+    return -distances.flatten().expand(like.shape[0], -1)  # len() would fix the batch of an exported graph
 
 
 def object_scores(coverage: Tensor, grid: WindowGrid) -> Tensor:

@@ -10,9 +10,10 @@ from PIL import Image
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.export.graph import Pixels, ShippedGraph
 from svipctl.export.parity import Reference
+from svipctl.export.program import traced
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
-from tests.model.tiny import ATTRIBUTES, svip
+from tests.model.tiny import ATTRIBUTES, svip, vit
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 RECIPES = [
@@ -66,3 +67,21 @@ def test_half_precision_chooses_the_same_windows_and_leaves_the_model_alone() ->
     np.testing.assert_allclose(found[2].numpy(), patch_scores, atol=1e-6)
     np.testing.assert_allclose(found[0].numpy(), scores, atol=2e-2)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(keep=2, selection="centre"),
+        Recipe(keep=1e9),
+        Recipe(keep=2, inference_windows="similar", pooling="max", context="none"),
+        Recipe(passes="source"),
+        Recipe(passes="source", head="class-token"),
+    ],
+)
+def test_controls_and_baselines_are_traced_with_a_free_batch(recipe: Recipe) -> None:
+    graph = ShippedGraph(svip(recipe, backbone=vit(depth=1)), MEAN, STD, 32, Pixels())
+    given = (torch.from_numpy(pictures(5).transpose(0, 3, 1, 2).copy()), *(torch.from_numpy(one) for one in table(4)))
+    with torch.no_grad():
+        for found, wanted in zip(traced(graph, 3).module()(*given), graph(*given)):
+            torch.testing.assert_close(found, wanted)
