@@ -126,8 +126,7 @@ def test_a_list_comes_on_stdin_and_folders_and_patterns_give_the_same(
 def test_an_empty_list_on_stdin_is_not_passed_over(command: Command, tmp_path: Path) -> None:
     (tmp_path / "list.txt").touch()
     done = command("predict", "-", "--json", *CPU, first=functools.partial(read_from, tmp_path / "list.txt"))
-    assert (done.code, done.document["images"]) == (1, [])
-    assert "no image was named" in done.stderr
+    assert (done.code, done.document["error"]["what"]) == (1, "no image was named")
 
 
 def test_a_name_in_a_list_need_not_be_text(command: Command, pictures: list[str], tmp_path: Path) -> None:
