@@ -123,7 +123,7 @@ def test_a_list_comes_on_stdin_and_folders_and_patterns_give_the_same(
     assert sorted(one["image"] for one in matched.document["images"]) == files[:2]
 
 
-def test_an_empty_list_on_stdin_is_not_passed_over(command: Command, tmp_path: Path) -> None:
+def test_an_empty_list_on_stdin_is_not_passed_over(command: Command, pictures: list[str], tmp_path: Path) -> None:
     (tmp_path / "list.txt").touch()
     done = command("predict", "-", "--json", *CPU, first=functools.partial(read_from, tmp_path / "list.txt"))
     assert (done.code, done.document["error"]["what"]) == (1, "no image was named")
