@@ -38,9 +38,9 @@ class Stop:
         return number > 0
 
     def raise_if_asked(self, todo: str = "run the same command with --resume") -> None:
-        """End the work in progress: KeyboardInterrupt after Ctrl-C, else Interrupted, saying how to go on."""
+        """End the work in progress, saying how to go on: KeyboardInterrupt after Ctrl-C, else Interrupted."""
         if self.received is signal.SIGINT:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(todo)
         if self.received is not None:
             raise Interrupted(f"stopped by {self.received.name}", todo=todo)
 

@@ -64,6 +64,7 @@ class Sink:
             text = "\n  ]" + ("," + text[1:] if document else "\n}")
             self._items = None
         sys.stdout.write(text + "\n")
+        sys.stdout.flush()  # an error's document that cannot be written is known before the error is told
 
     def begin_list(self, head: Mapping[str, Any], name: str) -> None:
         """Begin the document with a list of unknown length; `item` adds to it, `document` closes it with what follows."""

@@ -174,6 +174,7 @@ def _train(
         run, settings = ranks.decided(lambda: new_run(asked, anew=resume is not None)), asked
     if dry_run:
         plan = plan_training(settings, run)
+        plan["resumes"] = resumable.position if resumable else "nothing"
         if development is not None:
             plan["development"] = development.document()
         sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
@@ -222,6 +223,8 @@ def _train(
         if resume is not None and run.is_abandoned:
             sink.note(f"{run.name} was killed before its first checkpoint: it is begun anew")
             run.discard_without_checkpoint()
+        elif resume is not None:
+            sink.note(f"there is nothing to resume: {run.name} begins")
         run.start(
             settings,
             describe_environment(setup.device, setup.dtype, setup.weights, ranks.world),

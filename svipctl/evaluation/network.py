@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
@@ -37,16 +39,22 @@ def network_for(settings: Settings, benchmark: Benchmark, backbone: VisionTransf
 
 def word_vectors(benchmark: Benchmark, *, built_in: bool) -> torch.Tensor:
     """The attributes' word vectors (K, words), trained first if the benchmark is built in and has none yet."""
-    path = benchmark.word_vectors_file
-    if path is not None and path.exists():
+    path = check_word_vectors(benchmark, built_in=built_in)
+    if path.exists():
         matrix = WordMatrix.load(path, benchmark.attributes)
-    elif path is not None and built_in:
+    else:
         matrix = train_toy_vectors(benchmark.attributes)
         matrix.save(path)
-    else:
+    return torch.from_numpy(matrix.vectors).float()
+
+
+def check_word_vectors(benchmark: Benchmark, *, built_in: bool) -> Path:
+    """The file of the word vectors, which is there or, for a built-in benchmark, can be made; else DataError."""
+    path = benchmark.word_vectors_file
+    if path is None or not (built_in or path.exists()):
         raise DataError(
             f"{benchmark.name} has no word vectors of its attributes",
             why=f"the contextualization (method.context = words) needs {path}",
             todo=f"svipctl w2v build {benchmark.name} --vectors FILE, or train without: --set method.context=free",
         )
-    return torch.from_numpy(matrix.vectors).float()
+    return path

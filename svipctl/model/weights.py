@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -82,8 +83,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         DataError: Missing, damaged, or not a state dict.
 
     """
-    if not path.is_file():
-        raise DataError(f"there is no weights file {path}")
+    check_weights_file(str(path))
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     try:
@@ -99,6 +99,12 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataError(f"{path} is not a flat state dict of tensors")
     return state
+
+
+def check_weights_file(weights: str) -> None:
+    """Raise DataError when `weights` names a file that is not there."""
+    if weights not in ("none", "pretrained") and not Path(weights).is_file():
+        raise DataError(f"there is no weights file {weights}")
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -164,6 +170,6 @@ def is_pickle(start: bytes) -> bool:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an exception's text."""
-    lines = str(error).strip().splitlines()
+    """The first line of an exception's text, without the colours that torch puts into its own."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
     return lines[0] if lines else "no details"

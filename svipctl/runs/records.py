@@ -19,11 +19,12 @@ def as_lines(records: Sequence[Record]) -> str:
 
 
 def as_table(records: Sequence[Record], *, header: bool = True) -> str:
-    """CSV with the columns of the first record."""
+    """CSV with the columns of all records in the order in which they appear."""
     if not records:
         return ""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
+    columns = dict.fromkeys(name for record in records for name in record)
+    writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
     if header:
         writer.writeheader()
     writer.writerows(records)

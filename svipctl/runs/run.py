@@ -137,9 +137,13 @@ class Run:
     def add_metrics(self, record: Mapping[str, Any]) -> None:
         """Append an epoch to metrics.jsonl and metrics.csv."""
         with explained_disk_errors(f"the metrics of {self.folder}"):
-            append(self.folder / "metrics.jsonl", as_lines([record]))
-            table = self.folder / "metrics.csv"
-            append(table, as_table([record], header=not table.exists()))
+            lines, table = self.folder / "metrics.jsonl", self.folder / "metrics.csv"
+            before = whole_records(lines)
+            append(lines, as_lines([record]))
+            if all(list(one) == list(record) for one in before):
+                append(table, as_table([record], header=not table.exists()))
+            else:  # a resumed run, and another version of the program
+                rewrite(table, as_table([*before, record]))
 
     def keep_metrics(self, epochs: int, last: Mapping[str, Any]) -> None:
         """Leave the records of the first epochs only, and add the last of them if it did not get here any more."""

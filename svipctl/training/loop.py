@@ -242,11 +242,9 @@ def _monitor(settings: Settings, setup: Setup, check: Callable[[], None]) -> Rec
     rows = evaluate(scored(setup.benchmark, split, predictions, settings.method), resamples=0).document()["protocols"]
     gzsl, oracle = rows["gzsl"], rows["gzsl-oracle"]
     figures = {"T1": rows["zsl"]["T1"], "U": gzsl["U"], "S": gzsl["S"], "H": gzsl["H"]}
-    figures |= {"H_oracle": oracle["H"]} | {
-        f"{figure}_reference": float(rows["reference"][figure])
-        for figure in "USH"  # numpy is not read back
-    }
-    return {"monitor": split.name, "gamma": oracle["gamma"]} | {k: round(v, 3) for k, v in figures.items()}
+    figures |= {"H_oracle": oracle["H"]} | {f"{figure}_reference": rows["reference"][figure] for figure in "USH"}
+    rounded = {name: round(float(value), 3) for name, value in figures.items()}  # plain, so that the state is read back
+    return {"monitor": split.name, "gamma": float(oracle["gamma"])} | rounded
 
 
 class _Clocked:

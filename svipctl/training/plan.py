@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from svipctl.datasets.names import BUILT_IN
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import choose_device, choose_dtype
+from svipctl.evaluation.network import check_word_vectors
 from svipctl.model.backbone import create_backbone, stem_of
+from svipctl.model.trained import read_trained
+from svipctl.model.weights import check_weights_file
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import keeps_features
@@ -22,14 +27,25 @@ def plan_training(settings: Settings, run: Run) -> dict[str, Any]:
     """The plan of `train --dry-run`; sizes in MiB, of the backbone in fp32, activations not counted.
 
     `features_mib` is what a frozen stem's features take beside the images, when all have to be made.
+
+    Raises:
+        ConfigError: No such GPU, backbone or fold.
+        DataError: The data set, its word vectors or the weights are not there.
+
     """
     device = choose_device(settings.gpu)
+    if settings.model.init_from:
+        read_trained(Path(settings.model.init_from))
+    else:
+        check_weights_file(settings.model.weights)
     to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
     images: int | None = None
     kept = 0
     if not to_draw:
         benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=settings.data.allow_partial)
         images = len(benchmark.split(settings.train.fold).train)
+        if settings.method.context == "words":
+            check_word_vectors(benchmark, built_in=settings.dataset in BUILT_IN)
         kept = len(benchmark.images) + (len(benchmark.trainval) if settings.data.augment == "flip" else 0)
     with torch.device("meta"):  # shapes are enough
         backbone = create_backbone(settings.model.backbone, settings.model.backbone_args)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from svipctl.errors import DataError
+from svipctl.model.weights import first_line
 from svipctl.replacing import resolve_folder
 from svipctl.restricted import DAMAGE
 from svipctl.training.optimisation import Optimisation
@@ -84,7 +85,7 @@ def load_state(folder: Path, optimisation: Optimisation) -> Progress:
             parameters[name].grad = gradient.to(parameters[name].device)
         _set_random_states(state["random"], _device_of(optimisation))
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"the training state {folder / FILE} is damaged", why=str(error).partition("\n")[0]) from error
+        raise _damaged(folder / FILE, error) from error
     return progress
 
 
@@ -94,7 +95,7 @@ def read_position(folder: Path) -> tuple[int, int]:
     try:
         return int(state["progress"]["epoch"]), int(state["progress"]["step"])
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"the training state {folder / FILE} is damaged", why=str(error)) from error
+        raise _damaged(folder / FILE, error) from error
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -104,8 +105,16 @@ def _read(folder: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise DataError(f"{folder} has no training state to resume from", todo="train again") from error
     except (OSError, RuntimeError, *DAMAGE) as error:
-        raise DataError(f"the training state {path} is damaged", why=str(error).partition("\n")[0]) from error
+        raise _damaged(path, error) from error
     return state
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"the training state {path} is damaged",
+        why=first_line(error),
+        todo="train a new run without --resume; its weights may be good yet: --init-from with that run's folder",
+    )
 
 
 def _device_of(optimisation: Optimisation) -> torch.device:

@@ -66,7 +66,9 @@ KEYS = {key: values or ["1", "0.5", "x"] for key, values in table()["settings"].
 JUNK = st.sampled_from(
     ["", " ", "-", "--", "---", "=", "--=", "-o", "-1", "0", "1e400", "nan", "\udcff", "é", "鳥", "%s"]
 )
-TEXT = st.text(st.characters(exclude_characters="/\0"), max_size=8).filter(lambda text: text not in ("--debug", ".."))
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), max_size=8).filter(
+    lambda text: text not in ("--debug", "..")
+)
 NAMES = st.sampled_from(["cub", "awa2", "sun", "toybirds", "toybirds", "small", "small", "birds", "cubs", "all"])
 PATHS = st.sampled_from(
     ["small", "birds", "mine.csv", "tiny.npz", "notes.txt", "settings.toml", "no/such/file", ".", "*.csv", "out.npz"]

@@ -173,6 +173,24 @@ def test_dry_run_says_the_plan_and_writes_nothing(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "part"),
+    [
+        (("--weights", "nowhere.npz"), "there is no weights file nowhere.npz"),
+        (("--init-from", "nowhere.pth"), "there is no checkpoint nowhere.pth"),
+        (("--set", "method.context=words"), "small has no word vectors of its attributes"),
+    ],
+)
+def test_a_dry_run_is_refused_where_training_would_be(
+    command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path, flags: tuple[str, str], part: str
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *flags)
+    planned, trained = command(*arguments, "--dry-run"), command(*arguments)
+    assert (planned.code, planned.stdout) == (3, "")
+    assert part in planned.stderr
+    assert planned.stderr.splitlines()[0] == trained.stderr.splitlines()[0]
+
+
 def forbid_drawing() -> None:
     """Any write of the built-in data set is an error."""
     from svipctl.datasets import registry

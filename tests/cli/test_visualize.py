@@ -105,6 +105,12 @@ def test_pictures_of_ones_own_are_shown(command: Command, small: str, tmp_path: 
     assert (tmp_path / "folder" / f"{verb}.png").exists()
 
 
+def test_a_picture_of_ones_own_leaves_the_runs_figure(command: Command, small: str, tmp_path: Path) -> None:
+    Image.new("RGB", (90, 50)).save(tmp_path / "mine.jpg")
+    done = command("visualize", "patches", small, "mine.jpg", "--json", *CPU)
+    assert done.document["files"] == ["runs/small/first/figures/patches-own.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "parts"),
     [

@@ -44,6 +44,16 @@ def test_metrics_are_appended_under_one_header(tmp_path: Path) -> None:
     assert (run.folder / "metrics.jsonl").read_text() == '{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": 0.25}\n'
 
 
+def test_columns_that_an_older_version_did_not_have_keep_the_table_whole(tmp_path: Path) -> None:
+    run = started(tmp_path, "name=a")
+    run.add_metrics({"epoch": 1, "loss": 0.5})
+    run.add_metrics({"epoch": 2, "auc": 60.0, "loss": 0.25})
+    assert (run.folder / "metrics.csv").read_text() == "epoch,loss,auc\n1,0.5,\n2,0.25,60.0\n"
+    run.keep_metrics(2, {})
+    run.add_metrics({"epoch": 3, "auc": 70.0, "loss": 0.2})
+    assert (run.folder / "metrics.csv").read_text() == "epoch,loss,auc\n1,0.5,\n2,0.25,60.0\n3,0.2,70.0\n"
+
+
 def test_saving_json_leaves_no_unfinished_file(tmp_path: Path) -> None:
     path = Run(tmp_path).save_json("eval/metrics.json", {"a": 1})
     with pytest.raises(TypeError):

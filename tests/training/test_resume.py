@@ -118,8 +118,7 @@ def test_a_signal_is_seen_within_a_step_and_the_state_saved(
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--set", "train.save_every=60")
     stopped = command(*arguments, first=functools.partial(signal_at_update, 4, name))
     assert stopped.code == (130 if name is signal.SIGINT else 75)
-    if name is not signal.SIGINT:
-        assert "--resume" in stopped.stderr
+    assert "next: run the same command with --resume" in stopped.stderr
     resumed = command(*arguments, "--resume")
     assert resumed.code == 0, resumed.stderr
     assert "resuming one at epoch 1, step 5" in resumed.stderr
@@ -418,7 +417,17 @@ def test_auto_starts_a_new_run_where_there_is_none_to_resume(
 ) -> None:
     started = command("train", str(shared_folder), *tiny, "--resume", "auto")
     assert started.code == 0, started.stderr
+    assert "nothing to resume: svipctl-seed0 begins" in started.stderr
     assert (tmp_path / "runs" / "small" / "svipctl-seed0" / "finished.json").exists()
+
+
+def test_a_dry_run_says_what_it_would_resume(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
+    assert "resumes: nothing\n" in command(*arguments, "--resume", "--dry-run").stdout
+    command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    assert "resumes: at epoch 1, step 5\n" in command(*arguments, "--resume", "--dry-run").stdout
 
 
 def test_a_damaged_state_is_told(command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]) -> None:
@@ -429,3 +438,4 @@ def test_a_damaged_state_is_told(command: Command, tmp_path: Path, shared_folder
     refused = command(*arguments, "--resume", "auto")
     assert refused.code == 3
     assert "training.pt is damaged" in refused.stderr
+    assert "next: train a new run" in refused.stderr

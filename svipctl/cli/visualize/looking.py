@@ -113,7 +113,7 @@ def planned(flags: Flags, *, shown: int | None = _SHOWN) -> Plan:
     from svipctl.prediction.pictures import find_pictures
     from svipctl.visuals.subject import images_of, spread
 
-    file = output_file(flags.output, run, flags.figure)
+    file = output_file(flags.output, run, f"{flags.figure}-own" if flags.images else flags.figure)
     benchmark = opened_benchmark(run, settings)
     split = benchmark.split(run.settings().train.fold)
     images: list[int | Path]
