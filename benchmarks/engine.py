@@ -36,6 +36,7 @@ from svipctl.training.step import Stepper
 
 ATTRIBUTES, CLASSES = 312, 150
 BATCHES = 4  # of inference in one call, as an evaluation has many
+NAMES = ("published", "reference", "svipctl-fp32", "svipctl-bf16", "svipctl", "svipctl-compiled")
 GROUPS = [list(range(start, start + 12)) for start in range(0, ATTRIBUTES, 12)]
 
 
@@ -125,7 +126,9 @@ def main() -> None:
                 one.memory[kind] = peak_mib(device) - of_others
 
     operations = counted(ours("count", "svipctl", torch.float32), images)
-    rates = {str(dtype).removeprefix("torch."): matrix_rate(dtype, device) for dtype in (torch.float32, half)}
+    in_half = auto == half or "svipctl-bf16" in [one.name for one in chosen]
+    dtypes = (torch.float32, half) if in_half else (torch.float32,)
+    rates = {str(dtype).removeprefix("torch."): matrix_rate(dtype, device) for dtype in dtypes}
     report = summary(chosen, wanted, operations, rates, device, auto)
     show(report)
     if wanted.json:
@@ -140,7 +143,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--configurations", help="names with commas between, the published one first")
     parser.add_argument("--json", type=Path)
-    return parser.parse_args()
+    wanted = parser.parse_args()
+    unknown = set((wanted.configurations or "published").split(",")) - set(NAMES)
+    if unknown:
+        parser.error(f"--configurations {','.join(sorted(unknown))}: the names are {', '.join(NAMES)}")
+    return wanted
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:

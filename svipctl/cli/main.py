@@ -73,9 +73,12 @@ def _complete() -> None:
     except Exception:
         if os.environ.get("SVIPCTL_DEBUG_COMPLETION"):
             raise
+        from svipctl.cli.errors import silence_stdout
+
+        silence_stdout()  # what could not be written is not worth a word
     except KeyboardInterrupt:
         pass
-    os._exit(0)  # nothing is left to write, and what could not be written is not worth a word
+    sys.exit(0)
 
 
 def _open_closed_streams() -> None:

@@ -120,8 +120,9 @@ def reproduce(
     plan = make_plan(request, configure, has)
     for row, why in plan.left_out.items():
         sink.note(f"left out: {row}: {why}")
+    found = states(plan)  # refuses runs of another configuration before their report is touched
     if dry_run:
-        show_plan(plan, states(plan))
+        show_plan(plan, found)
         return
     if plan_file is not None:
         write_plan(left_to_do(plan), plan_file)

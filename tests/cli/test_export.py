@@ -217,7 +217,7 @@ def test_a_run_of_another_table_is_not_exported(
 ) -> None:
     table = small_folder / "attributes.csv"
     table.write_text(table.read_text().replace(",1,", ",0.5,"))
-    done = command("export", str(small_folder), "--format", "torch", "-o", str(folder / "birds.pt2"))
+    done = command("export", str(small_folder), "--run", "first", "--format", "torch", "-o", str(folder / "birds.pt2"))
     assert (done.code, done.stdout) == (3, "")
     assert "have changed since the run was trained" in done.stderr
 

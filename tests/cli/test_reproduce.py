@@ -124,8 +124,10 @@ def test_a_failing_command_is_named_with_its_reason_and_the_table_is_written(
 
 
 def test_other_flags_under_the_same_names_are_refused_with_what_differs(done: Path, tiny: tuple[str, ...]) -> None:
+    before = report(done)
     other = forked(*asked(tiny, "--no-baselines", "--lr", "0.5"), cwd=done, streams=done / ".streams")
     assert other.code == 2
+    assert report(done) == before
     assert "table-reference-full-fold1: optim.lr: 3e-05 in the run, 0.5 now" in other.stderr
 
 

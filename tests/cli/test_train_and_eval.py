@@ -106,7 +106,10 @@ def test_a_run_trained_on_test_images_is_not_evaluated(
 def test_a_run_of_other_classes_is_not_evaluated(command: Command, trained_copy: Path, small_folder: Path) -> None:
     table = small_folder / "attributes.csv"
     table.write_text(table.read_text().replace("has_wing_color::blue", "has_wing_color::black"))
-    done = command("eval", str(small_folder), "--gpu", "cpu")
+    unnamed = command("eval", str(small_folder), "--gpu", "cpu")
+    assert (unnamed.code, unnamed.stdout) == (3, "")
+    assert "were trained on another folder of that name" in unnamed.stderr
+    done = command("eval", str(small_folder), "--run", "first", "--gpu", "cpu")
     assert (done.code, done.stdout) == (3, "")
     assert "other attributes" in done.stderr
 
