@@ -85,6 +85,12 @@ class Interrupted(SvipError):
     exit_code = ExitCode.INTERRUPTED
 
 
+class InterruptedByHand(Interrupted):
+    """The same on Ctrl-C."""
+
+    exit_code = ExitCode.CTRL_C
+
+
 def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:
     """A phrase naming the known words that a word begins or is close to, or all of them when few and none is."""
     known = sorted(set(known))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from svipctl.errors import Interrupted
+from svipctl.errors import Interrupted, InterruptedByHand
 
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -38,9 +38,9 @@ class Stop:
         return number > 0
 
     def raise_if_asked(self, todo: str = "run the same command with --resume") -> None:
-        """End the work in progress, saying how to go on: KeyboardInterrupt after Ctrl-C, else Interrupted."""
+        """End the work in progress by Interrupted, which says how to go on."""
         if self.received is signal.SIGINT:
-            raise KeyboardInterrupt(todo)
+            raise InterruptedByHand("stopped by Ctrl-C", todo=todo)
         if self.received is not None:
             raise Interrupted(f"stopped by {self.received.name}", todo=todo)
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from svipctl.errors import Interrupted
+from svipctl.errors import Interrupted, InterruptedByHand
 from svipctl.interruption import Stop, listening
 
 NOTED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
@@ -21,7 +21,7 @@ def test_a_signal_is_noted_and_ends_the_work_when_it_is_asked_about(name: signal
         assert not stop
         os.kill(os.getpid(), name)
         assert (stop.received, stop.number) == (name, int(name))
-        expected = KeyboardInterrupt if name is signal.SIGINT else Interrupted
+        expected = InterruptedByHand if name is signal.SIGINT else Interrupted
         with pytest.raises(expected):
             stop.raise_if_asked()
     assert [signal.getsignal(one) for one in NOTED] == before

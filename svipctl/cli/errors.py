@@ -42,13 +42,6 @@ def _tell(error: SvipError) -> None:
     sys.stderr.write("\n".join(lines) + "\n")
 
 
-def report_ctrl_c(stopped: BaseException) -> ExitCode:
-    """Ctrl-C needs no explanation; how to go on, where work was saved, is told."""
-    if str(stopped):
-        sink.note(f"stopped\n  next: {stopped}")
-    return ExitCode.CTRL_C
-
-
 def report_defect(error: Exception) -> ExitCode:
     """An exception that is not ours is a defect: say so, and how to see the traceback."""
     lines = str(error).strip().splitlines()

@@ -39,7 +39,7 @@ def _run(arguments: list[str]) -> int:
     import typer
 
     from svipctl.cli.app import app
-    from svipctl.cli.errors import report, report_ctrl_c, report_defect, report_usage
+    from svipctl.cli.errors import report, report_defect, report_usage
     from svipctl.cli.help import print_asked_page
     from svipctl.cli.output import sink
     from svipctl.errors import ExitCode, SvipError
@@ -55,8 +55,8 @@ def _run(arguments: list[str]) -> int:
         return report(error)
     except typer.TyperException as error:
         return report_usage(error)
-    except (KeyboardInterrupt, typer.Abort) as stopped:
-        return report_ctrl_c(stopped)
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitCode.CTRL_C
     except BrokenPipeError:
         raise
     except Exception as error:

@@ -77,7 +77,7 @@ def execute(plan: Plan, launcher: Launcher, logs: Path, watcher: Watcher, stop: 
 
     Raises:
         ConfigError: A run is there with another configuration.
-        Interrupted, KeyboardInterrupt: `stop` asked for it, and everything that ran has saved its state.
+        Interrupted: `stop` asked for it, and everything that ran has saved its state.
 
     """
     stop = Stop() if stop is None else stop

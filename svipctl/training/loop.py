@@ -82,7 +82,7 @@ def train(
         CheckFailed: The loss or its gradient is not finite; the checkpoint before is intact.
         ResourceError: The disk is full, a batch does not fit into memory, or a process that decodes images was killed;
             the checkpoint before is intact.
-        Interrupted, KeyboardInterrupt: `stop` asked for it; the state is saved.
+        Interrupted: `stop` asked for it; the state is saved.
 
     """
     model, split, device = setup.model, setup.split, setup.device

@@ -113,7 +113,8 @@ def planned(flags: Flags, *, shown: int | None = _SHOWN) -> Plan:
     from svipctl.prediction.pictures import find_pictures
     from svipctl.visuals.subject import images_of, spread
 
-    file = output_file(flags.output, run, f"{flags.figure}-own" if flags.images else flags.figure)
+    beside_the_runs = flags.images and flags.output is None
+    file = output_file(flags.output, run, f"{flags.figure}-own" if beside_the_runs else flags.figure)
     benchmark = opened_benchmark(run, settings)
     split = benchmark.split(run.settings().train.fold)
     images: list[int | Path]
