@@ -196,7 +196,8 @@ def test_a_dry_run_and_a_file_that_is_not_there_write_nothing(
 ) -> None:
     before = files_under(with_words)
     plan, run = trained_further(command, tmp_path, with_words, network, Path("gone.pth"), "--dry-run", "--json")
-    assert plan.document["weights"] == "gone.pth"
+    assert plan.code == 3
+    assert plan.document["error"]["what"] == "there is no checkpoint gone.pth"
     done, run = trained_further(command, tmp_path, with_words, network, Path("gone.pth"))
     assert done.code == 3
     assert "there is no checkpoint gone.pth" in done.stderr
