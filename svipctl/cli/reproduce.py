@@ -120,13 +120,13 @@ def reproduce(
     plan = make_plan(request, configure, has)
     for row, why in plan.left_out.items():
         sink.note(f"left out: {row}: {why}")
-    found = states(plan)  # refuses runs of another configuration before their report is touched
     if dry_run:
-        show_plan(plan, found)
+        show_plan(plan, states(plan))
         return
     if plan_file is not None:
         write_plan(left_to_do(plan), plan_file)
         return
+    states(plan)  # refuses runs of another configuration before their report is touched
     folder = output or _folder(settings)
     _report(plan, folder)  # where it cannot be written is told now, not after hours
     failed = _execute(plan, settings, folder, jobs, _parameters(slurm or []) if launcher == "slurm" else None)

@@ -173,8 +173,7 @@ def _train(
     else:
         run, settings = ranks.decided(lambda: new_run(asked, anew=resume is not None)), asked
     if dry_run:
-        plan = plan_training(settings, run)
-        plan["resumes"] = resumable.position if resumable else "nothing"
+        plan = plan_training(settings, run, resumable.position if resumable else "")
         if development is not None:
             plan["development"] = development.document()
         sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))

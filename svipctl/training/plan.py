@@ -23,10 +23,11 @@ _CHECKPOINTS = 3  # last, best, and the new one while the old one is still there
 _COPIES_IN_TRAINING = 4  # weights, gradients and the optimizer's two moments
 
 
-def plan_training(settings: Settings, run: Run) -> dict[str, Any]:
+def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str, Any]:
     """The plan of `train --dry-run`; sizes in MiB, of the backbone in fp32, activations not counted.
 
-    `features_mib` is what a frozen stem's features take beside the images, when all have to be made.
+    `position` is where the run that is resumed stands, if one is. `features_mib` is what a frozen stem's features take beside
+    the images, when all have to be made.
 
     Raises:
         ConfigError: No such GPU, backbone or fold.
@@ -34,9 +35,10 @@ def plan_training(settings: Settings, run: Run) -> dict[str, Any]:
 
     """
     device = choose_device(settings.gpu)
-    if settings.model.init_from:
+    begins = not position  # a checkpoint has its weights and its words
+    if begins and settings.model.init_from:
         read_trained(Path(settings.model.init_from))
-    else:
+    elif begins:
         check_weights_file(settings.model.weights)
     to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
     images: int | None = None
@@ -44,7 +46,7 @@ def plan_training(settings: Settings, run: Run) -> dict[str, Any]:
     if not to_draw:
         benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=settings.data.allow_partial)
         images = len(benchmark.split(settings.train.fold).train)
-        if settings.method.context == "words":
+        if begins and settings.method.context == "words":
             check_word_vectors(benchmark, built_in=settings.dataset in BUILT_IN)
         kept = len(benchmark.images) + (len(benchmark.trainval) if settings.data.augment == "flip" else 0)
     with torch.device("meta"):  # shapes are enough
@@ -59,6 +61,7 @@ def plan_training(settings: Settings, run: Run) -> dict[str, Any]:
         "pictures_to_draw": to_draw,
         "training_images": images,
         "run": str(run.folder),
+        "resumes": position or "nothing",
         "recipe": settings.recipe,
         "backbone": settings.model.backbone,
         "weights": settings.model.init_from or settings.model.weights,

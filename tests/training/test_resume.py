@@ -430,6 +430,18 @@ def test_a_dry_run_says_what_it_would_resume(
     assert "resumes: at epoch 1, step 5\n" in command(*arguments, "--resume", "--dry-run").stdout
 
 
+def test_a_dry_run_of_a_resume_needs_no_weights_file_as_the_resume_needs_none(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
+    command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    config = tmp_path / RUN / "config.toml"
+    config.write_text(config.read_text().replace('weights = "none"', 'weights = "gone.npz"'))
+    for more in (("--dry-run",), ()):
+        done = command("train", str(shared_folder), "--resume", "one", "--gpu", "cpu", *more)
+        assert done.code == 0, done.stderr
+
+
 def test_a_damaged_state_is_told(command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
     command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
