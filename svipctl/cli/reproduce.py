@@ -14,7 +14,7 @@ from svipctl.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from svipctl.reproduce.execute import Ended, Launcher
-    from svipctl.reproduce.plan import Flag, Plan, Request
+    from svipctl.reproduce.plan import Flag, Kind, Plan, Request
     from svipctl.settings.schema import Settings
 
 _LAUNCHERS = ("local", "slurm")
@@ -115,7 +115,7 @@ def reproduce(
     from svipctl.cli.reproducing import check_published, raise_if_failed, show_plan, show_table, write_plan
     from svipctl.reproduce.execute import left_to_do
     from svipctl.reproduce.plan import make_plan
-    from svipctl.reproduce.state import states
+    from svipctl.reproduce.state import State, states
 
     plan = make_plan(request, configure, has)
     for row, why in plan.left_out.items():
@@ -126,10 +126,11 @@ def reproduce(
     if plan_file is not None:
         write_plan(left_to_do(plan), plan_file)
         return
-    states(plan)  # refuses runs of another configuration before their report is touched
+    found = states(plan)  # refuses runs of another configuration before their report is touched
     folder = output or _folder(settings)
     _report(plan, folder)  # where it cannot be written is told now, not after hours
-    failed = _execute(plan, settings, folder, jobs, _parameters(slurm or []) if launcher == "slurm" else None)
+    left = [step.kind for step in plan.steps if found[step.key] is not State.DONE]
+    failed = _execute(plan, left, settings, folder, jobs, _parameters(slurm or []) if launcher == "slurm" else None)
     document, written = _report(plan, folder)
     show_table(document, written)
     raise_if_failed(failed, len(plan.steps))
@@ -240,11 +241,14 @@ def _parameters(assignments: list[str]) -> dict[str, Any]:
     return {key: parse_value(value) for key, _, value in (one.partition("=") for one in assignments)}
 
 
-def _execute(plan: Plan, settings: Settings, folder: Path, jobs: int, slurm: dict[str, Any] | None) -> list[Ended]:
+def _execute(
+    plan: Plan, left: Sequence[Kind], settings: Settings, folder: Path, jobs: int, slurm: dict[str, Any] | None
+) -> list[Ended]:
     from svipctl.cli.reproducing import Told
     from svipctl.interruption import listening
     from svipctl.reproduce.execute import execute, one_at_a_time
     from svipctl.reproduce.local import LocalLauncher
+    from svipctl.reproduce.pace import Pace
     from svipctl.reproduce.slurm import SlurmLauncher
 
     logs = _folder(settings) / f"{plan.request.prefix}-logs"
@@ -253,7 +257,7 @@ def _execute(plan: Plan, settings: Settings, folder: Path, jobs: int, slurm: dic
         if slurm is not None:
             cluster = slurm.pop("cluster", "slurm")
             where = SlurmLauncher(jobs, logs / "submitit", slurm, cluster=cluster)
-        return execute(plan, where, logs, Told(lambda: _report(plan, folder)), stop)
+        return execute(plan, where, logs, Told(Pace(left, jobs), lambda: _report(plan, folder)), stop)
 
 
 def _report(plan: Plan, folder: Path) -> tuple[dict[str, Any], list[Path]]:

@@ -13,6 +13,7 @@ from svipctl.errors import CheckFailed, explained_disk_errors
 
 if TYPE_CHECKING:
     from svipctl.reproduce.execute import Ended
+    from svipctl.reproduce.pace import Pace
     from svipctl.reproduce.plan import Plan, Step
     from svipctl.reproduce.state import State
 
@@ -20,17 +21,25 @@ if TYPE_CHECKING:
 class Told:
     """One line when a command begins, one when it has ended; the report is written anew after each evaluation."""
 
-    def __init__(self, write: Callable[[], object]) -> None:
+    def __init__(self, pace: Pace, write: Callable[[], object]) -> None:
+        self.pace = pace
         self.write = write
+        self._resumed: set[str] = set()
 
     def started(self, step: Step, *, resumed: bool) -> None:
         """Say what begins."""
+        if resumed:
+            self._resumed.add(step.key)
         sink.note(f"{'resuming' if resumed else 'starting'}: {step.kind} {step.run}")
 
     def ended(self, ended: Ended, done: int, total: int) -> None:
         """Say how it ended."""
         how = f"failed: {_failure(ended)}" if ended.failed else f"done in {duration(ended.seconds)}"
-        sink.note(f"[{done}/{total}] {ended.step.kind} {ended.step.run}: {how}")
+        tells = not ended.failed and ended.step.key not in self._resumed
+        self.pace.ended(ended.step.kind, ended.seconds if tells else None)
+        left = self.pace.seconds_left()
+        rest = f"  about {duration(left)} left" if left else ""
+        sink.note(f"[{done}/{total}] {ended.step.kind} {ended.step.run}: {how}{rest}")
         if ended.step.kind in ("evaluation", "baseline") and not ended.failed:
             self.write()
 
