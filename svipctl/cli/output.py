@@ -141,7 +141,7 @@ class Sink:
         from rich.progress import Progress as Bar
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        with Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
             task = bar.add_task(what, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -174,7 +174,7 @@ class Sink:
             *(TransferSpeedColumn(), TimeRemainingColumn()),
         )
         tasks: dict[str, TaskID] = {}
-        with Bar(*columns, console=Console(stderr=True)) as bar:
+        with Bar(*columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as bar:
 
             def move(what: str, done: int, total: int) -> None:
                 if what not in tasks:

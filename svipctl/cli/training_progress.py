@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -136,7 +137,11 @@ def reporter(epochs: int, images: int, *, resumed: bool = False) -> Iterator[Rep
     live = Live(epochs, images, resumed=resumed)
     console = Console(stderr=True)
     with Display(
-        get_renderable=lambda: live.table(console.width), console=console, refresh_per_second=4, transient=True
+        get_renderable=lambda: live.table(console.width),
+        console=console,
+        refresh_per_second=4,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # else what a file or pipe is to get would go to the terminal
     ):
         yield live
 

@@ -177,7 +177,7 @@ def fetch(
             if isinstance(error, Exception):  # after Ctrl-C nobody waits for a server that has fallen silent
                 futures.wait(running.values())
             raise
-        if not keep_archives:
+        if not keep_archives and any(step.state != "installed" for step in steps):  # else they were kept on purpose
             for name in {step.asset.file for step in steps}:
                 _remove_archive(archives / name)
             if archives.is_dir() and not any(archives.iterdir()):

@@ -191,6 +191,8 @@ def test_kept_archives_serve_the_next_time(server: FaultyServer, tmp_path: Path)
     kept = tmp_path / "one" / ".archives"
     assert {name: kept.joinpath(name[1:]).read_bytes() for name in server.files} == server.files
     asked = len(server.requests)
+    fetch_cub(manifest, tmp_path / "one")
+    assert {name for name in server.files if kept.joinpath(name[1:]).is_file()} == set(server.files)
     fetch_cub(manifest, tmp_path / "two", source=kept)
     assert_complete(tmp_path / "two")
     assert len(server.requests) == asked
