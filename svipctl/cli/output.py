@@ -51,7 +51,8 @@ class Sink:
     @property
     def has_braille(self) -> bool:
         """Whether the terminal takes more than ASCII."""
-        return (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf16") and (
+        stream = getattr(sys.stdout, "rich_proxied_file", sys.stdout)  # rich stands before it while it draws a bar
+        return (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf16") and (
             os.environ.get("TERM") not in ("dumb", "linux")
         )
 
@@ -98,24 +99,9 @@ class Sink:
         if self.json or self.silent:
             return
         if sys.stdout.isatty():
-            from rich.box import ASCII2, SIMPLE_HEAD
-            from rich.console import Console
-            from rich.table import Table
-            from rich.text import Text
+            from svipctl.cli import tables
 
-            table = Table(
-                title=Text(title),
-                title_justify="left",
-                title_style="bold",
-                box=SIMPLE_HEAD if self.has_braille else ASCII2,
-                pad_edge=False,
-            )
-            for number, column in enumerate(columns):
-                words = number == 0 or any(row[number][:1].isalpha() for row in rows)
-                table.add_column(column, justify="left" if words else "right")
-            for row in rows:
-                table.add_row(*(Text(cell) for cell in row))  # a name with brackets is no markup
-            Console().print(table)
+            tables.draw(title, columns, rows, ruled=self.has_braille)
             return
         widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
         self.say(title)

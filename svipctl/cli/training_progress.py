@@ -89,7 +89,6 @@ class Live(Lines):
     def __init__(self, epochs: int, images: int, *, resumed: bool = False, clock: Clock = time.monotonic) -> None:
         super().__init__(epochs, resumed=resumed, clock=clock)
         self.images = images
-        self._ruled = sink.has_braille  # asked now: once the table is drawn, rich stands before the streams
         self._cells: dict[str, str] = {"epoch": f"-/{epochs}", "step": "starting"}
 
     def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
@@ -111,7 +110,7 @@ class Live(Lines):
         shown = dict(self._cells)
         while len(shown) > 4 and sum(3 + max(len(head), len(cell)) for head, cell in shown.items()) > width:
             del shown[list(shown)[-3]]
-        table = Table(box=SIMPLE_HEAD if self._ruled else None, pad_edge=False)
+        table = Table(box=SIMPLE_HEAD if sink.has_braille else None, pad_edge=False)
         for head in shown:
             table.add_column(head, justify="right", no_wrap=True)
         table.add_row(*shown.values())

@@ -13,13 +13,20 @@ from pathlib import Path
 from tests.processes import clean_environment
 
 
-def on_terminal(*arguments: str, cwd: Path, columns: int = 120, **environment: str) -> tuple[int, str]:
-    """Exit code and everything that `svipctl ARGUMENTS` wrote to a terminal of so many columns and 40 lines."""
+def on_terminal(
+    *arguments: str, cwd: Path, columns: int = 120, stdout: Path | None = None, **environment: str
+) -> tuple[int, str]:
+    """Exit code and everything that `svipctl ARGUMENTS` wrote to a terminal of so many columns and 40 lines.
+
+    With `stdout`, only stderr is the terminal.
+    """
     settings = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "PYTHONUTF8": "1"} | environment
     child, terminal = pty.fork()
     if child == 0:
         fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         os.chdir(cwd)
+        if stdout:
+            os.dup2(os.open(stdout, os.O_WRONLY | os.O_CREAT), 1)
         inherited = {name: value for name, value in clean_environment().items() if name not in ("COLUMNS", "LINES")}
         os.execvpe(sys.executable, [sys.executable, "-m", "svipctl", *arguments], inherited | settings)
     written = b""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from svipctl.cli.output import Sink
 from svipctl.cli.training_progress import Live, Pace
@@ -89,6 +92,58 @@ def test_brackets_in_a_name_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatc
     shown = file.getvalue().decode()
     assert "[bold]title" in shown
     assert "[red]wren[/red]" in shown
+
+
+def shown_table(monkeypatch: pytest.MonkeyPatch, columns: int, heads: list[str], rows: list[list[str]]) -> list[str]:
+    """The lines of a table on a terminal that is so wide."""
+    file = io.BytesIO()
+    terminal = Terminal(file, encoding="utf-8")
+    monkeypatch.setattr("sys.stdout", terminal)
+    for name, value in {"TERM": "linux", "COLUMNS": str(columns)}.items():
+        monkeypatch.setenv(name, value)
+    Sink().table("title", heads, rows)
+    terminal.flush()
+    return re.sub(r"\x1b\[[\d;]*m", "", file.getvalue().decode()).splitlines()
+
+
+@given(
+    columns=st.integers(1, 140),
+    rows=st.lists(
+        st.tuples(
+            st.text("abcxyz_ ", min_size=1, max_size=60),
+            st.from_regex(r"-?[0-9]{1,9}\.[0-9]{1,4}", fullmatch=True),
+            st.text("abc:,_ ", max_size=60).map("p".__add__),
+        ).map(list),
+        min_size=1,
+        max_size=4,
+    ),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_terminal_is_so_narrow_that_a_table_loses_a_letter(columns: int, rows: list[list[str]]) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        lines = shown_table(monkeypatch, columns, ["class", "score", "what it is"], rows)
+    letters = Counter("".join(lines).replace(" ", ""))
+    assert not Counter("".join(cell for row in rows for cell in row).replace(" ", "")) - letters
+    assert all(any(row[1] in line for line in lines) for row in rows), "a figure is in one piece"
+
+
+def test_a_table_that_fits_is_no_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["a_class_with_a_name_that_is_long", "95.8 ±6.2", "why it is what it is, in many words"]]
+    for columns in (80, 50, 40):
+        assert max(map(len, shown_table(monkeypatch, columns, ["class", "T1", "what"], rows))) <= columns
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_bar_on_the_terminal_takes_nothing_out_of_a_file(
+    trained_copy: Path, shared_folder: Path, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    pictures = str(shared_folder / "images")
+    code, shown = on_terminal("predict", pictures, *flags, cwd=tmp_path, stdout=tmp_path / "bar")
+    assert code == 0, shown
+    assert "naming" in shown
+    code, shown = on_terminal("predict", pictures, *flags, "--quiet", cwd=tmp_path, stdout=tmp_path / "no bar")
+    assert (code, shown) == (0, "")
+    assert (tmp_path / "bar").read_bytes() == (tmp_path / "no bar").read_bytes() != b""
 
 
 def test_training_on_a_terminal_is_a_live_table_and_a_line_an_epoch(
