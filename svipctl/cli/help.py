@@ -101,7 +101,7 @@ def print_asked_page(app: typer.Typer, arguments: Sequence[str]) -> bool:
     words, here = list(arguments[:-1]), app
     for number, word in enumerate(words):
         commands = [
-            one for one in here.registered_commands if word in (one.name, getattr(one.callback, "__name__", ""))
+            one for one in here.registered_commands if word == (one.name or getattr(one.callback, "__name__", ""))
         ]
         groups = [one for one in here.registered_groups if one.name == word]
         if not groups and not (commands and number == len(words) - 1):

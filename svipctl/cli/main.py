@@ -49,7 +49,7 @@ def _run(arguments: list[str]) -> int:
         if print_asked_page(app, arguments):
             return ExitCode.DONE
         gc.enable()
-        code = app(args=_with_auto(arguments), prog_name="svipctl", standalone_mode=False)
+        code = app(args=_with_auto(_with_home(arguments)), prog_name="svipctl", standalone_mode=False)
         return code if isinstance(code, int) else ExitCode.DONE
     except SvipError as error:
         return report(error)
@@ -71,7 +71,7 @@ def _complete() -> None:
         sys.stdout.write(answer(os.environ) + "\n")
         sys.stdout.flush()
     except Exception:
-        if os.environ.get("SVIPCTL_DEBUG_COMPLETION"):
+        if os.environ.get("_SVIPCTL_DEBUG_COMPLETION"):
             raise
         from svipctl.cli.errors import silence_stdout
 
@@ -90,6 +90,16 @@ def _open_closed_streams() -> None:
                 os.dup2(file, number)
                 os.close(file)
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+def _with_home(arguments: list[str]) -> list[str]:
+    """`--data-dir=~/data` as `--data-dir ~/data`: in the first a shell sees no beginning of a path."""
+    return [_at_home(argument) if argument.startswith("--") else argument for argument in arguments]
+
+
+def _at_home(argument: str) -> str:
+    flag, equals, value = argument.partition("=")
+    return flag + equals + os.path.expanduser(value)  # noqa: PTH111 (Path's raises where there is no such user)
 
 
 def _with_auto(arguments: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import tomli_w
 
-from svipctl.settings.layers import flatten, parse_value, resolve
+from svipctl.settings.layers import flatten, parse_setting, resolve
 from svipctl.settings.schema import Settings
 
 _FLAGS = {
@@ -60,14 +60,14 @@ def train_command(settings: Settings, development: Sequence[str] = ()) -> str:
         elif key == "offline":
             words.append("--offline")
         else:
-            words += ["--set", f"{key}={_written(value)}"]
+            words += ["--set", f"{key}={_written(key, value)}"]
     return shlex.join(words)
 
 
-def _written(value: Any) -> str:
+def _written(key: str, value: Any) -> str:
     """A value as `--set` reads it: text as it is unless TOML would take it for something else."""
     if isinstance(value, str):
-        return value if parse_value(value) == value else _toml(value)
+        return value if parse_setting(key, value) == value else _toml(value)
     return _toml(value)
 
 

@@ -201,13 +201,12 @@ def _read_toml(path: Path, problems: list[str]) -> Tree:
 
 def _from_environment(environment: Mapping[str, str]) -> Tree:
     """SVIPCTL_OPTIM__LR=1e-4 is optim.lr; SVIPCTL_DATA_DIR is data_dir."""
-    return _nested(
-        {
-            name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."): parse_value(value)
-            for name, value in environment.items()
-            if name.startswith(ENVIRONMENT_PREFIX) and value
-        }
-    )
+    given = {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."): value
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX) and value
+    }
+    return _nested({key: parse_setting(key, value) for key, value in given.items()})
 
 
 def _from_assignments(assignments: Sequence[str], problems: list[str]) -> Tree:
@@ -217,8 +216,18 @@ def _from_assignments(assignments: Sequence[str], problems: list[str]) -> Tree:
         if not equals:
             problems.append(f"--set {assignment}: write it as key=value")
         else:
-            values[key.strip()] = parse_value(value.strip())
+            values[key.strip()] = parse_setting(key.strip(), value.strip())
     return values
+
+
+def parse_setting(key: str, text: str) -> Any:
+    """The value of a setting that is written as text: where text is wanted, `5e3` is a name and `2024` a folder.
+
+    Quotes are TOML's there too.
+    """
+    field = dict(known_keys()).get(key)
+    is_text = field is not None and field.annotation in (str, Path) and text[:1] not in ("'", '"')
+    return text if is_text else parse_value(text)
 
 
 def parse_value(text: str) -> Any:

@@ -5,15 +5,33 @@ The documentation, `config show`, completion and the error messages are all made
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from svipctl.model.recipe import Recipe
 
 RecipeName = Literal["svipctl", "reference", "paper"]
 Precision = Literal["auto", "fp32", "bf16"]
+
+
+def _at_home(path: Any) -> Any:
+    """A path with the home folder for its `~`: no shell has seen what stands in a file or in the environment."""
+    return os.path.expanduser(path) if isinstance(path, (str, Path)) else path  # noqa: PTH111 (Path's raises for a stranger)
+
+
+_HOME = BeforeValidator(_at_home)
 
 
 class Section(BaseModel):
@@ -35,10 +53,10 @@ class ModelSettings(Section):
     """A short name (lite, vit_base, deit_base, vit_small, vit_tiny, vit_toy) or any timm Vision Transformer."""
     backbone_args: dict[str, Any] = {}
     """Arguments for timm's constructor, for instance { img_size = 64, depth = 4 }."""
-    weights: str = "pretrained"
+    weights: Annotated[str, _HOME] = "pretrained"
     """Backbone weights: `pretrained` (timm's for that name; for lite those of the extra), `none` (random), or a
     .safetensors, .pth or .npz (as JAX's Vision Transformers have them) file."""
-    init_from: str = ""
+    init_from: Annotated[str, _HOME] = ""
     """Begin with a whole trained network instead: a run or checkpoint folder of svipctl, or a checkpoint file (.pth) of
     the published code."""
     stem: Literal["train", "frozen"] = "train"
@@ -151,8 +169,8 @@ class Settings(Section):
     """cub, awa2, sun, toybirds, or a folder of your own."""
     recipe: RecipeName = "svipctl"
     """The set of switches that a preset starts from."""
-    data_dir: Path = Path("data")
-    runs_dir: Path = Path("runs")
+    data_dir: Annotated[Path, _HOME] = Path("data")
+    runs_dir: Annotated[Path, _HOME] = Path("runs")
     name: str = ""
     """Name of the run; empty makes one from recipe, seed and a number."""
     seed: NonNegativeInt = 0

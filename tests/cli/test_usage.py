@@ -58,6 +58,18 @@ def test_every_error_says_what_why_and_what_to_type(
     assert capsys.readouterr().err == "error: what is wrong\n  because\n  next: svipctl doctor\n"
 
 
+@pytest.mark.parametrize("words", [("eval_",), ("data", "import_")])
+def test_the_name_of_a_function_is_no_command(words: tuple[str, ...], command: Command) -> None:
+    done = command(*words, "--help")
+    assert done.code == ExitCode.USAGE
+    assert f"no such command '{words[-1]}'" in done.stderr
+
+
+def test_a_tilde_after_an_equals_sign_is_the_home_folder(command: Command) -> None:
+    done = command("data", "status", "cub", "--data-dir=~/sets", "--json")
+    assert done.document["data_dir"] == str(Path.home() / "sets")
+
+
 def test_debug_shows_the_traceback(command: Command) -> None:
     assert "Traceback" not in command("train", "nowhere").stderr
     assert "Traceback" in command("train", "nowhere", "--debug").stderr

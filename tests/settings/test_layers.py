@@ -163,6 +163,22 @@ def test_parse_value_reads_toml_or_else_text(text: str, value: object) -> None:
     assert (found, type(found)) == (value, type(value))
 
 
+@pytest.mark.parametrize("text", ["5e12345", "2024", "2024-01-01", "007", "true", "[a]"])
+def test_where_text_is_wanted_text_is_taken_as_it_is_written(text: str) -> None:
+    found = resolve("cub", environment={"SVIPCTL_DATA_DIR": text}, assignments=[f"name={text}", "gpu='0'"]).settings
+    assert (found.name, str(found.data_dir), found.gpu) == (text, text, "0")
+
+
+def test_a_tilde_that_no_shell_has_seen_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "svipctl.toml").write_text('runs_dir = "~/runs"\n[model]\ninit_from = "~nobody-9/x"\n')
+    found = resolve(
+        "cub", folder=tmp_path, environment={"SVIPCTL_DATA_DIR": "~"}, assignments=["model.weights=~/w.pth"]
+    ).settings
+    assert (found.data_dir, found.runs_dir) == (tmp_path / "home", tmp_path / "home" / "runs")
+    assert (found.model.weights, found.model.init_from) == (str(tmp_path / "home" / "w.pth"), "~nobody-9/x")
+
+
 @given(st.text(max_size=30))
 def test_parse_value_never_raises_and_keeps_words(text: str) -> None:
     parse_value(text)
