@@ -76,7 +76,7 @@ def baseline(
 
     from svipctl.baselines.features import image_features
     from svipctl.baselines.run import Baseline, fit_and_score
-    from svipctl.cli.eval import show_evaluation
+    from svipctl.cli.scores import show_evaluation
     from svipctl.datasets.registry import open_benchmark
 
     with sink.progress(f"drawing {settings.dataset}") as progress:

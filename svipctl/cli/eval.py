@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,21 +10,13 @@ import typer
 
 from svipctl.cli import complete, options
 from svipctl.cli.output import sink
+from svipctl.cli.scores import show_curve, show_evaluation
 from svipctl.errors import ConfigError
 
 if TYPE_CHECKING:
     from svipctl.evaluation.protocols import Evaluation
     from svipctl.ranks import Ranks
     from svipctl.settings.layers import Resolved
-
-_ABOUT = {
-    "zsl": "unseen among unseen",
-    "gzsl": "all classes, no calibration",
-    "gzsl-calibrated": "gamma from validation",
-    "gzsl-oracle": "gamma from test: an upper bound",
-    "reference": "as published: offset from test, per image",
-    "ausuc": "area under the seen-unseen curve",
-}
 
 
 def eval_(
@@ -116,7 +107,7 @@ def eval_(
             document[part] = {row: figures for row, figures in document[part].items() if (row == "zsl") == zsl}
     show_evaluation(document)
     if not zsl:
-        _show_curve(evaluation)
+        show_curve(evaluation)
     sink.document(document)
 
 
@@ -170,68 +161,3 @@ def _score_file(path: Path) -> tuple[dict[str, Any], Evaluation]:
         "warnings": list(evaluation.warnings),
     }
     return document, evaluation
-
-
-def show_evaluation(document: dict[str, Any]) -> None:
-    """The rows of an evaluation for a person."""
-    rows = []
-    for row, figures in document["protocols"].items():
-        cells = [row]
-        for figure in ("T1", "U", "S", "H"):
-            value = figures.get(figure, figures.get("value") if figure == "H" else None)
-            bounds = document["intervals"].get(row, {}).get(figure if figure in figures else "value")
-            interval = f" ±{(bounds[1] - bounds[0]) / 2:.1f}" if bounds and value is not None else ""
-            cells.append("" if value is None else f"{value:.1f}{interval}")
-        rows.append([*cells, _ABOUT[row]])
-    images = document["images"]
-    subject = document["run"] or document.get("predictions") or document["checkpoint"]["file"]
-    split = document.get("split", "test")
-    counts = f"{images['seen']} seen and {images['unseen']} unseen {split} images"
-    title = f"{subject}: {counts}, percent, ± half the 95 % interval"
-    sink.table(title, ["protocol", "T1", "U", "S", "H or area", "what it is"], rows)
-    selection = document.get("selection", {})
-    for name, quality in (
-        ("its own labels", selection),
-        ("the true masks", selection.get("mask", {})),
-        ("the boxes", selection.get("box", {})),
-    ):
-        if "auc" in quality:
-            sink.say(
-                f"patch selection against {name}: AUC {quality['auc']:.1f}, recall {quality.get('recall', 100):.1f}"
-            )
-    for line in _localised(document.get("localisation", {})):
-        sink.say(line)
-
-
-def _localised(found: dict[str, Any]) -> Iterator[str]:
-    """Where the maps of the attributes are highest, beside what any other place would give."""
-    chance = "{uniform:.1f} for any window, {centre:.1f} for the centre, {shuffled:.1f} for another image's peak"
-    if "object" in found:
-        figures = found["object"]
-        yield f"peaks of part attributes inside the {figures['truth']}: {figures['inside']:.1f} % ({chance.format(**figures)})"
-    if "parts" in found:
-        figures = found["parts"]
-        yield (
-            f"their distance to the part: {figures['distance']:.1f} % of the bird's diagonal ({chance.format(**figures)})"
-        )
-
-
-def _show_curve(evaluation: Evaluation) -> None:
-    """The seen-unseen curve with its protocols, on a terminal only: scripts get the table as ever."""
-    if "ausuc" not in evaluation.rows or not sink.draws_on_stdout:
-        return
-    from svipctl.cli.plot import curve, framed
-
-    braille = sink.has_braille
-    points = list(zip((100 * evaluation.curve.unseen).tolist(), (100 * evaluation.curve.seen).tolist()))
-    marks = {
-        row: mark
-        for row, mark in (("gzsl", "o"), ("gzsl-oracle", "x"), ("gzsl-calibrated", "@"))
-        if row in evaluation.rows
-    }
-    places = [((100 * evaluation.rows[row]["U"], 100 * evaluation.rows[row]["S"]), mark) for row, mark in marks.items()]
-    lines = framed(
-        curve(points, places, columns=44, rows=10, braille=braille), x="unseen, U", y="seen, S", braille=braille
-    )
-    sink.say("\n".join(lines))
-    sink.say("     " + "  ".join(f"{mark} {row}" for row, mark in marks.items()))
