@@ -71,6 +71,12 @@ def eval_(
     if checkpoint is not None and (run is not None or predictions is not None):
         raise ConfigError("--checkpoint, --run and --predictions exclude each other", todo="give one of them")
     if predictions is not None:
+        names = ("--run", "--batch-size", "--precision", "--gpu", "--data-dir", "--runs-dir", "--config", "--set")
+        values = (run, batch_size, precision, gpu, data_dir, runs_dir, config, assignments)
+        if given := [name for name, value in zip(names, values) if value]:
+            raise ConfigError(
+                "nothing is computed for --predictions, and no setting is read", todo=f"leave out {', '.join(given)}"
+            )
         document, evaluation = _score_file(predictions)
     else:
         from svipctl.cli.configure import resolved

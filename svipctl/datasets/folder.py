@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 
 from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.group_row import is_group_row
 from svipctl.errors import DataError, nearest
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
 SPLITS = ("trainval", "test_seen", "test_unseen")
 FOLDS = 3
-_GROUP_ROW = "group"
 
 
 def open_folder(root: Path, name: str | None = None) -> Benchmark:
@@ -123,7 +123,7 @@ def _read_attributes(
     problems += [f"attributes.csv: attribute {a!r} occurs twice" for a in _repeated(attributes)]
     body = rows[1:]
     groups: tuple[tuple[int, ...], ...] = ()
-    if body[0][0].lower() in ("", _GROUP_ROW) and not all(_is_number(cell) for cell in body[0][1:]):
+    if is_group_row(body[0]):
         names = body[0][1:]
         if len(names) != len(attributes):
             problems.append(f"attributes.csv: {len(names)} group names for {len(attributes)} attributes")
@@ -239,14 +239,6 @@ def _read_folds(
 def _shuffled_by_name(indices: list[int], names: Sequence[str]) -> list[int]:
     """The same order on every machine, unrelated to the alphabet."""
     return sorted(indices, key=lambda index: (zlib.crc32(names[index].encode()), names[index]))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _repeated(names: Sequence[str]) -> list[str]:

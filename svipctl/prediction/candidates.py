@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.group_row import is_group_row
 from svipctl.errors import DataError, nearest
 
-_GROUP_ROW = "group"
 _SCALES = (1.0, 100.0)  # shares and percentages, the two ways attribute values are published
 _SHOWN = 20
 
@@ -103,7 +103,7 @@ def read_candidates(
     table: list[list[float]] = []
     for number, row in enumerate(rows[1:], 2):
         name = row[0].strip()
-        if number == 2 and name == _GROUP_ROW and not any(_is_number(cell) for cell in row[1:]):
+        if number == 2 and is_group_row(row):
             continue
         title = f"class {name!r}"
         if not name:
@@ -173,14 +173,6 @@ def _value(cell: str, attribute: str, title: str, values: tuple[float, float] | 
         )
         return 1.0
     return number
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _refusal(path: Path, problems: list[str]) -> DataError:

@@ -156,6 +156,15 @@ def test_predictions_of_anybody_are_scored_and_filtered(
         assert figures == pytest.approx([expected[f"gzsl_{name}"] for name in ("unseen", "seen", "h")], rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    "flag", ["--run=a", "--set=eval.bootstrap=0", "--gpu=cpu", "--batch-size=2", "--config=c.toml"]
+)
+def test_a_flag_that_scoring_a_file_would_pass_over_is_refused(flag: str, command: Command) -> None:
+    done = command("eval", "--predictions", str((FOLDER / "evaluation" / "tiny.npz").resolve()), flag)
+    assert (done.code, done.stdout) == (2, "")
+    assert f"leave out {flag.partition('=')[0]}\n" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [("eval",), ("eval", "cub", "--predictions", "mine.npz")])
 def test_eval_wants_either_a_data_set_or_predictions(arguments: tuple[str, ...], command: Command) -> None:
     done = command(*arguments)
