@@ -70,6 +70,14 @@ def baseline(
     choose_device(settings.gpu)
     run = new_run(settings)
     if dry_run:
+        from svipctl.datasets.registry import open_benchmark, pictures_to_draw
+        from svipctl.model.weights import check_weights_file
+
+        check_weights_file(settings.model.weights)
+        if not pictures_to_draw(settings.dataset, settings.data_dir):
+            there = open_benchmark(settings.dataset, settings.data_dir, allow_partial=settings.data.allow_partial)
+            for fold in chosen:
+                there.split(fold)
         sink.say(f"would fit {method} on the features of {settings.model.backbone} in {run.folder}")
         sink.document({"dry_run": True, "method": method, "folds": list(chosen), "run": str(run.folder)})
         return

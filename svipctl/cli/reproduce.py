@@ -121,6 +121,10 @@ def reproduce(
     for row, why in plan.left_out.items():
         sink.note(f"left out: {row}: {why}")
     if dry_run:
+        if launcher == "local":
+            from svipctl.device import choose_device
+
+            choose_device(settings.gpu)
         show_plan(plan, states(plan))
         return
     if plan_file is not None:

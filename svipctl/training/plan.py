@@ -12,6 +12,7 @@ from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import choose_device, choose_dtype
 from svipctl.evaluation.network import check_word_vectors
 from svipctl.model.backbone import create_backbone, stem_of
+from svipctl.model.svip import SVIP
 from svipctl.model.trained import read_trained
 from svipctl.model.weights import check_weights_file
 from svipctl.runs.run import Run
@@ -24,13 +25,13 @@ _COPIES_IN_TRAINING = 4  # weights, gradients and the optimizer's two moments
 
 
 def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str, Any]:
-    """The plan of `train --dry-run`; sizes in MiB, of the backbone in fp32, activations not counted.
+    """The plan of `train --dry-run`; sizes in MiB, of the network in fp32, activations not counted.
 
     `position` is where the run that is resumed stands, if one is. `features_mib` is what a frozen stem's features take beside
     the images, when all have to be made.
 
     Raises:
-        ConfigError: No such GPU, backbone or fold.
+        ConfigError: No such GPU, backbone or fold; or backbone, window and recipe do not go together.
         DataError: The data set, its word vectors or the weights are not there.
 
     """
@@ -42,20 +43,28 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         check_weights_file(settings.model.weights)
     to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
     images: int | None = None
-    kept = 0
+    kept, attributes = 0, 1
     if not to_draw:
         benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=settings.data.allow_partial)
-        images = len(benchmark.split(settings.train.fold).train)
+        images, attributes = len(benchmark.split(settings.train.fold).train), len(benchmark.attributes)
         if begins and settings.method.context == "words":
             check_word_vectors(benchmark, built_in=settings.dataset in BUILT_IN)
         kept = len(benchmark.images) + (len(benchmark.trainval) if settings.data.augment == "flip" else 0)
     with torch.device("meta"):  # shapes are enough
         backbone = create_backbone(settings.model.backbone, settings.model.backbone_args)
+        network = SVIP(
+            backbone,
+            attributes,
+            settings.method,
+            word_vectors=torch.empty(attributes, 1),
+            window=settings.model.window,
+            hidden=settings.model.classifier_hidden,
+        )
     dtype = choose_dtype(settings.precision, device)
     row = 0
     if stem_of(backbone) is not None and keeps_features(settings):
         row = dtype.itemsize * backbone.patch_embed.feature_dim * backbone.patch_embed.num_patches
-    size = 4 * sum(parameter.numel() for parameter in backbone.parameters()) / _MIB
+    size = 4 * sum(parameter.numel() for parameter in network.parameters()) / _MIB
     return {
         "dataset": settings.dataset,
         "pictures_to_draw": to_draw,

@@ -9,6 +9,7 @@ import typer
 
 from svipctl.cli import options
 from svipctl.cli.output import sink
+from svipctl.errors import ConfigError
 
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
@@ -49,6 +50,9 @@ def pack(
 
     Examples: `svipctl data pack cub`, `svipctl data pack sun --dry-run`, `svipctl data pack cub --verify`
     """
+    if dry_run and (verify or verify_all):
+        raise ConfigError("a check writes nothing, with or without --dry-run", todo="leave out --dry-run")
+
     from svipctl.cli.configure import resolved
 
     settings = resolved(

@@ -47,6 +47,12 @@ def embedding(
         runs_dir=runs_dir,
     )
     file = output_file(output, found, "embedding")
+    benchmark = opened_benchmark(found, settings)
+    split = benchmark.split(found.settings().train.fold)
+    names = [benchmark.classes[label] for label in split.classes]
+    for name in classes or ():
+        if name not in names:
+            raise ConfigError(f"{benchmark.name} has no class {name!r}", why=nearest(name, names))
     if dry_run:
         tell_plan(found, file, "embedding", settings)
         return
@@ -56,12 +62,6 @@ def embedding(
     from svipctl.visuals.embedding import attribute_plane, embedding_figure
     from svipctl.visuals.style import save, themed
 
-    benchmark = opened_benchmark(found, settings)
-    split = benchmark.split(found.settings().train.fold)
-    names = [benchmark.classes[label] for label in split.classes]
-    for name in classes or ():
-        if name not in names:
-            raise ConfigError(f"{benchmark.name} has no class {name!r}", why=nearest(name, names))
     measured = measured_run(found, benchmark, settings)
     plane = attribute_plane(measured.predictions.attributes)
     with themed(theme.value):

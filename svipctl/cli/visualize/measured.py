@@ -24,9 +24,11 @@ def found_run(dataset: str, run: str | None, **flags: Any) -> tuple[Run, Setting
 
     """
     from svipctl.cli.configure import resolved, with_precision_of
+    from svipctl.device import choose_device
     from svipctl.runs.finding import find_run
 
     configured = resolved(dataset, **flags)
+    choose_device(configured.settings.gpu)  # a GPU that is not there is told in a dry run too
     found = find_run(configured.settings.runs_dir, configured.settings.dataset, run)
     return found, with_precision_of(found.settings(), configured)
 
