@@ -22,8 +22,13 @@ _CHECK = "Check"
 def export(
     dataset: options.Dataset,
     format: Annotated[
-        str, typer.Option("--format", help="onnx, torch or safetensors.", autocompletion=complete.export_formats)
-    ] = "onnx",
+        str | None,
+        typer.Option(
+            "--format",
+            help="onnx, torch or safetensors. (default: as --output is named, or onnx)",
+            autocompletion=complete.export_formats,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The file. (default: in the run's folder, export/...)", show_default=False),
@@ -67,7 +72,7 @@ def export(
 ) -> None:
     """Ship a run as one file that takes pixels, a class table and gamma, checked against the model.
 
-    Examples: `svipctl export toybirds`, `svipctl export cub --format torch -o cub.pt2`,
+    Examples: `svipctl export toybirds`, `svipctl export cub -o cub.pt2`,
     `svipctl export toybirds --precision int8 --resize`
     """
     _check(format=format, precision=precision, pixels=input_, gamma=gamma, tolerance=tolerance)
@@ -80,11 +85,11 @@ def export(
 
     from svipctl.datasets.registry import open_benchmark
     from svipctl.export.graph import Pixels
-    from svipctl.export.run import Order, export_run
+    from svipctl.export.run import Order, export_run, format_of
     from svipctl.interruption import listening
 
     order = Order(
-        format=cast("Format", format),
+        format=cast("Format", format) if format else format_of(output or Path()) or "onnx",
         output=output,
         precision=cast("Precision", precision),
         pixels=Pixels(cast("PixelKind", input_), resize),
@@ -120,13 +125,13 @@ def export(
     sink.document(shipped.document | {"path": str(shipped.path), "report": str(shipped.report)})
 
 
-def _check(*, format: str, precision: str, pixels: str, gamma: float | None, tolerance: float | None) -> None:
+def _check(*, format: str | None, precision: str, pixels: str, gamma: float | None, tolerance: float | None) -> None:
     for flag, value, known in (
         ("--format", format, ("onnx", "torch", "safetensors")),
         ("--precision", precision, ("fp32", "fp16", "int8")),
         ("--input", pixels, ("uint8", "float")),
     ):
-        if value not in known:
+        if value is not None and value not in known:
             raise ConfigError(f"{flag} {value}: there is no such choice", why=nearest(value, known))
     if gamma is not None and not math.isfinite(gamma):
         raise ConfigError(f"--gamma {gamma}: not a finite number")

@@ -42,6 +42,11 @@ _NOT_OF_PIXELS = ("random", "object")
 Progress = Callable[[int, int], None]
 
 
+def format_of(path: Path) -> Format | None:
+    """The format whose files are named so, if any."""
+    return next((format for format, suffix in SUFFIXES.items() if path.suffix.lower() == suffix), None)
+
+
 @dataclass(frozen=True)
 class Order:
     """What is to be exported, and how it is checked."""
@@ -88,6 +93,11 @@ class Order:
                 todo="it is a control for experiments; export a run that selects otherwise",
             )
         path = self.file(run)
+        if format_of(path) not in (None, self.format):
+            raise ConfigError(
+                f"{path} has the name of another format than {self.format}",
+                todo=f"name it {path.with_suffix(SUFFIXES[self.format])}, or choose --format {format_of(path)}",
+            )
         if path.is_dir():
             raise ConfigError(f"{path} is a folder", todo=f"name a file, for instance -o {path / 'model'}{path.suffix}")
         if path.exists() and not self.replace:

@@ -141,6 +141,8 @@ def test_files_that_are_there_are_not_replaced_unasked(command: Command, folder:
         (("--precision", "fp8"), "--precision fp8"),
         (("--input", "bytes"), "--input bytes"),
         (("--format", "torch", "--precision", "int8"), "int8 is not there for torch"),
+        (("--precision", "int8", "-o", "birds.pt2"), "int8 is not there for torch"),
+        (("--format", "onnx", "-o", "birds.pt2"), "name it birds.onnx, or choose --format torch"),
         (("--gamma", "inf"), "--gamma inf"),
         (("--tolerance", "0"), "--tolerance 0"),
         (("--run", "frist"), "did you mean 'first'"),
@@ -154,6 +156,15 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
     assert (done.code, done.stdout) == (3 if "--run" in flags else 2, "")
     assert part in done.stderr
     assert set(files_under(tmp_path / "runs")) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "format"), [("a.pt2", "torch"), ("a.safetensors", "safetensors"), ("a.ONNX", "onnx"), ("a.bin", "onnx")]
+)
+def test_the_name_of_the_file_says_the_format(
+    file: str, format: str, command: Command, trained_copy: Path, shared_folder: Path
+) -> None:
+    assert command("export", str(shared_folder), "-o", file, "--dry-run", "--json").document["format"] == format
 
 
 @pytest.mark.parametrize("selection", ["random", "object"])
