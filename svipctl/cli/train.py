@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,11 +14,9 @@ from svipctl.cli.output import sink
 from svipctl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from svipctl.ranks import Ranks
     from svipctl.runs.run import Run
-    from svipctl.settings.layers import Resolved
     from svipctl.settings.schema import Settings
-    from svipctl.training.development import Development
+    from svipctl.training.session import Session
 
 
 def train(
@@ -131,123 +128,32 @@ def train(
         from svipctl.training.launch import launch
 
         raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
-    with joined() as ranks, ExitStack() as at_work:
+    with joined() as ranks:
         if not dry_run:
             choose_device(settings.gpu, ranks.local)  # a wrong GPU is told, by whoever has it, before anything is drawn
         sink.silent = not ranks.is_first
-        _train(configured, resume, ranks, development, at_work, dry_run=dry_run)
 
+        from svipctl.cli.training_progress import reporter
+        from svipctl.training.session import carry_out, choose
 
-def _train(
-    configured: Resolved,
-    resume: str | None,
-    ranks: Ranks,
-    development: Development | None,
-    at_work: ExitStack,
-    *,
-    dry_run: bool,
-) -> None:
-    """What each process of the run does; `at_work` takes the lock on its folder."""
-    from svipctl.cli.training_progress import reporter
-    from svipctl.datasets.official import partial_warning
-    from svipctl.datasets.registry import open_benchmark
-    from svipctl.held import held
-    from svipctl.interruption import listening
-    from svipctl.runs.finding import new_run
-    from svipctl.runs.read_only import ReadOnlyRun
-    from svipctl.training.board import board_of, check_installed
-    from svipctl.training.environment import describe_environment
-    from svipctl.training.loop import train as train_run
-    from svipctl.training.plan import plan_training
-    from svipctl.training.resume import check_same_images, find_resumable
-    from svipctl.training.setup import prepare
-
-    asked = configured.settings
-    if asked.train.tensorboard:
-        check_installed()
-    resumable = None
-    if resume is not None:
-        resumable = ranks.decided(lambda: find_resumable(asked, configured.origins, resume))
-    if resumable is not None:
-        run, settings = resumable.run, resumable.settings
-    else:
-        run, settings = ranks.decided(lambda: new_run(asked, anew=resume is not None)), asked
-    if dry_run:
-        plan = plan_training(settings, run, resumable.position if resumable else "")
-        if development is not None:
-            plan["development"] = development.document()
-        sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
-        sink.document({"dry_run": True, **plan})
-        return
-    if not ranks.is_first:
-        run = ReadOnlyRun(run.folder)
-    elif resumable is not None:
-        at_work.enter_context(held(run.folder))  # before anything is read that another process may be about to save
-    with ranks.first(), sink.progress(f"drawing {settings.dataset}") as progress:
-        benchmark = open_benchmark(
-            settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
-        )
-    if benchmark.missing:
-        sink.warn(partial_warning(benchmark))
-    with ranks.first(), sink.progress("computing the stem's features") as progress:
-        start = run.last if resumable else None
-        setup = prepare(settings, benchmark, resume_from=start, progress=progress, ranks=ranks)
-    images = [benchmark.images[index] for index in setup.split.train]
-    for note in setup.notes:
-        sink.warn(note)
-    parameters = sum(parameter.numel() for parameter in setup.model.parameters())
-    devices = f"{setup.device}" if ranks.world == 1 else f"{ranks.world} processes"
-    sink.note(
-        f"training {benchmark.name} ({len(setup.split.train)} images, {parameters / 1e6:.1f} M parameters, "
-        f"recipe {settings.recipe}, {'bf16' if setup.dtype.itemsize == 2 else 'fp32'} on {devices}) in {run.folder}"
-    )
-    if settings.optim.warmup_epochs >= settings.train.epochs:
-        sink.warn(
-            "every epoch is warm-up, so the backbone is not trained: use more --epochs or --set optim.warmup_epochs=0"
-        )
-    if development is not None:
-        from svipctl.training.development import check_resumed, check_same_split
-
-        check_same_split(development, benchmark)
-        if resumable is not None:
-            check_resumed(run, development)
-        names = ", ".join(found.run for found in development.found)
-        sink.note(f"from development ({names}): {development.epochs} epochs, gamma {development.gamma:.4f}")
-    if setup.monitored is None and development is None and settings.train.monitor != "none":
-        sink.note("nothing is evaluated between epochs: there is no validation split without --fold")
-    if resumable is not None:
-        check_same_images(run, images)
-        sink.note(f"resuming {run.name} {resumable.position}")
-    else:
-        if resume is not None and run.is_abandoned:
-            sink.note(f"{run.name} was killed before its first checkpoint: it is begun anew")
-            run.discard_without_checkpoint()
-        elif resume is not None:
-            sink.note(f"there is nothing to resume: {run.name} begins")
-        run.start(
-            settings,
-            describe_environment(setup.device, setup.dtype, setup.weights, ranks.world),
-            images,
-            development=development.document() if development else None,
-            validation_images=development.validation_images(benchmark) if development else (),
-            initial_images=setup.initial_images,
-        )
-        if ranks.is_first:
-            at_work.enter_context(held(run.folder))
-    try:
-        if resumable is None:
-            run.save_json("origins.json", configured.origins)
-        with (
-            listening() as stop,
-            reporter(settings.train.epochs, len(images), resumed=resumable is not None) as watching,
-            board_of(run, wanted=settings.train.tensorboard and ranks.is_first) as board,
-        ):
-            best = train_run(settings, setup, run, watching, resume=resumable is not None, stop=stop, board=board)
-    except BaseException:
-        run.discard_without_checkpoint()
-        raise
+        session = choose(settings, configured.origins, resume, ranks, development)
+        if dry_run:
+            _show_plan(session)
+            return
+        benchmark, best = carry_out(session, ranks, sink, reporter)
+    run, settings = session.run, session.settings
     sink.say(f"done: {run.folder}\nnext: svipctl eval {settings.dataset}{_evaluation_flags(run, settings)}")
     sink.document({"dataset": benchmark.name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
+
+
+def _show_plan(session: Session) -> None:
+    from svipctl.training.plan import plan_training
+
+    plan = plan_training(session.settings, session.run, session.position)
+    if session.development is not None:
+        plan["development"] = session.development.document()
+    sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
+    sink.document({"dry_run": True, **plan})
 
 
 def _check_final_flags(final: bool, development: list[str] | None, epochs: int | None) -> None:

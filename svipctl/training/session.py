@@ -1,0 +1,193 @@
+"""One `svipctl train` as each of its processes does it: a run that is new or goes on, from the data to its last epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import Protocol
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.official import partial_warning
+from svipctl.datasets.registry import open_benchmark
+from svipctl.held import held
+from svipctl.interruption import listening
+from svipctl.ranks import Ranks
+from svipctl.runs.finding import new_run
+from svipctl.runs.read_only import ReadOnlyRun
+from svipctl.runs.run import Run
+from svipctl.settings.schema import Settings
+from svipctl.training.board import board_of, check_installed
+from svipctl.training.development import Development, check_resumed, check_same_split
+from svipctl.training.environment import describe_environment
+from svipctl.training.loop import Reporter, train
+from svipctl.training.resume import Resumable, check_same_images, find_resumable
+from svipctl.training.setup import Setup, prepare
+from svipctl.training.step_log import Record
+
+
+class Listener(Protocol):
+    """Who is told what goes on."""
+
+    def note(self, text: str) -> None:
+        """A remark."""
+
+    def warn(self, text: str) -> None:
+        """What may make the result another one than was wished."""
+
+    def progress(self, what: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Of work that takes a while: done, and in all."""
+
+
+class Reporting(Protocol):
+    """Makes the reporter of a loop of so many epochs over so many images."""
+
+    def __call__(self, epochs: int, images: int, *, resumed: bool) -> AbstractContextManager[Reporter]:
+        """`resumed`: the loop goes on somewhere in the middle."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What is to be trained, before anything is read or written."""
+
+    run: Run
+    settings: Settings
+    """As asked for; of a run that goes on, its own where nothing was asked for."""
+    origins: Mapping[str, str]
+    resumable: Resumable | None
+    resume_asked: bool
+    development: Development | None
+    """What a final run takes from development runs."""
+
+    @property
+    def position(self) -> str:
+        """Where a run that goes on stands; empty for a new one."""
+        return self.resumable.position if self.resumable else ""
+
+
+def choose(
+    asked: Settings,
+    origins: Mapping[str, str],
+    resume: str | None,
+    ranks: Ranks,
+    development: Development | None = None,
+) -> Session:
+    """The unfinished run that `resume` means (`svipctl.training.resume`), else a new one.
+
+    Raises:
+        ConfigError: The name is taken, the named run is finished or of another configuration, TensorBoard is not installed.
+        DataError: There is no run of the name to resume, or it has no checkpoint.
+
+    """
+    if asked.train.tensorboard:
+        check_installed()
+    found = None
+    if resume is not None:
+        found = ranks.decided(lambda: find_resumable(asked, origins, resume))
+    if found is not None:
+        return Session(found.run, found.settings, origins, found, True, development)
+    run = ranks.decided(lambda: new_run(asked, anew=resume is not None))
+    return Session(run, asked, origins, None, resume is not None, development)
+
+
+def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Reporting) -> tuple[Benchmark, Record]:
+    """Open the data, build the network, begin the run or go on, and train; the folder is locked meanwhile.
+
+    Returns:
+        The data set, and the record of the epoch that became `checkpoints/best`.
+
+    Raises:
+        SvipError: Whatever stands in the way. A new run without a checkpoint leaves no folder behind.
+
+    """
+    settings, run, is_new = session.settings, session.run, session.resumable is None
+    with ExitStack() as at_work:
+        if not ranks.is_first:
+            run = ReadOnlyRun(run.folder)
+        elif not is_new:
+            at_work.enter_context(held(run.folder))  # before anything is read that another process may be about to save
+        benchmark = _opened(settings, ranks, listener)
+        with ranks.first(), listener.progress("computing the stem's features") as progress:
+            setup = prepare(
+                settings, benchmark, resume_from=None if is_new else run.last, progress=progress, ranks=ranks
+            )
+        if session.development is not None:
+            check_same_split(session.development, benchmark)
+        _tell(session, setup, listener)
+        images = [benchmark.images[index] for index in setup.split.train]
+        if is_new:
+            _begin(session, run, setup, images, listener)
+            if ranks.is_first:
+                at_work.enter_context(held(run.folder))
+        else:
+            check_same_images(run, images)
+            if session.development is not None:
+                check_resumed(run, session.development)
+            listener.note(f"resuming {run.name} {session.position}")
+        try:
+            if is_new:
+                run.save_json("origins.json", session.origins)
+            with (
+                listening() as stop,
+                reporting(settings.train.epochs, len(images), resumed=not is_new) as reporter,
+                board_of(run, wanted=settings.train.tensorboard and ranks.is_first) as board,
+            ):
+                return benchmark, train(settings, setup, run, reporter, resume=not is_new, stop=stop, board=board)
+        except BaseException:
+            run.discard_without_checkpoint()
+            raise
+
+
+def _opened(settings: Settings, ranks: Ranks, listener: Listener) -> Benchmark:
+    with ranks.first(), listener.progress(f"drawing {settings.dataset}") as progress:
+        benchmark = open_benchmark(
+            settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
+        )
+    if benchmark.missing:
+        listener.warn(partial_warning(benchmark))
+    return benchmark
+
+
+def _begin(session: Session, run: Run, setup: Setup, images: list[str], listener: Listener) -> None:
+    """Make the folder of a new run."""
+    if session.resume_asked and run.is_abandoned:
+        listener.note(f"{run.name} was killed before its first checkpoint: it is begun anew")
+        run.discard_without_checkpoint()
+    elif session.resume_asked:
+        listener.note(f"there is nothing to resume: {run.name} begins")
+    development = session.development
+    run.start(
+        session.settings,
+        describe_environment(setup.device, setup.dtype, setup.weights, setup.ranks.world),
+        images,
+        development=development.document() if development else None,
+        validation_images=development.validation_images(setup.benchmark) if development else (),
+        initial_images=setup.initial_images,
+    )
+
+
+def _tell(session: Session, setup: Setup, listener: Listener) -> None:
+    """What is trained on what, and what the user should know before the first step."""
+    settings, development = session.settings, session.development
+    for note in setup.notes:
+        listener.warn(note)
+    listener.note(f"training {setup.benchmark.name} ({_described(settings, setup)}) in {session.run.folder}")
+    if settings.optim.warmup_epochs >= settings.train.epochs:
+        listener.warn(
+            "every epoch is warm-up, so the backbone is not trained: use more --epochs or --set optim.warmup_epochs=0"
+        )
+    if development is not None:
+        names = ", ".join(found.run for found in development.found)
+        listener.note(f"from development ({names}): {development.epochs} epochs, gamma {development.gamma:.4f}")
+    elif setup.monitored is None and settings.train.monitor != "none":
+        listener.note("nothing is evaluated between epochs: there is no validation split without --fold")
+
+
+def _described(settings: Settings, setup: Setup) -> str:
+    parameters = sum(parameter.numel() for parameter in setup.model.parameters())
+    devices = f"{setup.device}" if setup.ranks.world == 1 else f"{setup.ranks.world} processes"
+    arithmetic = "bf16" if setup.dtype.itemsize == 2 else "fp32"
+    return (
+        f"{len(setup.split.train)} images, {parameters / 1e6:.1f} M parameters, recipe {settings.recipe}, "
+        f"{arithmetic} on {devices}"
+    )
