@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import typer
 
 from svipctl.cli import options
 from svipctl.cli.output import sink
 from svipctl.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from svipctl.doctor.finding import Finding
 
 
 def doctor(
@@ -23,16 +30,8 @@ def doctor(
 
     Examples: `svipctl doctor`, `svipctl doctor --json --offline`
     """
-    from svipctl.cli.configure import resolved
-
-    settings = resolved(
-        "toybirds", folders_are_checked=False, data_dir=data_dir, runs_dir=runs_dir, offline=offline
-    ).settings
-
-    from svipctl.doctor.examination import examine
-
-    found = []
-    for finding in examine(settings.data_dir, settings.runs_dir, offline=settings.offline):
+    found: list[Finding] = []
+    for finding in _examined(offline, data_dir, runs_dir):
         found.append(finding)
         todo = f"\n{'next:':>15} {finding.todo}" if finding.todo else ""
         sink.say(f"{finding.state:<7} {finding.name}: {finding.found}{todo}")
@@ -45,3 +44,22 @@ def doctor(
             f"{len(wrong)} thing{'s are' if len(wrong) > 1 else ' is'} wrong: {', '.join(one.name for one in wrong)}",
             todo=wrong[0].todo,
         )
+
+
+def _examined(offline: bool | None, data_dir: Path | None, runs_dir: Path | None) -> Iterator[Finding]:
+    """The installation first: without it there may be no settings that say where the rest is."""
+    from svipctl.doctor.examination import examine_installation, examine_machine
+    from svipctl.doctor.imports import NEEDED_HERE
+
+    broken = set()
+    for finding in examine_installation():
+        broken |= {finding.name.removesuffix(" import")} if finding.state == "wrong" else set()
+        yield finding
+    if broken & {package for _, package in NEEDED_HERE}:
+        return
+    from svipctl.cli.configure import resolved
+
+    settings = resolved(
+        "toybirds", folders_are_checked=False, data_dir=data_dir, runs_dir=runs_dir, offline=offline
+    ).settings
+    yield from examine_machine(settings.data_dir, settings.runs_dir, offline=settings.offline, broken=bool(broken))

@@ -50,13 +50,22 @@ def report_defect(error: Exception) -> ExitCode:
     if isinstance(error, OSError) and (full := _full_disk(error)):
         return report(full)
     if isinstance(error, ImportError):
-        return report(SvipError("a library cannot be imported", why=lines[0] if lines else "", todo="svipctl doctor"))
+        return report(
+            SvipError("a library cannot be imported", why=lines[0] if lines else "", todo=_import_mended(error))
+        )
     defect = SvipError(
         f"unexpected {type(error).__name__}: {lines[0] if lines else 'no details'}",
         todo="run again with --debug and report what it prints",
     )
     defect.__cause__ = error
     return report(defect)
+
+
+def _import_mended(error: ImportError) -> str:
+    """What to type: the doctor finds out more, unless it is the doctor that could not begin."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"pip install {error.name.partition('.')[0].replace('_', '-')}"
+    return "svipctl doctor" if sys.argv[1:2] != ["doctor"] else "pip install --force-reinstall svipctl"
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""All checks, in the order in which one would mend what they find."""
+"""All checks, in the order in which one would mend what they find. None of them touches the network."""
 
 from __future__ import annotations
 
@@ -7,21 +7,38 @@ from itertools import chain
 from pathlib import Path
 
 from svipctl.doctor.finding import Finding
+from svipctl.doctor.imports import NEEDED_HERE, check_imports
 
 
-def examine(data_dir: Path, runs_dir: Path, *, offline: bool = False) -> Iterator[Finding]:
-    """Check installation, hardware, folders, data and weights, each as it is reached. Never touches the network.
+def examine_installation() -> Iterator[Finding]:
+    """Check Python and every package, each as it is reached.
 
-    A package that is missing or broken is found before anything that would import it, and what needs it is left out.
+    A package that is missing or broken is found before anything that would import it.
     """
-    from svipctl.doctor.machine import check_folder, check_gpus, check_memory
-    from svipctl.doctor.packages import check_imports, check_python, check_requirements
+    broken = list(check_imports(NEEDED_HERE))
+    if broken:
+        yield from broken
+        return
+    from svipctl.doctor.packages import check_python, check_requirements
 
     yield check_python()
-    broken = False
-    for finding in chain(check_requirements(), check_imports()):
-        broken = broken or finding.state == "wrong"
-        yield finding
+    yield from chain(check_requirements(), check_imports())
+
+
+def examine_machine(
+    data_dir: Path, runs_dir: Path, *, offline: bool = False, broken: bool = False
+) -> Iterator[Finding]:
+    """Check memory, folders, GPUs, data and weights, each as it is reached.
+
+    Args:
+        data_dir: Where data sets live.
+        runs_dir: Where runs are written.
+        offline: Whether weights may be downloaded.
+        broken: Whether a package is missing or broken; what would import one is then left out.
+
+    """
+    from svipctl.doctor.machine import check_folder, check_gpus, check_memory
+
     yield check_memory()
     yield from check_folder("data", data_dir, "--data-dir")
     yield from check_folder("runs", runs_dir, "--runs-dir")

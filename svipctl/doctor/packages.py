@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module, metadata
+from importlib import metadata
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -12,7 +12,6 @@ from packaging.specifiers import SpecifierSet
 from svipctl.doctor.finding import Finding
 
 INSTALL = "pip install svipctl"
-IMPORTED = (("numpy", "numpy"), ("PIL", "pillow"), ("torch", "torch"), ("torchvision", "torchvision"), ("timm", "timm"))
 
 
 def check_python(version: str | None = None) -> Finding:
@@ -44,29 +43,16 @@ def check_requirements(
                 "requirements", "absent", "svipctl is not installed, so its requirements are unknown", INSTALL
             )
             return
+    told = set()
     for line in lines:
         wanted = Requirement(line)
         extra = _extra_of(wanted)
         if extra == "dev" or (extra is None and wanted.marker is not None and not wanted.marker.evaluate()):
             continue
+        if (wanted.name, wanted.specifier) in told:  # of an extra that has two names
+            continue
+        told.add((wanted.name, wanted.specifier))
         yield _check(wanted, extra, version_of)
-
-
-def check_imports(names: Sequence[tuple[str, str]] = IMPORTED) -> Iterator[Finding]:
-    """What is installed but cannot be imported, up to the first: those after it would fail of the same cause.
-
-    Args:
-        names: Module and package. A torchvision made for another torch, for instance, raises what it likes.
-
-    """
-    for module, package in names:
-        try:
-            import_module(module)
-        except Exception as error:
-            said = " ".join(str(error).split()) or type(error).__name__
-            together = "torch torchvision" if package == "torchvision" else package
-            yield Finding(f"{package} import", "wrong", said, f"pip install --force-reinstall {together}")
-            return
 
 
 def _check(wanted: Requirement, extra: str | None, version_of: Callable[[str], str]) -> Finding:

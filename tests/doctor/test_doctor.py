@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
+from svipctl.doctor.imports import REQUIRED, check_imports
 from svipctl.doctor.machine import check_folder
-from svipctl.doctor.packages import check_imports, check_python, check_requirements
+from svipctl.doctor.packages import check_python, check_requirements
 from tests.cli.program import ROOT
 from tests.conftest import Command
 from tests.processes import fresh
@@ -59,6 +62,52 @@ def test_what_is_there_but_cannot_be_imported_is_found_and_the_rest_is_still_tol
     assert [name for name, one in found.items() if one["state"] == "wrong"] == ["torch import"]
     assert found["torch import"]["todo"] == "pip install --force-reinstall torch"
     assert "runs disk" in found
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [("pydantic_settings", "pydantic-settings"), ("packaging", "packaging"), ("scipy", "scipy"), ("gensim", "gensim")],
+)
+def test_every_required_package_that_cannot_be_imported_is_found(module: str, package: str, tmp_path: Path) -> None:
+    (tmp_path / "broken" / module).mkdir(parents=True)
+    (tmp_path / "broken" / module / "__init__.py").write_text("raise ImportError('half of it is missing')")
+    path = os.pathsep.join([str(tmp_path / "broken"), str(ROOT)])
+    done = fresh("doctor", "--offline", cwd=tmp_path, environment={"PYTHONPATH": path})
+    assert done.code == 1
+    assert f"wrong   {package} import: half of it is missing" in done.stdout
+    assert done.stderr.endswith(f"next: pip install --force-reinstall {package}\n")
+
+
+@pytest.mark.parametrize(
+    ("broken", "todo"),
+    [
+        (
+            "raise ModuleNotFoundError('no pydantic_core', name='pydantic_core._pydantic_core')",
+            "pip install pydantic-core",
+        ),
+        ("raise ImportError('half of it is missing')", "pip install --force-reinstall svipctl"),
+    ],
+)
+def test_without_what_the_command_line_needs_the_doctor_says_what_to_install(
+    broken: str, todo: str, tmp_path: Path
+) -> None:
+    (tmp_path / "broken" / "pydantic").mkdir(parents=True)
+    (tmp_path / "broken" / "pydantic" / "__init__.py").write_text(broken)
+    path = os.pathsep.join([str(tmp_path / "broken"), str(ROOT)])
+    done = fresh("doctor", "--offline", cwd=tmp_path, environment={"PYTHONPATH": path})
+    assert (done.code, done.stdout) == (1, "")
+    assert done.stderr.endswith(f"next: {todo}\n")
+
+
+def test_every_declared_requirement_is_tried() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert {package for _, package in REQUIRED} == {Requirement(line).name for line in declared}
+
+
+def test_a_package_of_an_extra_with_two_names_is_told_once() -> None:
+    lines = [f"onnx>=1.16; extra == '{extra}'" for extra in ("export", "onnx")]
+    (finding,) = check_requirements(lines, version_of)
+    assert finding.todo == "pip install 'svipctl[export]'"
 
 
 def test_whatever_a_library_raises_is_a_finding(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
