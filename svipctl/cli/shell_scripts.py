@@ -7,18 +7,22 @@ FILES = {"bash": "svipctl.bash", "zsh": "_svipctl", "fish": "svipctl.fish", "pow
 _BASH = """\
 # bash completion for svipctl
 _svipctl() {
-    local IFS=$'\\n' answer kind
+    local answer value word=${COMP_WORDS[COMP_CWORD]-}
     COMPREPLY=()
-    answer=($(_SVIPCTL_COMPLETE=bash _SVIPCTL_LINE="${COMP_LINE:0:COMP_POINT}" COMP_WORDBREAKS="$COMP_WORDBREAKS" \\
-        "$1" 2>/dev/null))
-    kind=${answer[0]-}
-    if [[ $kind == files ]]; then
+    mapfile -t answer < <(_SVIPCTL_COMPLETE=bash _SVIPCTL_LINE="${COMP_LINE:0:COMP_POINT}" \\
+        COMP_WORDBREAKS="$COMP_WORDBREAKS" "$1" 2>/dev/null)
+    if [[ ${answer[0]-} == files ]]; then
         compopt -o default
         return
     fi
-    local value
     for value in "${answer[@]:1}"; do
-        if [[ $value == *=* ]]; then COMPREPLY+=("$value"); else COMPREPLY+=("$(printf %q "$value")"); fi
+        if [[ $value == *=* || $word == [\\'\\"]* ]]; then
+            COMPREPLY+=("$value")
+        elif [[ $value == '~'* ]]; then  # quoted, it would no longer be the home folder
+            COMPREPLY+=("~$(printf %q "${value:1}")")
+        else
+            COMPREPLY+=("$(printf %q "$value")")
+        fi
     done
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=/] ]]; then
         compopt -o nospace
@@ -35,6 +39,7 @@ _svipctl() {
     local line value
     answer=("${(@f)$(_SVIPCTL_COMPLETE=zsh _SVIPCTL_LINE="${(j: :)words[1,CURRENT]}" ${~words[1]} 2>/dev/null)}")
     if [[ $answer[1] == files ]]; then
+        compset -P '--*='
         _files
         return
     fi
@@ -51,6 +56,13 @@ _svipctl() {
             fi
         fi
     done
+    if [[ $PREFIX == '~'* ]]; then  # quoted, it would no longer be the home folder
+        closed=('~'${(q)^closed#'~'})
+        open_ended=('~'${(q)^open_ended#'~'})
+        compadd -Q -a closed
+        compadd -Q -S '' -a open_ended
+        return
+    fi
     compadd -l -d closed_shown -a closed
     compadd -S '' -a open_ended
 }
@@ -68,7 +80,11 @@ function __svipctl_answer
     set -l line (commandline -cp | string collect)
     set -l answer (env _SVIPCTL_COMPLETE=fish _SVIPCTL_LINE="$line" $program 2>/dev/null)
     if test "$answer[1]" = files
-        __fish_complete_path (commandline -ct)
+        set -l word (commandline -ct)
+        set -l flag (string match --regex -- '^--[^=]*=' $word)
+        for path in (complete -C "'' "(string replace --regex -- '^--[^=]*=' '' $word | string collect))
+            printf '%s\\n' "$flag"$path
+        end
     else
         printf '%s\\n' $answer[2..-1]
     end

@@ -35,6 +35,15 @@ CASES = {
     "svipctl train cub --recipe=pa\t": ["train", "cub", "--recipe=paper"],
     "svipctl train cub --config min\t": ["train", "cub", "--config", "mine.toml"],
     "svipctl train my\t": ["train", "my birds/"],
+    "svipctl visualize patches starred --class 're\t": ["visualize", "patches", "starred", "--class", "red wren"],
+    'svipctl visualize patches starred --class "red w\t': ["visualize", "patches", "starred", "--class", "red wren"],
+    "svipctl train ~/my\t": ["train", "HOME/my birds/"],
+    "svipctl train cub --config=min\t": ["train", "cub", "--config=mine.toml"],
+    "svipctl train cub --config ~/min\t": ["train", "cub", "--config", "HOME/mine.toml"],
+    "svipctl train cub --config my\\ d\t": ["train", "cub", "--config", "my data.toml"],
+    "svipctl visualize attributes starred --attribute w\t": [
+        *("visualize", "attributes", "starred", "--attribute", "w*g"),
+    ],
 }
 
 
@@ -42,7 +51,7 @@ class Shell:
     """A shell on a terminal of its own."""
 
     def __init__(self, name: str, cwd: Path, programs: Path) -> None:
-        self.name = name
+        self.name, self.home = name, str(cwd)
         command, setup = START[name]
         environment = clean_environment(PATH=f"{programs}:{os.environ['PATH']}", HOME=str(cwd), TERM="dumb", PS1="$ ")
         self.process, self.terminal = pty.fork()
@@ -82,7 +91,11 @@ def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     (folder / "runs/cub/only-one/finished.json").write_text("{}")  # a run of an earlier version has no such file
     (folder / "new").mkdir()  # where nothing has been trained yet
     (folder / "mine.toml").write_text("")
+    (folder / "my data.toml").write_text("")
     (folder / "my birds").mkdir()
+    (folder / "starred").mkdir()
+    (folder / "starred" / "attributes.csv").write_text("class,w*g\nred wren,1\n")
+    (folder / "wing").write_text("")  # what the attribute would become as a pattern
     found = Shell(request.param, folder, install_in(tmp_path_factory.mktemp("bin") / "bin"))
     yield found
     found.close()
@@ -93,7 +106,7 @@ def test_tab_completes_the_line(shell: Shell, line: str) -> None:
     shell.type(line)
     shell.type("\n")
     given = shell.until(r"GIVEN( \[[^\r\n]*\])? END")
-    assert re.findall(r"\[([^\]]*)\]", given) == CASES[line]
+    assert re.findall(r"\[([^\]]*)\]", given) == [word.replace("HOME", shell.home) for word in CASES[line]]
 
 
 def test_a_key_with_several_ends_is_listed(shell: Shell) -> None:
