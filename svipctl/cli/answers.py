@@ -30,15 +30,9 @@ def table() -> Table:
 
 def answer(environment: Mapping[str, str]) -> str:
     """What the shell's script reads; nothing when the request makes no sense."""
-    shell = environment[REQUEST].removeprefix("complete_")
-    if shell not in SHELLS:
+    shell = environment[REQUEST]
+    if shell not in SHELLS or LINE not in environment:
         return ""
-    if LINE not in environment:  # Typer's own script for bash
-        words = environment.get("COMP_WORDS", "").split()
-        position = environment.get("COMP_CWORD", "")
-        words = words[: int(position) + 1] if position.isdecimal() else words
-        words += [""] if position.isdecimal() and len(words) == int(position) else []
-        return "\n".join(value for value, _ in candidates(words)[1])
     words = split_line(environment[LINE])
     kind, found = candidates(words)
     if shell == "bash":  # it replaces what follows the last of its word breaks only

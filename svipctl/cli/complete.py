@@ -5,12 +5,12 @@ Each takes the word at the cursor and the words before it, and gives whole words
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
-from svipctl.cli.answers import default_folder
+from svipctl.cli import looked_up
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 
 _RECIPES = ("svipctl", "reference", "paper")
@@ -35,20 +35,20 @@ def presets(incomplete: str, args: list[str]) -> list[str]:
 
 def runs(incomplete: str, args: list[str]) -> list[str]:
     """Names of the data set's runs, the newest first, and folders once a path is begun."""
-    if "/" in incomplete or incomplete.startswith(("~", ".")):
-        return _folders(incomplete)
-    return _starting(incomplete, [path.name for path in _run_folders(args)])
+    named = _starting(incomplete, looked_up.run_names(args))
+    return named or (_folders(incomplete) if _is_path(incomplete) else [])
 
 
 def resumable(incomplete: str, args: list[str]) -> list[str]:
     """`auto`, and names of unfinished runs."""
-    found = [path.name for path in _run_folders(args) if not (path / "finished.json").exists()]
+    found = [path.name for path in looked_up.run_folders(args) if not (path / "finished.json").exists()]
     return _starting(incomplete, ["auto", *found])
 
 
 def checkpoints(incomplete: str, args: list[str]) -> list[str]:
     """Checkpoint folders of the data set's runs until a path is begun; folders, and files of the published code."""
-    own = [f"{path}/" for run in _run_folders(args) for path in _folders_in(run / "checkpoints")]
+    found = [path for run in looked_up.run_folders(args) for path in looked_up.folders_in(run / "checkpoints")]
+    own = [f"{path}/" for path in found]
     return ([] if "/" in incomplete else _starting(incomplete, own)) + _paths(incomplete, (".pth",))
 
 
@@ -58,9 +58,10 @@ def folds(incomplete: str, args: list[str]) -> list[str]:
 
 
 def gpus(incomplete: str, args: list[str]) -> list[str]:
-    """auto, cpu, and the index of each NVIDIA GPU that the driver lists."""
-    listed = len(_folders_in(Path("/proc/driver/nvidia/gpus")))
-    return _starting(incomplete, ["auto", "cpu", *map(str, range(listed))])
+    """auto, cpu, and the index of each NVIDIA GPU that the driver lists; several indices with commas between."""
+    listed = len(looked_up.folders_in(Path("/proc/driver/nvidia/gpus")))
+    single = [] if "," in incomplete else ["auto", "cpu"]
+    return _listed(incomplete, [*single, *map(str, range(listed))])
 
 
 def recipes(incomplete: str, args: list[str]) -> list[str]:
@@ -114,69 +115,55 @@ def vectors(incomplete: str, args: list[str]) -> list[str]:
     return _starting(incomplete, names) + _paths(incomplete, ())
 
 
-def settings(incomplete: str, args: list[str]) -> list[str]:
-    """Keys of the configuration, each with its equals sign, then their values."""
-    from svipctl.cli.answers import candidates
-
-    return [value for value, _ in candidates(["svipctl", "train", "--set", incomplete])[1]]
-
-
 def attributes(incomplete: str, args: list[str]) -> list[str]:
-    """Names of the data set's attributes, from its own table."""
-    return _starting(incomplete, [name for place in _data_folders(args)[:1] for name in _attribute_names(place)])
+    """Names of the data set's attributes."""
+    return _starting(incomplete, looked_up.attribute_names(args))
 
 
 def classes(incomplete: str, args: list[str]) -> list[str]:
-    """Names of the data set's classes, from its own table or list."""
-    return _starting(incomplete, [name for place in _data_folders(args)[:1] for name in _class_names(place)])
+    """Names of the data set's classes."""
+    return _starting(incomplete, looked_up.class_names(args))
+
+
+def controls(incomplete: str, args: list[str]) -> list[str]:
+    """all, none, rows of the table, and rows of one recipe; several with commas between."""
+    rows = [*_table_rows(), "all"]
+    return _listed(incomplete, ["none", *rows, *(f"{recipe}/{row}" for recipe in _RECIPES for row in rows)])
+
+
+def recipe_lists(incomplete: str, args: list[str]) -> list[str]:
+    """Names of recipes with commas between."""
+    return _listed(incomplete, list(_RECIPES))
 
 
 BY_NAME: dict[str, Callable[[str, list[str]], list[str]]] = {
     function.__name__: function
     for function in (
         *(datasets, official, presets, runs, resumable, checkpoints, folds, gpus, recipes, precisions, backbones),
-        *(
-            baselines,
-            launchers,
-            pixels,
-            export_formats,
-            export_precisions,
-            weights,
-            vectors,
-            settings,
-            attributes,
-            classes,
-        ),
+        *(baselines, launchers, pixels, export_formats, export_precisions, weights, vectors, attributes, classes),
+        *(controls, recipe_lists),
     )
 }
 
 
+def _table_rows() -> list[str]:
+    """Names of the rows that are controls, without reading all of TOML."""
+    text = files("svipctl.reproduce").joinpath("rows.toml").read_text(encoding="utf-8")
+    return [line[1:-1] for line in text.splitlines() if line.startswith("[") and line != "[full]"]
+
+
+def _listed(incomplete: str, names: list[str]) -> list[str]:
+    """What may stand after the last comma, with what stands before it; no name twice."""
+    before, comma, last = incomplete.rpartition(",")
+    return [before + comma + name for name in names if name.startswith(last) and name not in before.split(",")]
+
+
+def _is_path(incomplete: str) -> bool:
+    return "/" in incomplete or incomplete.startswith(("~", "."))
+
+
 def _starting(incomplete: str, names: list[str] | tuple[str, ...]) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
-
-
-def _run_folders(words: list[str]) -> list[Path]:
-    """Folders of runs of the data set among the words, or of all; the newest first. Other folders are passed over."""
-    root = default_folder(words, "--runs-dir", "runs")
-    named = {Path(word).name for word in words}
-    of_datasets = [folder for folder in _folders_in(root) if folder.name in named] or _folders_in(root)
-    found = [run for folder in of_datasets for run in _folders_in(folder) if (run / "config.toml").is_file()]
-    return sorted(found, key=_changed, reverse=True)
-
-
-def _changed(run: Path) -> float:
-    """As the program itself tells the newest run."""
-    try:
-        return (run / "config.toml").stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _folders_in(parent: Path) -> list[Path]:
-    try:
-        return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError:
-        return []
 
 
 def _folders(incomplete: str) -> list[str]:
@@ -200,39 +187,3 @@ def _paths(incomplete: str, suffixes: tuple[str, ...] | None) -> list[str]:
         elif suffixes is not None and (not suffixes or entry.name.endswith(suffixes)):
             found.append(shown + entry.name)
     return found
-
-
-def _data_folders(words: list[str]) -> list[Path]:
-    """Folders of the data sets named among the words."""
-    named = [word for word in words if word in (*OFFICIAL, *BUILT_IN)]
-    places = [default_folder(words, "--data-dir", "data") / name for name in named]
-    return places + [Path(word) for word in words if (Path(word) / "attributes.csv").is_file()]
-
-
-def _class_names(folder: Path) -> Iterator[str]:
-    try:
-        if (folder / "attributes.csv").is_file():
-            with (folder / "attributes.csv").open(newline="", encoding="utf-8") as file:
-                names = [row[0] for row in csv.reader(file) if row]
-            yield from names[2:] if names[1:2] == ["group"] else names[1:]
-        else:
-            path = next(iter(sorted(folder.glob("xlsa17/data/*/allclasses.txt"))), None)
-            if path is not None:
-                yield from path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return
-
-
-def _attribute_names(folder: Path) -> Iterator[str]:
-    try:
-        if (folder / "attributes.csv").is_file():
-            with (folder / "attributes.csv").open(newline="", encoding="utf-8") as file:
-                yield from next(csv.reader(file), [""])[1:]
-        else:
-            lists = [folder / "attributes.txt", folder / "Animals_with_Attributes2" / "predicates.txt"]
-            lines = next((path for path in lists if path.is_file()), None)
-            if lines is not None:
-                for line in lines.read_text(encoding="utf-8").splitlines():
-                    yield line.split(maxsplit=1)[-1] if line.split() else ""
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return

@@ -72,7 +72,6 @@ Set = Annotated[
         metavar="KEY=VALUE",
         help="Any setting, for instance optim.lr=1e-4. Repeatable.",
         rich_help_panel=SETTINGS,
-        autocompletion=complete.settings,
     ),
 ]
 Recipe = Annotated[

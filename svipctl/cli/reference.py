@@ -26,12 +26,15 @@ _BY_FLAG = {
     "--backbone": "backbones",
     "--checkpoint": "checkpoints",
     "--class": "classes",
+    "--controls": "controls",
     "--fold": "folds",
     "--gpu": "gpus",
     "--input": "pixels",
     "--launcher": "launchers",
+    "--recipes": "recipe_lists",
     "--resume": "resumable",
     "--run": "runs",
+    "--set": "settings",  # answered from the table itself
     "--vectors": "vectors",
     "--weights": "weights",
 }

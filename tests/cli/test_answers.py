@@ -55,6 +55,31 @@ def test_runs_of_the_data_set_come_newest_first_and_unfinished_ones_resume(runs:
     assert values("svipctl train cub --resume ") == ["auto", "b"]
 
 
+def test_runs_of_another_data_set_are_not_offered(runs: Path) -> None:
+    assert values("svipctl eval awa2 --run ") == []
+    assert values("svipctl eval sun --run ") == ["c"]
+    (runs / "mine").mkdir()
+    (runs / "mine" / "attributes.csv").write_text("class,a\nwren,1\n")
+    assert values("svipctl eval mine --run ") == []
+
+
+def test_without_a_data_set_a_name_that_several_have_is_offered_with_its_own(runs: Path) -> None:
+    (runs / "runs" / "sun" / "a").mkdir()
+    (runs / "runs" / "sun" / "a" / "config.toml").write_text("")
+    assert sorted(values("svipctl predict one.jpg --run ")) == ["b", "c", "cub/a", "sun/a"]
+    assert values("svipctl predict one.jpg --run cub/") == ["cub/a"]
+    assert values("svipctl predict one.jpg --run runs/cub/n") == ["runs/cub/no-run/"]
+
+
+def test_after_a_comma_comes_the_next_of_a_list(runs: Path) -> None:
+    assert values("svipctl reproduce cub --recipes svipctl,re") == ["svipctl,reference"]
+    assert values("svipctl reproduce cub --recipes svipctl,") == ["svipctl,reference", "svipctl,paper"]
+    assert values("svipctl reproduce cub --controls sel-none,reference/e-n") == ["sel-none,reference/e-none"]
+    assert values("svipctl reproduce cub --controls no-p") == ["no-patch-loss"]
+    assert {"all", "none", "svipctl/all", "pool-max"} <= set(values("svipctl reproduce cub --controls "))
+    assert values("svipctl train cub --gpu 0,c") == []
+
+
 def test_values_of_options(runs: Path) -> None:
     assert values("svipctl train cub --fold ") == ["1", "2", "3"]
     assert values("svipctl train cub --gpu ")[:2] == ["auto", "cpu"]

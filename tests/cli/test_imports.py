@@ -95,20 +95,19 @@ def test_import_and_every_help_import_nothing_heavy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "position", "expected"),
+    ("line", "expected"),
     [
-        ("svipctl tr", 1, ["train"]),
-        ("svipctl train toy", 2, ["toybirds"]),
-        ("svipctl eval su", 2, ["sun"]),
-        ("svipctl train cub --recipe p", 4, ["paper"]),
-        ("svipctl train cub --run", 3, ["--runs-dir"]),
-        ("svipctl train cub --set optim.warmup_l", 4, ["optim.warmup_lr="]),
+        ("svipctl tr", ["train"]),
+        ("svipctl train toy", ["toybirds"]),
+        ("svipctl eval su", ["sun"]),
+        ("svipctl train cub --recipe p", ["paper"]),
+        ("svipctl eval cub --run", ["--run", "--runs-dir"]),
+        ("svipctl train cub --set optim.warmup_l", ["optim.warmup_lr="]),
+        ("svipctl reproduce cub --controls svipctl/sel-n", ["svipctl/sel-none"]),
     ],
 )
-def test_completion_answers_and_imports_nothing_heavy(
-    words: str, position: int, expected: list[str], tmp_path: Path
-) -> None:
-    asked = request(_SVIPCTL_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(position))
-    (answer,) = ask([asked], tmp_path)
-    assert [line.strip() for line in str(answer["out"]).split()] == expected
+def test_completion_answers_and_imports_nothing_heavy(line: str, expected: list[str], tmp_path: Path) -> None:
+    (answer,) = ask([request(_SVIPCTL_COMPLETE="bash", _SVIPCTL_LINE=line)], tmp_path)
+    lines = str(answer["out"]).splitlines()
+    assert [lines[0], *(one.partition("\t")[0] for one in lines[1:])] == ["values", *expected]
     assert not (HEAVY | {"typer", "rich", "pydantic"}).intersection(answer["modules"])  # type: ignore[arg-type]
