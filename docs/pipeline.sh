@@ -15,13 +15,13 @@ ask() {
     local wanted=$1 document
     shift
     document=$(svipctl "$@" --json --quiet)
-    jq -er "$wanted" <<<"$document"
+    jq -er "$wanted" <<<"$document" || { echo "svipctl $*: not so: $wanted" >&2; return 1; }
 }
 
 if [[ -n ${MIRROR:-} ]]; then
     ask '.datasets[0].missing == 0' data fetch "$dataset" --mirror "$MIRROR" ${MANIFEST:+--manifest "$MANIFEST"} >/dev/null
 fi
-ask '.zero_rows == []' w2v build "$dataset" ${VECTORS:+--vectors "$VECTORS"} >/dev/null
+ask '.attributes > (.zero_rows | length)' w2v build "$dataset" ${VECTORS:+--vectors "$VECTORS"} >/dev/null
 run=$(ask .run train "$dataset" "$@")
 t1=$(ask .protocols.zsl.T1 eval "$dataset" --run "$run")
 file=$(ask 'select(.passed) | .path' export "$dataset" --run "$run")

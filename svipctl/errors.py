@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -32,16 +33,18 @@ class SvipError(Exception):
         what: What is wrong, naming the file, key or value.
         why: The reason or the details; may have several lines.
         todo: What to type or change next.
+        found: What a check found that says no: the document that a script gets beside the error.
 
     """
 
     exit_code = ExitCode.CHECK_FAILED
 
-    def __init__(self, what: str, *, why: str = "", todo: str = "") -> None:
+    def __init__(self, what: str, *, why: str = "", todo: str = "", found: Mapping[str, Any] | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.why = why
         self.todo = todo
+        self.found = found or {}
 
     def __str__(self) -> str:
         return "\n".join(part for part in (self.what, self.why, self.todo) if part)

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from svipctl.cli import options
 from svipctl.cli.output import sink
 from svipctl.errors import CheckFailed
@@ -36,14 +34,14 @@ def doctor(
         todo = f"\n{'next:':>15} {finding.todo}" if finding.todo else ""
         sink.say(f"{finding.state:<7} {finding.name}: {finding.found}{todo}")
     wrong = [finding for finding in found if finding.state == "wrong"]
-    sink.document({"healthy": not wrong, "findings": [finding.document() for finding in found]})
+    document = {"healthy": not wrong, "findings": [finding.document() for finding in found]}
     if wrong:
-        if sink.json:
-            raise typer.Exit(int(CheckFailed.exit_code))
         raise CheckFailed(
             f"{len(wrong)} thing{'s are' if len(wrong) > 1 else ' is'} wrong: {', '.join(one.name for one in wrong)}",
             todo=wrong[0].todo,
+            found=document,
         )
+    sink.document(document)
 
 
 def _examined(offline: bool | None, data_dir: Path | None, runs_dir: Path | None) -> Iterator[Finding]:

@@ -27,9 +27,8 @@ def report(error: SvipError) -> ExitCode:
         return error.exit_code  # happens to all processes at once: the first one tells
     if sink.debug:
         traceback.print_exception(error)
-    sink.document(
-        {"error": {"what": error.what, "why": error.why, "todo": error.todo, "exit_code": int(error.exit_code)}}
-    )
+    told = {"what": error.what, "why": error.why, "todo": error.todo, "exit_code": int(error.exit_code)}
+    sink.document({**error.found, "error": told})
     _tell(error)
     return error.exit_code
 

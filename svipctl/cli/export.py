@@ -116,13 +116,15 @@ def export(
 
         shipped = export_run(found, benchmark, order, watched)
     _show(shipped)
+    document = shipped.document | {"path": str(shipped.path), "report": str(shipped.report)}
     if not shipped.passed:
         raise CheckFailed(
             f"the exported file does not answer as the model does; it is withheld as {shipped.path}",
             why="\n".join(shipped.document["breaches"]),
             todo=f"see {shipped.report}, or allow more with --tolerance",
+            found=document,
         )
-    sink.document(shipped.document | {"path": str(shipped.path), "report": str(shipped.report)})
+    sink.document(document)
 
 
 def _check(*, format: str | None, precision: str, pixels: str, gamma: float | None, tolerance: float | None) -> None:

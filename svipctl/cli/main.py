@@ -42,7 +42,7 @@ def _run(arguments: list[str]) -> int:
     from svipctl.cli.errors import report, report_defect, report_usage
     from svipctl.cli.help import print_asked_page
     from svipctl.cli.output import sink
-    from svipctl.errors import ExitCode, SvipError
+    from svipctl.errors import ExitCode, InterruptedByHand, SvipError
 
     sink.json = "--json" in arguments  # an error of the command line itself comes before any flag is read
     try:
@@ -56,7 +56,7 @@ def _run(arguments: list[str]) -> int:
     except typer.TyperException as error:
         return report_usage(error)
     except (KeyboardInterrupt, typer.Abort):
-        return ExitCode.CTRL_C
+        return report(InterruptedByHand("stopped by Ctrl-C", todo="run the same command again"))
     except BrokenPipeError:
         raise
     except Exception as error:

@@ -137,7 +137,7 @@ def reproduce(
     failed = _execute(plan, left, settings, folder, jobs, _parameters(slurm or []) if launcher == "slurm" else None)
     document, written = _report(plan, folder)
     show_table(document, written)
-    raise_if_failed(failed, len(plan.steps))
+    raise_if_failed(failed, len(plan.steps), document)
     if check:
         check_published(document, tolerance)
     sink.document(document)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import resource
 import signal
@@ -97,3 +99,14 @@ def test_a_signal_saves_the_state_and_has_its_code(
     assert "Traceback" not in rest
     assert (tmp_path / "runs" / "small" / "cut" / "checkpoints" / "last" / "training.pt").exists()
     assert not (tmp_path / "runs" / "small" / "cut" / "finished.json").exists()
+
+
+def test_ctrl_c_where_there_is_no_state_to_save_is_told_too(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "slow.toml")
+    running = process(("config", "show", "cub", "--config", "slow.toml", "--json"), tmp_path)
+    with (tmp_path / "slow.toml").open("w"):  # opens when the command reads it, and it reads in vain
+        running.send_signal(signal.SIGINT)
+        told, said = running.communicate(timeout=60)
+    assert running.returncode == ExitCode.CTRL_C
+    assert json.loads(told)["error"]["what"] == "stopped by Ctrl-C"
+    assert said.startswith("error: stopped by Ctrl-C")

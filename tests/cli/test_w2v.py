@@ -66,7 +66,9 @@ def test_the_published_values_themselves_have_the_published_checksum(tmp_path: P
     WordMatrix(published, names).save(tmp_path / "data" / "sun" / "word_vectors.npz")
     rounded = command("w2v", "check", "sun", "--json")
     assert rounded.code == 1
-    assert "differ by rounding only" in rounded.document["error"]["why"]
+    assert "--against FILE.pkl tells rounding from other values" in rounded.document["error"]["todo"]
+    assert rounded.document["same_bytes"] is False
+    assert follows("w2v-check", rounded.document)
     against = command("w2v", "check", "sun", "--json", "--against", str(PUBLISHED / "SUN_attribute.pkl"))
     assert (against.code, against.document["same_bytes"]) == (0, False)
     published[3, 4] += 1

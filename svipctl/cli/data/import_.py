@@ -48,17 +48,14 @@ def import_(
     images = sum(len(labels) for labels in info.labels.values())
     if benchmark.missing:
         sink.warn(partial_warning(benchmark))
-    if found and not sink.json:
-        raise CheckFailed(f"{file.name} is not the proposed split of {name}", why="\n".join(found))
-    sink.say(f"{file.name} is the proposed split of {name}: {images:,} images of {len(info.classes)} classes")
-    sink.document(
-        {
-            "dataset": name,
-            "file": str(file),
-            "images": images,
-            "missing_images": len(benchmark.missing),
-            "differences": found,
-        }
-    )
+    document = {
+        "dataset": name,
+        "file": str(file),
+        "images": images,
+        "missing_images": len(benchmark.missing),
+        "differences": found,
+    }
     if found:
-        raise typer.Exit(int(CheckFailed.exit_code))
+        raise CheckFailed(f"{file.name} is not the proposed split of {name}", why="\n".join(found), found=document)
+    sink.say(f"{file.name} is the proposed split of {name}: {images:,} images of {len(info.classes)} classes")
+    sink.document(document)

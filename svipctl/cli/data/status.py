@@ -55,12 +55,12 @@ def status(
     columns = ["data set", "state", "images", "word vectors", "packs", "next, or where from"]
     sink.table(f"data sets in {settings.data_dir}", columns, rows)
     bad = [one for one in found if one.state != "complete" and (datasets or one.state != "absent")]
-    if bad and not sink.json:
+    document = {"data_dir": str(settings.data_dir), "datasets": [one.document() for one in found]}
+    if bad:
         raise DataError(
             f"{', '.join(one.name for one in bad)} cannot be used as it is",
             why="\n".join(f"{one.name}: {one.problem or one.state}" for one in bad),
             todo="\n        ".join(one.todo for one in bad),
+            found=document,
         )
-    sink.document({"data_dir": str(settings.data_dir), "datasets": [one.document() for one in found]})
-    if bad:
-        raise typer.Exit(int(DataError.exit_code))
+    sink.document(document)

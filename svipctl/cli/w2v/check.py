@@ -44,7 +44,7 @@ def check(
     sha256 = values_sha256(matrix.vectors)
     document: dict[str, object] = {"dataset": dataset, "file": str(path), "sha256": sha256, "source": matrix.source}
     same_bytes = sha256 == published
-    problems = []
+    problems, todo = [], f"svipctl w2v build {dataset} --vectors word2vec-google-news-300"
     if published is not None:
         document |= {"published_sha256": published, "same_bytes": same_bytes}
         sink.say(f"{path}: {'the published values, bit for bit' if same_bytes else 'not the published bytes'}")
@@ -57,13 +57,13 @@ def check(
             rows = f"{len(comparison.different)} of {len(matrix.attributes)} rows differ, for instance {shown}"
             problems.append(f"{rows}; the published table is {comparison.shape}, yours {matrix.vectors.shape}")
     elif not same_bytes:
-        problems.append(
-            "the SHA-256 of the values is another one; values that differ by rounding only are told by --against"
-        )
+        problems.append("their SHA-256 is another one, as it is already when one last bit is another")
+        todo = f"svipctl w2v check {dataset} --against FILE.pkl tells rounding from other values"
     if problems:
         raise CheckFailed(
-            f"the word vectors of {dataset} are not the published ones",
+            f"the word vectors of {dataset} are not the published ones" + ("" if against else ", bit for bit"),
             why="\n".join(problems),
-            todo=f"svipctl w2v build {dataset} --vectors word2vec-google-news-300",
+            todo=todo,
+            found=document,
         )
     sink.document(document)
