@@ -50,6 +50,8 @@ def _run(arguments: list[str]) -> int:
             return ExitCode.DONE
         gc.enable()
         code = app(args=_with_auto(_with_home(arguments)), prog_name="svipctl", standalone_mode=False)
+        if code == ExitCode.CTRL_C:
+            raise KeyboardInterrupt  # of which Typer keeps no more than the code
         return code if isinstance(code, int) else ExitCode.DONE
     except SvipError as error:
         return report(error)
