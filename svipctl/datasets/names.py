@@ -23,7 +23,10 @@ def own_folder(name: str) -> Path:
     if not name or not Path(name).is_dir():  # an empty name would be the working folder
         from svipctl.errors import ConfigError, nearest
 
+        own = [path.parent.name for path in Path().glob("*/attributes.csv")]
         raise ConfigError(
-            f"no data set {name!r}", why=nearest(name, [*OFFICIAL, *BUILT_IN]), todo="or name a folder of your own"
+            f"no data set {name!r}",
+            why=nearest(name, [*OFFICIAL, *BUILT_IN, *own]),
+            todo="name one of these, or the path of a folder with images/ and attributes.csv",
         )
     return Path(name)

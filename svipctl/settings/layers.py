@@ -79,10 +79,11 @@ def resolve(
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     own.append(Layer("flag", _nested(given | _from_assignments(assignments, problems)) | {"dataset": dataset}))
 
-    recipe = next((layer.values["recipe"] for layer in reversed(own) if "recipe" in layer.values), "svipctl")
-    if recipe not in RECIPES:
-        problems.append(f"recipe: there is no recipe {recipe!r} ({nearest(str(recipe), RECIPES)})")
-        recipe = "svipctl"
+    chosen = next((layer for layer in reversed(own) if "recipe" in layer.values), None)
+    recipe = "svipctl" if chosen is None else chosen.values["recipe"]
+    if chosen is not None and recipe not in RECIPES:
+        problems.append(f"recipe ({chosen.origin}): there is no recipe {recipe!r} ({nearest(str(recipe), RECIPES)})")
+        chosen.values["recipe"] = recipe = "svipctl"
     presets = preset_layers(dataset, recipe)
     layers = [*presets, *backbone_layers(_backbone([*presets, *own]), recipe), *own]
 
@@ -107,7 +108,7 @@ def resolve(
         raise ConfigError(
             f"the configuration has {len(problems)} error{'s' if len(problems) > 1 else ''}",
             why="\n".join(f"- {problem}" for problem in problems),
-            todo="`svipctl config show --origin` prints every setting and where it comes from",
+            todo="mend each where its brackets say; `svipctl config show` lists every setting",
         )
     return Resolved(settings, origins)
 

@@ -36,6 +36,19 @@ def test_a_misspelt_name_is_answered_with_the_nearest(words: tuple[str, ...], ne
     assert near in done.stderr
 
 
+def test_a_misspelt_folder_is_answered_with_the_one_that_is_there(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "birds" / "attributes.csv").write_text("class,a\n")
+    assert "did you mean 'birds'" in command("train", "brids").stderr
+
+
+def test_an_unknown_recipe_is_told_once_with_where_it_stands(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "svipctl.toml").write_text('recipe = "papper"\n')
+    done = command("train", "cub", "--dry-run")
+    assert done.stderr.count("papper") == 1
+    assert "recipe (svipctl.toml): there is no recipe 'papper' (did you mean 'paper'?)" in done.stderr
+
+
 def test_a_misspelt_run_is_answered_with_the_nearest(trained_copy: Path, command: Command, shared_folder: Path) -> None:
     done = command("eval", str(shared_folder), "--run", "frist")
     assert done.code == ExitCode.DATA
