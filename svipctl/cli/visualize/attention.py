@@ -34,8 +34,21 @@ def attention(
     Examples: `svipctl visualize attention toybirds`, `svipctl visualize attention cub photo.jpg -o attention.png`
     """
     given = Flags(
-        *("attention", dataset, images, run, split, limit, classes, theme, output),
-        *(precision, gpu, data_dir, runs_dir, config, assignments, dry_run),
+        figure="attention",
+        dataset=dataset,
+        images=images,
+        run=run,
+        split=split,
+        limit=limit,
+        classes=classes,
+        theme=theme,
+        output=output,
+        precision=precision,
+        gpu=gpu,
+        data_dir=data_dir,
+        runs_dir=runs_dir,
+        config=config,
+        assignments=assignments,
     )
     plan = planned(given, shown=_SHOWN)
     if dry_run:

@@ -48,8 +48,21 @@ def attributes(
     `svipctl visualize attributes cub photo.jpg -o maps.svg`
     """
     given = Flags(
-        *("attributes", dataset, images, run, split, limit, classes, theme, output),
-        *(precision, gpu, data_dir, runs_dir, config, assignments, dry_run),
+        figure="attributes",
+        dataset=dataset,
+        images=images,
+        run=run,
+        split=split,
+        limit=limit,
+        classes=classes,
+        theme=theme,
+        output=output,
+        precision=precision,
+        gpu=gpu,
+        data_dir=data_dir,
+        runs_dir=runs_dir,
+        config=config,
+        assignments=assignments,
     )
     wanted = list(dict.fromkeys(attribute or []))
     if not 0 < top + len(wanted) <= _MOST:

@@ -27,7 +27,7 @@ _SHOWN = 16
 _OF_A_FOLD = {"test": "validation", "seen": "seen validation", "unseen": "unseen validation", "train": "training"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Flags:
     """As they were given."""
 
@@ -46,7 +46,6 @@ class Flags:
     runs_dir: Path | None
     config: Path | None
     assignments: list[str] | None
-    dry_run: bool
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,21 @@ def patches(
     `svipctl visualize patches cub photo.jpg --theme dark`
     """
     given = Flags(
-        *("patches", dataset, images, run, split, limit, classes, theme, output),
-        *(precision, gpu, data_dir, runs_dir, config, assignments, dry_run),
+        figure="patches",
+        dataset=dataset,
+        images=images,
+        run=run,
+        split=split,
+        limit=limit,
+        classes=classes,
+        theme=theme,
+        output=output,
+        precision=precision,
+        gpu=gpu,
+        data_dir=data_dir,
+        runs_dir=runs_dir,
+        config=config,
+        assignments=assignments,
     )
     plan = planned(given)
     if dry_run:

@@ -45,8 +45,21 @@ def sheet(
     Examples: `svipctl visualize sheet toybirds`, `svipctl visualize sheet cub --split unseen --limit 48`
     """
     given = Flags(
-        *("sheet", dataset, images, run, split, limit, classes, theme, output),
-        *(precision, gpu, data_dir, runs_dir, config, assignments, dry_run),
+        figure="sheet",
+        dataset=dataset,
+        images=images,
+        run=run,
+        split=split,
+        limit=limit,
+        classes=classes,
+        theme=theme,
+        output=output,
+        precision=precision,
+        gpu=gpu,
+        data_dir=data_dir,
+        runs_dir=runs_dir,
+        config=config,
+        assignments=assignments,
     )
     plan = planned(given, shown=None)
     if dry_run:
