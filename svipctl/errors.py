@@ -33,18 +33,18 @@ class SvipError(Exception):
         what: What is wrong, naming the file, key or value.
         why: The reason or the details; may have several lines.
         todo: What to type or change next.
-        found: What a check found that says no: the document that a script gets beside the error.
+        document: What a check found that says no; a script gets it beside the error.
 
     """
 
     exit_code = ExitCode.CHECK_FAILED
 
-    def __init__(self, what: str, *, why: str = "", todo: str = "", found: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, what: str, *, why: str = "", todo: str = "", document: Mapping[str, Any] | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.why = why
         self.todo = todo
-        self.found = found or {}
+        self.document = document or {}
 
     def __str__(self) -> str:
         return "\n".join(part for part in (self.what, self.why, self.todo) if part)

@@ -39,7 +39,7 @@ def doctor(
         raise CheckFailed(
             f"{len(wrong)} thing{'s are' if len(wrong) > 1 else ' is'} wrong: {', '.join(one.name for one in wrong)}",
             todo=wrong[0].todo,
-            found=document,
+            document=document,
         )
     sink.document(document)
 

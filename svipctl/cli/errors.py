@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from contextlib import suppress
@@ -14,11 +15,14 @@ from svipctl.errors import (
     ConfigError,
     ExitCode,
     Interrupted,
+    InterruptedByHand,
     PeerLost,
     ResourceError,
     SvipError,
     nearest,
 )
+
+_NO_CHOICE = re.compile(r"(?P<head>.+?): '(?P<word>.*)' is not one of (?P<known>.+)")
 
 
 def report(error: SvipError) -> ExitCode:
@@ -28,7 +32,7 @@ def report(error: SvipError) -> ExitCode:
     if sink.debug:
         traceback.print_exception(error)
     told = {"what": error.what, "why": error.why, "todo": error.todo, "exit_code": int(error.exit_code)}
-    sink.document({**error.found, "error": told})
+    sink.document({**error.document, "error": told})
     _tell(error)
     return error.exit_code
 
@@ -58,6 +62,11 @@ def report_defect(error: Exception) -> ExitCode:
     )
     defect.__cause__ = error
     return report(defect)
+
+
+def by_hand() -> InterruptedByHand:
+    """Ctrl-C where nothing listens for it."""
+    return InterruptedByHand("stopped by Ctrl-C", todo="run the same command again, a training with --resume")
 
 
 def _import_mended(error: ImportError) -> str:
@@ -117,6 +126,9 @@ def _usage_message(error: Exception) -> tuple[str, str]:
     """What is wrong and the nearest names, from the parser's one sentence."""
     text = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     text = text.replace("Value error, ", "").rstrip(".")
+    if choice := _NO_CHOICE.fullmatch(text):
+        known = re.findall(r"'([^']*)'", choice["known"])
+        return f"{choice['head']}: there is no {choice['word']!r}", nearest(choice["word"], known)
     for mark in (" (Possible options: ", ". Did you mean ", " Did you mean ", " (Did you mean "):
         what, found, names = text.partition(mark)
         if found:

@@ -101,9 +101,7 @@ def eval_(
         if is_launcher(settings.gpu):
             from svipctl.training.launch import launch
 
-            code = launch(settings.gpu, sys.argv[1:])
-            sink.silent = True  # the first of the processes has told
-            raise typer.Exit(code)
+            raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
         with joined() as ranks:
             choose_device(settings.gpu, ranks.local)
             sink.silent = not ranks.is_first

@@ -122,7 +122,7 @@ def export(
             f"the exported file does not answer as the model does; it is withheld as {shipped.path}",
             why="\n".join(shipped.document["breaches"]),
             todo=f"see {shipped.report}, or allow more with --tolerance",
-            found=document,
+            document=document,
         )
     sink.document(document)
 
@@ -163,7 +163,7 @@ def _show(shipped: Shipped) -> None:
         [
             f"batch {one['batch']}, {one['classes']} classes",
             str(one["images"]),
-            *(f"{gap:.1e}" for gap in one["largest_difference"].values()),
+            *("not finite" if gap is None else f"{gap:.1e}" for gap in one["largest_difference"].values()),
             f"{100 * one['equal_answers']:.1f} %",
         ]
         for one in document["comparisons"]

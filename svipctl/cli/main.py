@@ -39,10 +39,10 @@ def _run(arguments: list[str]) -> int:
     import typer
 
     from svipctl.cli.app import app
-    from svipctl.cli.errors import report, report_defect, report_usage
+    from svipctl.cli.errors import by_hand, report, report_defect, report_usage
     from svipctl.cli.help import print_asked_page
     from svipctl.cli.output import sink
-    from svipctl.errors import ExitCode, InterruptedByHand, SvipError
+    from svipctl.errors import ExitCode, SvipError
 
     sink.json = "--json" in arguments  # an error of the command line itself comes before any flag is read
     try:
@@ -50,15 +50,13 @@ def _run(arguments: list[str]) -> int:
             return ExitCode.DONE
         gc.enable()
         code = app(args=_with_auto(_with_home(arguments)), prog_name="svipctl", standalone_mode=False)
-        if code == ExitCode.CTRL_C:
-            raise KeyboardInterrupt  # of which Typer keeps no more than the code
         return code if isinstance(code, int) else ExitCode.DONE
     except SvipError as error:
         return report(error)
     except typer.TyperException as error:
         return report_usage(error)
     except (KeyboardInterrupt, typer.Abort):
-        return report(InterruptedByHand("stopped by Ctrl-C", todo="run the same command again"))
+        return report(by_hand())
     except BrokenPipeError:
         raise
     except Exception as error:

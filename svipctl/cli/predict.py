@@ -144,7 +144,7 @@ def predict(
             f"{failed} of {done + failed} images could not be read",
             why="the others were named" if done else "",
             todo="see the warnings",
-            found=counts,
+            document=counts,
         )
     sink.document(counts)
 

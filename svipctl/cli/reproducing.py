@@ -51,7 +51,7 @@ def raise_if_failed(failed: Sequence[Ended], commands: int, document: Mapping[st
             f"{len(failed)} of {commands} commands failed or were not run because of these",
             why="\n".join(_failure(one) for one in failed),
             todo="mend what their logs say and run the same command again: what is done is kept",
-            found=document,
+            document=document,
         )
 
 
@@ -107,7 +107,7 @@ def check_published(document: Mapping[str, Any], tolerance: float) -> None:
                 f"{one['row']} {one['figure']}: {one['ours']:.1f}, published {one['published']:.1f}" for one in outside
             ),
             todo="README, `My number is lower than the paper's`; or state another --tolerance",
-            found=document,
+            document=document,
         )
 
 

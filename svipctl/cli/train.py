@@ -127,9 +127,7 @@ def train(
     if is_launcher(settings.gpu) and not dry_run:
         from svipctl.training.launch import launch
 
-        code = launch(settings.gpu, sys.argv[1:])
-        sink.silent = True  # the first of the processes has told
-        raise typer.Exit(code)
+        raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
     with joined() as ranks:
         if not dry_run:
             choose_device(settings.gpu, ranks.local)  # a wrong GPU is told, by whoever has it, before anything is drawn

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class Comparison:
             "batch": self.batch,
             "classes": self.table,
             "images": self.images,
-            "largest_difference": self.largest,
+            "largest_difference": {name: gap if isfinite(gap) else None for name, gap in self.largest.items()},
             "equal_answers": self.equal / self.images,
             "changed_beyond_margin": self.decided_otherwise,
         }

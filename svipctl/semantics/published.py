@@ -16,6 +16,8 @@ SHA256 = {
     "sun": "b6f3fc2f2148acddc6df6a860617175eebdd69b71e284433a86b386aa520613a",
 }
 """Of the float64 values, row by row (data, section 4)."""
+WIDTH = 300
+"""Numbers of an attribute in each of them."""
 TOLERANCE = 1e-6
 """Largest difference at which two matrices count as the same: a fifth of what float32 word vectors resolve."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_schemas import follows
 from tests.conftest import NETWORK, TESTED, TRAINED, Command
 from tests.processes import files_under
 
@@ -68,6 +69,10 @@ def test_the_check_finds_a_changed_byte_and_ends_with_1(flag: str, packed_folder
     assert bad.code == 1
     assert "images/seen_a/0.png" in bad.stderr
     assert "--force" in bad.stderr
+    document = command("data", "pack", str(packed_folder), *PACK, flag, "--json").document
+    assert follows("data-pack", document)
+    assert [one["state"] for one in document["packs"]] == ["damaged"]
+    assert "are not what they should be" in document["error"]["what"]
     assert command("data", "pack", str(packed_folder), *PACK, "--force", "--quiet").code == 0
     assert command("data", "pack", str(packed_folder), *PACK, flag).code == 0
 

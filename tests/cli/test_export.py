@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.test_bad_input import assert_refused
+from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, SEEN, TESTED, UNSEEN, Command
 from tests.processes import files_under
 
@@ -109,6 +110,10 @@ def test_a_file_with_one_wrong_weight_is_withheld_and_the_earlier_one_stays(
     assert path.read_text() == "the file of yesterday"
     assert set(files_under(folder)) == {"birds", "birds.failed-parity", "birds.failed-parity.parity.json"}
     assert not json.loads((folder / "birds.failed-parity.parity.json").read_text())["passed"]
+    told = command("export", str(shared_folder), *flags, "--json", first=perturb_one_weight).document
+    assert follows("export", told)
+    assert (told["passed"], told["path"]) == (False, str(path) + ".failed-parity")
+    assert told["error"]["why"].splitlines() == told["breaches"]
 
 
 def test_tolerance_decides_what_is_a_breach(command: Command, folder: Path, shared_folder: Path) -> None:

@@ -60,22 +60,30 @@ def test_the_published_values_themselves_have_the_published_checksum(tmp_path: P
     published = pickle.loads((PUBLISHED / "SUN_attribute.pkl").read_bytes())
     WordMatrix(published, names).save(tmp_path / "data" / "sun" / "word_vectors.npz")
     same = command("w2v", "check", "sun", "--json")
-    assert (same.code, same.document["same_bytes"]) == (0, True)
+    assert (same.code, same.document["same_bytes"], same.document["same_values"]) == (0, True, True)
     assert follows("w2v-check", same.document)
     published[3, 4] += 1e-9
     WordMatrix(published, names).save(tmp_path / "data" / "sun" / "word_vectors.npz")
     rounded = command("w2v", "check", "sun", "--json")
     assert rounded.code == 1
-    assert "--against FILE.pkl tells rounding from other values" in rounded.document["error"]["todo"]
-    assert rounded.document["same_bytes"] is False
     assert follows("w2v-check", rounded.document)
+    assert (rounded.document["same_bytes"], rounded.document["same_values"]) == (False, None)
+    error = rounded.document["error"]
+    assert "not the published bytes" in error["what"]
+    assert "cannot be told without --against FILE.pkl" in error["why"]
+    assert error["todo"] == "svipctl w2v check sun --against SUN_attribute.pkl"
     against = command("w2v", "check", "sun", "--json", "--against", str(PUBLISHED / "SUN_attribute.pkl"))
-    assert (against.code, against.document["same_bytes"]) == (0, False)
+    assert (against.code, against.document["same_bytes"], against.document["same_values"]) == (0, False, True)
     published[3, 4] += 1
     WordMatrix(published, names).save(tmp_path / "data" / "sun" / "word_vectors.npz")
     wrong = command("w2v", "check", "sun", "--against", str(PUBLISHED / "SUN_attribute.pkl"))
     assert wrong.code == 1
     assert f"1 of 102 rows differ, for instance {names[3]}" in wrong.stderr
+    assert "next: svipctl w2v build sun" in wrong.stderr
+    WordMatrix(published[:, :50], names).save(tmp_path / "data" / "sun" / "word_vectors.npz")
+    narrow = command("w2v", "check", "sun")
+    assert narrow.code == 1
+    assert "the published ones have 300 numbers an attribute, yours 50" in narrow.stderr
 
 
 def test_a_data_folder_is_built_in_place_and_the_rest_is_told(
@@ -200,6 +208,10 @@ def test_check_of_a_folder_needs_a_file_to_compare_with(
     other = command("w2v", "check", str(small_folder), "--against", "table.pkl")
     assert other.code == 1
     assert "(6, 2)" in other.stderr
+    document = command("w2v", "check", str(small_folder), "--against", "table.pkl", "--json").document
+    assert follows("w2v-check", document)
+    assert (document["same_values"], document["largest_difference"]) == (False, None)
+    assert document["error"]["exit_code"] == 1
 
 
 def test_the_attributes_of_a_changed_folder_are_noticed(small_folder: Path, vectors: Path, command: Command) -> None:

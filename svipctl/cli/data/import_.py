@@ -56,6 +56,6 @@ def import_(
         "differences": found,
     }
     if found:
-        raise CheckFailed(f"{file.name} is not the proposed split of {name}", why="\n".join(found), found=document)
+        raise CheckFailed(f"{file.name} is not the proposed split of {name}", why="\n".join(found), document=document)
     sink.say(f"{file.name} is the proposed split of {name}: {images:,} images of {len(info.classes)} classes")
     sink.document(document)

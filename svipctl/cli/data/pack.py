@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from svipctl.cli import options
 from svipctl.cli.output import sink
-from svipctl.errors import ConfigError
+from svipctl.errors import CheckFailed, ConfigError
 
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
@@ -86,8 +87,7 @@ def pack(
         packs = [_planned(benchmark, geometry, force) for geometry in wanted]
         sink.document({"dry_run": True, "dataset": benchmark.name, "pictures_to_draw": 0, "packs": packs})
     elif verify or verify_all:
-        packs = [_checked(benchmark, geometry, None if verify_all else _SAMPLE) for geometry in wanted]
-        sink.document({"dataset": benchmark.name, "packs": packs})
+        _check(benchmark, wanted, None if verify_all else _SAMPLE)
     else:
         packs = [_packed(benchmark, geometry, workers or _cores(), force) for geometry in wanted]
         sink.document({"dataset": benchmark.name, "packs": packs})
@@ -135,6 +135,25 @@ def _packed(benchmark: Benchmark, geometry: Geometry, workers: int, force: bool)
         "images": len(plan.blocks.files),
         "bytes": plan.bytes,
     }
+
+
+def _check(benchmark: Benchmark, wanted: Sequence[Geometry], images: int | None) -> None:
+    """Check each pack; the first that fails is the error, and the document has all."""
+    from svipctl.datasets.packed import pack_folder
+
+    packs, failed = [], None
+    for geometry in wanted:
+        try:
+            packs.append(_checked(benchmark, geometry, images))
+        except CheckFailed as error:
+            failed = failed or error
+            folder = str(pack_folder(benchmark.root, geometry))
+            packs.append({"transform": geometry.key, "folder": folder, "state": "damaged"})
+    document = {"dataset": benchmark.name, "packs": packs}
+    if failed is not None:
+        failed.document = document
+        raise failed
+    sink.document(document)
 
 
 def _checked(benchmark: Benchmark, geometry: Geometry, images: int | None) -> dict[str, Any]:

@@ -61,6 +61,6 @@ def status(
             f"{', '.join(one.name for one in bad)} cannot be used as it is",
             why="\n".join(f"{one.name}: {one.problem or one.state}" for one in bad),
             todo="\n        ".join(one.todo for one in bad),
-            found=document,
+            document=document,
         )
     sink.document(document)
