@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,9 @@ TRAINED, TESTED = 6, 2
 NETWORK = "model.backbone_args={img_size=32,patch_size=8,embed_dim=16,depth=1,num_heads=2}"
 
 Command = Callable[..., Finished]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a suite in the background, and of every command it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def write_rows(path: Path, rows: list[list[object]]) -> None:
