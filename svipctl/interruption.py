@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 from svipctl.errors import Interrupted, InterruptedByHand
 
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+class Told(KeyboardInterrupt):
+    """SIGTERM or SIGUSR1, raised wherever the program stands, as Python raises Ctrl-C.
+
+    Attributes:
+        received: The signal.
+
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.received = signal.Signals(number)
 
 
 class Stop:
@@ -46,6 +59,17 @@ class Stop:
 
 
 @contextmanager
+def raising() -> Iterator[None]:
+    """Raise `Told` for the signals that would end the process without a word; those of `listening` are noted all the same."""
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        raise Told(number)
+
+    with _handled((signal.SIGTERM, signal.SIGUSR1), tell):
+        yield
+
+
+@contextmanager
 def listening() -> Iterator[Stop]:
     """Note the signals instead of dying of them; a second Ctrl-C stops at once.
 
@@ -58,13 +82,19 @@ def listening() -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.received = signal.Signals(number)
 
-    try:
-        before = {number: signal.signal(number, note) for number in _SIGNALS}
-    except ValueError:  # not the main thread
+    with _handled(_SIGNALS, note):
         yield stop
+
+
+@contextmanager
+def _handled(numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    try:
+        before = {number: signal.signal(number, handler) for number in numbers}
+    except ValueError:  # not the main thread
+        yield
         return
     try:
-        yield stop
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

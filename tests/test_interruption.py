@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from svipctl.errors import Interrupted, InterruptedByHand
-from svipctl.interruption import Stop, listening
+from svipctl.interruption import Stop, Told, listening, raising
 
 NOTED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -56,3 +56,18 @@ def test_another_thread_cannot_listen_and_is_not_disturbed() -> None:
     thread.start()
     thread.join()
     assert [bool(stop) for stop in heard] == [False]
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_that_nobody_listens_for_is_raised_where_the_program_stands(name: signal.Signals) -> None:
+    before = [signal.getsignal(one) for one in NOTED]
+    with raising():
+        with pytest.raises(Told) as told:
+            os.kill(os.getpid(), name)
+        assert told.value.received is name
+        with listening() as stop:
+            os.kill(os.getpid(), name)
+            assert stop.received is name
+        with pytest.raises(Told):
+            os.kill(os.getpid(), name)
+    assert [signal.getsignal(one) for one in NOTED] == before

@@ -21,6 +21,7 @@ from svipctl.errors import (
     SvipError,
     nearest,
 )
+from svipctl.interruption import Told
 
 _NO_CHOICE = re.compile(r"(?P<head>.+?): '(?P<word>.*)' is not one of (?P<known>.+)")
 
@@ -64,9 +65,12 @@ def report_defect(error: Exception) -> ExitCode:
     return report(defect)
 
 
-def by_hand() -> InterruptedByHand:
-    """Ctrl-C where nothing listens for it."""
-    return InterruptedByHand("stopped by Ctrl-C", todo="run the same command again, a training with --resume")
+def stopped(error: BaseException) -> Interrupted:
+    """Ctrl-C, or a signal, where nothing listens for it."""
+    todo = "run the same command again, a training with --resume"
+    if isinstance(error, Told):
+        return Interrupted(f"stopped by {error.received.name}", todo=todo)
+    return InterruptedByHand("stopped by Ctrl-C", todo=todo)
 
 
 def _import_mended(error: ImportError) -> str:

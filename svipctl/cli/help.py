@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from svipctl.cli.errors import by_hand
+from svipctl.cli.errors import stopped
 from svipctl.cli.pages import Page, page_of
 
 _LEFT, _WIDEST = 28, 110  # characters
@@ -63,14 +63,14 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands with plain help, and with Ctrl-C told as an error: Typer ends without a word."""
+    """A group of commands with plain help, and with Ctrl-C and signals told as errors: Typer ends without a word."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise by_hand() from error
+            raise stopped(error) from error
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the page."""

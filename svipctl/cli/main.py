@@ -39,24 +39,26 @@ def _run(arguments: list[str]) -> int:
     import typer
 
     from svipctl.cli.app import app
-    from svipctl.cli.errors import by_hand, report, report_defect, report_usage
+    from svipctl.cli.errors import report, report_defect, report_usage, stopped
     from svipctl.cli.help import print_asked_page
     from svipctl.cli.output import sink
     from svipctl.errors import ExitCode, SvipError
+    from svipctl.interruption import raising
 
     sink.json = "--json" in arguments  # an error of the command line itself comes before any flag is read
     try:
         if print_asked_page(app, arguments):
             return ExitCode.DONE
         gc.enable()
-        code = app(args=_with_auto(_with_home(arguments)), prog_name="svipctl", standalone_mode=False)
+        with raising():
+            code = app(args=_with_auto(_with_home(arguments)), prog_name="svipctl", standalone_mode=False)
         return code if isinstance(code, int) else ExitCode.DONE
     except SvipError as error:
         return report(error)
     except typer.TyperException as error:
         return report_usage(error)
-    except (KeyboardInterrupt, typer.Abort):
-        return report(by_hand())
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return report(stopped(error))
     except BrokenPipeError:
         raise
     except Exception as error:

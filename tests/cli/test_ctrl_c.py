@@ -1,6 +1,10 @@
-"""Ctrl-C where nothing listens for it is told as every other error is."""
+"""Ctrl-C, SIGTERM and SIGUSR1 where nothing listens for them are told as every other error is."""
 
 from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +35,36 @@ def test_without_json_it_has_the_sentence(command: Command) -> None:
     assert (done.code, done.stdout) == (130, "")
     assert done.stderr.startswith("error: stopped by Ctrl-C\n  next: run the same command again")
     assert "Traceback" not in done.stderr
+
+
+def sigterm_while_settings_are_read() -> None:
+    from svipctl.cli import configure
+
+    configure.resolved = lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[assignment,return-value]
+
+
+@pytest.mark.parametrize("words", [("train", "toybirds"), ("eval", "toybirds"), ("data", "status")])
+def test_sigterm_has_a_document_a_sentence_and_code_75(words: tuple[str, ...], command: Command) -> None:
+    done = command(*words, "--json", first=sigterm_while_settings_are_read)
+    assert done.code == 75
+    assert follows("error", done.document)
+    assert done.document["error"]["exit_code"] == 75
+    assert done.stderr.startswith("error: stopped by SIGTERM\n")
+
+
+def sigusr1_while_pictures_are_drawn() -> None:
+    from svipctl.training import session
+
+    session.open_benchmark = lambda *_, **__: os.kill(os.getpid(), signal.SIGUSR1)  # type: ignore[assignment,return-value]
+
+
+def test_a_training_that_is_preempted_before_its_first_step_leaves_nothing_behind(
+    command: Command, tmp_path: Path
+) -> None:
+    done = command("train", "toybirds", first=sigusr1_while_pictures_are_drawn)
+    assert (done.code, done.stdout) == (75, "")
+    assert done.stderr.splitlines()[-2:] == [
+        "error: stopped by SIGUSR1",
+        "  next: run the same command again, a training with --resume",
+    ]
+    assert not (tmp_path / "runs").exists()
