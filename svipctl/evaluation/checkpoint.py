@@ -11,19 +11,17 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import NORMALISATIONS, Normalisation, Transform
 from svipctl.device import use_device
 from svipctl.errors import ConfigError
-from svipctl.evaluation.network import network_for
-from svipctl.evaluation.predict import Progress
-from svipctl.evaluation.protocols import Evaluation
-from svipctl.evaluation.run import (
-    Subject,
-    check_same_benchmark,
+from svipctl.evaluation.leakage import (
     check_start,
     check_untouched,
     check_zero_shot,
-    evaluate_subject,
     warnings_of_choice,
     warnings_of_start,
 )
+from svipctl.evaluation.network import check_same_benchmark, network_for
+from svipctl.evaluation.predict import Progress
+from svipctl.evaluation.protocols import Evaluation
+from svipctl.evaluation.run import Subject, evaluate_subject
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.trained import TrainedWeights, put_into, read_trained

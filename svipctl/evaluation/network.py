@@ -1,4 +1,4 @@
-"""The network that a configuration describes, around a backbone, for a data set's attributes."""
+"""The network that a configuration describes, around a backbone, for a data set's attributes; and whether one is of a data set."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from timm.models.vision_transformer import VisionTransformer
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import BUILT_IN
 from svipctl.errors import DataError
+from svipctl.model.checkpoint import Metadata, sha256_of
 from svipctl.model.svip import SVIP
 from svipctl.semantics.matrix import WordMatrix
 from svipctl.semantics.toy_corpus import train_toy_vectors
@@ -58,3 +59,24 @@ def check_word_vectors(benchmark: Benchmark, *, built_in: bool) -> Path:
             todo=f"svipctl w2v build {benchmark.name} --vectors FILE, or train without: --set method.context=free",
         )
     return path
+
+
+def check_same_benchmark(metadata: Metadata, benchmark: Benchmark) -> None:
+    """Raise DataError unless the model was trained on these classes and attributes."""
+    for what, trained, found in (
+        ("attributes", metadata.attributes, benchmark.attributes),
+        ("classes", metadata.classes, benchmark.classes),
+    ):
+        if tuple(trained) != found:
+            raise DataError(
+                f"the run was trained on other {what} than {benchmark.name} has now",
+                why=f"{len(trained)} then, {len(found)} now"
+                if len(trained) != len(found)
+                else "their names or order differ",
+                todo="restore the data set, or train again",
+            )
+    if metadata.class_attributes_sha256 not in ("", sha256_of(benchmark.class_attributes)):
+        raise DataError(
+            f"the class attributes of {benchmark.name} have changed since the run was trained",
+            todo="restore attributes.csv, or train again",
+        )

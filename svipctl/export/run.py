@@ -14,7 +14,7 @@ import numpy as np
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.errors import ConfigError, explained_disk_errors
-from svipctl.evaluation.run import check_untouched
+from svipctl.evaluation.leakage import check_untouched
 from svipctl.export.card import CARD, is_ours, model_card
 from svipctl.export.description import describe
 from svipctl.export.graph import Pixels, Precision, ShippedGraph

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
-from svipctl.evaluation.run import check_same_benchmark
+from svipctl.evaluation.network import check_same_benchmark
 from svipctl.model.checkpoint import Metadata
 from svipctl.prediction.candidates import Candidates, read_candidates, value_range
 from svipctl.runs.run import Run

@@ -9,8 +9,8 @@ from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import NORMALISATIONS, Normalisation
 from svipctl.errors import DataError
 from svipctl.evaluation.checkpoint import normalisation_of, notes_on, run_of
+from svipctl.evaluation.leakage import UNKNOWN, check_zero_shot
 from svipctl.evaluation.network import network_for
-from svipctl.evaluation.run import UNKNOWN, check_zero_shot
 from svipctl.model.backbone import create_backbone
 from svipctl.model.checkpoint import Metadata
 from svipctl.model.svip import SVIP

@@ -14,7 +14,7 @@ from svipctl.datasets.benchmark import Benchmark, Indices, Split
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.device import choose_dtype, use_device
 from svipctl.errors import ConfigError, DataError, nearest
-from svipctl.evaluation.run import check_same_benchmark
+from svipctl.evaluation.network import check_same_benchmark
 from svipctl.model.checkpoint import Metadata, load_checkpoint
 from svipctl.model.svip import SVIP
 from svipctl.prediction.answers import Answering

@@ -1,4 +1,4 @@
-"""Scored images, random and adversarial, and a small benchmark on disk."""
+"""Scored images, random and adversarial, and a small benchmark on disk with the settings of its evaluation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.protocols import Scored
+from svipctl.settings.schema import DataSettings, EvalSettings, Settings
+
+SETTINGS = Settings(
+    dataset="toy", gpu="cpu", precision="fp32", eval=EvalSettings(bootstrap=5), data=DataSettings(workers=0)
+)
 
 
 def scored(seed: int, images: int = 60, classes: int = 6, *, levels: int = 0) -> Scored:

@@ -1,0 +1,77 @@
+"""What a score would mean nothing for: training, choosing or beginning on what is scored (protocols)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from svipctl.datasets.benchmark import Benchmark, Split
+from svipctl.errors import DataError
+from svipctl.model.checkpoint import Metadata
+from svipctl.runs.run import Run
+
+UNKNOWN = "unknown"
+"""Stands in a checkpoint's `backbone_weights` under `images` when nobody knows what they were trained on."""
+
+
+def check_zero_shot(metadata: Metadata, unseen_classes: Sequence[str]) -> None:
+    """Raise DataError if the model was trained on a class that is scored as unseen."""
+    shared = sorted(set(metadata.seen_classes).intersection(unseen_classes))
+    if shared:
+        raise DataError(
+            f"the run was trained on {len(shared)} of the {len(unseen_classes)} classes that are unseen now",
+            why=", ".join(shared[:5]),
+            todo="restore the split, or train again",
+        )
+
+
+def check_untouched(run: Run, scored_images: list[str]) -> None:
+    """Raise DataError if the run was trained on any of these images."""
+    shared = sorted((run.training_images() | run.initial_images()).intersection(scored_images))
+    if shared:
+        raise DataError(
+            f"{run.name} was trained on {len(shared)} of the {len(scored_images)} images it would be scored on",
+            why=f"for instance {shared[0]}; its accuracy on them would mean nothing",
+            todo="train again on this split",
+        )
+
+
+def check_start(run: Run, benchmark: Benchmark, split: Split) -> None:
+    """Raise DataError if the weights that the run began with were trained on images of its unseen classes."""
+    begun_with = run.initial_images()
+    place = {name: index for index, name in enumerate(benchmark.images)}
+    labels = {int(benchmark.labels[place[name]]) for name in begun_with if name in place}
+    shared = sorted(benchmark.classes[label] for label in labels.intersection(split.unseen_classes.tolist()))
+    if shared:
+        raise DataError(
+            f"{run.name} began with weights trained on {len(shared)} of the {len(split.unseen_classes)} unseen classes",
+            why=", ".join(shared[:5]),
+            todo="train again from other weights",
+        )
+
+
+def warnings_of_choice(run: Run, metadata: Metadata) -> list[str]:
+    """That the scored epoch was chosen on the very images, if so."""
+    if run.settings().train.select != "test" or metadata.metrics.get("monitor") != "test":
+        return []
+    return [
+        f"epoch {metadata.epoch} was chosen on the test images (train.select = test), as the published code does: "
+        "no row of it is an honest result"
+    ]
+
+
+def warnings_of_start(weights: Mapping[str, str]) -> list[str]:
+    """That nobody knows on which images the weights were trained that a run began with, if so."""
+    if weights.get("images") != UNKNOWN:
+        return []
+    return [f"which images its starting weights ({weights['source']}) were trained on is not known"]
+
+
+def check_gamma(run: Run, scored_images: list[str]) -> None:
+    """Raise DataError if the run's gamma was chosen on any of these images, whatever its development runs are called."""
+    shared = sorted(run.validation_images().intersection(scored_images))
+    if shared:
+        raise DataError(
+            f"the gamma of {run.name} was chosen on {len(shared)} of the {len(scored_images)} images it would be scored on",
+            why=f"for instance {shared[0]}; gzsl-calibrated would be gzsl-oracle under another name",
+            todo="train development runs and the final run again on this split",
+        )

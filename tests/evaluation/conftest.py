@@ -1,0 +1,35 @@
+"""A small benchmark and a run of it whose network knows nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.model.checkpoint import Metadata, save_checkpoint
+from svipctl.model.recipe import Recipe
+from svipctl.runs.run import Run
+from tests.evaluation.cases import SETTINGS, benchmark
+from tests.model.test_checkpoint import metadata
+from tests.model.tiny import svip
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Benchmark:
+    return benchmark(tmp_path)
+
+
+@pytest.fixture
+def described(data: Benchmark) -> Metadata:
+    model = svip(Recipe(keep=2))
+    return replace(metadata(model), classes=data.classes, attributes=data.attributes)
+
+
+@pytest.fixture
+def run(tmp_path: Path, described: Metadata, data: Benchmark) -> Run:
+    made = Run(tmp_path / "run")
+    made.start(SETTINGS, {}, [data.images[index] for index in data.trainval])
+    save_checkpoint(made.best, svip(Recipe(keep=2)), described)
+    return made

@@ -1,0 +1,29 @@
+"""A network is used with the data set that it was trained for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.errors import DataError
+from svipctl.evaluation.network import check_same_benchmark
+from svipctl.model.checkpoint import Metadata, sha256_of
+
+
+def test_other_classes_or_attributes_are_refused(described: Metadata, data: Benchmark) -> None:
+    check_same_benchmark(described, data)
+    with pytest.raises(DataError, match="other classes") as caught:
+        check_same_benchmark(replace(described, classes=("a",)), data)
+    assert caught.value.why == "1 then, 4 now"
+    with pytest.raises(DataError, match="other attributes") as caught:
+        check_same_benchmark(replace(described, attributes=data.attributes[::-1]), data)
+    assert caught.value.why == "their names or order differ"
+
+
+def test_changed_class_attributes_are_refused(described: Metadata, data: Benchmark) -> None:
+    recorded = replace(described, class_attributes_sha256=sha256_of(data.class_attributes))
+    check_same_benchmark(recorded, data)
+    with pytest.raises(DataError, match="class attributes of toy have changed"):
+        check_same_benchmark(recorded, replace(data, class_attributes=data.class_attributes + 0.5))
