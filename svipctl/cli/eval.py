@@ -16,7 +16,9 @@ from svipctl.errors import ConfigError
 if TYPE_CHECKING:
     from svipctl.evaluation.protocols import Evaluation
     from svipctl.ranks import Ranks
+    from svipctl.runs.run import Run
     from svipctl.settings.layers import Resolved
+    from svipctl.settings.schema import Settings
 
 
 def eval_(
@@ -55,6 +57,7 @@ def eval_(
     runs_dir: options.RunsDir = None,
     config: options.Config = None,
     assignments: options.Set = None,
+    dry_run: options.DryRun = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -71,11 +74,22 @@ def eval_(
     if checkpoint is not None and (run is not None or predictions is not None):
         raise ConfigError("--checkpoint, --run and --predictions exclude each other", todo="give one of them")
     if predictions is not None:
-        names = ("--run", "--batch-size", "--precision", "--gpu", "--data-dir", "--runs-dir", "--config", "--set")
-        values = (run, batch_size, precision, gpu, data_dir, runs_dir, config, assignments)
+        names = (
+            "--run",
+            "--batch-size",
+            "--precision",
+            "--gpu",
+            "--data-dir",
+            "--runs-dir",
+            "--config",
+            "--set",
+            "--dry-run",
+        )
+        values = (run, batch_size, precision, gpu, data_dir, runs_dir, config, assignments, dry_run)
         if given := [name for name, value in zip(names, values) if value]:
             raise ConfigError(
-                "nothing is computed for --predictions, and no setting is read", todo=f"leave out {', '.join(given)}"
+                "nothing is computed or written for --predictions, and no setting is read",
+                todo=f"leave out {', '.join(given)}",
             )
         document, evaluation = _score_file(predictions)
     else:
@@ -98,6 +112,9 @@ def eval_(
         from svipctl.device import choose_device
         from svipctl.ranks import is_launcher, joined
 
+        if dry_run:
+            _show_plan(configured, run, checkpoint)
+            return
         if is_launcher(settings.gpu):
             from svipctl.training.launch import launch
 
@@ -117,24 +134,41 @@ def eval_(
     sink.document(document)
 
 
+def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> tuple[Run | Path, Settings, bool]:
+    """What is evaluated, with which settings, and whether images of its data set may be missing."""
+    from svipctl.cli.configure import with_precision_of
+    from svipctl.runs.finding import find_run
+
+    settings = configured.settings
+    if checkpoint is not None:
+        return checkpoint, settings, settings.data.allow_partial
+    run = find_run(settings.runs_dir, settings.dataset, name)
+    trained = run.settings()
+    partial = settings.data.allow_partial or trained.data.allow_partial
+    return run, with_precision_of(trained, configured), partial
+
+
+def _show_plan(configured: Resolved, name: str | None, checkpoint: Path | None) -> None:
+    from svipctl.evaluation.plan import plan_evaluation
+
+    subject, settings, partial = _chosen(configured, name, checkpoint)
+    plan = plan_evaluation(subject, settings, allow_partial=partial)
+    for warning in plan["warnings"]:
+        sink.warn(warning)
+    sink.say("\n".join(f"{key}: {value}" for key, value in plan.items() if key != "warnings"))
+    sink.document({"dry_run": True, **plan})
+
+
 def _evaluate(
     configured: Resolved, name: str | None, checkpoint: Path | None, ranks: Ranks
 ) -> tuple[dict[str, Any], Evaluation]:
     """What each process does: its share of the images, and all of the figures."""
-    from svipctl.cli.configure import with_precision_of
     from svipctl.datasets.registry import open_benchmark
     from svipctl.evaluation.checkpoint import evaluate_checkpoint
     from svipctl.evaluation.run import evaluate_run
     from svipctl.interruption import listening
-    from svipctl.runs.finding import find_run
 
-    settings = configured.settings
-    found, partial = None, settings.data.allow_partial
-    if checkpoint is None:
-        found = find_run(settings.runs_dir, settings.dataset, name)
-        trained = found.settings()
-        settings = with_precision_of(trained, configured)
-        partial = partial or trained.data.allow_partial
+    subject, settings, partial = _chosen(configured, name, checkpoint)
     with ranks.first():
         benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=partial)
     with listening() as stop, sink.progress("predicting") as progress:
@@ -144,10 +178,9 @@ def _evaluate(
             if stop.hear(*ranks.most(stop.number)):
                 stop.raise_if_asked("run the same command again")
 
-        if checkpoint is not None:
-            return evaluate_checkpoint(checkpoint, benchmark, settings, watched, ranks)
-        assert found is not None
-        return evaluate_run(found, benchmark, settings, watched, ranks)
+        if isinstance(subject, Path):
+            return evaluate_checkpoint(subject, benchmark, settings, watched, ranks)
+        return evaluate_run(subject, benchmark, settings, watched, ranks)
 
 
 def _score_file(path: Path) -> tuple[dict[str, Any], Evaluation]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import NORMALISATIONS, Normalisation, Transform
@@ -21,7 +22,7 @@ from svipctl.evaluation.leakage import (
 from svipctl.evaluation.network import check_same_benchmark, network_for
 from svipctl.evaluation.predict import Progress
 from svipctl.evaluation.protocols import Evaluation
-from svipctl.evaluation.run import Subject, evaluate_subject
+from svipctl.evaluation.run import Scorable, measure
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.trained import TrainedWeights, put_into, read_trained
@@ -33,25 +34,45 @@ from svipctl.settings.schema import Settings
 def evaluate_checkpoint(
     path: Path, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
 ) -> tuple[dict[str, Any], Evaluation]:
-    """Score a checkpoint on the test images, or on the validation images of its development run; nothing is written.
+    """Score a checkpoint; nothing is written.
 
     Args:
         path: As for `read_trained`.
         benchmark: With the attributes that the checkpoint was trained with.
-        settings: Of the evaluation; for a file of the published code also backbone, window and recipe, and the
-            normalisation: ImageNet's where the setting leaves it to the weights.
+        settings: Of the evaluation, and as for `scorable_checkpoint`.
         progress: Called with images done and images in all.
         ranks: The processes that divide the images.
 
     Returns:
-        The documented JSON (percent), whose warnings say so where nobody knows which images the network was trained
-        on, and the evaluation behind it.
+        The documented JSON (percent), and the evaluation behind it.
 
     Raises:
-        DataError: The file is unusable, does not fit the network, or was trained on classes that are scored as unseen.
+        ConfigError, DataError: As `scorable_checkpoint`.
 
     """
     device = use_device(settings.gpu, ranks.local)
+    subject = scorable_checkpoint(path, benchmark, settings, device)
+    measured = measure(subject, benchmark, settings, device, progress, ranks)
+    return measured.document, measured.evaluation
+
+
+def scorable_checkpoint(path: Path, benchmark: Benchmark, settings: Settings, device: torch.device) -> Scorable:
+    """A checkpoint's network, to be scored on the test images, or on the validation images of its development run.
+
+    Its warnings say so where nobody knows which images the network was trained on.
+
+    Args:
+        path: As for `read_trained`.
+        benchmark: With the attributes that the checkpoint was trained with.
+        settings: For a file of the published code backbone, window and recipe, and the normalisation: ImageNet's where the
+            setting leaves it to the weights.
+        device: Where it is put.
+
+    Raises:
+        ConfigError: Nothing says how its images were normalised.
+        DataError: The file is unusable, does not fit the network, or was trained on classes that are scored as unseen.
+
+    """
     weights = read_trained(path)
     run = run_of(weights)
     split = benchmark.split(run.settings().train.fold if run else None)
@@ -81,10 +102,16 @@ def evaluate_checkpoint(
         put_into(model, weights)
         recipe, normalise = settings.recipe, normalisation_of(weights, settings)
         transform = Transform(image_size_of(backbone))
-    model = model.to(device).eval()
-    subject = Subject(model, transform, normalise, recipe, weights.epoch, warnings=tuple(warnings))
-    measured = evaluate_subject(subject, benchmark, split, settings, device, progress=progress, ranks=ranks)
-    return measured.document | {"checkpoint": {"file": weights.name, "sha256": weights.sha256}}, measured.evaluation
+    return Scorable(
+        model.to(device).eval(),
+        transform,
+        normalise,
+        split,
+        recipe,
+        weights.epoch,
+        origin={"checkpoint": {"file": weights.name, "sha256": weights.sha256}},
+        warnings=tuple(warnings),
+    )
 
 
 def run_of(weights: TrainedWeights) -> Run | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,15 +37,20 @@ from svipctl.settings.schema import Settings
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A network with what its evaluation needs and says of it."""
+class Scorable:
+    """A network that may be scored on a split: every check of `svipctl.evaluation.leakage` has passed."""
 
     model: SVIP
     transform: Transform
     normalise: Normalisation
+    split: Split
     recipe: str
     epoch: int
     run: str | None = None
+    gamma: float | None = None
+    """Chosen on validation images."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """What the document says besides of where it is from: `development` or `checkpoint`."""
     warnings: tuple[str, ...] = ()
 
 
@@ -55,13 +61,17 @@ class Measured:
     document: dict[str, Any]
     """The documented JSON (percent)."""
     evaluation: Evaluation
-    split: Split
     predictions: Predictions
     """Of the scored images: seen ones first, then unseen ones."""
     scored: Scored
     classes: tuple[str, ...]
     """Names of the split's classes, the columns of `scored.scores`."""
-    subject: Subject
+    subject: Scorable
+
+    @property
+    def split(self) -> Split:
+        """Whose images were scored."""
+        return self.subject.split
 
 
 def evaluate_run(
@@ -77,9 +87,6 @@ def measure_run(
 ) -> Measured:
     """Score a run's best checkpoint and write `eval/metrics.json`.
 
-    A final run is scored on the test images; a development run on the validation images of its fold, so that nothing
-    is ever chosen on test.
-
     Args:
         run: A run of that benchmark.
         benchmark: With the same classes and attributes as in training.
@@ -88,61 +95,68 @@ def measure_run(
         ranks: The processes that divide the images; the first one writes.
 
     Raises:
+        ConfigError, DataError: As `scorable_run`.
+
+    """
+    device = use_device(settings.gpu, ranks.local)
+    measured = measure(scorable_run(run, benchmark, device), benchmark, settings, device, progress, ranks)
+    if ranks.is_first:
+        run.save_json("eval/metrics.json", measured.document)
+    return measured
+
+
+def scorable_run(run: Run, benchmark: Benchmark, device: torch.device) -> Scorable:
+    """A run's best checkpoint, and what it is scored on.
+
+    That is the test images for a final run; for a development run the validation images of its fold, so that nothing is
+    ever chosen on test.
+
+    Raises:
         ConfigError: The run is a baseline.
         DataError: The run was trained on some of the scored images, its gamma was chosen on some of them, or it is a
             run of another data set.
 
     """
     run.require_network()
-    device = use_device(settings.gpu, ranks.local)
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)
-    settings_of_run = run.settings()
-    split = benchmark.split(settings_of_run.train.fold)
+    fold = run.settings().train.fold
+    split = benchmark.split(fold)
     check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
     images = [benchmark.images[index] for index in np.concatenate([split.seen, split.unseen])]
     check_untouched(run, images)
     check_start(run, benchmark, split)
-    development = run.development() if settings_of_run.train.fold is None else None
+    development = run.development() if fold is None else None
     if development is not None:
         check_gamma(run, images)
-    subject = Subject(
+    return Scorable(
         model,
         Transform(metadata.image_size),
         Normalisation(metadata.mean, metadata.std),
+        split,
         metadata.recipe,
         metadata.epoch,
         run.name,
+        gamma=development["gamma"] if development else None,
+        origin={"development": development} if development else {},
         warnings=(
             *_unfinished(run, metadata.epoch),
             *warnings_of_choice(run, metadata),
             *warnings_of_start(metadata.backbone_weights),
         ),
     )
-    gamma = development["gamma"] if development else None
-    measured = evaluate_subject(
-        subject, benchmark, split, settings, device, gamma=gamma, progress=progress, ranks=ranks
-    )
-    if development is not None:
-        measured.document["development"] = development
-    if ranks.is_first:
-        run.save_json("eval/metrics.json", measured.document)
-    return measured
 
 
 @explained_lost_workers("run the same command again")
-def evaluate_subject(
-    subject: Subject,
+def measure(
+    subject: Scorable,
     benchmark: Benchmark,
-    split: Split,
     settings: Settings,
     device: torch.device,
-    *,
-    gamma: float | None = None,
     progress: Progress | None = None,
     ranks: Ranks = ALONE,
 ) -> Measured:
-    """Predict a split's images and score them; `gamma` is one that was chosen on validation images."""
+    """Predict the images of its split and score them; nothing is written."""
     predictor = Predictor(
         subject.model,
         subject.transform,
@@ -153,7 +167,7 @@ def evaluate_subject(
         settings.data.workers,
         ranks,
     )
-    model = subject.model
+    model, split = subject.model, subject.split
     measured = settings.eval.selection and model.recipe.passes == "both"
     groups = part_groups(benchmark) if model.recipe.head == "windows" else None
     indices = np.concatenate([split.seen, split.unseen])
@@ -165,7 +179,7 @@ def evaluate_subject(
         progress=progress,
     )
     of_classes = scored(benchmark, split, predictions, model.recipe)
-    evaluation = evaluate(of_classes, gamma=gamma, resamples=settings.eval.bootstrap, seed=settings.seed)
+    evaluation = evaluate(of_classes, gamma=subject.gamma, resamples=settings.eval.bootstrap, seed=settings.seed)
     geometry, shape = Geometry(subject.transform.resize, subject.transform.size), model.grid.window_shape
     truth = object_truth(benchmark, indices, geometry, shape) if measured or groups is not None else None
     maps = {}
@@ -191,7 +205,8 @@ def evaluate_subject(
     }
     if benchmark.missing:
         document["missing_images"] = len(benchmark.missing)
-    return Measured(document, evaluation, split, predictions, of_classes, names, subject)
+    document |= subject.origin
+    return Measured(document, evaluation, predictions, of_classes, names, subject)
 
 
 def _unfinished(run: Run, epoch: int) -> list[str]:

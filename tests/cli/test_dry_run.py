@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_schemas import follows
 from tests.conftest import Command
 
 
@@ -22,6 +23,10 @@ from tests.conftest import Command
         ("visualize patches DATA --gpu 7", "no GPU 7"),
         ("visualize curves DATA --gpu 7", "no GPU 7"),
         ("reproduce DATA --gpu 7", "no GPU 7"),
+        ("eval DATA --gpu 7", "no GPU 7"),
+        ("eval DATA --run nobody", "no run 'nobody'"),
+        ("eval DATA --checkpoint gone.pth", "gone.pth"),
+        ("eval --predictions x.npz", "leave out --dry-run"),
         ("data pack DATA --verify", "leave out --dry-run"),
     ],
 )
@@ -34,3 +39,43 @@ def test_a_dry_run_refuses_what_the_run_would(
     assert done.code in (2, 3)
     assert said in done.stderr
     assert done.stdout == ""
+
+
+def test_a_dry_run_of_an_evaluation_names_split_images_and_file_and_writes_nothing(
+    shared_folder: Path, trained_copy: Path, command: Command
+) -> None:
+    done = command("eval", str(shared_folder), "--gpu", "cpu", "--dry-run", "--json")
+    assert follows("eval", done.document)
+    assert done.document["run"] == "runs/small/first"
+    assert done.document["split"] == "test"
+    assert done.document["images"] == {"seen": 12, "unseen": 8}
+    assert done.document["writes"] == "runs/small/first/eval/metrics.json"
+    assert not (trained_copy / "eval").exists()
+
+
+def test_a_dry_run_of_an_evaluation_refuses_a_run_that_trained_on_test_images(
+    shared_folder: Path, trained_copy: Path, command: Command
+) -> None:
+    (trained_copy / "training_images.txt").write_text("images/unseen_x/0.png\n")
+    done = command("eval", str(shared_folder), "--gpu", "cpu", "--dry-run")
+    assert done.code == 3
+    assert "trained on 1 of the 20 images" in done.stderr
+
+
+def test_a_dry_run_of_an_evaluation_takes_a_checkpoint(
+    shared_folder: Path, trained_copy: Path, command: Command
+) -> None:
+    checkpoint = str(trained_copy / "checkpoints" / "best")
+    done = command("eval", str(shared_folder), "--checkpoint", checkpoint, "--gpu", "cpu", "--dry-run", "--json")
+    assert follows("eval", done.document)
+    assert (done.document["run"], done.document["checkpoint"], done.document["writes"]) == (None, checkpoint, None)
+
+
+def test_a_dry_run_of_an_evaluation_draws_nothing(trained_copy: Path, tmp_path: Path, command: Command) -> None:
+    done = command(
+        *("eval", "toybirds", "--run", str(trained_copy), "--gpu", "cpu", "--data-dir", "empty", "--dry-run", "--json")
+    )
+    assert follows("eval", done.document)
+    assert done.document["pictures_to_draw"] > 0
+    assert done.document["images"] is None
+    assert not (tmp_path / "empty").exists()

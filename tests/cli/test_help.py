@@ -39,7 +39,7 @@ def test_an_example_of_help_runs_or_says_which_data_it_needs(example: str, comma
     words = shlex.split(example)[1:]
     page = max((one for one in BY_PATH if example.startswith(one)), key=len)
     can_try = any("--dry-run" in form for section in BY_PATH[page].sections for form, _ in section.rows)
-    is_tried = not can_try or {"--dry-run", "--verify"} & set(words)
+    is_tried = not can_try or {"--dry-run", "--verify", "--predictions"} & set(words)
     done = command(*words, *([] if is_tried else ["--dry-run"]))
     assert done.code in NEEDS_FILES or _needs_a_gpu_or_a_folder(done.stderr), done.stderr
     assert "Traceback" not in done.stderr

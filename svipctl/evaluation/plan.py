@@ -1,0 +1,58 @@
+"""What an evaluation would do and need, found out without drawing, predicting or writing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from svipctl.datasets.official import partial_warning
+from svipctl.datasets.registry import open_benchmark, pictures_to_draw
+from svipctl.device import choose_device, choose_dtype
+from svipctl.evaluation.checkpoint import scorable_checkpoint
+from svipctl.evaluation.run import scorable_run
+from svipctl.runs.run import Run
+from svipctl.settings.schema import Settings
+
+_MIB = 2**20
+
+
+def plan_evaluation(subject: Run | Path, settings: Settings, *, allow_partial: bool = False) -> dict[str, Any]:
+    """The plan of `eval --dry-run`: of a run, or of a checkpoint.
+
+    Where pictures are still to be drawn, split, images and warnings are not known yet. `memory_mib` is what the weights
+    take; activations are not counted.
+
+    Raises:
+        ConfigError, DataError: As the evaluation itself.
+
+    """
+    device = choose_device(settings.gpu)
+    run = subject if isinstance(subject, Run) else None
+    plan: dict[str, Any] = {
+        "dataset": settings.dataset,
+        "pictures_to_draw": pictures_to_draw(settings.dataset, settings.data_dir),
+        "run": str(run.folder) if run else None,
+        "checkpoint": None if run else str(subject),
+        "device": str(device),
+        "precision": "fp32" if choose_dtype(settings.precision, device).itemsize == 4 else "bf16",
+        "batch_size": settings.eval.batch_size,
+        "writes": str(run.folder / "eval" / "metrics.json") if run else None,
+    }
+    if run is not None:
+        run.require_network()
+    if plan["pictures_to_draw"]:
+        return plan | {"split": None, "images": None, "memory_mib": None, "warnings": []}
+    benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=allow_partial)
+    cpu = torch.device("cpu")
+    if isinstance(subject, Run):
+        found = scorable_run(subject, benchmark, cpu)
+    else:
+        found = scorable_checkpoint(subject, benchmark, settings, cpu)
+    return plan | {
+        "split": found.split.name,
+        "images": {"seen": len(found.split.seen), "unseen": len(found.split.unseen)},
+        "memory_mib": round(4 * sum(parameter.numel() for parameter in found.model.parameters()) / _MIB),
+        "warnings": [*([partial_warning(benchmark)] if benchmark.missing else []), *found.warnings],
+    }
