@@ -15,7 +15,6 @@ test image. Without `folds.csv` the seen classes are dealt to three folds in the
 
 from __future__ import annotations
 
-import csv
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.csv_rows import csv_rows
 from svipctl.datasets.group_row import is_group_row
 from svipctl.errors import DataError, nearest
 
@@ -84,33 +84,28 @@ def open_folder(root: Path, name: str | None = None) -> Benchmark:
 
 def attribute_names_of_folder(root: Path) -> tuple[str, ...]:
     """Attribute names of a data folder; nothing else of it is read."""
-    problems: list[str] = []
-    rows = _read_table(root / "attributes.csv", problems)
+    rows = csv_rows(root / "attributes.csv")
     if not rows or len(rows[0]) < 2:
         raise DataError(
-            f"{root / 'attributes.csv'} has no attributes",
-            why="\n".join(problems) or "it needs a header: class, then attribute names",
+            f"{root / 'attributes.csv'} has no attributes", why="it needs a header: class, then attribute names"
         )
     return tuple(rows[0][1:])
 
 
-def _read_table(path: Path, problems: list[str]) -> list[list[str]]:
-    """Rows of a CSV file with every cell stripped; empty rows left out."""
+def _rows(path: Path, problems: list[str]) -> list[list[str]]:
+    """None where the table cannot be read: that is one problem among the others."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return [[cell.strip() for cell in row] for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        problems.append(f"{path.name} is not a readable CSV file in UTF-8: {error}")
-    except OSError as error:
-        problems.append(f"{path.name} cannot be read: {error.strerror}")
-    return []
+        return csv_rows(path)
+    except DataError as error:
+        problems.append(": ".join(part for part in (error.what, error.why) if part))
+        return []
 
 
 def _read_attributes(
     path: Path, problems: list[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[int, ...], ...], np.ndarray]:
     """Class names, attribute names, attribute groups and the (C, K) table."""
-    rows = _read_table(path, problems)
+    rows = csv_rows(path)
     if len(rows) < 2 or len(rows[0]) < 2:
         raise DataError(
             f"{path} has no attributes",
@@ -167,7 +162,7 @@ def _list_images(folder: Path, classes: Sequence[str], problems: list[str]) -> t
 def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> list[Indices]:
     index_of = {image: index for index, image in enumerate(images)}
     parts: dict[str, list[int]] = {split: [] for split in SPLITS}
-    rows = _read_table(path, problems)
+    rows = _rows(path, problems)
     placed: set[str] = set()
     for row in rows[1:] if rows and rows[0][:1] == ["image"] else rows:
         image, split = (*row, "")[:2]
@@ -223,7 +218,7 @@ def _read_folds(
         order = _shuffled_by_name(list(seen), classes)
         return tuple(tuple(sorted(order[fold::FOLDS])) for fold in range(FOLDS))
     folds: list[list[int]] = [[] for _ in range(FOLDS)]
-    for row in _read_table(path, problems)[1:]:
+    for row in _rows(path, problems)[1:]:
         name, fold = (*row, "")[:2]
         if name not in classes or fold not in ("1", "2", "3"):
             problems.append(f"folds.csv: {','.join(row)!r} is not a class and a fold 1, 2 or 3")

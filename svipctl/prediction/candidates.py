@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.csv_rows import csv_rows
 from svipctl.datasets.group_row import is_group_row
 from svipctl.errors import DataError, nearest
 
@@ -93,8 +93,10 @@ def read_candidates(
         DataError: With every problem found, not only the first.
 
     """
-    rows = _read_rows(path)
-    header = [cell.strip() for cell in rows[0][1:]]
+    rows = csv_rows(path)
+    if not rows:
+        raise DataError(f"{path} is empty", todo="its first row is class,<attribute>,... and each other row a class")
+    header = rows[0][1:]
     problems = _column_problems(header, attributes)
     if problems:
         raise _refusal(path, problems)
@@ -102,7 +104,7 @@ def read_candidates(
     classes: list[str] = []
     table: list[list[float]] = []
     for number, row in enumerate(rows[1:], 2):
-        name = row[0].strip()
+        name = row[0]
         if number == 2 and is_group_row(row):
             continue
         title = f"class {name!r}"
@@ -126,19 +128,6 @@ def read_candidates(
         raise _refusal(path, problems)
     seen = np.array([name in seen_classes for name in classes], dtype=bool)
     return Candidates(tuple(classes), np.array(table, dtype=np.float64), seen)
-
-
-def _read_rows(path: Path) -> list[list[str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except FileNotFoundError as error:
-        raise DataError(f"there is no class table {path}") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a readable CSV file in UTF-8", why=str(error)) from error
-    if not rows:
-        raise DataError(f"{path} is empty", todo="its first row is class,<attribute>,... and each other row a class")
-    return rows
 
 
 def _column_problems(header: list[str], attributes: Sequence[str]) -> list[str]:
@@ -165,7 +154,7 @@ def _value(cell: str, attribute: str, title: str, values: tuple[float, float] | 
         problems.append(f"{title}, {attribute!r}: {cell!r} is not a number")
         return 1.0
     if not math.isfinite(number):
-        problems.append(f"{title}, {attribute!r}: {cell.strip()} is not a finite number")
+        problems.append(f"{title}, {attribute!r}: {cell} is not a finite number")
         return 1.0
     if values and not values[0] <= number <= values[1]:
         problems.append(

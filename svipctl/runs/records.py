@@ -31,10 +31,13 @@ def as_table(records: Sequence[Record], *, header: bool = True) -> str:
     return text.getvalue()
 
 
-def append(path: Path, text: str) -> None:
-    """Write at the end of a file, which need not be there."""
+def append(path: Path, text: str, *, durably: bool = False) -> None:
+    """Write at the end of a file, which need not be there; `durably` waits until it is on the disk."""
     with path.open("a", newline="", encoding="utf-8") as file:
         file.write(text)
+        if durably:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def rewrite(path: Path, text: str) -> None:

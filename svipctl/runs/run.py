@@ -139,7 +139,7 @@ class Run:
         with explained_disk_errors(f"the metrics of {self.folder}"):
             lines, table = self.folder / "metrics.jsonl", self.folder / "metrics.csv"
             before = whole_records(lines)
-            append(lines, as_lines([record]))
+            append(lines, as_lines([record]), durably=True)
             if all(list(one) == list(record) for one in before):
                 append(table, as_table([record], header=not table.exists()))
             else:  # a resumed run, and another version of the program

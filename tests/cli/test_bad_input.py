@@ -130,7 +130,7 @@ def test_an_empty_name_is_no_data_set_and_not_the_working_folder(command: Comman
 
 def test_a_folder_without_attributes_is_named(command: Command, tmp_path: Path) -> None:
     (tmp_path / "birds").mkdir()
-    assert_refused(command("w2v", "build", "birds"), 3, "attributes.csv has no attributes", "No such file")
+    assert_refused(command("w2v", "build", "birds"), 3, "there is no table", "birds/attributes.csv")
 
 
 def test_a_folder_whose_name_is_no_text_can_be_named(tmp_path: Path) -> None:
