@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from svipctl import __version__
 from svipctl.datasets.benchmark import Indices
-from svipctl.datasets.images import mirrored
-from svipctl.datasets.loader import ImageDataset, batches, epoch_order, explained_lost_workers
+from svipctl.datasets.loader import epoch_order, explained_lost_workers
 from svipctl.device import autocast, peak_memory
-from svipctl.evaluation.protocols import evaluate
-from svipctl.evaluation.score import scored
 from svipctl.interruption import Stop
 from svipctl.model.checkpoint import Metadata, save_checkpoint, sha256_of
 from svipctl.model.classification import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
-from svipctl.model.selection import drawn_scores
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
+from svipctl.training.batches import Clocked, steps_of, training_batches
 from svipctl.training.board import Board
+from svipctl.training.monitor import monitor
 from svipctl.training.optimisation import Optimisation
 from svipctl.training.setup import Setup
 from svipctl.training.shard import Shard
 from svipctl.training.state import Progress, load_state, save_state
 from svipctl.training.step import Stepper
 from svipctl.training.step_log import Record, StepLog
-
-TrainingBatch = tuple[Tensor, Tensor, Tensor | None]
-"""uint8 images (B, 3, H, W), or a frozen stem's features of them (B, channels, rows, columns); their rows among the seen
-classes (B,); and for the controls that ask for it where the object is, or scores drawn by chance (B, windows)."""
 
 _READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
 _LOOK_EVERY = 5.0  # seconds, where a step takes so long that the wait does not matter
@@ -90,7 +83,7 @@ def train(
     table = torch.from_numpy(setup.benchmark.class_attributes[split.seen_classes])
     class_attributes = normalise_class_attributes(table, settings.method.class_norm_epsilon).float().to(device)
     batch_size, ranks = min(settings.train.batch_size, len(split.train)), setup.ranks
-    steps = _steps(len(split.train), batch_size, drop_last=settings.train.drop_last)
+    steps = steps_of(len(split.train), batch_size, drop_last=settings.train.drop_last)
     optimisation = Optimisation(model, settings.optim, epochs=settings.train.epochs, steps_per_epoch=steps)
     stop = Stop() if stop is None else stop  # one that asks for nothing is false
     at = load_state(run.last, optimisation) if resume else Progress()
@@ -138,8 +131,8 @@ def train(
         shard = Shard(order, batch_size, ranks)
         log = _log(setup, (run, board), optimisation, epoch, at.sums, order, batch_size)
         rest = shard.indices(at.step, steps)
-        with closing(_training_batches(settings, setup, epoch, shard.size, rest)) as rest_of_epoch:
-            clocked = _Clocked(rest_of_epoch, at.waited)
+        with closing(training_batches(settings, setup, epoch, shard.size, rest)) as rest_of_epoch:
+            clocked = Clocked(rest_of_epoch, at.waited)
             for step, (images, labels, coverage) in enumerate(clocked, at.step):
                 log.add(step, step_with(images, labels, epoch, step, coverage, weight=shard.weight(step)))
                 at.step = step + 1
@@ -161,7 +154,7 @@ def train(
         record |= log.means(steps)
         record |= _speed(at, min(steps * batch_size, len(split.train)))
         record |= {"peak_memory_mib": round(peak_memory(device), 1)}
-        record |= _monitor(settings, setup, save_and_leave_if_asked)
+        record |= monitor(settings, setup, save_and_leave_if_asked)
         record |= {"seconds": round(time.perf_counter() - started, 2)}
         if settings.train.select == "last":
             is_best = epoch + 1 == settings.train.epochs
@@ -183,86 +176,6 @@ def train(
     best = at.best
     run.finish({"epochs": settings.train.epochs, "best_epoch": best["epoch"], "selected_by": settings.train.select})
     return best
-
-
-def _steps(images: int, batch_size: int, *, drop_last: bool) -> int:
-    """Steps of an epoch; an incomplete batch that is the only one is kept."""
-    return max(1, images // batch_size) if drop_last else -(-images // batch_size)
-
-
-def _training_batches(
-    settings: Settings, setup: Setup, epoch: int, batch_size: int, indices: Indices
-) -> Generator[TrainingBatch, None, None]:
-    """Batches on the device."""
-    dataset = ImageDataset(
-        setup.benchmark,
-        indices,
-        setup.transform,
-        seed=settings.seed,
-        epoch=epoch,
-        packed=setup.packed,
-    )
-    rows = torch.from_numpy(np.searchsorted(setup.split.seen_classes, setup.benchmark.labels))
-    on_gpu = setup.device.type == "cuda"
-
-    def coverage_of(which: Tensor, mirror: Tensor) -> Tensor | None:
-        if settings.method.selection == "random":
-            scores = drawn_scores(settings.seed, epoch, which, setup.model.grid.windows)
-        elif setup.objects is not None:
-            scores = setup.objects.of(which, mirror)
-        else:
-            return None
-        return scores.to(setup.device, non_blocking=True)
-
-    if setup.features is not None:
-        for start in range(0, len(dataset), batch_size):
-            stop = min(start + batch_size, len(dataset))
-            which, mirror = torch.from_numpy(dataset.indices[start:stop]), dataset.draw_mirrors(start, stop)
-            features = setup.features.gather(dataset.files[start:stop], mirror, pin_memory=on_gpu)
-            features = features.to(setup.device, non_blocking=True)
-            yield features, rows[which].to(setup.device, non_blocking=True), coverage_of(which, mirror)
-        return
-    loader = batches(dataset, batch_size, workers=settings.data.workers, pin_memory=on_gpu)
-    with closing(loader):
-        for batch in loader:
-            images = mirrored(batch.images.to(setup.device, non_blocking=True), batch.mirror)
-            labels = rows[batch.indices].to(setup.device, non_blocking=True)
-            yield images, labels, coverage_of(batch.indices, batch.mirror)
-
-
-def _monitor(settings: Settings, setup: Setup, check: Callable[[], None]) -> Record:
-    """T1, U, S, H, the best H over all gammas and the published protocol's H on the monitored split, in percent; nothing without one."""
-    split = setup.monitored
-    if split is None:
-        return {}
-    predictor = setup.predictor(settings.eval.batch_size, settings.data.workers)
-    predictions = predictor.predict(
-        setup.benchmark, np.concatenate([split.seen, split.unseen]), progress=lambda done, total: check()
-    )
-    rows = evaluate(scored(setup.benchmark, split, predictions, settings.method), resamples=0).document()["protocols"]
-    gzsl, oracle = rows["gzsl"], rows["gzsl-oracle"]
-    figures = {"T1": rows["zsl"]["T1"], "U": gzsl["U"], "S": gzsl["S"], "H": gzsl["H"]}
-    figures |= {"H_oracle": oracle["H"]} | {f"{figure}_reference": rows["reference"][figure] for figure in "USH"}
-    rounded = {name: round(float(value), 3) for name, value in figures.items()}  # plain, so that the state is read back
-    return {"monitor": split.name, "gamma": float(oracle["gamma"])} | rounded
-
-
-class _Clocked:
-    """Batches, and how long they were waited for."""
-
-    def __init__(self, batches: Iterable[TrainingBatch], waited: float) -> None:
-        self.batches = batches
-        self.waited = waited
-
-    def __iter__(self) -> Iterator[TrainingBatch]:
-        batches = iter(self.batches)
-        while True:
-            asked = time.perf_counter()
-            batch = next(batches, None)
-            self.waited += time.perf_counter() - asked
-            if batch is None:
-                return
-            yield batch
 
 
 def _log(
