@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from svipctl.datasets.assets import Asset, assets_of, built_in
-from svipctl.datasets.fetch import stamp_path
+from svipctl.datasets.fetch_plan import stamp_path
 from svipctl.datasets.official import attribute_names, missing_images, open_official
 from svipctl.errors import DataError, SvipError
 

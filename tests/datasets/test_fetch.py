@@ -21,7 +21,8 @@ import pytest
 from scipy.io import savemat
 
 from svipctl.datasets.assets import Asset, Manifest
-from svipctl.datasets.fetch import fetch, plan_fetch
+from svipctl.datasets.fetch import fetch
+from svipctl.datasets.fetch_plan import plan_fetch
 from svipctl.datasets.matlab import read_mat
 from svipctl.errors import DataError, NetworkError, SvipError
 from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server

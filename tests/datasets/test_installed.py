@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from svipctl.datasets.assets import assets_of, built_in
-from svipctl.datasets.fetch import stamp_path
+from svipctl.datasets.fetch_plan import stamp_path
 from svipctl.datasets.installed import DatasetStatus, status_of
 from tests.datasets.official_archives import images_of, tiny_picture
 from tests.datasets.official_layout import lay_out, needs_metadata

@@ -47,7 +47,7 @@ def fetch(
 
     from svipctl.datasets.assets import manifest as read_manifest
     from svipctl.datasets.fetch import fetch as fetch_steps
-    from svipctl.datasets.fetch import plan_fetch, stamp_path
+    from svipctl.datasets.fetch_plan import plan_fetch, stamp_path
     from svipctl.datasets.names import OFFICIAL
     from svipctl.datasets.official import missing_images, open_official
 
