@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
     DATA = 3
     NETWORK = 4
     RESOURCES = 5
-    INTERRUPTED = 75  # EX_TEMPFAIL: state saved, run the same command with --resume
+    INTERRUPTED = 75  # EX_TEMPFAIL: run the same command again, a training with --resume
     CTRL_C = 130
 
 
@@ -83,7 +83,7 @@ class ResourceError(SvipError):
 
 
 class Interrupted(SvipError):
-    """The run was told to stop and has saved its state."""
+    """The command was told to stop; a training that has begun has saved its state."""
 
     exit_code = ExitCode.INTERRUPTED
 

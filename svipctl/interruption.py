@@ -1,4 +1,4 @@
-"""Being told to stop: Slurm's SIGTERM and SIGUSR1, and Ctrl-C."""
+"""Being told to stop: Slurm's SIGTERM and SIGUSR1, the SIGUSR2 that submitit asks of Slurm, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from types import FrameType
 
 from svipctl.errors import Interrupted, InterruptedByHand
 
-_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+_ENDING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+_SIGNALS = (*_ENDING, signal.SIGINT)
 
 
 class Told(KeyboardInterrupt):
-    """SIGTERM or SIGUSR1, raised wherever the program stands, as Python raises Ctrl-C.
+    """SIGTERM, SIGUSR1 or SIGUSR2, raised wherever the program stands, as Python raises Ctrl-C.
 
     Attributes:
         received: The signal.
@@ -65,7 +66,7 @@ def raising() -> Iterator[None]:
     def tell(number: int, frame: FrameType | None) -> None:
         raise Told(number)
 
-    with _handled((signal.SIGTERM, signal.SIGUSR1), tell):
+    with _handled(_ENDING, tell):
         yield
 
 

@@ -11,7 +11,7 @@ import pytest
 from svipctl.errors import Interrupted, InterruptedByHand
 from svipctl.interruption import Stop, Told, listening, raising
 
-NOTED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+NOTED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
 
 @pytest.mark.parametrize("name", NOTED)
@@ -58,7 +58,7 @@ def test_another_thread_cannot_listen_and_is_not_disturbed() -> None:
     assert [bool(stop) for stop in heard] == [False]
 
 
-@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("name", NOTED[:3])
 def test_a_signal_that_nobody_listens_for_is_raised_where_the_program_stands(name: signal.Signals) -> None:
     before = [signal.getsignal(one) for one in NOTED]
     with raising():

@@ -9,7 +9,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,16 +66,27 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group of commands with plain help, and with Ctrl-C and signals told as errors: Typer ends without a word."""
 
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        """Read the command line."""
+        with _told():
+            return super().make_context(*arguments, **more)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        try:
+        with _told():
             return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            raise stopped(error) from error
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the page."""
         _write(self, ctx, formatter)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise stopped(error) from error
 
 
 def use_plain_help(app: typer.Typer) -> None:

@@ -14,12 +14,27 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be in the terminal's encoding
     if os.environ.get("_SVIPCTL_COMPLETE"):
         _complete()
-    from svipctl.cli.errors import report_unwritten, silence_stdout
+    from svipctl.interruption import raising
+
+    try:
+        with raising():
+            code = _written(sys.argv[1:])
+    except KeyboardInterrupt as error:
+        code = _told(error, sys.argv[1:])
+    sys.exit(code)
+
+
+def _written(arguments: list[str]) -> int:
+    """Run, and see to it that what was said has been written."""
+    from svipctl.cli.errors import report_unwritten, silence_stdout, stopped
     from svipctl.errors import ExitCode
 
     code: int = ExitCode.DONE
     try:
-        code = _run(sys.argv[1:])
+        try:
+            code = _run(arguments)
+        except KeyboardInterrupt as error:
+            code = _told(error, arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
@@ -27,9 +42,18 @@ def main() -> None:
     except OSError as error:  # stdout takes no more; where the command noticed it, that is told already
         silence_stdout()
         code = code or report_unwritten(error)
-    except KeyboardInterrupt:  # so early, or so late, that no command was there to see it
-        code = ExitCode.CTRL_C
-    sys.exit(code)
+    except KeyboardInterrupt as error:  # while the last of it was written
+        code = stopped(error).exit_code
+    return code
+
+
+def _told(error: KeyboardInterrupt, arguments: list[str]) -> int:
+    """Stopped where no command was there to see it: mostly while something was imported."""
+    from svipctl.cli.errors import report, stopped
+    from svipctl.cli.output import sink
+
+    sink.json = "--json" in arguments
+    return report(stopped(error))
 
 
 def _run(arguments: list[str]) -> int:
@@ -43,21 +67,19 @@ def _run(arguments: list[str]) -> int:
     from svipctl.cli.help import print_asked_page
     from svipctl.cli.output import sink
     from svipctl.errors import ExitCode, SvipError
-    from svipctl.interruption import raising
 
     sink.json = "--json" in arguments  # an error of the command line itself comes before any flag is read
     try:
         if print_asked_page(app, arguments):
             return ExitCode.DONE
         gc.enable()
-        with raising():
-            code = app(args=_with_auto(_with_home(arguments)), prog_name="svipctl", standalone_mode=False)
+        code = app(args=_with_auto(_with_home(arguments)), prog_name="svipctl", standalone_mode=False)
         return code if isinstance(code, int) else ExitCode.DONE
     except SvipError as error:
         return report(error)
     except typer.TyperException as error:
         return report_usage(error)
-    except (KeyboardInterrupt, typer.Abort) as error:
+    except typer.Abort as error:
         return report(stopped(error))
     except BrokenPipeError:
         raise

@@ -103,6 +103,7 @@ def reproduce(
         return resolved(dataset, config=config, assignments=assignments, **{**named, **flags}).settings
 
     sets = assignments or []
+    _check_assignments(sets)
     settings = configure(sets)
     handed_on = _handed_on(given, config, sets)
     request = _request(dataset, recipes, controls, seeds, folds, handed_on, name, baselines=baselines)
@@ -141,6 +142,16 @@ def reproduce(
     if check:
         check_published(document, tolerance)
     sink.document(document)
+
+
+def _check_assignments(assignments: Sequence[str]) -> None:
+    from svipctl.reproduce.plan import DECIDED
+
+    if refused := sorted(DECIDED.intersection(one.partition("=")[0].strip() for one in assignments)):
+        raise ConfigError(
+            f"--set {refused[0]}: the table gives each of its runs its own",
+            todo="leave it out; --recipes, --seeds, --folds and --name say which runs there are",
+        )
 
 
 def _handed_on(given: dict[str, Any], config: Path | None, assignments: list[str]) -> tuple[Flag, ...]:

@@ -95,7 +95,7 @@ def execute(plan: Plan, launcher: Launcher, logs: Path, watcher: Watcher, stop: 
             done.add(ended.step.key)
         watcher.ended(ended, len(done) + len(failed), len(plan.steps))
 
-    with ThreadPoolExecutor(launcher.jobs) as pool:
+    with ThreadPoolExecutor(launcher.jobs) as pool, _ending_all(launcher):
         running: dict[Future[Ended], Step] = {}
         told = False
         while waiting or running:
@@ -114,18 +114,26 @@ def execute(plan: Plan, launcher: Launcher, logs: Path, watcher: Watcher, stop: 
                 if stop:
                     break
                 continue
-            try:
-                ended_now = wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED).done
-            except KeyboardInterrupt:
-                launcher.stop(signal.SIGINT)  # the second one: they stop at once too
-                raise
-            for future in ended_now:
+            for future in wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED).done:
                 del running[future]
                 ended = future.result()
                 if not (stop and ended.failed):
                     note(ended)
     stop.raise_if_asked("run the same command again")
     return list(failed.values())
+
+
+@contextmanager
+def _ending_all(launcher: Launcher) -> Iterator[None]:
+    """Whatever goes wrong here, the commands that run are told: else they would be waited for, for hours."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        launcher.stop(signal.SIGINT)  # the second one: they stop at once too
+        raise
+    except BaseException:
+        launcher.stop(signal.SIGTERM)
+        raise
 
 
 def left_to_do(plan: Plan) -> list[tuple[str, ...]]:

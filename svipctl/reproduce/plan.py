@@ -218,6 +218,8 @@ def _baseline(request: Request, configure: Configure, method: str) -> Step:
     )
 
 
+DECIDED = frozenset(["dataset", "recipe", "seed", "name", "train.fold", "train.monitor", "train.select"])
+"""Settings that the plan gives each command; one for all of them would make a table of something else."""
 _PLACES = frozenset(["data_dir", "runs_dir", "gpu", "precision", "config"])
 _OF_TRAINING = frozenset(["train.epochs", "train.batch_size", "optim.lr"])
 _BASELINE = _PLACES | {"model.backbone", "model.weights", "data.allow_partial", "offline", "set"}
@@ -227,7 +229,8 @@ _EVALUATION = _PLACES | {"eval"}
 
 def _handed_on(request: Request, keys: Collection[str]) -> Iterator[str]:
     for flag in request.flags:
-        is_of_evaluation = flag.key == "set" and flag.words[1].startswith(("eval.", "data.workers"))
+        assigned = flag.words[1].partition("=")[0].strip() if flag.key == "set" else ""
+        is_of_evaluation = assigned.startswith("eval.") or assigned in _PLACES | {"data.workers"}
         if flag.key in keys or ("eval" in keys and is_of_evaluation):
             yield from flag.words
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ class Command:
     def __init__(self, step: Step, log: Path) -> None:
         self.step = step
         self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> int:
         """Run it on the node."""
@@ -38,15 +40,15 @@ class Command:
         with self.log.open("ab") as output:
             command = [sys.executable, "-m", "svipctl", *arguments]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        self.process = process
 
         def hand_on(number: int, frame: FrameType | None) -> None:
             process.send_signal(signal.SIGTERM)
 
-        self.process = process
         # submitit keeps SIGTERM away from its jobs; ours saves its state on it. SIGINT is how a local job is cancelled.
         before = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
-            return process.wait()
+            return _ended(process)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -55,12 +57,27 @@ class Command:
         """Let the command save its state, and queue the same again."""
         from submitit.helpers import DelayedSubmission
 
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+            _ended(self.process)
         return DelayedSubmission(Command(self.step, self.log))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"step": self.step, "log": self.log}
+        return {"step": self.step, "log": self.log, "process": None}
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a process; its exit code, or minus the signal that ended it.
+
+    `Popen.wait` holds a lock while it waits, and submitit calls `checkpoint` in a signal handler, on top of such a wait.
+    """
+    if process.returncode is None:
+        try:
+            _, status = os.waitpid(process.pid, 0)
+        except ChildProcessError:  # the handler on top of this has waited for it
+            return -1 if process.returncode is None else process.returncode
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode
 
 
 class SlurmLauncher:

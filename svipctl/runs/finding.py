@@ -76,9 +76,7 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
         unfinished = f"; unfinished: {', '.join(run.name for run in runs)}" if runs else ""
         raise DataError(
             f"there is no finished run of {dataset_name(dataset)} in {runs_dir}{unfinished}",
-            todo=f"svipctl train {dataset} --resume, or use it as it is: --run {runs[-1].name}"
-            if runs
-            else f"train one: svipctl train {dataset}",
+            todo=_instead(dataset, runs),
         )
     for candidate in (runs_dir / dataset_name(dataset) / name, Path(name)):
         if (candidate / "config.toml").exists():
@@ -87,6 +85,14 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
         f"there is no run {name!r}",
         why=nearest(name, [run.name for run in runs]) if runs else f"{runs_dir} has no runs of {dataset_name(dataset)}",
     )
+
+
+def _instead(dataset: str, runs: Sequence[Run]) -> str:
+    """What to do where no run is finished."""
+    if not runs:
+        return f"train one: svipctl train {dataset}"
+    as_it_is = f", or use it as it is: --run {runs[-1].name}" if runs[-1].best.exists() else ""
+    return f"svipctl train {dataset} --resume{as_it_is}"
 
 
 def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:

@@ -173,8 +173,7 @@ class Run:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Mark the run as complete."""
-        with explained_disk_errors(f"the run {self.folder}"):
-            (self.folder / "finished.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        self.save_json("finished.json", summary)
 
     def training_images(self) -> frozenset[str]:
         """The images the run was trained on, relative to the data set's folder."""

@@ -20,7 +20,7 @@ from svipctl.errors import ExitCode
 def launch(gpu: str, arguments: Sequence[str]) -> int:
     """Run `svipctl ARGUMENTS` once for each device of `--gpu`, and wait.
 
-    A signal is passed on: SIGTERM and Ctrl-C as they are, SIGUSR1 as SIGTERM; the processes have the launcher's 30
+    A signal is passed on: SIGTERM and Ctrl-C as they are, SIGUSR1 and SIGUSR2 as SIGTERM; the processes have the launcher's 30
     seconds to save before they are killed.
 
     Returns:
@@ -45,7 +45,7 @@ def launch(gpu: str, arguments: Sequence[str]) -> int:
         max_restarts=0,
         monitor_interval=0.1,
     )
-    before = signal.signal(signal.SIGUSR1, _as_sigterm)
+    before = {number: signal.signal(number, _as_sigterm) for number in (signal.SIGUSR1, signal.SIGUSR2)}
     try:
         elastic_launch(config, sys.executable)("-m", "svipctl", *arguments)
     except ChildFailedError as error:
@@ -53,7 +53,8 @@ def launch(gpu: str, arguments: Sequence[str]) -> int:
     except SignalException as error:
         return ExitCode.CTRL_C if error.sigval is signal.SIGINT else ExitCode.INTERRUPTED
     finally:
-        signal.signal(signal.SIGUSR1, before)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
     return ExitCode.DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,31 @@ def sigterm_while_settings_are_read() -> None:
     configure.resolved = lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[assignment,return-value]
 
 
+def sigterm_while_the_command_line_is_read() -> None:
+    from typer.core import TyperGroup
+
+    TyperGroup.make_context = lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[method-assign,assignment,return-value]
+
+
+def sigterm_while_the_program_is_imported() -> None:
+    from svipctl.cli import main
+
+    main._run = lambda arguments: os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[assignment,return-value]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        sigterm_while_settings_are_read,
+        sigterm_while_the_command_line_is_read,
+        sigterm_while_the_program_is_imported,
+    ],
+)
 @pytest.mark.parametrize("words", [("train", "toybirds"), ("eval", "toybirds"), ("data", "status")])
-def test_sigterm_has_a_document_a_sentence_and_code_75(words: tuple[str, ...], command: Command) -> None:
-    done = command(*words, "--json", first=sigterm_while_settings_are_read)
+def test_sigterm_has_a_document_a_sentence_and_code_75(
+    words: tuple[str, ...], first: Callable[[], None], command: Command
+) -> None:
+    done = command(*words, "--json", first=first)
     assert done.code == 75
     assert follows("error", done.document)
     assert done.document["error"]["exit_code"] == 75

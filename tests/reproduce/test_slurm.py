@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -41,16 +45,36 @@ def test_after_a_stop_nothing_is_submitted(tmp_path: Path) -> None:
     assert not list((tmp_path / "submitit").glob("*.pkl"))
 
 
-def test_a_preempted_job_is_queued_again_as_the_same_step(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
+def test_a_preempted_job_is_queued_again_as_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler's signal comes while the job waits for its command, and is answered in the handler."""
     plan = plan_of(tmp_path / "runs", controls="none", recipes=["svipctl"], seeds=1, baselines=[])
+    saves = tmp_path / "saves.py"
+    saves.write_text(
+        f"#!{sys.executable}\n"
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: os._exit(75))\n"
+        "while True:\n"
+        "    os.kill(os.getppid(), signal.SIGUSR2)\n"
+        "    time.sleep(0.05)\n"
+    )
+    saves.chmod(0o755)
+    monkeypatch.setattr("svipctl.reproduce.slurm.sys.executable", str(saves))
     command = Command(plan.steps[0], tmp_path / "log")
-    command.process = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
-    again = command.checkpoint()
-    assert command.process.returncode == -15  # told, and waited for
-    assert again.function.step == plan.steps[0]
+    queued: list[Any] = []
+
+    def preempted(number: int, frame: FrameType | None) -> None:
+        if not queued and command.process is not None:
+            queued.append(None)
+            queued.append(command.checkpoint())
+
+    before = signal.signal(signal.SIGUSR2, preempted)
+    try:
+        code = command()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert code == 75  # told, and waited for
+    assert queued[1].function.step == plan.steps[0]
+    assert queued[1].function.process is None
 
 
 def test_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
