@@ -62,6 +62,7 @@ def fit_and_score(
     developed = develop(baseline.method, features, benchmark, baseline.folds, progress)
     split = benchmark.test_split()
     setup = features.setup
+    run.make()
     run.start(
         settings,
         describe_environment(setup.device, setup.dtype, setup.weights),

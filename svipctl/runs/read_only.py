@@ -13,6 +13,9 @@ from svipctl.settings.schema import Settings
 class ReadOnlyRun(Run):
     """A run that another process writes: reading works, writing does nothing."""
 
+    def make(self) -> None:
+        """Nothing."""
+
     def start(
         self,
         settings: Settings,

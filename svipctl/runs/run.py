@@ -92,6 +92,19 @@ class Run:
         except ValueError as error:
             raise DataError(f"{self.folder / 'config.toml'} is damaged", why=str(error)) from error
 
+    def make(self) -> None:
+        """Make the folder, for this process alone.
+
+        Raises:
+            ConfigError: It is there already, or may not be made.
+
+        """
+        with explained_disk_errors(f"the run {self.folder}"):
+            try:
+                self.folder.mkdir(parents=True)
+            except FileExistsError as error:
+                raise ConfigError(f"there is already a run {self.folder}", todo="choose another --name") from error
+
     def start(
         self,
         settings: Settings,
@@ -102,7 +115,7 @@ class Run:
         validation_images: Sequence[str] = (),
         initial_images: Sequence[str] = (),
     ) -> None:
-        """Make the folder and write what is known before the first step.
+        """Write what is known before the first step into the folder that `make` has made.
 
         Args:
             settings: The configuration.
@@ -114,10 +127,6 @@ class Run:
 
         """
         with explained_disk_errors(f"the run {self.folder}"):
-            try:
-                self.folder.mkdir(parents=True)
-            except FileExistsError as error:
-                raise ConfigError(f"there is already a run {self.folder}", todo="choose another --name") from error
             if development is not None:
                 # Before config.toml, which makes the folder a run: a final run never forgets its gamma.
                 (self.folder / "development.json").write_text(

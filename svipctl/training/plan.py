@@ -10,13 +10,15 @@ import torch
 from svipctl.datasets.names import BUILT_IN
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import choose_device, choose_dtype
-from svipctl.evaluation.network import check_word_vectors
+from svipctl.evaluation.network import check_same_benchmark, check_word_vectors
 from svipctl.model.backbone import create_backbone, stem_of
+from svipctl.model.checkpoint import read_metadata
 from svipctl.model.svip import SVIP
 from svipctl.model.trained import read_trained
 from svipctl.model.weights import check_weights_file
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
+from svipctl.training.resume import check_same_images
 from svipctl.training.setup import keeps_features
 
 _MIB = 2**20
@@ -32,7 +34,7 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
 
     Raises:
         ConfigError: No such GPU, backbone or fold; or backbone, window and recipe do not go together.
-        DataError: The data set, its word vectors or the weights are not there.
+        DataError: The data set, its word vectors or the weights are not there, or not those of the run that goes on.
 
     """
     device = choose_device(settings.gpu)
@@ -46,7 +48,11 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
     kept, attributes = 0, 1
     if not to_draw:
         benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=settings.data.allow_partial)
-        images, attributes = len(benchmark.split(settings.train.fold).train), len(benchmark.attributes)
+        train = benchmark.split(settings.train.fold).train
+        images, attributes = len(train), len(benchmark.attributes)
+        if not begins:
+            check_same_benchmark(read_metadata(run.last), benchmark)
+            check_same_images(run, [benchmark.images[index] for index in train])
         if begins and settings.method.context == "words":
             check_word_vectors(benchmark, built_in=settings.dataset in BUILT_IN)
         kept = len(benchmark.images) + (len(benchmark.trainval) if settings.data.augment == "flip" else 0)

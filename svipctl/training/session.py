@@ -116,7 +116,7 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
         _tell(session, setup, listener)
         images = [benchmark.images[index] for index in setup.split.train]
         if is_new:
-            _begin(session, run, setup, images, listener)
+            _make_room(session, run, listener)
             if ranks.is_first:
                 at_work.enter_context(held(run.folder))
         else:
@@ -126,7 +126,7 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
             listener.note(f"resuming {run.name} {session.position}")
         try:
             if is_new:
-                run.save_json("origins.json", session.origins)
+                _begin(session, run, setup, images)
             with (
                 listening() as stop,
                 reporting(settings.train.epochs, len(images), resumed=not is_new) as reporter,
@@ -148,13 +148,18 @@ def _opened(settings: Settings, ranks: Ranks, listener: Listener) -> Benchmark:
     return benchmark
 
 
-def _begin(session: Session, run: Run, setup: Setup, images: list[str], listener: Listener) -> None:
+def _make_room(session: Session, run: Run, listener: Listener) -> None:
     """Make the folder of a new run."""
     if session.resume_asked and run.is_abandoned:
         listener.note(f"{run.name} was killed before its first checkpoint: it is begun anew")
         run.discard_without_checkpoint()
     elif session.resume_asked:
         listener.note(f"there is nothing to resume: {run.name} begins")
+    run.make()
+
+
+def _begin(session: Session, run: Run, setup: Setup, images: list[str]) -> None:
+    """Write what is known before the first step."""
     development = session.development
     run.start(
         session.settings,
@@ -164,6 +169,7 @@ def _begin(session: Session, run: Run, setup: Setup, images: list[str], listener
         validation_images=development.validation_images(setup.benchmark) if development else (),
         initial_images=setup.initial_images,
     )
+    run.save_json("origins.json", session.origins)
 
 
 def _tell(session: Session, setup: Setup, listener: Listener) -> None:

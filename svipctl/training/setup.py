@@ -16,6 +16,7 @@ from svipctl.datasets.pack_plan import geometries
 from svipctl.datasets.packed import PackedImages, find_pack
 from svipctl.device import choose_dtype, use_device
 from svipctl.errors import ConfigError
+from svipctl.evaluation.network import check_same_benchmark
 from svipctl.evaluation.predict import Predictor, Progress
 from svipctl.evaluation.stem import StemFeatures, StemRunner
 from svipctl.model.backbone import create_backbone, image_size_of
@@ -88,7 +89,8 @@ def prepare(
 
     Raises:
         ConfigError: No such GPU, backbone or fold.
-        DataError: Word vectors or weights are missing or damaged.
+        DataError: Word vectors or weights are missing or damaged; or the run to go on with is of other classes or
+            attributes.
 
     """
     device = use_device(settings.gpu, ranks.local)
@@ -96,6 +98,7 @@ def prepare(
     split = benchmark.split(settings.train.fold)
     if resume_from is not None:
         loaded, metadata = load_checkpoint(resume_from)
+        check_same_benchmark(metadata, benchmark)
         start = Start(loaded, metadata.backbone_weights, Normalisation(metadata.mean, metadata.std))
     else:
         start = begin(settings, benchmark, split)

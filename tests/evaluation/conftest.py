@@ -30,6 +30,7 @@ def described(data: Benchmark) -> Metadata:
 @pytest.fixture
 def run(tmp_path: Path, described: Metadata, data: Benchmark) -> Run:
     made = Run(tmp_path / "run")
+    made.make()
     made.start(SETTINGS, {}, [data.images[index] for index in data.trainval])
     save_checkpoint(made.best, svip(Recipe(keep=2)), described)
     return made

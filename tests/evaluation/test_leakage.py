@@ -31,6 +31,7 @@ def test_an_epoch_that_was_chosen_on_test_is_said_to_be_so(described: Metadata, 
     watched = replace(described, metrics={"monitor": "test"})
     assert warnings_of_choice(run, watched) == []  # it keeps its last epoch, whatever it looked at
     chosen = Run(run.folder.with_name("chosen"))
+    chosen.make()
     chosen.start(SETTINGS.model_copy(update={"train": TrainSettings(monitor="test", select="test")}), {}, ["0.png"])
     save_checkpoint(chosen.best, svip(Recipe(keep=2)), watched)
     document, _ = evaluate_run(chosen, data, SETTINGS)

@@ -92,6 +92,7 @@ class Writer:
         weights = {"source": "somewhere", "sha256": "5ad" * 20}
         environment = {"git_commit": "c0ffee", "source_sha256": "ab" * 32, "precision": "float32", "weights": weights}
         environment |= {"python": "3.11", "threads": 1, "packages": {"torch": "2"}}
+        run.make()
         run.start(step.settings, environment, ["a.png"], development=development, validation_images=["v.png"])
         self.after("start")
 

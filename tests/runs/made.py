@@ -18,6 +18,7 @@ def settings(runs: Path, *assignments: str) -> Settings:
 def started(runs: Path, *assignments: str, age: int = 0, finished: bool = True) -> Run:
     mine = settings(runs, *assignments)
     run = new_run(mine)
+    run.make()
     run.start(mine, {"a": 1}, ["x.jpg", "y z.jpg"])
     os.utime(run.folder / "config.toml", (1000 - age, 1000 - age))
     if finished:

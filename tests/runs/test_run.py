@@ -16,6 +16,10 @@ from tests.processes import files_under
 from tests.runs.made import settings, started
 
 
+def full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_what_is_started_is_read_back(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a", "train.fold=2")
     assert run.settings() == settings(tmp_path, "name=a", "train.fold=2")
@@ -70,9 +74,6 @@ def test_a_disk_that_is_full_when_a_run_goes_on_leaves_its_records(
         run.add_steps([{"epoch": epoch, "step": 1, "loss": 0.5}])
     before = files_under(run.folder)
 
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     with monkeypatch.context() as patch:
         patch.setattr("svipctl.runs.records.os.fsync", full)
         with pytest.raises(ResourceError):
@@ -125,3 +126,13 @@ def test_a_baseline_has_no_network_and_says_where_its_figures_are(tmp_path: Path
     with pytest.raises(ConfigError, match="is a baseline") as refused:
         run.require_network()
     assert "eval/metrics.json" in refused.value.todo
+
+
+def test_a_run_is_finished_when_the_disk_took_it_and_not_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(tmp_path, finished=False)
+    monkeypatch.setattr("svipctl.runs.records.os.fsync", full)
+    with pytest.raises(ResourceError):
+        run.finish({"epochs": 1})
+    assert not run.finished

@@ -42,6 +42,7 @@ def trained_here(data: Path, folder: Path, *assignments: str) -> tuple[list[dict
     base += ["train.batch_size=8", "data.workers=0", "optim.warmup_epochs=1", "precision=fp32", "train.monitor=test"]
     settings = resolve(str(data), assignments=[*base, *assignments]).settings
     setup, run, listener = prepare(settings, open_folder(data)), Run(folder), Listener()
+    run.make()
     run.start(settings, {}, ["one"])
     train(settings, setup, run, listener)
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -451,3 +451,33 @@ def test_a_damaged_state_is_told(command: Command, tmp_path: Path, shared_folder
     assert refused.code == 3
     assert "training.pt is damaged" in refused.stderr
     assert "next: train a new run" in refused.stderr
+
+
+def test_a_run_does_not_go_on_with_another_class_table(
+    command: Command, tmp_path: Path, small_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    arguments = ("train", str(small_folder), *tiny, *ARGUMENTS)
+    command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    table = small_folder / "attributes.csv"
+    table.write_text(table.read_text().replace(",1,", ",0.9,"))
+    for more in (("--dry-run",), ()):
+        refused = command(*arguments, "--resume", *more)
+        assert refused.code == 3
+        assert "class attributes of small have changed" in refused.stderr
+
+
+def full_disk_while_the_run_begins() -> None:
+    from svipctl.training import session
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    session.Run.save_json = full  # type: ignore[method-assign]
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder_behind(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    failed = command("train", str(shared_folder), *tiny, *ARGUMENTS, first=full_disk_while_the_run_begins)
+    assert failed.code == 5, failed.stderr
+    assert not (tmp_path / RUN).exists()
