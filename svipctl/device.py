@@ -52,6 +52,12 @@ def choose_device(gpu: str, local: int = 0) -> torch.device:
     return torch.device("cuda", int(gpu))
 
 
+def check_devices(gpu: str) -> torch.device:
+    """Raise ConfigError unless every device of `--gpu` is there; the first of them."""
+    first, *_ = [choose_device(gpu, local) for local in range(len(gpu.split(",")))]
+    return first
+
+
 def use_device(gpu: str, local: int = 0) -> torch.device:
     """The device of `--gpu`, made this process's own: what names no GPU goes there, and never to the first one.
 

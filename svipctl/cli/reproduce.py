@@ -14,7 +14,7 @@ from svipctl.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from svipctl.reproduce.execute import Ended, Launcher
-    from svipctl.reproduce.plan import Flag, Kind, Plan, Request
+    from svipctl.reproduce.plan import Flag, Plan, Request
     from svipctl.settings.schema import Settings
 
 _LAUNCHERS = ("local", "slurm")
@@ -116,26 +116,24 @@ def reproduce(
     from svipctl.cli.reproducing import check_published, raise_if_failed, show_plan, show_table, write_plan
     from svipctl.reproduce.execute import left_to_do
     from svipctl.reproduce.plan import make_plan
-    from svipctl.reproduce.state import State, states
+    from svipctl.reproduce.state import states
 
     plan = make_plan(request, configure, has)
     for row, why in plan.left_out.items():
         sink.note(f"left out: {row}: {why}")
     if dry_run:
         if launcher == "local":
-            from svipctl.device import choose_device
+            from svipctl.device import check_devices
 
-            choose_device(settings.gpu)
+            check_devices(settings.gpu)
         show_plan(plan, states(plan))
         return
     if plan_file is not None:
         write_plan(left_to_do(plan), plan_file)
         return
-    found = states(plan)  # refuses runs of another configuration before their report is touched
-    folder = output or _folder(settings)
-    _report(plan, folder)  # where it cannot be written is told now, not after hours
-    left = [step.kind for step in plan.steps if found[step.key] is not State.DONE]
-    failed = _execute(plan, left, settings, folder, jobs, _parameters(slurm or []) if launcher == "slurm" else None)
+    states(plan)  # refuses runs of another configuration now, not after another table
+    folder = output or _folder(settings, name)
+    failed = _execute(plan, settings, folder, jobs, _parameters(slurm or []) if launcher == "slurm" else None)
     document, written = _report(plan, folder)
     show_table(document, written)
     raise_if_failed(failed, len(plan.steps), document)
@@ -199,6 +197,8 @@ def _request(
     for recipe in wanted:
         if recipe not in RECIPES:
             raise ConfigError(f"there is no recipe {recipe!r}", why=nearest(recipe, RECIPES))
+    if not wanted:
+        raise ConfigError("--recipes names no recipe", why=f"known: {', '.join(RECIPES)}")
     rows = chosen_rows(controls, wanted)
     return Request(dataset, rows, seeds, folds, METHODS if baselines else (), handed_on, prefix)
 
@@ -240,7 +240,15 @@ def _what_there_is(settings: Settings, folds: int, *, draw: bool) -> set[str]:
     return {name for name, there in (("objects", has_objects), ("words", has_words)) if there}
 
 
-def _folder(settings: Settings) -> Path:
+def _folder(settings: Settings, prefix: str) -> Path:
+    """Where the report goes: beside the runs, or in a folder of its own for a table with a name of its own."""
+    from svipctl.runs.finding import TABLE
+
+    beside = _beside_runs(settings)
+    return beside if prefix == TABLE else beside / f"{prefix}-report"
+
+
+def _beside_runs(settings: Settings) -> Path:
     from svipctl.datasets.names import dataset_name
 
     return settings.runs_dir / dataset_name(settings.dataset)
@@ -256,18 +264,20 @@ def _parameters(assignments: list[str]) -> dict[str, Any]:
     return {key: parse_value(value) for key, _, value in (one.partition("=") for one in assignments)}
 
 
-def _execute(
-    plan: Plan, left: Sequence[Kind], settings: Settings, folder: Path, jobs: int, slurm: dict[str, Any] | None
-) -> list[Ended]:
+def _execute(plan: Plan, settings: Settings, folder: Path, jobs: int, slurm: dict[str, Any] | None) -> list[Ended]:
     from svipctl.cli.reproducing import Told
     from svipctl.interruption import listening
     from svipctl.reproduce.execute import execute, one_at_a_time
     from svipctl.reproduce.local import LocalLauncher
     from svipctl.reproduce.pace import Pace
     from svipctl.reproduce.slurm import SlurmLauncher
+    from svipctl.reproduce.state import State, states
 
-    logs = _folder(settings) / f"{plan.request.prefix}-logs"
+    logs = _beside_runs(settings) / f"{plan.request.prefix}-logs"
     with one_at_a_time(settings.runs_dir, settings.dataset, sink.note) as lock, listening() as stop:
+        found = states(plan)
+        _report(plan, folder)  # where it cannot be written is told now, not after hours
+        left = [step.kind for step in plan.steps if found[step.key] is not State.DONE]
         where: Launcher = LocalLauncher(jobs, lock=lock)
         if slurm is not None:
             cluster = slurm.pop("cluster", "slurm")

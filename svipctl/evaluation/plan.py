@@ -9,9 +9,11 @@ import torch
 
 from svipctl.datasets.official import partial_warning
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
-from svipctl.device import choose_device, choose_dtype
+from svipctl.device import check_devices, choose_dtype
 from svipctl.evaluation.checkpoint import scorable_checkpoint
 from svipctl.evaluation.run import scorable_run
+from svipctl.model.checkpoint import read_metadata
+from svipctl.model.trained import read_trained
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 
@@ -21,14 +23,15 @@ _MIB = 2**20
 def plan_evaluation(subject: Run | Path, settings: Settings, *, allow_partial: bool = False) -> dict[str, Any]:
     """The plan of `eval --dry-run`: of a run, or of a checkpoint.
 
-    Where pictures are still to be drawn, split, images and warnings are not known yet. `memory_mib` is what the weights
+    Where pictures are still to be drawn, split, images and warnings are not known yet. A built-in data set's word vectors are
+    made, when a checkpoint needs them and they are not there. `memory_mib` is what the weights
     take; activations are not counted.
 
     Raises:
         ConfigError, DataError: As the evaluation itself.
 
     """
-    device = choose_device(settings.gpu)
+    device = check_devices(settings.gpu)
     run = subject if isinstance(subject, Run) else None
     plan: dict[str, Any] = {
         "dataset": settings.dataset,
@@ -40,8 +43,11 @@ def plan_evaluation(subject: Run | Path, settings: Settings, *, allow_partial: b
         "batch_size": settings.eval.batch_size,
         "writes": str(run.folder / "eval" / "metrics.json") if run else None,
     }
-    if run is not None:
-        run.require_network()
+    if isinstance(subject, Run):
+        subject.require_network()
+        read_metadata(subject.best)
+    else:
+        read_trained(subject)
     if plan["pictures_to_draw"]:
         return plan | {"split": None, "images": None, "memory_mib": None, "warnings": []}
     benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=allow_partial)

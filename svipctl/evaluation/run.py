@@ -157,12 +157,13 @@ def measure(
     ranks: Ranks = ALONE,
 ) -> Measured:
     """Predict the images of its split and score them; nothing is written."""
+    dtype = choose_dtype(settings.precision, device)
     predictor = Predictor(
         subject.model,
         subject.transform,
         subject.normalise,
         device,
-        choose_dtype(settings.precision, device),
+        dtype,
         settings.eval.batch_size,
         settings.data.workers,
         ranks,
@@ -192,6 +193,11 @@ def measure(
         "recipe": subject.recipe,
         "epoch": subject.epoch,
         "split": split.name,
+        "settings": {
+            "precision": "fp32" if dtype.itemsize == 4 else "bf16",
+            "bootstrap": settings.eval.bootstrap,
+            "selection": settings.eval.selection,
+        },
         **evaluation.document(),
         **class_document(evaluation, names),
         "selection": selection(model, predictions, truth) if measured else {},

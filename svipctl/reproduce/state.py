@@ -11,6 +11,7 @@ from svipctl.held import is_held
 from svipctl.reproduce.plan import Plan, Step
 from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
+from svipctl.settings.schema import Settings
 from svipctl.training.resume import differences
 
 _OF_TRAINING = ("optim.", "train.", "method.", "recipe")
@@ -36,7 +37,7 @@ def state_of(step: Step) -> State:
     """What the folder says. Whether it is of the same configuration, `check_configurations` tells."""
     run = run_of(step)
     if step.kind == "evaluation":
-        return State.DONE if _is_evaluated(run) else State.TO_DO
+        return State.DONE if _is_evaluated(run, step.settings) else State.TO_DO
     if step.kind == "baseline":
         if (run.folder / "eval" / "metrics.json").exists():
             return State.DONE
@@ -48,10 +49,18 @@ def state_of(step: Step) -> State:
     return State.STALE if run.folder.exists() else State.TO_DO
 
 
-def _is_evaluated(run: Run) -> bool:
-    """Whether the figures are those of the finished run, and not of an epoch at which somebody looked at it before."""
+def _is_evaluated(run: Run, wanted: Settings) -> bool:
+    """Whether the figures are those of the finished run, and not of an epoch at which somebody looked at it before; and made
+    as the table makes them.
+    """
     finished, figures = run.read_json("finished.json"), run.read_json("eval/metrics.json")
-    return finished is not None and figures is not None and figures.get("epoch") == finished.get("best_epoch")
+    if finished is None or figures is None or figures.get("epoch") != finished.get("best_epoch"):
+        return False
+    asked: dict[str, object] = {"bootstrap": wanted.eval.bootstrap, "selection": wanted.eval.selection}
+    if wanted.precision != "auto":
+        asked["precision"] = wanted.precision
+    made = figures.get("settings", asked)  # an earlier version did not say
+    return all(made.get(key) == value for key, value in asked.items())
 
 
 def continued(step: Step, state: State) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from svipctl.device import choose_device
+from svipctl.device import check_devices
 from svipctl.errors import ExitCode
 
 
@@ -31,8 +31,7 @@ def launch(gpu: str, arguments: Sequence[str]) -> int:
 
     """
     devices = gpu.split(",")
-    for local in range(len(devices)):
-        choose_device(gpu, local)
+    check_devices(gpu)
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it repeats what the processes say
     config = LaunchConfig(
         min_nodes=1,

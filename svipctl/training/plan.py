@@ -9,7 +9,7 @@ import torch
 
 from svipctl.datasets.names import BUILT_IN
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
-from svipctl.device import choose_device, choose_dtype
+from svipctl.device import check_devices, choose_dtype
 from svipctl.evaluation.network import check_same_benchmark, check_word_vectors
 from svipctl.model.backbone import create_backbone, stem_of
 from svipctl.model.checkpoint import read_metadata
@@ -37,7 +37,7 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         DataError: The data set, its word vectors or the weights are not there, or not those of the run that goes on.
 
     """
-    device = choose_device(settings.gpu)
+    device = check_devices(settings.gpu)
     begins = not position  # a checkpoint has its weights and its words
     if begins and settings.model.init_from:
         read_trained(Path(settings.model.init_from))

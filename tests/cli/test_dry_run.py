@@ -15,6 +15,10 @@ from tests.conftest import Command
     [
         ("train DATA --set model.window=3", "windows of side 3 do not tile"),
         ("train DATA --gpu 7", "no GPU 7"),
+        ("train DATA --gpu cpu,7", "no GPU 7"),
+        ("eval DATA --gpu cpu,7", "no GPU 7"),
+        ("reproduce DATA --gpu cpu,7", "no GPU 7"),
+        ("eval toybirds --checkpoint gone.pth", "gone.pth"),
         ("train cub", "attributes.txt is missing"),
         ("baseline DATA --fold 4", "has no fold 4"),
         ("baseline cub", "attributes.txt is missing"),

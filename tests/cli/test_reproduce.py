@@ -154,6 +154,9 @@ def test_a_dry_run_writes_nothing_and_names_every_command(
         (("toybirds", "--controls", "sel-nome"), "did you mean 'sel-none'"),
         (("toybirds", "--launcher", "slrum"), "did you mean 'slurm'"),
         (("toybirds", "--seeds", "0"), "--seeds"),
+        (("toybirds", "--recipes", " ,"), "--recipes names no recipe"),
+        (("toybirds", "--set", "seed=5"), "--set seed: the table gives each of its runs its own"),
+        (("toybirds", "--set", "train.fold = 2"), "--set train.fold: the table"),
     ],
 )
 def test_what_cannot_be_done_is_a_usage_error_before_anything_runs(

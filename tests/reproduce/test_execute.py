@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from svipctl.errors import ConfigError, Interrupted
+from svipctl.errors import ConfigError, Interrupted, ResourceError
 from svipctl.held import held
 from svipctl.interruption import Stop
 from svipctl.reproduce.collect import collect
@@ -123,6 +123,32 @@ def test_figures_of_an_epoch_before_the_last_are_not_taken_for_those_of_the_run(
     execute(plan, writer := Writer(), Path("logs"), Silent())
     assert writer.ran == [(*final.arguments, "--resume", final.run), step.arguments]
     assert run_of(final).read_json("eval/metrics.json") == evaluation(final.run)
+
+
+@pytest.mark.parametrize("other", [{"bootstrap": 0}, {"selection": False}, {"precision": "bf16"}])
+def test_figures_made_otherwise_than_the_table_makes_them_are_made_again(other: dict[str, object]) -> None:
+    plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[], precision="fp32")
+    execute(plan, Writer(), Path("logs"), Silent())
+    step = plan.steps[-1]
+    as_asked = {"precision": "fp32", "bootstrap": 1000, "selection": True}
+    run_of(step).save_json("eval/metrics.json", {**evaluation(step.run), "settings": as_asked})
+    assert left_to_do(plan) == []
+    run_of(step).save_json("eval/metrics.json", {**evaluation(step.run), "settings": as_asked | other})
+    assert left_to_do(plan) == [step.arguments]
+
+
+def test_an_error_of_whoever_watches_ends_what_runs() -> None:
+    plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[])
+
+    class Broken(Silent):
+        def ended(self, *_: object) -> None:
+            raise ResourceError("no room left")
+
+    writer = Writer()
+    with pytest.raises(ResourceError):
+        execute(plan, writer, Path("logs"), Broken())
+    assert writer.told == signal.SIGTERM
+    assert len(writer.ran) == 1
 
 
 def test_a_folder_without_a_checkpoint_is_begun_anew() -> None:

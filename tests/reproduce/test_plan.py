@@ -117,6 +117,13 @@ def test_flags_reach_the_commands_that_know_them(tmp_path: Path) -> None:
     assert by_kind["final"].settings.optim.lr == 0.1
 
 
+def test_a_place_reaches_every_command_however_it_is_given(tmp_path: Path) -> None:
+    places = ["gpu=cpu", "data_dir=elsewhere", f"runs_dir={tmp_path}"]
+    flags = [Flag(("--set", place), "set") for place in places]
+    for step in plan_of(tmp_path, controls="none", flags=flags).steps:
+        assert set(places) <= set(option(step, "--set")), step.kind
+
+
 def test_a_command_is_one_line_that_a_shell_reads_back(tmp_path: Path) -> None:
     for step in plan_of(tmp_path / "with space", controls="all").steps:
         assert "\n" not in step.command
