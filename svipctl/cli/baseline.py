@@ -71,9 +71,9 @@ def baseline(
     run = new_run(settings)
     if dry_run:
         from svipctl.datasets.registry import open_benchmark, pictures_to_draw
-        from svipctl.model.weights import check_weights_file
+        from svipctl.model.weights import needs_download
 
-        check_weights_file(settings.model.weights)
+        needs_download(settings.model.backbone, settings.model.weights, offline=settings.offline)
         if not pictures_to_draw(settings.dataset, settings.data_dir):
             there = open_benchmark(settings.dataset, settings.data_dir, allow_partial=settings.data.allow_partial)
             for fold in chosen:

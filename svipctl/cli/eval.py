@@ -149,13 +149,14 @@ def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> 
 
 
 def _show_plan(configured: Resolved, name: str | None, checkpoint: Path | None) -> None:
+    from svipctl.cli.plans import in_words
     from svipctl.evaluation.plan import plan_evaluation
 
     subject, settings, partial = _chosen(configured, name, checkpoint)
     plan = plan_evaluation(subject, settings, allow_partial=partial)
     for warning in plan["warnings"]:
         sink.warn(warning)
-    sink.say("\n".join(f"{key}: {value}" for key, value in plan.items() if key != "warnings"))
+    sink.say(in_words({key: value for key, value in plan.items() if key != "warnings"}))
     sink.document({"dry_run": True, **plan})
 
 

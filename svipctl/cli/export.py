@@ -142,6 +142,8 @@ def _check(*, format: str | None, precision: str, pixels: str, gamma: float | No
 
 
 def _plan(order: Order, found: Any) -> None:
+    from svipctl.cli.plans import in_words
+
     weights = found.best / "model.safetensors"
     share = {"fp32": 1.0, "fp16": 0.5, "int8": 0.25}[order.precision]
     size = weights.stat().st_size if weights.exists() else 0
@@ -153,7 +155,7 @@ def _plan(order: Order, found: Any) -> None:
         "about_bytes": round(size * share),
         "images_compared": order.images or "all",
     }
-    sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
+    sink.say(in_words(plan))
     sink.document({"dry_run": True, **plan})
 
 

@@ -147,12 +147,16 @@ def train(
 
 
 def _show_plan(session: Session) -> None:
+    from svipctl.cli.plans import in_words
     from svipctl.training.plan import plan_training
 
     plan = plan_training(session.settings, session.run, session.position)
+    if session.begins_instead:
+        sink.note(f"there is nothing to resume: {session.run.name} would begin")
+    sink.say(in_words(plan))
     if session.development is not None:
+        sink.say(session.development.summary)
         plan["development"] = session.development.document()
-    sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
     sink.document({"dry_run": True, **plan})
 
 

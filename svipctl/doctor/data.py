@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from svipctl.datasets.installed import status_of
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.datasets.registry import pictures_to_draw, word_vectors_file
 from svipctl.doctor.finding import Finding
+from svipctl.settings.layers import RECIPES
+from svipctl.settings.preset import preset_settings
 
 
 def check_benchmarks(data_dir: Path) -> Iterator[Finding]:
@@ -38,22 +41,22 @@ def _word_vectors(name: str, data_dir: Path, build: str) -> Finding:
     return Finding(f"{name} word vectors", "absent", "not built", build)
 
 
-def check_weights(offline: bool) -> Finding:
-    """Whether pretrained weights of the default backbone are in timm's cache; reads the cache, never the network."""
-    from huggingface_hub import try_to_load_from_cache
-    from timm.models import get_pretrained_cfg
+def check_weights(offline: bool) -> Iterator[Finding]:
+    """Whether the pretrained weights that the presets begin with are in timm's cache; reads the cache, never the network."""
+    from svipctl.model.weights import cached_weights
 
-    from svipctl.model.backbone import ALIASES
-    from svipctl.settings.schema import ModelSettings
-
-    name, _ = ALIASES.get(ModelSettings().backbone, (ModelSettings().backbone, {}))
-    described = get_pretrained_cfg(name)
-    place = described.hf_hub_id if described is not None else None
-    files = ("model.safetensors", "pytorch_model.bin")
-    found = [try_to_load_from_cache(place, file) for file in files] if place else []
-    path = next((one for one in found if isinstance(one, str)), None)
-    if path:
-        return Finding("pretrained weights", "ok", f"{name}, in the cache")
-    todo = "give --weights FILE, or allow the network" if offline else ""
-    said = "not in the cache; downloaded when first trained" if not offline else "not in the cache, and --offline"
-    return Finding("pretrained weights", "absent", f"{name}: {said}", todo)
+    used: dict[str, list[str]] = {}
+    for dataset, recipe in product((*OFFICIAL, "folder"), RECIPES):
+        backbone = preset_settings(recipe, dataset=dataset, recipe=recipe).model.backbone
+        presets = used.setdefault(backbone, [])
+        if dataset not in presets:
+            presets.append(dataset if recipe == RECIPES[0] else f"{dataset} with {recipe}")
+    for backbone, presets in used.items():
+        name = f"pretrained {backbone}"
+        path = cached_weights(backbone)
+        if path is not None:
+            yield Finding(name, "ok", f"in the cache: {path}")
+            continue
+        missing = "not in the cache, and --offline" if offline else "not in the cache; downloaded when first trained"
+        todo = "give --weights FILE, or allow the network" if offline else ""
+        yield Finding(name, "absent", f"{missing} (for {', '.join(presets)})", todo)

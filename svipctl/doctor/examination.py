@@ -47,4 +47,4 @@ def examine_machine(
 
         yield from check_gpus()
         yield from check_benchmarks(data_dir)
-        yield check_weights(offline)
+        yield from check_weights(offline)

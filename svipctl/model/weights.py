@@ -10,8 +10,10 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from timm.models import get_pretrained_cfg
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -62,11 +64,7 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
                     f"timm has no pretrained weights for {name!r}",
                     todo="--weights none, --weights FILE, or another backbone",
                 ) from error
-            raise NetworkError(
-                f"the pretrained weights of {name!r} are neither cached nor to be had",
-                why=f"{type(error).__name__}: {first_line(error)}",
-                todo="give a local file: --weights FILE.safetensors; or train from nothing: --weights none",
-            ) from error
+            raise _not_to_be_had(name, f"{type(error).__name__}: {first_line(error)}") from error
         return backbone, {"source": f"timm:{ALIASES.get(name, (name,))[0]}", "sha256": tensors_sha256(backbone)}
     backbone, path = create_backbone(name, arguments), Path(weights)
     if path.suffix == ".npz":
@@ -105,6 +103,45 @@ def check_weights_file(weights: str) -> None:
     """Raise DataError when `weights` names a file that is not there."""
     if weights not in ("none", "pretrained") and not Path(weights).is_file():
         raise DataError(f"there is no weights file {weights}")
+
+
+def needs_download(name: str, weights: str, *, offline: bool) -> bool:
+    """Whether `load_backbone` would have to download; nothing is read but the cache.
+
+    Raises:
+        ConfigError: The package with the weights of `lite` is not installed.
+        DataError: There is no such file.
+        NetworkError: They are not in the cache, and `offline` forbids to download them.
+
+    """
+    if weights != "pretrained":
+        check_weights_file(weights)
+        return False
+    if name == lite.NAME:
+        lite.stem_weights_file()
+        return False
+    if cached_weights(name) is not None:
+        return False
+    if offline:
+        raise _not_to_be_had(name, "they are not in the cache, and --offline forbids to download them")
+    return True
+
+
+def cached_weights(name: str) -> Path | None:
+    """The pretrained weights that timm has of a backbone, in the cache of huggingface_hub; None where they are not."""
+    described = get_pretrained_cfg(ALIASES.get(name, (name,))[0])
+    place = described.hf_hub_id if described is not None else None
+    files = ("model.safetensors", "pytorch_model.bin")
+    found = [try_to_load_from_cache(place, file) for file in files] if place else []
+    return next((Path(one) for one in found if isinstance(one, str)), None)
+
+
+def _not_to_be_had(name: str, why: str) -> NetworkError:
+    return NetworkError(
+        f"the pretrained weights of {name!r} are neither cached nor to be had",
+        why=why,
+        todo="give a local file: --weights FILE.safetensors; or train from nothing: --weights none",
+    )
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

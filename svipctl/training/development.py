@@ -61,6 +61,13 @@ class Development:
         """Median over the runs: one fold with a flat curve does not move it far."""
         return float(median(found.gamma for found in self.found))
 
+    @property
+    def summary(self) -> str:
+        """A line that says it."""
+        names = ", ".join(found.run for found in self.found)
+        epochs = f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"
+        return f"from development ({names}): {epochs}, gamma {self.gamma:.4f}"
+
     def document(self) -> dict[str, Any]:
         """What `development.json` of the final run holds."""
         return {

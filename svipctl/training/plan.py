@@ -15,7 +15,7 @@ from svipctl.model.backbone import create_backbone, stem_of
 from svipctl.model.checkpoint import read_metadata
 from svipctl.model.svip import SVIP
 from svipctl.model.trained import read_trained
-from svipctl.model.weights import check_weights_file
+from svipctl.model.weights import needs_download
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.resume import check_same_images
@@ -34,15 +34,17 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
 
     Raises:
         ConfigError: No such GPU, backbone or fold; or backbone, window and recipe do not go together.
+        NetworkError: The weights would have to be downloaded, and may not.
         DataError: The data set, its word vectors or the weights are not there, or not those of the run that goes on.
 
     """
     device = check_devices(settings.gpu)
     begins = not position  # a checkpoint has its weights and its words
+    to_download = False
     if begins and settings.model.init_from:
         read_trained(Path(settings.model.init_from))
     elif begins:
-        check_weights_file(settings.model.weights)
+        to_download = needs_download(settings.model.backbone, settings.model.weights, offline=settings.offline)
     to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
     images: int | None = None
     kept, attributes = 0, 1
@@ -76,10 +78,11 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         "pictures_to_draw": to_draw,
         "training_images": images,
         "run": str(run.folder),
-        "resumes": position or "nothing",
+        "resumes": position or None,
         "recipe": settings.recipe,
         "backbone": settings.model.backbone,
         "weights": settings.model.init_from or settings.model.weights,
+        "weights_to_download": to_download,
         "epochs": settings.train.epochs,
         "device": str(device),
         "precision": "fp32" if dtype.itemsize == 4 else "bf16",

@@ -60,6 +60,11 @@ class Session:
     """What a final run takes from development runs."""
 
     @property
+    def begins_instead(self) -> bool:
+        """Whether a run was to be resumed, and none is there to be."""
+        return self.resume_asked and self.resumable is None
+
+    @property
     def position(self) -> str:
         """Where a run that goes on stands; empty for a new one."""
         return self.resumable.position if self.resumable else ""
@@ -153,7 +158,7 @@ def _make_room(session: Session, run: Run, listener: Listener) -> None:
     if session.resume_asked and run.is_abandoned:
         listener.note(f"{run.name} was killed before its first checkpoint: it is begun anew")
         run.discard_without_checkpoint()
-    elif session.resume_asked:
+    elif session.begins_instead:
         listener.note(f"there is nothing to resume: {run.name} begins")
     run.make()
 
@@ -183,8 +188,7 @@ def _tell(session: Session, setup: Setup, listener: Listener) -> None:
             "every epoch is warm-up, so the backbone is not trained: use more --epochs or --set optim.warmup_epochs=0"
         )
     if development is not None:
-        names = ", ".join(found.run for found in development.found)
-        listener.note(f"from development ({names}): {development.epochs} epochs, gamma {development.gamma:.4f}")
+        listener.note(development.summary)
     elif setup.monitored is None and settings.train.monitor != "none":
         listener.note("nothing is evaluated between epochs: there is no validation split without --fold")
 

@@ -154,7 +154,9 @@ def test_a_healthy_machine_without_data_passes_and_is_told_what_to_fetch(command
     assert done.code == 0, done.stderr
     found = {one["name"]: one for one in done.document["findings"]}
     assert found["cub"]["todo"] == "svipctl data fetch cub"
-    assert {"python", "torch", "CUDA", "memory", "runs disk", "pretrained weights"} <= set(found)
+    assert {"python", "torch", "CUDA", "memory", "runs disk", "pretrained deit_base", "pretrained vit_base"} <= set(
+        found
+    )
     assert not (tmp_path / "data").exists()
 
 

@@ -425,7 +425,7 @@ def test_a_dry_run_says_what_it_would_resume(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
-    assert "resumes: nothing\n" in command(*arguments, "--resume", "--dry-run").stdout
+    assert "nothing to resume: one would begin" in command(*arguments, "--resume", "--dry-run").stderr
     command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
     assert "resumes: at epoch 1, step 5\n" in command(*arguments, "--resume", "--dry-run").stdout
 
