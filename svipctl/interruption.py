@@ -51,12 +51,12 @@ class Stop:
             self.received = signal.Signals(number)
         return number > 0
 
-    def raise_if_asked(self, todo: str = "run the same command with --resume") -> None:
-        """End the work in progress by Interrupted, which says how to go on."""
+    def raise_if_asked(self, todo: str = "run the same command again", *, why: str = "") -> None:
+        """End the work in progress by Interrupted, which says what is kept and how to go on."""
         if self.received is signal.SIGINT:
-            raise InterruptedByHand("stopped by Ctrl-C", todo=todo)
+            raise InterruptedByHand("stopped by Ctrl-C", why=why, todo=todo)
         if self.received is not None:
-            raise Interrupted(f"stopped by {self.received.name}", todo=todo)
+            raise Interrupted(f"stopped by {self.received.name}", why=why, todo=todo)
 
 
 @contextmanager

@@ -67,8 +67,13 @@ def eval_(
     Examples: `svipctl eval toybirds`, `svipctl eval toybirds --gzsl`, `svipctl eval --predictions mine.npz --json`,
     `svipctl eval cub --checkpoint published.pth`
     """
+    if dataset is None and run is not None and checkpoint is None and predictions is None:
+        from svipctl.cli.which_run import run_of_any
+
+        found = run_of_any(run, runs_dir, config, assignments)
+        dataset, run = found.settings().dataset, str(found.folder)
     if (dataset is None) == (predictions is None):
-        raise ConfigError("name either a data set or --predictions FILE", todo="svipctl eval cub")
+        raise ConfigError("name either a data set or --predictions FILE", todo="svipctl eval toybirds")
     if checkpoint is None and (recipe is not None or backbone is not None):
         raise ConfigError("a run knows its recipe and its backbone", todo="leave out --recipe and --backbone")
     if checkpoint is not None and (run is not None or predictions is not None):
@@ -177,7 +182,7 @@ def _evaluate(
         def watched(done: int, total: int) -> None:
             progress(done, total)
             if stop.hear(*ranks.most(stop.number)):
-                stop.raise_if_asked("run the same command again")
+                stop.raise_if_asked()
 
         if isinstance(subject, Path):
             return evaluate_checkpoint(subject, benchmark, settings, watched, ranks)

@@ -112,7 +112,7 @@ def export(
 
         def watched(done: int, total: int) -> None:
             progress(done, total)
-            stop.raise_if_asked("run the same command again")
+            stop.raise_if_asked()
 
         shipped = export_run(found, benchmark, order, watched)
     _show(shipped)

@@ -61,11 +61,11 @@ def predict(
     _check(json=json, csv=csv, extend=extend, classes=classes, gamma=gamma)
 
     from svipctl.cli.configure import resolved, with_precision_of
-    from svipctl.runs.finding import find_run_of_any
+    from svipctl.cli.which_run import run_of_any, tell_run
 
-    found = find_run_of_any(_runs_dir(runs_dir, config, assignments), run)
+    found = run_of_any(run, runs_dir, config, assignments)
     if run is None:
-        sink.note(f"run {found.folder}")
+        tell_run(found)
     found.require_network()
     trained = found.settings()
     configured = resolved(
@@ -135,7 +135,7 @@ def predict(
                     _show(result)
                 sink.item(_item(result))
             progress(done + failed, done + failed)
-            stop.raise_if_asked("run the same command again")
+            stop.raise_if_asked()
     counts = {"named": done, "failed": failed}
     if not done and not failed:
         raise CheckFailed("no image was named", why="the list on stdin is empty")
@@ -156,13 +156,6 @@ def _check(*, json: bool, csv: bool, extend: bool, classes: Path | None, gamma: 
         raise ConfigError("--extend adds classes to the run's, and there are none to add", todo="--classes FILE.csv")
     if gamma is not None and not abs(gamma) < float("inf"):
         raise ConfigError(f"--gamma {gamma}: not a finite number")
-
-
-def _runs_dir(given: Path | None, config: Path | None, assignments: list[str] | None) -> Path:
-    """Where runs are, before it is known of which data set the run is."""
-    from svipctl.cli.configure import resolved
-
-    return resolved("toybirds", config=config, assignments=assignments, runs_dir=given).settings.runs_dir
 
 
 def _benchmark(settings: Settings, *, needed: bool) -> Benchmark | None:

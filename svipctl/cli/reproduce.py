@@ -14,7 +14,7 @@ from svipctl.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from svipctl.reproduce.execute import Ended, Launcher
-    from svipctl.reproduce.plan import Flag, Plan, Request
+    from svipctl.reproduce.plan import Flag, Plan, Request, Step
     from svipctl.settings.schema import Settings
 
 _LAUNCHERS = ("local", "slurm")
@@ -116,7 +116,7 @@ def reproduce(
     from svipctl.cli.reproducing import check_published, raise_if_failed, show_plan, show_table, write_plan
     from svipctl.reproduce.execute import left_to_do
     from svipctl.reproduce.plan import make_plan
-    from svipctl.reproduce.state import states
+    from svipctl.reproduce.state import State, states
 
     plan = make_plan(request, configure, has)
     for row, why in plan.left_out.items():
@@ -126,7 +126,8 @@ def reproduce(
             from svipctl.device import check_devices
 
             check_devices(settings.gpu)
-        show_plan(plan, states(plan))
+        found = states(plan)
+        show_plan(plan, found, _needs([step for step in plan.steps if found[step.key] is not State.DONE], jobs))
         return
     if plan_file is not None:
         write_plan(left_to_do(plan), plan_file)
@@ -246,6 +247,18 @@ def _folder(settings: Settings, prefix: str) -> Path:
 
     beside = _beside_runs(settings)
     return beside if prefix == TABLE else beside / f"{prefix}-report"
+
+
+def _needs(left: Sequence[Step], jobs: int) -> dict[str, int]:
+    """Disk for the checkpoints of all trainings that are left, and memory for the networks of those that run at once."""
+    from svipctl.reproduce.state import run_of
+    from svipctl.training.plan import plan_training
+
+    trainings = [step for step in left if step.kind in ("development", "final")]
+    if not trainings:
+        return {}
+    one = plan_training(trainings[0].settings, run_of(trainings[0]))
+    return {"disk_mib": len(trainings) * one["disk_mib"], "memory_mib": min(jobs, len(trainings)) * one["memory_mib"]}
 
 
 def _beside_runs(settings: Settings) -> Path:

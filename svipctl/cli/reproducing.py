@@ -55,17 +55,21 @@ def raise_if_failed(failed: Sequence[Ended], commands: int, document: Mapping[st
         )
 
 
-def show_plan(plan: Plan, found: Mapping[str, State]) -> None:
-    """Every command with its state: `--dry-run`."""
+def show_plan(plan: Plan, found: Mapping[str, State], needs: Mapping[str, Any]) -> None:
+    """Every command with its state, and what they need together: `--dry-run`."""
+    from svipctl.cli.plans import in_words
+
     for step in plan.steps:
         sink.say(f"{found[step.key].value:10}  {step.command}")
-    counts = [(kind, sum(step.kind == kind for step in plan.steps)) for kind in _KINDS]
-    sink.note(", ".join(f"{number} {_KINDS[kind]}" for kind, number in counts))
+    left = [step for step in plan.steps if found[step.key].value != "done"]
+    counts = [(kind, sum(step.kind == kind for step in left)) for kind in _KINDS]
+    sink.note("left to do: " + ", ".join(f"{number} {_KINDS[kind]}" for kind, number in counts))
+    sink.note(in_words(needs))
     steps = [
         {"run": step.run, "kind": step.kind, "state": found[step.key].value, "command": step.command}
         for step in plan.steps
     ]
-    sink.document({"dry_run": True, "steps": steps, "left_out": dict(plan.left_out)})
+    sink.document({"dry_run": True, "steps": steps, "left_out": dict(plan.left_out), **needs})
 
 
 def write_plan(commands: Sequence[Sequence[str]], file: Path) -> None:
@@ -77,6 +81,7 @@ def write_plan(commands: Sequence[Sequence[str]], file: Path) -> None:
         with explained_disk_errors(str(file)):
             text = "".join(f"{line}\n" for line in lines)
             file.write_text(text, encoding="utf-8", errors="surrogateescape")  # words in the bytes they were typed in
+        sink.say(f"{file}: {len(lines)} commands, to be run in this order")
     sink.document({"plan": lines})
 
 

@@ -21,7 +21,7 @@ def csv_rows(path: Path) -> list[list[str]]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(cell.strip() for cell in row)]
     except FileNotFoundError as error:
-        raise DataError(f"there is no table {path}") from error
+        raise DataError(f"there is no table {path}", todo="name a CSV file, or write it") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a readable CSV file in UTF-8", why=str(error)) from error
     if rows and len(rows[0]) == 1:

@@ -150,7 +150,9 @@ def _list_images(folder: Path, classes: Sequence[str], problems: list[str]) -> t
     labels: list[int] = []
     for subfolder in sorted(path for path in folder.iterdir() if path.is_dir()):
         if subfolder.name not in label_of:
-            problems.append(f"images/{subfolder.name} has no row in attributes.csv")
+            problems.append(
+                f"images/{subfolder.name} has no row in attributes.csv ({nearest(subfolder.name, classes)})"
+            )
             continue
         for path in sorted(subfolder.iterdir()):
             if path.suffix.lower() in PICTURES:

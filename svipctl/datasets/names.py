@@ -20,13 +20,24 @@ def own_folder(name: str) -> Path:
         ConfigError: There is none of that name; the nearest known names are told.
 
     """
-    if not name or not Path(name).is_dir():  # an empty name would be the working folder
-        from svipctl.errors import ConfigError, nearest
+    from svipctl.errors import ConfigError, nearest
 
+    if not name or not Path(name).is_dir():  # an empty name would be the working folder
         own = [path.parent.name for path in Path().glob("*/attributes.csv")]
         raise ConfigError(
             f"no data set {name!r}",
             why=nearest(name, [*OFFICIAL, *BUILT_IN, *own]),
             todo="name one of these, or the path of a folder with images/ and attributes.csv",
         )
+    if (Path(name) / "config.toml").exists() and not (Path(name) / "attributes.csv").exists():
+        raise ConfigError(
+            f"{name} is a run, not a data set",
+            todo=f"name its data set: {Path(name).resolve().parent.name} --run {name}",
+        )
     return Path(name)
+
+
+def check_dataset(name: str) -> None:
+    """Raise ConfigError unless it is a benchmark or a folder; what is in that is not looked at."""
+    if name not in (*OFFICIAL, *BUILT_IN):
+        own_folder(name)

@@ -39,7 +39,7 @@ def read_predictions(path: Path, *, scale: float = 5.0) -> Scored:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
-        raise DataError(f"there is no predictions file {path}") from error
+        raise DataError(f"there is no predictions file {path}", todo="name a .npz file (docs/evaluation.md)") from error
     except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
         raise DataError(f"{path} is not a .npz file of plain arrays", why=str(error)) from error
     problems = [f"array {name!r} is missing" for name in _ARRAYS if name not in arrays] or _contradictions(arrays)

@@ -55,7 +55,9 @@ def create_backbone(
     model_name, preset = ALIASES.get(name, (name, {}))
     if name != lite.NAME and not is_model(model_name):
         raise ConfigError(
-            f"no backbone named {name!r}", why=nearest(name, [lite.NAME, *ALIASES, *list_models("*vit*")])
+            f"no backbone named {name!r}",
+            why=nearest(name, [lite.NAME, *ALIASES, *list_models("*vit*")]),
+            todo="name one of these, or another Vision Transformer of timm",
         )
     try:
         model: nn.Module

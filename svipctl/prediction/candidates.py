@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -131,19 +132,21 @@ def read_candidates(
 
 
 def _column_problems(header: list[str], attributes: Sequence[str]) -> list[str]:
-    known = set(attributes)
+    unknown = [name for name in dict.fromkeys(header) if name not in set(attributes)]
+    missing = [name for name in attributes if name not in set(header)]
+    if len(missing) == len(attributes):
+        return [
+            f"none of its {len(header)} columns is one of the {len(attributes)} attributes of the run "
+            f"({attributes[0]}, ...): it is a table of other attributes"
+        ]
     problems = [f"column {name!r} is there twice" for name in sorted({n for n in header if header.count(n) > 1})]
-    problems += [
-        f"column {name!r} is no attribute of the run: {nearest(name, attributes)}"
-        for name in dict.fromkeys(header)
-        if name not in known
-    ]
-    unknown = [name for name in header if name not in known]
-    for name in attributes:
-        if name not in header:
-            hint = f": {nearest(name, unknown)}" if unknown else ""
-            problems.append(f"attribute {name!r} has no column{hint}")
-    return problems
+    for name in unknown:
+        meant = get_close_matches(name, missing, n=1, cutoff=0.8)
+        if meant:
+            missing.remove(meant[0])
+        near = f"did you mean {meant[0]!r}?" if meant else nearest(name, attributes)
+        problems.append(f"column {name!r} is no attribute of the run: {near}")
+    return problems + [f"attribute {name!r} has no column" for name in missing]
 
 
 def _value(cell: str, attribute: str, title: str, values: tuple[float, float] | None, problems: list[str]) -> float:

@@ -119,7 +119,7 @@ def execute(plan: Plan, launcher: Launcher, logs: Path, watcher: Watcher, stop: 
                 ended = future.result()
                 if not (stop and ended.failed):
                     note(ended)
-    stop.raise_if_asked("run the same command again")
+    stop.raise_if_asked()
     return list(failed.values())
 
 

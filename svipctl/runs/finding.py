@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from svipctl.datasets.identity import FOLDER
-from svipctl.datasets.names import dataset_name
+from svipctl.datasets.names import check_dataset, dataset_name
 from svipctl.errors import ConfigError, DataError, nearest
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
@@ -40,7 +40,10 @@ def new_run(settings: Settings, *, anew: bool = False) -> Run:
         )
     run = Run(folder / settings.name)
     if run.folder.exists() and not (anew and run.is_abandoned):
-        raise ConfigError(f"there is already a run {run.folder}", todo="choose another --name, or move that run away")
+        go_on = f"--resume {run.name} goes on with it; or " if run.has_checkpoint and not run.finished else ""
+        raise ConfigError(
+            f"there is already a run {run.folder}", todo=f"{go_on}choose another --name, or move that run away"
+        )
     return run
 
 
@@ -58,9 +61,12 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
 
     Raises:
         DataError: There is none.
+        ConfigError: Nor is there such a data set.
 
     """
     runs = list_runs(runs_dir, dataset)
+    if not runs:
+        check_dataset(dataset)
     if name is None:
         finished = [run for run in runs if run.finished]
         own = [run for run in finished if run.is_of(dataset)]
@@ -84,6 +90,7 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
     raise DataError(
         f"there is no run {name!r}",
         why=nearest(name, [run.name for run in runs]) if runs else f"{runs_dir} has no runs of {dataset_name(dataset)}",
+        todo="name a run, or its folder" if runs else f"train one: svipctl train {dataset}",
     )
 
 
@@ -122,7 +129,11 @@ def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
     if found:
         return Run(found[0])
     known = [run.name for folder in folders for run in list_runs(runs_dir, folder.name)]
-    raise DataError(f"there is no run {name!r}", why=nearest(name, known) if known else f"{runs_dir} has no runs")
+    raise DataError(
+        f"there is no run {name!r}",
+        why=nearest(name, known) if known else f"{runs_dir} has no runs",
+        todo="name a run, or its folder" if known else "train one: svipctl train toybirds",
+    )
 
 
 def _meant(finished: Sequence[Run]) -> Sequence[Run]:

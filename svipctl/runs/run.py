@@ -7,6 +7,7 @@ import math
 import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,12 +65,17 @@ class Run:
         return (self.folder / "baseline.json").exists()
 
     def require_network(self) -> None:
-        """Raise ConfigError where there is none."""
+        """Raise ConfigError where there is none, DataError where there is none yet."""
         if self.is_baseline:
             raise ConfigError(
                 f"{self.name} is a baseline, scored when it was fitted",
                 why="it has no network",
                 todo=f"its figures are in {self.folder / 'eval' / 'metrics.json'}",
+            )
+        if not self.finished and not resolve_folder(self.best).exists():
+            raise DataError(
+                f"{self.name} is unfinished, and which of its epochs counts is not known yet",
+                todo=f"svipctl train {self.settings().dataset} --resume {self.name}",
             )
 
     def environment(self) -> dict[str, Any]:
@@ -179,6 +185,8 @@ class Run:
         """Remove the folder of a run that ended before its first checkpoint: there is nothing in it to keep."""
         if not self.has_checkpoint:
             shutil.rmtree(self.folder, ignore_errors=True)
+            with suppress(OSError):  # other runs are in it
+                self.folder.parent.rmdir()
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Mark the run as complete."""

@@ -114,10 +114,14 @@ def train(
         ranks.wait()  # one that ends before it is saved would take the others along
         saved = time.monotonic()
 
+    def leave_if_asked() -> None:
+        place = f"after step {at.step} of epoch {at.epoch + 1}" if at.step else f"after epoch {at.epoch}"
+        stop.raise_if_asked("run the same command with --resume", why=f"{run.name} is saved {place}")
+
     def save_and_leave_if_asked() -> None:
         if stop.hear(*ranks.most(stop.number)):
             save()
-            stop.raise_if_asked()
+            leave_if_asked()
 
     # The published code chooses by its own test protocol; a validation split is judged by per-class H.
     decisive = "H_reference" if settings.train.select == "test" else "H_oracle"
@@ -148,7 +152,7 @@ def train(
                 if asked or due:
                     save()
                 if asked:
-                    stop.raise_if_asked()
+                    leave_if_asked()
 
         record: Record = {"epoch": epoch + 1, "lr": optimisation.learning_rate(epoch, steps - 1)}
         record |= log.means(steps)
@@ -171,7 +175,7 @@ def train(
         board.epoch(record)
         reporter.epoch(record)
         if stop.hear(*ranks.most(stop.number)):
-            stop.raise_if_asked()
+            leave_if_asked()
 
     best = at.best
     run.finish({"epochs": settings.train.epochs, "best_epoch": best["epoch"], "selected_by": settings.train.select})

@@ -22,7 +22,9 @@ from svipctl.training.resume import check_same_images
 from svipctl.training.setup import keeps_features
 
 _MIB = 2**20
-_CHECKPOINTS = 3  # last, best, and the new one while the old one is still there
+_COPIES_ON_DISK = (
+    7  # best: weights; last: these and the optimizer's two moments, twice while a new one replaces the old
+)
 _COPIES_IN_TRAINING = 4  # weights, gradients and the optimizer's two moments
 
 
@@ -86,7 +88,7 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         "epochs": settings.train.epochs,
         "device": str(device),
         "precision": "fp32" if dtype.itemsize == 4 else "bf16",
-        "disk_mib": round(_CHECKPOINTS * size),
+        "disk_mib": round(_COPIES_ON_DISK * size),
         "features_mib": round(kept * row / _MIB),
         "memory_mib": round(_COPIES_IN_TRAINING * size),
     }

@@ -19,6 +19,7 @@ from tests.conftest import Command
         ("eval DATA --gpu cpu,7", "no GPU 7"),
         ("reproduce DATA --gpu cpu,7", "no GPU 7"),
         ("eval toybirds --checkpoint gone.pth", "gone.pth"),
+        ("train DATA --weights pretrained --offline", "--offline forbids to download them"),
         ("train cub", "attributes.txt is missing"),
         ("baseline DATA --fold 4", "has no fold 4"),
         ("baseline cub", "attributes.txt is missing"),
@@ -40,7 +41,7 @@ def test_a_dry_run_refuses_what_the_run_would(
     training = tiny if words.startswith("train DATA") else ()
     command_name, *rest = words.replace("DATA", str(shared_folder)).split()
     done = command(command_name, *training, *rest, "--dry-run")
-    assert done.code in (2, 3)
+    assert done.code in (2, 3, 4)
     assert said in done.stderr
     assert done.stdout == ""
 
@@ -83,3 +84,24 @@ def test_a_dry_run_of_an_evaluation_draws_nothing(trained_copy: Path, tmp_path: 
     assert done.document["pictures_to_draw"] > 0
     assert done.document["images"] is None
     assert not (tmp_path / "empty").exists()
+
+
+def test_a_dry_run_of_training_counts_what_a_run_keeps_on_the_disk_and_more_while_it_saves(
+    shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path, command: Command
+) -> None:
+    network = "model.backbone_args={img_size=32,patch_size=8,embed_dim=256,depth=4,num_heads=2}"
+    words = ("train", str(shared_folder), *tiny, "--set", network, "--json")
+    plan = command(*words, "--dry-run").document
+    done = command(*words).document
+    assert done["run"] == plan["run"]
+    files = (tmp_path / plan["run"] / "checkpoints").rglob("*")
+    kept = sum(path.stat().st_size for path in files if path.is_file()) / 2**20
+    assert kept < plan["disk_mib"] < 2 * kept
+
+
+def test_a_dry_run_of_a_table_counts_its_trainings(
+    shared_folder: Path, tiny: tuple[str, ...], command: Command
+) -> None:
+    words = ("reproduce", str(shared_folder), *tiny, "--controls", "none", "--no-baselines", "--dry-run", "--json")
+    one, three = (command(*words, "--recipes", "svipctl", "--seeds", seeds).document for seeds in ("1", "3"))
+    assert one["disk_mib"] / 2 == three["disk_mib"] / 4  # a development run besides

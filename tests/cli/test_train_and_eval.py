@@ -172,6 +172,13 @@ def test_eval_wants_either_a_data_set_or_predictions(arguments: tuple[str, ...],
     assert "either a data set or --predictions" in done.stderr
 
 
+def test_a_run_knows_its_data_set(command: Command, shared_folder: Path, trained_copy: Path) -> None:
+    named = command("eval", "--run", str(trained_copy), "--gpu", "cpu", "--json", "--set", "eval.bootstrap=0")
+    assert named.code == 0, named.stderr
+    assert named.document["dataset"] == "small"
+    assert named.document["run"] == "first"
+
+
 def test_dry_run_says_the_plan_and_writes_nothing(
     command: Command, small_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -46,6 +46,34 @@ def test_without_a_finished_run_the_unfinished_ones_are_named(tmp_path: Path) ->
         find_run(tmp_path, "cub")
 
 
+def test_what_cannot_be_used_as_it_is_is_not_offered(tmp_path: Path) -> None:
+    half = started(tmp_path, "name=half", finished=False)
+    with pytest.raises(DataError) as none:
+        find_run(tmp_path, "cub")
+    assert none.value.todo == "svipctl train cub --resume"
+    half.best.mkdir(parents=True)
+    with pytest.raises(DataError) as offered:
+        find_run(tmp_path, "cub")
+    assert offered.value.todo == "svipctl train cub --resume, or use it as it is: --run half"
+
+
+def test_a_run_in_the_place_of_a_data_set_is_called_one(tmp_path: Path) -> None:
+    run = started(tmp_path, "name=a")
+    with pytest.raises(ConfigError, match="is a run, not a data set") as caught:
+        find_run(tmp_path, str(run.folder))
+    assert caught.value.todo == f"name its data set: cub --run {run.folder}"
+    with pytest.raises(ConfigError, match="no data set 'svipctl-seed0'"):
+        find_run(tmp_path, "svipctl-seed0")
+
+
+def test_an_unfinished_run_of_a_taken_name_is_offered_to_be_gone_on_with(tmp_path: Path) -> None:
+    run = started(tmp_path, "name=a", finished=False)
+    run.last.mkdir(parents=True)
+    with pytest.raises(ConfigError) as caught:
+        new_run(settings(tmp_path, "name=a"))
+    assert caught.value.todo.startswith("--resume a goes on with it; or choose another --name")
+
+
 def test_rows_of_a_table_and_baselines_are_not_meant_without_a_name(tmp_path: Path) -> None:
     mine = started(tmp_path, "name=mine", age=5)
     started(tmp_path, "name=table-svipctl-full-seed0", age=1)

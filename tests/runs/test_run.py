@@ -136,3 +136,20 @@ def test_a_run_is_finished_when_the_disk_took_it_and_not_before(
     with pytest.raises(ResourceError):
         run.finish({"epochs": 1})
     assert not run.finished
+
+
+def test_an_unfinished_run_has_no_network_before_one_of_its_epochs_counts(tmp_path: Path) -> None:
+    run = started(tmp_path, "name=a", finished=False)
+    with pytest.raises(DataError, match="a is unfinished") as caught:
+        run.require_network()
+    assert caught.value.todo == "svipctl train cub --resume a"
+    run.best.mkdir(parents=True)
+    run.require_network()
+
+
+def test_a_discarded_run_takes_its_folder_of_runs_along_when_it_was_the_only_one(tmp_path: Path) -> None:
+    one, other = (started(tmp_path, f"name={name}", finished=False) for name in "ab")
+    one.discard_without_checkpoint()
+    assert other.folder.exists()
+    other.discard_without_checkpoint()
+    assert not other.folder.parent.exists()

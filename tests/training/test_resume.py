@@ -118,7 +118,7 @@ def test_a_signal_is_seen_within_a_step_and_the_state_saved(
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--set", "train.save_every=60")
     stopped = command(*arguments, first=functools.partial(signal_at_update, 4, name))
     assert stopped.code == (130 if name is signal.SIGINT else 75)
-    assert "next: run the same command with --resume" in stopped.stderr
+    assert "  one is saved after step 4 of epoch 1\n  next: run the same command with --resume" in stopped.stderr
     resumed = command(*arguments, "--resume")
     assert resumed.code == 0, resumed.stderr
     assert "resuming one at epoch 1, step 5" in resumed.stderr

@@ -184,7 +184,7 @@ def draw_pages(
 
         def watched() -> Iterator[Inspection]:
             for done, one in enumerate(inspect(subject, plan.images), 1):
-                stop.raise_if_asked("run the same command again")
+                stop.raise_if_asked()
                 notice(one)
                 progress(done, len(plan.images))
                 yield one

@@ -24,12 +24,15 @@ def found_run(dataset: str, run: str | None, **flags: Any) -> tuple[Run, Setting
 
     """
     from svipctl.cli.configure import resolved, with_precision_of
+    from svipctl.cli.which_run import tell_run
     from svipctl.device import choose_device
     from svipctl.runs.finding import find_run
 
     configured = resolved(dataset, **flags)
     choose_device(configured.settings.gpu)  # a GPU that is not there is told in a dry run too
     found = find_run(configured.settings.runs_dir, configured.settings.dataset, run)
+    if run is None:
+        tell_run(found)
     return found, with_precision_of(found.settings(), configured)
 
 
@@ -51,7 +54,7 @@ def measured_run(run: Run, benchmark: Benchmark, settings: Settings, *, what: st
 
         def watched(done: int, total: int) -> None:
             progress(done, total)
-            stop.raise_if_asked("run the same command again")
+            stop.raise_if_asked()
 
         measured = measure_run(run, benchmark, settings, watched)
     for warning in measured.document["warnings"]:

@@ -85,7 +85,7 @@ def sheet(
         def watched() -> Iterator[Inspection]:
             nonlocal looked_at
             for looked_at, one in enumerate(inspect(subject, chosen), 1):
-                stop.raise_if_asked("run the same command again")
+                stop.raise_if_asked()
                 progress(looked_at, len(chosen))
                 yield one
 
