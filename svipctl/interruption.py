@@ -13,7 +13,7 @@ _ENDING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _SIGNALS = (*_ENDING, signal.SIGINT)
 
 
-class Told(KeyboardInterrupt):
+class Signalled(KeyboardInterrupt):
     """SIGTERM, SIGUSR1 or SIGUSR2, raised wherever the program stands, as Python raises Ctrl-C.
 
     Attributes:
@@ -61,10 +61,10 @@ class Stop:
 
 @contextmanager
 def raising() -> Iterator[None]:
-    """Raise `Told` for the signals that would end the process without a word; those of `listening` are noted all the same."""
+    """Raise `Signalled` for the signals that would end the process without a word; those of `listening` are noted all the same."""
 
     def tell(number: int, frame: FrameType | None) -> None:
-        raise Told(number)
+        raise Signalled(number)
 
     with _handled(_ENDING, tell):
         yield

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from svipctl.errors import Interrupted, InterruptedByHand
-from svipctl.interruption import Stop, Told, listening, raising
+from svipctl.interruption import Signalled, Stop, listening, raising
 
 NOTED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
@@ -62,12 +62,12 @@ def test_another_thread_cannot_listen_and_is_not_disturbed() -> None:
 def test_a_signal_that_nobody_listens_for_is_raised_where_the_program_stands(name: signal.Signals) -> None:
     before = [signal.getsignal(one) for one in NOTED]
     with raising():
-        with pytest.raises(Told) as told:
+        with pytest.raises(Signalled) as told:
             os.kill(os.getpid(), name)
         assert told.value.received is name
         with listening() as stop:
             os.kill(os.getpid(), name)
             assert stop.received is name
-        with pytest.raises(Told):
+        with pytest.raises(Signalled):
             os.kill(os.getpid(), name)
     assert [signal.getsignal(one) for one in NOTED] == before

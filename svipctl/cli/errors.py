@@ -21,7 +21,7 @@ from svipctl.errors import (
     SvipError,
     nearest,
 )
-from svipctl.interruption import Told
+from svipctl.interruption import Signalled
 
 _NO_CHOICE = re.compile(r"(?P<head>.+?): '(?P<word>.*)' is not one of (?P<known>.+)")
 
@@ -68,7 +68,7 @@ def report_defect(error: Exception) -> ExitCode:
 def stopped(error: BaseException) -> Interrupted:
     """Ctrl-C, or a signal, where nothing listens for it."""
     todo = "run the same command again, a training with --resume"
-    if isinstance(error, Told):
+    if isinstance(error, Signalled):
         return Interrupted(f"stopped by {error.received.name}", todo=todo)
     return InterruptedByHand("stopped by Ctrl-C", todo=todo)
 
