@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,23 +80,19 @@ def eval_(
     if checkpoint is not None and (run is not None or predictions is not None):
         raise ConfigError("--checkpoint, --run and --predictions exclude each other", todo="give one of them")
     if predictions is not None:
-        names = (
-            "--run",
-            "--batch-size",
-            "--precision",
-            "--gpu",
-            "--data-dir",
-            "--runs-dir",
-            "--config",
-            "--set",
-            "--dry-run",
+        _check_nothing_else(
+            {
+                "--run": run,
+                "--batch-size": batch_size,
+                "--precision": precision,
+                "--gpu": gpu,
+                "--data-dir": data_dir,
+                "--runs-dir": runs_dir,
+                "--config": config,
+                "--set": assignments,
+                "--dry-run": dry_run,
+            }
         )
-        values = (run, batch_size, precision, gpu, data_dir, runs_dir, config, assignments, dry_run)
-        if given := [name for name, value in zip(names, values) if value]:
-            raise ConfigError(
-                "nothing is computed or written for --predictions, and no setting is read",
-                todo=f"leave out {', '.join(given)}",
-            )
         document, evaluation = _score_file(predictions)
     else:
         from svipctl.cli.configure import resolved
@@ -137,6 +134,14 @@ def eval_(
     if not zsl:
         show_curve(evaluation)
     sink.document(document)
+
+
+def _check_nothing_else(flags: Mapping[str, object]) -> None:
+    if given := [name for name, value in flags.items() if value]:
+        raise ConfigError(
+            "nothing is computed or written for --predictions, and no setting is read",
+            todo=f"leave out {', '.join(given)}",
+        )
 
 
 def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> tuple[Run | Path, Settings, bool]:
