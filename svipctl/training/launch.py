@@ -32,7 +32,11 @@ def launch(gpu: str, arguments: Sequence[str]) -> int:
     """
     devices = gpu.split(",")
     check_devices(gpu)
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it repeats what the processes say
+    for name in list(
+        logging.root.manager.loggerDict
+    ):  # it repeats what the processes say, and each part sets its own level
+        if name.startswith("torch.distributed.elastic"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

@@ -183,4 +183,5 @@ def test_a_signal_to_the_launcher_is_passed_on(shared_folder: Path, tiny: tuple[
         _, rest = launcher.communicate(timeout=120)
     assert launcher.returncode == 75, rest
     assert "error: stopped by SIGTERM" in rest
+    assert "death signal" not in rest  # torch's own words for it
     assert (tmp_path / RUN / "checkpoints" / "last" / "model.safetensors").exists()
