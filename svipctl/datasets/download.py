@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from svipctl.datasets.assets import Asset
 from svipctl.datasets.transfer import Part, Refused, Transient, continue_part, origin_of
-from svipctl.errors import ConfigError, NetworkError, ResourceError, SvipError, explained_disk_errors
+from svipctl.errors import ConfigError, NetworkError, ResourceError, explained_disk_errors
 
 Progress = Callable[[int, int], None]
 
@@ -113,7 +113,7 @@ def alone(lock: Path, doing: str) -> Iterator[None]:
     """Hold a lock file: two processes never do the same thing.
 
     Raises:
-        SvipError: Another process holds it.
+        ConfigError: Another process holds it.
 
     """
     while True:
@@ -127,7 +127,7 @@ def alone(lock: Path, doing: str) -> Iterator[None]:
             pass
         except BlockingIOError as error:
             os.close(descriptor)
-            raise SvipError(f"another process is {doing}", todo="wait for it to end") from error
+            raise ConfigError(f"another process is {doing}", todo="wait for it to end") from error
         os.close(descriptor)
     try:
         yield

@@ -13,7 +13,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -95,15 +95,19 @@ def fetch(
 @contextmanager
 def _alone_in(data_dir: Path) -> Iterator[None]:
     """Two processes do not unpack into one folder, nor delete what the other still needs."""
-    with explained_disk_errors(f"data sets in {data_dir}"):
-        data_dir.mkdir(parents=True, exist_ok=True)
-    with alone(data_dir / ".fetch.lock", f"fetching into {data_dir}"):
+    with ExitStack() as locked:
+        with explained_disk_errors(f"data sets in {data_dir}"):
+            data_dir.mkdir(parents=True, exist_ok=True)
+            locked.enter_context(alone(data_dir / ".fetch.lock", f"fetching into {data_dir}"))
         yield
 
 
 def _check_room(steps: Sequence[Step], data_dir: Path) -> None:
-    """Room for what has to be downloaded, once: a consumed zip gives its room back while it is unpacked."""
-    needed = sum({step.asset.name: step.asset.bytes_to_fetch for step in steps if step.state == "download"}.values())
+    """Room for what is still to be downloaded, once: a consumed zip gives its room back while it is unpacked."""
+    missing = {step.asset.file: step.asset.bytes_to_fetch for step in steps if step.state == "download"}
+    parts = {file: data_dir / ".archives" / f"{file}.part" for file in missing}
+    there = {file: part.stat().st_size if part.exists() else 0 for file, part in parts.items()}
+    needed = sum(max(0, size - there[file]) for file, size in missing.items())
     place = data_dir
     while not place.exists():
         place = place.absolute().parent

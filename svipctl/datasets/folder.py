@@ -3,7 +3,7 @@
     FOLDER/
       images/<class>/<picture>.jpg   one folder a class
       attributes.csv                 class, then one column an attribute; optional second row with group names
-      split.csv                      image,split with trainval, test_seen or test_unseen
+      split.csv                      image,split with trainval, test_seen, test_unseen or unused
       unseen.txt                     instead of split.csv: the unseen classes, one a line
       masks/<class>/<picture>.png    optional, white where the object is
       folds.csv                      optional, class,fold: the seen classes in three development folds
@@ -28,6 +28,8 @@ from svipctl.errors import DataError, nearest
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
 SPLITS = ("trainval", "test_seen", "test_unseen")
+UNUSED = "unused"
+"""In the place of a split, of a picture that is to be left out."""
 FOLDS = 3
 
 
@@ -169,8 +171,10 @@ def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> list[
     for row in rows[1:] if rows and rows[0][:1] == ["image"] else rows:
         image, split = (*row, "")[:2]
         image = image if image.startswith("images/") else f"images/{image}"
-        if split not in parts:
-            problems.append(f"split.csv: {split!r} is not a split ({nearest(split, SPLITS)})")
+        if split == UNUSED:
+            placed.add(image)
+        elif split not in parts:
+            problems.append(f"split.csv: {split!r} is not a split ({nearest(split, [*SPLITS, UNUSED])})")
         elif image not in index_of:
             problems.append(f"split.csv: there is no picture {image}")
         elif image in placed:
@@ -178,6 +182,12 @@ def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> list[
         else:
             placed.add(image)
             parts[split].append(index_of[image])
+    left_out = [image for image in images if image not in placed]
+    if left_out:
+        problems.append(
+            f"split.csv: {len(left_out)} of {len(images)} pictures are not in it, for instance {left_out[0]}; "
+            f"what is to be left out has the split {UNUSED!r}"
+        )
     return [np.array(sorted(parts[split]), dtype=np.int64) for split in SPLITS]
 
 
@@ -220,7 +230,8 @@ def _read_folds(
         order = _shuffled_by_name(list(seen), classes)
         return tuple(tuple(sorted(order[fold::FOLDS])) for fold in range(FOLDS))
     folds: list[list[int]] = [[] for _ in range(FOLDS)]
-    for row in _rows(path, problems)[1:]:
+    rows = _rows(path, problems)
+    for row in rows[1:] if rows and rows[0][:1] == ["class"] else rows:
         name, fold = (*row, "")[:2]
         if name not in classes or fold not in ("1", "2", "3"):
             problems.append(f"folds.csv: {','.join(row)!r} is not a class and a fold 1, 2 or 3")
@@ -230,6 +241,8 @@ def _read_folds(
             problems.append(f"folds.csv: class {name!r} is named twice")
         else:
             folds[int(fold) - 1].append(classes.index(name))
+    dealt = {label for members in folds for label in members}
+    problems += [f"folds.csv: seen class {classes[label]!r} is in no fold" for label in seen if label not in dealt]
     return tuple(tuple(sorted(fold)) for fold in folds)
 
 

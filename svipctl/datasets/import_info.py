@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ def differences(info: Info, benchmark: Benchmark) -> list[str]:
     if info.attributes.shape != benchmark.class_attributes.shape:
         found.append(f"the attribute table is {info.attributes.shape}, here {benchmark.class_attributes.shape}")
     elif info.classes == benchmark.classes:
-        off = np.abs(info.attributes - benchmark.class_attributes).max(axis=1) > _TOLERANCE
+        off = ~(np.abs(info.attributes - benchmark.class_attributes).max(axis=1) <= _TOLERANCE)  # NaN is off too
         if off.any():
             names = [name for name, bad in zip(info.classes, off) if bad]
             found.append(f"{len(names)} classes have other attributes: {_some(names)}")
@@ -117,6 +118,9 @@ def _labelled(document: Mapping[str, Any], part: str, classes: tuple[str, ...], 
         raise TypeError(f"labels are {numbers.dtype}, not whole numbers")
     if len(files) != len(numbers) or (len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(classes)):
         raise ValueError(f"{part}_files and {part}_label do not fit each other or the classes")
+    repeated = sorted(file for file, times in Counter(files).items() if times > 1)
+    if repeated:
+        raise ValueError(f"{len(repeated)} images are there more than once: {_some(repeated)}")
     return {file: classes[number] for file, number in zip(files, numbers)}
 
 

@@ -57,7 +57,9 @@ def install(step: Step, data_dir: Path, keep_archives: bool, progress: Progress)
             raise DataError(
                 error.what, why=error.why, todo="it is deleted; the same command downloads it again"
             ) from error
+    path = stamp_path(data_dir, step.dataset, step.asset)
     with explained_disk_errors(f"the data set in {root}"):
+        path.unlink(missing_ok=True)  # of what is there already and put in place again
         _leave_features_out(unpacked)
         files = _put_in_place(unpacked, root)
         if not files:
@@ -72,7 +74,6 @@ def install(step: Step, data_dir: Path, keep_archives: bool, progress: Progress)
             "installed": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "files": files,
         }
-        path = stamp_path(data_dir, step.dataset, step.asset)
         path.parent.mkdir(exist_ok=True)
         unfinished = path.with_name(f".{path.name}.part")
         unfinished.write_text(json.dumps(stamp) + "\n", encoding="utf-8")

@@ -111,7 +111,7 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
         raise DataError(
             f"{name} lacks {_count(len(missing), len(files))} images",
             why=describe_missing(missing, official.class_of),
-            todo=f"svipctl data fetch {name}"
+            todo=f"svipctl data fetch {name}{_again(root)}"
             + ("" if len(missing) == len(files) else ", or use what is there: --allow-partial"),
         )
     kept = np.flatnonzero(present)
@@ -228,9 +228,9 @@ def _boxes(folder: Path, files: Sequence[str]) -> NDArray[np.float64]:
 
     CUB's own lists go by an image id whose order is not that of the proposed split.
     """
-    box_of_id = dict(line.split(maxsplit=1) for line in read_lines(folder / "bounding_boxes.txt"))
     box_of_file = {}
     try:
+        box_of_id = dict(line.split(maxsplit=1) for line in read_lines(folder / "bounding_boxes.txt"))
         for line in read_lines(folder / "images.txt"):
             number, file = line.split(maxsplit=1)
             box_of_file[f"CUB_200_2011/images/{file}"] = [float(value) for value in box_of_id[number].split()]
@@ -249,6 +249,11 @@ def _explained(name: str) -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError(error.what, why=error.why, todo=f"svipctl data fetch {name}") from error
+
+
+def _again(root: Path) -> str:
+    """What was put in place whole once is fetched again only when told so."""
+    return " --again" if any((root / ".assets").glob("*.json")) else ""
 
 
 def _count(part: int, whole: int) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svipctl.datasets.assets import Asset, Kind
+from svipctl.errors import NetworkError
 
 if TYPE_CHECKING:
     import httpx
@@ -25,6 +26,7 @@ Progress = Callable[[int, int], None]
 _BLOCK = 2**18
 _HEAD = 64  # bytes that tell an archive from a page
 _TIMEOUT = 30.0  # seconds without a byte
+_OF_ENVIRONMENT = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _MAGIC: dict[Kind, bytes] = {"tar.gz": b"\x1f\x8b", "gz": b"\x1f\x8b", "zip": b"PK"}
 
 
@@ -155,6 +157,7 @@ def continue_part(
 
     Raises:
         Refused: The server does not have it, or has something else.
+        NetworkError: The proxy or the certificates that the environment names cannot be used.
         Transient: The server is busy, or the connection ended early.
 
     """
@@ -169,12 +172,7 @@ def continue_part(
         headers |= {"Range": f"bytes={there}-"} | ({"If-Range": version} if version else {})
     try:
         with (
-            httpx.Client(
-                follow_redirects=True,
-                timeout=_TIMEOUT,
-                verify=_trusted(),
-                event_hooks={"response": [_no_downgrade]},
-            ) as client,
+            _client() as client,
             client.stream("GET", address, headers=headers) as response,
         ):
             first, total = _ranges(response)
@@ -225,6 +223,27 @@ def check_magic(content: bytes, kind: Kind) -> str:
     if begins.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return "it is an HTML page, not an archive"
     return f"it is not a {kind} archive"
+
+
+def _client() -> httpx.Client:
+    """With the certificates and the proxy that the environment names.
+
+    Raises:
+        NetworkError: One of them cannot be used.
+
+    """
+    import httpx
+
+    try:
+        hooks = {"response": [_no_downgrade]}
+        return httpx.Client(follow_redirects=True, timeout=_TIMEOUT, verify=_trusted(), event_hooks=hooks)
+    except (ImportError, OSError, ValueError) as error:
+        given = [name for name in _OF_ENVIRONMENT if os.environ.get(name) or os.environ.get(name.lower())]
+        raise NetworkError(
+            "the connection that the environment asks for cannot be made",
+            why=f"{str(error).splitlines()[0]}" + (f" (set: {', '.join(given)})" if given else ""),
+            todo="correct or unset the variable; or give the archives: --from FOLDER",
+        ) from error
 
 
 @cache

@@ -89,7 +89,7 @@ def resolve(
 
     known = dict(known_keys())
     for layer in layers:
-        for key in [key for key in _flat(layer.values) if not _is_known(key, known)]:
+        for key in [key for key, value in _flat(layer.values).items() if not _is_known(key, value, known)]:
             problems.append(f"{key} ({layer.origin}): no such setting ({nearest(key, known)})")
             _remove(layer.values, key)
     origins = {key: layer.origin for layer in layers for key in _flat(layer.values)}
@@ -264,8 +264,10 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _is_known(key: str, known: Mapping[str, Any]) -> bool:
-    return key in known or key.startswith("model.backbone_args")
+def _is_known(key: str, value: Any, known: Mapping[str, Any]) -> bool:
+    """Whether it is a setting, or a table of settings in which every line is commented out."""
+    is_empty_table = value == {} and any(name.startswith(f"{key}.") for name in known)
+    return key in known or key.startswith("model.backbone_args") or is_empty_table
 
 
 def _remove(tree: Tree, key: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -31,7 +32,15 @@ def _at_home(path: Any) -> Any:
     return os.path.expanduser(path) if isinstance(path, (str, Path)) else path  # noqa: PTH111 (Path's raises for a stranger)
 
 
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the smaller one comes first")
+    return pair
+
+
 _HOME = BeforeValidator(_at_home)
+Share = Annotated[float, Field(gt=0, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
@@ -74,8 +83,8 @@ class DataSettings(Section):
     """Before the crop: shorter side to image size * 256/224 and centre crop, or straight to a square."""
     augment: Literal["none", "flip", "crop-and-flip"] = "flip"
     """Random part of the training transform; crop-and-flip is a random resized crop."""
-    crop_scale: tuple[PositiveFloat, PositiveFloat] = (0.08, 1.0)
-    """Area share of the random resized crop."""
+    crop_scale: Annotated[tuple[Share, Share], AfterValidator(_ascending)] = (0.08, 1.0)
+    """Smallest and largest area share of the random resized crop."""
     normalise: Literal["imagenet", "half", "weights"] = "weights"
     """Mean and standard deviation: ImageNet's, 0.5, or whatever the backbone's weights were trained with."""
     allow_partial: bool = False
@@ -92,7 +101,7 @@ class OptimSettings(Section):
     optimizer: Literal["adam", "adamw"] = "adamw"
     lr: PositiveFloat = 3e-5
     """Learning rate after warm-up."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     weight_decay: float = Field(0.0, ge=0)
     stem_lr_share: PositiveFloat = 1.0
     """Learning rate of a hybrid's convolutional stem as a share of that of everything else."""

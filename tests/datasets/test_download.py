@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from svipctl.datasets.assets import Asset
 from svipctl.datasets.download import address_of, alone, download, problem_of
-from svipctl.datasets.transfer import Part
+from svipctl.datasets.transfer import Part, _trusted
 from svipctl.errors import NetworkError, ResourceError, SvipError
 from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server
 
@@ -290,6 +290,16 @@ def test_two_processes_do_not_write_the_same_file(server: FaultyServer, tmp_path
         download(asset_of(server), tmp_path)
     download(asset_of(server), tmp_path)
     assert_only_the_file(tmp_path)
+
+
+def test_certificates_that_are_not_there_are_told_by_their_variable(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _trusted.cache_clear()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+    with pytest.raises(NetworkError, match="the connection that the environment asks for") as caught:
+        download(asset_of(server), tmp_path)
+    assert "SSL_CERT_FILE" in caught.value.why
 
 
 def test_a_file_of_the_users_is_judged_like_a_downloaded_one(server: FaultyServer, tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import json
 import multiprocessing
 import multiprocessing.process
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tarfile
 import threading
 import zipfile
+from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +23,10 @@ import pytest
 from scipy.io import savemat
 
 from svipctl.datasets.assets import Asset, Manifest
-from svipctl.datasets.fetch import fetch
+from svipctl.datasets.fetch import _check_room, fetch
 from svipctl.datasets.fetch_plan import plan_fetch
 from svipctl.datasets.matlab import read_mat
-from svipctl.errors import DataError, NetworkError, SvipError
+from svipctl.errors import ConfigError, DataError, NetworkError, ResourceError, SvipError
 from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server
 from tests.processes import clean_environment, files_under
 
@@ -124,6 +126,46 @@ def test_a_benchmark_is_fetched_once_and_nothing_is_left_over(server: FaultyServ
     asked = len(server.requests)
     fetch_cub(manifest, tmp_path)
     assert len(server.requests) == asked
+
+
+def test_what_is_there_stays_when_fetching_it_again_is_refused(server: FaultyServer, tmp_path: Path) -> None:
+    manifest = manifest_of(server)
+    fetch_cub(manifest, tmp_path)
+    server.files = {}
+    for offline in (True, False):
+        steps = plan_fetch(["cub"], tmp_path, manifest=manifest, again=True)
+        assert {step.state for step in steps} == {"download"}
+        with pytest.raises(NetworkError):
+            fetch(steps, tmp_path, offline=offline, wait=lambda seconds: None)
+        assert_complete(tmp_path)
+
+
+def test_what_a_cut_download_has_brought_needs_no_room_again(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = {
+        name: asset.model_copy(update={"estimate": 1000 if name == "cub-images" else 0})
+        for name, asset in manifest_of(server).items()
+    }
+    usage = namedtuple("usage", "total used free")
+    steps = plan_fetch(["cub"], tmp_path, manifest=manifest)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 600))
+    with pytest.raises(ResourceError, match="the downloads need about 1,000"):
+        _check_room(steps, tmp_path)
+    (tmp_path / ".archives").mkdir()
+    (tmp_path / ".archives" / f"{IMAGES[1:]}.part").write_bytes(b"." * 500)
+    _check_room(steps, tmp_path)
+
+
+def test_a_folder_that_may_not_be_written_is_told(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("svipctl.datasets.download.os.open", refused)
+    with pytest.raises(ConfigError, match="not allowed to write data sets in"):
+        fetch_cub(manifest_of(server), tmp_path)
 
 
 def test_of_res101_the_names_and_labels_are_kept_and_the_features_are_not(server: FaultyServer, tmp_path: Path) -> None:

@@ -85,6 +85,27 @@ def test_folds_of_the_folder_are_used(small_folder: Path) -> None:
     assert "seen_a,4" in caught.value.why
 
 
+def test_folds_need_no_header_and_every_seen_class(small_folder: Path) -> None:
+    rows = [[name, number // 2 + 1] for number, name in enumerate(SEEN)]
+    write_rows(small_folder / "folds.csv", [*map(list, rows)])
+    assert open_folder(small_folder).folds == ((0, 1), (2, 3), (4, 5))
+    write_rows(small_folder / "folds.csv", [["class", "fold"], *map(list, rows[1:])])
+    with pytest.raises(DataError) as caught:
+        open_folder(small_folder)
+    assert "seen class 'seen_a' is in no fold" in caught.value.why
+
+
+def test_a_picture_that_has_no_split_is_a_problem_and_one_that_is_unused_is_none(small_folder: Path) -> None:
+    lines = (small_folder / "split.csv").read_text().splitlines()
+    before = len(open_folder(small_folder).trainval)
+    (small_folder / "split.csv").write_text("\n".join([lines[0], *lines[2:]]))
+    with pytest.raises(DataError) as caught:
+        open_folder(small_folder)
+    assert "1 of 56 pictures are not in it, for instance images/seen_a/0.png" in caught.value.why
+    (small_folder / "split.csv").write_text("\n".join([*lines[:1], "seen_a/0.png,unused", *lines[2:]]))
+    assert len(open_folder(small_folder).trainval) == before - 1
+
+
 def test_the_order_of_split_csv_does_not_matter(small_folder: Path) -> None:
     before = open_folder(small_folder)
     header, *lines = (small_folder / "split.csv").read_text().splitlines()

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from svipctl.datasets.import_info import read_info_file
+from svipctl.datasets.import_info import differences, read_info_file
 from svipctl.errors import DataError
+from tests.evaluation.cases import benchmark
 
 PARTS = ("trainval", "test_seen", "test_unseen")
 
@@ -53,6 +54,7 @@ def test_what_the_file_says_is_read(tmp_path: Path) -> None:
         ({"trainval_label": [0, 2**70]}, "trainval_files or trainval_label: "),
         ({"test_seen_label": torch.tensor([0, 2])}, "test_seen_files and test_seen_label do not fit"),
         ({"test_seen_label": torch.tensor([0])}, "test_seen_files and test_seen_label do not fit"),
+        ({"trainval_files": ["/x/CUB_200_2011/images/a/1.jpg"] * 2}, "1 images are there more than once"),
         ({"train_classes": np.array([0, -1])}, "train_classes: there is no class -1: there are 2"),
         ({"unseen_classes": np.array([7])}, "unseen_classes: there is no class 7: there are 2"),
         ({"trainval_files": ["/x/elsewhere/a/1.jpg"] * 2}, "does not go through a folder CUB_200_2011"),
@@ -73,3 +75,12 @@ def test_another_document_is_no_info_file(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "info.pth")
     with pytest.raises(DataError, match="it holds a list, not a dict"):
         read_info_file(tmp_path / "info.pth", "cub")
+
+
+def test_a_table_that_is_no_number_is_a_difference(tmp_path: Path) -> None:
+    ours = benchmark(tmp_path)
+    nan = torch.full(ours.class_attributes.shape, torch.nan)
+    found = read_info_file(
+        saved(tmp_path / "info.pth", allclasses=np.array([*ours.classes]), ori_attributes=nan), "cub"
+    )
+    assert "4 classes have other attributes: a, b, c and 1 more" in differences(found, ours)

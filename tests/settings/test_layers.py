@@ -118,6 +118,9 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
         (["train.select=validation"], "needs train.fold"),
         (["train.select=test", "train.monitor=none"], "needs train.monitor = 'test'"),
         (["optim.lr=-1"], "greater than 0"),
+        (["optim.betas=[1.5,0.9]"], "less than 1"),
+        (["data.crop_scale=[0.5,1.5]"], "less than or equal to 1"),
+        (["data.crop_scale=[0.5,0.1]"], "the smaller one comes first"),
         (["precision=fp64"], "'fp64'"),
         (["method.keeep=3"], "'method.keep'"),
         (["model=5"], "model"),
@@ -134,6 +137,16 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve("cub", folder=tmp_path)
     assert "svipctl.toml cannot be read" in caught.value.why
+
+
+def test_a_table_without_a_line_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "svipctl.toml").write_text("[optim]\n# lr = 1\n[method]\nkeep = 7\n")
+    found = resolve("cub", folder=tmp_path)
+    assert found.settings.method.keep == 7
+    (tmp_path / "svipctl.toml").write_text("[optin]\n")
+    with pytest.raises(ConfigError) as caught:
+        resolve("cub", folder=tmp_path)
+    assert "optin (svipctl.toml): no such setting" in caught.value.why
 
 
 def test_a_quoted_key_with_a_dot_is_our_error(tmp_path: Path) -> None:

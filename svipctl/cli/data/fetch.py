@@ -47,7 +47,7 @@ def fetch(
 
     from svipctl.datasets.assets import manifest as read_manifest
     from svipctl.datasets.fetch import fetch as fetch_steps
-    from svipctl.datasets.fetch_plan import plan_fetch, stamp_path
+    from svipctl.datasets.fetch_plan import plan_fetch
     from svipctl.datasets.names import OFFICIAL
     from svipctl.datasets.official import missing_images, open_official
 
@@ -61,9 +61,6 @@ def fetch(
         sink.say(f"to download: {total:,} bytes; nothing was done")
         sink.document({"dry_run": True, "bytes": total, "steps": [step.document() for step in steps]})
         return
-    if again:
-        for step in steps:
-            stamp_path(settings.data_dir, step.dataset, step.asset).unlink(missing_ok=True)
     with sink.transfers() as progress:
         fetch_steps(
             steps,
