@@ -1,11 +1,24 @@
-"""A finished folder in the place of an older one: at every moment one of the two is there, whole."""
+"""A finished file or folder in the place of an older one: at every moment one of the two is there, whole."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write a file under, which then takes its place; whatever fails leaves what was there, and nothing else."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def replace_folder(new: Path, folder: Path) -> None:

@@ -17,6 +17,7 @@ from svipctl.datasets.images import Geometry
 from svipctl.datasets.loader import ImageDataset, batches
 from svipctl.datasets.packed import find_pack, images_packed, stamp_of
 from svipctl.device import autocast
+from svipctl.errors import ConfigError
 from svipctl.evaluation.stem import Progress, StemRunner
 from svipctl.model.backbone import embed_patches, encode, stem_of
 from svipctl.model.weights import tensors_sha256
@@ -65,6 +66,12 @@ def image_features(settings: Settings, benchmark: Benchmark, progress: Progress 
         ConfigError, DataError, ResourceError: As in training.
 
     """
+    if settings.model.init_from:
+        raise ConfigError(
+            "a baseline has the features of pretrained weights, not of a trained network",
+            why=f"model.init_from is {settings.model.init_from}, which may know images that a fold validates on",
+            todo="leave it out; --weights FILE names a backbone's weights",
+        )
     setup = prepare(_of_backbone_alone(settings), benchmark)
     geometry = setup.transform.for_evaluation.training_geometry
     if stem_of(setup.model.backbone) is not None:

@@ -51,6 +51,12 @@ def eval_(
     ] = None,
     gzsl: Annotated[bool, typer.Option("--gzsl", help="Show the generalised rows only.")] = False,
     zsl: Annotated[bool, typer.Option("--zsl", help="Show the zero-shot row only.")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="The rows as CSV on stdout.", rich_help_panel=options.OUTPUT)
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The rows as a table in Markdown.", rich_help_panel=options.OUTPUT)
+    ] = False,
     batch_size: options.BatchSize = None,
     precision: options.Precision = None,
     gpu: options.Gpu = None,
@@ -68,6 +74,8 @@ def eval_(
     Examples: `svipctl eval toybirds`, `svipctl eval toybirds --gzsl`, `svipctl eval --predictions mine.npz --json`,
     `svipctl eval cub --checkpoint published.pth`
     """
+    if json + csv + markdown > 1:
+        raise ConfigError("--json, --csv and --markdown are forms of the same output", todo="choose one")
     if dataset is None and run is not None and checkpoint is None and predictions is None:
         from svipctl.cli.which_run import run_of_any
 
@@ -75,7 +83,8 @@ def eval_(
         dataset, run = found.settings().dataset, str(found.folder)
     if (dataset is None) == (predictions is None):
         raise ConfigError("name either a data set or --predictions FILE", todo="svipctl eval toybirds")
-    if checkpoint is None and (recipe is not None or backbone is not None):
+    published = checkpoint is not None and not checkpoint.is_dir()
+    if not published and (recipe is not None or backbone is not None):
         raise ConfigError("a run knows its recipe and its backbone", todo="leave out --recipe and --backbone")
     if checkpoint is not None and (run is not None or predictions is not None):
         raise ConfigError("--checkpoint, --run and --predictions exclude each other", todo="give one of them")
@@ -101,7 +110,7 @@ def eval_(
             str(dataset),
             config=config,
             assignments=assignments,
-            recipe=recipe if checkpoint is None else recipe or "reference",
+            recipe=recipe or "reference" if published else None,
             model__backbone=backbone,
             eval__batch_size=batch_size,
             precision=precision,
@@ -130,6 +139,11 @@ def eval_(
     if zsl != gzsl:
         for part in ("protocols", "per_image", "intervals"):
             document[part] = {row: figures for row, figures in document[part].items() if (row == "zsl") == zsl}
+    if csv or markdown:
+        from svipctl.evaluation import report
+
+        sink.say((report.comma_separated if csv else report.markdown)(document).rstrip("\n"))
+        return
     show_evaluation(document)
     if not zsl:
         show_curve(evaluation)

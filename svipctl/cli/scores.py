@@ -10,18 +10,11 @@ from svipctl.cli.output import sink
 if TYPE_CHECKING:
     from svipctl.evaluation.protocols import Evaluation
 
-_ABOUT = {
-    "zsl": "unseen among unseen",
-    "gzsl": "all classes, no calibration",
-    "gzsl-calibrated": "gamma from validation",
-    "gzsl-oracle": "gamma from test: an upper bound",
-    "reference": "as published: offset from test, per image",
-    "ausuc": "area under the seen-unseen curve",
-}
-
 
 def show_evaluation(document: dict[str, Any]) -> None:
     """The rows of an evaluation for a person."""
+    from svipctl.evaluation.protocols import about
+
     rows = []
     for row, figures in document["protocols"].items():
         cells = [row]
@@ -30,13 +23,15 @@ def show_evaluation(document: dict[str, Any]) -> None:
             bounds = document["intervals"].get(row, {}).get(figure if figure in figures else "value")
             interval = f" ±{(bounds[1] - bounds[0]) / 2:.1f}" if bounds and value is not None else ""
             cells.append("" if value is None else f"{value:.1f}{interval}")
-        rows.append([*cells, _ABOUT[row]])
+        rows.append([*cells, about(row, document.get("split", "test"))])
     images = document["images"]
     subject = document["run"] or document.get("predictions") or document["checkpoint"]["file"]
     split = document.get("split", "test")
     counts = f"{images['seen']} seen and {images['unseen']} unseen {split} images"
     title = f"{subject}: {counts}, percent, ± half the 95 % interval"
     sink.table(title, ["protocol", "T1", "U", "S", "H or area", "what it is"], rows)
+    for line in _averages(document):
+        sink.say(line)
     selection = document.get("selection", {})
     for name, quality in (
         ("its own labels", selection),
@@ -49,6 +44,19 @@ def show_evaluation(document: dict[str, Any]) -> None:
             )
     for line in _localised(document.get("localisation", {})):
         sink.say(line)
+
+
+def _averages(document: dict[str, Any]) -> Iterator[str]:
+    """H over images beside H over classes, which differ where classes have different numbers of images; and the leak."""
+    from svipctl.evaluation.report import leak
+
+    rows, per_image = document["protocols"], document["per_image"]
+    figures = [f"{row} {per_image[row]['H']:.1f}" for row in rows if "H" in per_image.get(row, {})]
+    if figures:
+        yield f"H over images instead of classes: {', '.join(figures)}"
+    found = leak(document)
+    if found is not None:
+        yield f"the leak, H of reference minus H of gzsl-calibrated: {found:+.1f}"
 
 
 def _localised(found: dict[str, Any]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from svipctl.datasets.images import NORMALISATIONS, Normalisation, Transform
 from svipctl.device import use_device
 from svipctl.errors import ConfigError
 from svipctl.evaluation.leakage import (
+    check_gamma,
     check_start,
     check_untouched,
     check_zero_shot,
@@ -76,10 +77,15 @@ def scorable_checkpoint(path: Path, benchmark: Benchmark, settings: Settings, de
     weights = read_trained(path)
     run = run_of(weights)
     split = benchmark.split(run.settings().train.fold if run else None)
-    warnings = notes_on(weights)
+    warnings, development = notes_on(weights), None
     if run is not None:
-        check_untouched(run, [benchmark.images[index] for index in np.concatenate([split.seen, split.unseen])])
+        images = [benchmark.images[index] for index in np.concatenate([split.seen, split.unseen])]
+        check_untouched(run, images)
         check_start(run, benchmark, split)
+        if run.settings().train.fold is None and weights.path.resolve() == run.best.resolve():
+            development = run.development()  # of the epoch that it chose, and of no other
+        if development is not None:
+            check_gamma(run, images)
     else:
         warnings.append(
             f"which images {weights.name} was trained on is not known: whether it saw the scored ones cannot be checked"
@@ -109,7 +115,11 @@ def scorable_checkpoint(path: Path, benchmark: Benchmark, settings: Settings, de
         split,
         recipe,
         weights.epoch,
-        origin={"checkpoint": {"file": weights.name, "sha256": weights.sha256}},
+        gamma=development["gamma"] if development else None,
+        origin={
+            "checkpoint": {"file": weights.name, "sha256": weights.sha256},
+            **({"development": development} if development else {}),
+        },
         warnings=tuple(warnings),
     )
 

@@ -20,6 +20,7 @@ _ARRAYS = (
     "seen_labels",
     "seen_predictions",
 )
+_SLACK = 1e-2  # the published code adds 1e-5 to each length that it divides by
 _LARGEST = 1e300  # beyond it differences and the scale of the softmax overflow
 
 
@@ -67,6 +68,13 @@ def _contradictions(arrays: dict[str, np.ndarray]) -> list[str]:
     problems = []
     if not np.isfinite(table).all():
         problems.append("class_attributes has values that are not finite")
+    else:
+        lengths = np.linalg.norm(table.astype(np.float64), axis=1)
+        if (off := np.flatnonzero(np.abs(lengths - 1) > _SLACK)).size:
+            problems.append(
+                f"class_attributes: row {off[0]} has length {lengths[off[0]]:.4g}, and {off.size} of {len(table)} rows are "
+                "not of length 1: divide each by its length"
+            )
     for side in ("seen", "unseen"):
         classes, labels, predictions = (arrays[f"{side}_{part}"] for part in ("classes", "labels", "predictions"))
         for name, array in ((f"{side}_classes", classes), (f"{side}_labels", labels)):

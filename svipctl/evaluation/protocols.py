@@ -23,6 +23,19 @@ ROWS = ("zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle", "reference", "ausuc")
 """Rows in the order they are shown; a row that cannot be computed is absent."""
 
 
+def about(row: str, split: str = "test") -> str:
+    """What a row is, in a few words; those of a development run are of the validation images of its fold."""
+    scored = "test" if split == "test" else "these validation images"
+    return {
+        "zsl": "unseen among unseen",
+        "gzsl": "all classes, no calibration",
+        "gzsl-calibrated": "gamma from validation",
+        "gzsl-oracle": f"gamma from {scored}: an upper bound",
+        "reference": f"as published: offset from {scored}, per image",
+        "ausuc": "area under the seen-unseen curve",
+    }[row]
+
+
 @dataclass(frozen=True)
 class Scored:
     """Class scores of the test images and what they mean."""
@@ -81,7 +94,9 @@ class Evaluation:
         }
 
 
-def evaluate(scored: Scored, *, gamma: float | None = None, resamples: int = 1000, seed: int = 0) -> Evaluation:
+def evaluate(
+    scored: Scored, *, gamma: float | None = None, resamples: int = 1000, seed: int = 0, split: str = "test"
+) -> Evaluation:
     """Compute every row that the images allow (protocols, table).
 
     Args:
@@ -89,6 +104,7 @@ def evaluate(scored: Scored, *, gamma: float | None = None, resamples: int = 100
         gamma: Calibration chosen on a validation split, for the `gzsl-calibrated` row.
         resamples: Bootstrap resamples behind the intervals; 0 for none.
         seed: Of the bootstrap.
+        split: `test`, or the fold whose validation images these are; for what is said only.
 
     """
     answers = scored.answers()
@@ -104,7 +120,10 @@ def evaluate(scored: Scored, *, gamma: float | None = None, resamples: int = 100
     if seen_images and unseen_images:
         gammas = {"gzsl": 0.0, "gzsl-oracle": float(curve.gammas[curve.best()])}
         if gamma is None:
-            warnings.append("no row gzsl-calibrated: gamma is chosen on a validation split, and this run has none")
+            warnings.append(
+                "no row gzsl-calibrated: gamma is chosen on a validation split, and "
+                + ("this run has none" if split == "test" else "these images are one")
+            )
         else:
             gammas["gzsl-calibrated"] = gamma
         for row, value in gammas.items():

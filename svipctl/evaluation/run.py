@@ -180,7 +180,9 @@ def measure(
         progress=progress,
     )
     of_classes = scored(benchmark, split, predictions, model.recipe)
-    evaluation = evaluate(of_classes, gamma=subject.gamma, resamples=settings.eval.bootstrap, seed=settings.seed)
+    evaluation = evaluate(
+        of_classes, gamma=subject.gamma, resamples=settings.eval.bootstrap, seed=settings.seed, split=split.name
+    )
     geometry, shape = Geometry(subject.transform.resize, subject.transform.size), model.grid.window_shape
     truth = object_truth(benchmark, indices, geometry, shape) if measured or groups is not None else None
     maps = {}

@@ -92,7 +92,7 @@ def from_text(text: str | None, path: object) -> dict[str, Any]:
 
 def _metrics(run: Run, metadata: Metadata) -> dict[str, Any]:
     """The evaluation of the run where there is one, else what its last epoch recorded."""
-    split, protocols = evaluation_of(run)
+    split, protocols = evaluation_of(run, metadata.epoch)
     if not protocols:
         return {"of": f"epoch {metadata.epoch}", **metadata.metrics}
     return {"of": f"svipctl eval, {split} images", **protocols}

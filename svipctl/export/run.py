@@ -26,6 +26,7 @@ from svipctl.export.torch_export import TorchRunner, write_torch
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.weights import file_sha256
 from svipctl.prediction.load import Gamma, calibrated_gamma, candidates_of
+from svipctl.replacing import whole
 from svipctl.runs.run import Run
 
 Format = Literal["onnx", "torch", "safetensors"]
@@ -187,10 +188,12 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: Progress 
                 **parity.document(),
             }
             report = _report_of(final)
-            unfinished.replace(final)
+            # What speaks of the file before the file: cut short here, both are of this export or the next one's work.
             _write(report, json.dumps(document, indent=2) + "\n")
             if not parity.breaches:
                 _write(path.parent / CARD, model_card(description, document))
+            unfinished.replace(final)
+            if not parity.breaches:
                 for earlier in (failed, _report_of(failed)):
                     earlier.unlink(missing_ok=True)
         finally:
@@ -213,6 +216,5 @@ def _report_of(path: Path) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    with whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")

@@ -26,7 +26,11 @@ class Gamma:
 
 def calibrated_gamma(run: Run, metadata: Metadata) -> Gamma:
     """The run's gamma, chosen on validation images; 0 if it has none. One that was chosen on test is never used."""
-    _, protocols = evaluation_of(run)
+    development = run.development() if run.settings().train.fold is None else None
+    if development is not None:
+        runs = ", ".join(one["run"] for one in development["runs"])
+        return Gamma(float(development["gamma"]), f"chosen on validation images, by {runs}")
+    _, protocols = evaluation_of(run, metadata.epoch)
     value = protocols.get("gzsl-calibrated", {}).get("gamma", math.nan)
     if math.isfinite(value):
         return Gamma(value, "calibrated by `svipctl eval`")
@@ -36,14 +40,16 @@ def calibrated_gamma(run: Run, metadata: Metadata) -> Gamma:
     return Gamma(0.0, "the run was not calibrated on validation images")
 
 
-def evaluation_of(run: Run) -> tuple[str, dict[str, dict[str, float]]]:
-    """Which images the run was evaluated on, and the figures by protocol: none if it was not.
+def evaluation_of(run: Run, epoch: int) -> tuple[str, dict[str, dict[str, float]]]:
+    """Which images the run's checkpoint of this epoch was evaluated on, and the figures by protocol: none if it was not.
 
     Raises:
         DataError: They are damaged.
 
     """
     evaluated = run.read_json(_EVALUATION) or {}
+    if evaluated.get("epoch", epoch) != epoch:
+        return "test", {}
     try:
         protocols = {
             row: {name: float(value) for name, value in figures.items()}

@@ -39,9 +39,10 @@ _EPOCH_FIGURES = {
 _MARKS = {
     "gzsl": ("o", "gzsl, gamma 0"),
     "gzsl-calibrated": ("D", "gzsl-calibrated"),
-    "gzsl-oracle": ("^", "gzsl-oracle, on test"),
-    "reference": ("s", "reference, on test, per image"),
+    "gzsl-oracle": ("^", "gzsl-oracle"),
+    "reference": ("s", "reference, per image"),
 }
+_CHOSEN_ON_THE_SCORED = frozenset(["gzsl-oracle", "reference"])
 OVERLAID = {
     "loss": "Loss",
     "accuracy": "Training accuracy, percent",
@@ -131,14 +132,14 @@ def draw_seen_unseen(axes: Axes, evaluations: Mapping[str, Evaluation]) -> None:
                     100 * figures["U"],
                     100 * figures["S"],
                     mark,
-                    color=line.get_color() if not single else (VERMILION if "test" in label else GREEN),
-                    markerfacecolor="none" if "test" in label else None,
+                    color=line.get_color() if not single else (VERMILION if row in _CHOSEN_ON_THE_SCORED else GREEN),
+                    markerfacecolor="none" if row in _CHOSEN_ON_THE_SCORED else None,
                     label=_point_label(row, figures) if single else (label if number == 0 else None),
                     markersize=6,
                     clip_on=False,
                 )
     axes.set(
-        title="Seen against unseen (open marks: chosen on test)",
+        title="Seen against unseen (open marks: chosen on the scored images)",
         xlabel="U, unseen accuracy, percent",
         ylabel="S, seen accuracy, percent",
     )

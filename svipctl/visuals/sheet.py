@@ -34,14 +34,16 @@ def kinds(part: str, *, own: bool = False) -> list[Kind]:
     return [(is_seen, is_right) for is_seen in seen for is_right in (True, False)]
 
 
-def sorted_groups(images: Iterable[Inspection], each: int, wanted: Sequence[Kind]) -> Groups:
-    """Take images until each wanted group has so many, or there are no more; what is too many is let go at once."""
+def sorted_groups(images: Iterable[Inspection], count: int, wanted: Sequence[Kind]) -> Groups:
+    """Take at most `count` images, as many of each wanted group, or until there are no more; others are let go at once."""
+    share, more = divmod(count, len(wanted))
+    room = {key: share + (number < more) for number, key in enumerate(wanted)}
     groups: Groups = {key: [] for key in wanted}
     for one in images:
         key = (one.is_seen, one.is_right)
-        if key in groups and len(groups[key]) < each:
+        if key in groups and len(groups[key]) < room[key]:
             groups[key].append(one)
-        if all(len(found) == each for found in groups.values()):
+        if all(len(groups[key]) == room[key] for key in wanted):
             break
     return groups
 

@@ -14,7 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import ConfigError, explained_disk_errors
+from svipctl.replacing import whole
 
 Theme = Literal["light", "dark"]
 
@@ -113,27 +114,26 @@ def check_suffix(path: Path) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure; the same figure gives the same bytes. Call it inside `themed`.
+    """Write a figure, whole or not at all; the same figure gives the same bytes. Call it inside `themed`.
 
     Args:
         figure: From `new_figure`.
         path: Ends in .png or .svg; its folder is made.
 
     Raises:
-        ConfigError: The name ends in something else.
-        DataError: It cannot be written.
+        ConfigError: The name ends in something else, or it may not be written.
+        ResourceError: The disk is full.
 
     """
     check_suffix(path)
-    try:
+    with explained_disk_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix.lower() == ".png":
-            canvas: Any = FigureCanvasAgg(figure)  # untyped
-            canvas.draw()  # once; `savefig` draws twice
-            pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-            pixels.save(path, format="PNG", dpi=(DPI, DPI))
-        else:
-            # No date and no version of the program: neither belongs to what is shown.
-            figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
-    except OSError as error:
-        raise DataError(f"cannot write {path}", why=error.strerror or str(error)) from None
+        with whole(path) as unfinished:
+            if path.suffix.lower() == ".png":
+                canvas: Any = FigureCanvasAgg(figure)  # untyped
+                canvas.draw()  # once; `savefig` draws twice
+                pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+                pixels.save(unfinished, format="PNG", dpi=(DPI, DPI))
+            else:
+                # No date and no version of the program: neither belongs to what is shown.
+                figure.savefig(unfinished, format="svg", metadata={"Date": None, "Creator": None})

@@ -172,6 +172,24 @@ def test_eval_wants_either_a_data_set_or_predictions(arguments: tuple[str, ...],
     assert "either a data set or --predictions" in done.stderr
 
 
+def test_rows_come_as_csv_and_as_markdown(command: Command) -> None:
+    words = ("eval", "--predictions", str((FOLDER / "evaluation" / "tiny.npz").resolve()))
+    rows = command(*words, "--csv")
+    assert rows.stdout.startswith("protocol,average,T1,U,S,H,value,")
+    assert command(*words, "--csv", "--gzsl").stdout.count("\n") < rows.stdout.count("\n")
+    assert command(*words, "--markdown").stdout.startswith("| protocol | average | T1 |")
+    refused = command(*words, "--csv", "--json")
+    assert refused.code == 2
+    assert "choose one" in refused.stderr
+
+
+def test_a_checkpoint_of_ours_knows_its_recipe(command: Command, shared_folder: Path, trained_copy: Path) -> None:
+    checkpoint = str(trained_copy / "checkpoints" / "best")
+    refused = command("eval", str(shared_folder), "--checkpoint", checkpoint, "--recipe", "paper")
+    assert refused.code == 2
+    assert "leave out --recipe and --backbone" in refused.stderr
+
+
 def test_a_run_knows_its_data_set(command: Command, shared_folder: Path, trained_copy: Path) -> None:
     named = command("eval", "--run", str(trained_copy), "--gpu", "cpu", "--json", "--set", "eval.bootstrap=0")
     assert named.code == 0, named.stderr

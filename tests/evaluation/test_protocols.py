@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from svipctl.evaluation.protocols import ROWS, Scored, evaluate
+from svipctl.evaluation.protocols import ROWS, Scored, about, evaluate
 from tests.evaluation.cases import scored
 
 
@@ -75,3 +75,11 @@ def test_per_image_rows_count_images_and_not_classes() -> None:
     assert found["H"] == pytest.approx(2 * found["S"] * found["U"] / (found["S"] + found["U"]))
     assert evaluation.per_image()["zsl"]["T1"] == pytest.approx(answers.unseen_correct[~answers.is_seen].mean())
     assert set(evaluation.per_image()) == {"zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle"}
+
+
+def test_what_is_chosen_on_validation_images_is_not_said_to_be_chosen_on_test() -> None:
+    assert about("gzsl-oracle") == "gamma from test: an upper bound"
+    assert about("gzsl-oracle", "fold-1") == "gamma from these validation images: an upper bound"
+    (warning,) = evaluate(scored(0), resamples=0, split="fold-1").warnings
+    assert warning.endswith("these images are one")
+    assert all("this run has none" in one for one in evaluate(scored(0), resamples=0).warnings)

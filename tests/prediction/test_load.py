@@ -30,6 +30,19 @@ def test_the_calibrated_gamma_of_an_evaluation_is_used(trained_copy: Path, metad
     assert calibrated_gamma(run, metadata).value == 0.25
 
 
+def test_an_evaluation_of_another_epoch_says_nothing(trained_copy: Path, metadata: Metadata) -> None:
+    document = {"epoch": metadata.epoch + 1, "protocols": {"gzsl-calibrated": {"gamma": 0.25}}}
+    assert calibrated_gamma(evaluated(trained_copy, json.dumps(document)), metadata).value == 0
+
+
+def test_a_final_run_has_the_gamma_of_its_development_before_it_is_evaluated(
+    trained_copy: Path, metadata: Metadata
+) -> None:
+    (trained_copy / "development.json").write_text(json.dumps({"gamma": 0.12, "runs": [{"run": "d1"}, {"run": "d2"}]}))
+    found = calibrated_gamma(Run(trained_copy), metadata)
+    assert (found.value, found.origin) == (0.12, "chosen on validation images, by d1, d2")
+
+
 def test_a_gamma_that_was_chosen_on_test_is_not_used(trained_copy: Path, metadata: Metadata) -> None:
     run = evaluated(trained_copy, json.dumps({"protocols": {"gzsl-oracle": {"gamma": 0.25}}}))
     assert calibrated_gamma(run, replace(metadata, metrics={"monitor": "test", "gamma": 0.3})).value == 0

@@ -101,7 +101,7 @@ def test_every_protocol_is_a_point_on_the_seen_unseen_curve(evaluation: Evaluati
     line = next(line for line in axes.lines if str(line.get_label()).startswith("AUSUC"))
     assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(1e4 * evaluation.curve.area)
     assert f"AUSUC {100 * evaluation.curve.area:.1f}" in labels(axes)
-    assert "open marks: chosen on test" in axes.get_title()
+    assert "open marks: chosen on the scored images" in axes.get_title()
 
 
 def test_several_curves_are_named(evaluation: Evaluation) -> None:
@@ -118,7 +118,7 @@ def test_h_over_gamma_peaks_at_the_oracle_and_shows_every_gamma(evaluation: Eval
     line = next(line for line in axes.lines if line.get_label() == "H")
     best = line.get_xdata()[np.argmax(line.get_ydata())]
     assert best == evaluation.rows["gzsl-oracle"]["gamma"]
-    assert {"gzsl, gamma 0", "gzsl-calibrated", "gzsl-oracle, on test"} <= set(labels(axes))
+    assert {"gzsl, gamma 0", "gzsl-calibrated", "gzsl-oracle"} <= set(labels(axes))
     low, high = axes.get_xlim()
     assert low < 0 < high
     assert low < best < high

@@ -16,9 +16,12 @@ import pytest
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.per_class import per_class
 from svipctl.evaluation.protocols import Scored, evaluate
+from svipctl.settings.schema import Settings
+from svipctl.visuals.report.comparison import check_same_images
 from svipctl.visuals.report.contents import Contents, gather
 from svipctl.visuals.report.page import check_page_name, render, write_page
 from tests.conftest import SEEN, UNSEEN
+from tests.evaluation.cases import benchmark
 from tests.visuals.browser import needs_browser, opened, probed, told
 from tests.visuals.evaluated import Evaluated, evaluated
 
@@ -322,3 +325,17 @@ def test_the_leak_is_reference_minus_calibrated(contents: Contents, subject: Eva
     found = gather(subject.run, subject.benchmark, subject.settings, measured)
     assert found.leak == pytest.approx(protocols["reference"]["H"] - 13.3)
     assert "The leak: choosing on test" in " ".join(Attributes(render("run.html", found)).text.split())
+
+
+def test_runs_that_are_scored_on_different_images_are_not_compared(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    one, other = benchmark(tmp_path / "a"), benchmark(tmp_path / "b")
+    settings = [Settings(dataset="toy")] * 2
+    check_same_images(["x", "y"], [one, one], settings)
+    with pytest.raises(ConfigError, match="x and y are not scored on the same images"):
+        check_same_images(["x", "y"], [one, other], settings)
+    shorter = replace(one, test_unseen=one.test_unseen[1:])
+    with pytest.raises(ConfigError, match="x and y are not scored on the same images") as caught:
+        check_same_images(["x", "y"], [one, shorter], settings)
+    assert caught.value.why == "their images differ"

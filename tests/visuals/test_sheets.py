@@ -116,7 +116,7 @@ def test_a_contact_sheet_stops_looking_when_each_kind_is_full_and_keeps_no_more(
             one = looked[taken % 12]
             yield replace(one, is_seen=taken % 2 == 0, true_class=one.answer if taken % 3 else "another")
 
-    groups = sorted_groups(images(), 5, kinds("test"))
+    groups = sorted_groups(images(), 20, kinds("test"))
     assert [len(found) for found in groups.values()] == [5] * 4
     assert taken < 50
     for (is_seen, is_right), found in groups.items():
@@ -127,7 +127,7 @@ def test_a_contact_sheet_stops_looking_when_each_kind_is_full_and_keeps_no_more(
 
 
 def test_a_contact_sheet_has_a_heading_for_each_kind_it_found(looked: list[Inspection], tmp_path: Path) -> None:
-    groups = sorted_groups(looked, 20, kinds("test"))
+    groups = sorted_groups(looked, 80, kinds("test"))
     with themed():
         text = written(contact_sheet(groups, "Title", looked_at=12), tmp_path / "a.svg")
     for (is_seen, is_right), found in groups.items():
@@ -178,7 +178,7 @@ def test_what_is_said_of_a_sheet_is_said_whole(looked: list[Inspection], tmp_pat
             attention_sheet: lambda: attention_sheet(looked[:1], "Title", score="rollout"),
             attribute_sheet: lambda: attribute_sheet(looked[:1], "Title", names, strongest=0, named=(1,)),
             patch_sheet: lambda: patch_sheet(looked[:1], "Title", score_source="rollout"),
-            contact_sheet: lambda: contact_sheet(sorted_groups(looked, 2, kinds("test")), "Title", looked_at=12),
+            contact_sheet: lambda: contact_sheet(sorted_groups(looked, 8, kinds("test")), "Title", looked_at=12),
         }[sheet]()
     sentences = [text for text in figure.texts if text.get_fontsize() == NORMAL]
     assert sentences

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import ConfigError, ResourceError
 from svipctl.visuals.style import CYCLE, RELATED, SEEN, SEQUENTIAL, UNRELATED, UNSEEN, Theme, new_figure, save, themed
 from tests.processes import clean_environment
 
@@ -74,8 +74,23 @@ def test_other_formats_are_refused_and_folders_are_made(tmp_path: Path) -> None:
         draw(tmp_path / "a.pdf")
     draw(tmp_path / "new" / "folder" / "a.svg")
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot write"):
+    with pytest.raises(ConfigError, match="cannot be written there"):
         draw(tmp_path / "file" / "a.png")
+
+
+def test_a_full_disk_leaves_the_picture_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw(tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+
+    def full(self: Image.Image, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(ResourceError):
+        draw(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 # Machado, Oliveira and Fernandes (2009), "A physiologically-based model for simulation of color vision deficiency",

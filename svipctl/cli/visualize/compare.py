@@ -89,13 +89,15 @@ def compare(
         )
         return
 
-    from svipctl.visuals.report.comparison import Candidate, check_same_data
+    from svipctl.visuals.report.comparison import Candidate, check_same_data, check_same_images
     from svipctl.visuals.report.comparison import compare as compare_runs
 
     check_same_data(labels, [run.settings() for run in folders])
+    benchmarks = [opened_benchmark(run, settings) for run, settings in found]
+    check_same_images(labels, benchmarks, [run.settings() for run in folders])
     candidates = [
-        Candidate(label, run, measured_run(run, opened_benchmark(run, settings), settings, what=f"predicting, {label}"))
-        for label, (run, settings) in zip(labels, found)
+        Candidate(label, run, measured_run(run, benchmark, settings, what=f"predicting, {label}"))
+        for label, benchmark, (run, settings) in zip(labels, benchmarks, found)
     ]
     settings = found[0][1]
     comparison = compare_runs(candidates, resamples=settings.eval.bootstrap, seed=settings.seed)

@@ -36,7 +36,7 @@ def curves(
 ) -> None:
     """Show loss terms and figures over training, the seen-unseen curve, H over gamma, and reliability.
 
-    The points of every protocol stand on the seen-unseen curve; those chosen on test are open marks.
+    The points of every protocol stand on the seen-unseen curve; those chosen on the scored images are open marks.
 
     Examples: `svipctl visualize curves toybirds`, `svipctl visualize curves cub --training -o curves.svg`
     """

@@ -76,7 +76,7 @@ def sheet(
 
     subject = open_subject(plan.run, plan.benchmark, plan.settings)
     wanted = kinds(split.value, own=bool(images))
-    count = limit or _SHOWN
+    count = limit or (len(plan.images) if images else _SHOWN)
     order = np.random.default_rng(plan.settings.seed).permutation(len(plan.images))[: _LOOKED_AT * count]
     chosen = plan.images if images else [plan.images[place] for place in order]
     looked_at = 0
@@ -89,7 +89,7 @@ def sheet(
                 progress(looked_at, len(chosen))
                 yield one
 
-        groups = sorted_groups(watched(), -(-count // len(wanted)), wanted)
+        groups = sorted_groups(watched(), count, wanted)
         save(contact_sheet(groups, f"Contact sheet: {plan.title}", looked_at=looked_at), plan.file)
     shown = [one for found in groups.values() for one in found]
     sink.say(f"{plan.file}: {len(shown)} images of {looked_at} looked at")

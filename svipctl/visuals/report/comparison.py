@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 from svipctl import __version__
+from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError
 from svipctl.evaluation.bootstrap import paired_intervals
@@ -114,6 +115,22 @@ def check_same_data(labels: Sequence[str], settings: Sequence[Settings]) -> None
                 )
     if len(set(labels)) < len(labels):
         raise ConfigError("a run is named twice", todo="name different runs")
+
+
+def check_same_images(labels: Sequence[str], benchmarks: Sequence[Benchmark], settings: Sequence[Settings]) -> None:
+    """Raise ConfigError unless all runs are scored on the same images, and in the same order."""
+    scored = []
+    for benchmark, one in zip(benchmarks, settings):
+        split = benchmark.split(one.train.fold)
+        names = [benchmark.images[index] for index in (*split.seen, *split.unseen)]
+        scored.append((benchmark.root.resolve(), names))
+    for label, found in zip(labels, scored):
+        if found != scored[0]:
+            raise ConfigError(
+                f"{labels[0]} and {label} are not scored on the same images",
+                why=f"{scored[0][0]} and {found[0]}" if found[0] != scored[0][0] else "their images differ",
+                todo="compare runs of one data set",
+            )
 
 
 def compare(candidates: Sequence[Candidate], *, resamples: int, seed: int) -> Comparison:
@@ -240,7 +257,12 @@ def _charts(candidates: Sequence[Candidate], evaluations: dict[str, Evaluation])
     charts = []
     if any("ausuc" in one.rows for one in evaluations.values()):
         charts.append(
-            panel("Seen against unseen", "Open marks were chosen on test.", curves.draw_seen_unseen, evaluations)
+            panel(
+                "Seen against unseen",
+                "Open marks were chosen on the scored images.",
+                curves.draw_seen_unseen,
+                evaluations,
+            )
         )
     histories = {one.label: read_history(one.run) for one in candidates}
     for name, title in curves.OVERLAID.items():

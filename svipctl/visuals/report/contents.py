@@ -13,6 +13,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import decode
 from svipctl.evaluation.calibration import Integers
 from svipctl.evaluation.per_class import ClassFigures, answers_under, confusion, per_class, reading_row
+from svipctl.evaluation.protocols import about
 from svipctl.evaluation.run import Measured
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
@@ -162,8 +163,9 @@ def headlines(document: dict[str, Any]) -> list[Headline]:
         found.append(
             Headline("T1", f"{protocols['zsl']['T1']:.1f}", f"unseen among unseen{_half(intervals, 'zsl', 'T1')}")
         )
-    for row, note in (("gzsl-calibrated", "gamma from validation"), ("gzsl-oracle", "gamma from test: an upper bound")):
+    for row in ("gzsl-calibrated", "gzsl-oracle"):
         if row in protocols:
+            note = about(row, document["split"])
             found.append(Headline("H", f"{protocols[row]['H']:.1f}", f"{note}{_half(intervals, row, 'H')}"))
             break
     if "ausuc" in protocols:
@@ -209,7 +211,7 @@ def evaluation_charts(measured: Measured) -> list[Chart]:
     return [
         panel(
             "Seen against unseen",
-            "Every reachable pair of accuracies; a protocol is a point. Open marks were chosen on test.",
+            "Every reachable pair of accuracies; a protocol is a point. Open marks were chosen on the scored images.",
             lambda axes, one: curves.draw_seen_unseen(axes, {"": one}),
             evaluation,
         ),

@@ -10,6 +10,7 @@ import jinja2
 import markupsafe
 
 from svipctl.errors import ConfigError, explained_disk_errors
+from svipctl.replacing import whole
 
 
 @functools.cache
@@ -61,7 +62,6 @@ def write_page(path: Path, page: str) -> int:
     """Write it, whole or not at all; gives its size in bytes."""
     with explained_disk_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.part")
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(path)
+        with whole(path) as unfinished:
+            unfinished.write_text(page, encoding="utf-8")
         return path.stat().st_size

@@ -1,0 +1,64 @@
+"""The rows of an evaluation as text for others: CSV and Markdown, averaged over classes and over images."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from svipctl.evaluation.protocols import about
+
+Document = Mapping[str, Any]
+FIGURES = ("T1", "U", "S", "H", "value")
+"""Percent; `value` is an area."""
+
+
+def leak(document: Document) -> float | None:
+    """H as published minus H with gamma from validation, percentage points: what choosing on test gives (protocols)."""
+    rows = document["protocols"]
+    if "reference" not in rows or "gzsl-calibrated" not in rows:
+        return None
+    return float(rows["reference"]["H"] - rows["gzsl-calibrated"]["H"])
+
+
+def comma_separated(document: Document) -> str:
+    """One line a row and average, with half the 95 % interval of each figure where there is one."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    halves = [f"{figure}_half" for figure in FIGURES]
+    writer.writerow(["protocol", "average", *FIGURES, *halves, "gamma", "offset"])
+    for row, average, figures, half in _rows(document):
+        cells = [[values.get(name, "") for name in FIGURES] for values in (figures, half)]
+        writer.writerow([row, average, *cells[0], *cells[1], figures.get("gamma", ""), figures.get("offset", "")])
+    return out.getvalue()
+
+
+def markdown(document: Document) -> str:
+    """A table, one decimal, and what choosing on test gives."""
+    split = document.get("split", "test")
+    lines = ["| protocol | average | T1 | U | S | H or area | what it is |", "|---|---|---:|---:|---:|---:|---|"]
+    for row, average, figures, half in _rows(document):
+        shown = [_cell(figures, half, name) for name in ("T1", "U", "S")]
+        last = _cell(figures, half, "H") or _cell(figures, half, "value")
+        lines.append(f"| `{row}` | {average} | {' | '.join([*shown, last])} | {about(row, split)} |")
+    found = leak(document)
+    if found is not None:
+        lines += ["", f"The leak, H of `reference` minus H of `gzsl-calibrated`: {found:+.1f}."]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(document: Document) -> Iterator[tuple[str, str, Mapping[str, float], Mapping[str, float]]]:
+    """Row, what it is averaged over, its figures, and half of their intervals."""
+    for row, figures in document["protocols"].items():
+        bounds = document["intervals"].get(row, {})
+        half = {name: (high - low) / 2 for name, (low, high) in bounds.items()}
+        yield row, "images" if row == "reference" else "classes", figures, half
+    for row, figures in document["per_image"].items():
+        yield row, "images", figures, {}
+
+
+def _cell(figures: Mapping[str, float], half: Mapping[str, float], name: str) -> str:
+    if name not in figures:
+        return ""
+    return f"{figures[name]:.1f}" + (f" ±{half[name]:.1f}" if name in half else "")

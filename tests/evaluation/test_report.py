@@ -1,0 +1,42 @@
+"""The rows of an evaluation as CSV and Markdown say what the document says."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from svipctl.evaluation.protocols import ROWS, evaluate
+from svipctl.evaluation.report import comma_separated, leak, markdown
+from tests.evaluation.cases import scored
+
+DOCUMENT = evaluate(scored(0), gamma=0.3, resamples=20).document()
+
+
+def test_csv_has_every_row_over_classes_and_over_images() -> None:
+    rows = list(csv.DictReader(io.StringIO(comma_separated(DOCUMENT))))
+    over_images = [(row, "images") for row in DOCUMENT["per_image"]]
+    assert [(row["protocol"], row["average"]) for row in rows] == [
+        *((row, "images" if row == "reference" else "classes") for row in ROWS),
+        *over_images,
+    ]
+    calibrated = next(row for row in rows if row["protocol"] == "gzsl-calibrated")
+    assert float(calibrated["H"]) == DOCUMENT["protocols"]["gzsl-calibrated"]["H"]
+    assert float(calibrated["gamma"]) == 0.3
+    low, high = DOCUMENT["intervals"]["gzsl-calibrated"]["H"]
+    assert float(calibrated["H_half"]) == (high - low) / 2
+    assert calibrated["T1"] == ""
+
+
+def test_markdown_is_a_table_and_the_leak() -> None:
+    head, rule, *rows, blank, last = markdown(DOCUMENT).splitlines()
+    assert len({line.count("|") for line in (head, rule, *rows)}) == 1
+    assert len(rows) == len(ROWS) + len(DOCUMENT["per_image"])
+    assert rows[0].startswith(f"| `zsl` | classes | {DOCUMENT['protocols']['zsl']['T1']:.1f} ±")
+    found = DOCUMENT["protocols"]["reference"]["H"] - DOCUMENT["protocols"]["gzsl-calibrated"]["H"]
+    assert (blank, last) == ("", f"The leak, H of `reference` minus H of `gzsl-calibrated`: {found:+.1f}.")
+
+
+def test_without_a_gamma_from_validation_there_is_no_leak_to_be_told() -> None:
+    document = evaluate(scored(0), resamples=0).document()
+    assert leak(document) is None
+    assert "leak" not in markdown(document)
