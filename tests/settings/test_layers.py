@@ -143,10 +143,10 @@ def test_a_table_without_a_line_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "svipctl.toml").write_text("[optim]\n# lr = 1\n[method]\nkeep = 7\n")
     found = resolve("cub", folder=tmp_path)
     assert found.settings.method.keep == 7
-    (tmp_path / "svipctl.toml").write_text("[optin]\n")
+    (tmp_path / "svipctl.toml").write_text("[optimm]\n")
     with pytest.raises(ConfigError) as caught:
         resolve("cub", folder=tmp_path)
-    assert "optin (svipctl.toml): no such setting" in caught.value.why
+    assert "optimm (svipctl.toml): no such setting" in caught.value.why
 
 
 def test_a_quoted_key_with_a_dot_is_our_error(tmp_path: Path) -> None:
