@@ -102,16 +102,21 @@ def _alone_in(data_dir: Path) -> Iterator[None]:
         yield
 
 
+def free_room(data_dir: Path) -> int:
+    """Bytes that are free where a folder is, or will be."""
+    place = data_dir
+    while not place.exists():
+        place = place.absolute().parent
+    return shutil.disk_usage(place).free
+
+
 def _check_room(steps: Sequence[Step], data_dir: Path) -> None:
     """Room for what is still to be downloaded, once: a consumed zip gives its room back while it is unpacked."""
     missing = {step.asset.file: step.asset.bytes_to_fetch for step in steps if step.state == "download"}
     parts = {file: data_dir / ".archives" / f"{file}.part" for file in missing}
     there = {file: part.stat().st_size if part.exists() else 0 for file, part in parts.items()}
     needed = sum(max(0, size - there[file]) for file, size in missing.items())
-    place = data_dir
-    while not place.exists():
-        place = place.absolute().parent
-    free = shutil.disk_usage(place).free
+    free = free_room(data_dir)
     if needed * 1.1 > free:
         raise ResourceError(
             f"{data_dir} has room for {free:,} bytes, the downloads need about {needed:,}",

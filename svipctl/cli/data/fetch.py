@@ -47,6 +47,7 @@ def fetch(
 
     from svipctl.datasets.assets import manifest as read_manifest
     from svipctl.datasets.fetch import fetch as fetch_steps
+    from svipctl.datasets.fetch import free_room
     from svipctl.datasets.fetch_plan import plan_fetch
     from svipctl.datasets.names import OFFICIAL
     from svipctl.datasets.official import missing_images, open_official
@@ -58,8 +59,9 @@ def fetch(
         rows = [[s.asset.name, s.state, f"{s.asset.bytes_to_fetch:,}", s.asset.licence] for s in steps]
         sink.table("what would be done", ["asset", "state", "bytes", "licence"], rows)
         total = sum({s.asset.name: s.asset.bytes_to_fetch for s in steps if s.state == "download"}.values())
-        sink.say(f"to download: {total:,} bytes; nothing was done")
-        sink.document({"dry_run": True, "bytes": total, "steps": [step.document() for step in steps]})
+        free = free_room(settings.data_dir)
+        sink.say(f"to download: {total:,} bytes; {free:,} are free; nothing was done")
+        sink.document({"dry_run": True, "bytes": total, "free": free, "steps": [step.document() for step in steps]})
         return
     with sink.transfers() as progress:
         fetch_steps(
