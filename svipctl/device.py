@@ -86,6 +86,11 @@ def _has_bf16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
+def arithmetic_name(dtype: torch.dtype, device: torch.device) -> str:
+    """For the names of files whose numbers depend on it: float32, bfloat16-cuda."""
+    return str(dtype).removeprefix("torch.") + ("" if device.type == "cpu" else f"-{device.type}")
+
+
 def cpu_has_bf16() -> bool:
     """Whether the processor has bf16 dot products (AVX512-BF16 or AMX); elsewhere bf16 is emulated and slow."""
     try:

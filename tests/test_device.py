@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from svipctl.device import autocast, choose_device, choose_dtype, is_out_of_memory, use_device
+from svipctl.device import arithmetic_name, autocast, choose_device, choose_dtype, is_out_of_memory, use_device
 from svipctl.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -92,3 +92,8 @@ def test_autocast_changes_the_arithmetic_only_when_asked() -> None:
     for dtype in (torch.float32, torch.bfloat16):
         with autocast(dtype, CPU):
             assert (matrix @ matrix).dtype == dtype
+
+
+def test_what_a_cpu_and_a_gpu_compute_has_different_names() -> None:
+    assert arithmetic_name(torch.float32, torch.device("cpu")) == "float32"
+    assert arithmetic_name(torch.bfloat16, torch.device("cuda", 1)) == "bfloat16-cuda"

@@ -16,7 +16,7 @@ from svipctl.datasets.features import FeaturePlan, Features, make_features
 from svipctl.datasets.images import Geometry
 from svipctl.datasets.loader import ImageDataset, batches
 from svipctl.datasets.packed import find_pack, images_packed, stamp_of
-from svipctl.device import autocast
+from svipctl.device import arithmetic_name, autocast
 from svipctl.errors import ConfigError
 from svipctl.evaluation.stem import Progress, StemRunner
 from svipctl.model.backbone import embed_patches, encode, stem_of
@@ -101,7 +101,7 @@ def _plan(setup: Setup, benchmark: Benchmark, geometry: Geometry) -> FeaturePlan
         "device": setup.device.type,
         "precision": str(setup.dtype),
     }
-    name = f"{geometry.key}-mean-patch-{str(setup.dtype).removeprefix('torch.')}-{sha256[:12]}"
+    name = f"{geometry.key}-mean-patch-{arithmetic_name(setup.dtype, setup.device)}-{sha256[:12]}"
     files = images_packed(benchmark, geometry)
     return FeaturePlan(benchmark.root / "features" / name, stamp, files, (int(backbone.num_features),), torch.float32)
 

@@ -15,7 +15,7 @@ from svipctl.datasets.features import FeaturePlan, Features, find_features, make
 from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.loader import ImageDataset, batches
 from svipctl.datasets.packed import find_pack, images_packed, stamp_of
-from svipctl.device import autocast
+from svipctl.device import arithmetic_name, autocast
 from svipctl.model.backbone import image_size_of, stem_features, stem_of
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import tensors_sha256
@@ -105,8 +105,8 @@ class StemRunner:
             "std": list(self.normalise.std),
             "device": self.device.type,
         }
-        dtype = str(self.dtype).removeprefix("torch.")
-        name = f"{geometry.key}{'-mirrored' if mirrored else ''}-{dtype}-{sha256[:_NAMED]}"
+        arithmetic = arithmetic_name(self.dtype, self.device)
+        name = f"{geometry.key}{'-mirrored' if mirrored else ''}-{arithmetic}-{sha256[:_NAMED]}"
         return FeaturePlan(benchmark.root / "features" / name, stamp, images, self._shape(), self.dtype)
 
     def _shape(self) -> tuple[int, ...]:
