@@ -42,7 +42,7 @@ def fresh(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = No
     """`python -m svipctl ARGUMENTS` from nothing."""
     command = [sys.executable, "-m", "svipctl", *arguments]
     done = subprocess.run(
-        command, cwd=cwd, env=clean_environment(**(environment or {})), capture_output=True, text=True, timeout=120
+        command, cwd=cwd, env=clean_environment(**(environment or {})), capture_output=True, text=True, timeout=600
     )
     return Finished(done.returncode, done.stdout, done.stderr)
 

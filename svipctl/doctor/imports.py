@@ -12,7 +12,13 @@ NEEDED_HERE = (("packaging", "packaging"), ("pydantic", "pydantic"), ("pydantic_
 REQUIRED = (
     *NEEDED_HERE,
     *(("numpy", "numpy"), ("scipy", "scipy"), ("PIL", "pillow"), ("torch", "torch"), ("torchvision", "torchvision")),
-    *(("timm", "timm"), ("gensim", "gensim"), ("safetensors.torch", "safetensors"), ("httpx", "httpx")),
+    *(
+        ("huggingface_hub", "huggingface_hub"),
+        ("timm", "timm"),
+        ("gensim", "gensim"),
+        ("safetensors.torch", "safetensors"),
+        ("httpx", "httpx"),
+    ),
     *(("tomli_w", "tomli-w"), ("matplotlib", "matplotlib"), ("jinja2", "jinja2"), ("rich", "rich"), ("typer", "typer")),
 )
 """Every requirement of svipctl, a library after those that it imports itself."""
