@@ -54,7 +54,7 @@ def test_in_a_file_there_is_the_table_alone(command: Command) -> None:
     done = command("eval", "--predictions", PREDICTIONS)
     assert done.code == 0
     assert not BRAILLE.search(done.stdout)
-    assert done.stdout.splitlines()[-1].split()[0] == "ausuc"
+    assert done.stdout.splitlines()[-2].split()[0] == "ausuc"
 
 
 def test_a_dumb_terminal_gets_plain_ascii_lines(tmp_path: Path) -> None:
