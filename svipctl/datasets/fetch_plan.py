@@ -44,6 +44,16 @@ def stamp_path(data_dir: Path, dataset: str, asset: Asset) -> Path:
     return data_dir / dataset / ".assets" / f"{asset.name}.json"
 
 
+def mending_command(dataset: str, data_dir: Path, *, broken: bool = False) -> str:
+    """What to type where files of a benchmark are missing or, as far as is known, `broken`.
+
+    What has no stamp is fetched in any case, so an interrupted fetch goes on; what has one only with --again.
+    """
+    stamps = [stamp_path(data_dir, dataset, asset) for asset in assets_of(dataset, built_in())]
+    again = broken or all(stamp.exists() for stamp in stamps)
+    return f"svipctl data fetch {dataset}" + (" --again" if again else "")
+
+
 def plan_fetch(
     datasets: Sequence[str],
     data_dir: Path,

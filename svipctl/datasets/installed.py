@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from svipctl.datasets.assets import Asset, assets_of, built_in
-from svipctl.datasets.fetch_plan import stamp_path
+from svipctl.datasets.fetch_plan import mending_command, stamp_path
 from svipctl.datasets.official import attribute_names, missing_images, open_official
 from svipctl.errors import DataError, SvipError
 
@@ -90,13 +90,11 @@ def status_of(name: str, data_dir: Path, *, verify: bool = False) -> DatasetStat
         state, problem = ("damaged" if there else "absent"), error.what if there else ""
     if broken and state == "complete":
         state, problem = "damaged", broken[0].problem
-    # What has no stamp is fetched in any case, so an interrupted fetch goes on; what has one only with --again.
-    again = bool(broken) or not any(asset.state == "absent" for asset in assets)
     return DatasetStatus(
         name=name,
         state=state,
         problem=problem,
-        todo="" if state == "complete" else f"svipctl data fetch {name}" + (" --again" if again else ""),
+        todo="" if state == "complete" else mending_command(name, data_dir, broken=bool(broken)),
         assets=assets,
         images=images,
         images_in_all=total,

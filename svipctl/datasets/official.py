@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.fetch_plan import mending_command
 from svipctl.datasets.groups import attribute_groups
 from svipctl.datasets.matlab import read_mat
 from svipctl.datasets.paths import reroot
@@ -76,7 +77,7 @@ def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
 
     """
     official = OFFICIAL_BENCHMARKS[name]
-    with _explained(name):
+    with _explained(name, data_dir):
         attributes = official.read_attributes(data_dir / name)
         if len(attributes) != official.attributes:
             raise DataError(
@@ -99,7 +100,7 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
     """
     official, root = OFFICIAL_BENCHMARKS[name], data_dir / name
     attributes = attribute_names(name, data_dir)
-    with _explained(name):
+    with _explained(name, data_dir):
         split = read_proposed_split(root / "xlsa17" / "data" / official.split_folder)
         files = tuple(reroot(file, name) for file in split.files)
         _check(name, official, split, files, attributes)
@@ -111,7 +112,7 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
         raise DataError(
             f"{name} lacks {_count(len(missing), len(files))} images",
             why=describe_missing(missing, official.class_of),
-            todo=f"svipctl data fetch {name}{_again(root)}"
+            todo=mending_command(name, data_dir)
             + ("" if len(missing) == len(files) else ", or use what is there: --allow-partial"),
         )
     kept = np.flatnonzero(present)
@@ -243,17 +244,12 @@ def _boxes(folder: Path, files: Sequence[str]) -> NDArray[np.float64]:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _explained(name: str, data_dir: Path) -> Iterator[None]:
     """Say how to get the file that is missing or damaged."""
     try:
         yield
     except DataError as error:
-        raise DataError(error.what, why=error.why, todo=f"svipctl data fetch {name}") from error
-
-
-def _again(root: Path) -> str:
-    """What was put in place whole once is fetched again only when told so."""
-    return " --again" if any((root / ".assets").glob("*.json")) else ""
+        raise DataError(error.what, why=error.why, todo=mending_command(name, data_dir)) from error
 
 
 def _count(part: int, whole: int) -> str:

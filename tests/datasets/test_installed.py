@@ -10,6 +10,8 @@ import pytest
 from svipctl.datasets.assets import assets_of, built_in
 from svipctl.datasets.fetch_plan import stamp_path
 from svipctl.datasets.installed import DatasetStatus, status_of
+from svipctl.datasets.official import open_official
+from svipctl.errors import DataError
 from tests.datasets.official_archives import images_of, tiny_picture
 from tests.datasets.official_layout import lay_out, needs_metadata
 
@@ -146,3 +148,15 @@ def test_a_damaged_stamp_is_no_crash(cub: Path, content: str) -> None:
     stamp_all(cub)
     stamp_path(cub, "cub", built_in()["cub-images"]).write_text(content)
     assert_mends(status_of("cub", cub), "svipctl data fetch cub --again")
+
+
+def test_what_is_missing_is_answered_with_the_command_of_the_status(cub: Path) -> None:
+    stamp_all(cub)
+    remove_a_class(cub)
+    with pytest.raises(DataError) as caught:
+        open_official("cub", cub)
+    assert caught.value.todo.startswith("svipctl data fetch cub --again")
+    next((cub / "cub" / ".assets").glob("*.json")).unlink()
+    with pytest.raises(DataError) as caught:
+        open_official("cub", cub)
+    assert caught.value.todo.startswith("svipctl data fetch cub,")
