@@ -86,6 +86,11 @@ def _has_bf16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
+def precision_name(dtype: torch.dtype) -> Precision:
+    """What `--precision` calls it."""
+    return "fp32" if dtype.itemsize == 4 else "bf16"
+
+
 def arithmetic_name(dtype: torch.dtype, device: torch.device) -> str:
     """For the names of files whose numbers depend on it: float32, bfloat16-cuda."""
     return str(dtype).removeprefix("torch.") + ("" if device.type == "cpu" else f"-{device.type}")

@@ -116,7 +116,7 @@ def reproduce(
     from svipctl.cli.reproducing import check_published, raise_if_failed, show_plan, show_table, write_plan
     from svipctl.reproduce.execute import left_to_do
     from svipctl.reproduce.plan import make_plan
-    from svipctl.reproduce.state import State, states
+    from svipctl.reproduce.state import State, check_configurations, states
 
     plan = make_plan(request, configure, has)
     for row, why in plan.left_out.items():
@@ -132,7 +132,7 @@ def reproduce(
     if plan_file is not None:
         write_plan(left_to_do(plan), plan_file)
         return
-    states(plan)  # refuses runs of another configuration now, not after another table
+    check_configurations(plan)  # now, not after waiting for another table
     folder = output or _folder(settings, name)
     failed = _execute(plan, settings, folder, jobs, _parameters(slurm or []) if launcher == "slurm" else None)
     document, written = _report(plan, folder)

@@ -13,23 +13,14 @@ if TYPE_CHECKING:
 
 def show_evaluation(document: dict[str, Any]) -> None:
     """The rows of an evaluation for a person."""
-    from svipctl.evaluation.protocols import about
+    from svipctl.evaluation.report import table
 
-    rows = []
-    for row, figures in document["protocols"].items():
-        cells = [row]
-        for figure in ("T1", "U", "S", "H"):
-            value = figures.get(figure, figures.get("value") if figure == "H" else None)
-            bounds = document["intervals"].get(row, {}).get(figure if figure in figures else "value")
-            interval = f" ±{(bounds[1] - bounds[0]) / 2:.1f}" if bounds and value is not None else ""
-            cells.append("" if value is None else f"{value:.1f}{interval}")
-        rows.append([*cells, about(row, document.get("split", "test"))])
     images = document["images"]
     subject = document["run"] or document.get("predictions") or document["checkpoint"]["file"]
     split = document.get("split", "test")
     counts = f"{images['seen']} seen and {images['unseen']} unseen {split} images"
     title = f"{subject}: {counts}, percent, ± half the 95 % interval"
-    sink.table(title, ["protocol", "T1", "U", "S", "H or area", "what it is"], rows)
+    sink.table(title, ["protocol", "T1", "U", "S", "H or area", "what it is"], table(document))
     for line in _averages(document):
         sink.say(line)
     selection = document.get("selection", {})

@@ -5,21 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import NORMALISATIONS, Normalisation, Transform
 from svipctl.device import use_device
 from svipctl.errors import ConfigError
-from svipctl.evaluation.leakage import (
-    check_gamma,
-    check_start,
-    check_untouched,
-    check_zero_shot,
-    warnings_of_choice,
-    warnings_of_start,
-)
+from svipctl.evaluation.leakage import check_run, check_zero_shot, warnings_of_choice, warnings_of_start
 from svipctl.evaluation.network import check_same_benchmark, network_for
 from svipctl.evaluation.predict import Progress
 from svipctl.evaluation.protocols import Evaluation
@@ -79,13 +71,7 @@ def scorable_checkpoint(path: Path, benchmark: Benchmark, settings: Settings, de
     split = benchmark.split(run.settings().train.fold if run else None)
     warnings, development = notes_on(weights), None
     if run is not None:
-        images = [benchmark.images[index] for index in np.concatenate([split.seen, split.unseen])]
-        check_untouched(run, images)
-        check_start(run, benchmark, split)
-        if run.settings().train.fold is None and weights.path.resolve() == run.best.resolve():
-            development = run.development()  # of the epoch that it chose, and of no other
-        if development is not None:
-            check_gamma(run, images)
+        development = check_run(run, benchmark, split, of_best=weights.path.resolve() == run.best.resolve())
     else:
         warnings.append(
             f"which images {weights.name} was trained on is not known: whether it saw the scored ones cannot be checked"
@@ -115,11 +101,8 @@ def scorable_checkpoint(path: Path, benchmark: Benchmark, settings: Settings, de
         split,
         recipe,
         weights.epoch,
-        gamma=development["gamma"] if development else None,
-        origin={
-            "checkpoint": {"file": weights.name, "sha256": weights.sha256},
-            **({"development": development} if development else {}),
-        },
+        development=development,
+        checkpoint={"file": weights.name, "sha256": weights.sha256},
         warnings=tuple(warnings),
     )
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.errors import DataError
@@ -22,6 +25,31 @@ def check_zero_shot(metadata: Metadata, unseen_classes: Sequence[str]) -> None:
             why=", ".join(shared[:5]),
             todo="restore the split, or train again",
         )
+
+
+def check_run(run: Run, benchmark: Benchmark, split: Split, *, of_best: bool) -> dict[str, Any] | None:
+    """Every check of a run that is to be scored on a split.
+
+    Args:
+        run: Whose checkpoint it is.
+        benchmark: Its data set.
+        split: Whose images are scored.
+        of_best: Whether the checkpoint is the one that the run chose; a gamma is that one's and no other's.
+
+    Returns:
+        What a final run takes from its development runs, None of any other.
+
+    Raises:
+        DataError: It was trained on some of these images, began with weights that were, or its gamma was chosen on them.
+
+    """
+    images = [benchmark.images[index] for index in np.concatenate([split.seen, split.unseen])]
+    check_untouched(run, images)
+    check_start(run, benchmark, split)
+    development = run.development() if of_best and run.settings().train.fold is None else None
+    if development is not None:
+        check_gamma(run, images)
+    return development
 
 
 def check_untouched(run: Run, scored_images: list[str]) -> None:

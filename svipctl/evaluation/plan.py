@@ -9,7 +9,7 @@ import torch
 
 from svipctl.datasets.official import partial_warning
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
-from svipctl.device import check_devices, choose_dtype
+from svipctl.device import check_devices, choose_dtype, precision_name
 from svipctl.evaluation.checkpoint import scorable_checkpoint
 from svipctl.evaluation.run import scorable_run
 from svipctl.model.checkpoint import read_metadata
@@ -39,16 +39,16 @@ def plan_evaluation(subject: Run | Path, settings: Settings, *, allow_partial: b
         "run": str(run.folder) if run else None,
         "checkpoint": None if run else str(subject),
         "device": str(device),
-        "precision": "fp32" if choose_dtype(settings.precision, device).itemsize == 4 else "bf16",
+        "precision": precision_name(choose_dtype(settings.precision, device)),
         "batch_size": settings.eval.batch_size,
         "writes": str(run.folder / "eval" / "metrics.json") if run else None,
     }
-    if isinstance(subject, Run):
-        subject.require_network()
-        read_metadata(subject.best)
-    else:
-        read_trained(subject)
     if plan["pictures_to_draw"]:
+        if isinstance(subject, Run):
+            subject.require_network()
+            read_metadata(subject.best)
+        else:
+            read_trained(subject)
         return plan | {"split": None, "images": None, "memory_mib": None, "warnings": []}
     benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=allow_partial)
     cpu = torch.device("cpu")

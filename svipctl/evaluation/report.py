@@ -39,26 +39,39 @@ def markdown(document: Document) -> str:
     split = document.get("split", "test")
     lines = ["| protocol | average | T1 | U | S | H or area | what it is |", "|---|---|---:|---:|---:|---:|---|"]
     for row, average, figures, half in _rows(document):
-        shown = [_cell(figures, half, name) for name in ("T1", "U", "S")]
-        last = _cell(figures, half, "H") or _cell(figures, half, "value")
-        lines.append(f"| `{row}` | {average} | {' | '.join([*shown, last])} | {about(row, split)} |")
+        lines.append(f"| `{row}` | {average} | {' | '.join(_cells(figures, half))} | {about(row, split)} |")
     found = leak(document)
     if found is not None:
         lines += ["", f"The leak, H of `reference` minus H of `gzsl-calibrated`: {found:+.1f}."]
     return "\n".join(lines) + "\n"
 
 
+def table(document: Document) -> list[list[str]]:
+    """Of each protocol its name, T1, U, S, H or area, and what it is."""
+    split = document.get("split", "test")
+    return [[row, *_cells(figures, half), about(row, split)] for row, _, figures, half in _protocols(document)]
+
+
 def _rows(document: Document) -> Iterator[tuple[str, str, Mapping[str, float], Mapping[str, float]]]:
     """Row, what it is averaged over, its figures, and half of their intervals."""
-    for row, figures in document["protocols"].items():
-        bounds = document["intervals"].get(row, {})
-        half = {name: (high - low) / 2 for name, (low, high) in bounds.items()}
-        yield row, "images" if row == "reference" else "classes", figures, half
+    yield from _protocols(document)
     for row, figures in document["per_image"].items():
         yield row, "images", figures, {}
 
 
-def _cell(figures: Mapping[str, float], half: Mapping[str, float], name: str) -> str:
-    if name not in figures:
-        return ""
-    return f"{figures[name]:.1f}" + (f" ±{half[name]:.1f}" if name in half else "")
+def _protocols(document: Document) -> Iterator[tuple[str, str, Mapping[str, float], Mapping[str, float]]]:
+    for row, figures in document["protocols"].items():
+        bounds = document["intervals"].get(row, {})
+        half = {name: (high - low) / 2 for name, (low, high) in bounds.items()}
+        yield row, "images" if row == "reference" else "classes", figures, half
+
+
+def _cells(figures: Mapping[str, float], half: Mapping[str, float]) -> list[str]:
+    """T1, U, S, and H or an area, one decimal; empty where there is none."""
+
+    def cell(name: str) -> str:
+        if name not in figures:
+            return ""
+        return f"{figures[name]:.1f}" + (f" ±{half[name]:.1f}" if name in half else "")
+
+    return [*(cell(name) for name in ("T1", "U", "S")), cell("H") or cell("value")]

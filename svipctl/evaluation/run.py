@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,8 @@ from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.loader import explained_lost_workers
 from svipctl.datasets.official import partial_warning
-from svipctl.device import choose_dtype, use_device
-from svipctl.evaluation.leakage import (
-    check_gamma,
-    check_start,
-    check_untouched,
-    check_zero_shot,
-    warnings_of_choice,
-    warnings_of_start,
-)
+from svipctl.device import choose_dtype, precision_name, use_device
+from svipctl.evaluation.leakage import check_run, check_zero_shot, warnings_of_choice, warnings_of_start
 from svipctl.evaluation.localisation import localisation, part_groups
 from svipctl.evaluation.network import check_same_benchmark
 from svipctl.evaluation.per_class import class_document
@@ -47,11 +40,16 @@ class Scorable:
     recipe: str
     epoch: int
     run: str | None = None
-    gamma: float | None = None
-    """Chosen on validation images."""
-    origin: Mapping[str, Any] = field(default_factory=dict)
-    """What the document says besides of where it is from: `development` or `checkpoint`."""
+    development: Mapping[str, Any] | None = None
+    """What a final run takes from development runs: `gamma` among it."""
+    checkpoint: Mapping[str, str] | None = None
+    """File and SHA-256, where no run was named."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def gamma(self) -> float | None:
+        """Chosen on validation images."""
+        return None if self.development is None else float(self.development["gamma"])
 
 
 @dataclass(frozen=True)
@@ -120,15 +118,9 @@ def scorable_run(run: Run, benchmark: Benchmark, device: torch.device) -> Scorab
     run.require_network()
     model, metadata = load_checkpoint(run.best, device=device)
     check_same_benchmark(metadata, benchmark)
-    fold = run.settings().train.fold
-    split = benchmark.split(fold)
+    split = benchmark.split(run.settings().train.fold)
     check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
-    images = [benchmark.images[index] for index in np.concatenate([split.seen, split.unseen])]
-    check_untouched(run, images)
-    check_start(run, benchmark, split)
-    development = run.development() if fold is None else None
-    if development is not None:
-        check_gamma(run, images)
+    development = check_run(run, benchmark, split, of_best=True)
     return Scorable(
         model,
         Transform(metadata.image_size),
@@ -137,8 +129,7 @@ def scorable_run(run: Run, benchmark: Benchmark, device: torch.device) -> Scorab
         metadata.recipe,
         metadata.epoch,
         run.name,
-        gamma=development["gamma"] if development else None,
-        origin={"development": development} if development else {},
+        development=development,
         warnings=(
             *_unfinished(run, metadata.epoch),
             *warnings_of_choice(run, metadata),
@@ -196,7 +187,7 @@ def measure(
         "epoch": subject.epoch,
         "split": split.name,
         "settings": {
-            "precision": "fp32" if dtype.itemsize == 4 else "bf16",
+            "precision": precision_name(dtype),
             "bootstrap": settings.eval.bootstrap,
             "selection": settings.eval.selection,
         },
@@ -213,7 +204,8 @@ def measure(
     }
     if benchmark.missing:
         document["missing_images"] = len(benchmark.missing)
-    document |= subject.origin
+    origin = {"development": subject.development, "checkpoint": subject.checkpoint}
+    document |= {key: dict(value) for key, value in origin.items() if value is not None}
     return Measured(document, evaluation, predictions, of_classes, names, subject)
 
 

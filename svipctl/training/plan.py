@@ -9,7 +9,7 @@ import torch
 
 from svipctl.datasets.names import BUILT_IN
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
-from svipctl.device import check_devices, choose_dtype
+from svipctl.device import check_devices, choose_dtype, precision_name
 from svipctl.evaluation.network import check_same_benchmark, check_word_vectors
 from svipctl.model.backbone import create_backbone, stem_of
 from svipctl.model.checkpoint import read_metadata
@@ -87,7 +87,7 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         "weights_to_download": to_download,
         "epochs": settings.train.epochs,
         "device": str(device),
-        "precision": "fp32" if dtype.itemsize == 4 else "bf16",
+        "precision": precision_name(dtype),
         "disk_mib": round(_COPIES_ON_DISK * size),
         "features_mib": round(kept * row / _MIB),
         "memory_mib": round(_COPIES_IN_TRAINING * size),

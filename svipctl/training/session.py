@@ -10,6 +10,7 @@ from typing import Protocol
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.official import partial_warning
 from svipctl.datasets.registry import open_benchmark
+from svipctl.device import precision_name
 from svipctl.held import held
 from svipctl.interruption import listening
 from svipctl.ranks import Ranks
@@ -196,8 +197,7 @@ def _tell(session: Session, setup: Setup, listener: Listener) -> None:
 def _described(settings: Settings, setup: Setup) -> str:
     parameters = sum(parameter.numel() for parameter in setup.model.parameters())
     devices = f"{setup.device}" if setup.ranks.world == 1 else f"{setup.ranks.world} processes"
-    arithmetic = "bf16" if setup.dtype.itemsize == 2 else "fp32"
     return (
         f"{len(setup.split.train)} images, {parameters / 1e6:.1f} M parameters, recipe {settings.recipe}, "
-        f"{arithmetic} on {devices}"
+        f"{precision_name(setup.dtype)} on {devices}"
     )

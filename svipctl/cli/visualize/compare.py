@@ -51,11 +51,9 @@ def compare(
     if len(runs) < 2:
         raise ConfigError("one run is nothing to compare", todo="name two or more, or `svipctl visualize report`")
 
-    from svipctl.cli.configure import resolved
-    from svipctl.runs.finding import find_run_of_any
+    from svipctl.cli.which_run import run_of_any
 
-    place = resolved("toybirds", config=config, assignments=assignments, runs_dir=runs_dir).settings.runs_dir
-    folders = [find_run_of_any(place, name) for name in runs]
+    folders = [run_of_any(name, runs_dir, config, assignments) for name in runs]
     found = [
         found_run(
             run.settings().dataset,
