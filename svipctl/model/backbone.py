@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from svipctl.errors import ConfigError, nearest
 from svipctl.model import lite
+from svipctl.model.fused_linear import linear, mlp
 from svipctl.model.rollout import AttentionInputs
 
 RunBlock = Callable[[Block, Tensor], tuple[Tensor, AttentionInputs]]
@@ -167,7 +168,7 @@ def run_block(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
     """One pre-norm block, as timm's `Block.forward`, with the attention inputs beside it."""
     attended, inputs = _attend(cast(Attention, block.attn), block.norm1(tokens))
     tokens = tokens + block.drop_path1(block.ls1(attended))
-    tokens = tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
+    tokens = tokens + block.drop_path2(block.ls2(mlp(block.mlp, block.norm2(tokens))))
     return tokens, inputs
 
 
@@ -185,7 +186,7 @@ def recomputed(run: RunBlock) -> RunBlock:
 def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
     """Multi-head self-attention with torch's fused kernel, as timm's `Attention.forward`."""
     batch, length, _ = tokens.shape
-    qkv = attention.qkv(tokens).reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    qkv = linear(attention.qkv, tokens).reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     queries, keys, values = qkv.unbind(0)
     queries, keys = attention.q_norm(queries), attention.k_norm(keys)
     attended = attention.norm(_mix(attention, queries, keys, values).transpose(1, 2).flatten(2))
@@ -194,7 +195,7 @@ def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInpu
         attended = attended * torch.sigmoid(gate(tokens))
     if torch.compiler.is_compiling():  # a compiled function cannot hand out views of what it keeps for itself
         queries, keys = queries.clone(), keys.clone()
-    return attention.proj_drop(attention.proj(attended)), AttentionInputs(queries, keys, attention.scale)
+    return attention.proj_drop(linear(attention.proj, attended)), AttentionInputs(queries, keys, attention.scale)
 
 
 def _mix(attention: Attention, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
