@@ -54,5 +54,6 @@ def _has_operator() -> bool:
 def _product(layer: nn.Linear, tokens: Tensor, *, gelu: str | None = None) -> Tensor:
     """Args: `gelu` is the approximation of the activation (`none`, `tanh`), or None for no activation."""
     weight, bias = layer.weight.bfloat16(), None if layer.bias is None else layer.bias.bfloat16()
-    activation = ("none", [], "") if gelu is None else ("gelu", [], gelu)
-    return cast(Tensor, torch.ops.mkldnn._linear_pointwise(tokens.bfloat16(), weight, bias, *activation))
+    activation, algorithm = ("none", "") if gelu is None else ("gelu", gelu)
+    product = torch.ops.mkldnn._linear_pointwise(tokens.bfloat16(), weight, bias, activation, [], algorithm)
+    return cast(Tensor, product)
