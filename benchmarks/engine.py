@@ -24,10 +24,11 @@ import published_step
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from svipctl.device import autocast, choose_dtype, cpu_has_bf16
+from svipctl.device import autocast, choose_dtype
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.classification import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
+from svipctl.model.precision import cpu_has_bf16
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 from svipctl.settings.layers import resolve
@@ -127,6 +128,7 @@ def main() -> None:
                 one.seconds[kind].append(timed(getattr(one, kind), device) / calls)
                 one.memory[kind] = peak_mib(device) - of_others
 
+    # In fp32: torch does not count the fused products of bf16 inference.
     operations = counted(ours("count", "svipctl", torch.float32), images)
     in_half = auto == half or "svipctl-bf16" in [one.name for one in chosen]
     dtypes = (torch.float32, half) if in_half else (torch.float32,)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import resource
 import sys
-from pathlib import Path
 
 import torch
 
 from svipctl.errors import ConfigError
+from svipctl.model.precision import cpu_has_bf16
 from svipctl.settings.schema import Precision
 
 # Of the CPU's allocator; of CUDA itself, beside torch's own allocator (pinned memory, a GPU that others fill); of its libraries.
@@ -94,15 +94,6 @@ def precision_name(dtype: torch.dtype) -> Precision:
 def arithmetic_name(dtype: torch.dtype, device: torch.device) -> str:
     """For the names of files whose numbers depend on it: float32, bfloat16-cuda."""
     return str(dtype).removeprefix("torch.") + ("" if device.type == "cpu" else f"-{device.type}")
-
-
-def cpu_has_bf16() -> bool:
-    """Whether the processor has bf16 dot products (AVX512-BF16 or AMX); elsewhere bf16 is emulated and slow."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:

@@ -91,7 +91,6 @@ class Predictor:
         if self.model.recipe.selection == "object":
             objects = object_coverage(benchmark, mine, geometry, *self.model.grid.window_shape)
         dataset = ImageDataset(benchmark, mine, self.transform, packed=packed)
-        # One autocast around all batches: it keeps the weights it has cast, and they do not change here.
         with closing(self._inputs(dataset, features)) as loader, autocast(self.dtype, self.device):
             for which, inputs in loader:
                 prediction = self.model.predict(inputs, coverage=None if objects is None else objects.of(which))

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from svipctl.errors import ConfigError, nearest
 from svipctl.model import lite
 from svipctl.model.fused_linear import linear, mlp
+from svipctl.model.precision import cpu_has_bf16
 from svipctl.model.rollout import AttentionInputs
 
 RunBlock = Callable[[Block, Tensor], tuple[Tensor, AttentionInputs]]
@@ -184,7 +185,7 @@ def recomputed(run: RunBlock) -> RunBlock:
 
 
 def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
-    """Multi-head self-attention with torch's fused kernel, as timm's `Attention.forward`."""
+    """Multi-head self-attention, as timm's `Attention.forward`."""
     batch, length, _ = tokens.shape
     qkv = linear(attention.qkv, tokens).reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     queries, keys, values = qkv.unbind(0)
@@ -200,8 +201,10 @@ def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInpu
 
 def _mix(attention: Attention, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Values mixed by attention, (B, heads, N, head width) each, with torch's fused kernel where it is the fast one."""
-    if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
-        # The fused bf16 kernel on CPU takes twice as long as these two products, its backward pass four times.
+    in_half = queries.device.type == "cpu" and queries.dtype == torch.bfloat16
+    if in_half and (queries.requires_grad or torch.compiler.is_compiling() or cpu_has_bf16()):
+        # With bf16 units these two products take half the time of the fused kernel (batch 8, 197 tokens); its backward
+        # pass takes four times theirs. The compiler cannot read what the processor has.
         weights = (queries * attention.scale @ keys.transpose(-2, -1)).softmax(dim=-1)
         return cast(Tensor, attention.attn_drop(weights).to(values.dtype) @ values)
     dropout = attention.attn_drop.p if attention.training else 0.0

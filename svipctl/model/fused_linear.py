@@ -1,18 +1,19 @@
 """Linear layers in bf16 on a CPU, with bias and activation inside the matrix product.
 
 torch's own `F.linear` first copies the bias to every row of the output and then reads it again, and GELU is one more
-trip through memory: together a quarter of the time of an inference in bf16, where the products themselves are fast.
-oneDNN does both while it writes the product; torch reaches that through the operator its compiler uses, without gradient.
+trip through memory. oneDNN does both while it writes the product; torch reaches that through the operator its compiler
+uses, without gradient. What it gains is in benchmarks/README.md.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import cast
 
 import torch
 from timm.layers import Mlp
 from torch import Tensor, nn
+
+from svipctl.model.precision import cpu_has_bf16
 
 
 def linear(layer: nn.Module, tokens: Tensor) -> Tensor:
@@ -24,7 +25,13 @@ def linear(layer: nn.Module, tokens: Tensor) -> Tensor:
 
 def mlp(module: nn.Module, tokens: Tensor) -> Tensor:
     """`module(tokens)` of a block's MLP, (B, N, D) -> (B, N, D); the fast way where there is one."""
-    if type(module) is not Mlp or type(module.act) is not nn.GELU or not _can_fuse(module.fc1, tokens):
+    if (
+        type(module) is not Mlp
+        or type(module.act) is not nn.GELU
+        or _has_hooks(module)
+        or _has_hooks(module.act)
+        or not _can_fuse(module.fc1, tokens)
+    ):
         return cast(Tensor, module(tokens))
     hidden = _product(cast(nn.Linear, module.fc1), tokens, gelu=module.act.approximate)
     return cast(Tensor, module.drop2(linear(module.fc2, module.norm(module.drop1(hidden)))))
@@ -32,23 +39,21 @@ def mlp(module: nn.Module, tokens: Tensor) -> Tensor:
 
 def _can_fuse(layer: nn.Module, tokens: Tensor) -> bool:
     return (
-        tokens.device.type == "cpu"
+        not torch.compiler.is_compiling()  # the compiler sees to it by itself
         and not torch.is_grad_enabled()
+        and tokens.device.type == "cpu"
+        and tokens.dtype != torch.float64  # autocast leaves it alone
         and torch.is_autocast_enabled("cpu")
         and torch.get_autocast_dtype("cpu") == torch.bfloat16
-        and not torch.compiler.is_compiling()
         and type(layer) is nn.Linear
-        and not layer._forward_hooks
-        and not layer._forward_pre_hooks
-        and _has_operator()
+        and not _has_hooks(layer)
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        and cpu_has_bf16()
     )
 
 
-@cache
-def _has_operator() -> bool:
-    """Whether torch was built with oneDNN and the processor multiplies bf16 matrices."""
-    operators = torch.ops.mkldnn
-    return hasattr(operators, "_linear_pointwise") and bool(operators._is_mkldnn_bf16_supported())
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _product(layer: nn.Linear, tokens: Tensor, *, gelu: str | None = None) -> Tensor:

@@ -10,11 +10,15 @@ from timm.layers import Mlp
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from svipctl.model import fused_linear
+from svipctl.model import backbone, fused_linear
+from svipctl.model.backbone import run_block
 from svipctl.model.fused_linear import linear, mlp
+from svipctl.model.precision import cpu_has_bf16
+from tests.model.tiny import vit
 
 BF16 = torch.autocast("cpu", dtype=torch.bfloat16)
-needs_operator = pytest.mark.skipif(not fused_linear._has_operator(), reason="no bf16 products on this processor")
+FUSED = "mkldnn._linear_pointwise.default"
+needs_operator = pytest.mark.skipif(not cpu_has_bf16(), reason="no bf16 products on this processor")
 
 
 class Operators(TorchDispatchMode):
@@ -27,6 +31,12 @@ class Operators(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.names.append(str(func))
         return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def as_if_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards must hold by themselves, on a processor without bf16 units too."""
+    monkeypatch.setattr(fused_linear, "cpu_has_bf16", lambda: True)
 
 
 def tokens(width: int = 48) -> Tensor:
@@ -53,7 +63,7 @@ def test_the_products_are_no_further_from_float64_than_the_layers_are(approximat
     with BF16:
         plain = module(tokens())
     exact = module.double()(tokens().double())
-    assert ran.names.count("mkldnn._linear_pointwise.default") == 2
+    assert ran.names.count(FUSED) == 2
     assert found.dtype == plain.dtype
     assert found.shape == plain.shape
     assert furthest(found, exact) <= 1.25 * furthest(plain, exact)
@@ -67,8 +77,50 @@ def test_a_layer_without_bias_is_one_too() -> None:
         torch.testing.assert_close(linear(layer, tokens()), layer(tokens()))
 
 
+@needs_operator
+@torch.no_grad()
+def test_a_block_computes_its_four_products_so_and_attention_as_two_more() -> None:
+    block, tokens = vit().blocks[0], torch.randn(2, 17, 16, generator=torch.Generator().manual_seed(1))
+    with BF16, Operators() as ran:
+        found, _ = run_block(block, tokens)
+    with BF16:
+        plain = block(tokens)
+    exact = block.double()(tokens.double())
+    assert ran.names.count(FUSED) == 4
+    assert not [name for name in ran.names if "attention" in name]
+    assert furthest(found, exact) <= 1.25 * furthest(plain, exact)
+
+
+@torch.no_grad()
+def test_without_bf16_units_a_block_runs_its_layers_and_the_fused_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (backbone, fused_linear):
+        monkeypatch.setattr(module, "cpu_has_bf16", lambda: False)
+    block, tokens = vit().blocks[0], torch.randn(2, 17, 16)
+    with BF16, Operators() as ran:
+        found, _ = run_block(block, tokens)
+    assert FUSED not in ran.names
+    assert [name for name in ran.names if "attention" in name]
+    with BF16:
+        assert torch.equal(found, block(tokens))
+
+
+@torch.no_grad()
+def test_a_compiled_block_leaves_it_to_the_compiler(as_if_bf16: None) -> None:
+    block, tokens = vit().blocks[0], torch.randn(2, 17, 16)
+    graphs: list[str] = []
+
+    def keep(graph: Any, _: Any) -> Any:
+        graphs.append(graph.code)
+        return graph
+
+    with BF16:
+        torch.compile(run_block, backend=keep)(block, tokens)
+    assert graphs
+    assert "_linear_pointwise" not in "".join(graphs)
+
+
 @pytest.mark.parametrize("module", [nn.Linear(48, 5), layers()])
-def test_gradients_in_bf16_are_those_of_the_layers(module: nn.Module) -> None:
+def test_gradients_in_bf16_are_those_of_the_layers(module: nn.Module, as_if_bf16: None) -> None:
     way: Any = linear if isinstance(module, nn.Linear) else mlp
     gradients = []
     for run in (lambda values: way(module, values), module):
@@ -80,16 +132,52 @@ def test_gradients_in_bf16_are_those_of_the_layers(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def test_in_float32_the_layers_themselves_run() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_in_other_arithmetic_the_layers_themselves_run(dtype: torch.dtype, as_if_bf16: None) -> None:
     for way, module in ((linear, nn.Linear(48, 5)), (mlp, layers())):
-        assert torch.equal(way(module, tokens()), module(tokens()))
+        values, half = tokens().to(dtype), dtype == torch.float64  # which autocast leaves alone
+        with torch.autocast("cpu", torch.bfloat16, enabled=half), Operators() as ran:
+            assert torch.equal(way(module.to(dtype), values), module(values))
+        assert FUSED not in ran.names
 
 
 @torch.no_grad()
-def test_hooks_of_a_layer_run_and_another_activation_is_respected() -> None:
-    module, seen = layers(nn.ReLU), []
-    module.fc1.register_forward_hook(lambda *_: seen.append("hook"))
+@pytest.mark.parametrize("hooked", ["", "fc1", "act"])
+def test_hooks_are_called(hooked: str, as_if_bf16: None) -> None:
+    module, seen = layers(), []
+    part = module.get_submodule(hooked)
+    part.register_forward_hook(lambda *_: seen.append("after"))
+    part.register_forward_pre_hook(lambda *_: seen.append("before"))
     with BF16:
         assert torch.equal(mlp(module, tokens()), module(tokens()))
-        linear(module.fc1, tokens())
-    assert len(seen) == 3
+    assert seen == ["before", "after"] * 2
+
+
+@torch.no_grad()
+def test_another_activation_is_respected(as_if_bf16: None) -> None:
+    module = layers(nn.ReLU)
+    with BF16:
+        assert torch.equal(mlp(module, tokens()), module(tokens()))
+
+
+@needs_operator
+@torch.no_grad()
+def test_dropout_falls_where_it_would() -> None:
+    module = layers().train()
+    module.drop1.p = module.drop2.p = 0.5
+    with BF16:
+        torch.manual_seed(0)
+        found = mlp(module, tokens())
+        torch.manual_seed(0)
+        plain = module(tokens())
+    assert 0 < (plain == 0).sum() < plain.numel()
+    assert torch.equal(found == 0, plain == 0)
+
+
+@needs_operator
+@torch.no_grad()
+def test_empty_batches_and_views_are_taken() -> None:
+    layer, values = nn.Linear(48, 5), tokens()
+    with BF16:
+        assert linear(layer, values[:0]).shape == (0, 7, 5)
+        torch.testing.assert_close(linear(layer, values.transpose(0, 1)), layer(values.transpose(0, 1)))
