@@ -80,12 +80,12 @@ def test_a_layer_without_bias_is_one_too() -> None:
 @needs_operator
 @torch.no_grad()
 def test_a_block_computes_its_four_products_so_and_attention_as_two_more() -> None:
-    block, tokens = vit().blocks[0], torch.randn(2, 17, 16, generator=torch.Generator().manual_seed(1))
+    block, values = vit().blocks[0], tokens(16)
     with BF16, Operators() as ran:
-        found, _ = run_block(block, tokens)
+        found, _ = run_block(block, values)
     with BF16:
-        plain = block(tokens)
-    exact = block.double()(tokens.double())
+        plain = block(values)
+    exact = block.double()(values.double())
     assert ran.names.count(FUSED) == 4
     assert not [name for name in ran.names if "attention" in name]
     assert furthest(found, exact) <= 1.25 * furthest(plain, exact)
@@ -95,18 +95,18 @@ def test_a_block_computes_its_four_products_so_and_attention_as_two_more() -> No
 def test_without_bf16_units_a_block_runs_its_layers_and_the_fused_attention(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (backbone, fused_linear):
         monkeypatch.setattr(module, "cpu_has_bf16", lambda: False)
-    block, tokens = vit().blocks[0], torch.randn(2, 17, 16)
+    block, values = vit().blocks[0], tokens(16)
     with BF16, Operators() as ran:
-        found, _ = run_block(block, tokens)
+        found, _ = run_block(block, values)
     assert FUSED not in ran.names
     assert [name for name in ran.names if "attention" in name]
     with BF16:
-        assert torch.equal(found, block(tokens))
+        assert torch.equal(found, block(values))
 
 
 @torch.no_grad()
 def test_a_compiled_block_leaves_it_to_the_compiler(as_if_bf16: None) -> None:
-    block, tokens = vit().blocks[0], torch.randn(2, 17, 16)
+    block, values = vit().blocks[0], tokens(16)
     graphs: list[str] = []
 
     def keep(graph: Any, _: Any) -> Any:
@@ -114,7 +114,7 @@ def test_a_compiled_block_leaves_it_to_the_compiler(as_if_bf16: None) -> None:
         return graph
 
     with BF16:
-        torch.compile(run_block, backend=keep)(block, tokens)
+        torch.compile(run_block, backend=keep)(block, values)
     assert graphs
     assert "_linear_pointwise" not in "".join(graphs)
 
