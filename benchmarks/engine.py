@@ -5,7 +5,8 @@
 
 `svipctl` is what `--precision auto` gives: bf16 where the hardware multiplies bf16 matrices, else fp32.
 Every configuration works on the same images in turn, several rounds of all of them, the fastest round counts; so a busy
-machine slows them alike. Peak memory on a GPU is a configuration's own, without what the others keep. "Operations" are
+machine slows them alike. Peak memory on a GPU is a configuration's own, without what the others keep. "Kept" is what the
+forward passes of a step keep for its backward pass, on any device. "Operations" are
 the multiplications and additions of matrix products and convolutions as torch counts them in the plain passes; the share
 of the machine's rate is theirs against a large product timed here.
 """
@@ -30,7 +31,7 @@ from svipctl.model.classification import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
 from svipctl.model.precision import cpu_has_bf16
 from svipctl.model.recipe import Recipe
-from svipctl.model.svip import SVIP
+from svipctl.model.svip import SVIP, Checkpointing
 from svipctl.settings.layers import resolve
 from svipctl.training.optimisation import Optimisation
 from svipctl.training.step import Stepper
@@ -49,8 +50,10 @@ class Timed:
     infer: Callable[[], object]
     seconds: dict[str, list[float]] = field(default_factory=lambda: {"train": [], "infer": []})
     memory: dict[str, float] = field(default_factory=dict)
-    kept: float = 0.0
+    resident: float = 0.0
     """MiB of the device that its parameters, gradients and moments take between two calls."""
+    kept: float = 0.0
+    """MiB that a training step keeps for its backward pass."""
 
 
 def main() -> None:
@@ -77,10 +80,12 @@ def main() -> None:
             lambda: [published_step.inference(model, images) for _ in range(BATCHES)],
         )
 
-    def ours(name: str, recipe: str, dtype: torch.dtype, *, compiled: bool = False) -> Timed:
+    def ours(
+        name: str, recipe: str, dtype: torch.dtype, *, compiled: bool = False, checkpointing: Checkpointing = "none"
+    ) -> Timed:
         settings = resolve("cub", flags={"recipe": recipe}).settings
         model = network(settings.method)
-        model.run_blocks(compiled=compiled)
+        model.run_blocks(compiled=compiled, checkpointing=checkpointing)
         optimisation = Optimisation(model, settings.optim, epochs=30, steps_per_epoch=100)
         optimisation.renew(settings.optim.warmup_epochs)
 
@@ -105,9 +110,15 @@ def main() -> None:
         "svipctl-fp32": lambda: ours("svipctl-fp32", "svipctl", torch.float32),
         "svipctl-bf16": lambda: ours("svipctl-bf16", "svipctl", half),
         "svipctl": lambda: ours("svipctl", "svipctl", auto),
+        "svipctl-mlp": lambda: ours("svipctl-mlp", "svipctl", auto, checkpointing="mlp"),
+        "svipctl-blocks": lambda: ours("svipctl-blocks", "svipctl", auto, checkpointing="blocks"),
         "svipctl-compiled": lambda: ours("svipctl-compiled", "svipctl", auto, compiled=True),
+        "svipctl-compiled-mlp": lambda: ours(
+            "svipctl-compiled-mlp", "svipctl", auto, compiled=True, checkpointing="mlp"
+        ),
     }
-    names = ["published", "reference", *(["svipctl-fp32"] if auto == half else []), "svipctl", "svipctl-compiled"]
+    names = ["published", "reference", *(["svipctl-fp32"] if auto == half else []), "svipctl", "svipctl-mlp"]
+    names += ["svipctl-blocks", "svipctl-compiled", "svipctl-compiled-mlp"]
     names = wanted.configurations.split(",") if wanted.configurations else names
     if unknown := set(names) - set(makers):
         raise SystemExit(f"--configurations {','.join(sorted(unknown))}: the names are {', '.join(makers)}")
@@ -117,13 +128,14 @@ def main() -> None:
         one = makers[name]()
         for kind in ("train", "infer"):  # the first call allocates, chooses kernels and compiles
             timed(getattr(one, kind), device)
-        one.kept = allocated_mib(device) - before
+        one.resident = allocated_mib(device) - before
+        one.kept = kept_mib(one)
         chosen.append(one)
     for _ in range(wanted.rounds):
         for one in chosen:
             for kind in ("train", "infer"):
                 restart_peak(device)
-                of_others = allocated_mib(device) - one.kept
+                of_others = allocated_mib(device) - one.resident
                 calls = BATCHES if kind == "infer" else 1
                 one.seconds[kind].append(timed(getattr(one, kind), device) / calls)
                 one.memory[kind] = peak_mib(device) - of_others
@@ -178,6 +190,20 @@ def peak_mib(device: torch.device) -> float:
     return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else float("nan")
 
 
+def kept_mib(one: Timed) -> float:
+    """What autograd keeps of a training step, each storage once; parameters are counted where they are kept."""
+    storages: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        one.train()
+    return sum(storage.nbytes() for storage in storages.values()) / 2**20
+
+
 def counted(one: Timed, images: torch.Tensor) -> dict[str, float]:
     """Operations for each image."""
     found = {}
@@ -206,9 +232,11 @@ def summary(
     base = chosen[0]
     rows = []
     for one in chosen:
-        is_half = one.name == "svipctl-bf16" or (one.name in ("svipctl", "svipctl-compiled") and auto == torch.bfloat16)
+        fixed = {"svipctl-bf16": torch.bfloat16, "svipctl-fp32": torch.float32}
+        of_auto = auto if one.name.startswith("svipctl") else torch.float32
+        is_half = fixed.get(one.name, of_auto) == torch.bfloat16
         rate = rates["bfloat16" if is_half else "float32"]
-        row: dict[str, object] = {"configuration": one.name}
+        row: dict[str, object] = {"configuration": one.name, "kept_mib": one.kept}
         for kind in ("train", "infer"):
             seconds = min(one.seconds[kind])
             row[kind] = {
@@ -236,10 +264,11 @@ def summary(
 def show(report: dict[str, object]) -> None:
     print({key: value for key, value in report.items() if key != "rows"})
     for row in report["rows"]:
+        print(f"{row['configuration']:22} keeps {row['kept_mib']:.0f} MiB for the backward pass")
         for kind in ("train", "infer"):
             figures = row[kind]
             print(
-                f"{row['configuration']:18} {kind:6} {figures['seconds']:8.3f} s {figures['images_per_second']:8.2f} images/s"
+                f"{row['configuration']:22} {kind:6} {figures['seconds']:8.3f} s {figures['images_per_second']:8.2f} images/s"
                 f"  ratio {figures['ratio']:5.2f}  share of matrix rate {figures['share_of_matrix_rate']:.2f}"
                 + (f"  peak {figures['peak_mib']:.0f} MiB" if figures["peak_mib"] else "")
             )

@@ -147,7 +147,7 @@ def encode(
         patches: (B, patches, D), from `embed_patches`, possibly contextualized.
         keep_attention: Keep what the rollout needs; without gradients that is memory nobody else holds.
         keep_prefix: Return the class token and registers too, first.
-        run: How a block is run: `run_block` (default), compiled, or `recomputed`.
+        run: How a block is run: `run_block` (default), `run_block_keeping_attention`, compiled, or `recomputed`.
 
     Returns:
         The patch tokens after the norm (B, patches, D), prefix tokens dropped unless asked for, and each block's attention inputs.
@@ -167,10 +167,20 @@ def encode(
 
 def run_block(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
     """One pre-norm block, as timm's `Block.forward`, with the attention inputs beside it."""
-    attended, inputs = _attend(cast(Attention, block.attn), block.norm1(tokens))
-    tokens = tokens + block.drop_path1(block.ls1(attended))
-    tokens = tokens + block.drop_path2(block.ls2(mlp(block.mlp, block.norm2(tokens))))
-    return tokens, inputs
+    tokens, inputs = _attention_half(block, tokens)
+    return _mlp_half(block, tokens), inputs
+
+
+def run_block_keeping_attention(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
+    """The same without keeping the inner activations of the MLP, the larger part of what a block keeps.
+
+    Its first layer is computed again for the backward pass, a ninth of a training step's operations; nothing needs what
+    the second layer gave.
+    """
+    tokens, inputs = _attention_half(block, tokens)
+    if not torch.is_grad_enabled():
+        return _mlp_half(block, tokens), inputs
+    return checkpoint(_mlp_half, block, tokens, use_reentrant=False), inputs
 
 
 def recomputed(run: RunBlock) -> RunBlock:
@@ -182,6 +192,16 @@ def recomputed(run: RunBlock) -> RunBlock:
         return checkpoint(run, block, tokens, use_reentrant=False)
 
     return run_again
+
+
+def _attention_half(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
+    attended, inputs = _attend(cast(Attention, block.attn), block.norm1(tokens))
+    return tokens + block.drop_path1(block.ls1(attended)), inputs
+
+
+def _mlp_half(block: Block, tokens: Tensor) -> Tensor:
+    transformed: Tensor = block.drop_path2(block.ls2(mlp(block.mlp, block.norm2(tokens))))
+    return tokens + transformed
 
 
 def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -18,6 +18,7 @@ from svipctl.model.backbone import (
     has_class_token,
     recomputed,
     run_block,
+    run_block_keeping_attention,
     stem_of,
 )
 from svipctl.model.contextualization import FreeContext, NoContext, WordContext
@@ -35,6 +36,8 @@ from svipctl.model.rollout import (
 )
 from svipctl.model.selection import centre_scores, object_scores, random_scores
 from svipctl.model.windows import WindowGrid, top_mask
+
+Checkpointing = Literal["none", "mlp", "blocks"]
 
 _PATCH_SCORES = {
     "rollout": rollout_scores,
@@ -108,17 +111,22 @@ class SVIP(nn.Module):
         else:
             self.context = FreeContext(width) if recipe.context == "free" else NoContext(width)
 
-    def run_blocks(self, *, compiled: bool = False, checkpointing: bool = False, backend: str = "inductor") -> None:
+    def run_blocks(
+        self, *, compiled: bool = False, checkpointing: Checkpointing = "none", backend: str = "inductor"
+    ) -> None:
         """Choose how the blocks run; what they compute stays the same.
 
         Args:
             compiled: Through torch.compile: one block is compiled and serves for all of them, in both passes.
-            checkpointing: Keep only each block's input for the backward pass: less memory, one more forward pass.
+            checkpointing: What is computed again for the backward pass instead of being kept: nothing, the first layer
+                of each block's MLP, or all of each block but its input.
             backend: Of torch.compile.
 
         """
-        run: RunBlock = torch.compile(run_block, backend=backend) if compiled else run_block
-        self._run_block = recomputed(run) if checkpointing else run
+        run: RunBlock = run_block_keeping_attention if checkpointing == "mlp" else run_block
+        if compiled:
+            run = torch.compile(run, backend=backend)
+        self._run_block = recomputed(run) if checkpointing == "blocks" else run
 
     def freeze_stem(self) -> None:
         """Train everything but the hybrid's convolutional stem.
@@ -193,6 +201,7 @@ class SVIP(nn.Module):
         source = self.grid.group(source_tokens)
         logits = self.patch_classifier.logits(self.grid.group(patches))
         scores = self._window_scores(attention, source)
+        del attention  # where the blocks are recomputed nobody else holds it
         learned = -logits if self.recipe.training_selection == "classifier" else scores
         related = self._related(self._selecting(learned, images, coverage))
 

@@ -38,6 +38,13 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _named_checkpointing(value: Any) -> Any:
+    """Runs that were begun before there was a choice say true or false."""
+    if isinstance(value, bool):
+        return "blocks" if value else "none"
+    return value
+
+
 _HOME = BeforeValidator(_at_home)
 Share = Annotated[float, Field(gt=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -130,8 +137,9 @@ class TrainSettings(Section):
     accumulate: PositiveInt | Literal["auto"] = 1
     """Parts a batch is computed in, one after the other, for small memories; the result is that of the whole batch.
     `auto` (--batch-size auto) finds how few fit."""
-    checkpointing: bool = False
-    """Keep only each block's input for the backward pass: a fraction of the memory, about a third more time."""
+    checkpointing: Annotated[Literal["none", "mlp", "blocks"], BeforeValidator(_named_checkpointing)] = "none"
+    """What the blocks compute again for the backward pass instead of keeping it: nothing, their MLPs, or all but their
+    inputs (less and less memory, longer and longer steps: benchmarks/README.md)."""
     compile: bool = False
     """Run the blocks through torch.compile: a slow first step, then faster ones (benchmarks/README.md)."""
     shuffle: bool = True

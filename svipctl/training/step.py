@@ -144,7 +144,7 @@ class Stepper:
             ) from cause
         raise ResourceError(
             f"not even one image at a time fits into the memory of {images.device}",
-            todo="--set train.checkpointing=true, or a smaller --backbone",
+            todo="--set train.checkpointing=blocks, or a smaller --backbone",
         ) from cause
 
     def _gradients_wait(self) -> bool:

@@ -1,0 +1,109 @@
+"""What a training step needs of a GPU's memory, counted without a GPU: on tensors that have a size and no values.
+
+    python benchmarks/gpu_memory.py --backbone vit_base --batch-size 64
+
+Counted are parameters, gradients, both moments, and what the forward passes keep for the backward pass, attention by the
+kernels that torch has for a GPU of today. Not counted is what comes and goes within an operation, so the peak on a real
+one is above this; `benchmarks/engine.py` measures it there.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import published_step
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from svipctl.device import autocast
+from svipctl.model.backbone import create_backbone, image_size_of
+from svipctl.model.losses import training_loss
+from svipctl.model.svip import SVIP, Checkpointing
+from svipctl.settings.layers import resolve
+
+ATTRIBUTES, CLASSES = 312, 150
+GPU = torch.device("cuda", 0)
+MIB = 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="vit_base")
+    parser.add_argument("--batch-size", type=int, default=64)
+    wanted = parser.parse_args()
+    pretend_there_is_a_gpu()
+    base = 0.0
+    for name, recipe, dtype, checkpointing in (
+        ("published", "reference", torch.float32, "none"),
+        ("reference, fp32", "reference", torch.float32, "none"),
+        ("svipctl, bf16", "svipctl", torch.bfloat16, "none"),
+        ("svipctl, bf16, checkpointing=mlp", "svipctl", torch.bfloat16, "mlp"),
+        ("svipctl, bf16, checkpointing=blocks", "svipctl", torch.bfloat16, "blocks"),
+    ):
+        resident, kept = counted(wanted, recipe, dtype, checkpointing, published=name == "published")
+        total = resident + kept
+        base = base or total
+        print(f"{name:36} resident {resident:6.0f} MiB  kept {kept:6.0f} MiB  sum {total:6.0f} MiB  {total / base:.2f}")
+
+
+def counted(
+    wanted: argparse.Namespace, recipe: str, dtype: torch.dtype, checkpointing: Checkpointing, *, published: bool
+) -> tuple[float, float]:
+    """MiB of parameters, gradients and moments, and MiB kept for the backward pass."""
+    method = resolve("cub", flags={"recipe": recipe}).settings.method
+    backbone = create_backbone(wanted.backbone)
+    side = image_size_of(backbone)
+    model = SVIP(backbone, ATTRIBUTES, method, word_vectors=torch.randn(ATTRIBUTES, 300)).train()
+    model.run_blocks(checkpointing=checkpointing)
+    storages: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage._cdata] = storage
+        return tensor
+
+    with FakeTensorMode(allow_non_fake_inputs=False):
+        move(model)
+        images = torch.randn(wanted.batch_size, 3, side, side, device=GPU)
+        labels = torch.randint(0, CLASSES, (wanted.batch_size,), device=GPU)
+        table = torch.rand(CLASSES, ATTRIBUTES, device=GPU)
+        groups = [torch.arange(start, start + 12, device=GPU) for start in range(0, ATTRIBUTES, 12)]
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            with autocast(dtype, GPU):
+                output = published_step.training_pass(model, images) if published else model.training_pass(images)
+            training_loss(output, labels, table, groups, method)
+    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    resident = 4 * sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    return resident / MIB, sum(storage.nbytes() for key, storage in storages.items() if key not in own) / MIB
+
+
+def pretend_there_is_a_gpu() -> None:
+    """Where torch or the published way would ask a real one."""
+    torch.cuda.amp.common.amp_definitely_not_available = lambda: False  # type: ignore[assignment]
+    torch.cuda.is_bf16_supported = lambda *_, **__: True  # type: ignore[assignment]
+    F.scaled_dot_product_attention = attention  # type: ignore[assignment]
+    # The published way selects windows by boolean indices, whose number only values would tell.
+    published_step._pooled = lambda windows, chosen: (windows * chosen.unsqueeze(-1)).sum(dim=1)
+
+
+def attention(queries: Tensor, keys: Tensor, values: Tensor, dropout_p: float, scale: float) -> Tensor:
+    """The kernel that torch chooses on a GPU; without one it would take the one that keeps every attention map."""
+    if queries.dtype == torch.float32:
+        fused = torch.ops.aten._scaled_dot_product_efficient_attention
+        return fused(queries, keys, values, None, True, dropout_p, False, scale=scale)[0]
+    return torch.ops.aten._scaled_dot_product_flash_attention(queries, keys, values, dropout_p, scale=scale)[0]
+
+
+def move(network: nn.Module) -> None:
+    """Parameters and buffers to the GPU; they lose their values."""
+    for module in network.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(torch.empty(parameter.shape, device=GPU)))
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype, device=GPU))
+
+
+if __name__ == "__main__":
+    main()
