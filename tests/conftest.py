@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from tests.processes import Finished, forked, fresh
@@ -24,6 +25,10 @@ Command = Callable[..., Finished]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a suite in the background, and of every command it starts
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+settings.register_profile("svipctl", deadline=None)  # a busy machine is slow, not wrong
+settings.load_profile("svipctl")
 
 
 def write_rows(path: Path, rows: list[list[object]]) -> None:

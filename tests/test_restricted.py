@@ -134,7 +134,7 @@ def little_memory() -> Any:
 def test_a_changed_pickle_ends_in_numbers_or_in_our_error(protocol: int, tmp_path: Path, little_memory: None) -> None:
     content = pickle.dumps(TABLE, protocol=protocol)
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=80)
     @given(CHANGES)
     def holds(changes: Changes) -> None:
         (tmp_path / "t.pkl").write_bytes(changed(content, changes))
@@ -203,7 +203,7 @@ def test_a_changed_torch_file_ends_in_values_or_in_our_error(zipped: bool, tmp_p
     torch.save(document(), tmp_path / "c.pth", _use_new_zipfile_serialization=zipped)
     content = (tmp_path / "c.pth").read_bytes()
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(CHANGES)
     def holds(changes: Changes) -> None:
         (tmp_path / "d.pth").write_bytes(changed(content, changes))

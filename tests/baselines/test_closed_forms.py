@@ -23,7 +23,7 @@ def case(images: int, width: int, attributes: int, seed: int) -> tuple[Floats, F
 
 
 @given(shapes, st.floats(1e-2, 1e2))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_ridge_is_least_squares_with_rows_that_ask_for_zero(shape: tuple[int, int, int, int], weight: float) -> None:
     features, targets = case(*shape)
     width = features.shape[1]
@@ -79,7 +79,7 @@ def test_eszsl_is_the_published_product_of_inverses() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_sae_is_what_scipy_makes_of_its_sylvester_equation(seed: int, weight: float) -> None:
     features, targets = case(40, 8, 5, seed)
     expected = solve_sylvester(

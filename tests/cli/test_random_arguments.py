@@ -253,7 +253,7 @@ def test_no_list_of_arguments_breaks_the_program(
 ) -> None:
     written, codes = Written(), Counter[object]()
 
-    @settings(max_examples=LISTS, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=LISTS, database=None, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, 3).flatmap(lambda number: shaped() if number else shapeless()))
     @example(["train", "toybirds"])
     @example(["train", "small", "--backbone", "vit_tiny"])

@@ -118,7 +118,7 @@ def shown_table(monkeypatch: pytest.MonkeyPatch, columns: int, heads: list[str],
         max_size=4,
     ),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_terminal_is_so_narrow_that_a_table_loses_a_letter(columns: int, rows: list[list[str]]) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         lines = shown_table(monkeypatch, columns, ["class", "score", "what it is"], rows)

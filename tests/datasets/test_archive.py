@@ -183,7 +183,7 @@ def test_a_consumed_zip_gives_its_room_back_and_can_be_continued(
     assert files_under(tmp_path / "out") == contents
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(["tar.gz", "zip"]),
     names=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20), max_size=4),

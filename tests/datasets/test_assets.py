@@ -85,7 +85,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     }
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.one_of(st.binary(max_size=200), st.binary(max_size=9).map(lambda more: ENTRY.encode() + more)))
 def test_no_file_is_a_crash(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mirror.toml"

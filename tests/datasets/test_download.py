@@ -73,7 +73,7 @@ def test_a_cut_connection_is_continued_where_it_broke(
     assert waits == [1.0, 1.0, 1.0], "a connection that brought something starts the count of failures anew"
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(1, len(CONTENT) - 1), max_size=6), ranges=st.booleans())
 def test_wherever_connections_break_the_next_runs_finish(
     server: FaultyServer, tmp_path: Path, cuts: list[int], ranges: bool

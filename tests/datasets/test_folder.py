@@ -130,7 +130,7 @@ CONTENT = st.one_of(
 
 
 @pytest.mark.parametrize("name", ["attributes.csv", "split.csv", "folds.csv"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=CONTENT)
 def test_no_table_raises_anything_but_our_errors(name: str, victim: Path, content: bytes) -> None:
     path = victim / name

@@ -15,7 +15,7 @@ from svipctl.datasets.matlab import read_mat
 from svipctl.errors import DataError
 from tests.datasets.official_layout import METADATA, needs_metadata
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick

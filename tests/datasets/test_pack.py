@@ -87,7 +87,7 @@ def test_packed_pixels_equal_decoded_ones_for_every_kind_of_picture(transform: T
 
 
 @given(st.lists(st.tuples(st.integers(1, 90), st.integers(1, 90)), min_size=4, max_size=7), st.sampled_from(TRANSFORMS))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_packed_pixels_equal_decoded_ones_for_every_size(sizes: list[tuple[int, int]], transform: Transform) -> None:
     with tempfile.TemporaryDirectory() as folder:
         benchmark = of_pictures(Path(folder), sizes)

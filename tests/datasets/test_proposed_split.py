@@ -89,7 +89,7 @@ def test_features_are_skipped_unread(tmp_path: Path) -> None:
     assert set(read_mat(path, ["labels"])) == {"labels"}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     which=st.sampled_from(["att_splits.mat", "res101.mat"]),
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),

@@ -86,7 +86,7 @@ def test_models_are_compared_on_the_same_images_only() -> None:
         paired_intervals(scored(0).answers(), GAMMAS, scored(1).answers(), GAMMAS, resamples=2)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(case=adversarial() | st.builds(scored, st.integers(0, 10**6), levels=st.sampled_from([0, 1])))
 def test_the_area_of_a_resample_is_that_of_its_curve(case: Scored) -> None:
     answers = case.answers()

@@ -42,7 +42,7 @@ def brute_force(case: Scored) -> list[tuple[float, float]]:
     return points
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(case=adversarial() | random_cases)
 def test_curve_equals_brute_force_over_all_gammas(case: Scored) -> None:
     curve = seen_unseen_curve(case.answers())
@@ -55,7 +55,7 @@ def test_curve_equals_brute_force_over_all_gammas(case: Scored) -> None:
     assert curve.harmonic[curve.best()] == pytest.approx(best)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(case=adversarial() | random_cases)
 def test_each_gamma_of_the_curve_reaches_its_point(case: Scored) -> None:
     answers = case.answers()
@@ -79,13 +79,13 @@ def test_unit_rows_have_length_one_and_a_zero_row_stays() -> None:
     assert unit_rows(table).tolist() == [[0.6, 0.8], [0, 0], [0, -1]]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(case=adversarial() | random_cases, gamma=st.sampled_from([-1.0, 0.0, 0.5]) | st.floats(-4, 4))
 def test_predicted_equals_the_definition_at_any_gamma(case: Scored, gamma: float) -> None:
     np.testing.assert_array_equal(case.answers().predicted(gamma), stacked(case, gamma))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=random_cases)
 def test_curve_is_monotone(case: Scored) -> None:
     curve = seen_unseen_curve(case.answers())

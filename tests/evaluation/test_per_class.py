@@ -33,7 +33,7 @@ def test_class_accuracies_average_to_the_rows_of_the_evaluation() -> None:
 
 
 @given(adversarial())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_confusion_counts_every_image_once(case: Scored) -> None:
     answers = case.answers()
     given_answers = answers.predicted(0.3)

@@ -28,7 +28,7 @@ def literal(case: Scored) -> tuple[float, float, float, float]:
     return best
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), images=st.integers(6, 60), scale=st.sampled_from([0.5, 1.0, 5.0]))
 def test_row_equals_the_literal_grid(seed: int, images: int, scale: float) -> None:
     case = scored(seed, images)

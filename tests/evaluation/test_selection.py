@@ -11,7 +11,7 @@ from svipctl.datasets.objects import window_shares
 from svipctl.evaluation.selection import BACKGROUND_SHARE, selection_quality
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), levels=st.sampled_from([2, 1000]), rejected=st.integers(1, 8))
 def test_auc_and_recall_equal_brute_force(seed: int, levels: int, rejected: int) -> None:
     rng = np.random.default_rng(seed)
@@ -39,7 +39,7 @@ def test_without_rejected_windows_there_is_no_recall_and_alike_windows_say_nothi
     assert selection_quality(np.array([[0.2, 0.1]]), np.array([[True, True]]), 1) == {}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), height=st.integers(7, 40), width=st.integers(7, 40))
 def test_background_windows_equal_counting_pixels(seed: int, height: int, width: int) -> None:
     rng = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ def draw(rows: int, columns: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((rows, columns))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), epsilon=st.sampled_from([0.0, 1e-5, 0.5]))
 def test_normalised_rows_are_divided_by_norm_plus_epsilon(seed: int, epsilon: float) -> None:
     table = draw(4, 3, seed)
@@ -28,7 +28,7 @@ def test_a_zero_row_stays_zero() -> None:
     assert torch.equal(normalise_class_attributes(table), torch.tensor([[0.0, 0.0], [0.6, 0.8]]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6))
 def test_dot_is_the_plain_product_and_cosine_divides_by_the_prediction_norm(seed: int) -> None:
     predicted, table = draw(5, 3, seed), draw(4, 3, seed + 1)
@@ -38,7 +38,7 @@ def test_dot_is_the_plain_product_and_cosine_divides_by_the_prediction_norm(seed
     np.testing.assert_allclose(class_scores(*arguments, "cosine").numpy(), expected, atol=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(factor=st.floats(0.01, 100))
 def test_cosine_ignores_the_length_of_a_prediction(factor: float) -> None:
     predicted, table = torch.from_numpy(draw(5, 3, 0)), torch.from_numpy(draw(4, 3, 1))

@@ -61,7 +61,7 @@ def test_jensen_shannon_equals_two_kl_div_to_the_mixture(temperature: float, mea
 scores = st.lists(st.floats(-50, 50), min_size=4, max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(first=scores, second=scores)
 def test_jensen_shannon_is_symmetric_and_between_zero_and_log_two(first: list[float], second: list[float]) -> None:
     a, b = torch.tensor([first], dtype=torch.float64), torch.tensor([second], dtype=torch.float64)

@@ -24,7 +24,7 @@ def test_windows_kept_reads_a_count_or_a_share(keep: float, expected: int) -> No
     assert Recipe(keep=keep).windows_kept(49) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(keep=st.floats(1e-6, 1e4), windows=st.integers(1, 400))
 def test_windows_kept_is_at_least_one_and_at_most_all(keep: float, windows: int) -> None:
     assert 1 <= Recipe(keep=keep).windows_kept(windows) <= windows

@@ -19,7 +19,7 @@ grids = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(grid=grids, batch=st.integers(1, 3), width=st.integers(1, 4))
 def test_ungroup_undoes_group(grid: WindowGrid, batch: int, width: int) -> None:
     tokens = torch.arange(batch * grid.patches * width).reshape(batch, grid.patches, width)
@@ -28,7 +28,7 @@ def test_ungroup_undoes_group(grid: WindowGrid, batch: int, width: int) -> None:
     assert torch.equal(grid.ungroup(windows), tokens)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(grid=grids, width=st.integers(1, 3))
 def test_each_window_holds_its_patches_in_raster_order(grid: WindowGrid, width: int) -> None:
     image = np.arange(grid.patches * width).reshape(grid.rows, grid.columns, width)
@@ -47,7 +47,7 @@ def test_second_window_of_a_14x14_grid_starts_with_patches_2_3_16_17() -> None:
     assert grid.group(torch.arange(196).reshape(1, 196, 1))[0, 1].tolist() == [2, 3, 16, 17]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(grid=grids, seed=st.integers(0, 1000))
 def test_average_is_the_mean_over_each_square(grid: WindowGrid, seed: int) -> None:
     scores = np.random.default_rng(seed).standard_normal((2, grid.rows, grid.columns))
@@ -69,7 +69,7 @@ def test_a_window_that_does_not_tile_the_grid_is_refused(rows: int, columns: int
         WindowGrid(rows, columns, side)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), size=st.integers(1, 12))
 def test_top_mask_marks_exactly_count_scores_none_below_an_unmarked_one(data: st.DataObject, size: int) -> None:
     scores = torch.tensor([data.draw(st.lists(st.integers(-3, 3), min_size=size, max_size=size)) for _ in range(2)])

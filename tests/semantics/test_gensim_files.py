@@ -107,7 +107,7 @@ def test_a_damaged_header_of_the_table_beside_is_our_error(tmp_path: Path) -> No
         read_word_vectors(tmp_path / "v", ALL)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(KINDS),
     st.booleans(),

@@ -115,7 +115,7 @@ def test_pickled_names_are_refused(tmp_path: Path) -> None:
         WordMatrix.load(tmp_path / "w.npz", ("a",))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(["w.npz", "w.safetensors"]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=3), st.integers(0, 3)), max_size=3),

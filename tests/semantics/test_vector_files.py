@@ -165,7 +165,7 @@ def test_a_vector_of_an_unwanted_word_may_be_anything(files: dict[str, Path], tm
     assert set(read_word_vectors(tmp_path / "v", ALL - {"bill"}).vectors) == ALL - {"bill"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(KINDS),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=3), st.integers(0, 3)), max_size=4),
@@ -190,7 +190,7 @@ def test_changed_bytes_end_in_vectors_or_in_our_error(
     assert all(vector.shape == (found.width,) and np.isfinite(vector).all() for vector in found.vectors.values())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=300), st.sampled_from([b"", b"2 3\n", b"\x1f\x8b", b"\x80\x04"]))
 def test_any_bytes_end_in_vectors_or_in_our_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, start: bytes
