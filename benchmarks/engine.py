@@ -28,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from svipctl.device import autocast, choose_dtype
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.classification import normalise_class_attributes
+from svipctl.model.fused_linear import KeptWeights
 from svipctl.model.losses import Terms, training_loss
 from svipctl.model.precision import cpu_has_bf16
 from svipctl.model.recipe import Recipe
@@ -98,7 +99,7 @@ def main() -> None:
 
         @torch.inference_mode()
         def infer() -> object:
-            with autocast(dtype, device):
+            with autocast(dtype, device), KeptWeights().in_use():  # as an evaluation does
                 return [model.predict(images).attributes for _ in range(BATCHES)]
 
         return Timed(name, lambda: step(images, labels, settings.optim.warmup_epochs, 1), infer)

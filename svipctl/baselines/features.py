@@ -20,6 +20,7 @@ from svipctl.device import arithmetic_name, autocast
 from svipctl.errors import ConfigError
 from svipctl.evaluation.stem import Progress, StemRunner
 from svipctl.model.backbone import embed_patches, encode, stem_of
+from svipctl.model.fused_linear import KeptWeights
 from svipctl.model.weights import tensors_sha256
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import Setup, prepare
@@ -111,14 +112,15 @@ def _rows(setup: Setup, benchmark: Benchmark, geometry: Geometry, workers: int) 
     everything = np.arange(len(benchmark.images), dtype=np.int64)
     dataset = ImageDataset(benchmark, everything, setup.transform.for_evaluation, packed=packed)
     setup.model.eval()
+    weights = KeptWeights()
     with closing(batches(dataset, _BATCH, workers=workers)) as loader:
         for batch in loader:
-            yield _mean_patch(setup, batch.images)
+            yield _mean_patch(setup, batch.images, weights)
 
 
 @torch.inference_mode()
-def _mean_patch(setup: Setup, images: Tensor) -> Tensor:
-    with autocast(setup.dtype, setup.device):
+def _mean_patch(setup: Setup, images: Tensor, weights: KeptWeights) -> Tensor:
+    with autocast(setup.dtype, setup.device), weights.in_use():
         patches = embed_patches(setup.model.backbone, setup.normalise(images.to(setup.device)))
         tokens, _ = encode(setup.model.backbone, patches, keep_attention=False)
     return tokens.float().mean(dim=1)

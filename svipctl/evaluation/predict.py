@@ -20,6 +20,7 @@ from svipctl.datasets.packed import find_pack
 from svipctl.device import autocast
 from svipctl.errors import CheckFailed
 from svipctl.evaluation.stem import StemFeatures, StemRunner
+from svipctl.model.fused_linear import KeptWeights
 from svipctl.model.svip import SVIP
 from svipctl.ranks import ALONE, Ranks
 
@@ -91,7 +92,11 @@ class Predictor:
         if self.model.recipe.selection == "object":
             objects = object_coverage(benchmark, mine, geometry, *self.model.grid.window_shape)
         dataset = ImageDataset(benchmark, mine, self.transform, packed=packed)
-        with closing(self._inputs(dataset, features)) as loader, autocast(self.dtype, self.device):
+        with (
+            closing(self._inputs(dataset, features)) as loader,
+            autocast(self.dtype, self.device),
+            KeptWeights().in_use(),
+        ):
             for which, inputs in loader:
                 prediction = self.model.predict(inputs, coverage=None if objects is None else objects.of(which))
                 if source_scores:

@@ -7,6 +7,9 @@ uses, without gradient. What it gains is in benchmarks/README.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import cast
 
 import torch
@@ -14,6 +17,29 @@ from timm.layers import Mlp
 from torch import Tensor, nn
 
 from svipctl.model.precision import cpu_has_bf16
+
+Weights = tuple[Tensor, Tensor | None]
+"""Weight and bias of a layer in bf16."""
+_KEPT: ContextVar[dict[nn.Linear, Weights] | None] = ContextVar("_KEPT", default=None)
+
+
+class KeptWeights:
+    """Weights in bf16 and in oneDNN's order, made for the first batch and kept for those that follow.
+
+    Whoever holds this promises that the network's weights do not change meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[nn.Linear, Weights] = {}
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Inside, the layers take them."""
+        before = _KEPT.set(self._of)
+        try:
+            yield
+        finally:
+            _KEPT.reset(before)
 
 
 def linear(layer: nn.Module, tokens: Tensor) -> Tensor:
@@ -58,7 +84,18 @@ def _has_hooks(module: nn.Module) -> bool:
 
 def _product(layer: nn.Linear, tokens: Tensor, *, gelu: str | None = None) -> Tensor:
     """Args: `gelu` is the approximation of the activation (`none`, `tanh`), or None for no activation."""
-    weight, bias = layer.weight.bfloat16(), None if layer.bias is None else layer.bias.bfloat16()
+    weight, bias = _weights(layer, tokens)
     activation, algorithm = ("none", "") if gelu is None else ("gelu", gelu)
     product = torch.ops.mkldnn._linear_pointwise(tokens.bfloat16(), weight, bias, activation, [], algorithm)
     return cast(Tensor, product)
+
+
+def _weights(layer: nn.Linear, tokens: Tensor) -> Weights:
+    kept = _KEPT.get()
+    if kept is not None and layer in kept:
+        return kept[layer]
+    weight, bias = layer.weight.bfloat16(), None if layer.bias is None else layer.bias.bfloat16()
+    if kept is not None:
+        weight = torch.ops.mkldnn._reorder_linear_weight(weight, tokens.shape[:-1].numel())
+        kept[layer] = weight, bias
+    return weight, bias

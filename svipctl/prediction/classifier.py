@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from svipctl.datasets.images import Normalisation, Transform, decode
 from svipctl.device import autocast
 from svipctl.errors import DataError
+from svipctl.model.fused_linear import KeptWeights
 from svipctl.model.svip import SVIP
 from svipctl.prediction.answers import Answer, Answering
 from svipctl.prediction.candidates import Candidates
@@ -59,6 +60,7 @@ class Classifier:
     top: int = 5
     reasons: int = 3
     """Attributes named for and against each answer, at most."""
+    _weights: KeptWeights = field(default_factory=KeptWeights, init=False, repr=False, compare=False)
 
     def classify(self, images: Iterable[Path]) -> Iterator[Named | Unreadable]:
         """Answers in the order of the images; what is held at a time does not grow with their number.
@@ -105,7 +107,7 @@ class Classifier:
 
     def _predict(self, images: Tensor) -> Iterator[tuple[tuple[Answer, ...], NDArray[np.bool_]]]:
         """uint8 (B, 3, size, size) to the answers and the kept windows of each."""
-        with torch.inference_mode(), autocast(self.dtype, self.device):
+        with torch.inference_mode(), autocast(self.dtype, self.device), self._weights.in_use():
             prediction = self.model.predict(self.normalise(images.to(self.device)))
         recipe = self.model.recipe
         answering = Answering(self.attributes, self.candidates, self.gamma, recipe, self.top, self.reasons)

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from svipctl.model import backbone, fused_linear
 from svipctl.model.backbone import run_block
-from svipctl.model.fused_linear import linear, mlp
+from svipctl.model.fused_linear import KeptWeights, linear, mlp
 from svipctl.model.precision import cpu_has_bf16
 from tests.model.tiny import vit
 
@@ -181,3 +181,45 @@ def test_empty_batches_and_views_are_taken() -> None:
     with BF16:
         assert linear(layer, values[:0]).shape == (0, 7, 5)
         torch.testing.assert_close(linear(layer, values.transpose(0, 1)), layer(values.transpose(0, 1)))
+
+
+@needs_operator
+@torch.no_grad()
+def test_kept_weights_are_made_once_and_give_the_same_values_for_any_batch() -> None:
+    module, weights = layers(), KeptWeights()
+    batches = [tokens(), tokens()[:1], tokens().repeat(9, 5, 1)]
+    with BF16:
+        plain = [mlp(module, batch) for batch in batches]
+        with Operators() as ran:
+            for batch, expected in zip(batches, plain):
+                with weights.in_use():
+                    torch.testing.assert_close(mlp(module, batch), expected)
+    assert ran.names.count("mkldnn._reorder_linear_weight.default") == 2
+    assert ran.names.count(FUSED) == 2 * len(batches)
+
+
+@needs_operator
+@torch.no_grad()
+def test_outside_nothing_is_kept_also_after_an_error() -> None:
+    layer = nn.Linear(48, 5)
+    with BF16:
+        with pytest.raises(RuntimeError), KeptWeights().in_use():
+            linear(layer, tokens(47))
+        before = linear(layer, tokens())
+        layer.weight.zero_()
+        layer.bias.zero_()
+        assert before.any()
+        assert not linear(layer, tokens()).any()
+
+
+@needs_operator
+@torch.no_grad()
+def test_two_holders_do_not_share_weights() -> None:
+    layer = nn.Linear(48, 5)
+    with BF16, KeptWeights().in_use():
+        before = linear(layer, tokens())
+        layer.weight.mul_(2)
+        layer.bias.mul_(2)
+        with KeptWeights().in_use():
+            torch.testing.assert_close(linear(layer, tokens()), 2 * before)
+        assert torch.equal(linear(layer, tokens()), before)
