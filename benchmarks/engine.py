@@ -47,6 +47,7 @@ class Timed:
     """A configuration: what it does once, and how long that took in each round."""
 
     name: str
+    model: SVIP
     train: Callable[[], object]
     infer: Callable[[], object]
     seconds: dict[str, list[float]] = field(default_factory=lambda: {"train": [], "infer": []})
@@ -77,6 +78,7 @@ def main() -> None:
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
         return Timed(
             "published",
+            model,
             lambda: published_step.training_step(model, optimizer, images, labels, table, groups),
             lambda: [published_step.inference(model, images) for _ in range(BATCHES)],
         )
@@ -102,7 +104,7 @@ def main() -> None:
             with autocast(dtype, device), KeptWeights().in_use():  # as an evaluation does
                 return [model.predict(images).attributes for _ in range(BATCHES)]
 
-        return Timed(name, lambda: step(images, labels, settings.optim.warmup_epochs, 1), infer)
+        return Timed(name, model, lambda: step(images, labels, settings.optim.warmup_epochs, 1), infer)
 
     auto, half = choose_dtype("auto", device), torch.bfloat16
     makers: dict[str, Callable[[], Timed]] = {
@@ -192,12 +194,14 @@ def peak_mib(device: torch.device) -> float:
 
 
 def kept_mib(one: Timed) -> float:
-    """What autograd keeps of a training step, each storage once; parameters are counted where they are kept."""
+    """What autograd keeps of a training step, each storage once, the parameters themselves not."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in one.model.parameters()}
     storages: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        storages[storage.data_ptr()] = storage
+        if storage.data_ptr() not in own:
+            storages[storage.data_ptr()] = storage
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):

@@ -3,8 +3,9 @@
     python benchmarks/gpu_memory.py --backbone vit_base --batch-size 64
 
 Counted are parameters, gradients, both moments, and what the forward passes keep for the backward pass, attention by the
-kernels that torch has for a GPU of today. Not counted is what comes and goes within an operation, so the peak on a real
-one is above this; `benchmarks/engine.py` measures it there.
+kernels that torch has for a GPU of today. Not counted is what comes and goes within an operation, nor the one block (or MLP)
+that is computed again at a time, so the peak on a real one is above this; `benchmarks/engine.py` measures it there.
+Needs a torch that is built for CUDA and whose tensors without values take part in autograd: 2.15 does, 2.5 does not.
 """
 
 from __future__ import annotations

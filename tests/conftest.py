@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +61,12 @@ def write_small_folder(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny data folder, for reading only."""
-    return write_small_folder(tmp_path_factory.mktemp("data") / "small")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The tiny data folder, for reading only: what one test leaves in it, others would find."""
+    folder = write_small_folder(tmp_path_factory.mktemp("data") / "small")
+    before = sorted(folder.rglob("*"))
+    yield folder
+    assert sorted(folder.rglob("*")) == before
 
 
 @pytest.fixture(scope="session")

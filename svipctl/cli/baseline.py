@@ -91,6 +91,8 @@ def baseline(
         benchmark = open_benchmark(
             settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
         )
+    for fold in chosen:
+        benchmark.split(fold)  # one that is not there is told before the features are computed
     with sink.progress("computing features") as progress:
         features = image_features(settings, benchmark, progress)
     with sink.progress("developing on folds") as progress:

@@ -9,6 +9,7 @@ _NAMES = {
     "disk_mib": "disk for checkpoints",
     "features_mib": "disk for the stem's features",
     "memory_mib": "memory for the network",
+    "parts": "parts of a batch",
 }
 _BESIDES = {"memory_mib": "; Python and torch take about 1 GiB besides, activations what the batch takes"}
 

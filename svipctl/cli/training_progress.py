@@ -157,6 +157,8 @@ def epoch_line(record: dict[str, Any], epochs: int) -> str:
         figures = " ".join(f"{name} {record[name]:.1f}" for name in ("T1", "U", "S"))
         parts.append(f"{record['monitor']}: {figures} H* {record['H_oracle']:.1f}")
     parts.append(f"{record['images_per_second']:.0f} images/s")
+    if record.get("parts", 1) > 1:
+        parts.append(f"batches in {record['parts']} parts")
     return "  ".join(parts)
 
 

@@ -174,8 +174,8 @@ def run_block(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
 def run_block_keeping_attention(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
     """The same without keeping the inner activations of the MLP, the larger part of what a block keeps.
 
-    Its first layer is computed again for the backward pass, a ninth of a training step's operations; nothing needs what
-    the second layer gave.
+    Its first layer is computed again for the backward pass, about a ninth of a training step's operations, and with
+    LayerScale, which needs what the second layer gave, that one too.
     """
     tokens, inputs = _attention_half(block, tokens)
     if not torch.is_grad_enabled():

@@ -26,7 +26,7 @@ _KEPT: ContextVar[dict[nn.Linear, Weights] | None] = ContextVar("_KEPT", default
 class KeptWeights:
     """Weights in bf16 and in oneDNN's order, made for the first batch and kept for those that follow.
 
-    Whoever holds this promises that the network's weights do not change meanwhile.
+    Whoever holds this promises that the network's weights do not change meanwhile: changes are not seen.
     """
 
     def __init__(self) -> None:

@@ -118,8 +118,8 @@ class SVIP(nn.Module):
 
         Args:
             compiled: Through torch.compile: one block is compiled and serves for all of them, in both passes.
-            checkpointing: What is computed again for the backward pass instead of being kept: nothing, the first layer
-                of each block's MLP, or all of each block but its input.
+            checkpointing: What is computed again for the backward pass instead of being kept: nothing, each block's MLP,
+                or all of each block but its input.
             backend: Of torch.compile.
 
         """

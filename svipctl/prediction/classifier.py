@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -60,7 +60,6 @@ class Classifier:
     top: int = 5
     reasons: int = 3
     """Attributes named for and against each answer, at most."""
-    _weights: KeptWeights = field(default_factory=KeptWeights, init=False, repr=False, compare=False)
 
     def classify(self, images: Iterable[Path]) -> Iterator[Named | Unreadable]:
         """Answers in the order of the images; what is held at a time does not grow with their number.
@@ -70,6 +69,7 @@ class Classifier:
 
         """
         self.model.eval()
+        weights = KeptWeights()
         with ThreadPoolExecutor(_READERS) as pool:
             waiting: deque[tuple[Path, Future[Tensor]]] = deque()
             coming = iter(images)
@@ -80,16 +80,17 @@ class Classifier:
                         waiting.append((path, pool.submit(self._read, path)))
                     if not waiting:
                         return
-                    yield from self._answer_batch(
-                        [waiting.popleft() for _ in range(min(self.batch_size, len(waiting)))]
-                    )
+                    batch = [waiting.popleft() for _ in range(min(self.batch_size, len(waiting)))]
+                    yield from self._answer_batch(batch, weights)
             finally:
                 pool.shutdown(cancel_futures=True)
 
     def _read(self, path: Path) -> Tensor:
         return self.transform(decode(path, upright=True))
 
-    def _answer_batch(self, batch: list[tuple[Path, Future[Tensor]]]) -> Iterator[Named | Unreadable]:
+    def _answer_batch(
+        self, batch: list[tuple[Path, Future[Tensor]]], weights: KeptWeights
+    ) -> Iterator[Named | Unreadable]:
         read: dict[int, Tensor] = {}
         failed: dict[int, DataError] = {}
         for position, (_, pixels) in enumerate(batch):
@@ -97,7 +98,7 @@ class Classifier:
                 read[position] = pixels.result()
             except DataError as error:
                 failed[position] = error
-        answers = self._predict(torch.stack(list(read.values()))) if read else iter(())
+        answers = self._predict(torch.stack(list(read.values())), weights) if read else iter(())
         for position, (path, _) in enumerate(batch):
             if position in failed:
                 yield Unreadable(path, failed[position])
@@ -105,9 +106,9 @@ class Classifier:
                 named, kept = next(answers)
                 yield Named(path, named, kept)
 
-    def _predict(self, images: Tensor) -> Iterator[tuple[tuple[Answer, ...], NDArray[np.bool_]]]:
+    def _predict(self, images: Tensor, weights: KeptWeights) -> Iterator[tuple[tuple[Answer, ...], NDArray[np.bool_]]]:
         """uint8 (B, 3, size, size) to the answers and the kept windows of each."""
-        with torch.inference_mode(), autocast(self.dtype, self.device), self._weights.in_use():
+        with torch.inference_mode(), autocast(self.dtype, self.device), weights.in_use():
             prediction = self.model.predict(self.normalise(images.to(self.device)))
         recipe = self.model.recipe
         answering = Answering(self.attributes, self.candidates, self.gamma, recipe, self.top, self.reasons)

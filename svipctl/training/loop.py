@@ -157,7 +157,7 @@ def train(
         record: Record = {"epoch": epoch + 1, "lr": optimisation.learning_rate(epoch, steps - 1)}
         record |= log.means(steps)
         record |= _speed(at, min(steps * batch_size, len(split.train)))
-        record |= {"peak_memory_mib": round(peak_memory(device), 1)}
+        record |= {"parts": step_with.parts, "peak_memory_mib": round(peak_memory(device), 1)}
         record |= monitor(settings, setup, save_and_leave_if_asked)
         record |= {"seconds": round(time.perf_counter() - started, 2)}
         if settings.train.select == "last":

@@ -8,6 +8,7 @@ from typing import Any
 
 from svipctl.datasets.identity import FOLDER
 from svipctl.errors import ConfigError, DataError
+from svipctl.held import is_held
 from svipctl.runs.finding import find_run, list_runs
 from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
@@ -23,19 +24,24 @@ FREE = frozenset(
         *("eval.batch_size", "eval.bootstrap", "eval.selection"),
     ]
 )
+_HOW = ("gpu:", "train.accumulate:", "train.checkpointing:", "train.compile:")
 _ARITHMETIC = {"float32": "fp32", "bfloat16": "bf16"}
 
 
 @dataclass(frozen=True)
 class Resumable:
-    """An unfinished run and the settings it goes on with."""
+    """A run and the settings it goes on with; nothing is left to do when it is finished."""
 
     run: Run
     settings: Settings
+    changed: tuple[str, ...] = ()
+    """What goes on otherwise than it began, without a change to the result."""
 
     @property
     def position(self) -> str:
         """Where it stands, as a person counts."""
+        if self.run.finished:
+            return "after its last epoch"
         epoch, step = read_position(self.run.last)
         return f"at epoch {epoch + 1}, step {step + 1}"
 
@@ -47,10 +53,10 @@ def find_resumable(settings: Settings, origins: Mapping[str, str], resume: str) 
         settings: As resolved from the command.
         origins: Layer of each key; what only a preset or a default says was not asked for, and the run's value stays.
         resume: Name or folder of a run, or `auto`: the newest unfinished run of the data set that was started with
-            what is asked for; none if there is no such run.
+            what is asked for, or the one that the settings name, finished or not; none if there is none.
 
     Raises:
-        ConfigError: The named run is finished, or was started with another configuration.
+        ConfigError: The named run is finished; or it, or every unfinished one, was started with another configuration.
         DataError: There is no run of that name, or it has no checkpoint.
 
     """
@@ -69,7 +75,7 @@ def find_resumable(settings: Settings, origins: Mapping[str, str], resume: str) 
     if not run.has_checkpoint:
         raise DataError(
             f"{run.name} has no checkpoint to resume from",
-            todo=f"begin it anew: svipctl train {settings.dataset} --name {run.name} --resume auto",
+            todo=f"begin it anew: the same command with --name {run.name} --resume auto",
         )
     if not run.is_of(settings.dataset):
         raise ConfigError(
@@ -77,15 +83,7 @@ def find_resumable(settings: Settings, origins: Mapping[str, str], resume: str) 
             why=str(run.environment().get(FOLDER)),
             todo=f"svipctl train {run.environment().get(FOLDER)} --resume {run.name}",
         )
-    started = _as_started(run)
-    different = differences(started, asked)
-    if different:
-        raise ConfigError(
-            f"{run.name} was started with another configuration",
-            why="\n".join(different),
-            todo="leave these flags out to go on, or train a new run without --resume",
-        )
-    return Resumable(run, _merged(started, settings))
+    return _going_on(run, settings, asked)
 
 
 def check_same_images(run: Run, images: Sequence[str]) -> None:
@@ -110,15 +108,34 @@ def differences(started: Settings, asked: Mapping[str, Any]) -> list[str]:
 
 
 def _newest(settings: Settings, asked: Mapping[str, Any]) -> Resumable | None:
-    for run in reversed(list_runs(settings.runs_dir, settings.dataset)):
-        if run.finished or not run.has_checkpoint or settings.name not in ("", run.name):
-            continue
-        if not run.is_of(settings.dataset):
-            continue
-        started = _as_started(run)
-        if not differences(started, asked):
-            return Resumable(run, _merged(started, settings))
-    return None
+    runs = [run for run in list_runs(settings.runs_dir, settings.dataset) if run.has_checkpoint]
+    runs = [run for run in reversed(runs) if run.is_of(settings.dataset)]
+    if settings.name:
+        runs = [run for run in runs if run.name == settings.name]
+    else:
+        runs = [run for run in runs if not run.finished]
+    for run in runs:
+        if not differences(_as_started(run), asked):
+            return _going_on(run, settings, asked)
+    idle = [run for run in runs if not is_held(run.folder)]  # one that is being trained is not what is meant
+    return _going_on(idle[0], settings, asked) if idle else None
+
+
+def _going_on(run: Run, settings: Settings, asked: Mapping[str, Any]) -> Resumable:
+    """Raise ConfigError if what is asked for would change the run's result."""
+    started = _as_started(run)
+    different = differences(started, asked)
+    if different:
+        state = "finished and was" if run.finished else "unfinished and was"
+        raise ConfigError(
+            f"{run.name} is {state} started with another configuration",
+            why="\n".join(different),
+            todo=f"leave these flags out to go on with {run.name}, or begin another: --name NEW, or no --resume",
+        )
+    now = _merged(started, settings)
+    had = flatten(started)
+    changed = [f"{key}: {value}, before {had[key]}" for key, value in flatten(now).items() if had[key] != value]
+    return Resumable(run, now, tuple(line for line in changed if line.startswith(_HOW)))
 
 
 def _as_started(run: Run) -> Settings:

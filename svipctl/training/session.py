@@ -66,6 +66,11 @@ class Session:
         return self.resume_asked and self.resumable is None
 
     @property
+    def changed(self) -> tuple[str, ...]:
+        """How a run goes on otherwise than it began; its result is the same."""
+        return self.resumable.changed if self.resumable else ()
+
+    @property
     def position(self) -> str:
         """Where a run that goes on stands; empty for a new one."""
         return self.resumable.position if self.resumable else ""
@@ -130,6 +135,8 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
             if session.development is not None:
                 check_resumed(run, session.development)
             listener.note(f"resuming {run.name} {session.position}")
+            for change in session.changed:
+                listener.note(f"now {change}")
         try:
             if is_new:
                 _begin(session, run, setup, images)

@@ -18,27 +18,27 @@ NETWORK_FLAGS = (
 
 @pytest.mark.parametrize("method", ["ridge", "eszsl", "sae"])
 def test_a_baseline_has_every_row_and_is_kept_as_a_run(
-    method: str, command: Command, shared_folder: Path, tmp_path: Path
+    method: str, command: Command, small_folder: Path, tmp_path: Path
 ) -> None:
     flags = ("--method", method, "--fold", "1", "--fold", "2", *NETWORK_FLAGS)
-    done = command("baseline", str(shared_folder), *flags, "--json")
+    done = command("baseline", str(small_folder), *flags, "--json")
     assert done.code == 0, done.stderr
     assert follows("baseline", done.document)
     assert set(done.document["protocols"]) == {*("zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle", "reference", "ausuc")}
     run = tmp_path / "runs" / "small" / method
     assert json.loads((run / "eval" / "metrics.json").read_text()) == done.document
     assert [one["fold"] for one in json.loads((run / "development.json").read_text())["runs"]] == [1, 2]
-    again = command("baseline", str(shared_folder), *flags)
+    again = command("baseline", str(small_folder), *flags)
     assert again.code == 2
     assert "there is already a run" in again.stderr
 
 
-def test_nobody_takes_a_baseline_for_a_network(command: Command, shared_folder: Path) -> None:
-    assert command("baseline", str(shared_folder), *NETWORK_FLAGS).code == 0
-    newest = command("eval", str(shared_folder), "--gpu", "cpu")
+def test_nobody_takes_a_baseline_for_a_network(command: Command, small_folder: Path) -> None:
+    assert command("baseline", str(small_folder), *NETWORK_FLAGS).code == 0
+    newest = command("eval", str(small_folder), "--gpu", "cpu")
     assert newest.code == 3
     assert "there is no finished run of small" in newest.stderr
-    named = command("eval", str(shared_folder), "--run", "ridge", "--gpu", "cpu")
+    named = command("eval", str(small_folder), "--run", "ridge", "--gpu", "cpu")
     assert named.code == 2
     assert "ridge is a baseline" in named.stderr
 

@@ -13,9 +13,11 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.errors import CheckFailed
 from svipctl.evaluation.predict import Predictor
+from svipctl.model.precision import cpu_has_bf16
 from svipctl.model.recipe import Recipe
 from tests.evaluation.cases import benchmark
-from tests.model.tiny import svip
+from tests.model.operators import CONVERTED, Operators
+from tests.model.tiny import scramble, svip
 
 
 @pytest.fixture
@@ -59,6 +61,20 @@ def test_bf16_predictions_are_float64_and_near(data: Benchmark) -> None:
     exact, half = (predictor(dtype=dtype).predict(data, np.arange(3)) for dtype in (torch.float32, torch.bfloat16))
     assert half.attributes.dtype == np.float64
     assert np.abs(half.unrelated - exact.unrelated).max() < 0.1
+
+
+@pytest.mark.skipif(not cpu_has_bf16(), reason="weights are kept for bf16 products only")
+def test_bf16_weights_are_converted_once_a_pass_and_anew_in_the_next(data: Benchmark) -> None:
+    tool = predictor(dtype=torch.bfloat16)
+    with Operators() as ran:
+        before = tool.predict(data, np.arange(6))
+    assert ran.names.count(CONVERTED) == 4 * len(tool.model.backbone.blocks)
+    scramble(tool.model, seed=9)  # as the next epoch of training does
+    after = tool.predict(data, np.arange(6))
+    fresh = predictor(dtype=torch.bfloat16)
+    fresh.model.load_state_dict(tool.model.state_dict())
+    np.testing.assert_array_equal(after.attributes, fresh.predict(data, np.arange(6)).attributes)
+    assert not np.allclose(after.attributes, before.attributes, atol=0.1)
 
 
 def test_predictions_that_are_not_finite_are_refused(data: Benchmark) -> None:

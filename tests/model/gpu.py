@@ -1,11 +1,14 @@
 """A GPU that computes nothing: its tensors have a shape, a type and a device, and no values.
 
 So what is on the wrong device, and what asks the device for a value and thereby waits for it, is found on machines without
-a GPU. Backward passes need a real one.
+a GPU. Backward passes need a real one. Some builds of torch (those without CUDA, 2.5 without a driver) end the process at the
+first such tensor that takes part in autograd; `works` finds out in a process of its own.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -16,7 +19,19 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 GPU = torch.device("cuda", 0)
+_PROBE = """
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+with FakeTensorMode():
+    weight = torch.nn.Parameter(torch.empty(2, 2, device="cuda:0"))
+    torch.nn.functional.linear(torch.empty(1, 2, device="cuda:0"), weight).sum()
+"""
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def works() -> bool:
+    """Whether this torch can do it."""
+    return subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, check=False).returncode == 0
 
 
 @contextmanager

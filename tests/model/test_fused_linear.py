@@ -8,29 +8,16 @@ import pytest
 import torch
 from timm.layers import Mlp
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from svipctl.model import backbone, fused_linear
 from svipctl.model.backbone import run_block
 from svipctl.model.fused_linear import KeptWeights, linear, mlp
 from svipctl.model.precision import cpu_has_bf16
+from tests.model.operators import CONVERTED, FUSED, Operators
 from tests.model.tiny import vit
 
 BF16 = torch.autocast("cpu", dtype=torch.bfloat16)
-FUSED = "mkldnn._linear_pointwise.default"
 needs_operator = pytest.mark.skipif(not cpu_has_bf16(), reason="no bf16 products on this processor")
-
-
-class Operators(TorchDispatchMode):
-    """The names of the operators that run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.append(str(func))
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture
@@ -194,7 +181,7 @@ def test_kept_weights_are_made_once_and_give_the_same_values_for_any_batch() -> 
             for batch, expected in zip(batches, plain):
                 with weights.in_use():
                     torch.testing.assert_close(mlp(module, batch), expected)
-    assert ran.names.count("mkldnn._reorder_linear_weight.default") == 2
+    assert ran.names.count(CONVERTED) == 2
     assert ran.names.count(FUSED) == 2 * len(batches)
 
 

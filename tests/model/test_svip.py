@@ -195,9 +195,9 @@ def test_missing_word_vectors_are_refused(vectors: torch.Tensor | None, why: str
     assert caught.value.why == why
 
 
-def gradients(**options: Any) -> tuple[SVIP, int]:
+def gradients(*, half: bool = False, arguments: dict[str, Any] | None = None, **options: Any) -> tuple[SVIP, int]:
     """A network with the gradients of both passes, and the bytes that were kept for them beside the parameters."""
-    model = svip().train()
+    model = svip(backbone=vit(**(arguments or {}))).train()
     model.run_blocks(**options)
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}
@@ -208,7 +208,11 @@ def gradients(**options: Any) -> tuple[SVIP, int]:
             kept[storage.data_ptr()] = storage
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    torch.manual_seed(2)
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        torch.autocast("cpu", dtype=torch.bfloat16, enabled=half),
+    ):
         output = model.training_pass(images())
     (output.source_attributes.sum() + output.contextualized_attributes.square().sum()).backward()
     return model, sum(storage.nbytes() for storage in kept.values())
@@ -229,6 +233,18 @@ def test_however_the_blocks_run_the_gradients_are_the_same(options: dict[str, An
         assert (one.grad is None) == (two.grad is None), name
         if one.grad is not None and two.grad is not None:
             torch.testing.assert_close(two.grad, one.grad)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "blocks"])
+@pytest.mark.parametrize("half", [False, True])
+def test_what_is_computed_again_drops_out_the_same_in_the_same_arithmetic(kind: Any, half: bool) -> None:
+    drops = {"proj_drop_rate": 0.3, "attn_drop_rate": 0.2, "drop_path_rate": 0.4, "init_values": 0.5}
+    (plain, _), (other, _) = (gradients(checkpointing=one, half=half, arguments=drops) for one in ("none", kind))
+    found, again = (
+        {name: p.grad for name, p in net.named_parameters() if p.grad is not None} for net in (plain, other)
+    )
+    assert len(found) > 20
+    torch.testing.assert_close(again, found, rtol=0, atol=0)
 
 
 def test_checkpointing_keeps_less_the_more_it_computes_again() -> None:

@@ -12,9 +12,11 @@ from PIL import Image
 
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.errors import CheckFailed
+from svipctl.model.precision import cpu_has_bf16
 from svipctl.model.recipe import Recipe
 from svipctl.prediction.candidates import Candidates
 from svipctl.prediction.classifier import Classifier, Named, Unreadable
+from tests.model.operators import CONVERTED, Operators
 from tests.model.tiny import ATTRIBUTES, svip
 
 NAMES = tuple(f"attribute_{number}" for number in range(ATTRIBUTES))
@@ -28,9 +30,9 @@ def candidates(count: int = 6) -> Candidates:
 
 def classifier(*, recipe: Recipe | None = None, batch_size: int = 2, **changed: object) -> Classifier:
     settings = {"candidates": candidates(), "gamma": 0.0, "top": 3, "reasons": ATTRIBUTES} | changed
-    cpu, dtype = torch.device("cpu"), torch.float32
+    settings = {"device": torch.device("cpu"), "dtype": torch.float32} | settings
     model = svip(recipe or Recipe(keep=2))
-    return Classifier(model, NAMES, Transform(32), HALF, device=cpu, dtype=dtype, batch_size=batch_size, **settings)  # type: ignore[arg-type]
+    return Classifier(model, NAMES, Transform(32), HALF, batch_size=batch_size, **settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -131,6 +133,14 @@ def test_no_more_than_two_batches_are_read_ahead_of_the_answers(pictures: list[P
         assert taken[0] <= given + 4
         if given == 20:
             break
+
+
+@pytest.mark.skipif(not cpu_has_bf16(), reason="weights are kept for bf16 products only")
+def test_bf16_weights_are_converted_once_for_all_batches(pictures: list[Path]) -> None:
+    tool = classifier(dtype=torch.bfloat16, batch_size=1)
+    with Operators() as ran:
+        assert len(list(tool.classify(pictures))) == len(pictures) > 1
+    assert ran.names.count(CONVERTED) == 4 * len(tool.model.backbone.blocks)
 
 
 def test_a_model_that_is_not_finite_is_not_believed(pictures: list[Path]) -> None:
