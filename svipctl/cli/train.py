@@ -56,8 +56,8 @@ def train(
         typer.Option(
             "--resume",
             metavar="[auto|RUN]",
-            help="Go on with an unfinished run: one by name or folder, or the newest that fits (auto); "
-            "what the flags leave open is as in that run.",
+            help="Go on with an unfinished run: one by name or folder, or the newest that fits or the one of --name "
+            "(auto); what the flags leave open is as in that run.",
             autocompletion=complete.runs,
         ),
     ] = None,

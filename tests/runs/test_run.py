@@ -26,6 +26,17 @@ def test_what_is_started_is_read_back(tmp_path: Path) -> None:
     assert run.training_images() == {"x.jpg", "y z.jpg"}
 
 
+@pytest.mark.parametrize(("written", "kind"), [("true", "blocks"), ("false", "none")])
+def test_checkpointing_of_a_run_from_before_there_was_a_choice_is_understood(
+    tmp_path: Path, written: str, kind: str
+) -> None:
+    run = started(tmp_path)
+    config = run.folder / "config.toml"
+    config.write_text(config.read_text().replace('checkpointing = "none"', f"checkpointing = {written}"))
+    assert written in config.read_text()
+    assert run.settings().train.checkpointing == kind
+
+
 def test_a_damaged_configuration_of_a_run_is_our_error(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a")
     (run.folder / "config.toml").write_text("seed = [")

@@ -192,12 +192,6 @@ def test_a_tilde_that_no_shell_has_seen_is_the_home_folder(tmp_path: Path, monke
     assert (found.model.weights, found.model.init_from) == (str(tmp_path / "home" / "w.pth"), "~nobody-9/x")
 
 
-@pytest.mark.parametrize(("written", "kind"), [("true", "blocks"), ("false", "none"), ("mlp", "mlp")])
-def test_checkpointing_of_older_runs_is_understood(written: str, kind: str) -> None:
-    found = resolve("cub", assignments=[f"train.checkpointing={written}"]).settings
-    assert found.train.checkpointing == kind
-
-
 @given(st.text(max_size=30))
 def test_parse_value_never_raises_and_keeps_words(text: str) -> None:
     parse_value(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from svipctl.settings.layers import resolve
 from svipctl.training.loop import train
 from svipctl.training.setup import prepare
 from svipctl.training.step import FIGURES
+from tests.cli.program import ROOT
 from tests.conftest import NETWORK, SEEN, TRAINED
 
 CLOCK = {"seconds", "images_per_second", "data_wait", "peak_memory_mib"}
@@ -79,6 +81,14 @@ def test_the_reporter_hears_every_epoch_and_the_incomplete_batch_is_left_out(fir
     assert [record["epoch"] for record in listener.records] == [1, 2]
     assert records[0]["lr"] == 5e-5
     assert {"T1", "U", "S", "H", "H_oracle", "gamma"} <= set(records[0])
+
+
+def test_every_figure_of_a_run_is_documented(shared_folder: Path, tmp_path: Path) -> None:
+    trained_here(shared_folder, tmp_path / "run", "train.monitor=test")
+    documented = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "metrics.md").read_text()))
+    for name in ("metrics.jsonl", "steps.jsonl"):
+        record = json.loads((tmp_path / "run" / name).read_text().splitlines()[0])
+        assert set(record) - {"epoch", "step"} <= documented
 
 
 def test_an_epochs_record_has_terms_rate_speed_waiting_memory_and_selection(

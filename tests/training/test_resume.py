@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from svipctl.held import held
 from svipctl.model.checkpoint import load_checkpoint
 from tests.conftest import Command
 
@@ -419,6 +420,63 @@ def test_auto_starts_a_new_run_where_there_is_none_to_resume(
     assert started.code == 0, started.stderr
     assert "nothing to resume: svipctl-seed0 begins" in started.stderr
     assert (tmp_path / "runs" / "small" / "svipctl-seed0" / "finished.json").exists()
+
+
+@pytest.mark.parametrize("named", [("--name", "one"), ()])
+def test_auto_does_not_begin_anew_beside_an_unfinished_run_that_was_started_otherwise(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], named: tuple[str, ...]
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny)
+    command(*arguments, *ARGUMENTS, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    for more in (("--dry-run",), ()):
+        refused = command(*arguments, *named, "--lr", "0.7", "--epochs", "2", "--resume", "auto", *more)
+        assert refused.code == 2
+        assert "one is unfinished and was started with another configuration" in refused.stderr
+        assert "optim.lr: 3e-05 in the run, 0.7 now" in refused.stderr
+        assert "next: leave these flags out to go on with one, or begin another" in refused.stderr
+    assert [path.name for path in (tmp_path / "runs" / "small").iterdir()] == ["one"]
+    other = command(*arguments, "--lr", "0.7", "--name", "other", "--resume", "auto")
+    assert other.code == 0, other.stderr
+    assert "nothing to resume: other begins" in other.stderr
+
+
+def test_auto_leaves_a_run_alone_that_another_process_is_training(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny)
+    command(*arguments, *ARGUMENTS, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    with held(tmp_path / RUN):
+        begun = command(*arguments, "--lr", "0.7", "--resume", "auto")
+    assert begun.code == 0, begun.stderr
+    assert "nothing to resume: svipctl-seed0 begins" in begun.stderr
+
+
+def test_the_same_command_again_is_content_with_a_finished_run_of_its_name_and_changes_nothing(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, "--resume", "auto", "--json")
+    first = command(*arguments)
+    files = {path: path.read_bytes() for path in (tmp_path / RUN).rglob("*") if path.is_file()}
+    again = command(*arguments)
+    assert (first.code, again.code) == (0, 0), again.stderr
+    assert again.document == first.document
+    assert "resuming one after its last epoch" in again.stderr
+    assert {path: path.read_bytes() for path in (tmp_path / RUN).rglob("*") if path.is_file()} == files
+    other = command(*arguments, "--seed", "5")
+    assert other.code == 2
+    assert "one is finished and was started with another configuration" in other.document["error"]["what"]
+
+
+@pytest.mark.parametrize("kind", ["mlp", "blocks"])
+def test_a_run_goes_on_with_less_memory_to_the_same_end_and_says_so(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, kind: str
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
+    command(*arguments, first=functools.partial(signal_at_update, 12, signal.SIGTERM))
+    resumed = command(*arguments, "--resume", "--set", f"train.checkpointing={kind}")
+    assert resumed.code == 0, resumed.stderr
+    assert f"now train.checkpointing: {kind}, before none" in resumed.stderr
+    assert result(tmp_path / RUN) == whole
 
 
 def test_a_dry_run_says_what_it_would_resume(
