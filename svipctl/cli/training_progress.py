@@ -1,7 +1,8 @@
-"""How training shows itself: a live table on a terminal, one plain line an epoch elsewhere."""
+"""How training shows itself: a live table on a terminal, plain lines elsewhere, one an epoch and in long ones one a minute."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ _TERMS = {
 }
 _SHARES = {"accuracy": "train %", "patch_auc": "patch AUC"}
 Clock = Callable[[], float]
+_MINUTE = 60.0
 
 
 class Pace:
@@ -65,29 +67,39 @@ class Pace:
 
 
 class Lines:
-    """One line an epoch."""
+    """One line an epoch, and one a minute in between, so that a log shows that something goes on."""
 
-    def __init__(self, epochs: int, *, resumed: bool = False, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, epochs: int, *, resumed: bool = False, clock: Clock = time.monotonic, silence: float = _MINUTE
+    ) -> None:
+        """`silence` is how many seconds may go by within an epoch without a line."""
         self.epochs = epochs
         self.pace = Pace(epochs, resumed=resumed, clock=clock)
+        self._clock, self._silence, self._told = clock, silence, clock()
 
     def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
-        """Say nothing."""
+        """Print a line if the last one was long ago."""
         self.pace.at(epoch - 1 + step / steps)
+        if step < steps and self._clock() - self._told >= self._silence:
+            self._tell(f"epoch {epoch}/{self.epochs}  step {step}/{steps}  loss {terms['loss']:.3f}")
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Print the epoch's line, with the time left."""
         self.pace.at(record["epoch"])
         self.pace.pause()
-        left = self.pace.left if record["epoch"] < self.epochs else None
-        sink.note(epoch_line(record, self.epochs) + (f"  {duration(left)} left" if left else ""))
+        self._tell(epoch_line(record, self.epochs), is_last=record["epoch"] == self.epochs)
+
+    def _tell(self, line: str, *, is_last: bool = False) -> None:
+        left = None if is_last else self.pace.left
+        sink.note(line + (f"  {duration(left)} left" if left else ""))
+        self._told = self._clock()
 
 
 class Live(Lines):
     """The same, and a table below them with the terms of the epoch that goes on."""
 
     def __init__(self, epochs: int, images: int, *, resumed: bool = False, clock: Clock = time.monotonic) -> None:
-        super().__init__(epochs, resumed=resumed, clock=clock)
+        super().__init__(epochs, resumed=resumed, clock=clock, silence=math.inf)
         self.images = images
         self._cells: dict[str, str] = {"epoch": f"-/{epochs}", "step": "starting"}
 

@@ -11,7 +11,7 @@ import pytest
 
 from svipctl.cli.errors import report
 from svipctl.cli.output import Sink, sink
-from svipctl.cli.training_progress import duration, epoch_line
+from svipctl.cli.training_progress import Lines, duration, epoch_line
 from svipctl.errors import DataError, ExitCode
 from tests.conftest import Command
 from tests.reference.traces import FOLDER
@@ -28,6 +28,22 @@ def test_off_a_terminal_training_prints_one_plain_line_an_epoch(
     assert not CONTROL.search(done.stdout + done.stderr)
     assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("epoch")] == ["1/2", "2/2"]
     assert done.stdout.splitlines()[1].startswith(f"next: svipctl eval {shared_folder} --run lines")
+
+
+def test_off_a_terminal_a_long_epoch_prints_a_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    lines = Lines(2, clock=lambda: now[0])
+    for step in range(1, 14):  # of 10 seconds each
+        now[0] = 10.0 * step
+        lines.step(1, step, 13, {"loss": 1.5})
+    lines.epoch(RECORD | {"epoch": 1})
+    now[0] += 50.0
+    lines.step(2, 5, 13, {"loss": 1.25})
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "epoch 1/2  step 6/13  loss 1.500  3 min left"
+    assert told[1].startswith("epoch 1/2  step 12/13  loss 1.500")
+    assert told[2].startswith("epoch 1/2  loss 1.250")
+    assert len(told) == 3
 
 
 def test_quiet_and_json_leave_one_document_and_an_empty_stderr(
