@@ -108,7 +108,7 @@ def resolve(
         raise ConfigError(
             f"the configuration has {len(problems)} error{'s' if len(problems) > 1 else ''}",
             why="\n".join(f"- {problem}" for problem in problems),
-            todo="mend each where its brackets say; `svipctl config show` lists every setting",
+            todo="mend each in the place that its brackets name; `svipctl config show` lists every setting",
         )
     return Resolved(settings, origins)
 

@@ -45,6 +45,12 @@ def _named_checkpointing(value: Any) -> Any:
     return value
 
 
+def _images(value: Any) -> Any:
+    if isinstance(value, str) and not value.isdecimal():
+        raise ValueError("it is a number of images; `--batch-size auto` finds in how many parts they fit")
+    return value
+
+
 _HOME = BeforeValidator(_at_home)
 Share = Annotated[float, Field(gt=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -133,7 +139,7 @@ class TrainSettings(Section):
     """The loop."""
 
     epochs: PositiveInt = 30
-    batch_size: PositiveInt = 64
+    batch_size: Annotated[PositiveInt, BeforeValidator(_images)] = 64
     accumulate: PositiveInt | Literal["auto"] = 1
     """Parts a batch is computed in, one after the other, for small memories; the result is that of the whole batch.
     `auto` (--batch-size auto) finds how few fit."""

@@ -122,6 +122,7 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
         (["data.crop_scale=[0.5,1.5]"], "less than or equal to 1"),
         (["data.crop_scale=[0.5,0.1]"], "the smaller one comes first"),
         (["precision=fp64"], "'fp64'"),
+        (["train.batch_size=auto"], "`--batch-size auto` finds in how many parts they fit, got 'auto'"),
         (["method.keeep=3"], "'method.keep'"),
         (["model=5"], "model"),
     ],
