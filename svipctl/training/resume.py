@@ -24,7 +24,7 @@ FREE = frozenset(
         *("eval.batch_size", "eval.bootstrap", "eval.selection"),
     ]
 )
-_HOW = ("gpu:", "train.accumulate:", "train.checkpointing:", "train.compile:")
+_TOLD = ("gpu", "train.accumulate", "train.checkpointing", "train.compile")  # of these, when a run goes on otherwise
 _ARITHMETIC = {"float32": "fp32", "bfloat16": "bf16"}
 
 
@@ -133,9 +133,9 @@ def _going_on(run: Run, settings: Settings, asked: Mapping[str, Any]) -> Resumab
             todo=f"leave these flags out to go on with {run.name}, or begin another: --name NEW, or no --resume",
         )
     now = _merged(started, settings)
-    had = flatten(started)
-    changed = [f"{key}: {value}, before {had[key]}" for key, value in flatten(now).items() if had[key] != value]
-    return Resumable(run, now, tuple(line for line in changed if line.startswith(_HOW)))
+    before, after = flatten(started), flatten(now)
+    changed = (f"{key}: {after[key]}, before {before[key]}" for key in _TOLD if after[key] != before[key])
+    return Resumable(run, now, tuple(changed))
 
 
 def _as_started(run: Run) -> Settings:
