@@ -64,9 +64,10 @@ def write_small_folder(root: Path) -> Path:
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The tiny data folder, for reading only: what one test leaves in it, others would find."""
     folder = write_small_folder(tmp_path_factory.mktemp("data") / "small")
-    before = sorted(folder.rglob("*"))
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     yield folder
-    assert sorted(folder.rglob("*")) == before
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert after == before, "one of this session's tests has written there"
 
 
 @pytest.fixture(scope="session")

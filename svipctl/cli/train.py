@@ -134,22 +134,30 @@ def train(
         sink.silent = not ranks.is_first
 
         from svipctl.cli.training_progress import reporter
+        from svipctl.model.checkpoint import read_metadata
         from svipctl.training.session import carry_out, choose
 
         session = choose(settings, configured.origins, resume, ranks, development)
-        if dry_run:
+        if session.is_done:
+            sink.note(f"{session.run.name} is finished: nothing is left to do")
+            best = read_metadata(session.run.best).metrics
+        elif dry_run:
             _show_plan(session)
             return
-        benchmark, best = carry_out(session, ranks, sink, reporter)
+        else:
+            best = carry_out(session, ranks, sink, reporter)
     run, settings = session.run, session.settings
     sink.say(f"done: {run.folder}\nnext: svipctl eval {settings.dataset}{_evaluation_flags(run, settings)}")
-    sink.document({"dataset": benchmark.name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
+    name = run.folder.parent.name
+    sink.document({"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
 
 
 def _show_plan(session: Session) -> None:
     from svipctl.cli.plans import in_words
     from svipctl.training.plan import plan_training
 
+    for change in session.changed:
+        sink.note(f"then {change}")
     plan = plan_training(session.settings, session.run, session.position)
     if session.begins_instead:
         sink.note(f"there is nothing to resume: {session.run.name} would begin")

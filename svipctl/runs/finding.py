@@ -138,4 +138,9 @@ def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
 
 def _meant(finished: Sequence[Run]) -> Sequence[Run]:
     """Those that may be meant without a name: neither baselines nor rows of a table, unless there is nothing else."""
-    return [run for run in finished if not run.is_baseline and not run.name.startswith(f"{TABLE}-")] or finished
+    return [run for run in finished if not run.is_baseline and not is_row_of_table(run)] or finished
+
+
+def is_row_of_table(run: Run) -> bool:
+    """Whether `svipctl reproduce` named it."""
+    return run.name.startswith(f"{TABLE}-")

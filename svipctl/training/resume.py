@@ -9,7 +9,7 @@ from typing import Any
 from svipctl.datasets.identity import FOLDER
 from svipctl.errors import ConfigError, DataError
 from svipctl.held import is_held
-from svipctl.runs.finding import find_run, list_runs
+from svipctl.runs.finding import find_run, is_row_of_table, list_runs
 from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
 from svipctl.settings.schema import Settings
@@ -24,29 +24,31 @@ FREE = frozenset(
         *("eval.batch_size", "eval.bootstrap", "eval.selection"),
     ]
 )
-_TOLD = ("gpu", "train.accumulate", "train.checkpointing", "train.compile")  # of these, when a run goes on otherwise
+# Of these, what the run had unless another value is asked for: without them it may not fit into memory.
+_KEPT = ("train.accumulate", "train.checkpointing", "train.compile")
+_NAMING = ("recipe", "seed", "train.fold")  # with the same of these, a new run would have the same name
 _ARITHMETIC = {"float32": "fp32", "bfloat16": "bf16"}
 
 
 @dataclass(frozen=True)
 class Resumable:
-    """A run and the settings it goes on with; nothing is left to do when it is finished."""
+    """A run and the settings it goes on with; of a finished one nothing is left to do."""
 
     run: Run
     settings: Settings
     changed: tuple[str, ...] = ()
-    """What goes on otherwise than it began, without a change to the result."""
+    """What is computed otherwise than when it began; the result is the same to rounding."""
 
     @property
     def position(self) -> str:
-        """Where it stands, as a person counts."""
-        if self.run.finished:
-            return "after its last epoch"
+        """Where an unfinished one stands, as a person counts."""
         epoch, step = read_position(self.run.last)
         return f"at epoch {epoch + 1}, step {step + 1}"
 
 
-def find_resumable(settings: Settings, origins: Mapping[str, str], resume: str) -> Resumable | None:
+def find_resumable(
+    settings: Settings, origins: Mapping[str, str], resume: str, *, final: bool = False
+) -> Resumable | None:
     """The run that `--resume` means.
 
     Args:
@@ -54,9 +56,11 @@ def find_resumable(settings: Settings, origins: Mapping[str, str], resume: str) 
         origins: Layer of each key; what only a preset or a default says was not asked for, and the run's value stays.
         resume: Name or folder of a run, or `auto`: the newest unfinished run of the data set that was started with
             what is asked for, or the one that the settings name, finished or not; none if there is none.
+        final: A run without a fold is asked for.
 
     Raises:
-        ConfigError: The named run is finished; or it, or every unfinished one, was started with another configuration.
+        ConfigError: The run of that name is finished, or was started with another configuration; or with `auto` every
+            unfinished one of the same recipe, seed and fold was.
         DataError: There is no run of that name, or it has no checkpoint.
 
     """
@@ -65,6 +69,8 @@ def find_resumable(settings: Settings, origins: Mapping[str, str], resume: str) 
         for key, value in flatten(settings).items()
         if not origins.get(key, "default").startswith(("default", "preset", "recipe")) and key != "dataset"
     }
+    if final:
+        asked["train.fold"] = None
     if asked.get("precision") == "auto":
         del asked["precision"]  # what the run had is one of those that it allows
     if resume == AUTO:
@@ -83,7 +89,7 @@ def find_resumable(settings: Settings, origins: Mapping[str, str], resume: str) 
             why=str(run.environment().get(FOLDER)),
             todo=f"svipctl train {run.environment().get(FOLDER)} --resume {run.name}",
         )
-    return _going_on(run, settings, asked)
+    return _going_on(run, settings, asked, otherwise="or train a new run without --resume")
 
 
 def check_same_images(run: Run, images: Sequence[str]) -> None:
@@ -108,33 +114,45 @@ def differences(started: Settings, asked: Mapping[str, Any]) -> list[str]:
 
 
 def _newest(settings: Settings, asked: Mapping[str, Any]) -> Resumable | None:
-    runs = [run for run in list_runs(settings.runs_dir, settings.dataset) if run.has_checkpoint]
-    runs = [run for run in reversed(runs) if run.is_of(settings.dataset)]
+    runs = [run for run in reversed(list_runs(settings.runs_dir, settings.dataset)) if run.is_of(settings.dataset)]
     if settings.name:
-        runs = [run for run in runs if run.name == settings.name]
-    else:
-        runs = [run for run in runs if not run.finished]
+        named = [run for run in runs if run.name == settings.name and _is_resumable(run)]
+        return _going_on(named[0], settings, asked, otherwise="or choose another --name") if named else None
+    runs = [run for run in runs if _is_resumable(run) and not run.finished and not is_row_of_table(run)]
     for run in runs:
         if not differences(_as_started(run), asked):
             return _going_on(run, settings, asked)
-    idle = [run for run in runs if not is_held(run.folder)]  # one that is being trained is not what is meant
-    return _going_on(idle[0], settings, asked) if idle else None
+    for run in runs:
+        # Neither another run of the same experiment is meant, with its own seed or fold, nor one that is being trained.
+        if _is_named_alike(run, settings) and not is_held(run.folder):
+            return _going_on(run, settings, asked, otherwise="or begin another with --name NEW")
+    return None
 
 
-def _going_on(run: Run, settings: Settings, asked: Mapping[str, Any]) -> Resumable:
-    """Raise ConfigError if what is asked for would change the run's result."""
+def _is_resumable(run: Run) -> bool:
+    return not run.is_baseline and (run.finished or run.has_checkpoint)
+
+
+def _is_named_alike(run: Run, settings: Settings) -> bool:
+    """Whether a new run of these settings would be named like it."""
+    had, now = flatten(run.settings()), flatten(settings)
+    return all(had[key] == now[key] for key in _NAMING)
+
+
+def _going_on(run: Run, settings: Settings, asked: Mapping[str, Any], *, otherwise: str = "") -> Resumable:
+    """Raise ConfigError if what is asked for would change the run's result; `otherwise` is what to do instead."""
     started = _as_started(run)
     different = differences(started, asked)
     if different:
-        state = "finished and was" if run.finished else "unfinished and was"
+        longer = f"; --init-from {run.folder} begins with its weights" if run.finished else ""
         raise ConfigError(
-            f"{run.name} is {state} started with another configuration",
+            f"{run.name} is {'finished' if run.finished else 'unfinished'} and was started with another configuration",
             why="\n".join(different),
-            todo=f"leave these flags out to go on with {run.name}, or begin another: --name NEW, or no --resume",
+            todo=f"leave these flags out, {otherwise}{longer}",
         )
-    now = _merged(started, settings)
+    now = _merged(started, settings, asked)
     before, after = flatten(started), flatten(now)
-    changed = (f"{key}: {after[key]}, before {before[key]}" for key in _TOLD if after[key] != before[key])
+    changed = (f"{key}: {after[key]}, before {before[key]}" for key in _KEPT if after[key] != before[key])
     return Resumable(run, now, tuple(changed))
 
 
@@ -145,13 +163,13 @@ def _as_started(run: Run) -> Settings:
     return settings.model_copy(update={"precision": had}) if had and settings.precision == "auto" else settings
 
 
-def _merged(started: Settings, now: Settings) -> Settings:
+def _merged(started: Settings, now: Settings, asked: Mapping[str, Any]) -> Settings:
     """The run's settings, with the free ones of the new command."""
     free = {key: getattr(now, key) for key in FREE if "." not in key and key != "name"}
     sections: dict[str, dict[str, Any]] = {}
     for key in FREE:
         section, _, name = key.partition(".")
-        if name:
+        if name and (key in asked or key not in _KEPT):
             sections.setdefault(section, {})[name] = getattr(getattr(now, section), name)
     free["dataset"] = now.dataset  # its folder may have been moved
     free |= {section: getattr(started, section).model_copy(update=values) for section, values in sections.items()}

@@ -66,13 +66,18 @@ class Session:
         return self.resume_asked and self.resumable is None
 
     @property
+    def is_done(self) -> bool:
+        """Whether the run is finished already."""
+        return self.resumable is not None and self.run.finished
+
+    @property
     def changed(self) -> tuple[str, ...]:
-        """How a run goes on otherwise than it began; its result is the same."""
+        """What a run that goes on computes otherwise than when it began; its result is the same to rounding."""
         return self.resumable.changed if self.resumable else ()
 
     @property
     def position(self) -> str:
-        """Where a run that goes on stands; empty for a new one."""
+        """Where an unfinished run that goes on stands; empty for a new one."""
         return self.resumable.position if self.resumable else ""
 
 
@@ -94,18 +99,20 @@ def choose(
         check_installed()
     found = None
     if resume is not None:
-        found = ranks.decided(lambda: find_resumable(asked, origins, resume))
+        found = ranks.decided(lambda: find_resumable(asked, origins, resume, final=development is not None))
     if found is not None:
         return Session(found.run, found.settings, origins, found, True, development)
     run = ranks.decided(lambda: new_run(asked, anew=resume is not None))
     return Session(run, asked, origins, None, resume is not None, development)
 
 
-def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Reporting) -> tuple[Benchmark, Record]:
+def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Reporting) -> Record:
     """Open the data, build the network, begin the run or go on, and train; the folder is locked meanwhile.
 
+    A session that is done is not for this function.
+
     Returns:
-        The data set, and the record of the epoch that became `checkpoints/best`.
+        The record of the epoch that became `checkpoints/best`.
 
     Raises:
         SvipError: Whatever stands in the way. A new run without a checkpoint leaves no folder behind.
@@ -145,7 +152,7 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
                 reporting(settings.train.epochs, len(images), resumed=not is_new) as reporter,
                 board_of(run, wanted=settings.train.tensorboard and ranks.is_first) as board,
             ):
-                return benchmark, train(settings, setup, run, reporter, resume=not is_new, stop=stop, board=board)
+                return train(settings, setup, run, reporter, resume=not is_new, stop=stop, board=board)
         except BaseException:
             run.discard_without_checkpoint()
             raise

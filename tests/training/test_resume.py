@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -422,49 +423,90 @@ def test_auto_starts_a_new_run_where_there_is_none_to_resume(
     assert (tmp_path / "runs" / "small" / "svipctl-seed0" / "finished.json").exists()
 
 
-@pytest.mark.parametrize("named", [("--name", "one"), ()])
+UNNAMED = tuple(word for word in ARGUMENTS if word not in ("--name", "one"))
+
+
+@pytest.mark.parametrize(
+    ("before", "otherwise"),
+    [(ARGUMENTS, "or choose another --name"), (UNNAMED, "or begin another with --name NEW")],
+)
 def test_auto_does_not_begin_anew_beside_an_unfinished_run_that_was_started_otherwise(
-    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], named: tuple[str, ...]
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], before: Any, otherwise: str
 ) -> None:
-    arguments = ("train", str(shared_folder), *tiny)
-    command(*arguments, *ARGUMENTS, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    arguments = ("train", str(shared_folder), *tiny, *before)
+    command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    (run,) = (tmp_path / "runs" / "small").iterdir()
     for more in (("--dry-run",), ()):
-        refused = command(*arguments, *named, "--lr", "0.7", "--epochs", "2", "--resume", "auto", *more)
+        refused = command(*arguments, "--lr", "0.7", "--resume", "auto", *more)
         assert refused.code == 2
-        assert "one is unfinished and was started with another configuration" in refused.stderr
+        assert f"{run.name} is unfinished and was started with another configuration" in refused.stderr
         assert "optim.lr: 3e-05 in the run, 0.7 now" in refused.stderr
-        assert "next: leave these flags out to go on with one, or begin another" in refused.stderr
-    assert [path.name for path in (tmp_path / "runs" / "small").iterdir()] == ["one"]
+        assert f"next: leave these flags out, {otherwise}" in refused.stderr
+    assert list((tmp_path / "runs" / "small").iterdir()) == [run]
     other = command(*arguments, "--lr", "0.7", "--name", "other", "--resume", "auto")
     assert other.code == 0, other.stderr
     assert "nothing to resume: other begins" in other.stderr
 
 
-def test_auto_leaves_a_run_alone_that_another_process_is_training(
-    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+@pytest.mark.parametrize("other", [("--seed", "1"), ("--recipe", "paper"), ("--fold", "2")])
+def test_auto_begins_another_run_of_the_same_experiment_beside_an_unfinished_one(
+    command: Command, shared_folder: Path, tiny: tuple[str, ...], other: tuple[str, ...]
 ) -> None:
-    arguments = ("train", str(shared_folder), *tiny)
-    command(*arguments, *ARGUMENTS, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
-    with held(tmp_path / RUN):
-        begun = command(*arguments, "--lr", "0.7", "--resume", "auto")
+    arguments = ("train", str(shared_folder), *tiny, *UNNAMED)
+    command(*arguments, "--fold", "1", first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    begun = command(*arguments, *other, "--resume", "auto", "--dry-run")
     assert begun.code == 0, begun.stderr
-    assert "nothing to resume: svipctl-seed0 begins" in begun.stderr
+    assert "there is nothing to resume" in begun.stderr
+    assert "resumes: at epoch 1, step 5" in command(*arguments, "--fold", "1", "--resume", "--dry-run").stdout
 
 
-def test_the_same_command_again_is_content_with_a_finished_run_of_its_name_and_changes_nothing(
+def test_auto_leaves_runs_alone_that_another_process_is_training_or_reproduce_has_named(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
-    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, "--resume", "auto", "--json")
+    arguments = ("train", str(shared_folder), *tiny, *UNNAMED)
+    command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    (run,) = (tmp_path / "runs" / "small").iterdir()
+    with held(run):
+        begun = command(*arguments, "--lr", "0.7", "--resume", "auto", "--dry-run")
+    assert "there is nothing to resume: svipctl-seed0-2 would begin" in begun.stderr
+    run.rename(run.with_name("table-svipctl-seed0"))
+    for flags in (("--lr", "0.7"), ()):
+        begun = command(*arguments, *flags, "--resume", "auto", "--dry-run")
+        assert "there is nothing to resume: svipctl-seed0 would begin" in begun.stderr
+
+
+def test_the_same_command_again_is_content_with_a_finished_run_of_its_name_and_touches_nothing(
+    command: Command, tmp_path: Path, small_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    arguments = ("train", str(small_folder), *tiny, *ARGUMENTS, "--resume", "auto", "--json")
     first = command(*arguments)
-    files = {path: path.read_bytes() for path in (tmp_path / RUN).rglob("*") if path.is_file()}
-    again = command(*arguments)
-    assert (first.code, again.code) == (0, 0), again.stderr
-    assert again.document == first.document
-    assert "resuming one after its last epoch" in again.stderr
-    assert {path: path.read_bytes() for path in (tmp_path / RUN).rglob("*") if path.is_file()} == files
+    shutil.rmtree(small_folder / "images")
+    shutil.rmtree(tmp_path / RUN / "checkpoints" / "last")
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / RUN).rglob("*")}
+    for more in ((), ("--gpu", "cpu,cpu"), ("--dry-run",)):
+        again = command(*arguments, *more)
+        assert again.code == 0, again.stderr
+        assert again.document == first.document
+        assert "one is finished: nothing is left to do" in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / RUN).rglob("*")} == files
     other = command(*arguments, "--seed", "5")
     assert other.code == 2
     assert "one is finished and was started with another configuration" in other.document["error"]["what"]
+    assert f"--init-from {RUN} begins with its weights" in other.document["error"]["todo"]
+
+
+def test_a_run_keeps_what_it_needed_to_fit_into_memory(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    lean = ("--set", "train.accumulate=2", "--set", "train.checkpointing=mlp")
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
+    whole = command("train", str(shared_folder), *tiny, *UNNAMED, "--name", "whole", *lean)
+    assert whole.code == 0, whole.stderr
+    command(*arguments, *lean, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
+    resumed = command(*arguments, "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert "now train" not in resumed.stderr
+    assert result(tmp_path / RUN)[0] == result(tmp_path / "runs" / "small" / "whole")[0]
 
 
 @pytest.mark.parametrize("kind", ["mlp", "blocks"])
@@ -473,7 +515,9 @@ def test_a_run_goes_on_with_less_memory_to_the_same_end_and_says_so(
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
     command(*arguments, first=functools.partial(signal_at_update, 12, signal.SIGTERM))
-    resumed = command(*arguments, "--resume", "--set", f"train.checkpointing={kind}")
+    again = (*arguments, "--resume", "--set", f"train.checkpointing={kind}")
+    assert f"then train.checkpointing: {kind}, before none" in command(*again, "--dry-run").stderr
+    resumed = command(*again)
     assert resumed.code == 0, resumed.stderr
     assert f"now train.checkpointing: {kind}, before none" in resumed.stderr
     assert result(tmp_path / RUN) == whole
