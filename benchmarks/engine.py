@@ -6,9 +6,9 @@
 `svipctl` is what `--precision auto` gives: bf16 where the hardware multiplies bf16 matrices, else fp32.
 Every configuration works on the same images in turn, several rounds of all of them, the fastest round counts; so a busy
 machine slows them alike. Peak memory on a GPU is a configuration's own, without what the others keep. "Kept" is what the
-forward passes of a step keep for its backward pass, on any device. "Operations" are
-the multiplications and additions of matrix products and convolutions as torch counts them in the plain passes; the share
-of the machine's rate is theirs against a large product timed here.
+forward passes of a step keep for its backward pass, on any device. "Operations" are the multiplications and additions of
+matrix products and convolutions as torch counts them in the plain passes; the share of the machine's rate is theirs
+against a large product timed here.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import published_step
 import torch
+from kept import Kept
 from torch.utils.flop_counter import FlopCounterMode
 
 from svipctl.device import autocast, choose_dtype
@@ -47,6 +48,7 @@ class Timed:
     """A configuration: what it does once, and how long that took in each round."""
 
     name: str
+    dtype: torch.dtype
     model: SVIP
     train: Callable[[], object]
     infer: Callable[[], object]
@@ -78,6 +80,7 @@ def main() -> None:
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
         return Timed(
             "published",
+            torch.float32,
             model,
             lambda: published_step.training_step(model, optimizer, images, labels, table, groups),
             lambda: [published_step.inference(model, images) for _ in range(BATCHES)],
@@ -104,7 +107,7 @@ def main() -> None:
             with autocast(dtype, device), KeptWeights().in_use():  # as an evaluation does
                 return [model.predict(images).attributes for _ in range(BATCHES)]
 
-        return Timed(name, model, lambda: step(images, labels, settings.optim.warmup_epochs, 1), infer)
+        return Timed(name, dtype, model, lambda: step(images, labels, settings.optim.warmup_epochs, 1), infer)
 
     auto, half = choose_dtype("auto", device), torch.bfloat16
     makers: dict[str, Callable[[], Timed]] = {
@@ -132,7 +135,11 @@ def main() -> None:
         for kind in ("train", "infer"):  # the first call allocates, chooses kernels and compiles
             timed(getattr(one, kind), device)
         one.resident = allocated_mib(device) - before
-        one.kept = kept_mib(one)
+        kept = Kept(one.model)
+        with kept.counting():
+            one.train()
+        one.kept = kept.mib
+        del kept
         chosen.append(one)
     for _ in range(wanted.rounds):
         for one in chosen:
@@ -145,10 +152,9 @@ def main() -> None:
 
     # In fp32: torch does not count the fused products of bf16 inference.
     operations = counted(ours("count", "svipctl", torch.float32), images)
-    in_half = auto == half or "svipctl-bf16" in [one.name for one in chosen]
-    dtypes = (torch.float32, half) if in_half else (torch.float32,)
-    rates = {str(dtype).removeprefix("torch."): matrix_rate(dtype, device) for dtype in dtypes}
-    report = summary(chosen, wanted, operations, rates, device, auto)
+    dtypes = dict.fromkeys([torch.float32, auto, *(one.dtype for one in chosen)])
+    rates = {name_of(dtype): matrix_rate(dtype, device) for dtype in dtypes}
+    report = summary(chosen, wanted, operations, rates, device)
     show(report)
     if wanted.json:
         wanted.json.write_text(json.dumps(report, indent=2) + "\n")
@@ -163,6 +169,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--configurations", help="names with commas between, the published one first")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
+
+
+def name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:
@@ -193,22 +203,6 @@ def peak_mib(device: torch.device) -> float:
     return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else float("nan")
 
 
-def kept_mib(one: Timed) -> float:
-    """What autograd keeps of a training step, each storage once, the parameters themselves not."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in one.model.parameters()}
-    storages: dict[int, torch.UntypedStorage] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            storages[storage.data_ptr()] = storage
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        one.train()
-    return sum(storage.nbytes() for storage in storages.values()) / 2**20
-
-
 def counted(one: Timed, images: torch.Tensor) -> dict[str, float]:
     """Operations for each image."""
     found = {}
@@ -232,15 +226,11 @@ def summary(
     operations: dict[str, float],
     rates: dict[str, float],
     device: torch.device,
-    auto: torch.dtype,
 ) -> dict[str, object]:
     base = chosen[0]
     rows = []
     for one in chosen:
-        fixed = {"svipctl-bf16": torch.bfloat16, "svipctl-fp32": torch.float32}
-        of_auto = auto if one.name.startswith("svipctl") else torch.float32
-        is_half = fixed.get(one.name, of_auto) == torch.bfloat16
-        rate = rates["bfloat16" if is_half else "float32"]
+        rate = rates[name_of(one.dtype)]
         row: dict[str, object] = {"configuration": one.name, "kept_mib": one.kept}
         for kind in ("train", "infer"):
             seconds = min(one.seconds[kind])

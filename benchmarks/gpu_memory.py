@@ -15,6 +15,7 @@ import argparse
 import published_step
 import torch
 import torch.nn.functional as F
+from kept import Kept
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -26,7 +27,6 @@ from svipctl.settings.layers import resolve
 
 ATTRIBUTES, CLASSES = 312, 150
 GPU = torch.device("cuda", 0)
-MIB = 2**20
 
 
 def main() -> None:
@@ -58,26 +58,19 @@ def counted(
     side = image_size_of(backbone)
     model = SVIP(backbone, ATTRIBUTES, method, word_vectors=torch.randn(ATTRIBUTES, 300)).train()
     model.run_blocks(checkpointing=checkpointing)
-    storages: dict[int, torch.UntypedStorage] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        storages[storage._cdata] = storage
-        return tensor
-
     with FakeTensorMode(allow_non_fake_inputs=False):
         move(model)
+        kept = Kept(model)
         images = torch.randn(wanted.batch_size, 3, side, side, device=GPU)
         labels = torch.randint(0, CLASSES, (wanted.batch_size,), device=GPU)
         table = torch.rand(CLASSES, ATTRIBUTES, device=GPU)
         groups = [torch.arange(start, start + 12, device=GPU) for start in range(0, ATTRIBUTES, 12)]
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        with kept.counting():
             with autocast(dtype, GPU):
                 output = published_step.training_pass(model, images) if published else model.training_pass(images)
             training_loss(output, labels, table, groups, method)
-    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     resident = 4 * sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
-    return resident / MIB, sum(storage.nbytes() for key, storage in storages.items() if key not in own) / MIB
+    return resident / 2**20, kept.mib
 
 
 def pretend_there_is_a_gpu() -> None:

@@ -134,6 +134,7 @@ def train(
         sink.silent = not ranks.is_first
 
         from svipctl.cli.training_progress import reporter
+        from svipctl.datasets.names import dataset_name
         from svipctl.model.checkpoint import read_metadata
         from svipctl.training.session import carry_out, choose
 
@@ -148,7 +149,7 @@ def train(
             best = carry_out(session, ranks, sink, reporter)
     run, settings = session.run, session.settings
     sink.say(f"done: {run.folder}\nnext: svipctl eval {settings.dataset}{_evaluation_flags(run, settings)}")
-    name = run.folder.parent.name
+    name = dataset_name(settings.dataset)
     sink.document({"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
 
 

@@ -30,7 +30,7 @@ def new_run(settings: Settings, *, anew: bool = False) -> Run:
     """
     folder = settings.runs_dir / dataset_name(settings.dataset)
     if not settings.name:
-        stem = f"{settings.recipe}-seed{settings.seed}" + (f"-fold{settings.train.fold}" if settings.train.fold else "")
+        stem = name_of(settings)
         taken = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 2))
         return Run(folder / next(name for name in names if name not in taken))
@@ -45,6 +45,11 @@ def new_run(settings: Settings, *, anew: bool = False) -> Run:
             f"there is already a run {run.folder}", todo=f"{go_on}choose another --name, or move that run away"
         )
     return run
+
+
+def name_of(settings: Settings) -> str:
+    """What a run without a name of the user's is called, with a number behind it from the second on."""
+    return f"{settings.recipe}-seed{settings.seed}" + (f"-fold{settings.train.fold}" if settings.train.fold else "")
 
 
 def list_runs(runs_dir: Path, dataset: str) -> list[Run]:

@@ -9,7 +9,7 @@ from typing import Any
 from svipctl.datasets.identity import FOLDER
 from svipctl.errors import ConfigError, DataError
 from svipctl.held import is_held
-from svipctl.runs.finding import find_run, is_row_of_table, list_runs
+from svipctl.runs.finding import find_run, is_row_of_table, list_runs, name_of
 from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
 from svipctl.settings.schema import Settings
@@ -26,7 +26,6 @@ FREE = frozenset(
 )
 # Of these, what the run had unless another value is asked for: without them it may not fit into memory.
 _KEPT = ("train.accumulate", "train.checkpointing", "train.compile")
-_NAMING = ("recipe", "seed", "train.fold")  # with the same of these, a new run would have the same name
 _ARITHMETIC = {"float32": "fp32", "bfloat16": "bf16"}
 
 
@@ -89,7 +88,7 @@ def find_resumable(
             why=str(run.environment().get(FOLDER)),
             todo=f"svipctl train {run.environment().get(FOLDER)} --resume {run.name}",
         )
-    return _going_on(run, settings, asked, otherwise="or train a new run without --resume")
+    return _going_on(run, settings, asked, otherwise="train a new run without --resume")
 
 
 def check_same_images(run: Run, images: Sequence[str]) -> None:
@@ -116,30 +115,22 @@ def differences(started: Settings, asked: Mapping[str, Any]) -> list[str]:
 def _newest(settings: Settings, asked: Mapping[str, Any]) -> Resumable | None:
     runs = [run for run in reversed(list_runs(settings.runs_dir, settings.dataset)) if run.is_of(settings.dataset)]
     if settings.name:
-        named = [run for run in runs if run.name == settings.name and _is_resumable(run)]
-        return _going_on(named[0], settings, asked, otherwise="or choose another --name") if named else None
-    runs = [run for run in runs if _is_resumable(run) and not run.finished and not is_row_of_table(run)]
+        named = [run for run in runs if run.name == settings.name and not run.is_baseline]
+        named = [run for run in named if run.finished or run.has_checkpoint]
+        return _going_on(named[0], settings, asked, otherwise="choose another --name") if named else None
+    runs = [run for run in runs if run.has_checkpoint and not run.finished and not is_row_of_table(run)]
     for run in runs:
-        if not differences(_as_started(run), asked):
-            return _going_on(run, settings, asked)
+        started = _as_started(run)
+        if not differences(started, asked):
+            return _resumable(run, started, settings, asked)
     for run in runs:
         # Neither another run of the same experiment is meant, with its own seed or fold, nor one that is being trained.
-        if _is_named_alike(run, settings) and not is_held(run.folder):
-            return _going_on(run, settings, asked, otherwise="or begin another with --name NEW")
+        if name_of(run.settings()) == name_of(settings) and not is_held(run.folder):
+            return _going_on(run, settings, asked, otherwise="begin another with --name NEW")
     return None
 
 
-def _is_resumable(run: Run) -> bool:
-    return not run.is_baseline and (run.finished or run.has_checkpoint)
-
-
-def _is_named_alike(run: Run, settings: Settings) -> bool:
-    """Whether a new run of these settings would be named like it."""
-    had, now = flatten(run.settings()), flatten(settings)
-    return all(had[key] == now[key] for key in _NAMING)
-
-
-def _going_on(run: Run, settings: Settings, asked: Mapping[str, Any], *, otherwise: str = "") -> Resumable:
+def _going_on(run: Run, settings: Settings, asked: Mapping[str, Any], *, otherwise: str) -> Resumable:
     """Raise ConfigError if what is asked for would change the run's result; `otherwise` is what to do instead."""
     started = _as_started(run)
     different = differences(started, asked)
@@ -148,8 +139,12 @@ def _going_on(run: Run, settings: Settings, asked: Mapping[str, Any], *, otherwi
         raise ConfigError(
             f"{run.name} is {'finished' if run.finished else 'unfinished'} and was started with another configuration",
             why="\n".join(different),
-            todo=f"leave these flags out, {otherwise}{longer}",
+            todo=f"leave these flags out, or {otherwise}{longer}",
         )
+    return _resumable(run, started, settings, asked)
+
+
+def _resumable(run: Run, started: Settings, settings: Settings, asked: Mapping[str, Any]) -> Resumable:
     now = _merged(started, settings, asked)
     before, after = flatten(started), flatten(now)
     changed = (f"{key}: {after[key]}, before {before[key]}" for key in _KEPT if after[key] != before[key])
