@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import resource
 import sys
+from functools import cache
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from svipctl.errors import ConfigError
-from svipctl.model.precision import cpu_has_bf16
-from svipctl.settings.schema import Precision
+from svipctl.types import Precision
 
 # Of the CPU's allocator; of CUDA itself, beside torch's own allocator (pinned memory, a GPU that others fill); of its libraries.
 _SIGNS_OF_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
@@ -77,6 +79,21 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     if precision == "bf16":
         return torch.bfloat16
     return torch.bfloat16 if _has_bf16(device) else torch.float32
+
+
+@cache
+def cpu_has_bf16() -> bool:
+    """Return whether the processor has bf16 dot products (AVX512-BF16 or AMX); elsewhere bf16 is emulated and slow."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def full_precision(tensor: Tensor) -> Tensor:
+    """Return at least float32: scores that are ranked, summed or divided must not be rounded to half precision."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def _has_bf16(device: torch.device) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, get_args
@@ -15,6 +15,7 @@ from svipctl.baselines.ridge import Floats
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.evaluation.calibration import seen_unseen_curve
 from svipctl.evaluation.protocols import Scored
+from svipctl.types import ProgressCallback
 
 RULE = "best H over all gammas on the validation part of the folds (mean over folds); gamma: median over the folds"
 
@@ -65,7 +66,7 @@ def develop(
     features: ImageFeatures,
     benchmark: Benchmark,
     folds: Sequence[int],
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Developed:
     """Try every choice on every fold.
 

@@ -18,12 +18,13 @@ from svipctl.datasets.loader import ImageDataset, batches
 from svipctl.datasets.packed import find_pack, images_packed, stamp_of
 from svipctl.device import arithmetic_name, autocast
 from svipctl.errors import ConfigError
-from svipctl.evaluation.stem import Progress, StemRunner
+from svipctl.evaluation.stem import StemRunner
 from svipctl.model.backbone import embed_patches, encode, stem_of
 from svipctl.model.fused_linear import KeptWeights
 from svipctl.model.weights import tensors_sha256
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import Setup, prepare
+from svipctl.types import ProgressCallback
 
 _BATCH = 64
 _AT_ONCE = 256
@@ -51,7 +52,7 @@ class ImageFeatures:
         return rows.reshape(len(rows), -1, rows.shape[-1]).mean(dim=1).numpy()
 
 
-def image_features(settings: Settings, benchmark: Benchmark, progress: Progress | None = None) -> ImageFeatures:
+def image_features(settings: Settings, benchmark: Benchmark, progress: ProgressCallback | None = None) -> ImageFeatures:
     """The features of all images, read from beside the images or computed and kept there.
 
     A hybrid's are the mean over the positions of its stem's feature map, the very features that training with a frozen

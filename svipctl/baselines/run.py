@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from svipctl.evaluation.protocols import Evaluation, evaluate
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.environment import describe_environment
+from svipctl.types import ProgressCallback
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def fit_and_score(
     benchmark: Benchmark,
     features: ImageFeatures,
     run: Run,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> tuple[dict[str, Any], Evaluation]:
     """Develop, write the run's folder, fit, score, and write `eval/metrics.json`, last of all.
 

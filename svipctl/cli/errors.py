@@ -21,7 +21,7 @@ from svipctl.errors import (
     SvipError,
     nearest,
 )
-from svipctl.interruption import Signalled
+from svipctl.signals import Signalled
 
 _NO_CHOICE = re.compile(r"(?P<head>.+?): '(?P<word>.*)' is not one of (?P<known>.+)")
 

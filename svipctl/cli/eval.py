@@ -15,8 +15,8 @@ from svipctl.cli.scores import show_curve, show_evaluation
 from svipctl.errors import ConfigError
 
 if TYPE_CHECKING:
+    from svipctl.distributed.ranks import Ranks
     from svipctl.evaluation.protocols import Evaluation
-    from svipctl.ranks import Ranks
     from svipctl.runs.run import Run
     from svipctl.settings.layers import Resolved
     from svipctl.settings.schema import Settings
@@ -121,13 +121,13 @@ def eval_(
         settings = configured.settings
 
         from svipctl.device import choose_device
-        from svipctl.ranks import is_launcher, joined
+        from svipctl.distributed.ranks import is_launcher, joined
 
         if dry_run:
             _show_plan(configured, run, checkpoint)
             return
         if is_launcher(settings.gpu):
-            from svipctl.training.launch import launch
+            from svipctl.distributed.launch import launch
 
             raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
         with joined() as ranks:
@@ -191,7 +191,7 @@ def _evaluate(
     from svipctl.datasets.registry import open_benchmark
     from svipctl.evaluation.checkpoint import evaluate_checkpoint
     from svipctl.evaluation.run import evaluate_run
-    from svipctl.interruption import listening
+    from svipctl.signals import listening
 
     subject, settings, partial = _chosen(configured, name, checkpoint)
     with ranks.first():

@@ -86,7 +86,7 @@ def export(
     from svipctl.datasets.registry import open_benchmark
     from svipctl.export.graph import Pixels
     from svipctl.export.run import Order, export_run, format_of
-    from svipctl.interruption import listening
+    from svipctl.signals import listening
 
     order = Order(
         format=cast("Format", format) if format else format_of(output or Path()) or "onnx",

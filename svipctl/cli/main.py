@@ -14,7 +14,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be in the terminal's encoding
     if os.environ.get("_SVIPCTL_COMPLETE"):
         _complete()
-    from svipctl.interruption import raising
+    from svipctl.signals import raising
 
     try:
         with raising():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-Progress = Callable[[int, int], None]
+from svipctl.types import ProgressCallback
 
 
 class Sink:
@@ -110,7 +110,7 @@ class Sink:
             self.say("  " + "  ".join(cells).rstrip())
 
     @contextmanager
-    def progress(self, what: str) -> Iterator[Progress]:
+    def progress(self, what: str) -> Iterator[ProgressCallback]:
         """A bar on a terminal; elsewhere one line when the work is done."""
         if not self.is_live:
             last = [0]

@@ -82,11 +82,11 @@ def predict(
 
     from svipctl.datasets.images import Normalisation, Transform
     from svipctl.device import choose_dtype, use_device
-    from svipctl.interruption import listening
     from svipctl.model.checkpoint import load_checkpoint, read_metadata
     from svipctl.prediction.classifier import Classifier, Unreadable
     from svipctl.prediction.load import Gamma, calibrated_gamma, candidates_of
     from svipctl.prediction.pictures import find_pictures, listed
+    from svipctl.signals import listening
 
     device = use_device(settings.gpu)
     metadata = read_metadata(found.best)

@@ -279,12 +279,12 @@ def _parameters(assignments: list[str]) -> dict[str, Any]:
 
 def _execute(plan: Plan, settings: Settings, folder: Path, jobs: int, slurm: dict[str, Any] | None) -> list[Ended]:
     from svipctl.cli.reproducing import Told
-    from svipctl.interruption import listening
     from svipctl.reproduce.execute import execute, one_at_a_time
     from svipctl.reproduce.local import LocalLauncher
     from svipctl.reproduce.pace import Pace
     from svipctl.reproduce.slurm import SlurmLauncher
     from svipctl.reproduce.state import State, states
+    from svipctl.signals import listening
 
     logs = _beside_runs(settings) / f"{plan.request.prefix}-logs"
     with one_at_a_time(settings.runs_dir, settings.dataset, sink.note) as lock, listening() as stop:

@@ -122,10 +122,10 @@ def train(
     settings = configured.settings
 
     from svipctl.device import choose_device
-    from svipctl.ranks import is_launcher, joined
+    from svipctl.distributed.ranks import is_launcher, joined
 
     if is_launcher(settings.gpu) and not dry_run:
-        from svipctl.training.launch import launch
+        from svipctl.distributed.launch import launch
 
         raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
     with joined() as ranks:

@@ -13,15 +13,14 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from svipctl.datasets.assets import Asset
 from svipctl.errors import DataError, explained_disk_errors
-
-Progress = Callable[[int, int], None]
+from svipctl.types import ProgressCallback
 
 _BLOCK = 2**20
 _FREE_EVERY = 2**28  # bytes unpacked between two releases of a zip's room
@@ -107,7 +106,7 @@ def unpack(
     *,
     dataset: str,
     consume: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> int:
     """Unpack what a benchmark needs of an archive into a folder.
 
@@ -145,7 +144,7 @@ def unpack(
         raise
 
 
-def _unpack_tar(archive: Path, target: Path, members: _Members, progress: Progress | None) -> int:
+def _unpack_tar(archive: Path, target: Path, members: _Members, progress: ProgressCallback | None) -> int:
     done = 0
     # Not tarfile's own "r|gz", which takes a stream that is cut short, or has another CRC, for a whole one.
     with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
@@ -179,7 +178,9 @@ def _kind_of(member: tarfile.TarInfo) -> str:
     return "device or another special file"
 
 
-def _unpack_zip(archive: Path, target: Path, members: _Members, consume: bool, progress: Progress | None) -> int:
+def _unpack_zip(
+    archive: Path, target: Path, members: _Members, consume: bool, progress: ProgressCallback | None
+) -> int:
     done = 0
     used: list[zipfile.ZipInfo] = []
     with zipfile.ZipFile(archive) as packed:

@@ -22,8 +22,7 @@ from urllib.parse import urlsplit
 from svipctl.datasets.assets import Asset
 from svipctl.datasets.transfer import Part, Refused, Transient, continue_part, origin_of
 from svipctl.errors import ConfigError, NetworkError, ResourceError, explained_disk_errors
-
-Progress = Callable[[int, int], None]
+from svipctl.types import ProgressCallback
 
 _TRIES = 4  # of each mirror without a byte gained, where trying again may help
 _WAITS = (1.0, 4.0, 10.0)
@@ -36,7 +35,7 @@ def download(
     folder: Path,
     *,
     mirrors: Sequence[str] = (),
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     wait: Callable[[float], object] = time.sleep,
 ) -> Path:
     """Fetch `folder/<asset.file>`; it appears there whole and checked, or not at all.
@@ -137,7 +136,7 @@ def alone(lock: Path, doing: str) -> Iterator[None]:
 
 
 def _from_mirror(
-    asset: Asset, address: str, target: Path, progress: Progress | None, wait: Callable[[float], object]
+    asset: Asset, address: str, target: Path, progress: ProgressCallback | None, wait: Callable[[float], object]
 ) -> None:
     part = Part(asset, target.with_name(f"{target.name}.part"))
     failures, furthest, joined = 0, part.size, part.size > 0

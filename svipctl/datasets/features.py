@@ -6,12 +6,10 @@ it is whole, and it is used only while everything its rows depend on is as it wa
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,11 @@ from torch import Tensor
 
 from svipctl.datasets.byte_file import ByteFile
 from svipctl.errors import DataError, ResourceError, explained_disk_errors
+from svipctl.files import file_lock
+from svipctl.types import ProgressCallback
 
 FORMAT = 1
 ROWS, INDEX = "rows.bin", "index.json"
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def find_features(plan: FeaturePlan) -> Features | None:
     return Features(plan)
 
 
-def make_features(plan: FeaturePlan, rows: Iterable[Tensor], progress: Progress | None = None) -> Features:
+def make_features(plan: FeaturePlan, rows: Iterable[Tensor], progress: ProgressCallback | None = None) -> Features:
     """The set, made now unless another process has made it meanwhile; one that is out of date is replaced.
 
     Args:
@@ -103,7 +102,7 @@ def make_features(plan: FeaturePlan, rows: Iterable[Tensor], progress: Progress 
     place = plan.folder.parent
     with explained_disk_errors(f"features in {place}"):
         place.mkdir(exist_ok=True)
-        with _one_after_another(place):
+        with file_lock(place, on_wait=lambda: None):  # the second of two runs waits and finds the features
             found = find_features(plan)
             if found is None:
                 _write(plan, rows, progress)
@@ -113,7 +112,7 @@ def make_features(plan: FeaturePlan, rows: Iterable[Tensor], progress: Progress 
     return found
 
 
-def _write(plan: FeaturePlan, rows: Iterable[Tensor], progress: Progress | None) -> None:
+def _write(plan: FeaturePlan, rows: Iterable[Tensor], progress: ProgressCallback | None) -> None:
     unfinished = plan.folder.with_name(f".{plan.folder.name}.new")
     for old in (unfinished, plan.folder):
         shutil.rmtree(old, ignore_errors=True)
@@ -145,14 +144,3 @@ def _write(plan: FeaturePlan, rows: Iterable[Tensor], progress: Progress | None)
 def _reach_the_disk(descriptor: int, flush: Callable[[], None]) -> None:
     flush()
     os.fsync(descriptor)
-
-
-@contextmanager
-def _one_after_another(folder: Path) -> Iterator[None]:
-    """Two runs that need the same features: the second waits and finds them. The lock ends with its process."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -15,7 +15,7 @@ from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.paths import reroot
 from svipctl.datasets.proposed_split import PARTS
 from svipctl.errors import DataError
-from svipctl.restricted import read_torch
+from svipctl.pickles import read_torch
 
 _TOLERANCE = 1e-6
 

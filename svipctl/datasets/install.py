@@ -17,6 +17,7 @@ from svipctl.datasets.fetch_plan import Step, parts_of, stamp_path
 from svipctl.datasets.matlab import read_mat
 from svipctl.datasets.transfer import origin_of
 from svipctl.errors import DataError, explained_disk_errors
+from svipctl.types import ProgressCallback
 
 Progress = Callable[[str, int, int], None]
 """Asset and what is done with it, units done, units in all (0 while unknown)."""
@@ -90,7 +91,7 @@ def remove_archive(path: Path) -> None:
     origin_of(path).unlink(missing_ok=True)
 
 
-def _named(progress: Progress, what: str) -> Callable[[int, int], None]:
+def _named(progress: Progress, what: str) -> ProgressCallback:
     return lambda done, total: progress(what, done, total)
 
 

@@ -6,25 +6,23 @@ Whatever stops the work, the next call goes on from the record. The pack gets it
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from svipctl.datasets.pack_blocks import write_blocks
 from svipctl.datasets.pack_plan import PLAN, RECORD, PackPlan
 from svipctl.datasets.packed import INDEX, PIXELS, stamp_of
-from svipctl.errors import ConfigError, DataError, ResourceError, explained_disk_errors
+from svipctl.errors import DataError, ResourceError, explained_disk_errors
+from svipctl.files import atomic_write_text, file_lock, sync
+from svipctl.types import ProgressCallback
 
-Progress = Callable[[int, int], None]
 Outcome = Literal["fresh", "packed", "resumed"]
 
 
-def pack(plan: PackPlan, *, workers: int = 1, force: bool = False, progress: Progress | None = None) -> Outcome:
+def pack(plan: PackPlan, *, workers: int = 1, force: bool = False, progress: ProgressCallback | None = None) -> Outcome:
     """Make a pack unless it is there and fresh.
 
     Args:
@@ -47,7 +45,7 @@ def pack(plan: PackPlan, *, workers: int = 1, force: bool = False, progress: Pro
     place = plan.folder.parent
     with explained_disk_errors(f"packed pixels in {place}"):
         place.mkdir(exist_ok=True)
-        with _alone(place):
+        with file_lock(place, busy=f"another process is packing into {place}"):
             _check_room(plan, force=force)
             _remove(plan.folder)
             resumed = not force and plan.is_begun()
@@ -58,20 +56,6 @@ def pack(plan: PackPlan, *, workers: int = 1, force: bool = False, progress: Pro
                 _write(plan, workers, progress)
             _publish(plan)
     return "resumed" if resumed else "packed"
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from packing here; the lock ends with the process, however that ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(f"another process is packing into {folder}", todo="wait for it, or end it") from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _check_room(plan: PackPlan, *, force: bool) -> None:
@@ -89,10 +73,10 @@ def _begin(plan: PackPlan) -> None:
     plan.unfinished.mkdir()
     with (plan.unfinished / PIXELS).open("wb") as file:
         file.truncate(plan.bytes)
-    _save(plan.unfinished / PLAN, json.dumps(plan.head))
+    atomic_write_text(plan.unfinished / PLAN, json.dumps(plan.head))
 
 
-def _write(plan: PackPlan, workers: int, progress: Progress | None) -> None:
+def _write(plan: PackPlan, workers: int, progress: ProgressCallback | None) -> None:
     """Write and record what is missing; then the index, which says that all is there."""
     blocks, bounds, checksums = plan.blocks, plan.blocks.bounds(), plan.recorded()
     done = sum(bounds[number][1] - bounds[number][0] for number in checksums)
@@ -116,7 +100,7 @@ def _write(plan: PackPlan, workers: int, progress: Progress | None) -> None:
         raise DataError("images have changed while they were packed", todo="run the command again")
     index = plan.head | {"files": blocks.files, "heights": blocks.heights, "widths": blocks.widths}
     index["checksums"] = [checksums[number] for number in range(len(bounds))]
-    _save(plan.unfinished / INDEX, json.dumps(index))
+    atomic_write_text(plan.unfinished / INDEX, json.dumps(index))
 
 
 def _line(number: int, checksum: str) -> bytes:
@@ -126,29 +110,9 @@ def _line(number: int, checksum: str) -> bytes:
 def _publish(plan: PackPlan) -> None:
     for name in (PLAN, RECORD):
         (plan.unfinished / name).unlink(missing_ok=True)
-    _flush(plan.unfinished)
+    sync(plan.unfinished)
     plan.unfinished.rename(plan.folder)
-    _flush(plan.folder.parent)
-
-
-def _save(path: Path, text: str) -> None:
-    """Write a file that is either whole or not there."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    _flush(path.parent)
-
-
-def _flush(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(plan.folder.parent)
 
 
 def _remove(folder: Path) -> None:

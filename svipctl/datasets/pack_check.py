@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from svipctl.datasets.benchmark import Benchmark
@@ -11,12 +9,11 @@ from svipctl.datasets.images import Geometry, decode
 from svipctl.datasets.pack_blocks import Blocks, checksum
 from svipctl.datasets.packed import PIXELS, find_pack
 from svipctl.errors import CheckFailed, DataError
-
-Progress = Callable[[int, int], None]
+from svipctl.types import ProgressCallback
 
 
 def check_pack(
-    benchmark: Benchmark, geometry: Geometry, *, images: int | None, progress: Progress | None = None
+    benchmark: Benchmark, geometry: Geometry, *, images: int | None, progress: ProgressCallback | None = None
 ) -> int:
     """Compare the checksum of every block, then decode images again and compare them bit for bit.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from svipctl.datasets import official
@@ -12,8 +11,7 @@ from svipctl.datasets.names import BUILT_IN, OFFICIAL, own_folder
 from svipctl.datasets.official import open_official
 from svipctl.datasets.toybirds.generate import ToybirdsPlan, draw_all, is_drawn
 from svipctl.datasets.toybirds.species import ATTRIBUTES
-
-Progress = Callable[[int, int], None]
+from svipctl.types import ProgressCallback
 
 
 def pictures_to_draw(name: str, data_dir: Path) -> int:
@@ -23,7 +21,7 @@ def pictures_to_draw(name: str, data_dir: Path) -> int:
 
 
 def open_benchmark(
-    name: str, data_dir: Path, progress: Progress | None = None, *, allow_partial: bool = False
+    name: str, data_dir: Path, progress: ProgressCallback | None = None, *, allow_partial: bool = False
 ) -> Benchmark:
     """The benchmark of that name, drawn first if it is built in and not there yet.
 

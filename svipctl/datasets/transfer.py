@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 
 from svipctl.datasets.assets import Asset, Kind
 from svipctl.errors import NetworkError
+from svipctl.types import ProgressCallback
 
 if TYPE_CHECKING:
     import httpx
-
-Progress = Callable[[int, int], None]
 
 _BLOCK = 2**18
 _HEAD = 64  # bytes that tell an archive from a page
@@ -145,7 +144,7 @@ class Part:
 
 
 def continue_part(
-    part: Part, address: str, *, check_room: Callable[[Path, int], None], progress: Progress | None
+    part: Part, address: str, *, check_room: Callable[[Path, int], None], progress: ProgressCallback | None
 ) -> None:
     """Append to the part what it lacks; what is there is kept whenever the connection ends.
 

@@ -10,22 +10,22 @@ import torch
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import NORMALISATIONS, Normalisation, Transform
 from svipctl.device import use_device
+from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import ConfigError
 from svipctl.evaluation.leakage import check_run, check_zero_shot, warnings_of_choice, warnings_of_start
 from svipctl.evaluation.network import check_same_benchmark, network_for
-from svipctl.evaluation.predict import Progress
 from svipctl.evaluation.protocols import Evaluation
 from svipctl.evaluation.run import Scorable, measure
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.trained import TrainedWeights, put_into, read_trained
-from svipctl.ranks import ALONE, Ranks
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
+from svipctl.types import ProgressCallback
 
 
 def evaluate_checkpoint(
-    path: Path, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
+    path: Path, benchmark: Benchmark, settings: Settings, progress: ProgressCallback | None = None, ranks: Ranks = ALONE
 ) -> tuple[dict[str, Any], Evaluation]:
     """Score a checkpoint; nothing is written.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -18,13 +18,12 @@ from svipctl.datasets.loader import ImageDataset, batches
 from svipctl.datasets.objects import object_coverage
 from svipctl.datasets.packed import find_pack
 from svipctl.device import autocast
+from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import CheckFailed
 from svipctl.evaluation.stem import StemFeatures, StemRunner
 from svipctl.model.fused_linear import KeptWeights
 from svipctl.model.svip import SVIP
-from svipctl.ranks import ALONE, Ranks
-
-Progress = Callable[[int, int], None]
+from svipctl.types import ProgressCallback
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Predictor:
         *,
         source_scores: bool = False,
         peaks_of: NDArray[np.int64] | None = None,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Predictions:
         """Predict the images of a benchmark; leaves the model in evaluation mode.
 

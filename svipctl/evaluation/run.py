@@ -14,19 +14,20 @@ from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.loader import explained_lost_workers
 from svipctl.datasets.official import partial_warning
 from svipctl.device import choose_dtype, precision_name, use_device
+from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.evaluation.leakage import check_run, check_zero_shot, warnings_of_choice, warnings_of_start
 from svipctl.evaluation.localisation import localisation, part_groups
 from svipctl.evaluation.network import check_same_benchmark
 from svipctl.evaluation.per_class import class_document
-from svipctl.evaluation.predict import Predictions, Predictor, Progress
+from svipctl.evaluation.predict import Predictions, Predictor
 from svipctl.evaluation.protocols import Evaluation, Scored, evaluate
 from svipctl.evaluation.score import scored, selection
 from svipctl.evaluation.truth import object_truth
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.svip import SVIP
-from svipctl.ranks import ALONE, Ranks
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
+from svipctl.types import ProgressCallback
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Measured:
 
 
 def evaluate_run(
-    run: Run, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
+    run: Run, benchmark: Benchmark, settings: Settings, progress: ProgressCallback | None = None, ranks: Ranks = ALONE
 ) -> tuple[dict[str, Any], Evaluation]:
     """`measure_run` for whoever needs the numbers only: the documented JSON and the evaluation behind it."""
     measured = measure_run(run, benchmark, settings, progress, ranks)
@@ -81,7 +82,7 @@ def evaluate_run(
 
 
 def measure_run(
-    run: Run, benchmark: Benchmark, settings: Settings, progress: Progress | None = None, ranks: Ranks = ALONE
+    run: Run, benchmark: Benchmark, settings: Settings, progress: ProgressCallback | None = None, ranks: Ranks = ALONE
 ) -> Measured:
     """Score a run's best checkpoint and write `eval/metrics.json`.
 
@@ -144,7 +145,7 @@ def measure(
     benchmark: Benchmark,
     settings: Settings,
     device: torch.device,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     ranks: Ranks = ALONE,
 ) -> Measured:
     """Predict the images of its split and score them; nothing is written."""

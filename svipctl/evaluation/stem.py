@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -19,8 +19,8 @@ from svipctl.device import arithmetic_name, autocast
 from svipctl.model.backbone import image_size_of, stem_features, stem_of
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import tensors_sha256
+from svipctl.types import ProgressCallback
 
-Progress = Callable[[int, int], None]
 _BATCH = 64
 _NAMED = 12  # digits of a digest in a folder's name
 
@@ -64,7 +64,9 @@ class StemRunner:
         plain = find_features(self._plan(benchmark, geometry, mirrored=False))
         return StemFeatures(plain) if plain else None
 
-    def prepare(self, benchmark: Benchmark, transform: Transform, progress: Progress | None = None) -> StemFeatures:
+    def prepare(
+        self, benchmark: Benchmark, transform: Transform, progress: ProgressCallback | None = None
+    ) -> StemFeatures:
         """Features for training with a transform that takes no random crops, computed now where they are not kept yet.
 
         Args:
@@ -86,7 +88,9 @@ class StemRunner:
             self._make(benchmark, transform.for_evaluation.training_geometry, mirrored=False, progress=progress)
         return StemFeatures(plain, mirrored)
 
-    def _make(self, benchmark: Benchmark, geometry: Geometry, *, mirrored: bool, progress: Progress | None) -> Features:
+    def _make(
+        self, benchmark: Benchmark, geometry: Geometry, *, mirrored: bool, progress: ProgressCallback | None
+    ) -> Features:
         plan = self._plan(benchmark, geometry, mirrored=mirrored)
         return make_features(plan, self._rows(benchmark, geometry, plan.files, mirrored=mirrored), progress)
 

@@ -5,7 +5,7 @@ The reference is not the exported graph but the way of `svipctl eval`: PIL's geo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -21,6 +21,7 @@ from svipctl.export.runner import Outputs, Runner
 from svipctl.model.classification import class_scores, normalise_class_attributes
 from svipctl.model.svip import SVIP
 from svipctl.prediction.candidates import Candidates
+from svipctl.types import ProgressCallback
 
 BATCHES = (1, 3, 16)
 TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.25}
@@ -28,8 +29,6 @@ TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.25}
 _AT_OTHER_BATCHES = 24
 _ENLARGED = {1: (1.0, 1.0), 3: (1.5, 1.0), 16: (2.0, 2.0)}
 """Width and height of a batch's images over those of its first, so that a graph that resizes has to."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ def compare(
     images: Sequence[Path],
     labels: np.ndarray,
     tolerance: float,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Parity:
     """Compare an exported file with the model.
 

@@ -23,11 +23,12 @@ from svipctl.export.parity import TOLERANCE, Reference, compare
 from svipctl.export.runner import Runner
 from svipctl.export.safetensors import SafetensorsRunner, write_safetensors
 from svipctl.export.torch_export import TorchRunner, write_torch
+from svipctl.files import atomic_write_text
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.weights import file_sha256
 from svipctl.prediction.load import Gamma, calibrated_gamma, candidates_of
-from svipctl.replacing import whole
 from svipctl.runs.run import Run
+from svipctl.types import ProgressCallback
 
 Format = Literal["onnx", "torch", "safetensors"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
@@ -39,8 +40,6 @@ _RUNNERS: dict[Format, Callable[[Path], Runner]] = {
 }
 
 _NOT_OF_PIXELS = ("random", "object")
-
-Progress = Callable[[int, int], None]
 
 
 def format_of(path: Path) -> Format | None:
@@ -130,7 +129,7 @@ class Shipped:
         return bool(self.document["passed"])
 
 
-def export_run(run: Run, benchmark: Benchmark, order: Order, progress: Progress | None = None) -> Shipped:
+def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressCallback | None = None) -> Shipped:
     """Export a run's best checkpoint and compare it with the model.
 
     Args:
@@ -216,5 +215,4 @@ def _report_of(path: Path) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    with whole(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    atomic_write_text(path, text)

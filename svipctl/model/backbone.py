@@ -17,10 +17,10 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from svipctl.device import cpu_has_bf16
 from svipctl.errors import ConfigError, nearest
 from svipctl.model import lite
 from svipctl.model.fused_linear import linear, mlp
-from svipctl.model.precision import cpu_has_bf16
 from svipctl.model.rollout import AttentionInputs
 
 RunBlock = Callable[[Block, Tensor], tuple[Tensor, AttentionInputs]]

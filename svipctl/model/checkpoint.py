@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,11 +20,11 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from svipctl.errors import ConfigError, DataError, explained_disk_errors
+from svipctl.files import atomic_folder, atomic_write_bytes, atomic_write_text, resolve_folder
 from svipctl.model.backbone import create_backbone
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import is_pickle
-from svipctl.replacing import replace_folder, resolve_folder
 
 WEIGHTS, METADATA = "model.safetensors", "metadata.json"
 
@@ -78,21 +76,14 @@ def save_checkpoint(
         ResourceError: The disk is full.
 
     """
-    unfinished = folder.with_name(f".{folder.name}.new")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     content = save(state)
     stamped = asdict(metadata) | {"sha256": hashlib.sha256(content).hexdigest()}
-    with explained_disk_errors(f"the checkpoint {folder}"):
-        try:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir(parents=True)
-            _write(unfinished / WEIGHTS, content)
-            _write(unfinished / METADATA, (json.dumps(stamped, indent=2, default=str) + "\n").encode())
-            if extra:
-                extra(unfinished)
-            replace_folder(unfinished, folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+    with explained_disk_errors(f"the checkpoint {folder}"), atomic_folder(folder) as unfinished:
+        atomic_write_bytes(unfinished / WEIGHTS, content)
+        atomic_write_text(unfinished / METADATA, json.dumps(stamped, indent=2, default=str) + "\n")
+        if extra:
+            extra(unfinished)
 
 
 def load_checkpoint(folder: Path, *, device: torch.device | str = "cpu") -> tuple[SVIP, Metadata]:
@@ -161,11 +152,3 @@ def read_metadata(folder: Path) -> Metadata:
 def sha256_of(table: NDArray[np.float64]) -> str:
     """SHA-256 of a table's values, row by row in float64."""
     return hashlib.sha256(np.ascontiguousarray(table, dtype=np.float64).tobytes()).hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write and reach the disk before returning."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

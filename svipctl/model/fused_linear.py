@@ -16,7 +16,7 @@ import torch
 from timm.layers import Mlp
 from torch import Tensor, nn
 
-from svipctl.model.precision import cpu_has_bf16
+from svipctl.device import cpu_has_bf16
 
 Weights = tuple[Tensor, Tensor | None]
 """Weight and bias of a layer in bf16."""

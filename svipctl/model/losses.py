@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from svipctl.device import full_precision
 from svipctl.model.classification import class_scores
 from svipctl.model.patch_classifier import ranking_quality
-from svipctl.model.precision import full_precision
 from svipctl.model.recipe import Recipe
 
 

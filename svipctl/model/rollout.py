@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from svipctl.model.precision import full_precision
+from svipctl.device import full_precision
 
 
 class AttentionInputs:

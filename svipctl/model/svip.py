@@ -9,6 +9,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from svipctl.device import full_precision
 from svipctl.errors import ConfigError
 from svipctl.model.backbone import (
     RunBlock,
@@ -24,7 +25,6 @@ from svipctl.model.backbone import (
 from svipctl.model.contextualization import FreeContext, NoContext, WordContext
 from svipctl.model.losses import TrainingOutput
 from svipctl.model.patch_classifier import HIDDEN, PatchClassifier
-from svipctl.model.precision import full_precision
 from svipctl.model.recipe import Recipe, WindowChoice
 from svipctl.model.rollout import (
     AttentionInputs,

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from svipctl.errors import DataError
+from svipctl.files import resolve_folder
 from svipctl.model.checkpoint import METADATA, WEIGHTS, Metadata, read_checkpoint
 from svipctl.model.published import from_published, is_published, published_name
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import file_sha256, misfits, read_safetensors
-from svipctl.replacing import resolve_folder
-from svipctl.restricted import read_torch
+from svipctl.pickles import read_torch
 
 _ALLOWED = frozenset([("argparse", "Namespace")])
 _WORDS = "context.word_vectors"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +13,10 @@ from typing import Protocol
 
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ExitCode, SvipError, explained_disk_errors
-from svipctl.interruption import Stop
+from svipctl.files import file_lock
 from svipctl.reproduce.plan import Plan, Step
 from svipctl.reproduce.state import State, continued, state_of, states
+from svipctl.signals import Stop
 
 _LOOK = 0.5  # seconds between two looks at whether to stop
 
@@ -157,16 +156,10 @@ def one_at_a_time(runs_dir: Path, dataset: str, say: Callable[[str], None]) -> I
     folder = runs_dir / dataset_name(dataset)
     with explained_disk_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".reproduce.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting: another `svipctl reproduce`, or a command it has left running, is at work in {folder}")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        (folder / ".reproduce.lock").touch()
+    waiting = f"waiting: another `svipctl reproduce`, or a command it has left running, is at work in {folder}"
+    with file_lock(folder / ".reproduce.lock", on_wait=lambda: say(waiting)) as descriptor:
         yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _run(launcher: Launcher, step: Step, log: Path) -> Ended:

@@ -7,7 +7,7 @@ from enum import Enum
 
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError
-from svipctl.held import is_held
+from svipctl.files import is_locked
 from svipctl.reproduce.plan import Plan, Step
 from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
@@ -78,7 +78,7 @@ def begin(step: Step) -> tuple[str, ...] | None:
     state = state_of(step)
     if state is State.DONE:
         return None
-    if is_held(run_of(step).folder):
+    if is_locked(run_of(step).folder):
         raise ConfigError(
             f"{step.run} is being trained by another process",
             todo="wait for it and run the same command again, or stop it",

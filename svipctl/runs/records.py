@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from svipctl.files import atomic_write_text
+
 Record = Mapping[str, Any]
 
 
@@ -45,15 +47,7 @@ def rewrite(path: Path, text: str) -> None:
     if not text:
         path.unlink(missing_ok=True)
         return
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    atomic_write_text(path, text)
 
 
 def whole_records(path: Path) -> list[dict[str, Any]]:

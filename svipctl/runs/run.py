@@ -16,8 +16,7 @@ import tomli_w
 
 from svipctl.datasets.identity import identity_of, is_same
 from svipctl.errors import ConfigError, DataError, explained_disk_errors
-from svipctl.held import is_held
-from svipctl.replacing import resolve_folder
+from svipctl.files import is_locked, resolve_folder
 from svipctl.runs.records import append, as_lines, as_table, rewrite, whole_records
 from svipctl.settings.schema import Settings
 
@@ -52,7 +51,7 @@ class Run:
     def is_abandoned(self) -> bool:
         """Whether it was killed before its first checkpoint: nobody is at work in it, and there is nothing to go on from."""
         begun = (self.folder / "config.toml").exists() and not self.finished and not self.is_baseline
-        return begun and not self.has_checkpoint and not is_held(self.folder)
+        return begun and not self.has_checkpoint and not is_locked(self.folder)
 
     @property
     def finished(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,7 @@ from svipctl.semantics.matrix import Pooling, WordMatrix, wanted_words, word_mat
 from svipctl.semantics.phrases import scheme_of
 from svipctl.semantics.toy_corpus import train_toy_vectors
 from svipctl.semantics.vector_files import read_word_vectors
-
-Progress = Callable[[int, int], None]
+from svipctl.types import ProgressCallback
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def build_matrix(
     source: Source,
     *,
     pooling: Pooling = "sum",
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> WordMatrix:
     """Read the words of the attributes, downloading the file first if it has to be, and pool them.
 

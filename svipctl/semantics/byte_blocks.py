@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
-Progress = Callable[[int, int], None]
+from svipctl.types import ProgressCallback
 
 BLOCK = 2**18  # of what is searched: it stays in the processor's cache
 _HASHED = 2**23  # few and long calls, for Python's lock is needed between two
@@ -36,7 +35,7 @@ class HashedFile:
     two wait for Python's lock.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, progress: Progress | None = None) -> None:
+    def __init__(self, path: Path, file: BinaryIO, progress: ProgressCallback | None = None) -> None:
         self.path, self.file, self.progress = path, file, progress
         self.size, self.stopped = path.stat().st_size, False
         self.pool = ThreadPoolExecutor(1)

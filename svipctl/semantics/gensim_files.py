@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.inert import Inert, InertArray, InertBuffer
-from svipctl.restricted import DAMAGE, Foreign, unpickle
+from svipctl.pickles import DAMAGE, Foreign, unpickle
 from svipctl.semantics.byte_blocks import Damaged
 from svipctl.semantics.vectors import Vectors, checked
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import tokenize
 import zlib
@@ -19,6 +18,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from svipctl.errors import ConfigError, DataError, explained_disk_errors
+from svipctl.files import atomic_write
 from svipctl.semantics.phrases import attribute_words
 
 Pooling = Literal["sum", "mean"]
@@ -59,19 +59,14 @@ class WordMatrix:
         """
         check_name(path)
         fields = {key: value for key, value in vars(self).items() if key != "vectors"}
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         with explained_disk_errors(str(path)):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with unfinished.open("wb") as file:
-                    if path.suffix == ".npz":
-                        texts = {key: np.array(value, dtype=np.str_) for key, value in fields.items()}
-                        np.savez(file, allow_pickle=False, vectors=self.vectors, **texts)
-                    else:
-                        file.write(safetensors.numpy.save({"vectors": self.vectors}, {_METADATA: json.dumps(fields)}))
-                unfinished.replace(path)
-            finally:
-                unfinished.unlink(missing_ok=True)
+            with atomic_write(path) as unfinished, unfinished.open("wb") as file:
+                if path.suffix == ".npz":
+                    texts = {key: np.array(value, dtype=np.str_) for key, value in fields.items()}
+                    np.savez(file, allow_pickle=False, vectors=self.vectors, **texts)
+                else:
+                    file.write(safetensors.numpy.save({"vectors": self.vectors}, {_METADATA: json.dumps(fields)}))
 
     @classmethod
     def load(cls, path: Path, attributes: Sequence[str]) -> WordMatrix:

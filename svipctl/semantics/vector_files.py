@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from svipctl.errors import DataError
-from svipctl.semantics.byte_blocks import BLOCK, Blocks, Damaged, HashedFile, Progress, Readable
+from svipctl.semantics.byte_blocks import BLOCK, Blocks, Damaged, HashedFile, Readable
 from svipctl.semantics.gensim_files import read_gensim
 from svipctl.semantics.text_vectors import looks_like_text, read_text
 from svipctl.semantics.vectors import Vectors
 from svipctl.semantics.word2vec_binary import read_binary
+from svipctl.types import ProgressCallback
 
 _GZIP, _ZIP, _PICKLE = b"\x1f\x8b", b"PK\x03\x04", b"\x80"
 
@@ -37,7 +38,7 @@ class WordVectors:
     """`word2vec binary`, `text` or `gensim`."""
 
 
-def read_word_vectors(path: Path, wanted: AbstractSet[str], progress: Progress | None = None) -> WordVectors:
+def read_word_vectors(path: Path, wanted: AbstractSet[str], progress: ProgressCallback | None = None) -> WordVectors:
     """Read the wanted words of a word-vector file, whatever its kind: the content tells, not the name.
 
     Args:

@@ -22,9 +22,9 @@ from pydantic import (
 )
 
 from svipctl.model.recipe import Recipe
+from svipctl.types import Precision
 
 RecipeName = Literal["svipctl", "reference", "paper"]
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 def _at_home(path: Any) -> Any:

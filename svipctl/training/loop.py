@@ -14,18 +14,18 @@ from svipctl import __version__
 from svipctl.datasets.benchmark import Indices
 from svipctl.datasets.loader import epoch_order, explained_lost_workers
 from svipctl.device import autocast, peak_memory
-from svipctl.interruption import Stop
+from svipctl.distributed.shard import Shard
 from svipctl.model.checkpoint import Metadata, save_checkpoint, sha256_of
 from svipctl.model.classification import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
+from svipctl.signals import Stop
 from svipctl.training.batches import Clocked, steps_of, training_batches
 from svipctl.training.board import Board
 from svipctl.training.monitor import monitor
 from svipctl.training.optimisation import Optimisation
 from svipctl.training.setup import Setup
-from svipctl.training.shard import Shard
 from svipctl.training.state import Progress, load_state, save_state
 from svipctl.training.step import Stepper
 from svipctl.training.step_log import Record, StepLog

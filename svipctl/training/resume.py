@@ -8,7 +8,7 @@ from typing import Any
 
 from svipctl.datasets.identity import FOLDER
 from svipctl.errors import ConfigError, DataError
-from svipctl.held import is_held
+from svipctl.files import is_locked
 from svipctl.runs.finding import find_run, is_row_of_table, list_runs, name_of
 from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
@@ -125,7 +125,7 @@ def _newest(settings: Settings, asked: Mapping[str, Any]) -> Resumable | None:
             return _resumable(run, started, settings, asked)
     for run in runs:
         # Neither another run of the same experiment is meant, with its own seed or fold, nor one that is being trained.
-        if name_of(run.settings()) == name_of(settings) and not is_held(run.folder):
+        if name_of(run.settings()) == name_of(settings) and not is_locked(run.folder):
             return _going_on(run, settings, asked, otherwise="begin another with --name NEW")
     return None
 

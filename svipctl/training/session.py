@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,13 +11,13 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.official import partial_warning
 from svipctl.datasets.registry import open_benchmark
 from svipctl.device import precision_name
-from svipctl.held import held
-from svipctl.interruption import listening
-from svipctl.ranks import Ranks
+from svipctl.distributed.ranks import Ranks
+from svipctl.files import file_lock
 from svipctl.runs.finding import new_run
 from svipctl.runs.read_only import ReadOnlyRun
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
+from svipctl.signals import listening
 from svipctl.training.board import board_of, check_installed
 from svipctl.training.development import Development, check_resumed, check_same_split
 from svipctl.training.environment import describe_environment
@@ -25,6 +25,7 @@ from svipctl.training.loop import Reporter, train
 from svipctl.training.resume import Resumable, check_same_images, find_resumable
 from svipctl.training.setup import Setup, prepare
 from svipctl.training.step_log import Record
+from svipctl.types import ProgressCallback
 
 
 class Listener(Protocol):
@@ -36,7 +37,7 @@ class Listener(Protocol):
     def warn(self, text: str) -> None:
         """What may make the result another one than was wished."""
 
-    def progress(self, what: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    def progress(self, what: str) -> AbstractContextManager[ProgressCallback]:
         """Of work that takes a while: done, and in all."""
 
 
@@ -123,7 +124,9 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
         if not ranks.is_first:
             run = ReadOnlyRun(run.folder)
         elif not is_new:
-            at_work.enter_context(held(run.folder))  # before anything is read that another process may be about to save
+            at_work.enter_context(
+                file_lock(run.folder)
+            )  # before anything is read that another process may be about to save
         benchmark = _opened(settings, ranks, listener)
         with ranks.first(), listener.progress("computing the stem's features") as progress:
             setup = prepare(
@@ -136,7 +139,7 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
         if is_new:
             _make_room(session, run, listener)
             if ranks.is_first:
-                at_work.enter_context(held(run.folder))
+                at_work.enter_context(file_lock(run.folder))
         else:
             check_same_images(run, images)
             if session.development is not None:

@@ -15,16 +15,17 @@ from svipctl.datasets.objects import Coverage, object_coverage
 from svipctl.datasets.pack_plan import geometries
 from svipctl.datasets.packed import PackedImages, find_pack
 from svipctl.device import choose_dtype, use_device
+from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import ConfigError
 from svipctl.evaluation.network import check_same_benchmark
-from svipctl.evaluation.predict import Predictor, Progress
+from svipctl.evaluation.predict import Predictor
 from svipctl.evaluation.stem import StemFeatures, StemRunner
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.checkpoint import load_checkpoint
 from svipctl.model.svip import SVIP
-from svipctl.ranks import ALONE, Ranks
 from svipctl.settings.schema import Settings, TrainSettings
 from svipctl.training.start import Start, begin
+from svipctl.types import ProgressCallback
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def prepare(
     benchmark: Benchmark,
     *,
     resume_from: Path | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     ranks: Ranks = ALONE,
 ) -> Setup:
     """Choose the device, seed everything, build the model, or load it from the checkpoint of a run to go on with.

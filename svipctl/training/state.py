@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from svipctl.errors import DataError
+from svipctl.files import resolve_folder
 from svipctl.model.weights import first_line
-from svipctl.replacing import resolve_folder
-from svipctl.restricted import DAMAGE
+from svipctl.pickles import DAMAGE
 from svipctl.training.optimisation import Optimisation
 
 FILE = "training.pt"

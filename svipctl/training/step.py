@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from svipctl.device import is_compiler_failure, is_out_of_memory
+from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import ConfigError, ResourceError
 from svipctl.model.losses import Terms
-from svipctl.ranks import ALONE, Ranks
 from svipctl.training.optimisation import Optimisation
 
 FIGURES = (*(field.name for field in fields(Terms)), "gradient_norm")

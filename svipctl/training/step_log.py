@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import CheckFailed
-from svipctl.ranks import ALONE, Ranks
 from svipctl.training.step import FIGURES
 
 _SHARES = frozenset(["accuracy", "patch_accuracy", "patch_auc", "patch_recall"])

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from svipctl.errors import ConfigError, explained_disk_errors
-from svipctl.replacing import whole
+from svipctl.files import atomic_write
 
 Theme = Literal["light", "dark"]
 
@@ -128,7 +128,7 @@ def save(figure: Figure, path: Path) -> None:
     check_suffix(path)
     with explained_disk_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as unfinished:
+        with atomic_write(path) as unfinished:
             if path.suffix.lower() == ".png":
                 canvas: Any = FigureCanvasAgg(figure)  # untyped
                 canvas.draw()  # once; `savefig` draws twice

@@ -38,7 +38,7 @@ LISTS = 10_000
 LONG = {
     "drawing": "svipctl.datasets.registry.draw_all",
     "training": "svipctl.training.setup.prepare",
-    "several devices": "svipctl.training.launch.launch",
+    "several devices": "svipctl.distributed.launch.launch",
     "packing": "svipctl.datasets.pack.pack",
     "features": "svipctl.baselines.features.image_features",
     "other processes": "subprocess.Popen",

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from svipctl.errors import DataError, ResourceError
+from svipctl.files import resolve_folder
 from svipctl.model.checkpoint import METADATA, WEIGHTS, Metadata, load_checkpoint, read_metadata, save_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
-from svipctl.replacing import resolve_folder
 from tests.model.tiny import ARGUMENTS, ATTRIBUTES, NAME, images, scramble, svip
 
 
@@ -131,7 +131,7 @@ def test_full_disk_leaves_the_previous_checkpoint_and_no_stray_folder(
     before = model.attribute_head.weight.detach().clone()
     scramble(model, 9)
     with monkeypatch.context() as patch:
-        patch.setattr("svipctl.model.checkpoint.os.fsync", fsync)
+        patch.setattr("svipctl.files.os.fsync", fsync)
         with pytest.raises(ResourceError, match="no room left while writing the checkpoint"):
             save_checkpoint(folder, model, metadata(model, epoch=2), extra=full if moment == "extra" else None)
     loaded, read = load_checkpoint(folder)

@@ -9,10 +9,10 @@ import torch
 from timm.layers import Mlp
 from torch import Tensor, nn
 
+from svipctl.device import cpu_has_bf16
 from svipctl.model import backbone, fused_linear
 from svipctl.model.backbone import run_block
 from svipctl.model.fused_linear import KeptWeights, linear, mlp
-from svipctl.model.precision import cpu_has_bf16
 from tests.model.operators import CONVERTED, FUSED, Operators
 from tests.model.tiny import vit
 

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from svipctl.datasets.images import Normalisation, Transform
+from svipctl.device import cpu_has_bf16
 from svipctl.errors import CheckFailed
-from svipctl.model.precision import cpu_has_bf16
 from svipctl.model.recipe import Recipe
 from svipctl.prediction.candidates import Candidates
 from svipctl.prediction.classifier import Classifier, Named, Unreadable

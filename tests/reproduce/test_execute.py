@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from svipctl.errors import ConfigError, Interrupted, ResourceError
-from svipctl.held import held
-from svipctl.interruption import Stop
+from svipctl.files import file_lock
 from svipctl.reproduce.collect import collect
 from svipctl.reproduce.document import table_document
 from svipctl.reproduce.execute import execute, left_to_do, one_at_a_time
 from svipctl.reproduce.plan import Plan
 from svipctl.reproduce.report import write_report
 from svipctl.reproduce.state import State, run_of, states
+from svipctl.signals import Stop
 from tests.processes import _FORKS
 from tests.reproduce.cases import Silent, Writer, evaluation, plan_of
 
@@ -256,7 +256,7 @@ def test_a_run_that_another_process_is_training_is_left_alone() -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1)
     development = plan.steps[1]
     run_of(development).folder.mkdir(parents=True)
-    with held(run_of(development).folder):
+    with file_lock(run_of(development).folder):
         failed = execute(plan, Writer(), Path("logs"), Silent())
     assert [(one.step.key, one.code) for one in failed] == [
         (development.key, 2),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from svipctl.errors import ConfigError, DataError, ResourceError
-from svipctl.held import held
+from svipctl.files import file_lock
 from svipctl.runs.finding import new_run
 from svipctl.runs.run import Run
 from tests.processes import files_under
@@ -98,7 +98,7 @@ def test_a_run_is_abandoned_while_nobody_is_at_work_in_it_and_it_has_no_checkpoi
     run = started(tmp_path, "name=a", finished=False)
     assert run.is_abandoned
     assert new_run(settings(tmp_path, "name=a"), anew=True) == run
-    with held(run.folder):
+    with file_lock(run.folder):
         assert not run.is_abandoned
         with pytest.raises(ConfigError, match="already a run"):
             new_run(settings(tmp_path, "name=a"), anew=True)

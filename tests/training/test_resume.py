@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from svipctl.held import held
+from svipctl.files import file_lock
 from svipctl.model.checkpoint import load_checkpoint
 from tests.conftest import Command
 
@@ -466,7 +466,7 @@ def test_auto_leaves_runs_alone_that_another_process_is_training_or_reproduce_ha
     arguments = ("train", str(shared_folder), *tiny, *UNNAMED)
     command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
     (run,) = (tmp_path / "runs" / "small").iterdir()
-    with held(run):
+    with file_lock(run):
         begun = command(*arguments, "--lr", "0.7", "--resume", "auto", "--dry-run")
     assert "there is nothing to resume: svipctl-seed0-2 would begin" in begun.stderr
     run.rename(run.with_name("table-svipctl-seed0"))

@@ -173,7 +173,7 @@ def draw_pages(
         notice: Told of each image as it is looked at.
 
     """
-    from svipctl.interruption import listening
+    from svipctl.signals import listening
     from svipctl.visuals.inspection import inspect
     from svipctl.visuals.pages import write_pages
     from svipctl.visuals.style import themed

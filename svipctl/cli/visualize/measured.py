@@ -48,7 +48,7 @@ def opened_benchmark(run: Run, settings: Settings) -> Benchmark:
 def measured_run(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = "predicting") -> Measured:
     """Evaluate a run as `svipctl eval` does, its eval/metrics.json included; warnings are told."""
     from svipctl.evaluation.run import measure_run
-    from svipctl.interruption import listening
+    from svipctl.signals import listening
 
     with listening() as stop, sink.progress(what) as progress:
 

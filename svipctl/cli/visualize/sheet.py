@@ -68,7 +68,7 @@ def sheet(
 
     import numpy as np
 
-    from svipctl.interruption import listening
+    from svipctl.signals import listening
     from svipctl.visuals.inspection import inspect
     from svipctl.visuals.sheet import contact_sheet, kinds, sorted_groups
     from svipctl.visuals.style import save, themed

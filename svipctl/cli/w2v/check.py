@@ -36,7 +36,7 @@ def check(
     settings = resolved(dataset, data_dir=data_dir, offline=offline).settings
 
     from svipctl.datasets.registry import attribute_names, word_vectors_file
-    from svipctl.restricted import read_pickled_array
+    from svipctl.pickles import read_pickled_array
     from svipctl.semantics.matrix import WordMatrix
     from svipctl.semantics.published import SHA256, TOLERANCE, WIDTH, compare, values_sha256
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import multiprocessing
-import os
-import shutil
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,6 +16,8 @@ from svipctl.datasets.folder import FOLDS
 from svipctl.datasets.toybirds.drawing import SIZE, draw_bird
 from svipctl.datasets.toybirds.species import ATTRIBUTES, SEEN, UNSEEN, Species, draw_species
 from svipctl.errors import DataError, explained_disk_errors
+from svipctl.files import atomic_folder, file_lock
+from svipctl.types import ProgressCallback
 
 _STAMP = "toybirds.json"
 _VERSION = 1
@@ -54,7 +53,7 @@ def is_drawn(folder: Path, plan: ToybirdsPlan) -> bool:
         return False
 
 
-def draw_all(folder: Path, plan: ToybirdsPlan, progress: Callable[[int, int], None] | None = None) -> None:
+def draw_all(folder: Path, plan: ToybirdsPlan, progress: ProgressCallback | None = None) -> None:
     """Draw every picture and mask into the folder, which appears complete or not at all.
 
     Args:
@@ -74,22 +73,19 @@ def draw_all(folder: Path, plan: ToybirdsPlan, progress: Callable[[int, int], No
         )
     species = draw_species(plan.seed)
     names = [f"{number:03d}.{one.description}" for number, one in enumerate(species, 1)]
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
     with explained_disk_errors(f"the toy birds in {folder}"):
-        shutil.rmtree(unfinished, ignore_errors=True)
-        try:
-            _write_tables(unfinished, species, names, plan)
-            work = partial(_draw_class, unfinished, plan)
-            with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-                for done, _ in enumerate(pool.map(work, range(len(species)), species, names), 1):
-                    if progress:
-                        progress(done, len(species))
-            (unfinished / _STAMP).write_text(json.dumps(plan.stamp, indent=2) + "\n")
-            if not is_drawn(folder, plan):  # another process may have been faster
-                shutil.rmtree(folder, ignore_errors=True)
-                unfinished.rename(folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(folder.parent, on_wait=lambda: None):
+            if is_drawn(folder, plan):  # by the process that held the lock
+                return
+            with atomic_folder(folder) as unfinished:
+                _write_tables(unfinished, species, names, plan)
+                work = partial(_draw_class, unfinished, plan)
+                with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+                    for done, _ in enumerate(pool.map(work, range(len(species)), species, names), 1):
+                        if progress:
+                            progress(done, len(species))
+                (unfinished / _STAMP).write_text(json.dumps(plan.stamp, indent=2) + "\n")
 
 
 def _pictures(name: str, number: int, plan: ToybirdsPlan) -> list[tuple[str, str]]:
@@ -111,7 +107,6 @@ def _draw_class(folder: Path, plan: ToybirdsPlan, number: int, species: Species,
 
 
 def _write_tables(folder: Path, species: list[Species], names: list[str], plan: ToybirdsPlan) -> None:
-    folder.mkdir(parents=True)
     groups = [attribute.partition("::")[0] for attribute in ATTRIBUTES]
     values = [[name, *one.attributes().astype(int)] for name, one in zip(names, species)]
     _write_csv(folder / "attributes.csv", [["class", *ATTRIBUTES], ["group", *groups], *values])

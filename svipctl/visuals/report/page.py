@@ -10,7 +10,7 @@ import jinja2
 import markupsafe
 
 from svipctl.errors import ConfigError, explained_disk_errors
-from svipctl.replacing import whole
+from svipctl.files import atomic_write_text
 
 
 @functools.cache
@@ -62,6 +62,5 @@ def write_page(path: Path, page: str) -> int:
     """Write it, whole or not at all; gives its size in bytes."""
     with explained_disk_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as unfinished:
-            unfinished.write_text(page, encoding="utf-8")
+        atomic_write_text(path, page)
         return path.stat().st_size

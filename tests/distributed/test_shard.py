@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from svipctl.distributed.ranks import Ranks
+from svipctl.distributed.shard import Shard
 from svipctl.errors import ConfigError
-from svipctl.ranks import Ranks
-from svipctl.training.shard import Shard
 
 
 @given(st.integers(1, 60), st.integers(1, 16), st.integers(1, 5), st.integers(0, 2**31))

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svipctl.errors import DataError
-from svipctl.restricted import read_pickle, read_pickled_array, read_torch
+from svipctl.pickles import read_pickle, read_pickled_array, read_torch
 
 TABLE = np.random.default_rng(0).standard_normal((5, 3))
 NAMESPACE = frozenset([("argparse", "Namespace")])

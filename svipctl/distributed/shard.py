@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from svipctl.datasets.benchmark import Indices
+from svipctl.distributed.ranks import Ranks
 from svipctl.errors import ConfigError
-from svipctl.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Shard:
     each has the same gradients to average.
     """
 
-    order: Indices
+    order: NDArray[np.int64]
     batch_size: int
     ranks: Ranks
 
@@ -36,7 +36,7 @@ class Shard:
         """Images this process computes of a full batch."""
         return len(self.ranks.share(range(self.batch_size)))
 
-    def indices(self, start: int, stop: int) -> Indices:
+    def indices(self, start: int, stop: int) -> NDArray[np.int64]:
         """Images this process computes in the steps from `start` to `stop` (exclusive)."""
         batches = [self._batch(step) for step in range(start, stop)]
         return np.concatenate([self.order[:0], *(batch[self._mine(batch)] for batch in batches)])
@@ -46,8 +46,8 @@ class Shard:
         batch = self._batch(step)
         return len(self.ranks.share(range(len(batch)))) / len(batch)
 
-    def _batch(self, step: int) -> Indices:
+    def _batch(self, step: int) -> NDArray[np.int64]:
         return self.order[step * self.batch_size :][: self.batch_size]
 
-    def _mine(self, batch: Indices) -> list[int]:
+    def _mine(self, batch: NDArray[np.int64]) -> list[int]:
         return list(self.ranks.share(range(len(batch)))) or [0]

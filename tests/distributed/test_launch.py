@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from svipctl.distributed.launch import _exit_code, launch
 from svipctl.errors import ConfigError
-from svipctl.training.launch import _exit_code, launch
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from svipctl.errors import Interrupted, InterruptedByHand
-from svipctl.interruption import Signalled, Stop, listening, raising
+from svipctl.signals import Signalled, Stop, listening, raising
 
 NOTED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 

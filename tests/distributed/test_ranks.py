@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from svipctl.distributed.ranks import ALONE, Place, Ranks, _buckets, _explained, is_launcher, joined, place_of
 from svipctl.errors import PeerLost
-from svipctl.ranks import ALONE, Place, Ranks, _buckets, _explained, is_launcher, joined, place_of
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
 SLURM = {

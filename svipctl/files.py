@@ -1,0 +1,163 @@
+"""Files on disk: locks that end with their process, and writes that leave either the old content or the new."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from svipctl.errors import ConfigError
+
+_PATIENCE = 0.5  # seconds: `is_locked` in another process holds the lock for a moment only
+
+
+@contextmanager
+def file_lock(path: Path, *, busy: str = "", on_wait: Callable[[], object] | None = None) -> Iterator[int]:
+    """Hold the exclusive lock on a folder, or on a lock file that is created if needed.
+
+    The operating system releases the lock when the process ends, however it ends. Child processes that inherit the
+    descriptor keep it.
+
+    Args:
+        path: An existing folder, or a lock file.
+        busy: First line of the error if another process holds the lock.
+        on_wait: Called once if another process holds the lock, which is then waited for. Without it, that is an error.
+
+    Yields:
+        The descriptor that holds the lock.
+
+    Raises:
+        ConfigError: Another process holds the lock, and `on_wait` is None.
+
+    """
+    descriptor = os.open(path, os.O_RDONLY) if path.is_dir() else os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if not _lock(descriptor, patience=_PATIENCE):
+            if on_wait is None:
+                raise ConfigError(
+                    busy or f"another process is at work in {path}", todo="wait for it to end, or stop it"
+                )
+            on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process holds the lock on a folder; a missing folder is not locked."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary file name; on success the file is synced and renamed to `path`, on failure it is removed.
+
+    Writers of the same file take turns, and what a killed one leaves is used by the next.
+    """
+    unfinished = path.with_name(f".{path.name}.part")
+    descriptor = _lock_new(unfinished)
+    try:
+        yield unfinished
+        sync(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file, complete or not at all; line ends stay as they are."""
+    atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def atomic_write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, complete or not at all."""
+    with atomic_write(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new empty folder; on success it replaces `folder`, on failure it is removed.
+
+    Between the two renames of a replacement `folder` does not exist: read it through `resolve_folder`.
+    """
+    unfinished = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        previous = _previous(folder)
+        sync(unfinished)
+        if folder.exists():
+            shutil.rmtree(previous, ignore_errors=True)
+            folder.rename(previous)
+        unfinished.rename(folder)
+        sync(folder.parent)
+        shutil.rmtree(previous, ignore_errors=True)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def resolve_folder(folder: Path) -> Path:
+    """Return the folder, or its predecessor if `atomic_folder` was killed between its two renames."""
+    if folder.exists():
+        return folder
+    previous = _previous(folder)
+    return previous if previous.exists() else folder
+
+
+def sync(path: Path) -> None:
+    """Flush a file's content, or the names in a folder, to the disk.
+
+    Some network file systems sync folders by themselves and refuse the request, which is fine.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _previous(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _lock_new(path: Path) -> int:
+    """Create a file and lock it, waiting for the process that has it locked; return the descriptor."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+            os.ftruncate(descriptor, 0)
+            return descriptor
+        os.close(descriptor)  # its last holder has renamed it meanwhile
+
+
+def _lock(descriptor: int, *, patience: float = 0.0) -> bool:
+    """Try to take the lock for so many seconds; return whether that succeeded."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.05)

@@ -1,0 +1,12 @@
+"""Type aliases that every part of the library shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+ProgressCallback = Callable[[int, int], None]
+"""Receives the number of items done so far and the number of items in all."""
+
+Precision = Literal["auto", "fp32", "bf16"]
+"""Arithmetic of the network; `auto` is bf16 where the hardware has it, else fp32."""
