@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from svipctl.device import autocast, choose_dtype, cpu_has_bf16
 from svipctl.model.backbone import create_backbone, image_size_of
-from svipctl.model.classification import normalise_class_attributes
+from svipctl.model.scores import normalise_class_attributes
 from svipctl.model.fused_linear import KeptWeights
 from svipctl.model.losses import Terms, training_loss
 from svipctl.model.recipe import Recipe

@@ -18,7 +18,7 @@ from svipctl.datasets.loader import ImageDataset, batches
 from svipctl.datasets.packed import find_pack, images_packed, stamp_of
 from svipctl.device import arithmetic_name, autocast
 from svipctl.errors import ConfigError
-from svipctl.evaluation.stem import StemRunner
+from svipctl.inference.stem import StemRunner
 from svipctl.model.backbone import embed_patches, encode, stem_of
 from svipctl.model.fused_linear import KeptWeights
 from svipctl.model.weights import tensors_sha256
@@ -56,7 +56,7 @@ def image_features(settings: Settings, benchmark: Benchmark, progress: ProgressC
     """The features of all images, read from beside the images or computed and kept there.
 
     A hybrid's are the mean over the positions of its stem's feature map, the very features that training with a frozen
-    stem reads (`svipctl.evaluation.stem`); those of a plain Vision Transformer the mean of the patch tokens after its
+    stem reads (`svipctl.inference.stem`); those of a plain Vision Transformer the mean of the patch tokens after its
     last norm.
 
     Args:

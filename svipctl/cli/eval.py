@@ -174,7 +174,7 @@ def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> 
 
 def _show_plan(configured: Resolved, name: str | None, checkpoint: Path | None) -> None:
     from svipctl.cli.plans import in_words
-    from svipctl.evaluation.plan import plan_evaluation
+    from svipctl.evaluation.dry_run import plan_evaluation
 
     subject, settings, partial = _chosen(configured, name, checkpoint)
     plan = plan_evaluation(subject, settings, allow_partial=partial)

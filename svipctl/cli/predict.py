@@ -16,8 +16,8 @@ from svipctl.errors import CheckFailed, ConfigError, DataError
 
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
-    from svipctl.prediction.answers import Answer, Reason
-    from svipctl.prediction.classifier import Named
+    from svipctl.inference.answers import Answer, Reason
+    from svipctl.inference.classifier import Named
     from svipctl.settings.schema import Settings
 
 _COLUMNS = ("image", "rank", "class", "score", "for", "against", "patches")
@@ -82,10 +82,10 @@ def predict(
 
     from svipctl.datasets.images import Normalisation, Transform
     from svipctl.device import choose_dtype, use_device
-    from svipctl.model.checkpoint import load_checkpoint, read_metadata
-    from svipctl.prediction.classifier import Classifier, Unreadable
-    from svipctl.prediction.load import Gamma, calibrated_gamma, candidates_of
-    from svipctl.prediction.pictures import find_pictures, listed
+    from svipctl.inference.checkpoint import load_checkpoint, read_metadata
+    from svipctl.inference.classifier import Classifier, Unreadable
+    from svipctl.inference.gamma import Gamma, calibrated_gamma, candidates_of
+    from svipctl.inference.image_files import find_pictures, listed
     from svipctl.signals import listening
 
     device = use_device(settings.gpu)

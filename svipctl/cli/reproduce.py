@@ -252,7 +252,7 @@ def _folder(settings: Settings, prefix: str) -> Path:
 def _needs(left: Sequence[Step], jobs: int) -> dict[str, int]:
     """Disk for the checkpoints of all trainings that are left, and memory for the networks of those that run at once."""
     from svipctl.reproduce.state import run_of
-    from svipctl.training.plan import plan_training
+    from svipctl.training.dry_run import plan_training
 
     trainings = [step for step in left if step.kind in ("development", "final")]
     if not trainings:

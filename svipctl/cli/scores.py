@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def show_evaluation(document: dict[str, Any]) -> None:
     """The rows of an evaluation for a person."""
-    from svipctl.evaluation.report import table
+    from svipctl.evaluation.tables import table
 
     images = document["images"]
     subject = document["run"] or document.get("predictions") or document["checkpoint"]["file"]
@@ -39,7 +39,7 @@ def show_evaluation(document: dict[str, Any]) -> None:
 
 def _averages(document: dict[str, Any]) -> Iterator[str]:
     """H over images beside H over classes, which differ where classes have different numbers of images; and the leak."""
-    from svipctl.evaluation.report import leak
+    from svipctl.evaluation.tables import leak
 
     rows, per_image = document["protocols"], document["per_image"]
     figures = [f"{row} {per_image[row]['H']:.1f}" for row in rows if "H" in per_image.get(row, {})]

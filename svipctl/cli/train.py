@@ -135,7 +135,7 @@ def train(
 
         from svipctl.cli.training_progress import reporter
         from svipctl.datasets.names import dataset_name
-        from svipctl.model.checkpoint import read_metadata
+        from svipctl.inference.checkpoint import read_metadata
         from svipctl.training.session import carry_out, choose
 
         session = choose(settings, configured.origins, resume, ranks, development)
@@ -155,7 +155,7 @@ def train(
 
 def _show_plan(session: Session) -> None:
     from svipctl.cli.plans import in_words
-    from svipctl.training.plan import plan_training
+    from svipctl.training.dry_run import plan_training
 
     for change in session.changed:
         sink.note(f"then {change}")

@@ -13,12 +13,12 @@ from svipctl.device import use_device
 from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import ConfigError
 from svipctl.evaluation.leakage import check_run, check_zero_shot, warnings_of_choice, warnings_of_start
-from svipctl.evaluation.network import check_same_benchmark, network_for
+from svipctl.inference.network import check_same_benchmark, network_for
 from svipctl.evaluation.protocols import Evaluation
 from svipctl.evaluation.run import Scorable, measure
 from svipctl.model.backbone import create_backbone, image_size_of
-from svipctl.model.checkpoint import load_checkpoint
-from svipctl.model.trained import TrainedWeights, put_into, read_trained
+from svipctl.inference.checkpoint import load_checkpoint
+from svipctl.inference.weights_file import TrainedWeights, put_into, read_trained
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.types import ProgressCallback

@@ -9,7 +9,7 @@ import numpy as np
 
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.errors import DataError
-from svipctl.model.checkpoint import Metadata
+from svipctl.inference.checkpoint import Metadata
 from svipctl.runs.run import Run
 
 UNKNOWN = "unknown"

@@ -17,7 +17,7 @@ from svipctl.evaluation.calibration import (
     harmonic_mean,
     seen_unseen_curve,
 )
-from svipctl.evaluation.published import published_row_of
+from svipctl.evaluation.reference_row import published_row_of
 
 ROWS = ("zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle", "reference", "ausuc")
 """Rows in the order they are shown; a row that cannot be computed is absent."""

@@ -17,13 +17,13 @@ from svipctl.device import choose_dtype, precision_name, use_device
 from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.evaluation.leakage import check_run, check_zero_shot, warnings_of_choice, warnings_of_start
 from svipctl.evaluation.localisation import localisation, part_groups
-from svipctl.evaluation.network import check_same_benchmark
+from svipctl.inference.network import check_same_benchmark
 from svipctl.evaluation.per_class import class_document
-from svipctl.evaluation.predict import Predictions, Predictor
+from svipctl.inference.dataset_predictions import Predictions, Predictor
 from svipctl.evaluation.protocols import Evaluation, Scored, evaluate
 from svipctl.evaluation.score import scored, selection
 from svipctl.evaluation.truth import object_truth
-from svipctl.model.checkpoint import load_checkpoint
+from svipctl.inference.checkpoint import load_checkpoint
 from svipctl.model.svip import SVIP
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
-from svipctl.evaluation.predict import Predictions
+from svipctl.inference.dataset_predictions import Predictions
 from svipctl.evaluation.protocols import Scored
 from svipctl.evaluation.selection import BACKGROUND_SHARE, selection_quality
 from svipctl.evaluation.truth import ObjectTruth
-from svipctl.model.classification import class_scores, normalise_class_attributes
+from svipctl.model.scores import class_scores, normalise_class_attributes
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 from svipctl.model.windows import top_mask

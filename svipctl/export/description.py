@@ -8,10 +8,10 @@ from typing import Any
 from svipctl import __version__
 from svipctl.errors import DataError
 from svipctl.export.graph import INPUTS, OUTPUTS, Pixels, Precision
-from svipctl.model.checkpoint import Metadata
+from svipctl.inference.checkpoint import Metadata
 from svipctl.model.svip import SVIP
-from svipctl.prediction.candidates import Candidates
-from svipctl.prediction.load import Gamma, evaluation_of
+from svipctl.inference.class_table import Candidates
+from svipctl.inference.gamma import Gamma, evaluation_of
 from svipctl.runs.run import Run
 
 KEY = "svipctl"

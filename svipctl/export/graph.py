@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from svipctl.export.resize import resize_and_crop
-from svipctl.model.classification import class_scores, normalise_class_attributes
+from svipctl.model.scores import class_scores, normalise_class_attributes
 from svipctl.model.svip import SVIP
 
 Precision = Literal["fp32", "fp16", "int8"]

@@ -18,9 +18,9 @@ from PIL import Image
 from svipctl.datasets.images import Normalisation, Transform, channels_first, decode
 from svipctl.export.graph import OUTPUTS, Pixels, Precision
 from svipctl.export.runner import Outputs, Runner
-from svipctl.model.classification import class_scores, normalise_class_attributes
+from svipctl.model.scores import class_scores, normalise_class_attributes
 from svipctl.model.svip import SVIP
-from svipctl.prediction.candidates import Candidates
+from svipctl.inference.class_table import Candidates
 from svipctl.types import ProgressCallback
 
 BATCHES = (1, 3, 16)

@@ -24,9 +24,9 @@ from svipctl.export.runner import Runner
 from svipctl.export.safetensors import SafetensorsRunner, write_safetensors
 from svipctl.export.torch_export import TorchRunner, write_torch
 from svipctl.files import atomic_write_text
-from svipctl.model.checkpoint import load_checkpoint
+from svipctl.inference.checkpoint import load_checkpoint
 from svipctl.model.weights import file_sha256
-from svipctl.prediction.load import Gamma, calibrated_gamma, candidates_of
+from svipctl.inference.gamma import Gamma, calibrated_gamma, candidates_of
 from svipctl.runs.run import Run
 from svipctl.types import ProgressCallback
 

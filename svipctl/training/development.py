@@ -15,7 +15,7 @@ import numpy as np
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError
-from svipctl.model.checkpoint import read_metadata
+from svipctl.inference.checkpoint import read_metadata
 from svipctl.runs.finding import find_run
 from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten

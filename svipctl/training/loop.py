@@ -15,8 +15,8 @@ from svipctl.datasets.benchmark import Indices
 from svipctl.datasets.loader import epoch_order, explained_lost_workers
 from svipctl.device import autocast, peak_memory
 from svipctl.distributed.shard import Shard
-from svipctl.model.checkpoint import Metadata, save_checkpoint, sha256_of
-from svipctl.model.classification import normalise_class_attributes
+from svipctl.inference.checkpoint import Metadata, save_checkpoint, sha256_of
+from svipctl.model.scores import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings

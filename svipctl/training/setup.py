@@ -17,11 +17,11 @@ from svipctl.datasets.packed import PackedImages, find_pack
 from svipctl.device import choose_dtype, use_device
 from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import ConfigError
-from svipctl.evaluation.network import check_same_benchmark
-from svipctl.evaluation.predict import Predictor
-from svipctl.evaluation.stem import StemFeatures, StemRunner
+from svipctl.inference.network import check_same_benchmark
+from svipctl.inference.dataset_predictions import Predictor
+from svipctl.inference.stem import StemFeatures, StemRunner
 from svipctl.model.backbone import create_backbone, image_size_of
-from svipctl.model.checkpoint import load_checkpoint
+from svipctl.inference.checkpoint import load_checkpoint
 from svipctl.model.svip import SVIP
 from svipctl.settings.schema import Settings, TrainSettings
 from svipctl.training.start import Start, begin

@@ -10,11 +10,11 @@ from svipctl.datasets.images import NORMALISATIONS, Normalisation
 from svipctl.errors import DataError
 from svipctl.evaluation.checkpoint import normalisation_of, notes_on, run_of
 from svipctl.evaluation.leakage import UNKNOWN, check_zero_shot
-from svipctl.evaluation.network import network_for
+from svipctl.inference.network import network_for
 from svipctl.model.backbone import create_backbone
-from svipctl.model.checkpoint import Metadata
+from svipctl.inference.checkpoint import Metadata
 from svipctl.model.svip import SVIP
-from svipctl.model.trained import TrainedWeights, put_into, read_trained
+from svipctl.inference.weights_file import TrainedWeights, put_into, read_trained
 from svipctl.model.weights import load_backbone
 from svipctl.settings.schema import Settings
 

@@ -21,7 +21,7 @@ from svipctl.datasets.objects import object_mask
 from svipctl.device import autocast
 from svipctl.evaluation.selection import BACKGROUND_SHARE, selection_quality
 from svipctl.evaluation.truth import ObjectTruth, object_truth
-from svipctl.prediction.answers import Answer
+from svipctl.inference.answers import Answer
 from svipctl.visuals.subject import Subject
 
 _BATCH = 16

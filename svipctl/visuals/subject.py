@@ -14,12 +14,12 @@ from svipctl.datasets.benchmark import Benchmark, Indices, Split
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.device import choose_dtype, use_device
 from svipctl.errors import ConfigError, DataError, nearest
-from svipctl.evaluation.network import check_same_benchmark
-from svipctl.model.checkpoint import Metadata, load_checkpoint
+from svipctl.inference.network import check_same_benchmark
+from svipctl.inference.checkpoint import Metadata, load_checkpoint
 from svipctl.model.svip import SVIP
-from svipctl.prediction.answers import Answering
-from svipctl.prediction.candidates import Candidates
-from svipctl.prediction.load import calibrated_gamma
+from svipctl.inference.answers import Answering
+from svipctl.inference.class_table import Candidates
+from svipctl.inference.gamma import calibrated_gamma
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 

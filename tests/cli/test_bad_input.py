@@ -15,7 +15,7 @@ import torch
 
 from svipctl.datasets.fetch_plan import plan_fetch
 from svipctl.errors import ConfigError
-from svipctl.model.checkpoint import load_checkpoint
+from svipctl.inference.checkpoint import load_checkpoint
 from tests.conftest import Command, write_rows
 from tests.processes import Finished, files_under, fresh
 

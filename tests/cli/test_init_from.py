@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from svipctl.datasets.folder import open_folder
-from svipctl.model.published import published_name
+from svipctl.inference.published_names import published_name
 from svipctl.semantics.matrix import WordMatrix
 from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, SEEN, Command, write_small_folder

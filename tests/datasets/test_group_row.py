@@ -9,7 +9,7 @@ import pytest
 
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.group_row import is_group_row
-from svipctl.prediction.candidates import read_candidates
+from svipctl.inference.class_table import read_candidates
 
 
 @pytest.mark.parametrize(

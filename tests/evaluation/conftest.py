@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.model.checkpoint import Metadata, save_checkpoint
+from svipctl.inference.checkpoint import Metadata, save_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.runs.run import Run
 from tests.evaluation.cases import SETTINGS, benchmark

@@ -10,7 +10,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
 from svipctl.evaluation.leakage import check_untouched, check_zero_shot, warnings_of_choice
 from svipctl.evaluation.run import evaluate_run
-from svipctl.model.checkpoint import Metadata, save_checkpoint
+from svipctl.inference.checkpoint import Metadata, save_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.runs.run import Run
 from svipctl.settings.schema import TrainSettings

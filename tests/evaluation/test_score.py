@@ -11,7 +11,7 @@ from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry
-from svipctl.evaluation.predict import Predictions
+from svipctl.inference.dataset_predictions import Predictions
 from svipctl.evaluation.score import scored, selection
 from svipctl.evaluation.truth import ObjectTruth, object_truth
 from svipctl.model.recipe import Recipe

@@ -14,7 +14,7 @@ from svipctl.export.graph import Pixels, ShippedGraph
 from svipctl.export.parity import BATCHES, Comparison, Parity, Reference, compare
 from svipctl.export.runner import Outputs
 from svipctl.model.recipe import Recipe
-from svipctl.prediction.candidates import Candidates
+from svipctl.inference.class_table import Candidates
 from tests.model.tiny import ATTRIBUTES, svip
 
 HALF = ([0.5] * 3, [0.5] * 3)

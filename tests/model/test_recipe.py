@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from svipctl.model.published import from_published, our_name, published_name
+from svipctl.inference.published_names import from_published, our_name, published_name
 from svipctl.model.recipe import Recipe
 from tests.model.tiny import svip
 

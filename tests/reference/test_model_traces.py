@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from svipctl.model.published import our_name
+from svipctl.inference.published_names import our_name
 from svipctl.settings.schema import OptimSettings
 from svipctl.training.optimisation import Optimisation
 from tests.reference.traces import FOLDER, ModelTrace, model_traces, published_terms

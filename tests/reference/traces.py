@@ -18,9 +18,9 @@ from timm.models.vision_transformer import VisionTransformer
 
 from svipctl.datasets.groups import attribute_groups
 from svipctl.model.backbone import create_backbone
-from svipctl.model.classification import normalise_class_attributes
+from svipctl.model.scores import normalise_class_attributes
 from svipctl.model.losses import Terms, TrainingOutput, training_loss
-from svipctl.model.published import published_name
+from svipctl.inference.published_names import published_name
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 

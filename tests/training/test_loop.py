@@ -12,7 +12,7 @@ import torch
 
 from svipctl.datasets.folder import open_folder
 from svipctl.errors import CheckFailed
-from svipctl.model.checkpoint import load_checkpoint
+from svipctl.inference.checkpoint import load_checkpoint
 from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
 from svipctl.training.loop import train

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from svipctl.model.checkpoint import load_checkpoint
+from svipctl.inference.checkpoint import load_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 from svipctl.settings.schema import OptimSettings

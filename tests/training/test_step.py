@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from svipctl.errors import ConfigError, ResourceError
-from svipctl.model.classification import normalise_class_attributes
+from svipctl.model.scores import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
 from svipctl.model.recipe import Recipe
 from svipctl.settings.schema import OptimSettings

@@ -11,10 +11,10 @@ import torch
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Normalisation, Transform
-from svipctl.model.checkpoint import Metadata
+from svipctl.inference.checkpoint import Metadata
 from svipctl.model.recipe import Recipe
-from svipctl.prediction.answers import Answering
-from svipctl.prediction.candidates import Candidates
+from svipctl.inference.answers import Answering
+from svipctl.inference.class_table import Candidates
 from svipctl.runs.run import Run
 from svipctl.visuals.subject import Subject
 from tests.evaluation.cases import benchmark

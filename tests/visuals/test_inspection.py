@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from svipctl.errors import ConfigError, DataError
-from svipctl.evaluation.predict import Predictor
+from svipctl.inference.dataset_predictions import Predictor
 from svipctl.evaluation.score import selection
 from svipctl.evaluation.truth import object_truth
 from svipctl.model.recipe import Recipe

@@ -109,7 +109,7 @@ def planned(flags: Flags, *, shown: int | None = _SHOWN) -> Plan:
         runs_dir=flags.runs_dir,
     )
 
-    from svipctl.prediction.pictures import find_pictures
+    from svipctl.inference.image_files import find_pictures
     from svipctl.visuals.subject import images_of, spread
 
     beside_the_runs = flags.images and flags.output is None

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from svipctl.errors import CheckFailed
-from svipctl.model.classification import class_scores, normalise_class_attributes
+from svipctl.model.scores import class_scores, normalise_class_attributes
 from svipctl.model.recipe import Recipe
-from svipctl.prediction.candidates import Candidates
+from svipctl.inference.class_table import Candidates
 
 
 @dataclass(frozen=True)

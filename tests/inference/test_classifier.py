@@ -14,8 +14,8 @@ from svipctl.datasets.images import Normalisation, Transform
 from svipctl.device import cpu_has_bf16
 from svipctl.errors import CheckFailed
 from svipctl.model.recipe import Recipe
-from svipctl.prediction.candidates import Candidates
-from svipctl.prediction.classifier import Classifier, Named, Unreadable
+from svipctl.inference.class_table import Candidates
+from svipctl.inference.classifier import Classifier, Named, Unreadable
 from tests.model.operators import CONVERTED, Operators
 from tests.model.tiny import ATTRIBUTES, svip
 

@@ -20,7 +20,7 @@ from svipctl.datasets.packed import find_pack
 from svipctl.device import autocast
 from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import CheckFailed
-from svipctl.evaluation.stem import StemFeatures, StemRunner
+from svipctl.inference.stem import StemFeatures, StemRunner
 from svipctl.model.fused_linear import KeptWeights
 from svipctl.model.svip import SVIP
 from svipctl.types import ProgressCallback

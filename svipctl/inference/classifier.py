@@ -19,8 +19,8 @@ from svipctl.device import autocast
 from svipctl.errors import DataError
 from svipctl.model.fused_linear import KeptWeights
 from svipctl.model.svip import SVIP
-from svipctl.prediction.answers import Answer, Answering
-from svipctl.prediction.candidates import Candidates
+from svipctl.inference.answers import Answer, Answering
+from svipctl.inference.class_table import Candidates
 
 _READERS = 2
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svipctl.model.classification import class_scores, normalise_class_attributes
+from svipctl.model.scores import class_scores, normalise_class_attributes
 
 
 def draw(rows: int, columns: int, seed: int) -> np.ndarray:

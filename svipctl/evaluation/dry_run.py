@@ -12,8 +12,8 @@ from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import check_devices, choose_dtype, precision_name
 from svipctl.evaluation.checkpoint import scorable_checkpoint
 from svipctl.evaluation.run import scorable_run
-from svipctl.model.checkpoint import read_metadata
-from svipctl.model.trained import read_trained
+from svipctl.inference.checkpoint import read_metadata
+from svipctl.inference.weights_file import read_trained
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 

@@ -10,7 +10,7 @@ from timm.models.vision_transformer import VisionTransformer
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import BUILT_IN
 from svipctl.errors import DataError
-from svipctl.model.checkpoint import Metadata, sha256_of
+from svipctl.inference.checkpoint import Metadata, sha256_of
 from svipctl.model.svip import SVIP
 from svipctl.semantics.matrix import WordMatrix
 from svipctl.semantics.toy_corpus import train_toy_vectors

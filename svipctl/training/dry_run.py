@@ -10,11 +10,11 @@ import torch
 from svipctl.datasets.names import BUILT_IN
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import check_devices, choose_dtype, precision_name
-from svipctl.evaluation.network import check_same_benchmark, check_word_vectors
+from svipctl.inference.network import check_same_benchmark, check_word_vectors
 from svipctl.model.backbone import create_backbone, stem_of
-from svipctl.model.checkpoint import read_metadata
+from svipctl.inference.checkpoint import read_metadata
 from svipctl.model.svip import SVIP
-from svipctl.model.trained import read_trained
+from svipctl.inference.weights_file import read_trained
 from svipctl.model.weights import needs_download
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from svipctl.errors import DataError
 from svipctl.files import resolve_folder
-from svipctl.model.checkpoint import METADATA, WEIGHTS, Metadata, read_checkpoint
-from svipctl.model.published import from_published, is_published, published_name
+from svipctl.inference.checkpoint import METADATA, WEIGHTS, Metadata, read_checkpoint
+from svipctl.inference.published_names import from_published, is_published, published_name
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import file_sha256, misfits, read_safetensors
 from svipctl.pickles import read_torch

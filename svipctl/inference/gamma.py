@@ -8,9 +8,9 @@ from pathlib import Path
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
-from svipctl.evaluation.network import check_same_benchmark
-from svipctl.model.checkpoint import Metadata
-from svipctl.prediction.candidates import Candidates, read_candidates, value_range
+from svipctl.inference.network import check_same_benchmark
+from svipctl.inference.checkpoint import Metadata
+from svipctl.inference.class_table import Candidates, read_candidates, value_range
 from svipctl.runs.run import Run
 
 _EVALUATION = "eval/metrics.json"

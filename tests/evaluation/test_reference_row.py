@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svipctl.evaluation.protocols import Scored
-from svipctl.evaluation.published import published_row
+from svipctl.evaluation.reference_row import published_row
 from tests.evaluation.cases import scored
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from svipctl.errors import DataError
-from svipctl.prediction.candidates import Candidates, read_candidates, value_range
+from svipctl.inference.class_table import Candidates, read_candidates, value_range
 
 NAMES = ("has_bill::red", "has_wing::blue", "is_large")
 HEADER = "class," + ",".join(NAMES)

@@ -13,7 +13,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.device import cpu_has_bf16
 from svipctl.errors import CheckFailed
-from svipctl.evaluation.predict import Predictor
+from svipctl.inference.dataset_predictions import Predictor
 from svipctl.model.recipe import Recipe
 from tests.evaluation.cases import benchmark
 from tests.model.operators import CONVERTED, Operators

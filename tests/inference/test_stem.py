@@ -12,8 +12,8 @@ import torch
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Geometry, Normalisation, Transform, channels_first, decode
-from svipctl.evaluation.predict import Predictor
-from svipctl.evaluation.stem import StemRunner
+from svipctl.inference.dataset_predictions import Predictor
+from svipctl.inference.stem import StemRunner
 from svipctl.model.backbone import create_backbone, stem_features, stem_of
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP

@@ -14,7 +14,7 @@ import torch
 
 from svipctl.errors import DataError, ResourceError
 from svipctl.files import resolve_folder
-from svipctl.model.checkpoint import METADATA, WEIGHTS, Metadata, load_checkpoint, read_metadata, save_checkpoint
+from svipctl.inference.checkpoint import METADATA, WEIGHTS, Metadata, load_checkpoint, read_metadata, save_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 from tests.model.tiny import ARGUMENTS, ATTRIBUTES, NAME, images, scramble, svip

@@ -6,7 +6,7 @@ import csv
 import io
 
 from svipctl.evaluation.protocols import ROWS, evaluate
-from svipctl.evaluation.report import comma_separated, leak, markdown
+from svipctl.evaluation.tables import comma_separated, leak, markdown
 from tests.evaluation.cases import scored
 
 DOCUMENT = evaluate(scored(0), gamma=0.3, resamples=20).document()

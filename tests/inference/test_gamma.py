@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from svipctl.errors import DataError
-from svipctl.model.checkpoint import Metadata, read_metadata
-from svipctl.prediction.load import calibrated_gamma
+from svipctl.inference.checkpoint import Metadata, read_metadata
+from svipctl.inference.gamma import calibrated_gamma
 from svipctl.runs.run import Run
 
 
