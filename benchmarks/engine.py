@@ -24,14 +24,14 @@ from pathlib import Path
 import published_step
 import torch
 from kept import Kept
+from svipctl.model.fused_linear import KeptWeights
 from torch.utils.flop_counter import FlopCounterMode
 
 from svipctl.device import autocast, choose_dtype, cpu_has_bf16
 from svipctl.model.backbone import create_backbone, image_size_of
-from svipctl.model.scores import normalise_class_attributes
-from svipctl.model.fused_linear import KeptWeights
 from svipctl.model.losses import Terms, training_loss
 from svipctl.model.recipe import Recipe
+from svipctl.model.scores import normalise_class_attributes
 from svipctl.model.svip import SVIP, Checkpointing
 from svipctl.settings.layers import resolve
 from svipctl.training.optimisation import Optimisation

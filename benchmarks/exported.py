@@ -20,8 +20,8 @@ import torch
 
 from svipctl.export.graph import Pixels, ShippedGraph
 from svipctl.export.onnx import OnnxRunner, write_onnx
-from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.inference.checkpoint import load_checkpoint
+from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 

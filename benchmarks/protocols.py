@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from svipctl.evaluation.protocols import Scored, evaluate
+from svipctl.evaluation.protocols import Scored, evaluate_protocols
 
 
 def fastest(work: Callable[[], object], rounds: int) -> dict[str, float]:
@@ -48,7 +48,7 @@ def main() -> None:
     scored = Scored(rng.random((chosen.images, chosen.classes)), labels, seen, unseen)
 
     def rows(resamples: int) -> Callable[[], object]:
-        return lambda: evaluate(scored, gamma=0.1, resamples=resamples)
+        return lambda: evaluate_protocols(scored, gamma=0.1, resamples=resamples)
 
     evaluation = fastest(rows(0), chosen.rounds)
     whole = fastest(rows(chosen.resamples), 1)

@@ -8,16 +8,17 @@ from itertools import product
 from typing import Literal, get_args
 
 import numpy as np
+import torch
 
 from svipctl.baselines.eszsl import eszsl
 from svipctl.baselines.ridge import Floats, ridge
 from svipctl.baselines.sae import sae
 from svipctl.evaluation.calibration import Integers, unit_rows
+from svipctl.model.scores import ClassScore, class_scores, normalise_class_attributes
 
 Method = Literal["ridge", "eszsl", "sae"]
 Preparation = Literal["plain", "l2", "standardised"]
 Targets = Literal["plain", "l2", "centred", "l2-centred", "standardised"]
-Score = Literal["cosine", "dot"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 # Weights are relative to the mean eigenvalue of what they are added to, so that one grid suits every preparation.
@@ -38,7 +39,7 @@ class Choice:
     classes. Predictions are scored against the same."""
     weights: tuple[float, ...]
     """Relative; ridge and SAE have one, ESZSL two (features, attributes)."""
-    score: Score
+    score: ClassScore
     """Of a prediction and a class's attributes."""
 
 
@@ -91,11 +92,12 @@ def attributes_for(targets: Targets, class_attributes: Floats, seen: Floats) -> 
     return centred
 
 
-def score(predicted: Floats, class_attributes: Floats, kind: Score) -> Floats:
-    """(N, K), (C, K) -> (N, C). `cosine` is the similarity of the recipe `svipctl`, `dot` that of `reference`."""
+def score(predicted: Floats, class_attributes: Floats, kind: ClassScore) -> Floats:
+    """Return class scores: (N, K), (C, K) -> (N, C)."""
+    table = torch.from_numpy(class_attributes)
     if kind == "cosine":
-        predicted, class_attributes = unit_rows(predicted), unit_rows(class_attributes)
-    return predicted @ class_attributes.T
+        table = normalise_class_attributes(table)
+    return class_scores(torch.from_numpy(predicted), table, kind).numpy()
 
 
 def candidates(

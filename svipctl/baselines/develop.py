@@ -9,12 +9,13 @@ from typing import Any, get_args
 
 import numpy as np
 
-from svipctl.baselines.choices import Choice, Method, Score, attributes_for, candidates, score
-from svipctl.baselines.features import ImageFeatures
+from svipctl.baselines.choices import Choice, Method, attributes_for, candidates, score
+from svipctl.baselines.image_features import ImageFeatures
 from svipctl.baselines.ridge import Floats
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.evaluation.calibration import seen_unseen_curve
 from svipctl.evaluation.protocols import Scored
+from svipctl.model.scores import ClassScore
 from svipctl.types import ProgressCallback
 
 RULE = "best H over all gammas on the validation part of the folds (mean over folds); gamma: median over the folds"
@@ -95,12 +96,7 @@ def scored_by(benchmark: Benchmark, split: Split, predicted: Floats, choice: Cho
     """Class scores among the split's classes of images by index."""
     every = benchmark.class_attributes
     table = attributes_for(choice.targets, every[split.classes], every[split.seen_classes])
-    return Scored(
-        scores=score(predicted, table, choice.score),
-        labels=np.searchsorted(split.classes, benchmark.labels[indices]),
-        seen_classes=np.searchsorted(split.classes, split.seen_classes),
-        unseen_classes=np.searchsorted(split.classes, split.unseen_classes),
-    )
+    return Scored.of_split(score(predicted, table, choice.score), benchmark.labels[indices], split)
 
 
 def _on_fold(method: Method, features: ImageFeatures, benchmark: Benchmark, fold: int) -> list[tuple[Choice, OnFold]]:
@@ -112,7 +108,7 @@ def _on_fold(method: Method, features: ImageFeatures, benchmark: Benchmark, fold
     found = []
     for preparation, targets, weights, prepared, mapping in candidates(method, training, rows, table):
         predicted = prepared(held_out) @ mapping
-        for kind in get_args(Score):
+        for kind in get_args(ClassScore):
             choice = Choice(preparation, targets, weights, kind)
             curve = seen_unseen_curve(scored_by(benchmark, split, predicted, choice, validated).answers())
             best = curve.best()

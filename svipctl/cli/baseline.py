@@ -82,8 +82,8 @@ def baseline(
         sink.document({"dry_run": True, "method": method, "folds": list(chosen), "run": str(run.folder)})
         return
 
-    from svipctl.baselines.features import image_features
-    from svipctl.baselines.run import Baseline, fit_and_score
+    from svipctl.baselines.evaluate import Baseline, fit_and_score
+    from svipctl.baselines.image_features import image_features
     from svipctl.cli.scores import show_evaluation
     from svipctl.datasets.registry import open_benchmark
 
@@ -97,7 +97,7 @@ def baseline(
         features = image_features(settings, benchmark, progress)
     with sink.progress("developing on folds") as progress:
         baseline_ = Baseline(known[method], chosen)
-        document, _ = fit_and_score(baseline_, settings, benchmark, features, run, progress)
+        document = fit_and_score(baseline_, settings, benchmark, features, run, progress).document
     for warning in document["warnings"]:
         sink.warn(warning)
     show_evaluation(document)

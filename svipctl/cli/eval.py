@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ from svipctl.errors import ConfigError
 
 if TYPE_CHECKING:
     from svipctl.distributed.ranks import Ranks
-    from svipctl.evaluation.protocols import Evaluation
+    from svipctl.evaluation.evaluation import Evaluation
     from svipctl.runs.run import Run
     from svipctl.settings.layers import Resolved
     from svipctl.settings.schema import Settings
@@ -102,7 +102,9 @@ def eval_(
                 "--dry-run": dry_run,
             }
         )
-        document, evaluation = _score_file(predictions)
+        from svipctl.evaluation.score import score_file
+
+        evaluation: Evaluation = score_file(predictions)
     else:
         from svipctl.cli.configure import resolved
 
@@ -133,20 +135,21 @@ def eval_(
         with joined() as ranks:
             choose_device(settings.gpu, ranks.local)
             sink.silent = not ranks.is_first
-            document, evaluation = _evaluate(configured, run, checkpoint, ranks)
+            evaluation = _evaluate(configured, run, checkpoint, ranks)
+    document = evaluation.document
     for warning in document["warnings"]:
         sink.warn(warning)
     if zsl != gzsl:
         for part in ("protocols", "per_image", "intervals"):
             document[part] = {row: figures for row, figures in document[part].items() if (row == "zsl") == zsl}
     if csv or markdown:
-        from svipctl.evaluation import report
+        from svipctl.evaluation import tables
 
-        sink.say((report.comma_separated if csv else report.markdown)(document).rstrip("\n"))
+        sink.say((tables.comma_separated if csv else tables.markdown)(document).rstrip("\n"))
         return
     show_evaluation(document)
     if not zsl:
-        show_curve(evaluation)
+        show_curve(evaluation.results)
     sink.document(document)
 
 
@@ -184,13 +187,10 @@ def _show_plan(configured: Resolved, name: str | None, checkpoint: Path | None) 
     sink.document({"dry_run": True, **plan})
 
 
-def _evaluate(
-    configured: Resolved, name: str | None, checkpoint: Path | None, ranks: Ranks
-) -> tuple[dict[str, Any], Evaluation]:
+def _evaluate(configured: Resolved, name: str | None, checkpoint: Path | None, ranks: Ranks) -> Evaluation:
     """What each process does: its share of the images, and all of the figures."""
     from svipctl.datasets.registry import open_benchmark
-    from svipctl.evaluation.checkpoint import evaluate_checkpoint
-    from svipctl.evaluation.run import evaluate_run
+    from svipctl.evaluation.evaluate import evaluate_subject
     from svipctl.signals import listening
 
     subject, settings, partial = _chosen(configured, name, checkpoint)
@@ -203,25 +203,4 @@ def _evaluate(
             if stop.hear(*ranks.most(stop.number)):
                 stop.raise_if_asked()
 
-        if isinstance(subject, Path):
-            return evaluate_checkpoint(subject, benchmark, settings, watched, ranks)
-        return evaluate_run(subject, benchmark, settings, watched, ranks)
-
-
-def _score_file(path: Path) -> tuple[dict[str, Any], Evaluation]:
-    from svipctl.evaluation.per_class import class_document
-    from svipctl.evaluation.predictions_file import read_predictions
-    from svipctl.evaluation.protocols import evaluate
-
-    scored = read_predictions(path)
-    evaluation = evaluate(scored)
-    document = {
-        "dataset": None,
-        "run": None,
-        "recipe": None,
-        "predictions": str(path),
-        **evaluation.document(),
-        **class_document(evaluation, [str(column) for column in range(scored.scores.shape[1])]),
-        "warnings": list(evaluation.warnings),
-    }
-    return document, evaluation
+        return evaluate_subject(subject, benchmark, settings, watched, ranks)

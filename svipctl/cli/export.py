@@ -13,8 +13,8 @@ from svipctl.cli.output import sink
 from svipctl.errors import CheckFailed, ConfigError, nearest
 
 if TYPE_CHECKING:
-    from svipctl.export.graph import PixelKind, Precision
-    from svipctl.export.run import Format, Order, Shipped
+    from svipctl.export.artifact import Format, Order, Shipped
+    from svipctl.export.graph import ExportPrecision, PixelKind
 
 _CHECK = "Check"
 
@@ -84,14 +84,14 @@ def export(
     found = find_run(settings.runs_dir, settings.dataset, run)
 
     from svipctl.datasets.registry import open_benchmark
+    from svipctl.export.artifact import Order, export_run, format_of
     from svipctl.export.graph import Pixels
-    from svipctl.export.run import Order, export_run, format_of
     from svipctl.signals import listening
 
     order = Order(
         format=cast("Format", format) if format else format_of(output or Path()) or "onnx",
         output=output,
-        precision=cast("Precision", precision),
+        precision=cast("ExportPrecision", precision),
         pixels=Pixels(cast("PixelKind", input_), resize),
         gamma=gamma,
         licence=licence,

@@ -17,7 +17,7 @@ from svipctl.errors import CheckFailed, ConfigError, DataError
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
     from svipctl.inference.answers import Answer, Reason
-    from svipctl.inference.classifier import Named
+    from svipctl.inference.trained_model import ClassifiedImage
     from svipctl.settings.schema import Settings
 
 _COLUMNS = ("image", "rank", "class", "score", "for", "against", "patches")
@@ -80,48 +80,44 @@ def predict(
     )
     settings = with_precision_of(trained, configured)
 
-    from svipctl.datasets.images import Normalisation, Transform
     from svipctl.device import choose_dtype, use_device
-    from svipctl.inference.checkpoint import load_checkpoint, read_metadata
-    from svipctl.inference.classifier import Classifier, Unreadable
-    from svipctl.inference.gamma import Gamma, calibrated_gamma, candidates_of
+    from svipctl.inference.checkpoint import read_metadata
+    from svipctl.inference.class_table import candidate_classes
+    from svipctl.inference.gamma import Gamma
     from svipctl.inference.image_files import find_pictures, listed
+    from svipctl.inference.load import load_run
+    from svipctl.inference.trained_model import UnreadableImage
     from svipctl.signals import listening
 
     device = use_device(settings.gpu)
-    metadata = read_metadata(found.best)
     benchmark = _benchmark(settings, needed=classes is None or extend)
-    candidates = candidates_of(metadata, benchmark, classes, extend=extend)
-    for one, other in candidates.indistinguishable():
+    table = candidate_classes(read_metadata(found.best), benchmark, classes, extend=extend)
+    for one, other in table.indistinguishable():
         sink.warn(f"classes {one!r} and {other!r} have the same attributes: no image can tell them apart")
-    chosen = calibrated_gamma(found, metadata) if gamma is None else Gamma(gamma, "given")
-    if chosen.value == 0 and gamma is None and candidates.seen.any() and not candidates.seen.all():
+    model = load_run(found, device, choose_dtype(settings.precision, device))
+    chosen = model.gamma if gamma is None else Gamma(gamma, "given")
+    if chosen.value == 0 and gamma is None and table.seen.any() and not table.seen.all():
         sink.warn(f"gamma is 0, which favours the classes that were trained: {chosen.origin}; --gamma sets it")
-    model, metadata = load_checkpoint(found.best, device=device)
-    classifier = Classifier(
-        model,
-        metadata.attributes,
-        Transform(metadata.image_size),
-        Normalisation(metadata.mean, metadata.std),
-        candidates,
-        chosen.value,
-        device,
-        choose_dtype(settings.precision, device),
-        settings.eval.batch_size,
-        top,
-    )
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # a file's name need not be text
     rows = csv_files.writer(sys.stdout, lineterminator="\n") if csv else None
     if rows:
         rows.writerow(_COLUMNS)
-    head = {"run": str(found.folder), "dataset": metadata.dataset, "gamma": chosen.value, "gamma_origin": chosen.origin}
-    sink.begin_list({**head, "classes": len(candidates.classes)}, "images")
+    head = {
+        "run": str(found.folder),
+        "dataset": model.metadata.dataset,
+        "gamma": chosen.value,
+        "gamma_origin": chosen.origin,
+    }
+    sink.begin_list({**head, "classes": len(table.classes)}, "images")
     named = (entry for name in images for entry in (listed(sys.stdin) if name == "-" else [name]))
     done = failed = 0
     with listening() as stop, sink.progress("naming") as progress:
-        for result in classifier.classify(find_pictures(named)):
-            if isinstance(result, Unreadable):
+        results = model.classify_each(
+            find_pictures(named), table, gamma=chosen.value, top=top, batch_size=settings.eval.batch_size
+        )
+        for result in results:
+            if isinstance(result, UnreadableImage):
                 if strict:
                     raise result.error
                 failed += 1
@@ -174,8 +170,8 @@ def _benchmark(settings: Settings, *, needed: bool) -> Benchmark | None:
         return None
 
 
-def _show(named: Named) -> None:
-    kept = " ".join("".join("#" if cell else "." for cell in row) for row in named.kept)
+def _show(named: ClassifiedImage) -> None:
+    kept = " ".join("".join("#" if cell else "." for cell in row) for row in named.related)
     rows = [
         [answer.name, f"{answer.score:.3f}", _reasons(answer.speaks_for), _reasons(answer.speaks_against)]
         for answer in named.answers
@@ -183,7 +179,7 @@ def _show(named: Named) -> None:
     sink.table(f"{named.image}   windows kept: {kept}", ["class", "score", "for", "against"], rows)
 
 
-def _rows(named: Named) -> list[list[object]]:
+def _rows(named: ClassifiedImage) -> list[list[object]]:
     patches = " ".join(f"{row}:{column}" for row, column in _places(named))
     return [
         [
@@ -199,11 +195,11 @@ def _rows(named: Named) -> list[list[object]]:
     ]
 
 
-def _item(named: Named) -> dict[str, Any]:
+def _item(named: ClassifiedImage) -> dict[str, Any]:
     return {
         "image": str(named.image),
         "answers": [_answer(answer) for answer in named.answers],
-        "windows": {"grid": list(named.kept.shape), "kept": _places(named)},
+        "windows": {"grid": list(named.related.shape), "kept": _places(named)},
     }
 
 
@@ -223,6 +219,6 @@ def _reasons(reasons: tuple[Reason, ...], separator: str = ", ") -> str:
     )
 
 
-def _places(named: Named) -> list[list[int]]:
+def _places(named: ClassifiedImage) -> list[list[int]]:
     """Row and column of each kept window, counted from 0."""
-    return [[int(place) for place in pair] for pair in zip(*named.kept.nonzero())]
+    return [[int(place) for place in pair] for pair in zip(*named.related.nonzero())]

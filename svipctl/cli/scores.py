@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from svipctl.cli.output import sink
 
 if TYPE_CHECKING:
-    from svipctl.evaluation.protocols import Evaluation
+    from svipctl.evaluation.protocols import ProtocolResults
 
 
 def show_evaluation(document: dict[str, Any]) -> None:
@@ -63,7 +63,7 @@ def _localised(found: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def show_curve(evaluation: Evaluation) -> None:
+def show_curve(evaluation: ProtocolResults) -> None:
     """The seen-unseen curve with its protocols, on a terminal only: scripts get the table as ever."""
     if "ausuc" not in evaluation.rows or not sink.draws_on_stdout:
         return

@@ -14,7 +14,7 @@ from svipctl.cli.output import sink
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from svipctl.training.loop import Reporter
+    from svipctl.training.trainer import Reporter
 
 _TERMS = {
     "loss": "loss",

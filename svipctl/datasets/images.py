@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -141,22 +142,21 @@ def mirrored(images: Tensor, which: Tensor) -> Tensor:
     return torch.where(which.to(images.device, non_blocking=True).view(-1, 1, 1, 1), images.flip(3), images)
 
 
-def decode(path: Path, *, upright: bool = False) -> Image.Image:
-    """The image file as RGB; of an animation the first frame, of 16-bit grey the upper 8 bits.
+def decode(source: Path | Image.Image, *, upright: bool = False) -> Image.Image:
+    """Return an image as RGB: the first frame of an animation, the upper 8 bits of 16-bit grey.
 
     Args:
-        path: The file.
-        upright: Turn a photograph as its EXIF orientation says. Benchmarks are read as they are stored, as published.
+        source: The file, or a PIL image, which stays as it is.
+        upright: Rotate a photograph as its EXIF orientation says. Benchmarks are read as they are stored, as published.
 
     Raises:
         DataError: Missing, not an image, or cut short.
 
     """
+    path = source if isinstance(source, Path) else getattr(source, "filename", "") or "given as a PIL image"
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            if upright:
-                ImageOps.exif_transpose(image, in_place=True)
-            return _eight_bits(image).convert("RGB")
+        with nullcontext(source) if isinstance(source, Image.Image) else Image.open(source, formats=FORMATS) as image:
+            return _eight_bits(ImageOps.exif_transpose(image) if upright else image).convert("RGB")
     except FileNotFoundError as error:
         raise DataError(f"image {path} is missing") from error
     except IsADirectoryError as error:

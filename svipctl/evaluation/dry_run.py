@@ -1,4 +1,4 @@
-"""What an evaluation would do and need, found out without drawing, predicting or writing anything."""
+"""Plan an evaluation for `eval --dry-run`: what it would do and need."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from svipctl.datasets.official import partial_warning
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import check_devices, choose_dtype, precision_name
-from svipctl.evaluation.checkpoint import scorable_checkpoint
-from svipctl.evaluation.run import scorable_run
+from svipctl.evaluation.leakage import check_scorable
 from svipctl.inference.checkpoint import read_metadata
+from svipctl.inference.load import load_for_evaluation
 from svipctl.inference.weights_file import read_trained
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
@@ -21,7 +21,7 @@ _MIB = 2**20
 
 
 def plan_evaluation(subject: Run | Path, settings: Settings, *, allow_partial: bool = False) -> dict[str, Any]:
-    """The plan of `eval --dry-run`: of a run, or of a checkpoint.
+    """Return the plan of an evaluation of a run or a checkpoint; nothing is drawn, predicted or written.
 
     Where pictures are still to be drawn, split, images and warnings are not known yet. A built-in data set's word vectors are
     made, when a checkpoint needs them and they are not there. `memory_mib` is what the weights
@@ -51,14 +51,10 @@ def plan_evaluation(subject: Run | Path, settings: Settings, *, allow_partial: b
             read_trained(subject)
         return plan | {"split": None, "images": None, "memory_mib": None, "warnings": []}
     benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=allow_partial)
-    cpu = torch.device("cpu")
-    if isinstance(subject, Run):
-        found = scorable_run(subject, benchmark, cpu)
-    else:
-        found = scorable_checkpoint(subject, benchmark, settings, cpu)
+    found = check_scorable(load_for_evaluation(subject, benchmark, settings, torch.device("cpu")), benchmark)
     return plan | {
         "split": found.split.name,
         "images": {"seen": len(found.split.seen), "unseen": len(found.split.unseen)},
-        "memory_mib": round(4 * sum(parameter.numel() for parameter in found.model.parameters()) / _MIB),
+        "memory_mib": round(4 * sum(parameter.numel() for parameter in found.model.network.parameters()) / _MIB),
         "warnings": [*([partial_warning(benchmark)] if benchmark.missing else []), *found.warnings],
     }

@@ -1,8 +1,9 @@
-"""What a score would mean nothing for: training, choosing or beginning on what is scored (protocols)."""
+"""Leaks that make a score meaningless: training on the evaluated images, or choosing gamma or weights on them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,56 @@ import numpy as np
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import Metadata
+from svipctl.inference.network import check_same_benchmark
+from svipctl.inference.trained_model import TrainedModel
 from svipctl.runs.run import Run
 
 UNKNOWN = "unknown"
-"""Stands in a checkpoint's `backbone_weights` under `images` when nobody knows what they were trained on."""
+"""Value of `images` in a checkpoint's `backbone_weights` if the training images of the weights are not known."""
+
+
+@dataclass(frozen=True)
+class Scorable:
+    """A model that may be scored on a split: no leak was found."""
+
+    model: TrainedModel
+    split: Split
+    development: Mapping[str, Any] | None
+    """What a final run takes from its development runs, `gamma` among it."""
+    warnings: tuple[str, ...]
+
+    @property
+    def gamma(self) -> float | None:
+        """The gamma chosen on validation images."""
+        return None if self.development is None else float(self.development["gamma"])
+
+
+def check_scorable(model: TrainedModel, benchmark: Benchmark) -> Scorable:
+    """Check a model before it is scored on a data set.
+
+    The split is the proposed one for a final run; for a development run the validation images of its fold, so that
+    nothing is ever chosen on test.
+
+    Raises:
+        DataError: The model was trained on some of the scored images or on a class that is unseen now, its gamma was
+            chosen on some of them, or it is a model of another data set.
+
+    """
+    run, metadata = model.run, model.metadata
+    check_same_benchmark(metadata, benchmark)
+    split = benchmark.split(run.settings().train.fold if run else None)
+    check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
+    if run is None:
+        file = (model.checkpoint or {}).get("file", "the model")
+        unknown = f"which images {file} was trained on is not known: whether it saw the scored ones cannot be checked"
+        return Scorable(model, split, None, (*model.notes, unknown, *warnings_of_start(metadata.backbone_weights)))
+    development = check_run(run, benchmark, split, of_best=model.is_best)
+    unfinished = []
+    if model.checkpoint is None and not run.finished:
+        epochs = run.settings().train.epochs
+        unfinished = [f"{run.name} is unfinished: this is its state after epoch {metadata.epoch} of {epochs}"]
+    warnings = [*unfinished, *warnings_of_choice(run, metadata), *warnings_of_start(metadata.backbone_weights)]
+    return Scorable(model, split, development, tuple(warnings))
 
 
 def check_zero_shot(metadata: Metadata, unseen_classes: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from svipctl.evaluation.calibration import Integers
-from svipctl.evaluation.protocols import Evaluation
+from svipctl.evaluation.protocols import ProtocolResults
 
 READING_ROWS = ("gzsl-calibrated", "gzsl-oracle", "zsl")
 """Protocols under which single answers are read, the best first: a gamma from validation, else the one from test."""
@@ -31,12 +31,12 @@ class ClassFigures:
     taken_for_share: float
 
 
-def reading_row(evaluation: Evaluation) -> str:
+def reading_row(evaluation: ProtocolResults) -> str:
     """The protocol whose answers are shown image by image."""
     return next(row for row in (*READING_ROWS, "gzsl") if row in evaluation.rows or row == "gzsl")
 
 
-def answers_under(evaluation: Evaluation, row: str) -> Integers:
+def answers_under(evaluation: ProtocolResults, row: str) -> Integers:
     """(N,) the class answered to each image under a protocol row.
 
     Under `zsl` only unseen classes are candidates; an image of a seen class then has no right answer.
@@ -71,7 +71,7 @@ def most_confused(counts: Integers, top: int) -> list[tuple[int, int, int]]:
     return [(b, a, n) if wrong[b, a] > wrong[a, b] else (a, b, n) for a, b, n in pairs]
 
 
-def per_class(evaluation: Evaluation, names: Sequence[str]) -> list[ClassFigures]:
+def per_class(evaluation: ProtocolResults, names: Sequence[str]) -> list[ClassFigures]:
     """Each class that has scored images.
 
     Args:
@@ -103,7 +103,7 @@ def per_class(evaluation: Evaluation, names: Sequence[str]) -> list[ClassFigures
     return found
 
 
-def class_document(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
+def class_document(evaluation: ProtocolResults, names: Sequence[str]) -> dict[str, Any]:
     """`classes` and `confusion` of the documented JSON, in percent; arguments as of `per_class`."""
     row, answers = reading_row(evaluation), evaluation.answers
     counts = confusion(answers.labels, answers_under(evaluation, row), len(names))

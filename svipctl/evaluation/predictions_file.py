@@ -7,9 +7,11 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from svipctl.errors import DataError
 from svipctl.evaluation.protocols import Scored
+from svipctl.model.scores import class_scores
 
 _ARRAYS = (
     "class_attributes",
@@ -48,8 +50,7 @@ def read_predictions(path: Path, *, scale: float = 5.0) -> Scored:
         raise DataError(f"{path} cannot be scored", why="\n".join(f"- {problem}" for problem in problems))
     table = arrays["class_attributes"].astype(np.float64)
     predictions = np.concatenate([arrays["unseen_predictions"], arrays["seen_predictions"]]).astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        scores = predictions @ table.T
+    scores = class_scores(torch.from_numpy(predictions), torch.from_numpy(table), "dot").numpy()
     if not (np.abs(scores) < _LARGEST).all():
         raise DataError(f"{path} cannot be scored", why="- its numbers are so large that dot products overflow")
     return Scored(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from svipctl.datasets.benchmark import Split
 from svipctl.evaluation.bootstrap import Interval, intervals
 from svipctl.evaluation.calibration import (
     Answers,
@@ -38,7 +39,7 @@ def about(row: str, split: str = "test") -> str:
 
 @dataclass(frozen=True)
 class Scored:
-    """Class scores of the test images and what they mean."""
+    """Class scores of the evaluated images, and which classes are seen."""
 
     scores: Floats
     """(N, C)."""
@@ -49,14 +50,27 @@ class Scored:
     scale: float = 5.0
     """Factor of the scores inside the softmax of the `reference` row, the published one."""
 
+    @classmethod
+    def of_split(cls, scores: Floats, labels: Integers, split: Split) -> Scored:
+        """Return the scores of images among the classes of a split.
+
+        Args:
+            scores: (N, C), one column for each of `split.classes`.
+            labels: (N,) rows of the data set's class attributes.
+            split: Seen and unseen classes.
+
+        """
+        columns = [np.searchsorted(split.classes, some) for some in (labels, split.seen_classes, split.unseen_classes)]
+        return cls(scores, columns[0], columns[1], columns[2])
+
     def answers(self) -> Answers:
-        """The scores reduced to what calibration needs."""
+        """Return the scores reduced to what calibration needs."""
         return Answers.from_scores(self.scores, self.labels, self.seen_classes, self.unseen_classes)
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """All rows, shares of 1."""
+class ProtocolResults:
+    """All rows of an evaluation, as shares of 1."""
 
     images: dict[str, int]
     rows: dict[str, dict[str, float]]
@@ -94,9 +108,9 @@ class Evaluation:
         }
 
 
-def evaluate(
+def evaluate_protocols(
     scored: Scored, *, gamma: float | None = None, resamples: int = 1000, seed: int = 0, split: str = "test"
-) -> Evaluation:
+) -> ProtocolResults:
     """Compute every row that the images allow (protocols, table).
 
     Args:
@@ -137,7 +151,7 @@ def evaluate(
     elif unseen_images:
         warnings.append("no gzsl rows: there are no test images of seen classes")
     found = intervals(answers, gammas, resamples=resamples, seed=seed) if resamples and unseen_images else {}
-    return Evaluation(
+    return ProtocolResults(
         images={"seen": seen_images, "unseen": unseen_images},
         rows={row: rows[row] for row in ROWS if row in rows},
         intervals={row: found[row] for row in ROWS if row in found and row in rows},

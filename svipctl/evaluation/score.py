@@ -1,51 +1,118 @@
-"""From a model's predictions on a split to every number of the evaluation."""
+"""Score anybody's predictions: arrays of predicted attributes, or a predictions file."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
-from svipctl.datasets.benchmark import Benchmark, Split
-from svipctl.inference.dataset_predictions import Predictions
-from svipctl.evaluation.protocols import Scored
-from svipctl.evaluation.selection import BACKGROUND_SHARE, selection_quality
-from svipctl.evaluation.truth import ObjectTruth
-from svipctl.model.scores import class_scores, normalise_class_attributes
-from svipctl.model.recipe import Recipe
-from svipctl.model.svip import SVIP
-from svipctl.model.windows import top_mask
+from svipctl.errors import DataError
+from svipctl.evaluation.evaluation import Evaluation, evaluation_document
+from svipctl.evaluation.predictions_file import read_predictions
+from svipctl.evaluation.protocols import Scored, evaluate_protocols
+from svipctl.model.scores import ClassScore, class_scores, normalise_class_attributes
 
 
-def scored(benchmark: Benchmark, split: Split, predictions: Predictions, recipe: Recipe) -> Scored:
-    """Class scores among the split's classes, as the recipe computes them, in float64."""
-    table = torch.from_numpy(benchmark.class_attributes[split.classes])
-    table = normalise_class_attributes(table, recipe.class_norm_epsilon)
-    scores = class_scores(torch.from_numpy(predictions.attributes), table, recipe.class_score).numpy()
-    return Scored(
-        scores=scores,
-        labels=np.searchsorted(split.classes, benchmark.labels[predictions.indices]),
-        seen_classes=np.searchsorted(split.classes, split.seen_classes),
-        unseen_classes=np.searchsorted(split.classes, split.unseen_classes),
-    )
-
-
-def selection(model: SVIP, predictions: Predictions, truth: ObjectTruth | None) -> dict[str, float | dict[str, float]]:
-    """Quality of the patch classifier against its labels and, where somebody says what is background, against that.
+def score(
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    class_attributes: ArrayLike,
+    *,
+    seen: Sequence[int] | Sequence[str],
+    unseen: Sequence[int] | Sequence[str],
+    classes: Sequence[str] | None = None,
+    similarity: ClassScore = "cosine",
+    gamma: float | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Score predicted attributes under every protocol.
 
     Args:
-        model: Whose predictions they are.
-        predictions: With the scores of the source pass, or without.
-        truth: Of the same images, from masks or boxes.
+        predictions: (N, K) predicted attribute vectors of test images of seen and unseen classes.
+        labels: (N,) the true class of each image: a row of `class_attributes`, or a name if `classes` is given.
+        class_attributes: (C, K).
+        seen: Classes that were trained on, as rows or names.
+        unseen: Classes that were not.
+        classes: Names of the C classes.
+        similarity: `cosine`, or `dot` with the rows of `class_attributes` as they are given.
+        gamma: Calibration chosen on validation images, for the row `gzsl-calibrated`.
+        bootstrap: Resamples for the 95 % intervals; 0 for none.
+        seed: Of the bootstrap.
 
-    Returns:
-        `auc` and `recall` against the labels, and the same in `mask` or `box` (percent).
+    Raises:
+        DataError: The arrays contradict each other; lists every problem.
 
     """
-    quality: dict[str, float | dict[str, float]] = {}
-    rejected = model.grid.windows - model.keep
-    if predictions.source_scores is not None and len(predictions.indices):
-        labels = ~top_mask(torch.from_numpy(predictions.source_scores), model.keep).numpy()
-        quality |= selection_quality(predictions.unrelated, labels, rejected)
-    if truth is not None:
-        quality[truth.source] = selection_quality(predictions.unrelated, truth.shares < BACKGROUND_SHARE, rejected)
-    return quality
+    predicted, table = np.asarray(predictions, dtype=np.float64), np.asarray(class_attributes, dtype=np.float64)
+    names = [str(row) for row in range(len(table))] if classes is None else list(classes)
+    problems: list[str] = []
+    rows = {
+        title: _as_rows(values, names, title, problems)
+        for title, values in (("labels", labels), ("seen", seen), ("unseen", unseen))
+    }
+    if table.ndim != 2 or predicted.shape != (len(rows["labels"]), table.shape[-1]):
+        problems.append(
+            f"predictions is {predicted.shape} and class_attributes {table.shape}, "
+            f"for {len(rows['labels'])} labels: they are (N, K) and (C, K)"
+        )
+    if len(names) != len(table):
+        problems.append(f"there are {len(names)} class names for {len(table)} rows of class_attributes")
+    if not (np.isfinite(predicted).all() and np.isfinite(table).all()):
+        problems.append("predictions or class_attributes have values that are not finite")
+    if np.intersect1d(rows["seen"], rows["unseen"]).size:
+        problems.append("a class is both seen and unseen")
+    if np.setdiff1d(rows["labels"], np.concatenate([rows["seen"], rows["unseen"]])).size:
+        problems.append("labels names classes that are neither seen nor unseen")
+    if problems:
+        raise DataError("the predictions cannot be scored", why="\n".join(f"- {problem}" for problem in problems))
+    attributes = torch.from_numpy(table)
+    if similarity == "cosine":
+        attributes = normalise_class_attributes(attributes)
+    scores = class_scores(torch.from_numpy(predicted), attributes, similarity)
+    scored = Scored(scores.numpy(), rows["labels"], np.unique(rows["seen"]), np.unique(rows["unseen"]))
+    return _evaluated(scored, names, gamma=gamma, resamples=bootstrap, seed=seed)
+
+
+def score_file(path: Path) -> Evaluation:
+    """Score a predictions file; its format is that of `read_predictions`.
+
+    Raises:
+        DataError: Lists everything that is wrong with the file.
+
+    """
+    scored = read_predictions(path)
+    names = [str(column) for column in range(scored.scores.shape[1])]
+    return _evaluated(scored, names, predictions=str(path))
+
+
+def _evaluated(
+    scored: Scored,
+    names: Sequence[str],
+    *,
+    predictions: str | None = None,
+    gamma: float | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    results = evaluate_protocols(scored, gamma=gamma, resamples=resamples, seed=seed)
+    head = {"dataset": None, "run": None, "recipe": None, "predictions": predictions}
+    return Evaluation(evaluation_document(results, names, head), results, scored, tuple(names))
+
+
+def _as_rows(values: ArrayLike, names: Sequence[str], title: str, problems: list[str]) -> np.ndarray:
+    """Return classes given as rows or names as rows of the class attributes, noting those that do not exist."""
+    array = np.atleast_1d(np.asarray(values))
+    if array.dtype.kind in "US":
+        place = {name: row for row, name in enumerate(names)}
+        unknown = sorted({str(name) for name in array} - set(place))
+        if unknown:
+            problems.append(f"{title} names unknown classes: {', '.join(unknown[:5])}")
+        return np.array([place.get(str(name), 0) for name in array], dtype=np.int64)
+    if array.dtype.kind not in "iu" or (array.size and not 0 <= array.min() <= array.max() < len(names)):
+        problems.append(f"{title} must be rows 0..{len(names) - 1} of class_attributes, or names")
+        return np.zeros(len(array), dtype=np.int64)
+    return array.astype(np.int64)

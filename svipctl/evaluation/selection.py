@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from svipctl.evaluation.calibration import Bools, Floats
+from svipctl.evaluation.truth import ObjectTruth
+from svipctl.inference.dataset_predictions import Predictions
+from svipctl.model.svip import SVIP
+from svipctl.model.windows import top_mask
 
 BACKGROUND_SHARE = 0.05
 """A window is background when less than this share of its pixels shows the object."""
 
 
 def selection_quality(unrelated: Floats, truth: Bools, rejected: int) -> dict[str, float]:
-    """AUC and recall of "unrelated" within each image, averaged over images (percent).
+    """Return AUC and recall of "unrelated" within each image, averaged over images (percent).
 
     Args:
         unrelated: (N, windows) the classifier's probability that a window is unrelated.
@@ -38,4 +43,28 @@ def selection_quality(unrelated: Floats, truth: Bools, rejected: int) -> dict[st
         chosen = np.argsort(-unrelated, axis=1, kind="stable")[:, :rejected]
         hits = np.take_along_axis(truth, chosen, axis=1).sum(axis=1)
         quality["recall"] = 100 * float((hits / np.minimum(positives, rejected)).mean())
+    return quality
+
+
+def patch_classifier_quality(
+    network: SVIP, predictions: Predictions, truth: ObjectTruth | None
+) -> dict[str, float | dict[str, float]]:
+    """Measure the patch classifier against its labels and, where there are masks or boxes, against the background.
+
+    Args:
+        network: Of the predictions.
+        predictions: With the scores of the source pass, or without.
+        truth: Of the same images, from masks or boxes.
+
+    Returns:
+        `auc` and `recall` against the labels, and the same in `mask` or `box` (percent).
+
+    """
+    quality: dict[str, float | dict[str, float]] = {}
+    rejected = network.grid.windows - network.keep
+    if predictions.source_scores is not None and len(predictions.indices):
+        labels = ~top_mask(torch.from_numpy(predictions.source_scores), network.keep).numpy()
+        quality |= selection_quality(predictions.unrelated, labels, rejected)
+    if truth is not None:
+        quality[truth.source] = selection_quality(predictions.unrelated, truth.shares < BACKGROUND_SHARE, rejected)
     return quality

@@ -7,11 +7,11 @@ from typing import Any
 
 from svipctl import __version__
 from svipctl.errors import DataError
-from svipctl.export.graph import INPUTS, OUTPUTS, Pixels, Precision
+from svipctl.export.graph import INPUTS, OUTPUTS, ExportPrecision, Pixels
 from svipctl.inference.checkpoint import Metadata
-from svipctl.model.svip import SVIP
-from svipctl.inference.class_table import Candidates
-from svipctl.inference.gamma import Gamma, evaluation_of
+from svipctl.inference.class_table import ClassTable
+from svipctl.inference.gamma import Gamma, read_evaluation
+from svipctl.inference.trained_model import TrainedModel
 from svipctl.runs.run import Run
 
 KEY = "svipctl"
@@ -20,17 +20,16 @@ VERSION = 1
 
 
 def describe(
-    run: Run,
-    metadata: Metadata,
-    model: SVIP,
-    candidates: Candidates,
+    model: TrainedModel,
+    classes: ClassTable,
     gamma: Gamma,
     pixels: Pixels,
-    precision: Precision,
+    precision: ExportPrecision,
     licence: str | None,
 ) -> dict[str, Any]:
     """Everything a user of the file has to know, plain enough for JSON."""
-    grid = model.grid
+    grid, metadata, run = model.network.grid, model.metadata, model.run
+    assert run is not None, "only runs are exported"
     pretrained = metadata.backbone_weights.get("source", "none")
     unstated = f"not stated; the terms of {metadata.dataset}" + (
         f" and of the pretrained weights ({pretrained}) apply" if pretrained != "none" else " apply"
@@ -51,11 +50,11 @@ def describe(
         "mean": list(metadata.mean),
         "std": list(metadata.std),
         "windows": [grid.rows // grid.side, grid.columns // grid.side],
-        "windows_kept": model.keep,
+        "windows_kept": model.network.keep,
         "attributes": list(metadata.attributes),
-        "classes": list(candidates.classes),
-        "seen_classes": [name for name, seen in zip(candidates.classes, candidates.seen) if seen],
-        "class_attributes": candidates.class_attributes.tolist(),
+        "classes": list(classes.classes),
+        "seen_classes": [name for name, seen in zip(classes.classes, classes.seen) if seen],
+        "class_attributes": classes.class_attributes.tolist(),
         "gamma": gamma.value,
         "gamma_origin": gamma.origin,
         "backbone": metadata.backbone,
@@ -92,7 +91,7 @@ def from_text(text: str | None, path: object) -> dict[str, Any]:
 
 def _metrics(run: Run, metadata: Metadata) -> dict[str, Any]:
     """The evaluation of the run where there is one, else what its last epoch recorded."""
-    split, protocols = evaluation_of(run, metadata.epoch)
+    split, protocols = read_evaluation(run, metadata.epoch)
     if not protocols:
         return {"of": f"epoch {metadata.epoch}", **metadata.metrics}
     return {"of": f"svipctl eval, {split} images", **protocols}

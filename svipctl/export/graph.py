@@ -14,7 +14,7 @@ from svipctl.export.resize import resize_and_crop
 from svipctl.model.scores import class_scores, normalise_class_attributes
 from svipctl.model.svip import SVIP
 
-Precision = Literal["fp32", "fp16", "int8"]
+ExportPrecision = Literal["fp32", "fp16", "int8"]
 PixelKind = Literal["uint8", "float"]
 
 INPUTS = ("images", "class_attributes", "gamma")
@@ -57,7 +57,7 @@ class ShippedGraph(nn.Module):
         std: Sequence[float],
         size: int,
         pixels: Pixels,
-        precision: Precision = "fp32",
+        precision: ExportPrecision = "fp32",
     ) -> None:
         """Copy a model into a graph.
 

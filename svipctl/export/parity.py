@@ -15,43 +15,24 @@ import numpy as np
 import torch
 from PIL import Image
 
-from svipctl.datasets.images import Normalisation, Transform, channels_first, decode
-from svipctl.export.graph import OUTPUTS, Pixels, Precision
+from svipctl.datasets.images import channels_first, decode
+from svipctl.export.graph import OUTPUTS, ExportPrecision, Pixels
 from svipctl.export.runner import Outputs, Runner
+from svipctl.inference.class_table import ClassTable
+from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.scores import class_scores, normalise_class_attributes
-from svipctl.model.svip import SVIP
-from svipctl.inference.class_table import Candidates
 from svipctl.types import ProgressCallback
 
 BATCHES = (1, 3, 16)
-TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.25}
+TOLERANCE: dict[ExportPrecision, float] = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.25}
 """Largest difference that passes: absolute of scores, relative to the largest value of attributes."""
 _AT_OTHER_BATCHES = 24
 _ENLARGED = {1: (1.0, 1.0), 3: (1.5, 1.0), 16: (2.0, 2.0)}
 """Width and height of a batch's images over those of its first, so that a graph that resizes has to."""
 
 
-@dataclass(frozen=True)
-class Reference:
-    """The model and all that stands around it in `svipctl eval`."""
-
-    model: SVIP
-    transform: Transform
-    normalise: Normalisation
-
-    def __call__(self, images: Sequence[Image.Image], class_attributes: np.ndarray, gamma: np.ndarray) -> Outputs:
-        """Eager, fp32, on the CPU."""
-        pixels = torch.stack([self.transform(image) for image in images])
-        recipe = self.model.recipe
-        with torch.no_grad():
-            prediction = self.model.predict(self.normalise(pixels))
-            table = normalise_class_attributes(torch.from_numpy(class_attributes), recipe.class_norm_epsilon)
-            scores = class_scores(prediction.attributes, table, recipe.class_score) - torch.from_numpy(gamma)
-        return Outputs(scores.numpy(), prediction.attributes.numpy(), (1 - prediction.unrelated).numpy())
-
-
 @dataclass
-class Comparison:
+class BatchComparison:
     """One batch size and class table over all images compared."""
 
     batch: int
@@ -108,7 +89,7 @@ class Parity:
 
     runtime: str
     tolerance: float
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[BatchComparison, ...]
     accuracy: dict[str, float]
     """Percent of the images, each counted once, of `model` and `exported`, among the run's classes."""
 
@@ -132,9 +113,9 @@ class Parity:
 
 def compare(
     runner: Runner,
-    reference: Reference,
+    model: TrainedModel,
     pixels: Pixels,
-    candidates: Candidates,
+    classes: ClassTable,
     gamma: float,
     images: Sequence[Path],
     labels: np.ndarray,
@@ -145,12 +126,12 @@ def compare(
 
     Args:
         runner: The file, loaded.
-        reference: The model.
+        model: The reference, in fp32 on the CPU.
         pixels: How the file takes images.
-        candidates: The run's classes, the first table; the second is made of mixtures of them.
+        classes: The run's classes, the first table; the second is made of mixtures of them.
         gamma: Of the first table; the second has another for every class.
         images: Files, all of them compared at the largest batch size, some at the others.
-        labels: (N,) their classes among the candidates.
+        labels: (N,) their classes among the classes.
         tolerance: See `TOLERANCE`.
         progress: Called with images done and images in all.
 
@@ -158,7 +139,7 @@ def compare(
         DataError: An image does not decode.
 
     """
-    own = candidates.class_attributes.astype(np.float32), (gamma * candidates.seen).astype(np.float32)
+    own = classes.class_attributes.astype(np.float32), (gamma * classes.seen).astype(np.float32)
     tables = {"own": own, "other": _other_table(own[0])}
     comparisons = []
     right = {"model": 0, "exported": 0}
@@ -166,7 +147,7 @@ def compare(
     total, done = few * 2 * (len(BATCHES) - 1) + 2 * len(images), 0
     for batch in BATCHES:
         for name, table in tables.items():
-            comparison = Comparison(batch, name)
+            comparison = BatchComparison(batch, name)
             count = len(images) if batch == BATCHES[-1] else few
             for places in _batches(_spread(len(images), count), batch):
                 pictures = [decode(images[place]) for place in places]
@@ -174,8 +155,8 @@ def compare(
                     pictures = _alike(pictures, *_ENLARGED[batch])
                     given = torch.stack([channels_first(np.asarray(picture)) for picture in pictures])
                 else:
-                    given = torch.stack([reference.transform(picture) for picture in pictures])
-                expected = reference(pictures, *table)
+                    given = torch.stack([model.transform(picture) for picture in pictures])
+                expected = _expected(model, pictures, *table)
                 found = runner(pixels.of_bytes(given).numpy(), *table)
                 comparison.add(found, expected, tolerance)
                 if batch == BATCHES[-1] and name == "own":
@@ -187,6 +168,17 @@ def compare(
             comparisons.append(comparison)
     accuracy = {name: 100 * count / len(images) for name, count in right.items()}
     return Parity(runner.runtime, tolerance, tuple(comparisons), {"images": len(images), **accuracy})
+
+
+def _expected(
+    model: TrainedModel, pictures: Sequence[Image.Image], class_attributes: np.ndarray, gamma: np.ndarray
+) -> Outputs:
+    """Return what the model says of images of any size."""
+    recipe = model.network.recipe
+    prediction = model.predict_pixels(torch.stack([model.transform(picture) for picture in pictures]))
+    table = normalise_class_attributes(torch.from_numpy(class_attributes), recipe.class_norm_epsilon)
+    scores = class_scores(prediction.attributes, table, recipe.class_score) - torch.from_numpy(gamma)
+    return Outputs(scores.numpy(), prediction.attributes.numpy(), (1 - prediction.unrelated).numpy())
 
 
 def _other_table(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

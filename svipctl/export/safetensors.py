@@ -14,8 +14,7 @@ from svipctl.errors import ConfigError, DataError
 from svipctl.export.description import KEY, from_text, to_text
 from svipctl.export.graph import Pixels, ShippedGraph
 from svipctl.export.runner import Outputs
-from svipctl.model.backbone import create_backbone
-from svipctl.model.recipe import Recipe
+from svipctl.inference.network import network_from_state
 from svipctl.model.svip import SVIP
 
 
@@ -37,15 +36,7 @@ def read_safetensors(path: Path) -> tuple[SVIP, dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             description = from_text((file.metadata() or {}).get(KEY), path)
             state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
-        model = SVIP(
-            create_backbone(description["backbone"], description["backbone_args"]),
-            len(description["attributes"]),
-            Recipe(**description["method"]),
-            word_vectors=state.get("context.word_vectors"),
-            window=description["window"],
-            hidden=description["classifier_hidden"],
-        )
-        model.load_state_dict(state)
+        model = network_from_state(description, state)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
     except (SafetensorError, ConfigError, RuntimeError, KeyError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""From predicted attributes to named classes, with the attributes that speak for and against each."""
+"""Ranked classes for predicted attributes, with the attributes that speak for and against each class."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from svipctl.errors import CheckFailed
-from svipctl.model.scores import class_scores, normalise_class_attributes
+from svipctl.inference.class_table import ClassTable
 from svipctl.model.recipe import Recipe
-from svipctl.inference.class_table import Candidates
+from svipctl.model.scores import class_scores, normalise_class_attributes
 
 
 @dataclass(frozen=True)
 class Reason:
-    """How much an attribute lifts a class above the mean of the other candidates, in units of the class score.
+    """The contribution of an attribute to a class's score above the mean of the other candidates.
 
     The sum over all attributes is the class's score minus that mean, before gamma.
     """
@@ -25,7 +24,7 @@ class Reason:
     attribute: str
     weight: float
     lacking: bool
-    """Whether the class has less of it than the others: what counts, for or against, is then that it be missing."""
+    """True if the class has less of it than the others: what counts, for or against, is then its absence."""
 
 
 @dataclass(frozen=True)
@@ -42,38 +41,31 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Answering:
-    """The classes to choose from, and how a recipe scores them."""
+class AnswerMaker:
+    """The candidate classes and a recipe's way to score them."""
 
     attributes: Sequence[str]
-    candidates: Candidates
+    classes: ClassTable
     gamma: float
+    """Subtracted from the scores of seen classes."""
     recipe: Recipe
     top: int = 5
+    """Answers per image."""
     reasons: int = 3
     """Attributes named for and against each answer, at most."""
 
     def answers(self, predicted: Tensor) -> list[tuple[Answer, ...]]:
-        """The `top` best classes of each image, best first.
+        """Return the `top` best classes of each image, best first.
 
         Args:
             predicted: (B, K) attributes in float64.
 
-        Raises:
-            CheckFailed: They are not finite.
-
         """
-        if not torch.isfinite(predicted).all():
-            raise CheckFailed(
-                "the model predicts attributes that are not finite numbers",
-                why="its training diverged, or half precision overflowed",
-                todo="try --precision fp32, or use another run",
-            )
         table = normalise_class_attributes(
-            torch.from_numpy(self.candidates.class_attributes), self.recipe.class_norm_epsilon
+            torch.from_numpy(self.classes.class_attributes), self.recipe.class_norm_epsilon
         )
         scores = class_scores(predicted, table, self.recipe.class_score)
-        calibrated = scores - self.gamma * torch.from_numpy(self.candidates.seen)
+        calibrated = scores - self.gamma * torch.from_numpy(self.classes.seen)
         is_cosine = self.recipe.class_score == "cosine"
         length = predicted.norm(dim=-1, keepdim=True).clamp_min(1e-12) if is_cosine else 1.0
         found = []
@@ -90,4 +82,4 @@ class Answering:
         reasons = [Reason(self.attributes[k], float(weights[k]), bool(surplus[k] < 0)) for k in order]
         strongest = tuple(reason for reason in reasons[: self.reasons] if reason.weight > 0)
         weakest = tuple(reason for reason in reasons[::-1][: self.reasons] if reason.weight < 0)
-        return Answer(self.candidates.classes[label], float(scores[label]), strongest, weakest)
+        return Answer(self.classes.classes[label], float(scores[label]), strongest, weakest)

@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from svipctl.errors import ConfigError, DataError, explained_disk_errors
+from svipctl.errors import DataError, explained_disk_errors
 from svipctl.files import atomic_folder, atomic_write_bytes, atomic_write_text, resolve_folder
-from svipctl.model.backbone import create_backbone
-from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import is_pickle
 
@@ -84,29 +81,6 @@ def save_checkpoint(
         atomic_write_text(unfinished / METADATA, json.dumps(stamped, indent=2, default=str) + "\n")
         if extra:
             extra(unfinished)
-
-
-def load_checkpoint(folder: Path, *, device: torch.device | str = "cpu") -> tuple[SVIP, Metadata]:
-    """The model of a checkpoint folder, in evaluation mode.
-
-    Raises:
-        DataError: Missing, incomplete or damaged; a pickle is never loaded.
-
-    """
-    state, metadata = read_checkpoint(folder)
-    try:
-        model = SVIP(
-            create_backbone(metadata.backbone, metadata.backbone_args),
-            len(metadata.attributes),
-            Recipe(**metadata.method),
-            word_vectors=state.get("context.word_vectors"),
-            window=metadata.window,
-            hidden=metadata.classifier_hidden,
-        )
-        model.load_state_dict(state)
-    except (ConfigError, RuntimeError, TypeError, ValueError) as error:
-        raise DataError(f"the checkpoint {folder} does not fit its own description", why=str(error)) from error
-    return model.to(device).eval(), metadata
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Metadata]:

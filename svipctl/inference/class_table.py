@@ -1,12 +1,13 @@
-"""The classes an image may be called: a run's own, or those of a CSV file nobody trained."""
+"""Candidate classes and their attributes: those of a data set, or of a CSV file, a DataFrame or a mapping."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +16,47 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.csv_rows import csv_rows
 from svipctl.datasets.group_row import is_group_row
 from svipctl.errors import DataError, nearest
+from svipctl.inference.checkpoint import Metadata
+from svipctl.inference.network import check_same_benchmark
 
 _SCALES = (1.0, 100.0)  # shares and percentages, the two ways attribute values are published
 _SHOWN = 20
 
+AttributeVector = Sequence[float] | NDArray[np.floating] | Mapping[str, float]
+"""The attributes of a class: K values in the order of the model's attributes, or values by attribute name."""
+
+
+class Frame(Protocol):
+    """A pandas DataFrame, as far as it is used; pandas itself is optional."""
+
+    columns: Any
+    index: Any
+
+    def set_index(self, keys: str) -> Any:
+        """Return the frame with a column as its index."""
+
+    def to_numpy(self) -> NDArray[Any]:
+        """Return the values."""
+
 
 @dataclass(frozen=True)
-class Candidates:
-    """C classes with K attributes."""
+class ClassTable:
+    """C candidate classes with K attributes."""
 
     classes: tuple[str, ...]
     class_attributes: NDArray[np.float64]
-    """(C, K), in the benchmark's range: not normalised."""
+    """(C, K), in the data set's range: not normalised."""
     seen: NDArray[np.bool_]
-    """(C,) whether the class, by its name, was trained; gamma is subtracted from the scores of these."""
+    """(C,) True for seen classes, recognised by their names; gamma is subtracted from their scores."""
 
     @classmethod
-    def of(cls, benchmark: Benchmark, seen_classes: Collection[str]) -> Candidates:
-        """The benchmark's own classes."""
+    def of(cls, benchmark: Benchmark, seen_classes: Collection[str]) -> ClassTable:
+        """Return the classes of a data set."""
         seen = np.array([name in seen_classes for name in benchmark.classes], dtype=bool)
         return cls(benchmark.classes, benchmark.class_attributes, seen)
 
-    def extended(self, others: Candidates) -> Candidates:
-        """These classes and then the others.
+    def extended(self, others: ClassTable) -> ClassTable:
+        """Return these classes followed by the others.
 
         Raises:
             DataError: A class is in both.
@@ -49,14 +68,14 @@ class Candidates:
                 f"the run has {'classes' if len(shared) > 1 else 'a class'} of that name already: {', '.join(shared[:5])}",
                 todo="rename them in the file, or leave out --extend so that the file replaces the run's classes",
             )
-        return Candidates(
+        return ClassTable(
             self.classes + others.classes,
             np.concatenate([self.class_attributes, others.class_attributes]),
             np.concatenate([self.seen, others.seen]),
         )
 
     def indistinguishable(self) -> list[tuple[str, str]]:
-        """Pairs of classes whose attributes point the same way, so that no image can tell them apart."""
+        """Return pairs of classes whose attribute vectors are parallel, so that no image can tell them apart."""
         directions = self.class_attributes / np.linalg.norm(self.class_attributes, axis=1, keepdims=True)
         first: dict[bytes, str] = {}
         pairs = []
@@ -67,68 +86,149 @@ class Candidates:
         return pairs
 
 
+Classes = str | Path | ClassTable | Mapping[str, AttributeVector] | Frame
+"""A class table in any form: a CSV file, a mapping from class names, or a DataFrame."""
+
+
+def candidate_classes(
+    metadata: Metadata, benchmark: Benchmark | None, file: Path | None = None, *, extend: bool = False
+) -> ClassTable:
+    """Return the classes that a model chooses from.
+
+    Args:
+        metadata: Of the model.
+        benchmark: The data set that it was trained on; without it the values of a file are not checked against its range.
+        file: A class table that replaces the data set's classes, or with `extend` follows them.
+        extend: See `file`.
+
+    Raises:
+        DataError: The file is unusable, or the data set is missing or another one.
+
+    """
+    own = None
+    if benchmark is not None:
+        check_same_benchmark(metadata, benchmark)
+        own = ClassTable.of(benchmark, metadata.seen_classes)
+    if file is not None:
+        values = value_range(own.class_attributes) if own else None
+        others = read_class_table(file, metadata.attributes, seen_classes=metadata.seen_classes, values=values)
+        if not extend:
+            return others
+        if own is not None:
+            return own.extended(others)
+    if own is None:
+        raise DataError(
+            f"the classes of {metadata.dataset} are not here: its data set was not found",
+            todo="name the data set's folder with --data-dir, or give classes with --classes FILE.csv",
+        )
+    return own
+
+
 def value_range(class_attributes: NDArray[np.float64]) -> tuple[float, float]:
-    """Lowest and highest value that fits a benchmark's table: 0 to 1 or 0 to 100, wider only if the table is."""
+    """Return the lowest and highest value allowed beside a data set's table: 0 to 1 or 0 to 100, wider if the table is."""
     low, high = float(class_attributes.min()), float(class_attributes.max())
     return min(low, 0.0), next((scale for scale in _SCALES if high <= scale), high)
 
 
-def read_candidates(
+def read_class_table(
     path: Path,
     attributes: Sequence[str],
     *,
     seen_classes: Collection[str] = (),
     values: tuple[float, float] | None = None,
-) -> Candidates:
-    """Read a class table: a header `class,<attribute>,...` in any order of columns, then one class a row.
+) -> ClassTable:
+    """Read a CSV file: a header `class,<attribute>,...` in any order of columns, then one class per row.
 
-    The `attributes.csv` of a data folder is such a file (its row of group names is passed over).
+    The `attributes.csv` of a data folder is such a file; its row of group names is skipped.
 
     Args:
-        path: The CSV file, UTF-8.
-        attributes: Names the model was trained with, in its order; each must be a column and no other may be.
-        seen_classes: Names of the classes it was trained on.
+        path: The file, UTF-8.
+        attributes: Names that the model was trained with, in its order; each must be a column and no other may be.
+        seen_classes: Names of the classes that the model was trained on.
         values: Lowest and highest value allowed; any finite one if None.
 
     Raises:
-        DataError: With every problem found, not only the first.
+        DataError: Lists every problem found.
 
     """
-    rows = csv_rows(path)
+    rows: list[list[Any]] = [*csv_rows(path)]
     if not rows:
         raise DataError(f"{path} is empty", todo="its first row is class,<attribute>,... and each other row a class")
-    header = rows[0][1:]
+    if len(rows) > 1 and is_group_row(rows[1]):
+        rows[1] = []
+    return _checked_table(f"the class table {path}", rows, attributes, seen_classes, values)
+
+
+def class_table_from(classes: Classes, attributes: Sequence[str], seen_classes: Collection[str] = ()) -> ClassTable:
+    """Make a class table of whatever a user passes to the Python API.
+
+    Args:
+        classes: The path of a CSV file, a DataFrame (names in a column `class` or in the index), or a mapping from
+            class names to attribute vectors (K,) or to mappings from attribute names to values.
+        attributes: As of `read_class_table`.
+        seen_classes: As of `read_class_table`.
+
+    Raises:
+        DataError: Lists every problem found.
+
+    """
+    if isinstance(classes, ClassTable):
+        return classes
+    if isinstance(classes, str | Path):
+        return read_class_table(Path(classes), attributes, seen_classes=seen_classes)
+    if isinstance(classes, Mapping):
+        named = dict.fromkeys(key for vector in classes.values() if isinstance(vector, Mapping) for key in vector)
+        header, rows = [*named] or list(attributes), []
+        for name, vector in classes.items():
+            cells = [vector.get(column, "") for column in header] if isinstance(vector, Mapping) else list(vector)
+            rows.append([name, *cells])
+    else:
+        frame = classes.set_index("class") if "class" in classes.columns else classes
+        header = [str(column) for column in frame.columns]
+        rows = [[str(name), *row] for name, row in zip(frame.index, frame.to_numpy().tolist())]
+    return _checked_table("the class table", [["class", *header], *rows], attributes, seen_classes, None)
+
+
+def _checked_table(
+    title: str,
+    rows: Sequence[Sequence[Any]],
+    attributes: Sequence[str],
+    seen_classes: Collection[str],
+    values: tuple[float, float] | None,
+) -> ClassTable:
+    """Check a header and rows of cells (empty rows are skipped), and sort their columns in the order of the attributes."""
+    header = list(rows[0][1:])
     problems = _column_problems(header, attributes)
     if problems:
-        raise _refusal(path, problems)
+        raise _refusal(title, problems)
     order = [header.index(name) for name in attributes]
     classes: list[str] = []
     table: list[list[float]] = []
     for number, row in enumerate(rows[1:], 2):
-        name = row[0]
-        if number == 2 and is_group_row(row):
+        if not row:
             continue
-        title = f"class {name!r}"
+        name = str(row[0])
+        label = f"class {name!r}"
         if not name:
             problems.append(f"row {number} has no class name")
         elif name in classes:
-            problems.append(f"{title} is there twice")
+            problems.append(f"{label} is there twice")
         if len(row) != len(header) + 1:
-            problems.append(f"{title} has {len(row) - 1} values for {len(header)} attributes")
+            problems.append(f"{label} has {len(row) - 1} values for {len(header)} attributes")
             continue
         numbers = [
-            _value(row[column + 1], attribute, title, values, problems) for column, attribute in zip(order, attributes)
+            _value(row[column + 1], attribute, label, values, problems) for column, attribute in zip(order, attributes)
         ]
         if not any(numbers):
-            problems.append(f"{title} has no attribute: every value is 0")
+            problems.append(f"{label} has no attribute: every value is 0")
         classes.append(name)
         table.append(numbers)
     if not classes and not problems:
         problems.append("there is no class in it, only a header")
     if problems:
-        raise _refusal(path, problems)
+        raise _refusal(title, problems)
     seen = np.array([name in seen_classes for name in classes], dtype=bool)
-    return Candidates(tuple(classes), np.array(table, dtype=np.float64), seen)
+    return ClassTable(tuple(classes), np.array(table, dtype=np.float64), seen)
 
 
 def _column_problems(header: list[str], attributes: Sequence[str]) -> list[str]:
@@ -149,11 +249,11 @@ def _column_problems(header: list[str], attributes: Sequence[str]) -> list[str]:
     return problems + [f"attribute {name!r} has no column" for name in missing]
 
 
-def _value(cell: str, attribute: str, title: str, values: tuple[float, float] | None, problems: list[str]) -> float:
-    """The number in a cell; 1 for a cell that is a problem, so that it is not also a class without attributes."""
+def _value(cell: Any, attribute: str, title: str, values: tuple[float, float] | None, problems: list[str]) -> float:
+    """Return the number in a cell; 1 for a cell with a problem, so that its class is not also reported as empty."""
     try:
         number = float(cell)
-    except ValueError:
+    except (TypeError, ValueError):
         problems.append(f"{title}, {attribute!r}: {cell!r} is not a number")
         return 1.0
     if not math.isfinite(number):
@@ -167,11 +267,11 @@ def _value(cell: str, attribute: str, title: str, values: tuple[float, float] | 
     return number
 
 
-def _refusal(path: Path, problems: list[str]) -> DataError:
+def _refusal(title: str, problems: list[str]) -> DataError:
     shown = "\n".join(f"- {problem}" for problem in problems[:_SHOWN])
     more = f"\n- and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     return DataError(
-        f"the class table {path} cannot be used: {len(problems)} problem{'s' if len(problems) > 1 else ''}",
+        f"{title} cannot be used: {len(problems)} problem{'s' if len(problems) > 1 else ''}",
         why=shown + more,
-        todo="correct the file: class,<attribute>,... in its first row, then one class a row",
+        todo="correct it: class,<attribute>,... in its first row, then one class a row",
     )

@@ -1,4 +1,4 @@
-"""One pass over images: predicted attributes, and what the patch classifier said."""
+"""Predictions for images of a data set, in one pass, divided among the processes of a run."""
 
 from __future__ import annotations
 
@@ -13,145 +13,125 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark, Indices
-from svipctl.datasets.images import Geometry, Normalisation, Transform
-from svipctl.datasets.loader import ImageDataset, batches
 from svipctl.datasets.objects import object_coverage
 from svipctl.datasets.packed import find_pack
-from svipctl.device import autocast
 from svipctl.distributed.ranks import ALONE, Ranks
-from svipctl.errors import CheckFailed
-from svipctl.inference.stem import StemFeatures, StemRunner
-from svipctl.model.fused_linear import KeptWeights
-from svipctl.model.svip import SVIP
+from svipctl.inference.stem import StemFeatures, find_stem_features
+from svipctl.inference.stream import dataset_inputs
+from svipctl.inference.trained_model import BATCH_SIZE, TrainedModel, check_finite
 from svipctl.types import ProgressCallback
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of N images, in the order asked for."""
+    """Predictions of N images, in the order asked for."""
 
     indices: Indices
-    """(N,) images of the benchmark."""
+    """(N,) images of the data set."""
     attributes: NDArray[np.float64]
     """(N, K)."""
     unrelated: NDArray[np.float64]
     """(N, windows), probability that the window is unrelated."""
     source_scores: NDArray[np.float64] | None
-    """(N, windows), what supervises the patch classifier; high is related. None when not asked for."""
+    """(N, windows), the window scores that supervise the patch classifier; high is related. None when not asked for."""
     peaks: NDArray[np.int64] | None = None
     """(N, G) the window, in raster order, at which the attribute head is highest for each of the attributes asked for."""
     notes: tuple[str, ...] = ()
-    """What the user should know about how the images were read."""
+    """Remarks for the user on how the images were read."""
 
 
-@dataclass(frozen=True)
-class Predictor:
-    """A model with all that turns image files into its input."""
+def predict_dataset(
+    model: TrainedModel,
+    benchmark: Benchmark,
+    indices: Indices,
+    *,
+    batch_size: int = BATCH_SIZE,
+    workers: int = 0,
+    ranks: Ranks = ALONE,
+    source_scores: bool = False,
+    peaks_of: NDArray[np.int64] | None = None,
+    progress: ProgressCallback | None = None,
+) -> Predictions:
+    """Predict images of a data set, from kept features of a frozen stem or packed pixels where they are fresh.
 
-    model: SVIP
-    transform: Transform
-    normalise: Normalisation
-    device: torch.device
-    dtype: torch.dtype
-    batch_size: int = 64
-    workers: int = 0
-    ranks: Ranks = ALONE
+    Several processes divide the images among them, each once, and all return the whole.
 
-    @torch.inference_mode()
-    def predict(
-        self,
-        benchmark: Benchmark,
-        indices: Indices,
-        *,
-        source_scores: bool = False,
-        peaks_of: NDArray[np.int64] | None = None,
-        progress: ProgressCallback | None = None,
-    ) -> Predictions:
-        """Predict the images of a benchmark; leaves the model in evaluation mode.
+    Args:
+        model: The network and its device.
+        benchmark: Where the files are.
+        indices: Which images.
+        batch_size: Images computed together.
+        workers: Processes that decode images; 0 decodes in this one.
+        ranks: The processes that divide the images.
+        source_scores: Also run the source pass for the window scores (a second forward pass).
+        peaks_of: (C, G) columns of the attributes of each class whose maps' peaks are wanted; -1 for none.
+        progress: Called with images done and images in all, of this process; equally often in all processes.
 
-        Several processes divide the images among them, each once, and all return the whole.
+    Raises:
+        DataError: An image is missing or does not decode.
+        CheckFailed: The network's output is not finite.
 
-        Args:
-            benchmark: Where the files are.
-            indices: Which images.
-            source_scores: Also run the source pass for the window scores (a second forward pass).
-            peaks_of: (C, G) of each class the attributes whose maps' peaks are wanted, by column; -1 for none.
-            progress: Called with images done and images in all, of this process; equally often in all processes.
+    """
+    network = model.network
+    mine = indices[list(ranks.share(range(len(indices))))]
+    with ranks.first():
+        features = find_stem_features(model, benchmark)
+    note = find_pack(benchmark, model.geometry)[1] if features is None else ""
+    objects = None
+    if network.recipe.selection == "object":
+        objects = object_coverage(benchmark, mine, model.geometry, *network.grid.window_shape)
+    if features is None:
+        inputs = dataset_inputs(model, benchmark, mine, batch_size=batch_size, workers=workers)
+    else:
+        inputs = _feature_inputs(model, benchmark, mine, features, batch_size)
+    attributes, unrelated, scores, peaks = [], [], [], []
+    done = 0
+    with closing(inputs), model.inference():
+        for which, images in inputs:
+            prediction = network.predict(images, coverage=None if objects is None else objects.of(which))
+            if source_scores:
+                scores.append(network.source_scores(images).double().cpu())
+            if peaks_of is not None:
+                columns = torch.from_numpy(peaks_of[benchmark.labels[which.numpy()]]).clamp_min(0)
+                peaks.append(_peaks(prediction.windows, columns.to(model.device)).double().cpu())
+            attributes.append(prediction.attributes.double().cpu())
+            unrelated.append(prediction.unrelated.double().cpu())
+            done += len(images)
+            if progress:
+                progress(done, len(mine))
+    most_batches = math.ceil(math.ceil(len(indices) / ranks.world) / batch_size)  # of any process
+    if progress and len(attributes) < most_batches:
+        progress(done, len(mine))
 
-        """
-        self.model.eval()
-        attributes, unrelated, scores, peaks = [], [], [], []
-        done = 0
-        geometry = Geometry(self.transform.resize, self.transform.size)
-        mine = indices[list(self.ranks.share(range(len(indices))))]
-        with self.ranks.first():
-            features = StemRunner(self.model, self.normalise, self.device, self.dtype).find(benchmark, geometry)
-        packed, note = find_pack(benchmark, geometry) if features is None else (None, "")
-        objects = None
-        if self.model.recipe.selection == "object":
-            objects = object_coverage(benchmark, mine, geometry, *self.model.grid.window_shape)
-        dataset = ImageDataset(benchmark, mine, self.transform, packed=packed)
-        with (
-            closing(self._inputs(dataset, features)) as loader,
-            autocast(self.dtype, self.device),
-            KeptWeights().in_use(),
-        ):
-            for which, inputs in loader:
-                prediction = self.model.predict(inputs, coverage=None if objects is None else objects.of(which))
-                if source_scores:
-                    scores.append(self.model.source_scores(inputs).double().cpu())
-                if peaks_of is not None:
-                    columns = torch.from_numpy(peaks_of[benchmark.labels[which.numpy()]]).clamp_min(0)
-                    peaks.append(_peaks(prediction.windows, columns.to(self.device)).double().cpu())
-                attributes.append(prediction.attributes.double().cpu())
-                unrelated.append(prediction.unrelated.double().cpu())
-                done += len(inputs)
-                if progress:
-                    progress(done, len(dataset))
-        if progress and len(attributes) < self._most_batches(len(indices)):
-            progress(done, len(dataset))
-        windows, outputs = self.model.grid.windows, self.model.attribute_head.out_features
-        predicted = self._whole(attributes, outputs)
-        if not np.isfinite(predicted).all():
-            raise CheckFailed(
-                "the model predicts attributes that are not finite numbers",
-                why="its training diverged, or half precision overflowed",
-                todo="evaluate with --precision fp32, or train with a lower learning rate",
-            )
-        return Predictions(
-            indices=indices,
-            attributes=predicted,
-            unrelated=self._whole(unrelated, windows),
-            source_scores=self._whole(scores, windows) if source_scores else None,
-            peaks=None if peaks_of is None else self._whole(peaks, peaks_of.shape[1]).astype(np.int64),
-            notes=(note,) if note else (),
-        )
-
-    def _inputs(
-        self, dataset: ImageDataset, features: StemFeatures | None
-    ) -> Generator[tuple[Tensor, Tensor], None, None]:
-        """Which images, and the network's input of them on the device: normalised images, or a frozen stem's features."""
-        if features is not None:
-            for start in range(0, len(dataset), self.batch_size):
-                some = slice(start, start + self.batch_size)
-                yield torch.from_numpy(dataset.indices[some]), features.gather(dataset.files[some]).to(self.device)
-            return
-        loader = batches(dataset, self.batch_size, workers=self.workers, pin_memory=self.device.type == "cuda")
-        with closing(loader):
-            for batch in loader:
-                yield batch.indices, self.normalise(batch.images.to(self.device, non_blocking=True))
-
-    def _most_batches(self, images: int) -> int:
-        """Of any process."""
-        return math.ceil(math.ceil(images / self.ranks.world) / self.batch_size)
-
-    def _whole(self, parts: list[Tensor], columns: int) -> NDArray[np.float64]:
+    def gathered(parts: list[Tensor], columns: int) -> NDArray[np.float64]:
         """Join this process's batches with those of the others."""
-        mine = torch.cat([torch.zeros(0, columns, dtype=torch.float64), *parts]).numpy()
-        return np.concatenate(self.ranks.gather(mine))
+        own = torch.cat([torch.zeros(0, columns, dtype=torch.float64), *parts]).numpy()
+        return np.concatenate(ranks.gather(own))
+
+    windows = network.grid.windows
+    predicted = gathered(attributes, network.attribute_head.out_features)
+    check_finite(torch.from_numpy(predicted))
+    return Predictions(
+        indices=indices,
+        attributes=predicted,
+        unrelated=gathered(unrelated, windows),
+        source_scores=gathered(scores, windows) if source_scores else None,
+        peaks=None if peaks_of is None else gathered(peaks, peaks_of.shape[1]).astype(np.int64),
+        notes=(note,) if note else (),
+    )
+
+
+def _feature_inputs(
+    model: TrainedModel, benchmark: Benchmark, indices: Indices, features: StemFeatures, batch_size: int
+) -> Generator[tuple[Tensor, Tensor], None, None]:
+    """Yield indices (B,) and kept feature maps (B, channels, rows, columns) on the model's device."""
+    for start in range(0, len(indices), batch_size):
+        some = indices[start : start + batch_size]
+        files = [benchmark.images[index] for index in some]
+        yield torch.from_numpy(some), features.gather(files).to(model.device)
 
 
 def _peaks(windows: Tensor, columns: Tensor) -> Tensor:
-    """The window at which each attribute is highest: (B, windows, K), (B, G) -> (B, G)."""
+    """Return the window at which each attribute is highest: (B, windows, K), (B, G) -> (B, G)."""
     wanted = windows.gather(2, columns.unsqueeze(1).expand(-1, windows.shape[1], -1))
     return wanted.argmax(dim=1)

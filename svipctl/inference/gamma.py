@@ -1,16 +1,12 @@
-"""From a run to the parts of a classifier: its model, its classes, its gamma."""
+"""The calibrated gamma of a run: the offset that calibrated stacking subtracts from the scores of seen classes."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
-from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
-from svipctl.inference.network import check_same_benchmark
 from svipctl.inference.checkpoint import Metadata
-from svipctl.inference.class_table import Candidates, read_candidates, value_range
 from svipctl.runs.run import Run
 
 _EVALUATION = "eval/metrics.json"
@@ -18,19 +14,24 @@ _EVALUATION = "eval/metrics.json"
 
 @dataclass(frozen=True)
 class Gamma:
-    """What is subtracted from the scores of trained classes, and where it comes from."""
+    """A gamma (Chao et al., ECCV 2016) and its origin."""
 
     value: float
     origin: str
 
 
 def calibrated_gamma(run: Run, metadata: Metadata) -> Gamma:
-    """The run's gamma, chosen on validation images; 0 if it has none. One that was chosen on test is never used."""
+    """Return the run's gamma, chosen on validation images, or 0 if it has none. A gamma from test images is never used.
+
+    Raises:
+        DataError: A document of the run is damaged.
+
+    """
     development = run.development() if run.settings().train.fold is None else None
     if development is not None:
         runs = ", ".join(one["run"] for one in development["runs"])
         return Gamma(float(development["gamma"]), f"chosen on validation images, by {runs}")
-    _, protocols = evaluation_of(run, metadata.epoch)
+    _, protocols = read_evaluation(run, metadata.epoch)
     value = protocols.get("gzsl-calibrated", {}).get("gamma", math.nan)
     if math.isfinite(value):
         return Gamma(value, "calibrated by `svipctl eval`")
@@ -40,11 +41,14 @@ def calibrated_gamma(run: Run, metadata: Metadata) -> Gamma:
     return Gamma(0.0, "the run was not calibrated on validation images")
 
 
-def evaluation_of(run: Run, epoch: int) -> tuple[str, dict[str, dict[str, float]]]:
-    """Which images the run's checkpoint of this epoch was evaluated on, and the figures by protocol: none if it was not.
+def read_evaluation(run: Run, epoch: int) -> tuple[str, dict[str, dict[str, float]]]:
+    """Return the split and the figures by protocol that `svipctl eval` recorded for the run's checkpoint of this epoch.
+
+    Returns:
+        `("test", {})` if that checkpoint was not evaluated.
 
     Raises:
-        DataError: They are damaged.
+        DataError: The document is damaged.
 
     """
     evaluated = run.read_json(_EVALUATION) or {}
@@ -60,41 +64,3 @@ def evaluation_of(run: Run, epoch: int) -> tuple[str, dict[str, dict[str, float]
             f"{run.folder / _EVALUATION} is damaged", why=str(error), todo="run `svipctl eval` again"
         ) from error
     return str(evaluated.get("split", "test")), protocols
-
-
-def candidates_of(
-    metadata: Metadata, benchmark: Benchmark | None, table: Path | None = None, *, extend: bool = False
-) -> Candidates:
-    """The classes to choose from.
-
-    Args:
-        metadata: Of the checkpoint.
-        benchmark: The data set the run was trained on; without it the values of a table cannot be held against it.
-        table: A class table that replaces the benchmark's classes, or with `extend` follows them.
-        extend: See `table`.
-
-    Raises:
-        DataError: The table is unusable, or the benchmark is not the one of the run.
-
-    """
-    own = None
-    if benchmark is not None:
-        check_same_benchmark(metadata, benchmark)
-        own = Candidates.of(benchmark, metadata.seen_classes)
-    if table is not None:
-        others = read_candidates(
-            table,
-            metadata.attributes,
-            seen_classes=metadata.seen_classes,
-            values=value_range(own.class_attributes) if own else None,
-        )
-        if not extend:
-            return others
-        if own is not None:
-            return own.extended(others)
-    if own is None:
-        raise DataError(
-            f"the classes of {metadata.dataset} are not here: its data set was not found",
-            todo="name the data set's folder with --data-dir, or give classes with --classes FILE.csv",
-        )
-    return own

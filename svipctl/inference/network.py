@@ -1,45 +1,122 @@
-"""The network that a configuration describes, around a backbone, for a data set's attributes; and whether one is of a data set."""
+"""Build the network: the one place where an `SVIP` is constructed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import BUILT_IN
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import Metadata, sha256_of
+from svipctl.model.backbone import create_backbone
+from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 from svipctl.semantics.matrix import WordMatrix
 from svipctl.semantics.toy_corpus import train_toy_vectors
 from svipctl.settings.schema import Settings
 
+WORD_VECTORS = "context.word_vectors"
+"""Name in a state dict of the word vectors, which belong to the data set rather than to the training."""
 
-def network_for(settings: Settings, benchmark: Benchmark, backbone: VisionTransformer) -> SVIP:
-    """The network before any weights of its heads.
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that fixes the layers and shapes of a network."""
+
+    backbone: str
+    backbone_args: Mapping[str, Any]
+    attributes: int
+    """K."""
+    recipe: Recipe
+    window: int
+    classifier_hidden: int
+
+    @classmethod
+    def of_settings(cls, settings: Settings, attributes: int) -> Self:
+        """Return the architecture that settings ask for, with K attributes."""
+        model = settings.model
+        return cls(
+            model.backbone, model.backbone_args, attributes, settings.method, model.window, model.classifier_hidden
+        )
+
+    @classmethod
+    def of_description(cls, description: Mapping[str, Any]) -> Self:
+        """Return the architecture that the metadata of a checkpoint or of an exported file describe.
+
+        Raises:
+            KeyError, TypeError, ValueError: A field is missing or has an unusable value.
+
+        """
+        return cls(
+            description["backbone"],
+            description["backbone_args"],
+            len(description["attributes"]),
+            Recipe(**description["method"]),
+            description["window"],
+            description["classifier_hidden"],
+        )
+
+    def build(self, word_vectors: Tensor | None = None, backbone: VisionTransformer | None = None) -> SVIP:
+        """Construct the network with new weights.
+
+        Args:
+            word_vectors: (K, words), needed if the recipe's context is `words`.
+            backbone: With its weights; a new one if None.
+
+        Raises:
+            ConfigError: timm has no such backbone, or backbone, window and recipe do not fit together.
+
+        """
+        return SVIP(
+            create_backbone(self.backbone, self.backbone_args) if backbone is None else backbone,
+            self.attributes,
+            self.recipe,
+            word_vectors=word_vectors,
+            window=self.window,
+            hidden=self.classifier_hidden,
+        )
+
+
+def network_from_state(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> SVIP:
+    """Rebuild a saved network from its description and all its tensors.
 
     Raises:
-        ConfigError: Backbone, window and recipe do not go together.
+        ConfigError, RuntimeError, KeyError, TypeError, ValueError: Description and tensors do not fit together.
+
+    """
+    network = Architecture.of_description(description).build(state.get(WORD_VECTORS))
+    network.load_state_dict(dict(state))
+    return network
+
+
+def new_network(settings: Settings, benchmark: Benchmark, backbone: VisionTransformer | None = None) -> SVIP:
+    """Construct the network of a configuration for the attributes of a data set.
+
+    Args:
+        settings: Backbone, window and recipe.
+        benchmark: With its word vectors if the recipe's context is `words`; a built-in data set's are trained if needed.
+        backbone: With its weights; a new one if None.
+
+    Raises:
+        ConfigError: Backbone, window and recipe do not fit together.
         DataError: The recipe needs word vectors, and the data set has none.
 
     """
     words = None
     if settings.method.context == "words":
-        words = word_vectors(benchmark, built_in=settings.dataset in BUILT_IN)
-    return SVIP(
-        backbone,
-        len(benchmark.attributes),
-        settings.method,
-        word_vectors=words,
-        window=settings.model.window,
-        hidden=settings.model.classifier_hidden,
-    )
+        words = load_word_vectors(benchmark, built_in=settings.dataset in BUILT_IN)
+    return Architecture.of_settings(settings, len(benchmark.attributes)).build(words, backbone)
 
 
-def word_vectors(benchmark: Benchmark, *, built_in: bool) -> torch.Tensor:
-    """The attributes' word vectors (K, words), trained first if the benchmark is built in and has none yet."""
+def load_word_vectors(benchmark: Benchmark, *, built_in: bool) -> Tensor:
+    """Return the attributes' word vectors (K, words), trained first if the data set is built in and has none yet."""
     path = check_word_vectors(benchmark, built_in=built_in)
     if path.exists():
         matrix = WordMatrix.load(path, benchmark.attributes)
@@ -50,7 +127,7 @@ def word_vectors(benchmark: Benchmark, *, built_in: bool) -> torch.Tensor:
 
 
 def check_word_vectors(benchmark: Benchmark, *, built_in: bool) -> Path:
-    """The file of the word vectors, which is there or, for a built-in benchmark, can be made; else DataError."""
+    """Return the file of the word vectors, which exists unless the data set is built in; raise DataError without one."""
     path = benchmark.word_vectors_file
     if path is None or not (built_in or path.exists()):
         raise DataError(

@@ -13,13 +13,13 @@ from torch import Tensor
 from svipctl.errors import DataError
 from svipctl.files import resolve_folder
 from svipctl.inference.checkpoint import METADATA, WEIGHTS, Metadata, read_checkpoint
+from svipctl.inference.network import WORD_VECTORS
 from svipctl.inference.published_names import from_published, is_published, published_name
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import file_sha256, misfits, read_safetensors
 from svipctl.pickles import read_torch
 
 _ALLOWED = frozenset([("argparse", "Namespace")])
-_WORDS = "context.word_vectors"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read_trained(path: Path) -> TrainedWeights:
         folder = path / "checkpoints" / "best"
     if resolve_folder(folder).is_dir():
         state, metadata = read_checkpoint(folder)
-        kept = {name: tensor for name, tensor in state.items() if name != _WORDS}
+        kept = {name: tensor for name, tensor in state.items() if name != WORD_VECTORS}
         return TrainedWeights(folder, kept, metadata.sha256, published=False, metadata=metadata, epoch=metadata.epoch)
     if not path.is_file():
         raise DataError(f"there is no checkpoint {path}")
@@ -90,7 +90,7 @@ def read_trained(path: Path) -> TrainedWeights:
     state = from_published(network) if published else dict(network)
     return TrainedWeights(
         path,
-        {name: tensor.detach() for name, tensor in state.items() if name != _WORDS},
+        {name: tensor.detach() for name, tensor in state.items() if name != WORD_VECTORS},
         file_sha256(path),
         published,
         epoch=epoch,
@@ -105,7 +105,7 @@ def put_into(model: SVIP, weights: TrainedWeights) -> None:
         DataError: Lists every tensor that is missing, unexpected, of another shape or not finite, by the file's names.
 
     """
-    expected = {name: tensor for name, tensor in model.state_dict().items() if name != _WORDS}
+    expected = {name: tensor for name, tensor in model.state_dict().items() if name != WORD_VECTORS}
     shown = published_name if weights.published else str
     problems = misfits(weights.state, expected, shown)
     problems += [

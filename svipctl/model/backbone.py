@@ -20,7 +20,6 @@ from torch.utils.checkpoint import checkpoint
 from svipctl.device import cpu_has_bf16
 from svipctl.errors import ConfigError, nearest
 from svipctl.model import lite
-from svipctl.model.fused_linear import linear, mlp
 from svipctl.model.rollout import AttentionInputs
 
 RunBlock = Callable[[Block, Tensor], tuple[Tensor, AttentionInputs]]
@@ -165,6 +164,12 @@ def encode(
     return vit.fc_norm(vit.norm(tokens))[:, 0 if keep_prefix else vit.num_prefix_tokens :], attention
 
 
+def mean_patch_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
+    """Return the mean patch token after the final norm: (B, 3, H, W) -> float32 (B, D)."""
+    tokens, _ = encode(vit, embed_patches(vit, images), keep_attention=False)
+    return tokens.float().mean(dim=1)
+
+
 def run_block(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
     """One pre-norm block, as timm's `Block.forward`, with the attention inputs beside it."""
     tokens, inputs = _attention_half(block, tokens)
@@ -200,14 +205,14 @@ def _attention_half(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInpu
 
 
 def _mlp_half(block: Block, tokens: Tensor) -> Tensor:
-    transformed: Tensor = block.drop_path2(block.ls2(mlp(block.mlp, block.norm2(tokens))))
+    transformed: Tensor = block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
     return tokens + transformed
 
 
 def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
     """Multi-head self-attention, as timm's `Attention.forward`."""
     batch, length, _ = tokens.shape
-    qkv = linear(attention.qkv, tokens).reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    qkv = attention.qkv(tokens).reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     queries, keys, values = qkv.unbind(0)
     queries, keys = attention.q_norm(queries), attention.k_norm(keys)
     attended = attention.norm(_mix(attention, queries, keys, values).transpose(1, 2).flatten(2))
@@ -216,7 +221,7 @@ def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInpu
         attended = attended * torch.sigmoid(gate(tokens))
     if torch.compiler.is_compiling():  # a compiled function cannot hand out views of what it keeps for itself
         queries, keys = queries.clone(), keys.clone()
-    return attention.proj_drop(linear(attention.proj, attended)), AttentionInputs(queries, keys, attention.scale)
+    return attention.proj_drop(attention.proj(attended)), AttentionInputs(queries, keys, attention.scale)
 
 
 def _mix(attention: Attention, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

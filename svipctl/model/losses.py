@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from svipctl.device import full_precision
-from svipctl.model.scores import class_scores
 from svipctl.model.patch_classifier import ranking_quality
 from svipctl.model.recipe import Recipe
+from svipctl.model.scores import class_scores
 
 
 @dataclass(frozen=True)

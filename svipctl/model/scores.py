@@ -1,4 +1,4 @@
-"""From predicted attributes to class scores."""
+"""Class scores: the one function from predicted attributes to the similarity with each class."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ ClassScore = Literal["cosine", "dot"]
 
 
 def normalise_class_attributes(class_attributes: Tensor, epsilon: float = 0.0) -> Tensor:
-    """Rows (C, K) divided by their L2 norm + epsilon. A zero row stays zero."""
+    """Return the rows (C, K) divided by their L2 norm + epsilon. A zero row stays zero."""
     norms: Tensor = class_attributes.norm(dim=-1, keepdim=True) + epsilon
     return class_attributes / norms.masked_fill(norms == 0, 1)
 
 
 def class_scores(predicted: Tensor, class_attributes: Tensor, kind: ClassScore) -> Tensor:
-    """Similarity of each prediction to each class: (B, K), (C, K) -> (B, C).
+    """Return the similarity of each prediction to each class: (B, K), (C, K) -> (B, C).
+
+    Training, evaluation, prediction, export and baselines all score with this function (method section 2, step 8).
 
     Args:
-        predicted: Attribute vectors of the head.
-        class_attributes: Rows normalised by `normalise_class_attributes`.
+        predicted: Predicted attribute vectors.
+        class_attributes: Rows normalised by `normalise_class_attributes`, or as they are for an unnormalised product.
         kind: `cosine` normalises the predictions too; `dot` (published) does not.
 
     """

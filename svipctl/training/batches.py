@@ -40,30 +40,30 @@ def training_batches(
         packed=setup.packed,
     )
     rows = torch.from_numpy(np.searchsorted(setup.split.seen_classes, setup.benchmark.labels))
-    on_gpu = setup.device.type == "cuda"
+    on_gpu = setup.model.device.type == "cuda"
 
     def coverage_of(which: Tensor, mirror: Tensor) -> Tensor | None:
         if settings.method.selection == "random":
-            scores = drawn_scores(settings.seed, epoch, which, setup.model.grid.windows)
+            scores = drawn_scores(settings.seed, epoch, which, setup.model.network.grid.windows)
         elif setup.objects is not None:
             scores = setup.objects.of(which, mirror)
         else:
             return None
-        return scores.to(setup.device, non_blocking=True)
+        return scores.to(setup.model.device, non_blocking=True)
 
     if setup.features is not None:
         for start in range(0, len(dataset), batch_size):
             stop = min(start + batch_size, len(dataset))
             which, mirror = torch.from_numpy(dataset.indices[start:stop]), dataset.draw_mirrors(start, stop)
             features = setup.features.gather(dataset.files[start:stop], mirror, pin_memory=on_gpu)
-            features = features.to(setup.device, non_blocking=True)
-            yield features, rows[which].to(setup.device, non_blocking=True), coverage_of(which, mirror)
+            features = features.to(setup.model.device, non_blocking=True)
+            yield features, rows[which].to(setup.model.device, non_blocking=True), coverage_of(which, mirror)
         return
     loader = batches(dataset, batch_size, workers=settings.data.workers, pin_memory=on_gpu)
     with closing(loader):
         for batch in loader:
-            images = mirrored(batch.images.to(setup.device, non_blocking=True), batch.mirror)
-            labels = rows[batch.indices].to(setup.device, non_blocking=True)
+            images = mirrored(batch.images.to(setup.model.device, non_blocking=True), batch.mirror)
+            labels = rows[batch.indices].to(setup.model.device, non_blocking=True)
             yield images, labels, coverage_of(batch.indices, batch.mirror)
 
 

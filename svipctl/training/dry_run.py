@@ -10,11 +10,10 @@ import torch
 from svipctl.datasets.names import BUILT_IN
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import check_devices, choose_dtype, precision_name
-from svipctl.inference.network import check_same_benchmark, check_word_vectors
-from svipctl.model.backbone import create_backbone, stem_of
 from svipctl.inference.checkpoint import read_metadata
-from svipctl.model.svip import SVIP
+from svipctl.inference.network import Architecture, check_same_benchmark, check_word_vectors
 from svipctl.inference.weights_file import read_trained
+from svipctl.model.backbone import create_backbone, stem_of
 from svipctl.model.weights import needs_download
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
@@ -62,14 +61,7 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         kept = len(benchmark.images) + (len(benchmark.trainval) if settings.data.augment == "flip" else 0)
     with torch.device("meta"):  # shapes are enough
         backbone = create_backbone(settings.model.backbone, settings.model.backbone_args)
-        network = SVIP(
-            backbone,
-            attributes,
-            settings.method,
-            word_vectors=torch.empty(attributes, 1),
-            window=settings.model.window,
-            hidden=settings.model.classifier_hidden,
-        )
+        network = Architecture.of_settings(settings, attributes).build(torch.empty(attributes, 1), backbone)
     dtype = choose_dtype(settings.precision, device)
     row = 0
     if stem_of(backbone) is not None and keeps_features(settings):

@@ -21,10 +21,10 @@ from svipctl.signals import listening
 from svipctl.training.board import board_of, check_installed
 from svipctl.training.development import Development, check_resumed, check_same_split
 from svipctl.training.environment import describe_environment
-from svipctl.training.loop import Reporter, train
 from svipctl.training.resume import Resumable, check_same_images, find_resumable
 from svipctl.training.setup import Setup, prepare
 from svipctl.training.step_log import Record
+from svipctl.training.trainer import Reporter, Trainer
 from svipctl.types import ProgressCallback
 
 
@@ -155,7 +155,7 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
                 reporting(settings.train.epochs, len(images), resumed=not is_new) as reporter,
                 board_of(run, wanted=settings.train.tensorboard and ranks.is_first) as board,
             ):
-                return train(settings, setup, run, reporter, resume=not is_new, stop=stop, board=board)
+                return Trainer(settings, setup, run, reporter, resume=not is_new, stop=stop, board=board).train()
         except BaseException:
             run.discard_without_checkpoint()
             raise
@@ -186,7 +186,9 @@ def _begin(session: Session, run: Run, setup: Setup, images: list[str]) -> None:
     development = session.development
     run.start(
         session.settings,
-        describe_environment(setup.device, setup.dtype, setup.weights, setup.ranks.world),
+        describe_environment(
+            setup.model.device, setup.model.dtype, setup.model.metadata.backbone_weights, setup.ranks.world
+        ),
         images,
         development=development.document() if development else None,
         validation_images=development.validation_images(setup.benchmark) if development else (),
@@ -212,9 +214,9 @@ def _tell(session: Session, setup: Setup, listener: Listener) -> None:
 
 
 def _described(settings: Settings, setup: Setup) -> str:
-    parameters = sum(parameter.numel() for parameter in setup.model.parameters())
-    devices = f"{setup.device}" if setup.ranks.world == 1 else f"{setup.ranks.world} processes"
+    parameters = sum(parameter.numel() for parameter in setup.model.network.parameters())
+    devices = f"{setup.model.device}" if setup.ranks.world == 1 else f"{setup.ranks.world} processes"
     return (
         f"{len(setup.split.train)} images, {parameters / 1e6:.1f} M parameters, recipe {settings.recipe}, "
-        f"{precision_name(setup.dtype)} on {devices}"
+        f"{precision_name(setup.model.dtype)} on {devices}"
     )

@@ -1,4 +1,4 @@
-"""Everything a training run needs, built from its configuration before the first step."""
+"""Everything that a training run needs, built from its configuration before the first step."""
 
 from __future__ import annotations
 
@@ -10,65 +10,48 @@ import numpy as np
 import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
-from svipctl.datasets.images import Normalisation, Transform
+from svipctl.datasets.images import Transform
 from svipctl.datasets.objects import Coverage, object_coverage
 from svipctl.datasets.pack_plan import geometries
 from svipctl.datasets.packed import PackedImages, find_pack
 from svipctl.device import choose_dtype, use_device
 from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import ConfigError
+from svipctl.inference.load import describe_model, load_checkpoint
 from svipctl.inference.network import check_same_benchmark
-from svipctl.inference.dataset_predictions import Predictor
-from svipctl.inference.stem import StemFeatures, StemRunner
+from svipctl.inference.stem import StemFeatures, prepare_stem_features
+from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import create_backbone, image_size_of
-from svipctl.inference.checkpoint import load_checkpoint
 from svipctl.model.svip import SVIP
 from svipctl.settings.schema import Settings, TrainSettings
-from svipctl.training.start import Start, begin
+from svipctl.training.start import Start, new_start
 from svipctl.types import ProgressCallback
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The parts of a training run."""
+    """The model and the data of a training run."""
 
+    model: TrainedModel
     benchmark: Benchmark
     split: Split
-    """What is trained on: the proposed split, or a fold of its training images."""
+    """The proposed split, or a fold of its training images."""
     monitored: Split | None
-    """What each epoch is evaluated on."""
-    model: SVIP
-    weights: dict[str, str]
-    """Source and SHA-256 of the backbone's weights."""
+    """The split that each epoch is evaluated on."""
     transform: Transform
+    """Of training."""
     packed: PackedImages | None
-    """The training images' pixels, when they are packed and fresh."""
-    notes: tuple[str, ...]
-    """What the user should know before the first step."""
+    """The training images' pixels, if they are packed and fresh."""
+    features: StemFeatures | None
+    """A frozen stem's features of the training images, read instead of the images."""
     objects: Coverage | None
-    """Where the object is in each training image, when the selection asks for it."""
-    normalise: Normalisation
-    device: torch.device
-    dtype: torch.dtype
-    ranks: Ranks = ALONE
-    """The processes that train together."""
-    features: StemFeatures | None = None
-    """A frozen stem's features of the training images, read in the place of the images."""
+    """Where the object is in each training image, if the selection asks for it."""
+    notes: tuple[str, ...]
+    """Remarks for the user before the first step."""
     initial_images: tuple[str, ...] = ()
     """Images of this data set that a new run's starting weights were trained on."""
-
-    def predictor(self, batch_size: int, workers: int) -> Predictor:
-        """The model as evaluation uses it."""
-        return Predictor(
-            self.model,
-            self.transform.for_evaluation,
-            self.normalise,
-            self.device,
-            self.dtype,
-            batch_size,
-            workers,
-            self.ranks,
-        )
+    ranks: Ranks = ALONE
+    """The processes that train together."""
 
 
 def prepare(
@@ -79,7 +62,7 @@ def prepare(
     progress: ProgressCallback | None = None,
     ranks: Ranks = ALONE,
 ) -> Setup:
-    """Choose the device, seed everything, build the model, or load it from the checkpoint of a run to go on with.
+    """Choose the device, seed everything, and build the model, or load it from the checkpoint of a run to resume.
 
     Args:
         settings: The configuration.
@@ -90,7 +73,7 @@ def prepare(
 
     Raises:
         ConfigError: No such GPU, backbone or fold.
-        DataError: Word vectors or weights are missing or damaged; or the run to go on with is of other classes or
+        DataError: Word vectors or weights are missing or damaged, or the run to resume is of other classes or
             attributes.
 
     """
@@ -98,45 +81,43 @@ def prepare(
     seed_everything(settings.seed)
     split = benchmark.split(settings.train.fold)
     if resume_from is not None:
-        loaded, metadata = load_checkpoint(resume_from)
-        check_same_benchmark(metadata, benchmark)
-        start = Start(loaded, metadata.backbone_weights, Normalisation(metadata.mean, metadata.std))
+        loaded = load_checkpoint(resume_from)
+        check_same_benchmark(loaded.metadata, benchmark)
+        start = Start(loaded.network, loaded.metadata.backbone_weights, loaded.normalise)
     else:
-        start = begin(settings, benchmark, split)
-    model, weights, normalise = start.model, start.weights, start.normalise
-    transform = transform_of(settings, image_size_of(model.backbone))
+        start = new_start(settings, benchmark, split)
+    network = start.network
+    transform = transform_of(settings, image_size_of(network.backbone))
     packs = [find_pack(benchmark, geometry) for geometry in geometries(transform)]
-    model.run_blocks(compiled=settings.train.compile, checkpointing=settings.train.checkpointing)
-    model, dtype = model.to(device), choose_dtype(settings.precision, device)
+    network.run_blocks(compiled=settings.train.compile, checkpointing=settings.train.checkpointing)
+    metadata = describe_model(network, settings, benchmark, split, start.weights, start.normalise)
+    model = TrainedModel(network.to(device), metadata, device, choose_dtype(settings.precision, device))
     features, notes = None, [*start.notes, *(note for _, note in packs if note)]
     if settings.model.stem == "frozen":
-        model.freeze_stem()
-        if weights["source"] == "none":
+        network.freeze_stem()
+        if start.weights["source"] == "none":
             notes.append("the stem has random weights and stays so: --weights pretrained, or --set model.stem=train")
         if keeps_features(settings):
-            stem = StemRunner(model, normalise, device, dtype, settings.data.workers)
-            features = stem.prepare(benchmark, transform, progress)
+            features = prepare_stem_features(
+                model, benchmark, transform, workers=settings.data.workers, progress=progress
+            )
     return Setup(
+        model=model,
         benchmark=benchmark,
         split=split,
         monitored=split if _is_monitored(settings.train) else None,
-        model=model,
-        weights=weights,
         transform=transform,
         packed=packs[0][0],
-        notes=tuple(notes),
-        objects=_objects(benchmark, split, transform, model) if settings.method.selection == "object" else None,
-        normalise=normalise,
-        device=device,
-        dtype=dtype,
         features=features,
+        objects=_objects(benchmark, split, transform, network) if settings.method.selection == "object" else None,
+        notes=tuple(notes),
         initial_images=start.images,
         ranks=ranks,
     )
 
 
 def image_size(settings: Settings) -> int:
-    """Side of the network's input in pixels, without its weights.
+    """Return the side of the network's input in pixels, without loading weights.
 
     Raises:
         ConfigError: No such backbone.
@@ -147,29 +128,15 @@ def image_size(settings: Settings) -> int:
 
 
 def keeps_features(settings: Settings) -> bool:
-    """Whether a stem's features are computed once: it is frozen, and no random crop makes each epoch's images anew."""
+    """Return whether a stem's features are computed once: it is frozen, and no random crop changes its input."""
     data = settings.data
     return settings.model.stem == "frozen" and data.keep_features and data.augment != "crop-and-flip"
 
 
-def _objects(benchmark: Benchmark, split: Split, transform: Transform, model: SVIP) -> Coverage:
-    if transform.crops:
-        raise ConfigError(
-            "method.selection = object does not follow random crops",
-            todo="--set data.augment=flip",
-        )
-    return object_coverage(benchmark, split.train, transform.training_geometry, *model.grid.window_shape)
-
-
 def transform_of(settings: Settings, size: int) -> Transform:
-    """The transform of training for an input of `size` pixels."""
+    """Return the transform of training for an input of `size` pixels."""
     data = settings.data
     return Transform(size, data.resize, data.augment, data.crop_scale)
-
-
-def _is_monitored(train: TrainSettings) -> bool:
-    """Whether epochs are evaluated: a fold on its validation part, a final run on test only when asked to."""
-    return train.monitor == "test" or (train.monitor == "validation" and train.fold is not None)
 
 
 def seed_everything(seed: int) -> None:
@@ -177,3 +144,17 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def _objects(benchmark: Benchmark, split: Split, transform: Transform, network: SVIP) -> Coverage:
+    if transform.crops:
+        raise ConfigError(
+            "method.selection = object does not follow random crops",
+            todo="--set data.augment=flip",
+        )
+    return object_coverage(benchmark, split.train, transform.training_geometry, *network.grid.window_shape)
+
+
+def _is_monitored(train: TrainSettings) -> bool:
+    """Return whether epochs are evaluated: a fold on its validation part, a final run on test only when asked to."""
+    return train.monitor == "test" or (train.monitor == "validation" and train.fold is not None)

@@ -26,7 +26,7 @@ FILE = "training.pt"
 
 
 @dataclass
-class Progress:
+class Position:
     """A position between two steps."""
 
     epoch: int = 0
@@ -45,12 +45,12 @@ class Progress:
     """Of the last finished epoch."""
 
 
-def save_state(folder: Path, progress: Progress, optimisation: Optimisation) -> None:
+def save_state(folder: Path, position: Position, optimisation: Optimisation) -> None:
     """Write `training.pt` into a checkpoint folder; loadable with `weights_only=True`."""
     trained = {id(value) for group in optimisation.optimizer.param_groups for value in group["params"]}
     waiting = [(name, value.grad) for name, value in optimisation.model.named_parameters() if id(value) not in trained]
     state = {
-        "progress": vars(progress),
+        "progress": vars(position),
         "optimizer": optimisation.optimizer.state_dict(),
         "gradients": {name: gradient for name, gradient in waiting if gradient is not None},
         "random": _random_states(_device_of(optimisation)),
@@ -66,7 +66,7 @@ def save_state(folder: Path, progress: Progress, optimisation: Optimisation) -> 
         os.fsync(file.fileno())
 
 
-def load_state(folder: Path, optimisation: Optimisation) -> Progress:
+def load_state(folder: Path, optimisation: Optimisation) -> Position:
     """Put optimizer, waiting gradients and random generators back, and say where the run stands.
 
     The weights must be loaded already.
@@ -77,8 +77,8 @@ def load_state(folder: Path, optimisation: Optimisation) -> Progress:
     """
     state = _read(folder)
     try:
-        progress = Progress(**state["progress"])
-        optimisation.renew(progress.epoch if progress.step else max(progress.epoch - 1, 0))  # as it was when saved
+        position = Position(**state["progress"])
+        optimisation.renew(position.epoch if position.step else max(position.epoch - 1, 0))  # as it was when saved
         optimisation.optimizer.load_state_dict(state["optimizer"])
         parameters = dict(optimisation.model.named_parameters())
         for name, gradient in state["gradients"].items():
@@ -86,7 +86,7 @@ def load_state(folder: Path, optimisation: Optimisation) -> Progress:
         _set_random_states(state["random"], _device_of(optimisation))
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(folder / FILE, error) from error
-    return progress
+    return position
 
 
 def read_position(folder: Path) -> tuple[int, int]:

@@ -13,10 +13,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from svipctl.evaluation.evaluation import ModelEvaluation
 from svipctl.evaluation.per_class import reading_row
-from svipctl.evaluation.protocols import Evaluation
+from svipctl.evaluation.protocols import ProtocolResults
 from svipctl.evaluation.reliability import Reliability, reliability
-from svipctl.evaluation.run import Measured
 from svipctl.visuals.history import History
 from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, entitle, new_figure
 
@@ -107,7 +107,7 @@ def draw_learning_rate(axes: Axes, history: History) -> None:
     _finish(axes)
 
 
-def draw_seen_unseen(axes: Axes, evaluations: Mapping[str, Evaluation]) -> None:
+def draw_seen_unseen(axes: Axes, evaluations: Mapping[str, ProtocolResults]) -> None:
     """The exact seen-unseen curve of each evaluation, with the points of every protocol.
 
     The `reference` point stands beside the curve: it is a mean over images, the curve over classes.
@@ -148,7 +148,7 @@ def draw_seen_unseen(axes: Axes, evaluations: Mapping[str, Evaluation]) -> None:
     _finish(axes, integers=False)
 
 
-def draw_harmonic(axes: Axes, evaluation: Evaluation) -> None:
+def draw_harmonic(axes: Axes, evaluation: ProtocolResults) -> None:
     """U, S and H over gamma, with the gammas of the protocols: how much hangs on the choice."""
     curve = evaluation.curve
     for values, label, colour in ((curve.unseen, "U", UNSEEN), (curve.seen, "S", SEEN), (curve.harmonic, "H", GREEN)):
@@ -180,13 +180,13 @@ def draw_reliability(axes: Axes, reliabilities: Mapping[str, Reliability]) -> No
     _finish(axes, integers=False)
 
 
-def reliabilities(measured: Measured) -> dict[str, Reliability]:
+def reliabilities(measured: ModelEvaluation) -> dict[str, Reliability]:
     """Without gamma, and with the gamma of the protocol that single answers are read under."""
-    scale = measured.subject.model.recipe.scale
+    scale = measured.model.network.recipe.scale
     found = {"gzsl, gamma 0": reliability(measured.scored, scale=scale)}
-    row = reading_row(measured.evaluation)
-    if "gamma" in measured.evaluation.rows.get(row, {}):
-        found[row] = reliability(measured.scored, measured.evaluation.rows[row]["gamma"], scale=scale)
+    row = reading_row(measured.results)
+    if "gamma" in measured.results.rows.get(row, {}):
+        found[row] = reliability(measured.scored, measured.results.rows[row]["gamma"], scale=scale)
     return found
 
 
@@ -200,7 +200,7 @@ def training_figure(history: History, title: str = "") -> Figure:
     return figure
 
 
-def evaluation_figure(evaluation: Evaluation, reliabilities: Mapping[str, Reliability]) -> Figure:
+def evaluation_figure(evaluation: ProtocolResults, reliabilities: Mapping[str, Reliability]) -> Figure:
     """The seen-unseen curve, H over gamma, and reliability."""
     figure = new_figure(11.0, 3.8)
     panels = figure.subplots(1, 3)
@@ -211,7 +211,7 @@ def evaluation_figure(evaluation: Evaluation, reliabilities: Mapping[str, Reliab
 
 
 def everything_figure(
-    history: History, evaluation: Evaluation, reliabilities: Mapping[str, Reliability], title: str = ""
+    history: History, evaluation: ProtocolResults, reliabilities: Mapping[str, Reliability], title: str = ""
 ) -> Figure:
     """What `svipctl visualize curves` draws: training above, evaluation below."""
     figure = new_figure(11.0, 7.4)
@@ -242,7 +242,7 @@ def draw_overlaid(axes: Axes, histories: Mapping[str, History], name: str) -> No
     _finish(axes)
 
 
-def _where_it_changes(evaluation: Evaluation) -> tuple[float, float]:
+def _where_it_changes(evaluation: ProtocolResults) -> tuple[float, float]:
     """Gammas that 98 % of the images change sides between, and those of the protocols; the rest is flat."""
     margins = evaluation.answers.margins
     ends = [*np.quantile(margins, (0.01, 0.99)), *(figures.get("gamma", 0.0) for figures in evaluation.rows.values())]

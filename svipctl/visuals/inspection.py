@@ -5,9 +5,8 @@ Any number of images is looked at in one pass, a few at a time; nothing is kept 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -16,13 +15,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svipctl.datasets.images import Geometry, Pixels, decode
+from svipctl.datasets.benchmark import Benchmark, Split
+from svipctl.datasets.images import Pixels
 from svipctl.datasets.objects import object_mask
-from svipctl.device import autocast
+from svipctl.device import choose_dtype, use_device
+from svipctl.errors import DataError
 from svipctl.evaluation.selection import BACKGROUND_SHARE, selection_quality
 from svipctl.evaluation.truth import ObjectTruth, object_truth
-from svipctl.inference.answers import Answer
-from svipctl.visuals.subject import Subject
+from svipctl.inference.answers import Answer, AnswerMaker
+from svipctl.inference.class_table import ClassTable
+from svipctl.inference.images import read_batches
+from svipctl.inference.load import load_run
+from svipctl.inference.network import check_same_benchmark
+from svipctl.inference.trained_model import TrainedModel, check_finite
+from svipctl.runs.run import Run
+from svipctl.settings.schema import Settings
 
 _BATCH = 16
 
@@ -75,98 +82,159 @@ class Inspection:
         return None if self.true_class is None else self.answer == self.true_class
 
 
-def inspect(subject: Subject, images: Iterable[int | Path]) -> Iterator[Inspection]:
-    """Look at images, in their order.
+@dataclass(frozen=True)
+class Inspector:
+    """A run's model and data set, ready to inspect images."""
+
+    model: TrainedModel
+    benchmark: Benchmark
+    split: Split
+    """Of the run: the proposed one, or its fold, of which `test` are then the validation images."""
+    answer_maker: AnswerMaker
+
+    def inspect(self, images: Sequence[int | Path]) -> Iterator[Inspection]:
+        """Yield inspections of images, in their order; a few are computed at a time.
+
+        Args:
+            images: Numbers of the data set's images, or files of your own.
+
+        Raises:
+            DataError: An image does not decode.
+            CheckFailed: The model's output is not finite.
+            ConfigError: The recipe takes the selection from masks, and an image is your own.
+
+        """
+        files = [image if isinstance(image, Path) else self.benchmark.image_path(image) for image in images]
+        upright = any(isinstance(image, Path) for image in images)
+        done = 0
+        for batch in read_batches(files, self.model.transform, _BATCH, upright=upright):
+            pixels = []
+            for _, one in batch:
+                if isinstance(one, DataError):
+                    raise one
+                pixels.append(one)
+            yield from self._inspect_batch(images[done : done + len(batch)], pixels)
+            done += len(batch)
+
+    def _inspect_batch(self, images: Sequence[int | Path], pixels: list[Tensor]) -> Iterator[Inspection]:
+        network = self.model.network
+        grid, recipe = network.grid, network.recipe
+        shape = grid.window_shape
+        objects = [self._object(image) for image in images]
+        known = [one[1].shares.ravel() for one in objects if one is not None]
+        coverage = None
+        if recipe.selection == "object" and len(known) == len(images):
+            coverage = torch.from_numpy(np.stack(known).astype(np.float32))
+        with self.model.inference():
+            inputs = self.model.inputs(torch.stack(pixels))
+            prediction = network.predict(inputs, coverage=coverage)
+            scores, attention = network.source_attention(inputs)
+        answers = self.answer_maker.answers(check_finite(prediction.attributes.double().cpu()))
+        unrelated = _plain(prediction.unrelated)
+        kept = prediction.related.cpu().numpy()
+        attributes, windows = _plain(prediction.attributes), _plain(prediction.windows)
+        maps, layers = _plain(scores), _plain(attention)
+        selects, localizes = recipe.passes == "both", recipe.head == "windows"
+        for position, image in enumerate(images):
+            name, true_class, is_seen = self._truth(image)
+            truth, mask, shares, quality = None, None, None, {}
+            one = objects[position]
+            if one is not None:
+                truth, mask, shares = one[1].source, one[0], one[1].shares.reshape(shape).astype(np.float32)
+                if selects:
+                    row = unrelated[position : position + 1].astype(np.float64)
+                    quality = selection_quality(row, one[1].shares < BACKGROUND_SHARE, grid.windows - network.keep)
+            yield Inspection(
+                name=name,
+                true_class=true_class,
+                is_seen=is_seen,
+                pixels=pixels[position].permute(1, 2, 0).numpy(),
+                answers=answers[position],
+                attributes=attributes[position],
+                scores=maps[position].reshape(shape),
+                attention=layers[position].reshape(-1, grid.rows, grid.columns),
+                related=1 - unrelated[position].reshape(shape) if selects else None,
+                kept=kept[position].reshape(shape) if selects else None,
+                windows=windows[position].reshape(*shape, -1) if localizes else None,
+                truth=truth,
+                mask=mask,
+                shares=shares,
+                auc=quality.get("auc"),
+            )
+
+    def _object(self, image: int | Path) -> tuple[NDArray[np.bool_], ObjectTruth] | None:
+        """Return the object's mask (size, size) and its share of the windows, if masks or boxes say where it is."""
+        if isinstance(image, Path):
+            return None
+        geometry, shape = self.model.geometry, self.model.network.grid.window_shape
+        truth = object_truth(self.benchmark, np.array([image]), geometry, shape)
+        return None if truth is None else (object_mask(self.benchmark, image, geometry), truth)
+
+    def _truth(self, image: int | Path) -> tuple[str, str | None, bool | None]:
+        """Return the name, the true class, and whether that class is seen."""
+        if isinstance(image, Path):
+            return str(image), None, None
+        label = int(self.benchmark.labels[image])
+        name, true_class = self.benchmark.images[image], self.benchmark.classes[label]
+        return name, true_class, bool(label in self.split.seen_classes)
+
+
+def open_inspector(run: Run, benchmark: Benchmark, settings: Settings, *, top: int = 3, reasons: int = 4) -> Inspector:
+    """Load a run's best checkpoint to inspect images.
 
     Args:
-        subject: The model.
-        images: Numbers of the benchmark's images, or files of one's own.
+        run: A run of that data set.
+        benchmark: With the same classes and attributes as in training.
+        settings: Device and precision.
+        top: Classes named for an image.
+        reasons: Attributes named for a class.
 
     Raises:
-        DataError: An image does not decode.
-        CheckFailed: The model's output is not finite.
-        ConfigError: The recipe takes the selection from masks, and the picture is one's own.
+        ConfigError: The run is a baseline.
+        DataError: The checkpoint is missing or damaged, or the run is one of another data set.
 
     """
-    subject.model.eval()
-    coming = iter(images)
-    while batch := list(islice(coming, _BATCH)):
-        pixels = [_read(subject, image) for image in batch]
-        yield from _looked_at(subject, batch, pixels)
-
-
-def _read(subject: Subject, image: int | Path) -> Tensor:
-    if isinstance(image, Path):
-        return subject.transform(decode(image, upright=True))
-    return subject.transform(decode(subject.benchmark.image_path(image)))
-
-
-def _object(subject: Subject, image: int | Path) -> tuple[NDArray[np.bool_], ObjectTruth] | None:
-    """Mask (size, size) of the object and what it says of the windows, if anybody says."""
-    if isinstance(image, Path):
-        return None
-    geometry = Geometry(subject.transform.resize, subject.transform.size)
-    truth = object_truth(subject.benchmark, np.array([image]), geometry, subject.model.grid.window_shape)
-    return None if truth is None else (object_mask(subject.benchmark, image, geometry), truth)
-
-
-def _looked_at(subject: Subject, batch: list[int | Path], pixels: list[Tensor]) -> Iterator[Inspection]:
-    model = subject.model
-    grid, recipe = model.grid, model.recipe
-    shape = grid.window_shape
-    objects = [_object(subject, image) for image in batch]
-    known = [one[1].shares.ravel() for one in objects if one is not None]
-    coverage = None
-    if recipe.selection == "object" and len(known) == len(batch):
-        coverage = torch.from_numpy(np.stack(known).astype(np.float32))
-    with torch.inference_mode(), autocast(subject.dtype, subject.device):
-        inputs = subject.normalise(torch.stack(pixels).to(subject.device))
-        prediction = model.predict(inputs, coverage=coverage)
-        scores, attention = model.source_attention(inputs)
-    answers = subject.answering.answers(prediction.attributes.double().cpu())
-    unrelated = _plain(prediction.unrelated)
-    kept = prediction.related.cpu().numpy()
-    attributes, windows = _plain(prediction.attributes), _plain(prediction.windows)
-    maps, layers = _plain(scores), _plain(attention)
-    selects, localises = recipe.passes == "both", recipe.head == "windows"
-    for position, image in enumerate(batch):
-        name, true_class, is_seen = _truth(subject, image)
-        truth, mask, shares, quality = None, None, None, {}
-        one = objects[position]
-        if one is not None:
-            truth, mask, shares = one[1].source, one[0], one[1].shares.reshape(shape).astype(np.float32)
-            if selects:
-                row = unrelated[position : position + 1].astype(np.float64)
-                quality = selection_quality(row, one[1].shares < BACKGROUND_SHARE, grid.windows - model.keep)
-        yield Inspection(
-            name=name,
-            true_class=true_class,
-            is_seen=is_seen,
-            pixels=pixels[position].permute(1, 2, 0).numpy(),
-            answers=answers[position],
-            attributes=attributes[position],
-            scores=maps[position].reshape(shape),
-            attention=layers[position].reshape(-1, grid.rows, grid.columns),
-            related=1 - unrelated[position].reshape(shape) if selects else None,
-            kept=kept[position].reshape(shape) if selects else None,
-            windows=windows[position].reshape(*shape, -1) if localises else None,
-            truth=truth,
-            mask=mask,
-            shares=shares,
-            auc=quality.get("auc"),
-        )
-
-
-def _truth(subject: Subject, image: int | Path) -> tuple[str, str | None, bool | None]:
-    """Name, true class, and whether that class was trained."""
-    if isinstance(image, Path):
-        return str(image), None, None
-    label = int(subject.benchmark.labels[image])
-    return (
-        subject.benchmark.images[image],
-        subject.benchmark.classes[label],
-        bool(label in subject.split.seen_classes),
+    device = use_device(settings.gpu)
+    model = load_run(run, device, choose_dtype(settings.precision, device))
+    check_same_benchmark(model.metadata, benchmark)
+    return new_inspector(
+        model, benchmark, benchmark.split(run.settings().train.fold), model.gamma.value, top=top, reasons=reasons
     )
+
+
+def new_inspector(
+    model: TrainedModel, benchmark: Benchmark, split: Split, gamma: float, *, top: int, reasons: int
+) -> Inspector:
+    """Return an inspector that answers among the classes of a split; arguments as of `open_inspector`."""
+    names = [benchmark.classes[label] for label in split.classes]
+    seen = np.array([name in model.seen_classes for name in names], dtype=bool)
+    classes = ClassTable(tuple(names), benchmark.class_attributes[split.classes], seen)
+    answer_maker = AnswerMaker(benchmark.attributes, classes, gamma, model.network.recipe, top, reasons)
+    return Inspector(model, benchmark, split, answer_maker)
+
+
+def evaluated_selection(run: Run, epoch: int) -> dict[str, float]:
+    """Return `auc` and `images` of the patch classifier against masks or boxes, as `svipctl eval` recorded them.
+
+    Args:
+        run: Whose `eval/metrics.json` is read.
+        epoch: Of the checkpoint; empty if another one was evaluated, or none.
+
+    Raises:
+        DataError: The document is damaged.
+
+    """
+    document = run.read_json("eval/metrics.json") or {}
+    selection = document.get("selection", {})
+    try:
+        truth = selection.get("mask") or selection.get("box")
+        if document.get("epoch") != epoch or not truth:
+            return {}
+        return {"auc": float(truth["auc"]), "images": sum(document["images"].values())}
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise DataError(
+            f"{run.folder / 'eval' / 'metrics.json'} is damaged", why=str(error), todo="run `svipctl eval` again"
+        ) from error
 
 
 def _plain(values: Tensor) -> NDArray[np.float32]:

@@ -40,7 +40,7 @@ LONG = {
     "training": "svipctl.training.setup.prepare",
     "several devices": "svipctl.distributed.launch.launch",
     "packing": "svipctl.datasets.pack.pack",
-    "features": "svipctl.baselines.features.image_features",
+    "features": "svipctl.baselines.image_features.image_features",
     "other processes": "subprocess.Popen",
     "vectors": "svipctl.semantics.build.train_toy_vectors",
 }

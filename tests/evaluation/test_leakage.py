@@ -8,8 +8,8 @@ import pytest
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
+from svipctl.evaluation.evaluate import evaluate_run
 from svipctl.evaluation.leakage import check_untouched, check_zero_shot, warnings_of_choice
-from svipctl.evaluation.run import evaluate_run
 from svipctl.inference.checkpoint import Metadata, save_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.runs.run import Run

@@ -14,14 +14,14 @@ from svipctl.evaluation.per_class import (
     per_class,
     reading_row,
 )
-from svipctl.evaluation.protocols import Scored, evaluate
+from svipctl.evaluation.protocols import Scored, evaluate_protocols
 from tests.evaluation.cases import adversarial, scored
 
 NAMES = [f"class {number}" for number in range(6)]
 
 
 def test_class_accuracies_average_to_the_rows_of_the_evaluation() -> None:
-    evaluation = evaluate(scored(3, 200), gamma=0.2, resamples=0)
+    evaluation = evaluate_protocols(scored(3, 200), gamma=0.2, resamples=0)
     found = per_class(evaluation, NAMES)
     for row in ("gzsl", "gzsl-calibrated", "gzsl-oracle"):
         for figure, seen in (("S", True), ("U", False)):
@@ -46,7 +46,7 @@ def test_confusion_counts_every_image_once(case: Scored) -> None:
 
 
 def test_a_class_is_taken_for_the_class_it_is_most_often_answered_with() -> None:
-    evaluation = evaluate(scored(5, 120), gamma=0.1, resamples=0)
+    evaluation = evaluate_protocols(scored(5, 120), gamma=0.1, resamples=0)
     counts = confusion(evaluation.answers.labels, answers_under(evaluation, "gzsl-calibrated"), 6)
     for one in per_class(evaluation, NAMES):
         wrong = counts[one.label] - np.diag(np.diag(counts))[one.label]
@@ -67,20 +67,22 @@ def test_the_most_confused_pair_comes_first_and_the_more_mistaken_class_before_t
 
 @pytest.mark.parametrize(("gamma", "row"), [(0.1, "gzsl-calibrated"), (None, "gzsl-oracle")])
 def test_single_answers_are_read_under_a_gamma_from_validation_if_there_is_one(gamma: float | None, row: str) -> None:
-    assert reading_row(evaluate(scored(0), gamma=gamma, resamples=0)) == row
+    assert reading_row(evaluate_protocols(scored(0), gamma=gamma, resamples=0)) == row
 
 
 def test_with_unseen_images_alone_answers_are_those_among_unseen_classes() -> None:
     case = scored(0)
     kept = case.labels >= 3
-    evaluation = evaluate(Scored(case.scores[kept], case.labels[kept], case.seen_classes, case.unseen_classes))
+    evaluation = evaluate_protocols(
+        Scored(case.scores[kept], case.labels[kept], case.seen_classes, case.unseen_classes)
+    )
     assert reading_row(evaluation) == "zsl"
     assert (answers_under(evaluation, "zsl") == 3 + case.scores[kept][:, 3:].argmax(axis=1)).all()
 
 
 def test_the_document_has_every_class_and_every_mistake() -> None:
     case = scored(5, 120)
-    evaluation = evaluate(case, gamma=0.1, resamples=0)
+    evaluation = evaluate_protocols(case, gamma=0.1, resamples=0)
     document = class_document(evaluation, NAMES)
     assert [one["class"] for one in document["classes"]] == NAMES
     assert sum(one["images"] for one in document["classes"]) == 120

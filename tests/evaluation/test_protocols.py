@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from svipctl.evaluation.protocols import ROWS, Scored, about, evaluate
+from svipctl.evaluation.protocols import ROWS, Scored, about, evaluate_protocols
 from tests.evaluation.cases import scored
 
 
@@ -15,7 +15,7 @@ def side(case: Scored, classes: np.ndarray) -> Scored:
 
 
 def test_with_gamma_there_is_every_row_in_order_and_no_warning() -> None:
-    result = evaluate(scored(0), gamma=0.2, resamples=10)
+    result = evaluate_protocols(scored(0), gamma=0.2, resamples=10)
     assert tuple(result.rows) == ROWS
     assert tuple(result.intervals) == tuple(row for row in ROWS if row != "reference")
     assert result.warnings == ()
@@ -24,7 +24,7 @@ def test_with_gamma_there_is_every_row_in_order_and_no_warning() -> None:
 
 def test_rows_equal_per_class_accuracies_of_the_answers() -> None:
     case = scored(1)
-    rows = evaluate(case, gamma=0.3, resamples=0).rows
+    rows = evaluate_protocols(case, gamma=0.3, resamples=0).rows
     for row, gamma in (("gzsl", 0.0), ("gzsl-calibrated", 0.3)):
         right = case.answers().predicted(gamma) == case.labels
         seen, unseen = (np.mean([right[case.labels == c].mean() for c in part]) for part in ([0, 1, 2], [3, 4, 5]))
@@ -37,25 +37,25 @@ def test_rows_equal_per_class_accuracies_of_the_answers() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_oracle_is_never_below_any_calibration(seed: int) -> None:
-    rows = evaluate(scored(seed), gamma=0.1 * seed, resamples=0).rows
+    rows = evaluate_protocols(scored(seed), gamma=0.1 * seed, resamples=0).rows
     assert rows["gzsl-oracle"]["H"] >= max(rows["gzsl"]["H"], rows["gzsl-calibrated"]["H"])
 
 
 def test_without_gamma_or_a_side_the_rows_are_absent_and_a_warning_says_so() -> None:
     case = scored(0)
-    no_gamma = evaluate(case, resamples=0)
+    no_gamma = evaluate_protocols(case, resamples=0)
     assert "gzsl-calibrated" not in no_gamma.rows
     assert "gamma is chosen on a validation split" in no_gamma.warnings[0]
-    unseen = evaluate(side(case, case.unseen_classes), resamples=5)
+    unseen = evaluate_protocols(side(case, case.unseen_classes), resamples=5)
     assert set(unseen.rows) == set(unseen.intervals) == {"zsl"}
     assert unseen.warnings == ("no gzsl rows: there are no test images of seen classes",)
-    seen = evaluate(side(case, case.seen_classes), resamples=5)
+    seen = evaluate_protocols(side(case, case.seen_classes), resamples=5)
     assert (seen.rows, seen.intervals) == ({}, {})
     assert seen.warnings == ("only counts: every row needs images of unseen classes, and there are none",)
 
 
 def test_document_is_in_percent_but_gamma_and_offset_are_scores() -> None:
-    result = evaluate(scored(0), gamma=0.2, resamples=10)
+    result = evaluate_protocols(scored(0), gamma=0.2, resamples=10)
     document = result.document()
     assert sum(document["images"].values()) == 60
     assert document["protocols"]["gzsl-calibrated"]["gamma"] == 0.2
@@ -66,7 +66,7 @@ def test_document_is_in_percent_but_gamma_and_offset_are_scores() -> None:
 
 def test_per_image_rows_count_images_and_not_classes() -> None:
     case = scored(8, 90)
-    evaluation = evaluate(case, gamma=0.2, resamples=0)
+    evaluation = evaluate_protocols(case, gamma=0.2, resamples=0)
     answers = evaluation.answers
     right = answers.predicted(0.2) == case.labels
     found = evaluation.per_image()["gzsl-calibrated"]
@@ -80,6 +80,6 @@ def test_per_image_rows_count_images_and_not_classes() -> None:
 def test_what_is_chosen_on_validation_images_is_not_said_to_be_chosen_on_test() -> None:
     assert about("gzsl-oracle") == "gamma from test: an upper bound"
     assert about("gzsl-oracle", "fold-1") == "gamma from these validation images: an upper bound"
-    (warning,) = evaluate(scored(0), resamples=0, split="fold-1").warnings
+    (warning,) = evaluate_protocols(scored(0), resamples=0, split="fold-1").warnings
     assert warning.endswith("these images are one")
-    assert all("this run has none" in one for one in evaluate(scored(0), resamples=0).warnings)
+    assert all("this run has none" in one for one in evaluate_protocols(scored(0), resamples=0).warnings)

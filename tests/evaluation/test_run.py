@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.evaluation.run import evaluate_run
+from svipctl.evaluation.evaluate import evaluate_run
 from svipctl.runs.run import Run
 from tests.evaluation.cases import SETTINGS
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry
-from svipctl.inference.dataset_predictions import Predictions
 from svipctl.evaluation.score import scored, selection
 from svipctl.evaluation.truth import ObjectTruth, object_truth
+from svipctl.inference.dataset_predictions import Predictions
 from svipctl.model.recipe import Recipe
 from tests.evaluation.cases import benchmark
 from tests.model.tiny import svip

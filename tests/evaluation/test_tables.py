@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 
-from svipctl.evaluation.protocols import ROWS, evaluate
+from svipctl.evaluation.protocols import ROWS, evaluate_protocols
 from svipctl.evaluation.tables import comma_separated, leak, markdown
 from tests.evaluation.cases import scored
 
-DOCUMENT = evaluate(scored(0), gamma=0.3, resamples=20).document()
+DOCUMENT = evaluate_protocols(scored(0), gamma=0.3, resamples=20).document()
 
 
 def test_csv_has_every_row_over_classes_and_over_images() -> None:
@@ -37,6 +37,6 @@ def test_markdown_is_a_table_and_the_leak() -> None:
 
 
 def test_without_a_gamma_from_validation_there_is_no_leak_to_be_told() -> None:
-    document = evaluate(scored(0), resamples=0).document()
+    document = evaluate_protocols(scored(0), resamples=0).document()
     assert leak(document) is None
     assert "leak" not in markdown(document)

@@ -13,8 +13,8 @@ from svipctl.datasets.images import Normalisation, Transform
 from svipctl.export.graph import Pixels, ShippedGraph
 from svipctl.export.parity import BATCHES, Comparison, Parity, Reference, compare
 from svipctl.export.runner import Outputs
-from svipctl.model.recipe import Recipe
 from svipctl.inference.class_table import Candidates
+from svipctl.model.recipe import Recipe
 from tests.model.tiny import ATTRIBUTES, svip
 
 HALF = ([0.5] * 3, [0.5] * 3)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from svipctl.inference.classifier import Classifier, Named, Unreadable
 
 from svipctl.datasets.images import Normalisation, Transform
 from svipctl.device import cpu_has_bf16
 from svipctl.errors import CheckFailed
-from svipctl.model.recipe import Recipe
 from svipctl.inference.class_table import Candidates
-from svipctl.inference.classifier import Classifier, Named, Unreadable
+from svipctl.model.recipe import Recipe
 from tests.model.operators import CONVERTED, Operators
 from tests.model.tiny import ATTRIBUTES, svip
 

@@ -8,8 +8,8 @@ import pytest
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
-from svipctl.inference.network import check_same_benchmark
 from svipctl.inference.checkpoint import Metadata, sha256_of
+from svipctl.inference.network import check_same_benchmark
 
 
 def test_other_classes_or_attributes_are_refused(described: Metadata, data: Benchmark) -> None:

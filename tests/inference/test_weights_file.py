@@ -16,9 +16,9 @@ from torch import Tensor
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import save_checkpoint
 from svipctl.inference.published_names import published_name
+from svipctl.inference.weights_file import put_into, read_trained
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
-from svipctl.inference.weights_file import put_into, read_trained
 from tests.model.published_files import published_document, save_published
 from tests.model.test_checkpoint import metadata
 from tests.model.tiny import images, svip, vit

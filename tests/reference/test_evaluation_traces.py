@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from svipctl.evaluation.predictions_file import read_predictions
-from svipctl.evaluation.protocols import evaluate
+from svipctl.evaluation.protocols import evaluate_protocols
 from tests.reference.traces import FOLDER
 
 TRACES = sorted((FOLDER / "evaluation").glob("*.json"))
@@ -32,7 +32,7 @@ def whole(path: Path, folder: Path) -> Path:
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
 def test_every_number_equals_the_trace(path: Path, tmp_path: Path) -> None:
     expected = json.loads(path.read_text())
-    rows = evaluate(read_predictions(whole(path, tmp_path)), resamples=0).document()["protocols"]
+    rows = evaluate_protocols(read_predictions(whole(path, tmp_path)), resamples=0).document()["protocols"]
     computed = {
         "zsl": rows["zsl"]["T1"],
         "gzsl_unseen": rows["gzsl"]["U"],

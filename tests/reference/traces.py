@@ -17,11 +17,11 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from svipctl.datasets.groups import attribute_groups
-from svipctl.model.backbone import create_backbone
-from svipctl.model.scores import normalise_class_attributes
-from svipctl.model.losses import Terms, TrainingOutput, training_loss
 from svipctl.inference.published_names import published_name
+from svipctl.model.backbone import create_backbone
+from svipctl.model.losses import Terms, TrainingOutput, training_loss
 from svipctl.model.recipe import Recipe
+from svipctl.model.scores import normalise_class_attributes
 from svipctl.model.svip import SVIP
 
 FOLDER = Path(os.environ.get("SVIP_REFERENCE_TRACES", Path(__file__).parents[1] / "data" / "reference"))

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from svipctl.errors import ConfigError, ResourceError
-from svipctl.model.scores import normalise_class_attributes
 from svipctl.model.losses import Terms, training_loss
 from svipctl.model.recipe import Recipe
+from svipctl.model.scores import normalise_class_attributes
 from svipctl.settings.schema import OptimSettings
 from svipctl.training.optimisation import Optimisation
 from svipctl.training.step import FIGURES, Stepper

@@ -11,10 +11,10 @@ import torch
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Normalisation, Transform
-from svipctl.inference.checkpoint import Metadata
-from svipctl.model.recipe import Recipe
 from svipctl.inference.answers import Answering
+from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.class_table import Candidates
+from svipctl.model.recipe import Recipe
 from svipctl.runs.run import Run
 from svipctl.visuals.subject import Subject
 from tests.evaluation.cases import benchmark

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.registry import open_benchmark
-from svipctl.evaluation.run import Measured, measure_run
+from svipctl.evaluation.evaluate import Evaluation, measure_run
 from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
@@ -19,7 +19,7 @@ class Evaluated:
     run: Run
     benchmark: Benchmark
     settings: Settings
-    measured: Measured
+    measured: Evaluation
 
 
 def evaluated(trained: Path, data: Path, folder: Path) -> Evaluated:

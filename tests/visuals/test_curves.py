@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from svipctl.errors import DataError
-from svipctl.evaluation.protocols import Evaluation, evaluate
+from svipctl.evaluation.protocols import ProtocolResults, evaluate_protocols
 from svipctl.evaluation.reliability import reliability
 from svipctl.runs.run import Run
 from svipctl.visuals import curves
@@ -39,8 +39,8 @@ def history() -> History:
 
 
 @pytest.fixture
-def evaluation() -> Evaluation:
-    return evaluate(scored(0, 300), gamma=0.3, resamples=0)
+def evaluation() -> ProtocolResults:
+    return evaluate_protocols(scored(0, 300), gamma=0.3, resamples=0)
 
 
 def drawn(draw: Any, *of: Any) -> Axes:
@@ -74,7 +74,7 @@ def test_a_term_that_is_next_to_nothing_is_named_and_does_not_press_the_others_t
 
 @pytest.mark.parametrize("share", [0.2, 0.65, 1.0])
 def test_the_legend_lies_on_no_seen_unseen_curve(share: float) -> None:
-    evaluation = evaluate(scored(0, 300), resamples=0)
+    evaluation = evaluate_protocols(scored(0, 300), resamples=0)
     curve = replace(evaluation.curve, seen=share * evaluation.curve.seen, unseen=share * evaluation.curve.unseen)
     with themed():
         figure = new_figure(4.4, 3.3)
@@ -93,7 +93,7 @@ def test_accuracies_name_the_split_that_was_watched(history: History) -> None:
     assert axes.lines[1].get_ydata().tolist() == [10.0, 20.0, 30.0]
 
 
-def test_every_protocol_is_a_point_on_the_seen_unseen_curve(evaluation: Evaluation) -> None:
+def test_every_protocol_is_a_point_on_the_seen_unseen_curve(evaluation: ProtocolResults) -> None:
     axes = drawn(curves.draw_seen_unseen, {"": evaluation})
     rows = ("gzsl", "gzsl-calibrated", "gzsl-oracle", "reference")
     expected = {(round(100 * evaluation.rows[row]["U"], 6), round(100 * evaluation.rows[row]["S"], 6)) for row in rows}
@@ -104,8 +104,8 @@ def test_every_protocol_is_a_point_on_the_seen_unseen_curve(evaluation: Evaluati
     assert "open marks: chosen on the scored images" in axes.get_title()
 
 
-def test_several_curves_are_named(evaluation: Evaluation) -> None:
-    other = evaluate(scored(1, 300), resamples=0)
+def test_several_curves_are_named(evaluation: ProtocolResults) -> None:
+    other = evaluate_protocols(scored(1, 300), resamples=0)
     shown = labels(drawn(curves.draw_seen_unseen, {"one": evaluation, "two": other}))
     assert [label for label in shown if "AUSUC" in label] == [
         f"one, AUSUC {100 * evaluation.curve.area:.1f}",
@@ -113,7 +113,7 @@ def test_several_curves_are_named(evaluation: Evaluation) -> None:
     ]
 
 
-def test_h_over_gamma_peaks_at_the_oracle_and_shows_every_gamma(evaluation: Evaluation) -> None:
+def test_h_over_gamma_peaks_at_the_oracle_and_shows_every_gamma(evaluation: ProtocolResults) -> None:
     axes = drawn(curves.draw_harmonic, evaluation)
     line = next(line for line in axes.lines if line.get_label() == "H")
     best = line.get_xdata()[np.argmax(line.get_ydata())]
@@ -141,7 +141,7 @@ def test_runs_are_overlaid_as_far_as_they_have_a_figure(history: History) -> Non
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_the_same_numbers_give_the_same_bytes(
-    history: History, evaluation: Evaluation, tmp_path: Path, suffix: str
+    history: History, evaluation: ProtocolResults, tmp_path: Path, suffix: str
 ) -> None:
     for name in ("one", "two"):
         with themed("dark"):

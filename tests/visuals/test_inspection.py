@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from svipctl.errors import ConfigError, DataError
-from svipctl.inference.dataset_predictions import Predictor
 from svipctl.evaluation.score import selection
 from svipctl.evaluation.truth import object_truth
+from svipctl.inference.dataset_predictions import Predictor
 from svipctl.model.recipe import Recipe
 from svipctl.visuals.inspection import Inspection, inspect
 from svipctl.visuals.subject import Subject

@@ -15,7 +15,7 @@ import pytest
 
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.per_class import per_class
-from svipctl.evaluation.protocols import Scored, evaluate
+from svipctl.evaluation.protocols import Scored, evaluate_protocols
 from svipctl.settings.schema import Settings
 from svipctl.visuals.report.comparison import check_same_images
 from svipctl.visuals.report.contents import Contents, gather
@@ -55,7 +55,7 @@ def large(contents: Contents, tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = np.repeat(np.arange(HUNDREDS), 3)
     scores = rng.standard_normal((len(labels), HUNDREDS)) + 3 * np.eye(HUNDREDS)[labels]
     case = Scored(scores, labels, np.arange(645), np.arange(645, HUNDREDS))
-    classes = per_class(evaluate(case, gamma=0.1, resamples=0), names)
+    classes = per_class(evaluate_protocols(case, gamma=0.1, resamples=0), names)
     ranked = sorted(classes, key=lambda one: one.accuracy["gzsl-calibrated"])
     path = tmp_path_factory.mktemp("large") / "report.html"
     many = replace(

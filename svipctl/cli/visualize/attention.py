@@ -56,14 +56,14 @@ def attention(
         return
 
     from svipctl.visuals.attention import PER_PAGE, attention_sheet
+    from svipctl.visuals.inspection import open_inspector
     from svipctl.visuals.patches import SCORES
-    from svipctl.visuals.subject import open_subject
 
-    subject = open_subject(plan.run, plan.benchmark, plan.settings)
-    score = SCORES[subject.model.recipe.score_source]
+    inspector = open_inspector(plan.run, plan.benchmark, plan.settings)
+    score = SCORES[inspector.model.network.recipe.score_source]
     draw_pages(
         plan,
-        subject,
+        inspector,
         lambda page: attention_sheet(page, f"What it attends to: {plan.title}", score=score),
         PER_PAGE,
     )

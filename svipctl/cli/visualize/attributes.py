@@ -72,7 +72,7 @@ def attributes(
         )
     plan = planned(given, shown=_SHOWN)
 
-    from svipctl.visuals.subject import attribute_numbers
+    from svipctl.visuals.image_choice import attribute_numbers
 
     named = attribute_numbers(plan.benchmark, wanted)
     if dry_run:
@@ -80,10 +80,10 @@ def attributes(
         return
 
     from svipctl.visuals.attributes import PER_PAGE, attribute_sheet, shown_attributes
-    from svipctl.visuals.subject import open_subject
+    from svipctl.visuals.inspection import open_inspector
 
-    subject = open_subject(plan.run, plan.benchmark, plan.settings, reasons=top + len(named))
-    if subject.model.recipe.head != "windows":
+    inspector = open_inspector(plan.run, plan.benchmark, plan.settings, reasons=top + len(named))
+    if inspector.model.network.recipe.head != "windows":
         raise ConfigError(
             f"{plan.run.name} does not say where an attribute is",
             why="its attribute head reads the class token, not the windows (method.head = class-token)",
@@ -107,7 +107,7 @@ def attributes(
 
     draw_pages(
         plan,
-        subject,
+        inspector,
         lambda page: attribute_sheet(
             page, f"Where each attribute is seen: {plan.title}", names, strongest=top, named=named
         ),

@@ -64,8 +64,8 @@ def confusion(
     benchmark = opened_benchmark(found, settings)
     measured = measured_run(found, benchmark, settings)
     names = measured.classes
-    row = reading_row(measured.evaluation)
-    labels, answers = measured.evaluation.answers.labels, answers_under(measured.evaluation, row)
+    row = reading_row(measured.results)
+    labels, answers = measured.results.answers.labels, answers_under(measured.results, row)
     counts = confusion_counts(labels, answers, len(names))
     pairs = confused_pairs(counts, labels, answers, top)
 

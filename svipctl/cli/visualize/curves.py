@@ -77,9 +77,9 @@ def curves(
         measured = measured_run(found, opened_benchmark(found, settings), settings)
         honest = reliabilities(measured)
         with themed(theme.value):
-            save(everything_figure(history, measured.evaluation, honest, title), file)
+            save(everything_figure(history, measured.results, honest, title), file)
         document = {
-            "ausuc": 100 * measured.evaluation.curve.area,
+            "ausuc": 100 * measured.results.curve.area,
             "calibration_error": {name: 100 * one.error for name, one in honest.items()},
         }
     sink.say(str(file))

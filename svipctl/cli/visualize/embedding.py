@@ -67,7 +67,7 @@ def embedding(
     with themed(theme.value):
         figure = embedding_figure(
             plane,
-            measured.evaluation.answers.labels,
+            measured.results.answers.labels,
             np.isin(split.classes, split.seen_classes),
             names,
             benchmark.class_attributes[split.classes],

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Split as DataSplit
     from svipctl.runs.run import Run
     from svipctl.settings.schema import Settings
-    from svipctl.visuals.inspection import Inspection
-    from svipctl.visuals.subject import Subject
+    from svipctl.visuals.inspection import Inspection, Inspector
 
 _SHOWN = 16
 _OF_A_FOLD = {"test": "validation", "seen": "seen validation", "unseen": "unseen validation", "train": "training"}
@@ -110,7 +109,7 @@ def planned(flags: Flags, *, shown: int | None = _SHOWN) -> Plan:
     )
 
     from svipctl.inference.image_files import find_pictures
-    from svipctl.visuals.subject import images_of, spread
+    from svipctl.visuals.image_choice import images_of, spread
 
     beside_the_runs = flags.images and flags.output is None
     file = output_file(flags.output, run, f"{flags.figure}-own" if beside_the_runs else flags.figure)
@@ -153,7 +152,7 @@ def tell(plan: Plan) -> None:
 
 def draw_pages(
     plan: Plan,
-    subject: Subject,
+    inspector: Inspector,
     draw: Callable[[Sequence[Inspection]], Figure],
     per_page: int,
     *,
@@ -165,7 +164,7 @@ def draw_pages(
 
     Args:
         plan: From `planned`.
-        subject: The model.
+        inspector: The model.
         draw: A page.
         per_page: Images on it.
         details: More of an image for --json.
@@ -174,7 +173,6 @@ def draw_pages(
 
     """
     from svipctl.signals import listening
-    from svipctl.visuals.inspection import inspect
     from svipctl.visuals.pages import write_pages
     from svipctl.visuals.style import themed
 
@@ -183,7 +181,7 @@ def draw_pages(
     with listening() as stop, sink.progress("looking") as progress, themed(plan.flags.theme.value):
 
         def watched() -> Iterator[Inspection]:
-            for done, one in enumerate(inspect(subject, plan.images), 1):
+            for done, one in enumerate(inspector.inspect(plan.images), 1):
                 stop.raise_if_asked()
                 notice(one)
                 progress(done, len(plan.images))

@@ -9,7 +9,7 @@ from svipctl.cli.output import sink
 
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
-    from svipctl.evaluation.run import Measured
+    from svipctl.evaluation.evaluation import ModelEvaluation
     from svipctl.runs.run import Run
     from svipctl.settings.schema import Settings
 
@@ -45,9 +45,9 @@ def opened_benchmark(run: Run, settings: Settings) -> Benchmark:
         return open_benchmark(settings.dataset, settings.data_dir, progress, allow_partial=partial)
 
 
-def measured_run(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = "predicting") -> Measured:
+def measured_run(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = "predicting") -> ModelEvaluation:
     """Evaluate a run as `svipctl eval` does, its eval/metrics.json included; warnings are told."""
-    from svipctl.evaluation.run import measure_run
+    from svipctl.evaluation.evaluate import evaluate_subject
     from svipctl.signals import listening
 
     with listening() as stop, sink.progress(what) as progress:
@@ -56,7 +56,7 @@ def measured_run(run: Run, benchmark: Benchmark, settings: Settings, *, what: st
             progress(done, total)
             stop.raise_if_asked()
 
-        measured = measure_run(run, benchmark, settings, watched)
+        measured = evaluate_subject(run, benchmark, settings, watched)
     for warning in measured.document["warnings"]:
         sink.warn(warning)
     return measured

@@ -62,11 +62,11 @@ def patches(
         tell(plan)
         return
 
+    from svipctl.visuals.inspection import evaluated_selection, open_inspector
     from svipctl.visuals.patches import PER_PAGE, patch_sheet
-    from svipctl.visuals.subject import open_subject, selection_of_eval
 
-    subject = open_subject(plan.run, plan.benchmark, plan.settings)
-    evaluated = selection_of_eval(plan.run, subject.metadata.epoch) if split is flags.Split.test else {}
+    inspector = open_inspector(plan.run, plan.benchmark, plan.settings)
+    evaluated = evaluated_selection(plan.run, inspector.model.metadata.epoch) if split is flags.Split.test else {}
     known: list[float] = []
 
     def notice(one: Inspection) -> None:
@@ -78,11 +78,11 @@ def patches(
 
     draw_pages(
         plan,
-        subject,
+        inspector,
         lambda page: patch_sheet(
             page,
             f"What the model keeps: {plan.title}",
-            score_source=subject.model.recipe.score_source,
+            score_source=inspector.model.network.recipe.score_source,
             evaluated=evaluated,
         ),
         PER_PAGE,

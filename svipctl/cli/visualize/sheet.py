@@ -69,12 +69,11 @@ def sheet(
     import numpy as np
 
     from svipctl.signals import listening
-    from svipctl.visuals.inspection import inspect
+    from svipctl.visuals.inspection import open_inspector
     from svipctl.visuals.sheet import contact_sheet, kinds, sorted_groups
     from svipctl.visuals.style import save, themed
-    from svipctl.visuals.subject import open_subject
 
-    subject = open_subject(plan.run, plan.benchmark, plan.settings)
+    inspector = open_inspector(plan.run, plan.benchmark, plan.settings)
     wanted = kinds(split.value, own=bool(images))
     count = limit or (len(plan.images) if images else _SHOWN)
     order = np.random.default_rng(plan.settings.seed).permutation(len(plan.images))[: _LOOKED_AT * count]
@@ -84,7 +83,7 @@ def sheet(
 
         def watched() -> Iterator[Inspection]:
             nonlocal looked_at
-            for looked_at, one in enumerate(inspect(subject, chosen), 1):
+            for looked_at, one in enumerate(inspector.inspect(chosen), 1):
                 stop.raise_if_asked()
                 progress(looked_at, len(chosen))
                 yield one

@@ -13,9 +13,9 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError
 from svipctl.evaluation.bootstrap import paired_intervals
+from svipctl.evaluation.evaluation import ModelEvaluation
 from svipctl.evaluation.per_class import per_class, reading_row
-from svipctl.evaluation.protocols import Evaluation
-from svipctl.evaluation.run import Measured
+from svipctl.evaluation.protocols import ProtocolResults
 from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
 from svipctl.settings.schema import Settings
@@ -34,7 +34,7 @@ class Candidate:
 
     label: str
     run: Run
-    measured: Measured
+    measured: ModelEvaluation
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def compare(candidates: Sequence[Candidate], *, resamples: int, seed: int) -> Co
         seed: Of it.
 
     """
-    evaluations = {one.label: one.measured.evaluation for one in candidates}
+    evaluations = {one.label: one.measured.results for one in candidates}
     documents = [one.measured.document for one in candidates]
     settings = [one.run.settings() for one in candidates]
     environments = [facts.environment(one.run) for one in candidates]
@@ -155,7 +155,7 @@ def compare(candidates: Sequence[Candidate], *, resamples: int, seed: int) -> Co
         dataset=documents[0]["dataset"],
         version=__version__,
         runs=labels,
-        recipes=[one.measured.subject.recipe for one in candidates],
+        recipes=[one.measured.model.metadata.recipe for one in candidates],
         commits=[str(found.get("git_commit") or "") for found in environments],
         images=documents[0]["images"],
         warnings=warnings,
@@ -175,13 +175,13 @@ def compare(candidates: Sequence[Candidate], *, resamples: int, seed: int) -> Co
 
 def _rows(candidates: Sequence[Candidate], resamples: int, seed: int) -> list[ComparedRow]:
     tables = [{row.name: row for row in facts.protocol_rows(one.measured.document)} for one in candidates]
-    first = candidates[0].measured.evaluation
+    first = candidates[0].measured.results
     paired = [
         paired_intervals(
             first.answers,
             _gammas(first),
-            one.measured.evaluation.answers,
-            _gammas(one.measured.evaluation),
+            one.measured.results.answers,
+            _gammas(one.measured.results),
             resamples=resamples,
             seed=seed,
         )
@@ -211,7 +211,7 @@ def _difference(
     return facts.Cell(other.value - first.value, low, high)
 
 
-def _gammas(evaluation: Evaluation) -> dict[str, float]:
+def _gammas(evaluation: ProtocolResults) -> dict[str, float]:
     rows = ("gzsl", "gzsl-calibrated", "gzsl-oracle")
     return {row: evaluation.rows[row].get("gamma", 0.0) for row in rows if row in evaluation.rows}
 
@@ -243,8 +243,8 @@ def _changed_classes(candidates: Sequence[Candidate]) -> list[ChangedClass]:
     tables = []
     for one in candidates:
         names = one.measured.classes
-        row = reading_row(one.measured.evaluation)
-        tables.append([(found, found.accuracy.get(row, 0.0)) for found in per_class(one.measured.evaluation, names)])
+        row = reading_row(one.measured.results)
+        tables.append([(found, found.accuracy.get(row, 0.0)) for found in per_class(one.measured.results, names)])
     classes = [
         ChangedClass(found[0][0].name, found[0][0].seen, [accuracy for _, accuracy in found])
         for found in zip_longest(*tables)
@@ -253,7 +253,7 @@ def _changed_classes(candidates: Sequence[Candidate]) -> list[ChangedClass]:
     return sorted(changed, key=lambda one: min(one.accuracies) - max(one.accuracies))[:MOST_CHANGED]
 
 
-def _charts(candidates: Sequence[Candidate], evaluations: dict[str, Evaluation]) -> list[Chart]:
+def _charts(candidates: Sequence[Candidate], evaluations: dict[str, ProtocolResults]) -> list[Chart]:
     charts = []
     if any("ausuc" in one.rows for one in evaluations.values()):
         charts.append(

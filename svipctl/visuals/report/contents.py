@@ -12,9 +12,9 @@ from svipctl import __version__
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import decode
 from svipctl.evaluation.calibration import Integers
+from svipctl.evaluation.evaluation import ModelEvaluation
 from svipctl.evaluation.per_class import ClassFigures, answers_under, confusion, per_class, reading_row
 from svipctl.evaluation.protocols import about
-from svipctl.evaluation.run import Measured
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.visuals import curves
@@ -99,7 +99,7 @@ class Contents:
     galleries: list[Gallery]
 
 
-def gather(run: Run, benchmark: Benchmark, settings: Settings, measured: Measured) -> Contents:
+def gather(run: Run, benchmark: Benchmark, settings: Settings, measured: ModelEvaluation) -> Contents:
     """Put a report together.
 
     Args:
@@ -109,7 +109,7 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, measured: Measure
         measured: Its evaluation.
 
     """
-    trained, document, evaluation = run.settings(), measured.document, measured.evaluation
+    trained, document, evaluation = run.settings(), measured.document, measured.results
     names = measured.classes
     row = reading_row(evaluation)
     classes = per_class(evaluation, names)
@@ -119,7 +119,7 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, measured: Measure
         title=f"{run.name} on {benchmark.name}",
         dataset=benchmark.name,
         run=run.name,
-        recipe=measured.subject.recipe,
+        recipe=measured.model.metadata.recipe,
         version=__version__,
         headlines=headlines(document),
         warnings=list(document["warnings"]),
@@ -127,8 +127,8 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, measured: Measure
         leak=_leak(document),
         images=document["images"],
         selection=facts.selection_rows(document),
-        kept=measured.subject.model.keep,
-        windows=measured.subject.model.grid.windows,
+        kept=measured.model.network.keep,
+        windows=measured.model.network.grid.windows,
         localisation=facts.localisation_tables(document),
         reading=row,
         reading_meaning=facts.MEANINGS.get(row, ""),
@@ -150,8 +150,8 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, measured: Measure
             settings.dataset,
         ),
         commit=str(about.get("git_commit") or ""),
-        source_words=SOURCES[measured.subject.model.recipe.score_source],
-        galleries=galleries(run, benchmark, settings, measured),
+        source_words=SOURCES[measured.model.network.recipe.score_source],
+        galleries=galleries(benchmark, measured),
     )
 
 
@@ -203,9 +203,9 @@ def training_charts(history: History) -> list[Chart]:
     return [panel(title, about, draw, history) for title, about, draw in drawn] if history.epochs else []
 
 
-def evaluation_charts(measured: Measured) -> list[Chart]:
+def evaluation_charts(measured: ModelEvaluation) -> list[Chart]:
     """The seen-unseen curve, H over gamma and reliability, as far as there are images of both kinds."""
-    evaluation = measured.evaluation
+    evaluation = measured.results
     if "ausuc" not in evaluation.rows:
         return []
     return [
@@ -225,7 +225,7 @@ def evaluation_charts(measured: Measured) -> list[Chart]:
     ]
 
 
-def _plane(benchmark: Benchmark, measured: Measured, names: Sequence[str]) -> Chart | None:
+def _plane(benchmark: Benchmark, measured: ModelEvaluation, names: Sequence[str]) -> Chart | None:
     if len(measured.predictions.indices) < 3:
         return None
     seen = np.isin(measured.split.classes, measured.split.seen_classes)
@@ -235,7 +235,7 @@ def _plane(benchmark: Benchmark, measured: Measured, names: Sequence[str]) -> Ch
         "First two principal components. Large and outlined: where the class's own attributes lie.",
         lambda: embedding_figure(
             plane,
-            measured.evaluation.answers.labels,
+            measured.results.answers.labels,
             seen,
             names,
             benchmark.class_attributes[measured.split.classes],
@@ -243,8 +243,10 @@ def _plane(benchmark: Benchmark, measured: Measured, names: Sequence[str]) -> Ch
     )
 
 
-def _pairs(benchmark: Benchmark, measured: Measured, answers: Integers, names: Sequence[str]) -> list[ConfusedPair]:
-    labels = measured.evaluation.answers.labels
+def _pairs(
+    benchmark: Benchmark, measured: ModelEvaluation, answers: Integers, names: Sequence[str]
+) -> list[ConfusedPair]:
+    labels = measured.results.answers.labels
     counts = confusion(labels, answers, len(names))
 
     def shown(place: int | None) -> Picture | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.evaluation.run import Measured
+from svipctl.evaluation.evaluation import ModelEvaluation
 from svipctl.runs.run import Run
 from svipctl.settings.command_line import differences_from_presets, train_command
 from svipctl.settings.layers import flatten, resolve
@@ -130,7 +130,7 @@ def environment_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def provenance(run: Run, settings: Settings, measured: Measured, benchmark: Benchmark) -> list[tuple[str, str]]:
+def provenance(run: Run, settings: Settings, measured: ModelEvaluation, benchmark: Benchmark) -> list[tuple[str, str]]:
     """What was trained on, what was chosen on what, and what is scored."""
     split, document = measured.split, measured.document
     finished = run.read_json("finished.json") or {}
@@ -144,7 +144,7 @@ def provenance(run: Run, settings: Settings, measured: Measured, benchmark: Benc
             f"split {split.name}; none of them was trained on (checked)",
         ),
     ]
-    epochs = f"epoch {measured.subject.epoch} of {settings.train.epochs}"
+    epochs = f"epoch {measured.model.metadata.epoch} of {settings.train.epochs}"
     chosen = {
         "last": f"{epochs}: the last one, so nothing was chosen",
         "validation": f"{epochs}, chosen by the best H on the validation images of the fold",

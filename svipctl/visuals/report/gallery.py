@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
+from svipctl.evaluation.evaluation import ModelEvaluation
 from svipctl.evaluation.per_class import answers_under, reading_row
-from svipctl.evaluation.run import Measured
-from svipctl.runs.run import Run
-from svipctl.settings.schema import Settings
-from svipctl.visuals.inspection import Inspection, inspect
+from svipctl.visuals.image_choice import spread
+from svipctl.visuals.inspection import Inspection, new_inspector
 from svipctl.visuals.patches import SCORES
 from svipctl.visuals.report.pictures import Picture, picture
 from svipctl.visuals.style import SEQUENTIAL
-from svipctl.visuals.subject import open_subject, spread
 from svipctl.visuals.tiles import faded, overlay
 
 EACH = 3
@@ -65,23 +63,22 @@ class Gallery:
     cards: list[Card]
 
 
-def galleries(run: Run, benchmark: Benchmark, settings: Settings, measured: Measured) -> list[Gallery]:
-    """Look at a few images of each kind again; kinds of which there are none are left out."""
-    row = reading_row(measured.evaluation)
-    given, labels = answers_under(measured.evaluation, row), measured.evaluation.answers.labels
-    is_seen, right = measured.evaluation.answers.is_seen, given == labels
+def galleries(benchmark: Benchmark, measured: ModelEvaluation) -> list[Gallery]:
+    """Inspect a few images of each kind; kinds without images are left out."""
+    row = reading_row(measured.results)
+    given, labels = answers_under(measured.results, row), measured.results.answers.labels
+    is_seen, right = measured.results.answers.is_seen, given == labels
     if row == "zsl":
         right = right | is_seen  # among unseen classes an image of a seen one has no right answer: left out
-    subject = open_subject(run, benchmark, settings, top=1, reasons=ATTRIBUTES)
-    gamma = measured.evaluation.rows[row].get("gamma", _AMONG_UNSEEN if row == "zsl" else 0.0)
-    subject = replace(subject, answering=replace(subject.answering, gamma=gamma))
+    gamma = measured.results.rows[row].get("gamma", _AMONG_UNSEEN if row == "zsl" else 0.0)
+    inspector = new_inspector(measured.model, benchmark, measured.split, gamma, top=1, reasons=ATTRIBUTES)
     names = measured.classes
     found = []
     for title, kind in (("Named rightly", right), ("Named wrongly", ~right)):
         places = np.concatenate([spread(np.flatnonzero(kind & side), EACH) for side in (is_seen, ~is_seen)])
-        images = inspect(subject, [int(measured.predictions.indices[place]) for place in places])
+        images = inspector.inspect([int(measured.predictions.indices[place]) for place in places])
         cards = [
-            _card(one, names[given[place]], benchmark.attributes, measured.subject.model.recipe.score_source)
+            _card(one, names[given[place]], benchmark.attributes, measured.model.network.recipe.score_source)
             for one, place in zip(images, places)
         ]
         if cards:

@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.images import Normalisation, Transform
 from svipctl.errors import ConfigError, explained_disk_errors
 from svipctl.evaluation.leakage import check_untouched
 from svipctl.export.card import CARD, is_ours, model_card
 from svipctl.export.description import describe
-from svipctl.export.graph import Pixels, Precision, ShippedGraph
+from svipctl.export.graph import ExportPrecision, Pixels, ShippedGraph
 from svipctl.export.onnx import OnnxRunner, require_onnx, write_onnx
-from svipctl.export.parity import TOLERANCE, Reference, compare
+from svipctl.export.parity import TOLERANCE, compare
 from svipctl.export.runner import Runner
 from svipctl.export.safetensors import SafetensorsRunner, write_safetensors
 from svipctl.export.torch_export import TorchRunner, write_torch
 from svipctl.files import atomic_write_text
-from svipctl.inference.checkpoint import load_checkpoint
+from svipctl.inference.gamma import Gamma
+from svipctl.inference.load import load_run
 from svipctl.model.weights import file_sha256
-from svipctl.inference.gamma import Gamma, calibrated_gamma, candidates_of
 from svipctl.runs.run import Run
 from svipctl.types import ProgressCallback
 
@@ -54,7 +54,7 @@ class Order:
     format: Format
     output: Path | None = None
     """The file; by default in the run's folder, one folder for each kind of export."""
-    precision: Precision = "fp32"
+    precision: ExportPrecision = "fp32"
     pixels: Pixels = field(default_factory=Pixels)
     gamma: float | None = None
     """Written into the file's description; the run's calibrated one if None."""
@@ -148,25 +148,24 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressC
 
     """
     order.check(run)
-    model, metadata = load_checkpoint(run.best)
-    candidates = candidates_of(metadata, benchmark)
+    model = load_run(run, torch.device("cpu"))
+    metadata, classes = model.metadata, model.own_classes(benchmark)
     images, labels = _evaluation_images(run, benchmark, order.images)
-    gamma = calibrated_gamma(run, metadata) if order.gamma is None else Gamma(order.gamma, "given to the export")
-    description = describe(run, metadata, model, candidates, gamma, order.pixels, order.precision, order.licence)
-    graph = ShippedGraph(model, metadata.mean, metadata.std, metadata.image_size, order.pixels, order.precision)
+    gamma = model.gamma if order.gamma is None else Gamma(order.gamma, "given to the export")
+    description = describe(model, classes, gamma, order.pixels, order.precision, order.licence)
+    graph = ShippedGraph(model.network, metadata.mean, metadata.std, metadata.image_size, order.pixels, order.precision)
     path = order.file(run)
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unchecked{SUFFIXES[order.format]}")
     with explained_disk_errors(f"the export {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _WRITERS[order.format](graph, description, len(candidates.classes), unfinished)
+            _WRITERS[order.format](graph, description, len(classes.classes), unfinished)
             runner = _RUNNERS[order.format](unfinished)
-            reference = Reference(model, Transform(metadata.image_size), Normalisation(metadata.mean, metadata.std))
             parity = compare(
                 runner,
-                reference,
+                model,
                 order.pixels,
-                candidates,
+                classes,
                 gamma.value,
                 images,
                 labels,
@@ -188,9 +187,9 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressC
             }
             report = _report_of(final)
             # What speaks of the file before the file: cut short here, both are of this export or the next one's work.
-            _write(report, json.dumps(document, indent=2) + "\n")
+            atomic_write_text(report, json.dumps(document, indent=2) + "\n")
             if not parity.breaches:
-                _write(path.parent / CARD, model_card(description, document))
+                atomic_write_text(path.parent / CARD, model_card(description, document))
             unfinished.replace(final)
             if not parity.breaches:
                 for earlier in (failed, _report_of(failed)):
@@ -212,7 +211,3 @@ def _evaluation_images(run: Run, benchmark: Benchmark, count: int) -> tuple[list
 
 def _report_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.parity.json")
-
-
-def _write(path: Path, text: str) -> None:
-    atomic_write_text(path, text)

@@ -14,9 +14,9 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry, Normalisation, Transform, decode
 from svipctl.datasets.parts import part_places
 from svipctl.errors import DataError
-from svipctl.evaluation.localisation import PartGroups, localisation, part_groups
-from svipctl.inference.dataset_predictions import Predictor
+from svipctl.evaluation.localization import PartGroups, localisation, part_groups
 from svipctl.evaluation.truth import object_truth
+from svipctl.inference.dataset_predictions import Predictor
 from svipctl.model.recipe import Recipe
 from tests.evaluation.cases import benchmark
 from tests.model.tiny import svip

@@ -10,12 +10,12 @@ import numpy as np
 
 from svipctl.baselines.choices import Method, fit
 from svipctl.baselines.develop import Developed, develop, scored_by
-from svipctl.baselines.features import ImageFeatures
+from svipctl.baselines.image_features import ImageFeatures
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.official import partial_warning
+from svipctl.evaluation.evaluation import Evaluation, evaluation_document
 from svipctl.evaluation.leakage import check_gamma, check_untouched
-from svipctl.evaluation.per_class import class_document
-from svipctl.evaluation.protocols import Evaluation, evaluate
+from svipctl.evaluation.protocols import evaluate_protocols
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.environment import describe_environment
@@ -41,7 +41,7 @@ def fit_and_score(
     features: ImageFeatures,
     run: Run,
     progress: ProgressCallback | None = None,
-) -> tuple[dict[str, Any], Evaluation]:
+) -> Evaluation:
     """Develop, write the run's folder, fit, score, and write `eval/metrics.json`, last of all.
 
     Args:
@@ -52,9 +52,6 @@ def fit_and_score(
         run: A folder that does not exist yet.
         progress: Called with folds done and folds in all.
 
-    Returns:
-        The document of `eval --json`, and the evaluation behind it.
-
     Raises:
         ConfigError: The benchmark has no such fold, or the run exists.
         DataError: A scored image was trained on, or gamma was chosen on it.
@@ -62,19 +59,19 @@ def fit_and_score(
     """
     developed = develop(baseline.method, features, benchmark, baseline.folds, progress)
     split = benchmark.test_split()
-    setup = features.setup
+    model = features.model
     run.make()
     run.start(
         settings,
-        describe_environment(setup.device, setup.dtype, setup.weights),
+        describe_environment(model.device, model.dtype, model.metadata.backbone_weights),
         [benchmark.images[index] for index in split.train],
         development=developed.document(run.name),
         validation_images=_validation_images(benchmark, baseline.folds),
     )
     run.save_json("baseline.json", baseline.document(features.what))
-    document, evaluation = _score(baseline, developed, settings, benchmark, features, run)
-    run.save_json("eval/metrics.json", document)
-    return document, evaluation
+    evaluation = _score(baseline, developed, settings, benchmark, features, run)
+    run.save_json("eval/metrics.json", evaluation.document)
+    return evaluation
 
 
 def _score(
@@ -84,7 +81,7 @@ def _score(
     benchmark: Benchmark,
     features: ImageFeatures,
     run: Run,
-) -> tuple[dict[str, Any], Evaluation]:
+) -> Evaluation:
     split = benchmark.test_split()
     rows = np.searchsorted(split.seen_classes, benchmark.labels[split.train])
     table = benchmark.class_attributes[split.seen_classes]
@@ -94,33 +91,24 @@ def _score(
     check_untouched(run, images)
     check_gamma(run, images)
     predicted = prepared(features.of(tested)) @ mapping
-    evaluation = evaluate(
-        scored_by(benchmark, split, predicted, developed.choice, tested),
-        gamma=developed.gamma,
-        resamples=settings.eval.bootstrap,
-        seed=settings.seed,
-    )
-    random_weights = features.setup.weights["source"] == "none"
-    document = {
-        "dataset": benchmark.name,
-        "run": run.name,
-        "recipe": None,
-        "epoch": None,
-        "split": split.name,
-        **evaluation.document(),
-        **class_document(evaluation, [benchmark.classes[label] for label in split.classes]),
-        "selection": {},
-        "warnings": [
+    scored = scored_by(benchmark, split, predicted, developed.choice, tested)
+    results = evaluate_protocols(scored, gamma=developed.gamma, resamples=settings.eval.bootstrap, seed=settings.seed)
+    random_weights = features.model.metadata.backbone_weights["source"] == "none"
+    classes = tuple(benchmark.classes[label] for label in split.classes)
+    document = evaluation_document(
+        results,
+        classes,
+        {"dataset": benchmark.name, "run": run.name, "recipe": None, "epoch": None, "split": split.name},
+        selection={},
+        baseline=baseline.document(features.what),
+        development=run.development(),
+        missing_images=len(benchmark.missing) or None,
+        warnings=[
             *([partial_warning(benchmark)] if benchmark.missing else []),
             *(["the backbone has random weights, so these are random features"] if random_weights else []),
-            *evaluation.warnings,
         ],
-        "baseline": baseline.document(features.what),
-        "development": run.development(),
-    }
-    if benchmark.missing:
-        document["missing_images"] = len(benchmark.missing)
-    return document, evaluation
+    )
+    return Evaluation(document, results, scored, classes)
 
 
 def _validation_images(benchmark: Benchmark, folds: Sequence[int]) -> list[str]:

@@ -10,8 +10,8 @@ import pytest
 
 from svipctl.baselines.choices import METHODS
 from svipctl.baselines.develop import develop
-from svipctl.baselines.features import ImageFeatures, image_features
-from svipctl.baselines.run import Baseline, fit_and_score
+from svipctl.baselines.evaluate import Baseline, fit_and_score
+from svipctl.baselines.image_features import ImageFeatures, image_features
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.registry import open_benchmark
 from svipctl.errors import ConfigError, DataError
@@ -66,7 +66,7 @@ def test_features_are_computed_once(
         raise AssertionError("computed again")
 
     before = features.of(benchmark.trainval)
-    monkeypatch.setattr("svipctl.baselines.features._mean_patch", refuse)
+    monkeypatch.setattr("svipctl.baselines.image_features._mean_patch", refuse)
     again = image_features(settings_of(small_folder, tmp_path / "runs"), benchmark)
     np.testing.assert_array_equal(again.of(benchmark.trainval), before)
 
@@ -126,7 +126,7 @@ def test_a_gamma_chosen_on_a_test_image_is_refused(
 ) -> None:
     settings, run = settings_of(small_folder, tmp_path / "runs"), Run(tmp_path / "runs" / "small" / "base")
     stray = benchmark.images[int(benchmark.test_unseen[0])]
-    monkeypatch.setattr("svipctl.baselines.run._validation_images", lambda *_: [stray])
+    monkeypatch.setattr("svipctl.baselines.evaluate._validation_images", lambda *_: [stray])
     with pytest.raises(DataError, match="gamma of base was chosen on 1 of the"):
         fit_and_score(Baseline("ridge", (1,)), settings, benchmark, features, run)
     assert not (run.folder / "eval").exists()

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from svipctl.training.loop import train
 
 from svipctl.datasets.folder import open_folder
 from svipctl.errors import CheckFailed
 from svipctl.inference.checkpoint import load_checkpoint
 from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
-from svipctl.training.loop import train
 from svipctl.training.setup import prepare
 from svipctl.training.step import FIGURES
 from tests.cli.program import ROOT

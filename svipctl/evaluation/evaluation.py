@@ -1,0 +1,108 @@
+"""The result of an evaluation: every protocol row, the classes, and the document that `svipctl eval --json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from svipctl.datasets.benchmark import Split
+from svipctl.errors import ConfigError
+from svipctl.evaluation.leakage import Scorable
+from svipctl.evaluation.per_class import class_document
+from svipctl.evaluation.protocols import ProtocolResults, Scored
+from svipctl.inference.dataset_predictions import Predictions
+from svipctl.inference.trained_model import TrainedModel
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All rows of an evaluation, in percent."""
+
+    document: dict[str, Any]
+    """What `svipctl eval --json` prints (docs/json.md)."""
+    results: ProtocolResults
+    """The rows as shares of 1, with the seen-unseen curve and the answers."""
+    scored: Scored
+    """Class scores of the evaluated images."""
+    classes: tuple[str, ...]
+    """Names of the candidate classes, the columns of `scored.scores`."""
+
+    @property
+    def rows(self) -> dict[str, dict[str, float]]:
+        """Figures by protocol row: `zsl`, `gzsl`, `gzsl-calibrated`, `gzsl-oracle`, `reference`, `ausuc`."""
+        return dict(self.document["protocols"])
+
+    @property
+    def per_class(self) -> list[dict[str, Any]]:
+        """One entry per class: `class`, `seen`, `images`, and its `accuracy` by protocol row."""
+        return list(self.document["classes"])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before the numbers are used."""
+        return tuple(self.document["warnings"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that `svipctl eval --json` prints."""
+        return dict(self.document)
+
+    def to_frame(self) -> Any:
+        """Return the rows as a pandas DataFrame: one row per protocol, one column per figure.
+
+        Raises:
+            ConfigError: pandas is not installed.
+
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ConfigError("to_frame needs pandas, which is not installed", todo="pip install pandas") from error
+        return pandas.DataFrame.from_dict(self.rows, orient="index").rename_axis("protocol")
+
+
+@dataclass(frozen=True)
+class ModelEvaluation(Evaluation):
+    """The evaluation of a model on a data set."""
+
+    predictions: Predictions
+    """Of the evaluated images: seen ones first, then unseen ones."""
+    scorable: Scorable
+    """The model and the split it was evaluated on."""
+
+    @property
+    def model(self) -> TrainedModel:
+        """The model."""
+        return self.scorable.model
+
+    @property
+    def split(self) -> Split:
+        """The split whose images were scored."""
+        return self.scorable.split
+
+
+def evaluation_document(
+    results: ProtocolResults,
+    classes: Sequence[str],
+    head: Mapping[str, Any],
+    *,
+    warnings: Sequence[str] = (),
+    **more: Any,
+) -> dict[str, Any]:
+    """Return the documented JSON of an evaluation.
+
+    Args:
+        results: Every row.
+        classes: Names of the candidate classes.
+        head: What was evaluated: `dataset`, `run`, `recipe` and so on.
+        warnings: To be listed before those of the rows.
+        more: Further entries; those that are None are left out.
+
+    """
+    return {
+        **head,
+        **results.document(),
+        **class_document(results, classes),
+        **{name: value for name, value in more.items() if value is not None},
+        "warnings": [*warnings, *results.warnings],
+    }

@@ -1,0 +1,98 @@
+"""Images in any form - paths, folders, PIL images, arrays, tensors - as batches of the network's pixels."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from svipctl.datasets.images import Transform, decode
+from svipctl.errors import DataError
+from svipctl.inference.image_files import find_pictures
+
+ImageSource = Path | Image.Image | NDArray[np.uint8] | Tensor
+"""One image: a file, a PIL image, a uint8 array (H, W, 3), or a tensor (3, H, W) of uint8 or of floats in 0..1."""
+Images = str | ImageSource | Iterable[str | ImageSource]
+"""Images in any form: one of them, a folder or a pattern of file names, a batch (B, H, W, 3) or (B, 3, H, W), or an
+iterable of these."""
+_READERS = 2
+
+
+def as_sources(images: Images) -> Iterator[ImageSource]:
+    """Yield the single images of a public function's argument, finding files while they are asked for."""
+    if isinstance(images, str | Path):
+        yield from find_pictures([str(images)])
+    elif isinstance(images, Image.Image):
+        yield images
+    elif isinstance(images, np.ndarray | Tensor):
+        yield from images if images.ndim == 4 else [images]
+    else:
+        for one in images:
+            yield from as_sources(one)
+
+
+def read_batches(
+    sources: Iterable[ImageSource], transform: Transform, batch_size: int, *, upright: bool = True
+) -> Iterator[list[tuple[ImageSource, Tensor | DataError]]]:
+    """Decode images while earlier ones are computed; memory does not grow with their number.
+
+    Args:
+        sources: The images.
+        transform: From an image of any size to uint8 (3, size, size).
+        batch_size: Images yielded together, except in the last batch.
+        upright: Rotate photographs as their EXIF orientation says.
+
+    Yields:
+        Each image with its pixels, or with the error of an image that does not decode.
+
+    """
+    coming = iter(sources)
+    waiting: deque[tuple[ImageSource, Future[Tensor | DataError]]] = deque()
+    with ThreadPoolExecutor(_READERS) as pool:
+        try:
+            while True:
+                for source in islice(coming, 2 * batch_size - len(waiting)):
+                    waiting.append((source, pool.submit(_read, source, transform, upright)))
+                if not waiting:
+                    return
+                batch = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
+                yield [(source, pixels.result()) for source, pixels in batch]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _read(source: ImageSource, transform: Transform, upright: bool) -> Tensor | DataError:
+    try:
+        image = source if isinstance(source, Path | Image.Image) else _as_pil(source)
+        return transform(decode(image, upright=upright))
+    except DataError as error:
+        return error
+
+
+def _as_pil(source: NDArray[np.uint8] | Tensor) -> Image.Image:
+    """Return an array (H, W, 3) or a tensor (3, H, W) as a PIL image.
+
+    Raises:
+        DataError: Another shape or type.
+
+    """
+    if isinstance(source, Tensor):
+        pixels = source.detach().cpu()
+        if pixels.is_floating_point():
+            pixels = (pixels * 255).round().clamp(0, 255)
+        array = pixels.permute(1, 2, 0).numpy().astype(np.uint8) if pixels.ndim == 3 else pixels.numpy()
+    else:
+        array = source
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise DataError(
+            f"an array of shape {array.shape} and type {array.dtype} is not an image",
+            why="arrays are uint8 (H, W, 3), tensors (3, H, W) of uint8 or of floats in 0..1",
+        )
+    return Image.fromarray(np.ascontiguousarray(array))

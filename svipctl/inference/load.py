@@ -1,0 +1,243 @@
+"""Load a trained model: from a run, a checkpoint folder or a published file, or a new one from settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from svipctl import __version__
+from svipctl.datasets.benchmark import Benchmark, Split
+from svipctl.datasets.images import NORMALISATIONS, Normalisation
+from svipctl.datasets.registry import open_benchmark
+from svipctl.device import choose_dtype, use_device
+from svipctl.errors import ConfigError, DataError
+from svipctl.inference.checkpoint import METADATA, Metadata, read_checkpoint, sha256_of
+from svipctl.inference.network import network_from_state, new_network
+from svipctl.inference.trained_model import TrainedModel
+from svipctl.inference.weights_file import TrainedWeights, put_into, read_trained
+from svipctl.model.backbone import image_size_of
+from svipctl.model.svip import SVIP
+from svipctl.runs.run import Run
+from svipctl.settings.layers import resolve
+from svipctl.settings.schema import Settings
+from svipctl.types import Precision
+
+
+def load(
+    path: str | Path,
+    *,
+    dataset: str | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> TrainedModel:
+    """Load a trained model.
+
+    Args:
+        path: A run's folder, a checkpoint folder, or a `.pth` file of the published code.
+        dataset: Name or folder of the data set of a published file, which names no classes or attributes itself.
+        data_dir: Folder of the data sets, if it is not the run's.
+        device: `auto`, `cpu`, or the index of a GPU.
+        precision: `fp32`, `bf16`, or `auto` for that of the run (bf16 where the hardware has it, if the run was trained
+            so).
+
+    Raises:
+        ConfigError: The device does not exist, the run is a baseline, or a published file comes without its data set.
+        DataError: The file is missing, damaged, or does not fit its data set.
+
+    """
+    path, used = Path(path), use_device(device)
+    folder = None if data_dir is None else Path(data_dir)
+    if (path / "config.toml").exists():
+        run = Run(path)
+        dtype = choose_dtype(run.settings().precision if precision == "auto" else precision, used)
+        return replace(load_run(run, used, dtype), data_dir=folder)
+    weights = read_trained(path)
+    if weights.metadata is not None:
+        owner = run_of(weights)
+        wanted = owner.settings().precision if owner is not None and precision == "auto" else precision
+        return replace(load_checkpoint(weights.path, used, choose_dtype(wanted, used)), data_dir=folder)
+    if dataset is None:
+        raise ConfigError(
+            f"{path.name} does not name its classes and attributes",
+            why="it is a bare file of weights",
+            todo='pass its data set, for instance dataset="cub"',
+        )
+    flags: dict[str, Any] = {"recipe": "reference", "data_dir": folder, "precision": precision}
+    settings = resolve(dataset, flags=flags).settings
+    benchmark = open_benchmark(dataset, settings.data_dir, allow_partial=True)
+    return load_published(weights, benchmark, settings, used, choose_dtype(precision, used))
+
+
+def load_for_evaluation(
+    subject: Run | Path, benchmark: Benchmark, settings: Settings, device: torch.device
+) -> TrainedModel:
+    """Load a run, a checkpoint folder or a file of weights as the configuration of a command says.
+
+    Args:
+        subject: What to load.
+        benchmark: The data set that it was trained on.
+        settings: Precision; of a file without metadata also backbone, window, recipe and normalisation.
+        device: Of the network.
+
+    Raises:
+        ConfigError, DataError: As `load_run`, `load_checkpoint` and `load_published`.
+
+    """
+    dtype = choose_dtype(settings.precision, device)
+    if isinstance(subject, Run):
+        return load_run(subject, device, dtype)
+    weights = read_trained(subject)
+    if weights.metadata is not None:
+        return load_checkpoint(weights.path, device, dtype)
+    return load_published(weights, benchmark, settings, device, dtype)
+
+
+def load_run(run: Run, device: torch.device, dtype: torch.dtype = torch.float32) -> TrainedModel:
+    """Load the best checkpoint of a run.
+
+    Raises:
+        ConfigError: The run is a baseline.
+        DataError: The run has no such checkpoint yet, or it is damaged.
+
+    """
+    run.require_network()
+    return replace(load_checkpoint(run.best, device, dtype), run=run, checkpoint=None, is_best=True)
+
+
+def load_checkpoint(
+    folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> TrainedModel:
+    """Load a checkpoint folder, in evaluation mode; a pickle is never loaded.
+
+    Raises:
+        DataError: Missing, incomplete or damaged.
+
+    """
+    state, metadata = read_checkpoint(folder)
+    try:
+        network = network_from_state(vars(metadata), state)
+    except (ConfigError, RuntimeError, TypeError, ValueError) as error:
+        raise DataError(f"the checkpoint {folder} does not fit its own description", why=str(error)) from error
+    weights = TrainedWeights(folder, state, metadata.sha256, published=False, metadata=metadata)
+    run = run_of(weights)
+    return TrainedModel(
+        network.to(device).eval(),
+        metadata,
+        torch.device(device),
+        dtype,
+        run=run,
+        checkpoint={"file": weights.name, "sha256": weights.sha256},
+        is_best=run is not None and folder.resolve() == run.best.resolve(),
+    )
+
+
+def load_published(
+    weights: TrainedWeights,
+    benchmark: Benchmark,
+    settings: Settings,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> TrainedModel:
+    """Make a model of weights without metadata, such as a file of the published code.
+
+    Args:
+        weights: From `read_trained`.
+        benchmark: With the attributes that they were trained with.
+        settings: Backbone, window, recipe, and the normalisation if it is not the published one.
+        device: Of the network.
+        dtype: Its arithmetic.
+
+    Raises:
+        ConfigError: Nothing says how the images were normalised.
+        DataError: The weights do not fit the network.
+
+    """
+    if "context.to_patch.weight" in weights.state:  # the preset of a data set without words may say otherwise
+        method = settings.method.model_copy(update={"context": "words"})
+        settings = settings.model_copy(update={"method": method})
+    network = new_network(settings, benchmark)
+    put_into(network, weights)
+    normalise = normalisation_of(weights, settings)
+    metadata = describe_model(network, settings, benchmark, benchmark.test_split(), {}, normalise)
+    return TrainedModel(
+        network.to(device).eval(),
+        replace(metadata, epoch=weights.epoch),
+        device,
+        dtype,
+        checkpoint={"file": weights.name, "sha256": weights.sha256},
+        notes=tuple(notes_on(weights)),
+    )
+
+
+def describe_model(
+    network: SVIP,
+    settings: Settings,
+    benchmark: Benchmark,
+    split: Split,
+    weights: dict[str, str],
+    normalise: Normalisation,
+) -> Metadata:
+    """Return the metadata of a network before its first epoch.
+
+    Args:
+        network: Built from the settings.
+        settings: Recipe, backbone and window.
+        benchmark: Classes and attributes.
+        split: Its seen classes are those that the network is trained on.
+        weights: Source and SHA-256 of the backbone's weights.
+        normalise: Of pixels.
+
+    """
+    return Metadata(
+        version=__version__,
+        dataset=benchmark.name,
+        recipe=settings.recipe,
+        epoch=0,
+        backbone=settings.model.backbone,
+        backbone_args=settings.model.backbone_args,
+        backbone_weights=weights,
+        window=settings.model.window,
+        classifier_hidden=settings.model.classifier_hidden,
+        method=settings.method.model_dump(mode="json"),
+        attributes=benchmark.attributes,
+        classes=benchmark.classes,
+        class_attributes_sha256=sha256_of(benchmark.class_attributes),
+        seen_classes=[benchmark.classes[label] for label in split.seen_classes],
+        mean=list(normalise.mean),
+        std=list(normalise.std),
+        image_size=image_size_of(network.backbone),
+    )
+
+
+def run_of(weights: TrainedWeights) -> Run | None:
+    """Return the run whose checkpoint it is."""
+    run = Run(weights.path.resolve().parent.parent)
+    return run if weights.metadata is not None and (run.folder / "config.toml").exists() else None
+
+
+def normalisation_of(weights: TrainedWeights, settings: Settings) -> Normalisation:
+    """Return the normalisation of a file without metadata: ImageNet's, as published, unless the settings say another.
+
+    Raises:
+        ConfigError: It is not a file of the published code, and the settings leave it to the weights.
+
+    """
+    name = settings.data.normalise
+    if name == "weights" and not weights.published:
+        raise ConfigError(
+            f"{weights.name} does not say how its images were normalised",
+            why=f"its {METADATA} is not next to it",
+            todo="--set data.normalise=imagenet or half",
+        )
+    return NORMALISATIONS["imagenet" if name == "weights" else name]
+
+
+def notes_on(weights: TrainedWeights) -> list[str]:
+    """Return remarks for the user on a file of weights."""
+    if not weights.ignored:
+        return []
+    return [f"unused in {weights.name} and ignored: {', '.join(weights.ignored)}"]

@@ -1,0 +1,54 @@
+"""A stream of a data set's images as the network's inputs, decoded or from packed pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+
+from torch import Tensor
+
+from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.images import Geometry, Transform
+from svipctl.datasets.loader import ImageDataset, batches
+from svipctl.datasets.packed import find_pack
+from svipctl.inference.trained_model import BATCH_SIZE, TrainedModel
+
+
+def dataset_inputs(
+    model: TrainedModel,
+    benchmark: Benchmark,
+    indices: Indices,
+    *,
+    geometry: Geometry | None = None,
+    mirrored: bool = False,
+    batch_size: int = BATCH_SIZE,
+    workers: int = 0,
+) -> Generator[tuple[Tensor, Tensor], None, None]:
+    """Yield batches of images in order, from packed pixels where they are fresh.
+
+    Close the generator (`contextlib.closing`) where the work may be cut short, so that the workers end.
+
+    Args:
+        model: Its normalisation and its device are used.
+        benchmark: Where the files are.
+        indices: Which images.
+        geometry: From file to pixels; the model's own if None.
+        mirrored: Flip all images left to right.
+        batch_size: Images in a batch; the last may be smaller.
+        workers: Processes that decode; 0 decodes in this one.
+
+    Yields:
+        Indices (B,) and normalised images (B, 3, size, size) on the model's device.
+
+    Raises:
+        DataError: An image is missing or does not decode.
+
+    """
+    geometry = geometry or model.geometry
+    assert geometry.resize != "none", "random crops have no fixed pixels"
+    packed, _ = find_pack(benchmark, geometry)
+    dataset = ImageDataset(benchmark, indices, Transform(geometry.size, geometry.resize), packed=packed)
+    loader = batches(dataset, batch_size, workers=workers, pin_memory=model.device.type == "cuda")
+    with closing(loader):
+        for batch in loader:
+            yield batch.indices, model.inputs(batch.images.flip(3) if mirrored else batch.images)

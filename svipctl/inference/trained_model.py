@@ -1,0 +1,307 @@
+"""A trained model: a network with the metadata, device and arithmetic that are needed to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.images import Geometry, Normalisation, Transform
+from svipctl.datasets.registry import open_benchmark
+from svipctl.device import autocast
+from svipctl.errors import CheckFailed, ConfigError, DataError
+from svipctl.inference.answers import Answer, AnswerMaker
+from svipctl.inference.checkpoint import Metadata
+from svipctl.inference.class_table import Classes, ClassTable, candidate_classes, class_table_from
+from svipctl.inference.gamma import Gamma, calibrated_gamma
+from svipctl.inference.images import Images, ImageSource, as_sources, read_batches
+from svipctl.model.backbone import mean_patch_tokens
+from svipctl.model.svip import SVIP, Prediction
+from svipctl.runs.run import Run
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class PredictedImages:
+    """Predictions of N images, in their order."""
+
+    attributes: NDArray[np.float64]
+    """(N, K) predicted attribute vectors."""
+    related: NDArray[np.bool_]
+    """(N, windows) windows that the model calls related to the object, in raster order."""
+
+
+@dataclass(frozen=True)
+class ClassifiedImage:
+    """The classes proposed for one image."""
+
+    image: ImageSource
+    """The path, image or array as it was given."""
+    answers: tuple[Answer, ...]
+    """Best first."""
+    attributes: NDArray[np.float64]
+    """(K,) predicted attribute vector."""
+    related: NDArray[np.bool_]
+    """(rows, columns) of windows: those that the patch classifier calls related to the object."""
+
+
+@dataclass(frozen=True)
+class UnreadableImage:
+    """An image that cannot be classified because it does not decode."""
+
+    image: ImageSource
+    error: DataError
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network that is ready to use.
+
+    Built by `svipctl.load` and by the functions of `svipctl.inference.load`. Training, evaluation, prediction, export,
+    figures and baselines all hold one.
+    """
+
+    network: SVIP
+    metadata: Metadata
+    device: torch.device
+    dtype: torch.dtype
+    """Arithmetic of the network: float32 or bfloat16."""
+    run: Run | None = None
+    """The run that the checkpoint belongs to."""
+    checkpoint: Mapping[str, str] | None = None
+    """`file` and `sha256` of the checkpoint, if one was loaded rather than a run."""
+    is_best: bool = False
+    """True for the checkpoint that the run chose, to which its gamma belongs."""
+    data_dir: Path | None = None
+    """Folder of the data sets; None for the run's."""
+    notes: tuple[str, ...] = field(default=(), repr=False)
+    """Remarks about the file that was loaded."""
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the K attributes."""
+        return tuple(self.metadata.attributes)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes of the data set that the model was trained on, seen and unseen."""
+        return tuple(self.metadata.classes)
+
+    @property
+    def seen_classes(self) -> tuple[str, ...]:
+        """Names of the classes that the model was trained on."""
+        return tuple(self.metadata.seen_classes)
+
+    @cached_property
+    def normalise(self) -> Normalisation:
+        """The normalisation of pixels."""
+        return Normalisation(tuple(self.metadata.mean), tuple(self.metadata.std))
+
+    @cached_property
+    def transform(self) -> Transform:
+        """The transform of evaluation: from an image of any size to uint8 (3, size, size)."""
+        return Transform(self.metadata.image_size)
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """The geometric part of `transform`."""
+        return self.transform.training_geometry
+
+    @property
+    def gamma(self) -> Gamma:
+        """The calibrated gamma of the run, and its origin; 0 without a run."""
+        if self.run is None or not self.is_best:
+            return Gamma(0.0, "gamma was not calibrated for this checkpoint")
+        return calibrated_gamma(self.run, self.metadata)
+
+    @contextmanager
+    def inference(self) -> Iterator[SVIP]:
+        """Yield the network in evaluation mode, without gradients, in the model's arithmetic.
+
+        Keep it open over many batches: autocast then converts the weights once. Weights must not change meanwhile.
+        """
+        was_training = self.network.training
+        self.network.eval()
+        try:
+            with torch.no_grad(), autocast(self.dtype, self.device):
+                yield self.network
+        finally:
+            self.network.train(was_training)
+
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """Return the network's input for uint8 pixels (B, 3, size, size): normalised, on the model's device."""
+        return self.normalise(pixels.to(self.device, non_blocking=True))
+
+    def predict_pixels(self, pixels: Tensor, *, coverage: Tensor | None = None) -> Prediction:
+        """Predict one batch.
+
+        Args:
+            pixels: uint8 (B, 3, size, size), from `transform`.
+            coverage: (B, windows) share of each window that shows the object, for `method.selection = object`.
+
+        """
+        with self.inference() as network:
+            return network.predict(self.inputs(pixels), coverage=coverage)
+
+    def predict(self, images: Images, *, batch_size: int = BATCH_SIZE) -> PredictedImages:
+        """Predict the attributes of images.
+
+        Args:
+            images: Paths, a folder, PIL images, uint8 arrays (H, W, 3), a tensor (B, 3, H, W), or an iterable of these.
+            batch_size: Images computed together.
+
+        Raises:
+            DataError: An image does not decode.
+            CheckFailed: The network's output is not finite.
+
+        """
+        attributes = [np.zeros((0, len(self.attributes)))]
+        related = [np.zeros((0, self.network.grid.windows), dtype=bool)]
+        for batch in self._readable(images, batch_size):
+            prediction = self.predict_pixels(batch)
+            attributes.append(check_finite(prediction.attributes.double().cpu()).numpy())
+            related.append(prediction.related.cpu().numpy())
+        return PredictedImages(np.concatenate(attributes), np.concatenate(related))
+
+    def embed(self, images: Images, *, batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
+        """Return the mean patch token of the backbone for each image, (N, D); arguments as of `predict`."""
+        features = [np.zeros((0, self.network.backbone.num_features), dtype=np.float32)]
+        for batch in self._readable(images, batch_size):
+            with self.inference() as network:
+                features.append(mean_patch_tokens(network.backbone, self.inputs(batch)).cpu().numpy())
+        return np.concatenate(features)
+
+    def classify(
+        self,
+        images: Images,
+        classes: Classes | None = None,
+        *,
+        gamma: float | None = None,
+        top: int = 5,
+        batch_size: int = BATCH_SIZE,
+    ) -> list[ClassifiedImage]:
+        """Classify images, among the model's classes or among your own.
+
+        Args:
+            images: As of `predict`.
+            classes: A class table: a CSV file (`class,<attribute>,...`), a DataFrame (one class a row), or a mapping
+                from class names to attribute vectors (K,) or to mappings from attribute names to values. None for the
+                classes of the data set that the model was trained on, which is opened.
+            gamma: Subtracted from the scores of seen classes; the run's calibrated one if None.
+            top: Answers per image.
+            batch_size: Images computed together.
+
+        Raises:
+            DataError: An image does not decode, the class table cannot be used, or the data set is not there.
+            CheckFailed: The network's output is not finite.
+
+        """
+        table = self.own_classes() if classes is None else class_table_from(classes, self.attributes, self.seen_classes)
+        found = []
+        for one in self.classify_each(images, table, gamma=gamma, top=top, batch_size=batch_size):
+            if isinstance(one, UnreadableImage):
+                raise one.error
+            found.append(one)
+        return found
+
+    def classify_each(
+        self,
+        images: Images,
+        table: ClassTable,
+        *,
+        gamma: float | None = None,
+        top: int = 5,
+        batch_size: int = BATCH_SIZE,
+    ) -> Iterator[ClassifiedImage | UnreadableImage]:
+        """Classify images one after another, in constant memory; unreadable ones are reported instead of raised.
+
+        Args:
+            images: As of `predict`.
+            table: The candidate classes.
+            gamma: As of `classify`.
+            top: Answers per image.
+            batch_size: Images computed together.
+
+        Raises:
+            CheckFailed: The network's output is not finite.
+
+        """
+        gamma = self.gamma.value if gamma is None else gamma
+        answer_maker = AnswerMaker(self.attributes, table, gamma, self.network.recipe, top)
+        for batch in read_batches(as_sources(images), self.transform, batch_size):
+            readable = [pixels for _, pixels in batch if isinstance(pixels, Tensor)]
+            prediction = self.predict_pixels(torch.stack(readable)) if readable else None
+            row = 0
+            answers: Sequence[tuple[Answer, ...]] = ()
+            attributes = torch.zeros(0)
+            if prediction is not None:
+                attributes = check_finite(prediction.attributes.double().cpu())
+                answers = answer_maker.answers(attributes)
+            for image, pixels in batch:
+                if isinstance(pixels, DataError):
+                    yield UnreadableImage(image, pixels)
+                    continue
+                assert prediction is not None
+                related = prediction.related[row].cpu().reshape(self.network.grid.window_shape).numpy()
+                yield ClassifiedImage(image, answers[row], attributes[row].numpy(), related)
+                row += 1
+
+    def own_classes(self, benchmark: Benchmark | None = None) -> ClassTable:
+        """Return the classes of the data set that the model was trained on, which is opened if it is not given.
+
+        Raises:
+            DataError: The data set is not there, or has changed since.
+            ConfigError: The model does not know the folder of its data set.
+
+        """
+        return candidate_classes(self.metadata, self.open_dataset() if benchmark is None else benchmark)
+
+    def open_dataset(self) -> Benchmark:
+        """Open the data set that the model was trained on.
+
+        Raises:
+            DataError: It is not there.
+            ConfigError: The model belongs to no run that says where its data set is.
+
+        """
+        if self.run is None:
+            raise ConfigError(
+                f"the folder of the data set {self.metadata.dataset} is not known",
+                why="the model was loaded from a file, not from a run",
+                todo="pass the data set, or classes of your own",
+            )
+        settings = self.run.settings()
+        return open_benchmark(settings.dataset, self.data_dir or settings.data_dir, allow_partial=True)
+
+    def _readable(self, images: Images, batch_size: int) -> Iterator[Tensor]:
+        """Yield uint8 batches (B, 3, size, size), raising the error of the first unreadable image."""
+        for batch in read_batches(as_sources(images), self.transform, batch_size):
+            for _, pixels in batch:
+                if isinstance(pixels, DataError):
+                    raise pixels
+            yield torch.stack([pixels for _, pixels in batch if isinstance(pixels, Tensor)])
+
+
+def check_finite(attributes: Tensor) -> Tensor:
+    """Return predicted attributes if they are finite.
+
+    Raises:
+        CheckFailed: They are not.
+
+    """
+    if not torch.isfinite(attributes).all():
+        raise CheckFailed(
+            "the model predicts attributes that are not finite numbers",
+            why="its training diverged, or half precision overflowed",
+            todo="try --precision fp32, or train again with a lower learning rate",
+        )
+    return attributes

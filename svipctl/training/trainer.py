@@ -1,0 +1,292 @@
+"""Train a run from its configuration to its last checkpoint.
+
+The loss is in `svipctl.model.losses`, the optimizer and its schedule in `svipctl.training.optimisation`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from svipctl.datasets.benchmark import Indices
+from svipctl.datasets.loader import epoch_order, explained_lost_workers
+from svipctl.device import autocast, peak_memory
+from svipctl.distributed.shard import Shard
+from svipctl.evaluation.evaluate import score_split
+from svipctl.evaluation.protocols import evaluate_protocols
+from svipctl.inference.checkpoint import save_checkpoint
+from svipctl.inference.dataset_predictions import predict_dataset
+from svipctl.model.losses import Terms, training_loss
+from svipctl.model.scores import normalise_class_attributes
+from svipctl.runs.run import Run
+from svipctl.settings.schema import Settings
+from svipctl.signals import Stop
+from svipctl.training.batches import Clocked, steps_of, training_batches
+from svipctl.training.board import Board
+from svipctl.training.optimisation import Optimisation
+from svipctl.training.setup import Setup
+from svipctl.training.state import Position, load_state, save_state
+from svipctl.training.step import Stepper
+from svipctl.training.step_log import Record, StepLog
+
+_READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
+_LOOK_EVERY = 5.0  # seconds, where a step takes so long that the wait does not matter
+
+
+class Reporter(Protocol):
+    """Receives the progress of training."""
+
+    def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
+        """Receive the state after some steps; all counted from 1.
+
+        `terms` are means since the epoch began, shares in percent.
+        """
+
+    def epoch(self, record: Record) -> None:
+        """Receive the metrics.jsonl record of an epoch that is done and saved."""
+
+
+class Trainer:
+    """Trains a run: each epoch is trained, evaluated and saved, and within an epoch the state is saved now and then.
+
+    Attributes:
+        position: Finished epochs and steps; saved with every checkpoint.
+
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        setup: Setup,
+        run: Run,
+        reporter: Reporter,
+        *,
+        resume: bool = False,
+        stop: Stop | None = None,
+        board: Board | None = None,
+    ) -> None:
+        """Build the optimizer, and restore the state of a run to resume.
+
+        Args:
+            settings: The configuration.
+            setup: Data set, model, device and processes, from `svipctl.training.setup`.
+            run: A started run folder; filled with metrics and checkpoints. Only the first of several processes writes.
+            reporter: Called after steps and epochs.
+            resume: Continue from `checkpoints/last`; `setup` has its weights.
+            stop: Checked after each step and each evaluated batch; when it asks, the state is saved first.
+            board: Receives the same records as the run.
+
+        """
+        self.settings, self.setup, self.run, self.reporter = settings, setup, run, reporter
+        self.stop = Stop() if stop is None else stop  # a stop that asks for nothing is false
+        self.board = Board() if board is None else board
+        self.network, self.device, self.ranks = setup.model.network, setup.model.device, setup.ranks
+        self.groups = [torch.tensor(group, device=self.device) for group in setup.benchmark.groups]
+        table = torch.from_numpy(setup.benchmark.class_attributes[setup.split.seen_classes])
+        table = normalise_class_attributes(table, settings.method.class_norm_epsilon)
+        self.class_attributes = table.float().to(self.device)
+        images = len(setup.split.train)
+        self.batch_size = min(settings.train.batch_size, images)
+        self.steps = steps_of(images, self.batch_size, drop_last=settings.train.drop_last)
+        self.optimisation = Optimisation(
+            self.network, settings.optim, epochs=settings.train.epochs, steps_per_epoch=self.steps
+        )
+        parts = settings.train.accumulate
+        self.stepper = Stepper(
+            self.loss, self.optimisation, parts=1 if parts == "auto" else parts, adapt=parts == "auto", ranks=self.ranks
+        )
+        self.position = load_state(run.last, self.optimisation) if resume else Position()
+        self.saved = self.looked = time.monotonic()
+
+    @explained_lost_workers("run the same command with --resume")
+    def train(self) -> Record:
+        """Train until the last epoch; return the record of the epoch that became `checkpoints/best`.
+
+        Raises:
+            CheckFailed: The loss or its gradient is not finite; the checkpoint before is intact.
+            ResourceError: The disk is full, a batch does not fit into memory, or a process that decodes images was
+                killed; the checkpoint before is intact.
+            Interrupted: `stop` asked for it; the state is saved.
+
+        """
+        self.run.keep_metrics(self.position.epoch, self.position.record)
+        self.run.keep_steps(self.position.epoch + 1, self.position.step)
+        self.board.begin(self.steps)
+        for epoch in range(self.position.epoch, self.settings.train.epochs):
+            self.train_epoch(epoch)
+        best, select = self.position.best, self.settings.train.select
+        self.run.finish({"epochs": self.settings.train.epochs, "best_epoch": best["epoch"], "selected_by": select})
+        return best
+
+    def train_epoch(self, epoch: int) -> None:
+        """Train an epoch from the current step on, evaluate it, save it and record it; `epoch` is counted from 0."""
+        started = time.perf_counter() - self.position.seconds
+        if self.position.step == 0:
+            self.optimisation.start_epoch(epoch)
+        self.network.train()
+        means = self.train_steps(epoch, started)
+        record: Record = {"epoch": epoch + 1, "lr": self.optimisation.learning_rate(epoch, self.steps - 1)}
+        record |= means | self.speed()
+        record |= {"parts": self.stepper.parts, "peak_memory_mib": round(peak_memory(self.device), 1)}
+        record |= self.validate()
+        record |= {"seconds": round(time.perf_counter() - started, 2)}
+        # Best before state: what is cut off before the state is saved is done again, with the same outcome.
+        if self.is_best(record):
+            self.position.best = record
+            self.save_model(self.run.best, record)
+        self.position = Position(epoch=epoch + 1, best=self.position.best, record=record)
+        self.save()
+        self.run.add_metrics(record)
+        self.board.epoch(record)
+        self.reporter.epoch(record)
+        if self.stop_is_asked():
+            self.leave()
+
+    def train_steps(self, epoch: int, started: float) -> dict[str, float]:
+        """Train the remaining steps of an epoch that began at `started`; return the means of the loss terms."""
+        setup, at = self.setup, self.position
+        order = epoch_order(
+            setup.split.train, seed=self.settings.seed, epoch=epoch, shuffle=self.settings.train.shuffle
+        )
+        shard = Shard(order, self.batch_size, self.ranks)
+        log = self.step_log(epoch, order)
+        remaining = shard.indices(at.step, self.steps)
+        with closing(training_batches(self.settings, setup, epoch, shard.size, remaining)) as batches:
+            clocked = Clocked(batches, at.waited)
+            for step, (images, labels, coverage) in enumerate(clocked, at.step):
+                log.add(step, self.stepper(images, labels, epoch, step, coverage, weight=shard.weight(step)))
+                at.step = step + 1
+                save_is_due = time.monotonic() - self.saved >= 60 * self.settings.train.save_every
+                save_is_due = save_is_due and at.step < self.steps
+                is_long = time.monotonic() - self.looked >= _LOOK_EVERY
+                number, due, long = self.ranks.most(self.stop.number, save_is_due, is_long)
+                asked = self.stop.hear(number)
+                if asked or due or long or at.step % _READ_EVERY == 0 or at.step == self.steps:
+                    log.read()  # before anything is saved, so that a loss that is not finite never is
+                    self.looked = time.monotonic()
+                    self.reporter.step(epoch + 1, at.step, self.steps, log.means(at.step))
+                at.sums, at.seconds, at.waited = log.sums, time.perf_counter() - started, clocked.waited
+                if asked or due:
+                    self.save()
+                if asked:
+                    self.leave()
+        return log.means(self.steps)
+
+    def loss(self, images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None) -> Terms:
+        """Return the loss and its terms.
+
+        Args:
+            images: uint8 (B, 3, H, W), or a frozen stem's features.
+            labels: (B,) rows of the seen classes.
+            epoch: Counted from 0.
+            coverage: (B, windows) share of each window that shows the object, for the control that needs it.
+
+        """
+        inputs = self.setup.model.normalise(images) if self.setup.features is None else images
+        with autocast(self.setup.model.dtype, self.device):
+            output = self.network.training_pass(
+                inputs, frozen_backbone=self.optimisation.backbone_is_frozen(epoch), coverage=coverage
+            )
+        return training_loss(output, labels, self.class_attributes, self.groups, self.settings.method)
+
+    def validate(self) -> Record:
+        """Return T1, U, S, H, the best H over all gammas, and the `reference` row on the monitored split, in percent.
+
+        Empty if no split is monitored.
+        """
+        setup, split = self.setup, self.setup.monitored
+        if split is None:
+            return {}
+        predictions = predict_dataset(
+            setup.model,
+            setup.benchmark,
+            np.concatenate([split.seen, split.unseen]),
+            batch_size=self.settings.eval.batch_size,
+            workers=self.settings.data.workers,
+            ranks=self.ranks,
+            progress=lambda done, total: self.save_and_leave_if_asked(),
+        )
+        scored = score_split(setup.benchmark, split, predictions, self.settings.method)
+        rows = evaluate_protocols(scored, resamples=0).document()["protocols"]
+        gzsl, oracle = rows["gzsl"], rows["gzsl-oracle"]
+        figures = {"T1": rows["zsl"]["T1"], "U": gzsl["U"], "S": gzsl["S"], "H": gzsl["H"], "H_oracle": oracle["H"]}
+        figures |= {f"{figure}_reference": rows["reference"][figure] for figure in "USH"}
+        rounded = {name: round(float(value), 3) for name, value in figures.items()}  # plain floats, for the saved state
+        return {"monitor": split.name, "gamma": float(oracle["gamma"])} | rounded
+
+    def is_best(self, record: Record) -> bool:
+        """Return whether an epoch becomes `checkpoints/best`."""
+        select, best = self.settings.train.select, self.position.best
+        if select == "last":
+            return bool(record["epoch"] == self.settings.train.epochs)
+        # The published code chooses by its own test protocol; a validation split is judged by per-class H.
+        figure = "H_reference" if select == "test" else "H_oracle"
+        return not best or record[figure] > best[figure]
+
+    def save(self) -> None:
+        """Save weights and state to `checkpoints/last`."""
+        self.save_model(self.run.last, {"epoch": self.position.epoch}, with_state=True)
+        self.ranks.wait()  # a process that ends before it is saved would take the others along
+        self.saved = time.monotonic()
+
+    def save_model(self, folder: Path, record: Record, *, with_state: bool = False) -> None:
+        """Save the weights, with the training state if asked for; only the first process writes."""
+        if not self.ranks.is_first:
+            return
+        metadata = replace(self.setup.model.metadata, epoch=record["epoch"], metrics=record)
+
+        def add_state(unfinished: Path) -> None:
+            save_state(unfinished, self.position, self.optimisation)
+
+        save_checkpoint(folder, self.network, metadata, extra=add_state if with_state else None)
+
+    def stop_is_asked(self) -> bool:
+        """Return whether some process of the run has received a signal."""
+        return self.stop.hear(*self.ranks.most(self.stop.number))
+
+    def leave(self) -> None:
+        """Raise Interrupted for the signal that was received; the state is saved."""
+        at = self.position
+        place = f"after step {at.step} of epoch {at.epoch + 1}" if at.step else f"after epoch {at.epoch}"
+        self.stop.raise_if_asked("run the same command with --resume", why=f"{self.run.name} is saved {place}")
+
+    def save_and_leave_if_asked(self) -> None:
+        """Save and raise Interrupted if a signal was received, between two batches of an evaluation."""
+        if self.stop_is_asked():
+            self.save()
+            self.leave()
+
+    def step_log(self, epoch: int, order: Indices) -> StepLog:
+        """Return the log of an epoch's steps, which writes to the run's steps.jsonl and to its board."""
+
+        def write(records: Sequence[Record]) -> None:
+            self.run.add_steps(records)
+            self.board.steps(records)
+
+        def images(step: int) -> list[str]:
+            return [self.setup.benchmark.images[i] for i in order[step * self.batch_size :][: self.batch_size]]
+
+        return StepLog(
+            epoch,
+            self.position.sums,
+            learning_rate=lambda step: self.optimisation.learning_rate(epoch, step),
+            images=images,
+            write=write,
+            ranks=self.ranks,
+        )
+
+    def speed(self) -> Record:
+        """Return images per second, and the percentage of the time in which the loop waited for its next batch."""
+        at, images = self.position, min(self.steps * self.batch_size, len(self.setup.split.train))
+        return {
+            "images_per_second": round(images / at.seconds, 1),
+            "data_wait": round(100 * at.waited / at.seconds, 2),
+        }
