@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from svipctl import __version__
 from svipctl.cli import (
     baseline,
     completion,
@@ -22,6 +21,7 @@ from svipctl.cli import (
     w2v,
 )
 from svipctl.cli.help import use_plain_help
+from svipctl.version import __version__
 
 app = typer.Typer(
     name="svipctl",

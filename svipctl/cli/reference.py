@@ -16,9 +16,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import typer
 from typer.main import get_command
 
-from svipctl import __version__
 from svipctl.cli import complete, shell_scripts
 from svipctl.cli.pages import Page, all_pages, split_help
+from svipctl.version import __version__
 
 # Flags have one meaning everywhere, so what they take is said once, here.
 _BY_FLAG = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from svipctl import __version__
 from svipctl.errors import DataError
 from svipctl.export.graph import INPUTS, OUTPUTS, ExportPrecision, Pixels
 from svipctl.inference.checkpoint import Metadata
@@ -13,6 +12,7 @@ from svipctl.inference.class_table import ClassTable
 from svipctl.inference.gamma import Gamma, read_evaluation
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.runs.run import Run
+from svipctl.version import __version__
 
 KEY = "svipctl"
 """The description is one JSON text under this key of the file's metadata."""

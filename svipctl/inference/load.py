@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from svipctl import __version__
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import NORMALISATIONS, Normalisation
 from svipctl.datasets.registry import open_benchmark
@@ -24,6 +23,7 @@ from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
 from svipctl.types import Precision
+from svipctl.version import __version__
 
 
 def load(

@@ -43,6 +43,11 @@ class Run:
         return self.folder / "checkpoints" / "best"
 
     @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The records of `metrics.jsonl`, one per finished epoch (docs/metrics.md)."""
+        return whole_records(self.folder / "metrics.jsonl")
+
+    @property
     def has_checkpoint(self) -> bool:
         """Whether there is a state to go on from."""
         return resolve_folder(self.last).exists()

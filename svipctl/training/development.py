@@ -5,7 +5,7 @@ A final run trains on all of trainval and touches test once (protocols, validati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -18,7 +18,7 @@ from svipctl.errors import ConfigError, DataError
 from svipctl.inference.checkpoint import read_metadata
 from svipctl.runs.finding import find_run
 from svipctl.runs.run import Run
-from svipctl.settings.layers import flatten
+from svipctl.settings.layers import Resolved, flatten
 from svipctl.settings.schema import Settings
 from svipctl.training.resume import differences
 
@@ -108,6 +108,24 @@ def read_development(settings: Settings, names: Sequence[str]) -> Development:
             todo="name each development run once",
         )
     return Development(runs, found)
+
+
+def with_development(configure: Callable[..., Resolved], names: Sequence[str]) -> tuple[Resolved, Development]:
+    """Resolve the configuration of a final run, whose epoch count comes from development runs.
+
+    Args:
+        configure: Resolves the configuration with further values by dotted key.
+        names: Names or folders of the development runs.
+
+    Raises:
+        ConfigError, DataError: As `read_development` and `check_final`.
+
+    """
+    chosen_at_the_end = {"train.select": "last"}  # not a preset's choice among epochs
+    development = read_development(configure(**chosen_at_the_end).settings, names)
+    configured = configure(**chosen_at_the_end, **{"train.epochs": development.epochs})
+    check_final(configured.settings, development)
+    return configured, development
 
 
 def check_final(settings: Settings, development: Development) -> None:

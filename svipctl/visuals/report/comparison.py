@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from svipctl import __version__
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError
@@ -19,6 +18,7 @@ from svipctl.evaluation.protocols import ProtocolResults
 from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
 from svipctl.settings.schema import Settings
+from svipctl.version import __version__
 from svipctl.visuals import curves
 from svipctl.visuals.history import read_history
 from svipctl.visuals.report import facts

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from svipctl import __version__
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import decode
 from svipctl.evaluation.calibration import Integers
@@ -17,6 +16,7 @@ from svipctl.evaluation.per_class import ClassFigures, answers_under, confusion,
 from svipctl.evaluation.protocols import about
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
+from svipctl.version import __version__
 from svipctl.visuals import curves
 from svipctl.visuals.confusion import confused_pairs
 from svipctl.visuals.embedding import attribute_plane, embedding_figure

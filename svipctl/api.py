@@ -1,0 +1,220 @@
+"""The Python API: open a data set, train, and evaluate, with the functions that the command line uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.registry import open_benchmark
+from svipctl.device import choose_device
+from svipctl.distributed.ranks import joined
+from svipctl.errors import ConfigError
+from svipctl.evaluation.evaluate import evaluate_model
+from svipctl.evaluation.evaluation import ModelEvaluation
+from svipctl.inference.load import load
+from svipctl.inference.trained_model import TrainedModel
+from svipctl.runs.run import Run
+from svipctl.settings.layers import resolve
+from svipctl.settings.schema import EvalSettings, RecipeName
+from svipctl.training.development import with_development
+from svipctl.training.session import carry_out, choose
+from svipctl.training.step_log import Record
+from svipctl.training.trainer import Reporter
+from svipctl.types import Precision, ProgressCallback
+
+
+class TrainingRun(Run):
+    """A run that `svipctl.train` has finished."""
+
+    def load(self, *, device: str = "auto", precision: Precision = "auto") -> TrainedModel:
+        """Load the run's best checkpoint; arguments as of `svipctl.load`."""
+        return load(self.folder, device=device, precision=precision)
+
+
+def open_dataset(
+    name: str | Path,
+    data_dir: str | Path = "data",
+    *,
+    allow_partial: bool = False,
+    progress: bool | ProgressCallback = False,
+) -> Benchmark:
+    """Open a data set; the built-in one is drawn first if it is not there yet.
+
+    Args:
+        name: `cub`, `awa2`, `sun`, `toybirds`, or a folder of your own.
+        data_dir: Folder of the named data sets.
+        allow_partial: Open `cub`, `awa2` or `sun` although images of it are missing.
+        progress: True for a bar on stderr, or a function of items done and items in all.
+
+    Raises:
+        ConfigError: Neither a known name nor a folder.
+        DataError: Files are missing or contradict each other.
+
+    """
+    with _callback(progress, f"drawing {name}") as callback:
+        return open_benchmark(str(name), Path(data_dir), callback, allow_partial=allow_partial)
+
+
+def evaluate(
+    model: TrainedModel,
+    dataset: Benchmark,
+    *,
+    batch_size: int = 64,
+    bootstrap: int = 1000,
+    selection: bool = True,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: bool | ProgressCallback = False,
+) -> ModelEvaluation:
+    """Evaluate a model under every protocol, from one pass over the images; nothing is written.
+
+    Args:
+        model: From `svipctl.load`.
+        dataset: The data set that it was trained on, from `svipctl.open_dataset`.
+        batch_size: Images computed together.
+        bootstrap: Resamples for the 95 % intervals; 0 for none.
+        selection: Measure the patch classifier, which takes one more pass over each image.
+        seed: Of the bootstrap.
+        workers: Processes that decode images; the default of `data.workers` if None.
+        progress: True for a bar on stderr, or a function of images done and images in all.
+
+    Raises:
+        DataError: The model was trained on images or classes that would be scored as unseen, or on another data set.
+        CheckFailed: The network's output is not finite.
+
+    """
+    settings = EvalSettings(batch_size=batch_size, bootstrap=bootstrap, selection=selection)
+    with _callback(progress, "predicting") as callback:
+        return evaluate_model(model, dataset, settings, seed=seed, workers=workers, progress=callback)
+
+
+def train(
+    dataset: str | Path,
+    *,
+    recipe: RecipeName | None = None,
+    seed: int = 0,
+    name: str = "",
+    settings: Mapping[str, Any] | None = None,
+    from_development: Sequence[str] = (),
+    resume: str | None = None,
+    data_dir: str | Path = "data",
+    runs_dir: str | Path = "runs",
+    device: str = "auto",
+    progress: bool = False,
+) -> TrainingRun:
+    """Train a run on one device, and return it when it is finished.
+
+    Args:
+        dataset: `cub`, `awa2`, `sun`, `toybirds`, or a folder of your own.
+        recipe: `svipctl`, `reference` or `paper`; the preset's if None.
+        seed: Random seed.
+        name: Of the run; made from recipe and seed if empty.
+        settings: Any settings by dotted key, for instance `{"optim.lr": 1e-4}` (docs/recipes.md).
+        from_development: Names of finished development runs, for a final run with their epoch count and gamma.
+        resume: Name or folder of an unfinished run, or `auto`, as `svipctl train --resume`.
+        data_dir: Folder of the named data sets.
+        runs_dir: Folder of the runs.
+        device: `auto`, `cpu`, or the index of a GPU; for several use the command line.
+        progress: Show bars, remarks and a line per epoch on stderr.
+
+    Raises:
+        ConfigError: Settings, device or name are unusable; lists every problem of the settings.
+        DataError: The data set, weights or development runs are missing or damaged.
+        CheckFailed: The loss is not finite.
+        ResourceError: Not enough memory or disk.
+        Interrupted: A signal asked to stop; the state is saved.
+
+    """
+    if "," in device:
+        raise ConfigError(f"device={device!r} names several", todo=f"svipctl train {dataset} --gpu {device}")
+    flags: dict[str, Any] = {"recipe": recipe, "seed": seed, "name": name or None, "gpu": device}
+    flags |= {"data_dir": Path(data_dir), "runs_dir": Path(runs_dir), **(settings or {})}
+
+    def configure(**more: Any) -> Any:
+        return resolve(str(dataset), flags=flags | more)
+
+    development = None
+    if from_development:
+        configured, development = with_development(configure, from_development)
+    else:
+        configured = configure()
+    listener = _Shown() if progress else _Silent()
+    with joined() as ranks:
+        choose_device(configured.settings.gpu, ranks.local)  # before anything is drawn or downloaded
+        session = choose(configured.settings, configured.origins, resume, ranks, development)
+        if not session.is_done:
+            carry_out(session, ranks, listener, listener.reporter)
+    return TrainingRun(session.run.folder)
+
+
+class _Silent:
+    """A listener and reporter that shows nothing."""
+
+    def note(self, text: str) -> None:
+        """Ignore a remark."""
+
+    def warn(self, text: str) -> None:
+        """Ignore a warning."""
+
+    def progress(self, what: str) -> AbstractContextManager[ProgressCallback]:
+        """Ignore the progress of a long step."""
+        return nullcontext(lambda done, total: None)
+
+    def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
+        """Ignore a step."""
+
+    def epoch(self, record: Record) -> None:
+        """Ignore an epoch."""
+
+    def reporter(self, epochs: int, images: int, *, resumed: bool) -> AbstractContextManager[Reporter]:
+        """Return this object as the reporter of the training loop."""
+        return nullcontext(self)
+
+
+class _Shown(_Silent):
+    """A listener and reporter that writes to stderr, or to the output of a notebook's cell."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True)
+
+    def note(self, text: str) -> None:
+        """Print a remark."""
+        self.console.print(text, markup=False, highlight=False)
+
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+        self.note(f"warning: {text}")
+
+    def progress(self, what: str) -> AbstractContextManager[ProgressCallback]:
+        """Show a bar."""
+        return _bar(what)
+
+    def epoch(self, record: Record) -> None:
+        """Print an epoch's loss and the figures of the monitored split."""
+        shown = ["loss", "accuracy", *(name for name in ("T1", "U", "S", "H_oracle") if name in record)]
+        self.note(f"epoch {record['epoch']}: " + ", ".join(f"{name} {record[name]:.3g}" for name in shown))
+
+
+def _callback(
+    progress: bool | ProgressCallback, what: str
+) -> AbstractContextManager[Callable[[int, int], None] | None]:
+    """Return the callback that a public function's `progress` asks for."""
+    if callable(progress):
+        return nullcontext(progress)
+    return _bar(what) if progress else nullcontext()
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[ProgressCallback]:
+    """Show a bar on stderr."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
