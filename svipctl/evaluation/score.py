@@ -47,7 +47,8 @@ def score(
         DataError: The arrays contradict each other; lists every problem.
 
     """
-    predicted, table = np.asarray(predictions, dtype=np.float64), np.asarray(class_attributes, dtype=np.float64)
+    predicted = np.asarray(predictions, dtype=np.float64)
+    table = np.atleast_1d(np.asarray(class_attributes, dtype=np.float64))
     names = [str(row) for row in range(len(table))] if classes is None else list(classes)
     problems: list[str] = []
     rows = {
@@ -59,13 +60,14 @@ def score(
             f"predictions is {predicted.shape} and class_attributes {table.shape}, "
             f"for {len(rows['labels'])} labels: they are (N, K) and (C, K)"
         )
+    problems += [f"two classes have the same name: {name}" for name in sorted({n for n in names if names.count(n) > 1})]
     if len(names) != len(table):
         problems.append(f"there are {len(names)} class names for {len(table)} rows of class_attributes")
     if not (np.isfinite(predicted).all() and np.isfinite(table).all()):
         problems.append("predictions or class_attributes have values that are not finite")
-    if np.intersect1d(rows["seen"], rows["unseen"]).size:
+    if np.intersect1d(rows["seen"], rows["unseen"]).max(initial=-1) >= 0:
         problems.append("a class is both seen and unseen")
-    if np.setdiff1d(rows["labels"], np.concatenate([rows["seen"], rows["unseen"]])).size:
+    if np.setdiff1d(rows["labels"], np.concatenate([rows["seen"], rows["unseen"]])).max(initial=-1) >= 0:
         problems.append("labels names classes that are neither seen nor unseen")
     if problems:
         raise DataError("the predictions cannot be scored", why="\n".join(f"- {problem}" for problem in problems))
@@ -104,15 +106,18 @@ def _evaluated(
 
 
 def _as_rows(values: ArrayLike, names: Sequence[str], title: str, problems: list[str]) -> np.ndarray:
-    """Return classes given as rows or names as rows of the class attributes, noting those that do not exist."""
+    """Return classes given as rows or names as rows of the class attributes; -1 for those that do not exist, noted."""
     array = np.atleast_1d(np.asarray(values))
-    if array.dtype.kind in "US":
+    if array.ndim > 1 or (title != "labels" and not array.size):
+        problems.append(f"{title} is {'empty' if array.ndim == 1 else f'an array of shape {array.shape}, not a list'}")
+        return np.full(len(array), -1)
+    if array.dtype.kind in "OSTU":
         place = {name: row for row, name in enumerate(names)}
         unknown = sorted({str(name) for name in array} - set(place))
         if unknown:
             problems.append(f"{title} names unknown classes: {', '.join(unknown[:5])}")
-        return np.array([place.get(str(name), 0) for name in array], dtype=np.int64)
+        return np.array([place.get(str(name), -1) for name in array], dtype=np.int64)
     if array.dtype.kind not in "iu" or (array.size and not 0 <= array.min() <= array.max() < len(names)):
         problems.append(f"{title} must be rows 0..{len(names) - 1} of class_attributes, or names")
-        return np.zeros(len(array), dtype=np.int64)
+        return np.full(len(array), -1)
     return array.astype(np.int64)

@@ -80,17 +80,18 @@ def _as_pil(source: NDArray[np.uint8] | Tensor) -> Image.Image:
     """Return an array (H, W, 3) or a tensor (3, H, W) as a PIL image.
 
     Raises:
-        DataError: Another shape or type.
+        DataError: Another shape or type, or floats outside 0..1, such as normalised ones.
 
     """
     if isinstance(source, Tensor):
         pixels = source.detach().cpu()
         if pixels.is_floating_point():
-            pixels = (pixels * 255).round().clamp(0, 255)
-        array = pixels.permute(1, 2, 0).numpy().astype(np.uint8) if pixels.ndim == 3 else pixels.numpy()
+            levels = (pixels.float() * 255).round()
+            pixels = levels.byte() if ((levels >= 0) & (levels <= 255)).all() else levels
+        array = (pixels.permute(1, 2, 0) if pixels.ndim == 3 else pixels).numpy()
     else:
         array = source
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise DataError(
             f"an array of shape {array.shape} and type {array.dtype} is not an image",
             why="arrays are uint8 (H, W, 3), tensors (3, H, W) of uint8 or of floats in 0..1",

@@ -15,7 +15,7 @@ import torch
 
 from svipctl.datasets.fetch_plan import plan_fetch
 from svipctl.errors import ConfigError
-from svipctl.inference.checkpoint import load_checkpoint
+from svipctl.inference.checkpoint import read_checkpoint
 from tests.conftest import Command, write_rows
 from tests.processes import Finished, files_under, fresh
 
@@ -247,17 +247,15 @@ def allow_small_files() -> None:
 
 def fill_disk_in_second_epoch() -> None:
     """The disk is full in the middle of writing the second `last` checkpoint."""
-    from svipctl.model import checkpoint
+    write = Path.write_bytes
 
-    write = checkpoint._write
-
-    def failing(path: Path, content: bytes) -> None:
+    def failing(path: Path, content: bytes) -> int:
         if "last" in path.parent.name and (path.parent.parent / "last").exists():
-            path.write_bytes(content[: len(content) // 2])
+            write(path, content[: len(content) // 2])
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, content)
+        return write(path, content)
 
-    checkpoint._write = failing
+    Path.write_bytes = failing
 
 
 def test_a_file_that_cannot_grow_is_a_resource_error(
@@ -276,7 +274,7 @@ def test_a_full_disk_in_a_later_epoch_leaves_the_earlier_checkpoint(
     assert_refused(done, 5, "no room left while writing the checkpoint", "No space left", "--runs-dir")
     checkpoints = tmp_path / "runs" / "small" / "full" / "checkpoints"
     assert not [path.name for path in checkpoints.iterdir() if path.name.startswith(".")]
-    assert load_checkpoint(checkpoints / "last")[1].epoch == 1
+    assert read_checkpoint(checkpoints / "last")[1].epoch == 1
     assert not (checkpoints.parent / "finished.json").exists()
     assert len((checkpoints.parent / "metrics.jsonl").read_text().splitlines()) == 1
 

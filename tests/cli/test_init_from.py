@@ -15,7 +15,7 @@ from svipctl.inference.published_names import published_name
 from svipctl.semantics.matrix import WordMatrix
 from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, SEEN, Command, write_small_folder
-from tests.model.published_files import save_published
+from tests.inference.published_files import save_published
 from tests.processes import Finished, files_under, forked
 
 WORDS = ("--set", "method.context=words", "--recipe", "reference", "--set", "train.monitor=none")

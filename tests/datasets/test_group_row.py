@@ -9,7 +9,7 @@ import pytest
 
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.group_row import is_group_row
-from svipctl.inference.class_table import read_candidates
+from svipctl.inference.class_table import read_class_table
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,6 @@ def test_a_table_of_classes_for_predict_is_read_as_that_of_a_folder_is(small_fol
     columns = lines[0].count(",")
     path.write_text("\n".join([lines[0], ",".join([first, *(["wing"] * columns)]), *lines[1:]]) + "\n")
     benchmark = open_folder(small_folder)
-    found = read_candidates(path, benchmark.attributes)
+    found = read_class_table(path, benchmark.attributes)
     assert found.classes == benchmark.classes
     assert np.array_equal(found.class_attributes, benchmark.class_attributes)

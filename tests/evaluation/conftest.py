@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from svipctl.inference.checkpoint import Metadata, save_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.runs.run import Run
 from tests.evaluation.cases import SETTINGS, benchmark
-from tests.model.test_checkpoint import metadata
+from tests.inference.models import metadata
 from tests.model.tiny import svip
 
 
@@ -23,8 +22,7 @@ def data(tmp_path: Path) -> Benchmark:
 
 @pytest.fixture
 def described(data: Benchmark) -> Metadata:
-    model = svip(Recipe(keep=2))
-    return replace(metadata(model), classes=data.classes, attributes=data.attributes)
+    return metadata(svip(Recipe(keep=2)), classes=data.classes, attributes=data.attributes)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
-from svipctl.evaluation.evaluate import evaluate_run
+from svipctl.evaluation.evaluate import evaluate_subject
 from svipctl.evaluation.leakage import check_untouched, check_zero_shot, warnings_of_choice
 from svipctl.inference.checkpoint import Metadata, save_checkpoint
 from svipctl.model.recipe import Recipe
@@ -21,7 +21,7 @@ from tests.model.tiny import svip
 def test_run_trained_on_test_images_is_refused_without_a_result(run: Run, data: Benchmark) -> None:
     (run.folder / "training_images.txt").write_text("8.png\n0.png\n")
     with pytest.raises(DataError, match="trained on 1 of the 8 images"):
-        evaluate_run(run, data, SETTINGS)
+        evaluate_subject(run, data, SETTINGS)
     assert not (run.folder / "eval").exists()
     check_untouched(run, ["9.png"])
 
@@ -34,8 +34,8 @@ def test_an_epoch_that_was_chosen_on_test_is_said_to_be_so(described: Metadata, 
     chosen.make()
     chosen.start(SETTINGS.model_copy(update={"train": TrainSettings(monitor="test", select="test")}), {}, ["0.png"])
     save_checkpoint(chosen.best, svip(Recipe(keep=2)), watched)
-    document, _ = evaluate_run(chosen, data, SETTINGS)
-    assert "was chosen on the test images" in " ".join(document["warnings"])
+    evaluation = evaluate_subject(chosen, data, SETTINGS)
+    assert "was chosen on the test images" in " ".join(evaluation.document["warnings"])
 
 
 def test_class_trained_as_seen_is_not_scored_as_unseen(described: Metadata, data: Benchmark) -> None:

@@ -11,15 +11,14 @@ import torch
 from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.images import Geometry, Normalisation, Transform, decode
+from svipctl.datasets.images import Geometry, decode
 from svipctl.datasets.parts import part_places
 from svipctl.errors import DataError
 from svipctl.evaluation.localization import PartGroups, localisation, part_groups
 from svipctl.evaluation.truth import object_truth
-from svipctl.inference.dataset_predictions import Predictor
-from svipctl.model.recipe import Recipe
+from svipctl.inference.dataset_predictions import predict_dataset
 from tests.evaluation.cases import benchmark
-from tests.model.tiny import svip
+from tests.inference.models import trained_model
 
 NAMES = (
     "has_bill_shape::cone",
@@ -62,18 +61,16 @@ def test_groups_are_those_of_parts_and_each_class_is_asked_for_what_it_has_most(
 @torch.no_grad()
 def test_peaks_are_where_each_map_of_the_model_is_highest(data: Benchmark) -> None:
     groups = groups_of(data)
-    half = Normalisation([0.5] * 3, [0.5] * 3)
-    tool = Predictor(svip(Recipe(keep=2)), Transform(32), half, torch.device("cpu"), torch.float32, 5)
-    indices = np.array([7, 0, 3, 4, 11, 2])
-    found = tool.predict(data, indices, peaks_of=groups.chosen).peaks
+    model, indices = trained_model(), np.array([7, 0, 3, 4, 11, 2])
+    found = predict_dataset(model, data, indices, batch_size=5, peaks_of=groups.chosen).peaks
     assert found is not None
     for row, index in enumerate(indices):
         pixels = np.asarray(Image.open(data.image_path(index))).transpose(2, 0, 1)[None]
-        windows = tool.model.predict((torch.tensor(pixels, dtype=torch.float32) / 255 - 0.5) / 0.5).windows[0]
+        windows = model.network.predict((torch.tensor(pixels, dtype=torch.float32) / 255 - 0.5) / 0.5).windows[0]
         for number in range(2):
             column = groups.chosen[data.labels[index], number]
             assert found[row, number] == int(max(range(4), key=lambda window: windows[window, column]))
-    assert tool.predict(data, indices).peaks is None
+    assert predict_dataset(model, data, indices, batch_size=5).peaks is None
 
 
 @pytest.mark.parametrize("seed", range(4))

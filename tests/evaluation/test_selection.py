@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.images import Geometry
 from svipctl.datasets.objects import window_shares
-from svipctl.evaluation.selection import BACKGROUND_SHARE, selection_quality
+from svipctl.evaluation.selection import BACKGROUND_SHARE, patch_classifier_quality, selection_quality
+from svipctl.evaluation.truth import ObjectTruth, object_truth
+from svipctl.inference.dataset_predictions import Predictions
+from svipctl.model.recipe import Recipe
+from tests.evaluation.cases import benchmark
+from tests.model.tiny import svip
+
+
+@pytest.fixture
+def predictions() -> Predictions:
+    rng = np.random.default_rng(0)
+    return Predictions(np.array([8, 2, 3]), rng.random((3, 5)), rng.random((3, 4)), rng.random((3, 4)))
+
+
+def truth_of(data: Benchmark, predictions: Predictions) -> ObjectTruth | None:
+    return object_truth(data, predictions.indices, Geometry("shorter-side", 32), (2, 2))
 
 
 @settings(max_examples=60)
@@ -51,3 +72,35 @@ def test_background_windows_equal_counting_pixels(seed: int, height: int, width:
             left, right = round(width * column / 7), round(width * (column + 1) / 7)
             expected.append(mask[top:bottom, left:right].mean() < 0.05)
     assert (window_shares(mask, 5, 7) < BACKGROUND_SHARE).ravel().tolist() == expected
+
+
+def test_the_patch_classifier_is_measured_against_its_labels_and_masks(
+    tmp_path: Path, predictions: Predictions
+) -> None:
+    network = svip(Recipe(keep=2))
+    found = patch_classifier_quality(network, predictions, truth_of(benchmark(tmp_path, masks=True), predictions))
+    assert set(found) == {"auc", "recall", "mask"}
+    lowest_two = np.argsort(predictions.source_scores, axis=1)[:, :2]  # those that are not among the two kept
+    labels = np.zeros((3, 4), dtype=bool)
+    np.put_along_axis(labels, lowest_two, True, axis=1)
+    assert {key: found[key] for key in ("auc", "recall")} == selection_quality(predictions.unrelated, labels, 2)
+    first = predictions.unrelated[:, :1]  # the object fills window 0, the others are background
+    assert found["mask"]["auc"] == pytest.approx(100 * (predictions.unrelated[:, 1:] > first).mean())
+    boxes = np.tile([0.0, 0.0, 16.0, 16.0], (12, 1))  # the same quarter as the masks
+    boxed = replace(benchmark(tmp_path), boxes=boxes)
+    assert patch_classifier_quality(network, predictions, truth_of(boxed, predictions))["box"] == found["mask"]
+    bare = patch_classifier_quality(network, predictions, truth_of(benchmark(tmp_path), predictions))
+    assert set(bare) == {"auc", "recall"}
+
+
+def test_masks_go_through_the_geometry_of_the_images(tmp_path: Path, predictions: Predictions) -> None:
+    data = benchmark(tmp_path, masks=True)
+    for mask in data.masks:  # wide pictures whose object lies in the left quarter, which the centre crop cuts away
+        pixels = np.zeros((32, 64), dtype=np.uint8)
+        pixels[:, :16] = 255
+        Image.fromarray(pixels).save(tmp_path / mask)
+    assert patch_classifier_quality(svip(Recipe(keep=2)), predictions, truth_of(data, predictions))["mask"] == {}
+
+
+def test_without_scores_of_the_source_pass_there_are_no_labels_to_compare_with(predictions: Predictions) -> None:
+    assert patch_classifier_quality(svip(), replace(predictions, source_scores=None), None) == {}

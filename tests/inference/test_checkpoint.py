@@ -14,19 +14,12 @@ import torch
 
 from svipctl.errors import DataError, ResourceError
 from svipctl.files import resolve_folder
-from svipctl.inference.checkpoint import METADATA, WEIGHTS, Metadata, load_checkpoint, read_metadata, save_checkpoint
+from svipctl.inference.checkpoint import METADATA, WEIGHTS, read_checkpoint, read_metadata, save_checkpoint
+from svipctl.inference.load import load_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
-from tests.model.tiny import ARGUMENTS, ATTRIBUTES, NAME, images, scramble, svip
-
-
-def metadata(model: SVIP, epoch: int = 1) -> Metadata:
-    return Metadata(
-        version="0", dataset="toy", recipe="svipctl", epoch=epoch, backbone=NAME, backbone_args=ARGUMENTS,
-        backbone_weights={"source": "none", "sha256": ""}, window=2, classifier_hidden=8,
-        method=model.recipe.model_dump(), attributes=[f"a{number}" for number in range(ATTRIBUTES)],
-        classes=["x", "y"], seen_classes=["x"], mean=[0.5] * 3, std=[0.5] * 3, image_size=32,
-    )  # fmt: skip
+from tests.inference.models import metadata
+from tests.model.tiny import images, scramble, svip
 
 
 @pytest.fixture
@@ -50,21 +43,21 @@ def edit(folder: Path, **changed: Any) -> None:
 def test_a_saved_model_loads_bit_identical(tmp_path: Path, context: str) -> None:
     model = svip(Recipe(keep=2, context=context)).train()
     save_checkpoint(tmp_path / "best", model, metadata(model, epoch=7))
-    loaded, read = load_checkpoint(tmp_path / "best")
-    state = loaded.state_dict()
+    loaded = load_checkpoint(tmp_path / "best")
+    network, state = loaded.network, loaded.network.state_dict()
     assert state.keys() == model.state_dict().keys()
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
-    assert not loaded.training
-    assert torch.equal(loaded(images()), model.eval()(images()))
-    assert replace(read, sha256="") == metadata(model, epoch=7)
+    assert not network.training
+    assert torch.equal(network(images()), model.eval()(images()))
+    assert replace(loaded.metadata, sha256="") == metadata(model, epoch=7)
 
 
 def test_saving_again_replaces_the_previous_and_leaves_no_other_folder(folder: Path, model: SVIP) -> None:
     scramble(model, 8)
     save_checkpoint(folder, model, metadata(model, epoch=2), extra=lambda path: (path / "more").write_text("x"))
-    loaded, read = load_checkpoint(folder)
+    state, read = read_checkpoint(folder)
     assert read.epoch == 2
-    assert torch.equal(loaded.attribute_head.weight, model.attribute_head.weight)
+    assert torch.equal(state["attribute_head.weight"], model.attribute_head.weight)
     assert (folder / "more").read_text() == "x"
     assert [path.name for path in folder.parent.iterdir()] == ["last"]
 
@@ -134,9 +127,9 @@ def test_full_disk_leaves_the_previous_checkpoint_and_no_stray_folder(
         patch.setattr("svipctl.files.os.fsync", fsync)
         with pytest.raises(ResourceError, match="no room left while writing the checkpoint"):
             save_checkpoint(folder, model, metadata(model, epoch=2), extra=full if moment == "extra" else None)
-    loaded, read = load_checkpoint(folder)
+    state, read = read_checkpoint(folder)
     assert read.epoch == 1
-    assert torch.equal(loaded.attribute_head.weight, before)
+    assert torch.equal(state["attribute_head.weight"], before)
     assert [path.name for path in folder.parent.iterdir()] == ["last"]
 
 
@@ -158,8 +151,8 @@ def test_killed_between_the_two_renames_the_previous_is_found_and_saving_recover
             save_checkpoint(folder, model, metadata(model, epoch=2))
     assert not folder.exists()
     assert resolve_folder(folder) == folder.with_name(".last.old")
-    assert load_checkpoint(folder)[1].epoch == read_metadata(folder).epoch == 1
+    assert load_checkpoint(folder).metadata.epoch == read_metadata(folder).epoch == 1
     save_checkpoint(folder, model, metadata(model, epoch=3))
     assert resolve_folder(folder) == folder
-    assert load_checkpoint(folder)[1].epoch == 3
+    assert load_checkpoint(folder).metadata.epoch == 3
     assert [path.name for path in folder.parent.iterdir()] == ["last"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from svipctl.errors import DataError
-from svipctl.inference.class_table import Candidates, read_candidates, value_range
+from svipctl.inference.class_table import ClassTable, read_class_table, value_range
 
 NAMES = ("has_bill::red", "has_wing::blue", "is_large")
 HEADER = "class," + ",".join(NAMES)
@@ -22,13 +22,13 @@ def write(folder: Path, *lines: str, encoding: str = "utf-8") -> Path:
 
 def refusal(path: Path, values: tuple[float, float] | None = (0.0, 1.0)) -> str:
     with pytest.raises(DataError) as caught:
-        read_candidates(path, NAMES, values=values)
+        read_class_table(path, NAMES, values=values)
     return str(caught.value)
 
 
 def test_columns_are_taken_by_name_in_any_order(tmp_path: Path) -> None:
     path = write(tmp_path, "class,is_large,has_bill::red,has_wing::blue", "jay,0.25,0.5,1", "wren,0,1,0")
-    found = read_candidates(path, NAMES, seen_classes={"wren"})
+    found = read_class_table(path, NAMES, seen_classes={"wren"})
     assert found.classes == ("jay", "wren")
     np.testing.assert_array_equal(found.class_attributes, [[0.5, 1, 0.25], [1, 0, 0]])
     assert found.seen.tolist() == [False, True]
@@ -36,11 +36,11 @@ def test_columns_are_taken_by_name_in_any_order(tmp_path: Path) -> None:
 
 def test_a_folders_own_table_with_group_names_and_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, HEADER, "group,bill,wing,size", "jay,0,1,1", "", encoding="utf-8-sig")
-    assert read_candidates(path, NAMES).classes == ("jay",)
+    assert read_class_table(path, NAMES).classes == ("jay",)
 
 
 def test_a_class_may_be_called_group(tmp_path: Path) -> None:
-    assert read_candidates(write(tmp_path, HEADER, "group,0,1,1", "jay,1,0,1"), NAMES).classes == ("group", "jay")
+    assert read_class_table(write(tmp_path, HEADER, "group,0,1,1", "jay,1,0,1"), NAMES).classes == ("group", "jay")
 
 
 def test_misspelt_attributes_are_named_with_the_nearest_in_both_directions(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_the_range_of_a_table_is_the_scale_it_is_written_in(low: float, high: fl
     assert value_range(np.array([[low, high]])) == expected
 
 
-def two(*names: str) -> Candidates:
-    return Candidates(names, np.eye(len(names), 3), np.zeros(len(names), dtype=bool))
+def two(*names: str) -> ClassTable:
+    return ClassTable(names, np.eye(len(names), 3), np.zeros(len(names), dtype=bool))
 
 
 def test_extending_keeps_the_runs_classes_first_and_refuses_a_name_twice() -> None:
@@ -112,5 +112,5 @@ def test_extending_keeps_the_runs_classes_first_and_refuses_a_name_twice() -> No
 
 def test_classes_of_the_same_direction_are_found_whatever_their_length() -> None:
     table = np.array([[1, 0, 1], [0, 1, 0], [0.5, 0, 0.5]])
-    found = Candidates(("a", "b", "c"), table, np.zeros(3, dtype=bool))
+    found = ClassTable(("a", "b", "c"), table, np.zeros(3, dtype=bool))
     assert found.indistinguishable() == [("a", "c")]

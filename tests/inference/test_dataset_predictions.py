@@ -10,14 +10,12 @@ import torch
 from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.images import Normalisation, Transform
-from svipctl.device import cpu_has_bf16
 from svipctl.errors import CheckFailed
-from svipctl.inference.dataset_predictions import Predictor
-from svipctl.model.recipe import Recipe
+from svipctl.inference.dataset_predictions import predict_dataset
 from tests.evaluation.cases import benchmark
-from tests.model.operators import CONVERTED, Operators
-from tests.model.tiny import scramble, svip
+from tests.inference.models import trained_model
+from tests.model.operators import Operators
+from tests.model.tiny import scramble
 
 
 @pytest.fixture
@@ -25,61 +23,63 @@ def data(tmp_path: Path) -> Benchmark:
     return benchmark(tmp_path)
 
 
-def predictor(batch_size: int = 2, dtype: torch.dtype = torch.float32) -> Predictor:
-    half = Normalisation([0.5] * 3, [0.5] * 3)
-    return Predictor(svip(Recipe(keep=2)), Transform(32), half, torch.device("cpu"), dtype, batch_size)
-
-
 @torch.no_grad()
 def test_predictions_equal_the_model_image_by_image_in_the_order_asked_for(data: Benchmark) -> None:
-    tool, indices = predictor(), np.array([7, 0, 3])
-    found = tool.predict(data, indices, source_scores=True)
+    model, indices = trained_model(), np.array([7, 0, 3])
+    found = predict_dataset(model, data, indices, batch_size=2, source_scores=True)
     for row, index in enumerate(indices):
         pixels = np.asarray(Image.open(data.image_path(index))).transpose(2, 0, 1)[None]
         images = (torch.tensor(pixels, dtype=torch.float32) / 255 - 0.5) / 0.5
-        expected = tool.model.predict(images)
+        expected = model.network.predict(images)
         np.testing.assert_allclose(found.attributes[row], expected.attributes[0], atol=1e-4)
         np.testing.assert_allclose(found.unrelated[row], expected.unrelated[0], atol=1e-5)
-        np.testing.assert_allclose(found.source_scores[row], tool.model.source_scores(images)[0], atol=1e-5)
+        np.testing.assert_allclose(found.source_scores[row], model.network.source_scores(images)[0], atol=1e-5)
 
 
-def test_progress_counts_to_the_end_and_the_model_evaluates(data: Benchmark) -> None:
-    tool, calls = predictor(), []
-    tool.model.train()
-    found = tool.predict(data, np.arange(5), progress=lambda done, total: calls.append((done, total)))
+def test_progress_counts_to_the_end_and_the_network_evaluates_meanwhile(data: Benchmark) -> None:
+    model, calls, training = trained_model(), [], []
+    model.network.train()
+
+    def progress(done: int, total: int) -> None:
+        calls.append((done, total))
+        training.append(model.network.training)
+
+    found = predict_dataset(model, data, np.arange(5), batch_size=2, progress=progress)
     assert calls == [(2, 5), (4, 5), (5, 5)]
-    assert not tool.model.training
+    assert not any(training)
+    assert model.network.training
     assert found.source_scores is None
 
 
 def test_no_images_give_empty_arrays_of_the_right_width(data: Benchmark) -> None:
-    found = predictor().predict(data, np.zeros(0, dtype=np.int64), source_scores=True)
+    found = predict_dataset(trained_model(), data, np.zeros(0, dtype=np.int64), source_scores=True)
     assert (found.attributes.shape, found.unrelated.shape, found.source_scores.shape) == ((0, 5), (0, 4), (0, 4))
 
 
 def test_bf16_predictions_are_float64_and_near(data: Benchmark) -> None:
-    exact, half = (predictor(dtype=dtype).predict(data, np.arange(3)) for dtype in (torch.float32, torch.bfloat16))
+    exact, half = (
+        predict_dataset(trained_model(dtype=dtype), data, np.arange(3)) for dtype in (torch.float32, torch.bfloat16)
+    )
     assert half.attributes.dtype == np.float64
     assert np.abs(half.unrelated - exact.unrelated).max() < 0.1
 
 
-@pytest.mark.skipif(not cpu_has_bf16(), reason="weights are kept for bf16 products only")
 def test_bf16_weights_are_converted_once_a_pass_and_anew_in_the_next(data: Benchmark) -> None:
-    tool = predictor(dtype=torch.bfloat16)
+    model = trained_model(dtype=torch.bfloat16)
     with Operators() as ran:
-        before = tool.predict(data, np.arange(6))
-    assert ran.names.count(CONVERTED) == 4 * len(tool.model.backbone.blocks)
-    scramble(tool.model, seed=9)  # as the next epoch of training does
-    after = tool.predict(data, np.arange(6))
-    fresh = predictor(dtype=torch.bfloat16)
-    fresh.model.load_state_dict(tool.model.state_dict())
-    np.testing.assert_array_equal(after.attributes, fresh.predict(data, np.arange(6)).attributes)
+        before = predict_dataset(model, data, np.arange(6), batch_size=2)
+    assert set(ran.conversions()) == {1}
+    scramble(model.network, seed=9)  # as the next epoch of training does
+    after = predict_dataset(model, data, np.arange(6), batch_size=2)
+    fresh = trained_model(dtype=torch.bfloat16)
+    fresh.network.load_state_dict(model.network.state_dict())
+    np.testing.assert_array_equal(after.attributes, predict_dataset(fresh, data, np.arange(6), batch_size=2).attributes)
     assert not np.allclose(after.attributes, before.attributes, atol=0.1)
 
 
 def test_predictions_that_are_not_finite_are_refused(data: Benchmark) -> None:
-    tool = predictor()
+    model = trained_model()
     with torch.no_grad():
-        tool.model.attribute_head.bias.fill_(float("nan"))
+        model.network.attribute_head.bias.fill_(float("nan"))
     with pytest.raises(CheckFailed, match="not finite"):
-        tool.predict(data, np.arange(3))
+        predict_dataset(model, data, np.arange(3))

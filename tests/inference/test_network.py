@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,19 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import Metadata, sha256_of
 from svipctl.inference.network import check_same_benchmark
+from tests.evaluation.cases import benchmark
+from tests.inference.models import metadata
+from tests.model.tiny import svip
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Benchmark:
+    return benchmark(tmp_path)
+
+
+@pytest.fixture
+def described(data: Benchmark) -> Metadata:
+    return metadata(svip(), classes=data.classes, attributes=data.attributes)
 
 
 def test_other_classes_or_attributes_are_refused(described: Metadata, data: Benchmark) -> None:

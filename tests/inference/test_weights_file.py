@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import save_checkpoint
@@ -19,21 +18,12 @@ from svipctl.inference.published_names import published_name
 from svipctl.inference.weights_file import put_into, read_trained
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
-from tests.model.published_files import published_document, save_published
-from tests.model.test_checkpoint import metadata
+from tests.inference.models import metadata
+from tests.inference.published_files import published, published_document, save_published
 from tests.model.tiny import images, svip, vit
 from tests.reference.traces import ModelTrace, model_traces
 
 TRACES = {trace.config["dataset"]: trace for trace in model_traces()}
-
-
-def published(model: SVIP) -> dict[str, Tensor]:
-    """A network's tensors under the published names."""
-    return {
-        published_name(name): tensor.clone()
-        for name, tensor in model.state_dict().items()
-        if name != "context.word_vectors"
-    }
 
 
 @pytest.mark.parametrize("dataset", TRACES)

@@ -1,24 +1,29 @@
-"""Which of torch's operators run."""
+"""Which of torch's operators run, and on which parameters."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from torch.nn import Parameter
 from torch.utils._python_dispatch import TorchDispatchMode
 
-FUSED = "mkldnn._linear_pointwise.default"
-"""A product in bf16 with bias and activation inside."""
-CONVERTED = "mkldnn._reorder_linear_weight.default"
-"""A weight brought into the order of these products."""
+CONVERTED = "aten._to_copy.default"
+"""A tensor converted to another type."""
 
 
 class Operators(TorchDispatchMode):
-    """The names of the operators that run."""
+    """The operators that run: their names, and the parameter that is the first argument."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.names: list[str] = []
+        self.ran: list[tuple[str, Parameter | None]] = []
+
+    def conversions(self) -> list[int]:
+        """How often each parameter that was converted was."""
+        converted = [id(one) for name, one in self.ran if name == CONVERTED and one is not None]
+        return [converted.count(one) for one in set(converted)]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.append(str(func))
+        first = args[0] if args else None
+        self.ran.append((str(func), first if isinstance(first, Parameter) else None))
         return func(*args, **(kwargs or {}))

@@ -11,6 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from svipctl.inference.published_names import published_name
+from svipctl.model.svip import SVIP
+
+
+def published(network: SVIP) -> dict[str, Tensor]:
+    """A network's tensors under the published names."""
+    return {
+        published_name(name): tensor.clone()
+        for name, tensor in network.state_dict().items()
+        if name != "context.word_vectors"
+    }
+
 
 def published_document(network: Mapping[str, Tensor], /, **changed: Any) -> dict[str, Any]:
     """All keys of the published dict, with the unused classifier beside the network's tensors."""
