@@ -65,7 +65,7 @@ class AnswerMaker:
             torch.from_numpy(self.classes.class_attributes), self.recipe.class_norm_epsilon
         )
         scores = class_scores(predicted, table, self.recipe.class_score)
-        calibrated = scores - self.gamma * torch.from_numpy(self.classes.seen)
+        calibrated = scores - self.gamma * torch.from_numpy(self.classes.seen).to(scores.dtype)
         is_cosine = self.recipe.class_score == "cosine"
         length = predicted.norm(dim=-1, keepdim=True).clamp_min(1e-12) if is_cosine else 1.0
         found = []

@@ -177,16 +177,31 @@ def class_table_from(classes: Classes, attributes: Sequence[str], seen_classes: 
     if isinstance(classes, str | Path):
         return read_class_table(Path(classes), attributes, seen_classes=seen_classes)
     if isinstance(classes, Mapping):
-        named = dict.fromkeys(key for vector in classes.values() if isinstance(vector, Mapping) for key in vector)
-        header, rows = [*named] or list(attributes), []
-        for name, vector in classes.items():
-            cells = [vector.get(column, "") for column in header] if isinstance(vector, Mapping) else list(vector)
-            rows.append([name, *cells])
+        header, rows = _rows_of_mapping(classes, attributes)
+    elif not hasattr(classes, "columns"):
+        raise DataError(
+            f"a {type(classes).__name__} is no class table",
+            todo="pass a CSV file, a DataFrame, or a mapping from names",
+        )
     else:
         frame = classes.set_index("class") if "class" in classes.columns else classes
         header = [str(column) for column in frame.columns]
         rows = [[str(name), *row] for name, row in zip(frame.index, frame.to_numpy().tolist())]
     return _checked_table("the class table", [["class", *header], *rows], attributes, seen_classes, None)
+
+
+def _rows_of_mapping(classes: Mapping[str, Any], attributes: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
+    """Return a header and a row per class; values without names are in the order of the attributes."""
+    vectors = {name: vector.to_dict() if hasattr(vector, "to_dict") else vector for name, vector in classes.items()}
+    named = dict.fromkeys(key for vector in vectors.values() if isinstance(vector, Mapping) for key in vector)
+    known = [name for name in attributes if name in named]
+    header = [*known, *(str(key) for key in named if key not in known)] or list(attributes)
+    rows = []
+    for name, vector in vectors.items():
+        by_name = isinstance(vector, Mapping)
+        cells = [vector.get(column, "") for column in header] if by_name else np.atleast_1d(vector).tolist()
+        rows.append([name, *cells])
+    return header, rows
 
 
 def _checked_table(

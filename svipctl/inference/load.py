@@ -42,7 +42,7 @@ def load(
         data_dir: Folder of the data sets, if it is not the run's.
         device: `auto`, `cpu`, or the index of a GPU.
         precision: `fp32`, `bf16`, or `auto` for that of the run (bf16 where the hardware has it, if the run was trained
-            so).
+            so), and for that of the recipe `reference` (fp32) for a published file.
 
     Raises:
         ConfigError: The device does not exist, the run is a baseline, or a published file comes without its data set.
@@ -66,10 +66,11 @@ def load(
             why="it is a bare file of weights",
             todo='pass its data set, for instance dataset="cub"',
         )
-    flags: dict[str, Any] = {"recipe": "reference", "data_dir": folder, "precision": precision}
+    flags: dict[str, Any] = {"recipe": "reference", "data_dir": folder}
+    flags["precision"] = None if precision == "auto" else precision
     settings = resolve(dataset, flags=flags).settings
     benchmark = open_benchmark(dataset, settings.data_dir, allow_partial=True)
-    return load_published(weights, benchmark, settings, used, choose_dtype(precision, used))
+    return load_published(weights, benchmark, settings, used, choose_dtype(settings.precision, used))
 
 
 def load_for_evaluation(

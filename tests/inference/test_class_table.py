@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from svipctl.errors import DataError
-from svipctl.inference.class_table import ClassTable, read_class_table, value_range
+from svipctl.inference.class_table import (
+    ClassTable,
+    candidate_classes,
+    class_table_from,
+    read_class_table,
+    value_range,
+)
+from tests.evaluation.cases import benchmark
+from tests.inference.models import metadata
+from tests.model.tiny import svip
 
 NAMES = ("has_bill::red", "has_wing::blue", "is_large")
 HEADER = "class," + ",".join(NAMES)
@@ -114,3 +127,129 @@ def test_classes_of_the_same_direction_are_found_whatever_their_length() -> None
     table = np.array([[1, 0, 1], [0, 1, 0], [0.5, 0, 0.5]])
     found = ClassTable(("a", "b", "c"), table, np.zeros(3, dtype=bool))
     assert found.indistinguishable() == [("a", "c")]
+
+
+TABLE = np.array([[0.5, 1, 0.25], [1, 0, 0.75]])
+CLASSES = ("jay", "wren")
+
+
+def as_frame(*, classes_in: str) -> Any:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(TABLE[:, ::-1], columns=NAMES[::-1])
+    if classes_in == "index":
+        return frame.set_axis(CLASSES)
+    frame.insert(1, "class", CLASSES)
+    return frame
+
+
+def as_series() -> Any:
+    return dict(as_frame(classes_in="index").iterrows())
+
+
+def by_name(row: np.ndarray, order: int = 1) -> dict[str, float]:
+    return dict([*zip(NAMES, row.tolist())][::order])
+
+
+FORMS: dict[str, Callable[[Path], Any]] = {
+    "the name of a file": lambda folder: str(write(folder, HEADER, "jay,0.5,1,0.25", "wren,1,0,0.75")),
+    "a file": lambda folder: write(folder, HEADER, "jay,0.5,1,0.25", "wren,1,0,0.75"),
+    "a class table": lambda folder: ClassTable(CLASSES, TABLE, np.array([False, True])),
+    "a frame with classes in its index": lambda folder: as_frame(classes_in="index"),
+    "a frame with classes in a column": lambda folder: as_frame(classes_in="column"),
+    "lists": lambda folder: dict(zip(CLASSES, TABLE.tolist())),
+    "arrays": lambda folder: dict(zip(CLASSES, TABLE)),
+    "tensors": lambda folder: dict(zip(CLASSES, torch.from_numpy(TABLE))),
+    "mappings": lambda folder: dict(zip(CLASSES, map(by_name, TABLE))),
+    "mappings in another order": lambda folder: {"jay": by_name(TABLE[0], -1), "wren": by_name(TABLE[1])},
+    "a mapping before a list": lambda folder: {"jay": by_name(TABLE[0], -1), "wren": TABLE[1].tolist()},
+    "a list before a mapping": lambda folder: {"jay": TABLE[0].tolist(), "wren": by_name(TABLE[1], -1)},
+    "series with names": lambda folder: as_series(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_classes_in_every_form_give_the_same_table(form: str, tmp_path: Path) -> None:
+    found = class_table_from(FORMS[form](tmp_path), NAMES, {"wren", "robin"})
+    assert found.classes == CLASSES
+    np.testing.assert_array_equal(found.class_attributes, TABLE)
+    assert found.class_attributes.dtype == np.float64
+    assert found.seen.tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ({"jay": [0, 1]}, "class 'jay' has 2 values for 3 attributes"),
+        ({"jay": 1.0}, "class 'jay' has 1 values for 3 attributes"),
+        ({"jay": np.eye(3)}, "is not a number"),
+        ({"jay": [0, np.nan, 1]}, "class 'jay', 'has_wing::blue': nan is not a finite number"),
+        ({"jay": ["much", 1, 1]}, "'much' is not a number"),
+        ({"jay": [0, 0, 0]}, "class 'jay' has no attribute: every value is 0"),
+        ({"jay": by_name(TABLE[0]) | {"has_tail": 1}}, "column 'has_tail' is no attribute of the run"),
+        ({"jay": by_name(TABLE[0]) | {7: 1}}, "column '7' is no attribute of the run"),
+        ({"jay": dict.fromkeys(NAMES[:2], 1)}, "attribute 'is_large' has no column"),
+        ({"jay": by_name(TABLE[0]), "wren": dict.fromkeys(NAMES[:2], 1)}, "class 'wren', 'is_large': '' is not"),
+        ({"jay": by_name(TABLE[0]) | {"is_large": None}}, "class 'jay', 'is_large': None is not a number"),
+        ({"jay": {"furry": 1.0}}, "it is a table of other attributes"),
+        ({"jay": {}}, "class 'jay', 'has_bill::red': '' is not a number"),
+        ({}, "there is no class in it"),
+        ({"": [0, 1, 1]}, "row 2 has no class name"),
+        (TABLE, "a ndarray is no class table"),
+        (["jay"], "a list is no class table"),
+    ],
+)
+def test_classes_that_cannot_be_used_are_refused_with_their_problem(classes: Any, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        class_table_from(classes, NAMES)
+    assert message in str(caught.value)
+
+
+def test_misspelt_names_of_a_mapping_are_named_with_the_nearest() -> None:
+    misspelt = by_name(TABLE[0])
+    misspelt["has_bil::red"] = misspelt.pop("has_bill::red")
+    with pytest.raises(DataError, match="1 problem") as caught:
+        class_table_from({"jay": misspelt}, NAMES)
+    assert "column 'has_bil::red' is no attribute of the run: did you mean 'has_bill::red'?" in caught.value.why
+
+
+def test_problems_of_a_frame_are_those_of_a_file() -> None:
+    frame = as_frame(classes_in="column")
+    frame.loc[1, "class"] = "jay"
+    frame.loc[0, "is_large"] = np.nan
+    with pytest.raises(DataError, match="2 problems") as caught:
+        class_table_from(frame, NAMES)
+    assert "class 'jay', 'is_large': nan is not a finite number" in caught.value.why
+    assert "class 'jay' is there twice" in caught.value.why
+    with pytest.raises(DataError, match="1 problem"):
+        class_table_from(as_frame(classes_in="index").drop(columns="is_large"), NAMES)
+
+
+def test_candidates_are_the_data_sets_classes_or_those_of_a_file_or_both(tmp_path: Path) -> None:
+    data = benchmark(tmp_path)
+    model = metadata(svip(), attributes=data.attributes, classes=data.classes, seen_classes=["a", "b"])
+    own = candidate_classes(model, data)
+    assert (own.classes, own.seen.tolist()) == (("a", "b", "c", "d"), [True, True, False, False])
+    np.testing.assert_array_equal(own.class_attributes, data.class_attributes)
+    header = "class," + ",".join(data.attributes)
+    file = write(tmp_path, header, "e,0,1,0,1,0")
+    assert candidate_classes(model, data, file).classes == ("e",)
+    assert candidate_classes(model, data, file, extend=True).classes == ("a", "b", "c", "d", "e")
+    with pytest.raises(DataError, match="other classes"):
+        candidate_classes(replace(model, classes=["a"]), data)
+
+
+def test_values_outside_the_range_of_the_data_set_are_refused_where_it_is_known(tmp_path: Path) -> None:
+    data = benchmark(tmp_path)
+    model = metadata(svip(), attributes=data.attributes, classes=data.classes)
+    file = write(tmp_path, "class," + ",".join(data.attributes), "e,0,150,0,1,0")
+    with pytest.raises(DataError, match="150 is outside the data set's range"):
+        candidate_classes(model, data, file)
+    assert candidate_classes(model, None, file).classes == ("e",)
+
+
+def test_without_its_data_set_a_model_has_no_candidates_of_its_own(tmp_path: Path) -> None:
+    model = metadata(svip())
+    file = write(tmp_path, "class," + ",".join(model.attributes), "e,0,1,0,1,0")
+    for arguments in ({"file": None}, {"file": file, "extend": True}):
+        with pytest.raises(DataError, match="the classes of toy are not here"):
+            candidate_classes(model, None, **arguments)  # type: ignore[arg-type]
