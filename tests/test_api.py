@@ -1,0 +1,129 @@
+"""The Python API: the documented examples run, and its numbers are those of the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import svipctl
+from tests.conftest import NETWORK, Command
+from tests.processes import fresh
+
+ROOT = Path(__file__).parents[1]
+SMALL: dict[str, Any] = {
+    "model.backbone": "vit_tiny",
+    "model.backbone_args": {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2},
+    "model.weights": "none",
+    "method.context": "free",
+    "train.epochs": 1,
+    "train.batch_size": 9,
+    "data.workers": 0,
+    "data.normalise": "half",
+    "precision": "fp32",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path, shared_folder: Path) -> svipctl.TrainingRun:
+    return svipctl.train(shared_folder, name="one", settings=SMALL, runs_dir=folder / "runs", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def model(run: svipctl.TrainingRun) -> svipctl.TrainedModel:
+    return run.load(device="cpu")
+
+
+def test_the_examples_of_the_documentation_run_one_after_another(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/api.md").read_text(), re.M | re.S)
+    assert len(blocks) >= 5
+    program = "if __name__ == '__main__':\n" + "".join(f"    {line}\n" for line in "\n".join(blocks).splitlines())
+    (tmp_path / "examples.py").write_text(program)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "examples.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    assert "(4, 20) (4, 16)" in done.stdout
+    assert done.stderr == ""
+
+
+def test_importing_svipctl_imports_nothing_heavy(tmp_path: Path) -> None:
+    heavy = ("torch", "timm", "gensim", "scipy", "numpy", "matplotlib", "pandas", "rich", "typer", "pydantic")
+    program = f"import sys, svipctl; dir(svipctl); print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_can_be_imported() -> None:
+    assert all(getattr(svipctl, name) is not None for name in svipctl.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        svipctl.lod  # noqa: B018
+
+
+def test_evaluate_gives_the_numbers_of_the_command_line_to_the_digit(
+    run: svipctl.TrainingRun, model: svipctl.TrainedModel, shared_folder: Path
+) -> None:
+    evaluation = svipctl.evaluate(model, svipctl.open_dataset(shared_folder), workers=0)
+    arguments = ("eval", str(shared_folder), "--run", str(run.folder), "--gpu", "cpu", "--json")
+    printed = fresh(*arguments, cwd=run.folder.parent).document
+    assert printed["protocols"] == evaluation.rows
+    assert printed["classes"] == evaluation.per_class
+    assert printed["intervals"] == evaluation.to_dict()["intervals"]
+
+
+def test_images_of_every_form_are_classified_as_predict_classifies_them(
+    run: svipctl.TrainingRun, model: svipctl.TrainedModel, shared_folder: Path
+) -> None:
+    pictures = shared_folder / "images" / "unseen_x"
+    files = sorted(pictures.iterdir())
+    opened = [Image.open(file).convert("RGB") for file in files]
+    arguments = ("predict", str(pictures), "--run", str(run.folder), "--gpu", "cpu", "--json")
+    printed = [image["answers"] for image in fresh(*arguments, cwd=run.folder.parent).document["images"]]
+    expected = [[(answer["class"], answer["score"]) for answer in answers] for answers in printed]
+    for images in (files, pictures, str(pictures), opened, [np.asarray(image) for image in opened]):
+        found = model.classify(images)
+        assert [[(answer.name, answer.score) for answer in one.answers] for one in found] == expected
+
+
+def test_train_refuses_what_the_command_line_refuses(tmp_path: Path, shared_folder: Path) -> None:
+    with pytest.raises(svipctl.SvipError, match="2 errors") as caught:
+        svipctl.train(shared_folder, settings={"optim.rl": 1, "train.epochs": 0}, runs_dir=tmp_path)
+    assert "optim.lr" in str(caught.value)
+    with pytest.raises(svipctl.SvipError, match="names several"):
+        svipctl.train(shared_folder, device="0,1", runs_dir=tmp_path)
+
+
+def test_train_gives_the_run_that_the_command_gives(
+    run: svipctl.TrainingRun, shared_folder: Path, tmp_path: Path, command: Command
+) -> None:
+    sets = [f"--set={key}={value}" for key, value in SMALL.items() if key != "model.backbone_args"]
+    arguments = ("train", str(shared_folder), "--name", "one", "--gpu", "cpu", f"--set={NETWORK}", *sets)
+    assert command(*arguments).code == 0
+    other = json.loads((tmp_path / "runs/small/one/checkpoints/best/metadata.json").read_text())
+    own = json.loads((run.folder / "checkpoints/best/metadata.json").read_text())
+    assert other["sha256"] == own["sha256"]
+
+
+def test_nothing_is_printed_unless_asked_for(
+    shared_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    svipctl.train(shared_folder, settings=SMALL, runs_dir=tmp_path, device="cpu")
+    assert capfd.readouterr() == ("", "")
+    svipctl.train(shared_folder, settings=SMALL, runs_dir=tmp_path, device="cpu", progress=True)
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "epoch 1: loss" in shown.err
