@@ -9,15 +9,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from svipctl.datasets.names import dataset_name
 from svipctl.errors import ExitCode, SvipError, explained_disk_errors
 from svipctl.files import file_lock
 from svipctl.reproduce.launcher import Launcher
-from svipctl.reproduce.step_state import StepState, remaining_arguments, state_of, states
+from svipctl.reproduce.remaining_time import RemainingTime
+from svipctl.reproduce.step_state import StepState, remaining_arguments, run_of, state_of, states
 from svipctl.reproduce.table_plan import TablePlan, TableStep
 from svipctl.signals import Stop
+from svipctl.training.plan import plan_training
 
 _POLL = 0.5  # seconds between two checks of whether to stop
 
@@ -32,11 +33,18 @@ class StepResult:
     seconds: float
     log: Path | None
     """The file with its output."""
+    resumed: bool = False
+    """Whether an earlier command had done a part of it."""
 
     @property
     def failed(self) -> bool:
         """Whether the step is still to be done."""
         return self.code != ExitCode.DONE
+
+    @property
+    def is_typical(self) -> bool:
+        """Whether its time says how long others of its kind take."""
+        return not self.failed and not self.resumed
 
     @property
     def failure(self) -> str:
@@ -55,12 +63,12 @@ class StepObserver(Protocol):
     def started(self, step: TableStep, *, resumed: bool) -> None:
         """A command starts."""
 
-    def ended(self, result: StepResult, done: int, total: int) -> None:
-        """A command has ended, or was not run."""
+    def ended(self, result: StepResult, done: int, total: int, seconds_left: float | None) -> None:
+        """A command has ended, or was not run; so many of all are over, and the rest takes about so long."""
 
 
 def execute(
-    plan: TablePlan, launcher: Launcher[Any], logs: Path, observer: StepObserver, stop: Stop | None = None
+    plan: TablePlan, launcher: Launcher, logs: Path, observer: StepObserver, stop: Stop | None = None
 ) -> list[StepResult]:
     """Run what is left of a plan.
 
@@ -80,18 +88,20 @@ def execute(
 
     """
     stop = Stop() if stop is None else stop
-    done = {key for key, state in states(plan).items() if state is StepState.DONE}
-    waiting = [step for step in plan.steps if step.key not in done]
+    waiting = [step for step, _ in _left(plan)]
+    done = {step.key for step in plan.steps} - {step.key for step in waiting}
     failed: dict[str, StepResult] = {}
+    remaining = RemainingTime([step.kind for step in waiting], launcher.jobs)
     with explained_disk_errors(str(logs)):
         logs.mkdir(parents=True, exist_ok=True)
 
     def note(result: StepResult) -> None:
+        remaining.ended(result.step.kind, result.seconds if result.is_typical else None)
         if result.failed:
             failed[result.step.key] = result
         else:
             done.add(result.step.key)
-        observer.ended(result, len(done) + len(failed), len(plan.steps))
+        observer.ended(result, len(done) + len(failed), len(plan.steps), remaining.seconds())
 
     with ThreadPoolExecutor(launcher.jobs) as pool, _stopping_all(launcher):
         running: set[Future[StepResult]] = set()
@@ -103,8 +113,9 @@ def execute(
             ready = [step for step in waiting if done.issuperset(step.needs)]
             for step in [] if stop else ready[: launcher.jobs - len(running)]:
                 waiting.remove(step)
-                observer.started(step, resumed=state_of(step) is StepState.UNFINISHED)
-                running.add(pool.submit(_run, launcher, step, logs / f"{step.run}.log"))
+                resumed = state_of(step) is StepState.UNFINISHED
+                observer.started(step, resumed=resumed)
+                running.add(pool.submit(_run, launcher, step, logs / f"{step.run}.log", resumed=resumed))
             if stop and not forwarded:
                 launcher.stop(stop.number)
                 forwarded = True
@@ -117,7 +128,7 @@ def execute(
 
 
 @contextmanager
-def _stopping_all(launcher: Launcher[Any]) -> Iterator[None]:
+def _stopping_all(launcher: Launcher) -> Iterator[None]:
     """Stop the running commands after any exception, instead of waiting hours for them."""
     try:
         yield
@@ -134,19 +145,36 @@ def left_to_do(plan: TablePlan) -> list[tuple[str, ...]]:
         ConfigError: A run was started with another configuration.
 
     """
+    return [remaining_arguments(step, state) for step, state in _left(plan)]
+
+
+def required_resources(plan: TablePlan, jobs: int) -> dict[str, int]:
+    """Return `disk_mib` for the checkpoints of all trainings that are left, and `memory_mib` for the networks of those that
+    run at once; empty if none is left.
+
+    Raises:
+        SvipError: As `plan_training`.
+
+    """
+    trainings = [step for step, _ in _left(plan) if step.kind in ("development", "final")]
+    if not trainings:
+        return {}
+    one = plan_training(trainings[0].settings, run_of(trainings[0]))
+    return {"disk_mib": len(trainings) * one["disk_mib"], "memory_mib": min(jobs, len(trainings)) * one["memory_mib"]}
+
+
+def _left(plan: TablePlan) -> list[tuple[TableStep, StepState]]:
     found = states(plan)
-    left = (step for step in plan.steps if found[step.key] is not StepState.DONE)
-    return [remaining_arguments(step, found[step.key]) for step in left]
+    return [(step, found[step.key]) for step in plan.steps if found[step.key] is not StepState.DONE]
 
 
 @contextmanager
-def one_at_a_time(runs_dir: Path, dataset: str, on_wait: Callable[[str], None]) -> Iterator[int]:
-    """Hold the lock on a data set's folder of runs, waiting for it if needed; yield its descriptor.
+def one_at_a_time(folder: Path, on_wait: Callable[[str], None]) -> Iterator[int]:
+    """Hold the lock on a folder of runs, waiting for it if needed; yield its descriptor.
 
     Commands inherit it: after a `reproduce` that was killed alone, its last commands still hold it until they end, so
     that no two processes write the same run.
     """
-    folder = runs_dir / dataset_name(dataset)
     lock = folder / ".reproduce.lock"
     with explained_disk_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
@@ -156,11 +184,11 @@ def one_at_a_time(runs_dir: Path, dataset: str, on_wait: Callable[[str], None]) 
         yield descriptor
 
 
-def _run(launcher: Launcher[Any], step: TableStep, log: Path) -> StepResult:
+def _run(launcher: Launcher, step: TableStep, log: Path, *, resumed: bool) -> StepResult:
     started = time.monotonic()
     try:
         code = launcher.run(step, log)
     except SvipError as error:  # of this step alone: the others go on
         log.write_text(f"error: {error}\n", encoding="utf-8", errors="surrogateescape")
         code = error.exit_code
-    return StepResult(step, code, time.monotonic() - started, log)
+    return StepResult(step, code, time.monotonic() - started, log, resumed)

@@ -7,14 +7,22 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Protocol
 
 from svipctl.reproduce.table_plan import TableStep
 
-Handle = TypeVar("Handle")
+
+class RunningCommand(Protocol):
+    """A command that has started; `subprocess.Popen` is one."""
+
+    def wait(self) -> int:
+        """Wait for its end; return the exit code, or minus the signal that ended it."""
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
 
 
-class Launcher(ABC, Generic[Handle]):
+class Launcher(ABC):
     """A place where the commands of a plan run.
 
     Args:
@@ -24,7 +32,7 @@ class Launcher(ABC, Generic[Handle]):
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
-        self._running: set[Handle] = set()
+        self._running: set[RunningCommand] = set()
         self._guard = threading.Lock()
         self._stopped_by = 0
 
@@ -38,34 +46,26 @@ class Launcher(ABC, Generic[Handle]):
         with self._guard:
             if self._stopped_by:
                 return -self._stopped_by
-            handle = self._start(step, log)
-            if handle is None:
+            command = self._start(step, log)
+            if command is None:
                 return 0
-            self._running.add(handle)
+            self._running.add(command)
         try:
-            return self._wait(handle, log)
+            return command.wait()
         finally:
             with self._guard:
-                self._running.discard(handle)
+                self._running.discard(command)
 
     def stop(self, number: int) -> None:
         """Forward a signal to every running command, and start no more."""
         with self._guard:
             self._stopped_by = number
-            for handle in self._running:
-                self._signal(handle, number)
+            for command in self._running:
+                command.send_signal(number)
 
     @abstractmethod
-    def _start(self, step: TableStep, log: Path) -> Handle | None:
+    def _start(self, step: TableStep, log: Path) -> RunningCommand | None:
         """Start the command of a step; return None if nothing is left of it."""
-
-    @abstractmethod
-    def _wait(self, handle: Handle, log: Path) -> int:
-        """Wait for a command and return its exit code."""
-
-    @abstractmethod
-    def _signal(self, handle: Handle, number: int) -> None:
-        """Send a signal to a command."""
 
 
 def start_command(arguments: tuple[str, ...], log: Path, **options: Any) -> subprocess.Popen[bytes]:

@@ -14,7 +14,7 @@ from svipctl.reproduce.table_plan import TableStep
 _THREADS = "OMP_NUM_THREADS"
 
 
-class LocalLauncher(Launcher["subprocess.Popen[bytes]"]):
+class LocalLauncher(Launcher):
     """Processes in sessions of their own, so that a Ctrl-C in the terminal reaches them once, through us.
 
     Each gets its share of the processors unless OMP_NUM_THREADS says otherwise.
@@ -38,12 +38,6 @@ class LocalLauncher(Launcher["subprocess.Popen[bytes]"]):
         if arguments is None:
             return None
         return start_command(arguments, log, env=self._environment, start_new_session=True, pass_fds=self._lock)
-
-    def _wait(self, handle: subprocess.Popen[bytes], log: Path) -> int:
-        return handle.wait()
-
-    def _signal(self, handle: subprocess.Popen[bytes], number: int) -> None:
-        handle.send_signal(number)
 
 
 def _processors() -> int:

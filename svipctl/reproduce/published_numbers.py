@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 from svipctl.errors import ConfigError
 from svipctl.reproduce.rows import all_rows
 from svipctl.reproduce.run_results import CHOSEN_ON_TEST, RowResults
-from svipctl.reproduce.seed_statistics import SeedMean, mean_over_seeds
+from svipctl.reproduce.seed_statistics import mean_over_seeds, rounded
 from svipctl.reproduce.table_plan import TableRequest
 from svipctl.settings.schema import Settings
 
 _RECIPE = "reference"
-_FIGURES = ("T1", "U", "S", "H")
-
-
-@dataclass(frozen=True)
-class PublishedComparison:
-    """One published number and ours under the same protocol: recipe `reference`, epoch and offset chosen on test."""
-
-    row: str
-    figure: str
-    published: float
-    ours: SeedMean
-
-    @property
-    def difference(self) -> float:
-        """Ours minus published, percentage points."""
-        return self.ours.mean - self.published
 
 
 def published_numbers(dataset: str) -> dict[str, dict[str, float]]:
@@ -39,17 +23,29 @@ def published_numbers(dataset: str) -> dict[str, dict[str, float]]:
     return dict(tomllib.loads(text).get(dataset, {}))
 
 
-def compare_with_published(dataset: str, rows: Sequence[RowResults]) -> list[PublishedComparison]:
-    """Return every published number of a row that has results; none of rows with missing images of the data set."""
+def compare_with_published(dataset: str, rows: Sequence[RowResults]) -> list[dict[str, Any]]:
+    """Return each published number and ours under the same protocol: epoch and offset chosen on test.
+
+    Only rows of recipe `reference` are compared, and none with missing images of the data set.
+
+    Returns:
+        `row`, `figure`, `published`, `ours` with its `sd` over `n` seeds, and `difference`, ours minus published, in
+        percentage points.
+
+    """
     published = published_numbers(dataset)
     keys = {row.name: row.published for row in all_rows()}
-    return [
-        PublishedComparison(row.row, figure, published[keys[row.row]][figure], mean_over_seeds(values))
-        for row in rows
-        if row.recipe == _RECIPE and not any(result.partial for result in row.results)
-        for figure in _FIGURES
-        if figure in published.get(keys[row.row], {}) and (values := row.values(f"{CHOSEN_ON_TEST}.{figure}").values())
-    ]
+    compared = []
+    for row in rows:
+        if row.recipe != _RECIPE or any(result.partial for result in row.results):
+            continue
+        for figure, number in published.get(keys[row.row], {}).items():
+            if values := row.values(f"{CHOSEN_ON_TEST}.{figure}"):
+                ours = mean_over_seeds(values.values())
+                entry = {"row": row.row, "figure": figure, "published": number, "ours": rounded(ours.mean)}
+                entry |= {"sd": rounded(ours.sd), "difference": rounded(ours.mean - number), "n": ours.n}
+                compared.append(entry)
+    return compared
 
 
 def check_comparable(request: TableRequest, settings: Settings) -> None:

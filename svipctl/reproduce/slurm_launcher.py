@@ -76,7 +76,7 @@ def _wait_for(process: subprocess.Popen[bytes]) -> int:
     return process.returncode
 
 
-class SlurmLauncher(Launcher[Any]):
+class SlurmLauncher(Launcher):
     """Jobs that submitit submits, each for one command.
 
     Jobs of the same run have the same name and Slurm's `singleton` dependency: when this process was killed and a new
@@ -111,21 +111,30 @@ class SlurmLauncher(Launcher[Any]):
                 "submitit does not take this", why=str(error), todo="correct --slurm KEY=VALUE"
             ) from error
 
-    def _start(self, step: TableStep, log: Path) -> Any:
+    def _start(self, step: TableStep, log: Path) -> SlurmJob:
         folder = sha256(str(run_of(step).folder.resolve()).encode()).hexdigest()[:8]
         self._executor.update_parameters(name=f"{step.key.replace(' ', '-')}-{folder}")
-        return self._executor.submit(SubmittedStep(step, log.resolve()))
+        return SlurmJob(self._executor.submit(SubmittedStep(step, log.resolve())), log)
 
-    def _wait(self, handle: Any, log: Path) -> int:
+
+class SlurmJob:
+    """A submitted job."""
+
+    def __init__(self, job: Any, log: Path) -> None:
+        self._job = job
+        self._log = log
+
+    def wait(self) -> int:
         """Return the command's exit code, or 1 if the cluster lost the job; the reason is then in the log."""
         from submitit.core.utils import FailedJobError, UncompletedJobError
 
         try:
-            return int(handle.result())
+            return int(self._job.result())
         except (FailedJobError, UncompletedJobError) as error:
-            with log.open("a", encoding="utf-8") as output:
+            with self._log.open("a", encoding="utf-8") as output:
                 output.write(f"{error}\n")
             return 1
 
-    def _signal(self, handle: Any, number: int) -> None:
-        handle.cancel()
+    def send_signal(self, number: int) -> None:
+        """Cancel the job, whichever signal it is."""
+        self._job.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from enum import Enum
+from pathlib import Path
 
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError
@@ -26,9 +27,14 @@ class StepState(Enum):
     DONE = "done"
 
 
+def runs_folder(settings: Settings) -> Path:
+    """Return the folder of all runs of the data set."""
+    return settings.runs_dir / dataset_name(settings.dataset)
+
+
 def run_of(step: TableStep) -> Run:
     """Return the run that a step trains, evaluates or fits."""
-    return Run(step.settings.runs_dir / dataset_name(step.settings.dataset) / step.run)
+    return Run(runs_folder(step.settings) / step.run)
 
 
 def state_of(step: TableStep) -> StepState:

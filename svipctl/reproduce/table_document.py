@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from svipctl.reproduce.published_numbers import PublishedComparison, compare_with_published
+from svipctl.reproduce.published_numbers import compare_with_published
 from svipctl.reproduce.rows import FULL, all_rows
 from svipctl.reproduce.run_results import CHOSEN_ON_TEST, RowResults, RunResult
 from svipctl.reproduce.seed_statistics import mean_over_seeds, paired_difference, rounded
@@ -44,7 +44,7 @@ def table_document(plan: TablePlan, rows: Sequence[RowResults]) -> dict[str, Any
         "images": images,
         "rows": [_row(row, full.get(row.recipe or first)) for row in rows],
         "leak": [leak for row in full.values() if len(leak := _leak(row)) > 1],
-        "published": [_published(one) for one in compare_with_published(dataset, rows)],
+        "published": compare_with_published(dataset, rows),
         "left_out": dict(plan.left_out),
         "missing": [run for row in rows for run in row.missing],
         "warnings": [
@@ -92,18 +92,6 @@ def _leak(row: RowResults) -> dict[str, Any]:
     differences = {name: paired_difference(row.values(figure), calibrated) for name, figure in chosen.items()}
     found = {name: one.to_dict_with_interval() for name, one in differences.items() if one is not None}
     return {"recipe": row.recipe, **found}
-
-
-def _published(one: PublishedComparison) -> dict[str, Any]:
-    return {
-        "row": one.row,
-        "figure": one.figure,
-        "published": one.published,
-        "ours": rounded(one.ours.mean),
-        "sd": rounded(one.ours.sd),
-        "difference": rounded(one.difference),
-        "n": one.ours.n,
-    }
 
 
 def _environments(results: Sequence[RunResult]) -> list[dict[str, Any]]:

@@ -158,5 +158,5 @@ class Recorder:
     def started(self, step: TableStep, *, resumed: bool) -> None:
         self.events.append(("resumed" if resumed else "started", step.key))
 
-    def ended(self, result: Any, done: int, total: int) -> None:
+    def ended(self, result: Any, done: int, total: int, seconds_left: float | None) -> None:
         self.events.append(("failed" if result.failed else "done", result.step.key))

@@ -229,7 +229,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_report(tmp
 
 def test_a_second_reproduce_waits_until_the_first_and_its_commands_are_gone() -> None:
     said: list[str] = []
-    with one_at_a_time(Path("runs"), "toybirds", said.append) as lock:
+    with one_at_a_time(Path("runs", "toybirds"), said.append) as lock:
         assert said == []
         # A command that outlives us: it inherits the lock.
         command = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], pass_fds=[lock])
@@ -240,7 +240,7 @@ def test_a_second_reproduce_waits_until_the_first_and_its_commands_are_gone() ->
             said.append(text)
             command.kill()
 
-        with one_at_a_time(Path("runs"), "toybirds", say):
+        with one_at_a_time(Path("runs", "toybirds"), say):
             entered.set()
 
     thread = threading.Thread(target=second)

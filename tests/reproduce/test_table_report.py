@@ -90,17 +90,18 @@ def test_published_numbers_stand_beside_the_published_recipe_and_protocol(tmp_pa
     plan = plan_of(tmp_path / "runs", dataset="cub", controls="sel-none,sel-random", baselines=[])
     execute(plan, Writer(), tmp_path / "logs", Recorder())
     rows = collect_results(plan)
-    found = {(one.row, one.figure): one for one in compare_with_published("cub", rows)}
+    found = {(one["row"], one["figure"]): one for one in compare_with_published("cub", rows)}
     ablation = {("sel-none", "T1"), ("sel-none", "H")}
     assert set(found) == {("full", figure) for figure in ("T1", "U", "S", "H")} | ablation
-    assert (found["full", "H"].published, found["sel-none", "T1"].published) == (75.0, 78.9)
+    assert (found["full", "H"]["published"], found["sel-none", "T1"]["published"]) == (75.0, 78.9)
     chosen = next(row for row in rows if (row.recipe, row.row) == ("reference", "full"))
     for figure in ("T1", "U", "S", "H"):
-        assert found["full", figure].ours.mean == fmean(chosen.values(f"epoch chosen on test.{figure}").values())
-    assert found["full", "H"].difference == found["full", "H"].ours.mean - 75.0
+        ours = fmean(chosen.values(f"epoch chosen on test.{figure}").values())
+        assert found["full", figure]["ours"] == round(ours, 4)
+        assert found["full", figure]["difference"] == round(ours - found["full", figure]["published"], 4)
     (lacking,) = [run_of(step) for step in plan.final_runs("reference", "full")[:1]]
     lacking.save_json("eval/metrics.json", evaluation(lacking.name) | {"missing_images": 3})
-    assert {one.row for one in compare_with_published("cub", collect_results(plan))} == {
+    assert {one["row"] for one in compare_with_published("cub", collect_results(plan))} == {
         "sel-none"
     }  # not of a part of the images
 
