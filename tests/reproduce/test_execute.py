@@ -95,7 +95,7 @@ def test_one_failure_loses_only_what_needs_it() -> None:
     assert {key for key, state in states(plan).items() if state is StepState.DONE} == {
         step.key for step in plan.steps
     } - of_row
-    assert execute(plan, Writer(), Path("logs"), Recorder()) == []  # mended, the rest is done
+    assert execute(plan, Writer(), Path("logs"), Recorder()) == []  # the fault is gone: the rest is done
 
 
 def test_an_unfinished_training_is_resumed_and_a_trained_run_only_evaluated() -> None:
@@ -126,7 +126,7 @@ def test_figures_of_an_epoch_before_the_last_are_not_taken_for_those_of_the_run(
 
 
 @pytest.mark.parametrize("other", [{"bootstrap": 0}, {"selection": False}, {"precision": "bf16"}])
-def test_figures_made_otherwise_than_the_table_makes_them_are_made_again(other: dict[str, object]) -> None:
+def test_figures_made_with_other_settings_than_the_table_has_are_made_again(other: dict[str, object]) -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[], precision="fp32")
     execute(plan, Writer(), Path("logs"), Recorder())
     step = plan.steps[-1]
@@ -137,7 +137,7 @@ def test_figures_made_otherwise_than_the_table_makes_them_are_made_again(other: 
     assert left_to_do(plan) == [step.arguments]
 
 
-def test_an_error_of_whoever_watches_ends_what_runs() -> None:
+def test_an_error_of_the_observer_stops_the_running_commands() -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[])
 
     class Broken(Recorder):
@@ -267,14 +267,14 @@ def test_a_run_that_another_process_is_training_is_left_alone() -> None:
     assert execute(plan, Writer(), Path("logs"), Recorder()) == []
 
 
-def test_a_baseline_does_not_mind_how_networks_are_trained() -> None:
+def test_a_baseline_does_not_depend_on_how_networks_are_trained() -> None:
     execute(plan_of(Path("runs"), controls="none", recipes=[]), Writer(), Path("logs"), Recorder())
     assert set(states(plan_of(Path("runs"), controls="none", recipes=[], optim__lr=0.5)).values()) == {StepState.DONE}
     with pytest.raises(ConfigError, match="another configuration"):
         states(plan_of(Path("runs"), controls="none", recipes=[], model__backbone="vit_tiny"))
 
 
-def test_a_final_run_that_had_nothing_to_look_at_is_as_good_as_one_that_was_told_not_to() -> None:
+def test_a_final_run_that_monitors_validation_is_the_same_as_one_that_monitors_nothing() -> None:
     plan = plan_of(Path("runs"), controls="none", baselines=[])
     execute(plan, Writer(), Path("logs"), Recorder())
     for recipe, fits in (("svipctl", True), ("reference", False)):

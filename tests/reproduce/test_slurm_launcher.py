@@ -72,7 +72,7 @@ def test_a_preempted_job_is_queued_again_as_the_same_step(tmp_path: Path, monkey
         code = job()
     finally:
         signal.signal(signal.SIGUSR2, before)
-    assert code == 75  # told, and waited for
+    assert code == 75  # signalled, and waited for
     assert queued[1].function.step == plan.steps[0]
     assert queued[1].function.process is None
 

@@ -22,7 +22,7 @@ def option(step: TableStep, flag: str) -> list[str]:
     return [after for one, after in zip(step.arguments, step.arguments[1:]) if one == flag]
 
 
-def test_every_step_stands_after_what_it_needs(tmp_path: Path) -> None:
+def test_every_step_comes_after_what_it_needs(tmp_path: Path) -> None:
     seen: set[str] = set()
     for step in plan_of(tmp_path, controls="all", folds=2).steps:
         assert seen.issuperset(step.needs)

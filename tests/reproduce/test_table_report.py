@@ -86,7 +86,7 @@ def test_the_leak_is_the_published_protocol_minus_the_calibrated_one(plan: Table
     assert by_recipe["reference"]["offset_and_epoch"]["mean"] == pytest.approx(expected, abs=1e-4)
 
 
-def test_published_numbers_stand_beside_the_published_recipe_and_protocol(tmp_path: Path) -> None:
+def test_published_numbers_are_compared_under_the_published_recipe_and_protocol(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "runs", dataset="cub", controls="sel-none,sel-random", baselines=[])
     execute(plan, Writer(), tmp_path / "logs", Recorder())
     rows = collect_results(plan)
@@ -137,8 +137,8 @@ def test_the_report_has_every_command_and_no_time(plan: TablePlan) -> None:
     for step in plan.steps:
         assert step.command in text
     assert plan.request.command in text
-    for told in ("commit c0ffee", "code abababababab", "torch 2", "float32", "weights somewhere " + "5ad" * 20):
-        assert told in text
+    for part in ("commit c0ffee", "code abababababab", "torch 2", "float32", "weights somewhere " + "5ad" * 20):
+        assert part in text
 
 
 def test_the_report_says_what_each_row_changes_and_what_a_baseline_chose(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_the_report_says_what_each_row_changes_and_what_a_baseline_chose(tmp_pat
     assert "best of 390 choices on the folds: features l2, targets centred, weights 0.1, score cosine" in text
 
 
-def test_the_spread_over_images_stands_beside_that_over_seeds(plan: TablePlan) -> None:
+def test_the_spread_over_images_is_given_with_that_over_seeds(plan: TablePlan) -> None:
     text = markdown(table_document(plan, collect_results(plan)))
     assert "Scored: 10 seen and 20 unseen test images." in text
     assert "svipctl T1 ± 3.0, H ± 5.0; reference T1 ± 3.0, H ± 5.0" in text
@@ -169,7 +169,7 @@ def test_rows_of_other_images_another_code_or_another_arithmetic_are_warned_of(p
     assert [len(one["runs"]) for one in document["environment"]] == [12, 1]
 
 
-def test_settings_that_no_command_shows_are_told(plan: TablePlan) -> None:
+def test_settings_that_no_command_shows_are_listed(plan: TablePlan) -> None:
     document = table_document(plan, collect_results(plan))
     assert document["elsewhere"] == []
     origins = {"optim.lr": "environment", "seed": "flag", "train.epochs": "svipctl.toml", "gpu": "environment"}
