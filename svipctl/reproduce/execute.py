@@ -11,162 +11,184 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from svipctl.datasets.names import dataset_name
 from svipctl.errors import ExitCode, SvipError, explained_disk_errors
 from svipctl.files import file_lock
-from svipctl.reproduce.plan import Plan, Step
-from svipctl.reproduce.state import State, continued, state_of, states
+from svipctl.reproduce.launcher import Launcher
+from svipctl.reproduce.remaining_time import RemainingTime
+from svipctl.reproduce.step_state import StepState, remaining_arguments, run_of, state_of, states
+from svipctl.reproduce.table_plan import TablePlan, TableStep
 from svipctl.signals import Stop
+from svipctl.training.plan import plan_training
 
-_LOOK = 0.5  # seconds between two looks at whether to stop
+_POLL = 0.5  # seconds between two checks of whether to stop
 
 
 @dataclass(frozen=True)
-class Ended:
+class StepResult:
     """How a step ended."""
 
-    step: Step
+    step: TableStep
     code: int
-    """Exit code of its command; -1 when it was not run because one that it needs failed."""
+    """Exit code of its command; -1 if it was not run because one that it needs failed."""
     seconds: float
     log: Path | None
-    """Where its output is."""
+    """The file with its output."""
+    resumed: bool = False
+    """Whether an earlier command had done a part of it."""
 
     @property
     def failed(self) -> bool:
-        """Whether it did not do what it was for."""
+        """Whether the step is still to be done."""
         return self.code != ExitCode.DONE
 
+    @property
+    def is_typical(self) -> bool:
+        """Whether its time says how long others of its kind take."""
+        return not self.failed and not self.resumed
 
-class Launcher(Protocol):
-    """Where commands run."""
-
-    jobs: int
-    """How many at once."""
-
-    def run(self, step: Step, log: Path) -> int:
-        """Do what is left of a step, its output into the log, and return the exit code. Called in threads."""
-
-    def stop(self, number: int) -> None:
-        """Hand a signal on to all that runs; `run` returns when it has been obeyed."""
-
-
-class Watcher(Protocol):
-    """Told of what happens."""
-
-    def started(self, step: Step, *, resumed: bool) -> None:
-        """A command begins."""
-
-    def ended(self, ended: Ended, done: int, total: int) -> None:
-        """A command has ended, or was not run."""
+    @property
+    def failure(self) -> str:
+        """Exit code, log and last error of a step that failed."""
+        if self.log is None:
+            return f"{self.step.key}: not run, because what it needs failed"
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        lines = text.strip().splitlines()
+        error = next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "")
+        return f"{self.step.key}: exit code {self.code}, see {self.log}" + (f": {error}" if error else "")
 
 
-def execute(plan: Plan, launcher: Launcher, logs: Path, watcher: Watcher, stop: Stop | None = None) -> list[Ended]:
+class StepObserver(Protocol):
+    """Receives what happens to the steps of a plan."""
+
+    def started(self, step: TableStep, *, resumed: bool) -> None:
+        """A command starts."""
+
+    def ended(self, result: StepResult, done: int, total: int, seconds_left: float | None) -> None:
+        """A command has ended, or was not run; so many of all are over, and the rest takes about so long."""
+
+
+def execute(
+    plan: TablePlan, launcher: Launcher, logs: Path, observer: StepObserver, stop: Stop | None = None
+) -> list[StepResult]:
     """Run what is left of a plan.
 
     Args:
         plan: What to run.
-        launcher: Where.
-        logs: Folder of one log a step.
-        watcher: Told of every step.
-        stop: When it asks, running commands are told, and nothing new begins.
+        launcher: Where to run it.
+        logs: Folder for the logs, one file a run.
+        observer: Receives every start and end.
+        stop: When it is set, running commands get the signal and no further command starts.
 
     Returns:
         The steps that failed, and those that were not run because of them.
 
     Raises:
-        ConfigError: A run is there with another configuration.
-        Interrupted: `stop` asked for it, and everything that ran has saved its state.
+        ConfigError: A run was started with another configuration.
+        Interrupted: `stop` was set, and everything that ran has saved its state.
 
     """
     stop = Stop() if stop is None else stop
-    found = states(plan)
-    done = {key for key, state in found.items() if state is State.DONE}
-    waiting = [step for step in plan.steps if step.key not in done]
-    failed: dict[str, Ended] = {}
+    waiting = [step for step, _ in _left(plan)]
+    done = {step.key for step in plan.steps} - {step.key for step in waiting}
+    failed: dict[str, StepResult] = {}
+    remaining = RemainingTime([step.kind for step in waiting], launcher.jobs)
     with explained_disk_errors(str(logs)):
         logs.mkdir(parents=True, exist_ok=True)
 
-    def note(ended: Ended) -> None:
-        if ended.failed:
-            failed[ended.step.key] = ended
+    def note(result: StepResult) -> None:
+        remaining.ended(result.step.kind, result.seconds if result.is_typical else None)
+        if result.failed:
+            failed[result.step.key] = result
         else:
-            done.add(ended.step.key)
-        watcher.ended(ended, len(done) + len(failed), len(plan.steps))
+            done.add(result.step.key)
+        observer.ended(result, len(done) + len(failed), len(plan.steps), remaining.seconds())
 
-    with ThreadPoolExecutor(launcher.jobs) as pool, _ending_all(launcher):
-        running: dict[Future[Ended], Step] = {}
-        told = False
-        while waiting or running:
-            for step in [step for step in waiting if any(need in failed for need in step.needs)]:
+    with ThreadPoolExecutor(launcher.jobs) as pool, _stopping_all(launcher):
+        running: set[Future[StepResult]] = set()
+        forwarded = False
+        while running or (waiting and not stop):
+            for step in [step for step in waiting if not failed.keys().isdisjoint(step.needs)]:
                 waiting.remove(step)
-                note(Ended(step, -1, 0.0, None))
-            ready = [step for step in waiting if all(need in done for need in step.needs)]
+                note(StepResult(step, -1, 0.0, None))
+            ready = [step for step in waiting if done.issuperset(step.needs)]
             for step in [] if stop else ready[: launcher.jobs - len(running)]:
                 waiting.remove(step)
-                watcher.started(step, resumed=state_of(step) is State.UNFINISHED)
-                running[pool.submit(_run, launcher, step, logs / f"{step.run}.log")] = step
-            if stop and not told:
+                resumed = state_of(step) is StepState.UNFINISHED
+                observer.started(step, resumed=resumed)
+                running.add(pool.submit(_run, launcher, step, logs / f"{step.run}.log", resumed=resumed))
+            if stop and not forwarded:
                 launcher.stop(stop.number)
-                told = True
-            if not running:
-                if stop:
-                    break
-                continue
-            for future in wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED).done:
-                del running[future]
-                ended = future.result()
-                if not (stop and ended.failed):
-                    note(ended)
+                forwarded = True
+            ended, running = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
+            for result in [future.result() for future in ended]:
+                if not (stop and result.failed):
+                    note(result)
     stop.raise_if_asked()
     return list(failed.values())
 
 
 @contextmanager
-def _ending_all(launcher: Launcher) -> Iterator[None]:
-    """Whatever goes wrong here, the commands that run are told: else they would be waited for, for hours."""
+def _stopping_all(launcher: Launcher) -> Iterator[None]:
+    """Stop the running commands after any exception, instead of waiting hours for them."""
     try:
         yield
-    except KeyboardInterrupt:
-        launcher.stop(signal.SIGINT)  # the second one: they stop at once too
-        raise
-    except BaseException:
-        launcher.stop(signal.SIGTERM)
+    except BaseException as error:
+        # The second Ctrl-C stops them at once too.
+        launcher.stop(signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
         raise
 
 
-def left_to_do(plan: Plan) -> list[tuple[str, ...]]:
-    """The arguments of each command that is left, in order, resuming what is unfinished.
+def left_to_do(plan: TablePlan) -> list[tuple[str, ...]]:
+    """Return the arguments of each command that is left, in order, resuming what is unfinished.
 
     Raises:
-        ConfigError: A run is there with another configuration.
+        ConfigError: A run was started with another configuration.
 
     """
+    return [remaining_arguments(step, state) for step, state in _left(plan)]
+
+
+def required_resources(plan: TablePlan, jobs: int) -> dict[str, int]:
+    """Return `disk_mib` for the checkpoints of all trainings that are left, and `memory_mib` for the networks of those that
+    run at once; empty if none is left.
+
+    Raises:
+        SvipError: As `plan_training`.
+
+    """
+    trainings = [step for step, _ in _left(plan) if step.kind in ("development", "final")]
+    if not trainings:
+        return {}
+    one = plan_training(trainings[0].settings, run_of(trainings[0]))
+    return {"disk_mib": len(trainings) * one["disk_mib"], "memory_mib": min(jobs, len(trainings)) * one["memory_mib"]}
+
+
+def _left(plan: TablePlan) -> list[tuple[TableStep, StepState]]:
     found = states(plan)
-    return [continued(step, found[step.key]) for step in plan.steps if found[step.key] is not State.DONE]
+    return [(step, found[step.key]) for step in plan.steps if found[step.key] is not StepState.DONE]
 
 
 @contextmanager
-def one_at_a_time(runs_dir: Path, dataset: str, say: Callable[[str], None]) -> Iterator[int]:
-    """Hold the lock on a data set's folder of runs, waiting for it if need be; gives its descriptor.
+def one_at_a_time(folder: Path, on_wait: Callable[[str], None]) -> Iterator[int]:
+    """Hold the lock on a folder of runs, waiting for it if needed; yield its descriptor.
 
-    Commands inherit it: after a `reproduce` that was killed alone, its last commands still hold it until they end, and
-    nothing writes a run beside them.
+    Commands inherit it: after a `reproduce` that was killed alone, its last commands still hold it until they end, so
+    that no two processes write the same run.
     """
-    folder = runs_dir / dataset_name(dataset)
+    lock = folder / ".reproduce.lock"
     with explained_disk_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".reproduce.lock").touch()
-    waiting = f"waiting: another `svipctl reproduce`, or a command it has left running, is at work in {folder}"
-    with file_lock(folder / ".reproduce.lock", on_wait=lambda: say(waiting)) as descriptor:
+        lock.touch()
+    message = f"waiting: another `svipctl reproduce`, or a command it has left running, is at work in {folder}"
+    with file_lock(lock, on_wait=lambda: on_wait(message)) as descriptor:
         yield descriptor
 
 
-def _run(launcher: Launcher, step: Step, log: Path) -> Ended:
+def _run(launcher: Launcher, step: TableStep, log: Path, *, resumed: bool) -> StepResult:
     started = time.monotonic()
     try:
         code = launcher.run(step, log)
-    except SvipError as error:  # this step's alone; the others go on
+    except SvipError as error:  # of this step alone: the others go on
         log.write_text(f"error: {error}\n", encoding="utf-8", errors="surrogateescape")
         code = error.exit_code
-    return Ended(step, code, time.monotonic() - started, log)
+    return StepResult(step, code, time.monotonic() - started, log, resumed)

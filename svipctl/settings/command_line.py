@@ -26,6 +26,7 @@ _FLAGS = {
     "precision": "--precision",
     "gpu": "--gpu",
 }
+_SWITCHES = {"offline": "--offline", "data.allow_partial": "--allow-partial"}
 _FOUND_IN_DEVELOPMENT = ("train.epochs", "train.select")
 
 
@@ -39,8 +40,44 @@ def differences_from_presets(settings: Settings) -> dict[str, Any]:
     return {key: value for key, value in flatten(settings).items() if value != theirs[key]}
 
 
+def setting_arguments(values: Mapping[str, Any]) -> list[str]:
+    """Return the flags that give these settings: the named ones, and `--set key=value` for all others.
+
+    Args:
+        values: Dotted key -> value; None has no flag.
+
+    """
+    words: list[str] = []
+    for key, value in values.items():
+        if value is None:
+            continue
+        if key in _SWITCHES and value is True:
+            words.append(_SWITCHES[key])
+        elif key in _FLAGS:
+            words += [_FLAGS[key], str(value)]
+        else:
+            words += ["--set", assignment(key, value)]
+    return words
+
+
+def train_arguments(dataset: str, values: Mapping[str, Any], development: Sequence[str] = ()) -> list[str]:
+    """Return what follows `svipctl` to train with these settings.
+
+    Args:
+        dataset: Name or folder.
+        values: Dotted key -> value.
+        development: Names of the development runs of a final run, which give its epoch count.
+
+    """
+    words = ["train", dataset]
+    if development:
+        words += ["--final", *(word for name in development for word in ("--from-development", name))]
+        values = {key: value for key, value in values.items() if key not in _FOUND_IN_DEVELOPMENT}
+    return words + setting_arguments(values)
+
+
 def train_command(settings: Settings, development: Sequence[str] = ()) -> str:
-    """`svipctl train ...` with which a run of this configuration is trained, without svipctl.toml and environment.
+    """Return the `svipctl train ...` that trains a run of this configuration without svipctl.toml and environment.
 
     Args:
         settings: Of the run.
@@ -48,27 +85,16 @@ def train_command(settings: Settings, development: Sequence[str] = ()) -> str:
 
     """
     different = differences_from_presets(settings)
-    words = ["svipctl", "train", settings.dataset]
-    if development:
-        words.append("--final")
-        words += [word for name in development for word in ("--from-development", name)]
-    for key, value in different.items():
-        if value is None or (development and key in _FOUND_IN_DEVELOPMENT):
-            continue
-        if key in _FLAGS:
-            words += [_FLAGS[key], str(value)]
-        elif key == "offline":
-            words.append("--offline")
-        else:
-            words += ["--set", f"{key}={_written(key, value)}"]
-    return shlex.join(words)
+    return shlex.join(["svipctl", *train_arguments(settings.dataset, different, development)])
 
 
-def _written(key: str, value: Any) -> str:
-    """A value as `--set` reads it: text as it is unless TOML would take it for something else."""
-    if isinstance(value, str):
-        return value if parse_setting(key, value) == value else _toml(value)
-    return _toml(value)
+def assignment(key: str, value: Any) -> str:
+    """Return `key=value` as `--set` reads it: text is quoted only if TOML would take it for something else."""
+    if isinstance(value, str) and parse_setting(key, value) == value:
+        return f"{key}={value}"
+    if isinstance(value, float) and float(f"{value:g}") == value:  # every float setting takes 5 for 5.0
+        return f"{key}={value:g}"
+    return f"{key}={_toml(value)}"
 
 
 def _toml(value: Any) -> str:

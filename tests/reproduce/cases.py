@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from svipctl.reproduce.plan import Flag, Plan, Request, Step, make_plan
-from svipctl.reproduce.rows import chosen_rows
-from svipctl.reproduce.state import begin, run_of
-from svipctl.settings.layers import resolve
-from svipctl.settings.schema import Settings
-
-
-def configuring(dataset: str, **always: Any) -> Callable[..., Settings]:
-    def configure(assignments: Sequence[str], *, without: Sequence[str] = (), **flags: Any) -> Settings:
-        named = {key: value for key, value in always.items() if key.replace("__", ".") not in without} | flags
-        given = {key.replace("__", "."): value for key, value in named.items()}
-        return resolve(dataset, flags=given, assignments=assignments).settings
-
-    return configure
+from svipctl.reproduce.rows import select_rows
+from svipctl.reproduce.step_state import begin, run_of
+from svipctl.reproduce.table_plan import TablePlan, TableRequest, TableStep, flag_overrides, make_plan
+from svipctl.settings.layers import Resolved, resolve
 
 
 def plan_of(
@@ -33,18 +23,28 @@ def plan_of(
     seeds: int = 2,
     folds: int = 1,
     baselines: Sequence[str] = ("ridge",),
-    flags: Sequence[Flag] = (),
-    has: Sequence[str] = ("objects", "words"),
-    **always: Any,
-) -> Plan:
-    request = Request(
-        dataset, chosen_rows(controls, recipes), seeds, folds, tuple(baselines), (*flags, runs_flag(runs))
+    config: Path | None = None,
+    folder: Path | None = None,
+    available: Sequence[str] = ("objects", "words"),
+    flags: Sequence[str] = (),
+    **overrides: Any,
+) -> TablePlan:
+    """A plan; `flags` are assignments of --set, `overrides` settings with double underscores for dots."""
+
+    def resolved(named: Mapping[str, Any], assignments: Sequence[str] = ()) -> Resolved:
+        return resolve(dataset, flags=named, assignments=assignments, config=config, folder=folder)
+
+    given = {key.replace("__", "."): value for key, value in overrides.items()}
+    request = TableRequest(
+        dataset,
+        select_rows(controls, ",".join(recipes)) if recipes else {},
+        seeds,
+        folds,
+        tuple(baselines),
+        flag_overrides(resolved({"runs_dir": runs, **given}, flags)),
+        config,
     )
-    return make_plan(request, configuring(dataset, runs_dir=str(runs), **always), has)
-
-
-def runs_flag(runs: Path) -> Flag:
-    return Flag(("--runs-dir", str(runs)), "runs_dir")
+    return make_plan(request, lambda overrides: resolved(overrides).settings, available)
 
 
 class Writer:
@@ -55,9 +55,9 @@ class Writer:
         self.after = after
         self.ran: list[tuple[str, ...]] = []
         self.fails: set[str] = set()
-        self.told = 0
+        self.stopped_by = 0
 
-    def run(self, step: Step, log: Path) -> int:
+    def run(self, step: TableStep, log: Path) -> int:
         arguments = begin(step)
         if arguments is None:
             return 0
@@ -77,9 +77,9 @@ class Writer:
         return 0
 
     def stop(self, number: int) -> None:
-        self.told = number
+        self.stopped_by = number
 
-    def _start(self, step: Step) -> None:
+    def _start(self, step: TableStep) -> None:
         run = run_of(step)
         development = None
         if step.kind != "development":
@@ -96,7 +96,7 @@ class Writer:
         run.start(step.settings, environment, ["a.png"], development=development, validation_images=["v.png"])
         self.after("start")
 
-    def _train(self, step: Step, *, resumed: bool) -> None:
+    def _train(self, step: TableStep, *, resumed: bool) -> None:
         run = run_of(step)
         if not resumed:
             self._start(step)
@@ -114,7 +114,7 @@ class Writer:
         run.finish({"epochs": 2, "best_epoch": 2})
         self.after("finish")
 
-    def _evaluate(self, step: Step) -> None:
+    def _evaluate(self, step: TableStep) -> None:
         run_of(step).save_json("eval/metrics.json", evaluation(step.run))
         self.after("evaluation")
 
@@ -149,14 +149,14 @@ def evaluation(name: str) -> dict[str, Any]:
     }
 
 
-class Silent:
-    """A watcher that keeps what it is told."""
+class Recorder:
+    """An observer that keeps the events."""
 
     def __init__(self) -> None:
-        self.lines: list[tuple[str, str]] = []
+        self.events: list[tuple[str, str]] = []
 
-    def started(self, step: Step, *, resumed: bool) -> None:
-        self.lines.append(("resumed" if resumed else "started", step.key))
+    def started(self, step: TableStep, *, resumed: bool) -> None:
+        self.events.append(("resumed" if resumed else "started", step.key))
 
-    def ended(self, ended: Any, done: int, total: int) -> None:
-        self.lines.append(("failed" if ended.failed else "done", ended.step.key))
+    def ended(self, result: Any, done: int, total: int, seconds_left: float | None) -> None:
+        self.events.append(("failed" if result.failed else "done", result.step.key))

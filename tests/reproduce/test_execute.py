@@ -13,24 +13,24 @@ import pytest
 
 from svipctl.errors import ConfigError, Interrupted, ResourceError
 from svipctl.files import file_lock
-from svipctl.reproduce.collect import collect
-from svipctl.reproduce.document import table_document
 from svipctl.reproduce.execute import execute, left_to_do, one_at_a_time
-from svipctl.reproduce.plan import Plan
-from svipctl.reproduce.report import write_report
-from svipctl.reproduce.state import State, run_of, states
+from svipctl.reproduce.run_results import collect_results
+from svipctl.reproduce.step_state import StepState, run_of, states
+from svipctl.reproduce.table_document import table_document
+from svipctl.reproduce.table_plan import TablePlan
+from svipctl.reproduce.table_report import write_report
 from svipctl.signals import Stop
 from tests.processes import _FORKS
-from tests.reproduce.cases import Silent, Writer, evaluation, plan_of
+from tests.reproduce.cases import Recorder, Writer, evaluation, plan_of
 
 
-def short() -> Plan:
+def short() -> TablePlan:
     return plan_of(Path("runs"), controls="none", recipes=["reference"])
 
 
 def report_of(folder: Path) -> dict[str, bytes]:
     plan = short()
-    write_report(table_document(plan, collect(plan)), folder)
+    write_report(table_document(plan, collect_results(plan)), folder)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -43,22 +43,22 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_plan_is_run_once() -> None:
     plan, writer = plan_of(Path("runs")), Writer()
-    assert execute(plan, writer, Path("logs"), Silent()) == []
+    assert execute(plan, writer, Path("logs"), Recorder()) == []
     assert writer.ran == [step.arguments for step in plan.steps]
-    assert set(states(plan).values()) == {State.DONE}
+    assert set(states(plan).values()) == {StepState.DONE}
     again = Writer()
-    assert execute(plan, again, Path("logs"), Silent()) == []
+    assert execute(plan, again, Path("logs"), Recorder()) == []
     assert again.ran == []
     assert left_to_do(plan) == []
 
 
 def test_several_jobs_never_begin_before_what_they_need() -> None:
     plan, writer = plan_of(Path("runs"), seeds=3), Writer(jobs=4)
-    watcher = Silent()
-    execute(plan, writer, Path("logs"), watcher)
+    recorder = Recorder()
+    execute(plan, writer, Path("logs"), recorder)
     for step in plan.steps:
         for need in step.needs:
-            assert watcher.lines.index(("done", need)) < watcher.lines.index(("started", step.key))
+            assert recorder.events.index(("done", need)) < recorder.events.index(("started", step.key))
 
 
 def test_jobs_run_at_once_and_no_more_than_asked() -> None:
@@ -80,7 +80,7 @@ def test_jobs_run_at_once_and_no_more_than_asked() -> None:
                     inside[0] -= 1
 
     plan = plan_of(Path("runs"), controls="none", baselines=[])
-    execute(plan, Pairs(jobs=2), Path("logs"), Silent())
+    execute(plan, Pairs(jobs=2), Path("logs"), Recorder())
     assert most[0] == 2
 
 
@@ -88,47 +88,47 @@ def test_one_failure_loses_only_what_needs_it() -> None:
     plan, writer = plan_of(Path("runs")), Writer()
     broken = "train table-svipctl-sel-random-fold1"
     writer.fails = {broken}
-    failed = execute(plan, writer, Path("logs"), Silent())
+    failed = execute(plan, writer, Path("logs"), Recorder())
     of_row = {step.key for step in plan.steps if (step.recipe, step.row) == ("svipctl", "sel-random")}
     assert {one.step.key for one in failed} == of_row
     assert [(one.step.key, one.code) for one in failed if one.code != -1] == [(broken, 3)]
-    assert {key for key, state in states(plan).items() if state is State.DONE} == {
+    assert {key for key, state in states(plan).items() if state is StepState.DONE} == {
         step.key for step in plan.steps
     } - of_row
-    assert execute(plan, Writer(), Path("logs"), Silent()) == []  # mended, the rest is done
+    assert execute(plan, Writer(), Path("logs"), Recorder()) == []  # the fault is gone: the rest is done
 
 
 def test_an_unfinished_training_is_resumed_and_a_trained_run_only_evaluated() -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[])
-    execute(plan, Writer(), Path("logs"), Silent())
+    execute(plan, Writer(), Path("logs"), Recorder())
     development, final, evaluation = plan.steps
     (run_of(final).folder / "eval" / "metrics.json").unlink()
     (run_of(development).folder / "finished.json").unlink()
     assert left_to_do(plan) == [(*development.arguments, "--resume", development.run), evaluation.arguments]
-    writer, watcher = Writer(), Silent()
-    execute(plan, writer, Path("logs"), watcher)
+    writer, recorder = Writer(), Recorder()
+    execute(plan, writer, Path("logs"), recorder)
     assert writer.ran == [(*development.arguments, "--resume", development.run), evaluation.arguments]
-    assert ("resumed", development.key) in watcher.lines
+    assert ("resumed", development.key) in recorder.events
 
 
 def test_figures_of_an_epoch_before_the_last_are_not_taken_for_those_of_the_run() -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[])
-    execute(plan, Writer(), Path("logs"), Silent())
+    execute(plan, Writer(), Path("logs"), Recorder())
     _, final, step = plan.steps
     looked_at = run_of(final)  # by `svipctl eval --run` while it was unfinished
     looked_at.save_json("eval/metrics.json", {**evaluation(final.run), "epoch": 1})
     (looked_at.folder / "finished.json").unlink()
-    (row,) = collect(plan)
+    (row,) = collect_results(plan)
     assert (row.results, row.missing) == ((), (final.run,))
-    execute(plan, writer := Writer(), Path("logs"), Silent())
+    execute(plan, writer := Writer(), Path("logs"), Recorder())
     assert writer.ran == [(*final.arguments, "--resume", final.run), step.arguments]
     assert run_of(final).read_json("eval/metrics.json") == evaluation(final.run)
 
 
 @pytest.mark.parametrize("other", [{"bootstrap": 0}, {"selection": False}, {"precision": "bf16"}])
-def test_figures_made_otherwise_than_the_table_makes_them_are_made_again(other: dict[str, object]) -> None:
+def test_figures_made_with_other_settings_than_the_table_has_are_made_again(other: dict[str, object]) -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[], precision="fp32")
-    execute(plan, Writer(), Path("logs"), Silent())
+    execute(plan, Writer(), Path("logs"), Recorder())
     step = plan.steps[-1]
     as_asked = {"precision": "fp32", "bootstrap": 1000, "selection": True}
     run_of(step).save_json("eval/metrics.json", {**evaluation(step.run), "settings": as_asked})
@@ -137,17 +137,17 @@ def test_figures_made_otherwise_than_the_table_makes_them_are_made_again(other: 
     assert left_to_do(plan) == [step.arguments]
 
 
-def test_an_error_of_whoever_watches_ends_what_runs() -> None:
+def test_an_error_of_the_observer_stops_the_running_commands() -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[])
 
-    class Broken(Silent):
+    class Broken(Recorder):
         def ended(self, *_: object) -> None:
             raise ResourceError("no room left")
 
     writer = Writer()
     with pytest.raises(ResourceError):
         execute(plan, writer, Path("logs"), Broken())
-    assert writer.told == signal.SIGTERM
+    assert writer.stopped_by == signal.SIGTERM
     assert len(writer.ran) == 1
 
 
@@ -156,22 +156,22 @@ def test_a_folder_without_a_checkpoint_is_begun_anew() -> None:
     for step in plan.steps[:2]:
         run_of(step).folder.mkdir(parents=True)
         (run_of(step).folder / "remains").write_text("of a run that was killed at once")
-    assert execute(plan, Writer(), Path("logs"), Silent()) == []
+    assert execute(plan, Writer(), Path("logs"), Recorder()) == []
     assert not (run_of(plan.steps[0]).folder / "remains").exists()
 
 
 def test_a_run_of_another_configuration_is_named_with_what_differs_and_left_alone() -> None:
-    execute(plan_of(Path("runs"), optim__lr=0.5), Writer(), Path("logs"), Silent())
+    execute(plan_of(Path("runs"), optim__lr=0.5), Writer(), Path("logs"), Recorder())
     other = plan_of(Path("runs"))
     writer = Writer()
     with pytest.raises(ConfigError) as caught:
-        execute(other, writer, Path("logs"), Silent())
+        execute(other, writer, Path("logs"), Recorder())
     assert "table-svipctl-full-fold1: optim.lr: 0.5 in the run, 0.001 now" in caught.value.why
     assert writer.ran == []
 
 
 def test_a_final_run_from_other_development_runs_is_refused() -> None:
-    execute(plan_of(Path("runs"), controls="none"), Writer(), Path("logs"), Silent())
+    execute(plan_of(Path("runs"), controls="none"), Writer(), Path("logs"), Recorder())
     with pytest.raises(ConfigError) as caught:
         states(plan_of(Path("runs"), controls="none", folds=2))
     assert "development runs: ['table-svipctl-full-fold1'] in the run" in caught.value.why
@@ -189,9 +189,9 @@ def test_a_signal_is_handed_on_and_nothing_new_begins() -> None:
 
     writer = Stopped()
     with pytest.raises(Interrupted):
-        execute(plan, writer, Path("logs"), Silent(), stop)
+        execute(plan, writer, Path("logs"), Recorder(), stop)
     assert len(writer.ran) == 3
-    assert execute(plan, Writer(), Path("logs"), Silent()) == []
+    assert execute(plan, Writer(), Path("logs"), Recorder()) == []
 
 
 def _until(folder: Path, moment: int) -> None:
@@ -205,16 +205,16 @@ def _until(folder: Path, moment: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     plan = short()
-    execute(plan, Writer(after=after), Path("logs"), Silent())
+    execute(plan, Writer(after=after), Path("logs"), Recorder())
     os._exit(0)
 
 
 def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_report(tmp_path: Path) -> None:
-    execute(short(), Writer(), Path("logs"), Silent())
+    execute(short(), Writer(), Path("logs"), Recorder())
     expected = report_of(tmp_path / "undisturbed")
     moments = [0]
     Path("runs").rename("first")
-    execute(short(), Writer(after=lambda what: moments.__setitem__(0, moments[0] + 1)), Path("logs"), Silent())
+    execute(short(), Writer(after=lambda what: moments.__setitem__(0, moments[0] + 1)), Path("logs"), Recorder())
     assert report_of(tmp_path / "again") == expected
     assert moments[0] > 15
     for moment in range(1, moments[0] + 1, 2):
@@ -223,13 +223,13 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_report(tmp
         process.start()
         process.join(120)
         assert process.exitcode == -signal.SIGKILL
-        assert execute(short(), Writer(), Path("logs"), Silent()) == []
+        assert execute(short(), Writer(), Path("logs"), Recorder()) == []
         assert report_of(tmp_path / f"after-{moment}") == expected
 
 
 def test_a_second_reproduce_waits_until_the_first_and_its_commands_are_gone() -> None:
     said: list[str] = []
-    with one_at_a_time(Path("runs"), "toybirds", said.append) as lock:
+    with one_at_a_time(Path("runs", "toybirds"), said.append) as lock:
         assert said == []
         # A command that outlives us: it inherits the lock.
         command = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], pass_fds=[lock])
@@ -240,7 +240,7 @@ def test_a_second_reproduce_waits_until_the_first_and_its_commands_are_gone() ->
             said.append(text)
             command.kill()
 
-        with one_at_a_time(Path("runs"), "toybirds", say):
+        with one_at_a_time(Path("runs", "toybirds"), say):
             entered.set()
 
     thread = threading.Thread(target=second)
@@ -257,28 +257,28 @@ def test_a_run_that_another_process_is_training_is_left_alone() -> None:
     development = plan.steps[1]
     run_of(development).folder.mkdir(parents=True)
     with file_lock(run_of(development).folder):
-        failed = execute(plan, Writer(), Path("logs"), Silent())
+        failed = execute(plan, Writer(), Path("logs"), Recorder())
     assert [(one.step.key, one.code) for one in failed] == [
         (development.key, 2),
         *((s.key, -1) for s in plan.steps[2:]),
     ]
     assert run_of(development).folder.exists()
     assert "is being trained by another process" in Path("logs", f"{development.run}.log").read_text()
-    assert execute(plan, Writer(), Path("logs"), Silent()) == []
+    assert execute(plan, Writer(), Path("logs"), Recorder()) == []
 
 
-def test_a_baseline_does_not_mind_how_networks_are_trained() -> None:
-    execute(plan_of(Path("runs"), controls="none", recipes=[]), Writer(), Path("logs"), Silent())
-    assert set(states(plan_of(Path("runs"), controls="none", recipes=[], optim__lr=0.5)).values()) == {State.DONE}
+def test_a_baseline_does_not_depend_on_how_networks_are_trained() -> None:
+    execute(plan_of(Path("runs"), controls="none", recipes=[]), Writer(), Path("logs"), Recorder())
+    assert set(states(plan_of(Path("runs"), controls="none", recipes=[], optim__lr=0.5)).values()) == {StepState.DONE}
     with pytest.raises(ConfigError, match="another configuration"):
         states(plan_of(Path("runs"), controls="none", recipes=[], model__backbone="vit_tiny"))
 
 
-def test_a_final_run_that_had_nothing_to_look_at_is_as_good_as_one_that_was_told_not_to() -> None:
+def test_a_final_run_that_monitors_validation_is_the_same_as_one_that_monitors_nothing() -> None:
     plan = plan_of(Path("runs"), controls="none", baselines=[])
-    execute(plan, Writer(), Path("logs"), Silent())
+    execute(plan, Writer(), Path("logs"), Recorder())
     for recipe, fits in (("svipctl", True), ("reference", False)):
-        path = run_of(plan.runs(recipe, "full")[0]).folder / "config.toml"
+        path = run_of(plan.final_runs(recipe, "full")[0]).folder / "config.toml"
         text = path.read_text()
         monitor = "none" if recipe == "svipctl" else "test"
         assert f'monitor = "{monitor}"' in text
@@ -286,7 +286,7 @@ def test_a_final_run_that_had_nothing_to_look_at_is_as_good_as_one_that_was_told
             text.replace(f'monitor = "{monitor}"', 'monitor = "validation"' if fits else 'monitor = "none"')
         )
         if fits:
-            assert set(states(plan).values()) == {State.DONE}
+            assert set(states(plan).values()) == {StepState.DONE}
         else:
             with pytest.raises(ConfigError, match="another configuration"):
                 states(plan)

@@ -12,16 +12,16 @@ import pytest
 
 from svipctl.errors import ConfigError
 from svipctl.reproduce.execute import execute
-from svipctl.reproduce.slurm import Command, SlurmLauncher
-from svipctl.reproduce.state import State, run_of, states
-from tests.reproduce.cases import Silent, Writer, plan_of
+from svipctl.reproduce.slurm_launcher import SlurmLauncher, SubmittedStep
+from svipctl.reproduce.step_state import StepState, run_of, states
+from tests.reproduce.cases import Recorder, Writer, plan_of
 
 pytest.importorskip("submitit")
 
 
 def test_a_job_that_finds_its_work_done_does_nothing(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "runs", controls="none", recipes=["svipctl"], seeds=1, baselines=[])
-    execute(plan, Writer(), tmp_path / "logs", Silent())
+    execute(plan, Writer(), tmp_path / "logs", Recorder())
     launcher = SlurmLauncher(2, tmp_path / "submitit", {"timeout_min": 5}, cluster="local")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
     assert [launcher.run(step, tmp_path / "log") for step in plan.steps[:1]] == [0]
@@ -58,21 +58,21 @@ def test_a_preempted_job_is_queued_again_as_the_same_step(tmp_path: Path, monkey
         "    time.sleep(0.05)\n"
     )
     saves.chmod(0o755)
-    monkeypatch.setattr("svipctl.reproduce.slurm.sys.executable", str(saves))
-    command = Command(plan.steps[0], tmp_path / "log")
+    monkeypatch.setattr("svipctl.reproduce.launcher.sys.executable", str(saves))
+    job = SubmittedStep(plan.steps[0], tmp_path / "log")
     queued: list[Any] = []
 
     def preempted(number: int, frame: FrameType | None) -> None:
-        if not queued and command.process is not None:
+        if not queued and job.process is not None:
             queued.append(None)
-            queued.append(command.checkpoint())
+            queued.append(job.checkpoint())
 
     before = signal.signal(signal.SIGUSR2, preempted)
     try:
-        code = command()
+        code = job()
     finally:
         signal.signal(signal.SIGUSR2, before)
-    assert code == 75  # told, and waited for
+    assert code == 75  # signalled, and waited for
     assert queued[1].function.step == plan.steps[0]
     assert queued[1].function.process is None
 
@@ -87,5 +87,5 @@ def test_without_slurm_the_launcher_says_so(tmp_path: Path, monkeypatch: pytest.
     plan = plan_of(tmp_path / "runs", controls="none", recipes=["svipctl"], seeds=1, baselines=[])
     with pytest.raises(ConfigError, match="submitit does not take this"):
         SlurmLauncher(1, tmp_path, {})
-    assert states(plan)[plan.steps[0].key] is State.TO_DO
+    assert states(plan)[plan.steps[0].key] is StepState.TO_DO
     assert not run_of(plan.steps[0]).folder.exists()

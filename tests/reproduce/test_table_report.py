@@ -12,21 +12,21 @@ from typing import Any
 import pytest
 
 from svipctl.errors import DataError
-from svipctl.reproduce.collect import collect
-from svipctl.reproduce.document import table_document
 from svipctl.reproduce.execute import execute
-from svipctl.reproduce.plan import Plan
-from svipctl.reproduce.published import compare, published_numbers
-from svipctl.reproduce.report import comma_separated, markdown, write_report
-from svipctl.reproduce.state import run_of
-from tests.reproduce.cases import Silent, Writer, evaluation, plan_of
+from svipctl.reproduce.published_numbers import compare_with_published, published_numbers
+from svipctl.reproduce.run_results import collect_results
+from svipctl.reproduce.step_state import run_of
+from svipctl.reproduce.table_document import table_document
+from svipctl.reproduce.table_plan import TablePlan
+from svipctl.reproduce.table_report import comma_separated, markdown, write_report
+from tests.reproduce.cases import Recorder, Writer, evaluation, plan_of
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> TablePlan:
     """Of toybirds, every run written."""
     made = plan_of(tmp_path / "runs", seeds=3)
-    execute(made, Writer(), tmp_path / "logs", Silent())
+    execute(made, Writer(), tmp_path / "logs", Recorder())
     return made
 
 
@@ -39,16 +39,16 @@ def values(recipe: str, row: str, protocol: str, figure: str) -> list[float]:
     return [evaluation(f"table-{recipe}-{row}-seed{seed}")["protocols"][protocol][figure] for seed in range(3)]
 
 
-def test_a_row_is_mean_and_deviation_over_its_seeds(plan: Plan) -> None:
-    document = table_document(plan, collect(plan))
+def test_a_row_is_mean_and_deviation_over_its_seeds(plan: TablePlan) -> None:
+    document = table_document(plan, collect_results(plan))
     for recipe, row in (("svipctl", "full"), ("reference", "sel-random")):
         found = row_of(document, recipe, row)["figures"]["gzsl-calibrated.H"]
         expected = values(recipe, row, "gzsl-calibrated", "H")
         assert found == {"n": 3, "mean": round(fmean(expected), 4), "sd": round(stdev(expected), 4), "half_width": 5.0}
 
 
-def test_a_difference_is_to_the_full_method_of_the_same_recipe_seed_by_seed(plan: Plan) -> None:
-    document = table_document(plan, collect(plan))
+def test_a_difference_is_to_the_full_method_of_the_same_recipe_seed_by_seed(plan: TablePlan) -> None:
+    document = table_document(plan, collect_results(plan))
     found = row_of(document, "reference", "sel-random")["differences"]["zsl.T1"]
     pairs = zip(values("reference", "sel-random", "zsl", "T1"), values("reference", "full", "zsl", "T1"))
     differences = [one - base for one, base in pairs]
@@ -58,8 +58,8 @@ def test_a_difference_is_to_the_full_method_of_the_same_recipe_seed_by_seed(plan
     assert row_of(document, "svipctl", "full")["differences"] == {}
 
 
-def test_a_baseline_is_compared_with_each_seed_of_the_first_recipe(plan: Plan) -> None:
-    document = table_document(plan, collect(plan))
+def test_a_baseline_is_compared_with_each_seed_of_the_first_recipe(plan: TablePlan) -> None:
+    document = table_document(plan, collect_results(plan))
     found = row_of(document, None, "ridge")
     full = values("svipctl", "full", "zsl", "T1")
     assert found["figures"]["zsl.T1"]["n"] == 1
@@ -68,8 +68,8 @@ def test_a_baseline_is_compared_with_each_seed_of_the_first_recipe(plan: Plan) -
     assert found["differences"]["zsl.T1"]["mean"] == pytest.approx(expected, abs=1e-4)
 
 
-def test_the_leak_is_the_published_protocol_minus_the_calibrated_one(plan: Plan) -> None:
-    document = table_document(plan, collect(plan))
+def test_the_leak_is_the_published_protocol_minus_the_calibrated_one(plan: TablePlan) -> None:
+    document = table_document(plan, collect_results(plan))
     by_recipe = {leak["recipe"]: leak for leak in document["leak"]}
     for recipe in ("svipctl", "reference"):
         pairs = zip(values(recipe, "full", "reference", "H"), values(recipe, "full", "gzsl-calibrated", "H"))
@@ -78,7 +78,7 @@ def test_the_leak_is_the_published_protocol_minus_the_calibrated_one(plan: Plan)
         assert by_recipe[recipe]["gamma"]["mean"] == pytest.approx(fmean(a - b for a, b in pairs), abs=1e-4)
     assert "offset_and_epoch" not in by_recipe["svipctl"]  # it never looked at test between epochs
     best = []
-    for step in plan.runs("reference", "full"):
+    for step in plan.final_runs("reference", "full"):
         lines = (run_of(step).folder / "metrics.jsonl").read_text().splitlines()
         best.append(max(json.loads(line)["H_reference"] for line in lines))
     honest = values("reference", "full", "gzsl-calibrated", "H")
@@ -86,21 +86,24 @@ def test_the_leak_is_the_published_protocol_minus_the_calibrated_one(plan: Plan)
     assert by_recipe["reference"]["offset_and_epoch"]["mean"] == pytest.approx(expected, abs=1e-4)
 
 
-def test_published_numbers_stand_beside_the_published_recipe_and_protocol(tmp_path: Path) -> None:
+def test_published_numbers_are_compared_under_the_published_recipe_and_protocol(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "runs", dataset="cub", controls="sel-none,sel-random", baselines=[])
-    execute(plan, Writer(), tmp_path / "logs", Silent())
-    rows = collect(plan)
-    found = {(one.row, one.figure): one for one in compare("cub", rows)}
+    execute(plan, Writer(), tmp_path / "logs", Recorder())
+    rows = collect_results(plan)
+    found = {(one["row"], one["figure"]): one for one in compare_with_published("cub", rows)}
     ablation = {("sel-none", "T1"), ("sel-none", "H")}
     assert set(found) == {("full", figure) for figure in ("T1", "U", "S", "H")} | ablation
-    assert (found["full", "H"].published, found["sel-none", "T1"].published) == (75.0, 78.9)
+    assert (found["full", "H"]["published"], found["sel-none", "T1"]["published"]) == (75.0, 78.9)
     chosen = next(row for row in rows if (row.recipe, row.row) == ("reference", "full"))
     for figure in ("T1", "U", "S", "H"):
-        assert found["full", figure].ours.mean == fmean(chosen.values(f"epoch chosen on test.{figure}").values())
-    assert found["full", "H"].difference == found["full", "H"].ours.mean - 75.0
-    (lacking,) = [run_of(step) for step in plan.runs("reference", "full")[:1]]
+        ours = fmean(chosen.values(f"epoch chosen on test.{figure}").values())
+        assert found["full", figure]["ours"] == round(ours, 4)
+        assert found["full", figure]["difference"] == round(ours - found["full", figure]["published"], 4)
+    (lacking,) = [run_of(step) for step in plan.final_runs("reference", "full")[:1]]
     lacking.save_json("eval/metrics.json", evaluation(lacking.name) | {"missing_images": 3})
-    assert {one.row for one in compare("cub", collect(plan))} == {"sel-none"}  # not of a part of the images
+    assert {one["row"] for one in compare_with_published("cub", collect_results(plan))} == {
+        "sel-none"
+    }  # not of a part of the images
 
 
 def test_published_numbers_are_those_of_the_paper() -> None:
@@ -112,10 +115,10 @@ def test_published_numbers_are_those_of_the_paper() -> None:
     assert published_numbers("toybirds") == {}
 
 
-def test_runs_that_are_not_there_are_named_and_n_says_how_many_are(plan: Plan, tmp_path: Path) -> None:
-    lost = plan.runs("svipctl", "full")[1]
+def test_runs_that_are_not_there_are_named_and_n_says_how_many_are(plan: TablePlan, tmp_path: Path) -> None:
+    lost = plan.final_runs("svipctl", "full")[1]
     (run_of(lost).folder / "eval" / "metrics.json").unlink()
-    document = table_document(plan, collect(plan))
+    document = table_document(plan, collect_results(plan))
     assert document["missing"] == [lost.run]
     assert row_of(document, "svipctl", "full")["n"] == 2
     assert row_of(document, "svipctl", "sel-random")["differences"]["zsl.T1"]["n"] == 2
@@ -124,62 +127,62 @@ def test_runs_that_are_not_there_are_named_and_n_says_how_many_are(plan: Plan, t
 
 def test_a_table_of_nothing_says_so(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "runs")
-    text = markdown(table_document(plan, collect(plan)))
+    text = markdown(table_document(plan, collect_results(plan)))
     assert "not there yet" in text
     assert "Nothing is there yet." in text
 
 
-def test_the_report_has_every_command_and_no_time(plan: Plan) -> None:
-    text = markdown(table_document(plan, collect(plan)))
+def test_the_report_has_every_command_and_no_time(plan: TablePlan) -> None:
+    text = markdown(table_document(plan, collect_results(plan)))
     for step in plan.steps:
         assert step.command in text
     assert plan.request.command in text
-    for told in ("commit c0ffee", "code abababababab", "torch 2", "float32", "weights somewhere " + "5ad" * 20):
-        assert told in text
+    for part in ("commit c0ffee", "code abababababab", "torch 2", "float32", "weights somewhere " + "5ad" * 20):
+        assert part in text
 
 
 def test_the_report_says_what_each_row_changes_and_what_a_baseline_chose(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "runs", controls="svipctl/score-dot", model__backbone="lite")
-    execute(plan, Writer(), tmp_path / "logs", Silent())
-    text = markdown(table_document(plan, collect(plan)))
+    execute(plan, Writer(), tmp_path / "logs", Recorder())
+    text = markdown(table_document(plan, collect_results(plan)))
     about = "class score is the dot product, at its published scale of 5"
     assert f"- `score-dot`: {about} (`method.class_score=dot`, `method.scale=5`)" in text
     assert "best of 390 choices on the folds: features l2, targets centred, weights 0.1, score cosine" in text
 
 
-def test_the_spread_over_images_stands_beside_that_over_seeds(plan: Plan) -> None:
-    text = markdown(table_document(plan, collect(plan)))
+def test_the_spread_over_images_is_given_with_that_over_seeds(plan: TablePlan) -> None:
+    text = markdown(table_document(plan, collect_results(plan)))
     assert "Scored: 10 seen and 20 unseen test images." in text
     assert "svipctl T1 ± 3.0, H ± 5.0; reference T1 ± 3.0, H ± 5.0" in text
 
 
-def test_rows_of_other_images_another_code_or_another_arithmetic_are_warned_of(plan: Plan) -> None:
-    assert table_document(plan, collect(plan))["warnings"] == []
-    one, other = (run_of(step) for step in plan.runs("svipctl", "sel-random")[:2])
+def test_rows_of_other_images_another_code_or_another_arithmetic_are_warned_of(plan: TablePlan) -> None:
+    assert table_document(plan, collect_results(plan))["warnings"] == []
+    one, other = (run_of(step) for step in plan.final_runs("svipctl", "sel-random")[:2])
     one.save_json("eval/metrics.json", evaluation(one.name) | {"images": {"seen": 10, "unseen": 19}})
     environment = {**(other.read_json("environment.json") or {}), "source_sha256": "cd" * 32, "precision": "bfloat16"}
     other.save_json("environment.json", environment)
-    document = table_document(plan, collect(plan))
+    document = table_document(plan, collect_results(plan))
     images, unlike = document["warnings"]
     assert images.startswith("the runs were scored on different images (10 seen and 19 unseen, 10 seen and 20 unseen)")
     assert unlike.startswith("the runs differ in code, arithmetic")
     assert [len(one["runs"]) for one in document["environment"]] == [12, 1]
 
 
-def test_settings_that_no_command_shows_are_told(plan: Plan) -> None:
-    document = table_document(plan, collect(plan))
+def test_settings_that_no_command_shows_are_listed(plan: TablePlan) -> None:
+    document = table_document(plan, collect_results(plan))
     assert document["elsewhere"] == []
     origins = {"optim.lr": "environment", "seed": "flag", "train.epochs": "svipctl.toml", "gpu": "environment"}
-    run = run_of(plan.runs("svipctl", "full")[0])
+    run = run_of(plan.final_runs("svipctl", "full")[0])
     run.save_json("origins.json", origins)
     lr, epochs = run.settings().optim.lr, run.settings().train.epochs
-    document = table_document(plan, collect(plan))
+    document = table_document(plan, collect_results(plan))
     assert document["elsewhere"] == [f"optim.lr = {lr} (environment)", f"train.epochs = {epochs} (svipctl.toml)"]
     assert f"`optim.lr = {lr} (environment)`" in markdown(document)
 
 
-def test_every_line_of_the_csv_is_a_figure_of_the_document(plan: Plan) -> None:
-    document = table_document(plan, collect(plan))
+def test_every_line_of_the_csv_is_a_figure_of_the_document(plan: TablePlan) -> None:
+    document = table_document(plan, collect_results(plan))
     lines = list(csv.DictReader(io.StringIO(comma_separated(document))))
     assert len(lines) == sum(len(row["figures"]) for row in document["rows"])
     for line in lines:
@@ -189,8 +192,8 @@ def test_every_line_of_the_csv_is_a_figure_of_the_document(plan: Plan) -> None:
         assert int(line["n"]) == found["n"]
 
 
-def test_markdown_tables_have_equally_many_cells_in_each_line(plan: Plan) -> None:
-    lines = markdown(table_document(plan, collect(plan))).splitlines()
+def test_markdown_tables_have_equally_many_cells_in_each_line(plan: TablePlan) -> None:
+    lines = markdown(table_document(plan, collect_results(plan))).splitlines()
     blocks: list[list[str]] = [[]]
     for line in lines:
         if line.startswith("|"):
@@ -201,18 +204,20 @@ def test_markdown_tables_have_equally_many_cells_in_each_line(plan: Plan) -> Non
         assert len({line.count("|") for line in block}) == 1
 
 
-def test_files_are_written_whole_and_are_the_same_again(plan: Plan, tmp_path: Path) -> None:
-    document = table_document(plan, collect(plan))
+def test_files_are_written_whole_and_are_the_same_again(plan: TablePlan, tmp_path: Path) -> None:
+    document = table_document(plan, collect_results(plan))
     first = [path.read_bytes() for path in write_report(document, tmp_path / "report")]
-    again = [path.read_bytes() for path in write_report(table_document(plan, collect(plan)), tmp_path / "report")]
+    again = [
+        path.read_bytes() for path in write_report(table_document(plan, collect_results(plan)), tmp_path / "report")
+    ]
     assert first == again
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
         *("reproduction.csv", "reproduction.json", "reproduction.md")
     ]
 
 
-def test_damaged_figures_are_an_error_that_names_the_file(plan: Plan) -> None:
-    path = run_of(plan.runs("svipctl", "full")[0]).folder / "eval" / "metrics.json"
+def test_damaged_figures_are_an_error_that_names_the_file(plan: TablePlan) -> None:
+    path = run_of(plan.final_runs("svipctl", "full")[0]).folder / "eval" / "metrics.json"
     path.write_text("{")
     with pytest.raises(DataError, match=r"metrics\.json is damaged"):
-        collect(plan)
+        collect_results(plan)

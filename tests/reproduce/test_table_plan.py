@@ -7,19 +7,22 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from svipctl.cli.app import app
 from svipctl.errors import ConfigError
-from svipctl.reproduce.plan import Flag, Step
-from svipctl.reproduce.rows import FULL, all_rows, chosen_rows
+from svipctl.reproduce.rows import FULL, all_rows, select_rows
+from svipctl.reproduce.table_plan import TableStep
+from svipctl.settings.layers import resolve
 from tests.reproduce.cases import plan_of
 
 
-def option(step: Step, flag: str) -> list[str]:
+def option(step: TableStep, flag: str) -> list[str]:
     """Every value of a flag in a command."""
     return [after for one, after in zip(step.arguments, step.arguments[1:]) if one == flag]
 
 
-def test_every_step_stands_after_what_it_needs(tmp_path: Path) -> None:
+def test_every_step_comes_after_what_it_needs(tmp_path: Path) -> None:
     seen: set[str] = set()
     for step in plan_of(tmp_path, controls="all", folds=2).steps:
         assert seen.issuperset(step.needs)
@@ -35,7 +38,7 @@ def test_a_row_has_a_run_a_fold_and_a_run_and_an_evaluation_a_seed(tmp_path: Pat
         *(f"table-svipctl-full-fold{fold}" for fold in (1, 2)),
         *(f"table-svipctl-full-seed{seed}" for seed in (0, 1, 2)),
     ]
-    final = plan.runs("svipctl", FULL)[1]
+    final = plan.final_runs("svipctl", FULL)[1]
     assert option(final, "--from-development") == ["table-svipctl-full-fold1", "table-svipctl-full-fold2"]
     assert option(final, "--seed") == ["1"]
     assert "--final" in final.arguments
@@ -64,12 +67,12 @@ def test_a_final_run_is_configured_as_its_development_is(tmp_path: Path) -> None
 def test_a_control_is_its_switches_and_nothing_else(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, controls="all", recipes=["svipctl"])
     switches = {row.name: row for row in all_rows()}
-    full = plan.runs("svipctl", FULL)[0].settings.method
+    full = plan.final_runs("svipctl", FULL)[0].settings.method
     rows = {step.row for step in plan.steps if step.kind == "final"}
     assert {"sel-random", "sel-none", "sel-object", "e-none", "no-consistency", "vit-cls", "vit-mean"} <= rows
     for row in rows:
         changed = {key.removeprefix("method."): value for key, value in switches[row].switches.items()}
-        assert plan.runs("svipctl", row)[0].settings.method == full.model_copy(update=changed)
+        assert plan.final_runs("svipctl", row)[0].settings.method == full.model_copy(update=changed)
 
 
 @pytest.mark.parametrize(
@@ -89,21 +92,15 @@ def test_a_row_that_changes_nothing_is_left_out_with_the_reason(
 
 
 def test_rows_without_what_they_need_are_left_out(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, controls="all", recipes=["svipctl"], has=[], model__window=1, method__context="free")
+    plan = plan_of(tmp_path, controls="all", recipes=["svipctl"], available=[], model__window=1, method__context="free")
     assert plan.left_out["svipctl/sel-object"] == "the data set has neither masks nor boxes"
     assert plan.left_out["svipctl/e-words"].startswith("the data set has no word vectors")
     assert "a window is one patch" in plan.left_out["svipctl/group-runs"]
 
 
 def test_flags_reach_the_commands_that_know_them(tmp_path: Path) -> None:
-    flags = [
-        Flag(("--backbone", "vit_toy"), "model.backbone"),
-        Flag(("--epochs", "2"), "train.epochs"),
-        Flag(("--gpu", "cpu"), "gpu"),
-        Flag(("--set", "eval.bootstrap=10"), "set"),
-        Flag(("--set", "optim.lr=0.1"), "set"),
-    ]
-    plan = plan_of(tmp_path, controls="none", recipes=["svipctl"], flags=flags, train__epochs=2)
+    flags = ["model.backbone=vit_toy", "train.epochs=2", "gpu=cpu", "eval.bootstrap=10", "optim.lr=0.1"]
+    plan = plan_of(tmp_path, controls="none", recipes=["svipctl"], flags=flags)
     by_kind = {step.kind: step for step in plan.steps}
     assert {kind for kind, step in by_kind.items() if "--backbone" in step.arguments} == {
         "baseline",
@@ -117,11 +114,47 @@ def test_flags_reach_the_commands_that_know_them(tmp_path: Path) -> None:
     assert by_kind["final"].settings.optim.lr == 0.1
 
 
-def test_a_place_reaches_every_command_however_it_is_given(tmp_path: Path) -> None:
-    places = ["gpu=cpu", "data_dir=elsewhere", f"runs_dir={tmp_path}"]
-    flags = [Flag(("--set", place), "set") for place in places]
-    for step in plan_of(tmp_path, controls="none", flags=flags).steps:
-        assert set(places) <= set(option(step, "--set")), step.kind
+def test_a_folder_and_a_device_reach_every_command(tmp_path: Path) -> None:
+    given = {"--gpu": "cpu", "--data-dir": "elsewhere", "--runs-dir": str(tmp_path)}
+    for step in plan_of(tmp_path, controls="none", flags=["gpu=cpu", "data_dir=elsewhere"]).steps:
+        assert {flag: option(step, flag) for flag in given} == {flag: [value] for flag, value in given.items()}
+
+
+def test_a_configuration_file_reaches_every_command(tmp_path: Path) -> None:
+    config = tmp_path / "mine.toml"
+    config.write_text("[optim]\nlr = 0.5\n")
+    plan = plan_of(tmp_path, controls="none", config=config)
+    assert all(option(step, "--config") == [str(config)] for step in plan.steps)
+    assert all("--lr" not in step.arguments for step in plan.steps)
+    assert plan.final_runs("svipctl", FULL)[0].settings.optim.lr == 0.5
+    assert dict(pairwise(shlex.split(plan.request.command)))["--config"] == str(config)
+
+
+def test_the_command_of_a_training_gives_the_settings_of_its_run(tmp_path: Path) -> None:
+    """Whatever svipctl.toml says: flags that repeat a preset's value are part of the command."""
+    (tmp_path / "svipctl.toml").write_text("[optim]\nlr = 0.5\nbetas = [0.1, 0.2]\n")
+    preset = resolve("cub").settings.optim.lr
+    flags = [f"optim.lr={preset}", "method.keep=5e3", "model.backbone_args={img_size=32, norm='a b'}"]
+    plan = plan_of(tmp_path / "runs", dataset="cub", controls="all", flags=flags, folder=tmp_path)
+    command = get_command(app).commands["train"]  # type: ignore[attr-defined]
+    names = {"backbone": "model.backbone", "weights": "model.weights", "epochs": "train.epochs", "lr": "optim.lr"}
+    names |= {"fold": "train.fold", **{name: name for name in ("recipe", "name", "seed", "runs_dir")}}
+    for step in [step for step in plan.steps if step.kind in ("development", "final")]:
+        with command.make_context("train", list(step.arguments[1:])) as context:
+            given = context.params
+        if step.kind == "final":
+            given |= {"epochs": step.settings.train.epochs}
+            given["assignments"] += ["train.select=last"]
+        named = {key: given[name] for name, key in names.items()}
+        again = resolve("cub", flags=named, assignments=given["assignments"], folder=tmp_path).settings
+        assert again == step.settings
+        assert (again.optim.lr, again.optim.betas) == (preset, (0.1, 0.2))
+
+
+@pytest.mark.parametrize("flag", ["seed=5", "train.fold=2", "train={fold=2}"])
+def test_a_setting_that_the_table_gives_each_run_is_refused(flag: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the table gives each of its runs its own"):
+        plan_of(tmp_path, flags=[flag])
 
 
 def test_a_command_is_one_line_that_a_shell_reads_back(tmp_path: Path) -> None:
@@ -131,10 +164,10 @@ def test_a_command_is_one_line_that_a_shell_reads_back(tmp_path: Path) -> None:
 
 
 def test_controls_are_chosen_by_name_for_all_recipes_or_one() -> None:
-    chosen = chosen_rows("sel-none,reference/e-none", ["svipctl", "reference"])
+    chosen = select_rows("sel-none,reference/e-none", "svipctl,reference")
     assert [row.name for row in chosen["svipctl"]] == ["full", "sel-none"]
     assert [row.name for row in chosen["reference"]] == ["full", "sel-none", "e-none"]
-    assert [len(rows) for rows in chosen_rows("svipctl/all", ["svipctl", "reference"]).values()] == [
+    assert [len(rows) for rows in select_rows("svipctl/all", "svipctl,reference").values()] == [
         len(all_rows()),
         1,
     ]
@@ -146,18 +179,19 @@ def test_controls_are_chosen_by_name_for_all_recipes_or_one() -> None:
 )
 def test_an_unknown_control_is_refused_with_the_nearest(controls: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        chosen_rows(controls, ["svipctl", "reference"])
+        select_rows(controls, "svipctl,reference")
     assert message in str(caught.value)
 
 
 def test_the_request_is_a_line_that_asks_for_the_same(tmp_path: Path) -> None:
-    flags = [Flag(("--set", "optim.lr=0.1"), "set")]
+    flags = ["optim.lr=0.1", "optim.weight_decay=0.01"]
     plan = plan_of(tmp_path, controls="sel-none,reference/all", flags=flags, seeds=3, baselines=[])
     words = shlex.split(plan.request.command)
     assert words[:3] == ["svipctl", "reproduce", "toybirds"]
     given = dict(pairwise(words))
-    assert (given["--seeds"], given["--folds"], given["--set"]) == ("3", "1", "optim.lr=0.1")
+    assert (given["--seeds"], given["--folds"], given["--lr"]) == ("3", "1", "0.1")
+    assert given["--set"] == "optim.weight_decay=0.01"
     assert "--no-baselines" in words
     assert given["--controls"] == "svipctl/sel-none,reference/all"
-    assert chosen_rows(given["--controls"], given["--recipes"].split(",")) == plan.request.rows
+    assert select_rows(given["--controls"], given["--recipes"]) == plan.request.rows
     assert shlex.split(plan_of(tmp_path, controls="none").request.command)[5:7] == ["--controls", "none"]

@@ -1,0 +1,186 @@
+"""Work and output of `svipctl reproduce`: the plan, a line when a command starts and ends, the tables."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from svipctl.cli.output import sink
+from svipctl.cli.plans import in_words
+from svipctl.cli.training_progress import duration
+from svipctl.datasets.names import BUILT_IN
+from svipctl.datasets.registry import open_benchmark, pictures_to_draw
+from svipctl.device import check_devices
+from svipctl.errors import CheckFailed, ConfigError, explained_disk_errors
+from svipctl.reproduce.execute import StepResult, execute, left_to_do, one_at_a_time, required_resources
+from svipctl.reproduce.launcher import Launcher
+from svipctl.reproduce.local_launcher import LocalLauncher
+from svipctl.reproduce.run_results import collect_results
+from svipctl.reproduce.slurm_launcher import SlurmLauncher
+from svipctl.reproduce.step_state import check_configurations, runs_folder, states
+from svipctl.reproduce.table_document import table_document
+from svipctl.reproduce.table_plan import TablePlan, TableStep
+from svipctl.reproduce.table_report import main_table, write_report
+from svipctl.runs.finding import TABLE
+from svipctl.settings.layers import parse_value
+from svipctl.settings.schema import Settings
+from svipctl.signals import listening
+
+_KINDS = {
+    "baseline": "baselines",
+    "development": "development runs",
+    "final": "final runs",
+    "evaluation": "evaluations",
+}
+
+
+class StepLines:
+    """One line when a command starts and one when it ends; the report is updated after each evaluation."""
+
+    def __init__(self, update_report: Callable[[], object]) -> None:
+        self._update_report = update_report
+
+    def started(self, step: TableStep, *, resumed: bool) -> None:
+        """Print the line of a command that starts."""
+        sink.note(f"{'resuming' if resumed else 'starting'}: {step.kind} {step.run}")
+
+    def ended(self, result: StepResult, done: int, total: int, seconds_left: float | None) -> None:
+        """Print the line of a command that has ended."""
+        step = result.step
+        outcome = f"failed: {result.failure}" if result.failed else f"done in {duration(result.seconds)}"
+        left = f"  about {duration(seconds_left)} left" if seconds_left else ""
+        sink.note(f"[{done}/{total}] {step.kind} {step.run}: {outcome}{left}")
+        if step.kind in ("evaluation", "baseline") and not result.failed:
+            self._update_report()
+
+
+def available(settings: Settings, folds: int, *, draw: bool) -> set[str]:
+    """Return what of `objects` and `words` the data set has; draw a built-in one first if `draw` allows it."""
+    if pictures_to_draw(settings.dataset, settings.data_dir) and not draw:
+        return {"objects", "words"}
+    with sink.progress(f"drawing {settings.dataset}") as progress:
+        benchmark = open_benchmark(
+            settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
+        )
+    for fold in range(1, folds + 1):
+        benchmark.split(fold)
+    vectors = benchmark.word_vectors_file
+    has_words = settings.dataset in BUILT_IN or (vectors is not None and vectors.exists())
+    has_objects = bool(benchmark.masks) or benchmark.boxes is not None
+    return {name for name, there in (("objects", has_objects), ("words", has_words)) if there}
+
+
+def submitit_parameters(assignments: Sequence[str]) -> dict[str, Any]:
+    """Return the values of `--slurm KEY=VALUE`."""
+    for assignment in assignments:
+        if "=" not in assignment:
+            raise ConfigError(f"--slurm {assignment}: write it as key=value")
+    return {key: parse_value(value) for key, _, value in (one.partition("=") for one in assignments)}
+
+
+def show_plan(plan: TablePlan, jobs: int, gpu: str | None) -> None:
+    """Print every command with its state, and what those left need together: `--dry-run`.
+
+    Args:
+        plan: The plan.
+        jobs: How many commands run at once.
+        gpu: The devices to check, None if they are those of another machine.
+
+    """
+    if gpu is not None:
+        check_devices(gpu)
+    steps = [
+        {"run": step.run, "kind": step.kind, "state": state.value, "command": step.command}
+        for step, state in zip(plan.steps, states(plan).values())
+    ]
+    needs = required_resources(plan, jobs)
+    for step in steps:
+        sink.say(f"{step['state']:10}  {step['command']}")
+    left = [step["kind"] for step in steps if step["state"] != "done"]
+    sink.note("left to do: " + ", ".join(f"{left.count(kind)} {name}" for kind, name in _KINDS.items()))
+    sink.note(in_words(needs))
+    sink.document({"dry_run": True, "steps": steps, "left_out": dict(plan.left_out), **needs})
+
+
+def write_plan(plan: TablePlan, file: Path) -> None:
+    """Write the commands that are left, one a line: `--plan`."""
+    lines = [shlex.join(["svipctl", *arguments]) for arguments in left_to_do(plan)]
+    if str(file) == "-":
+        sink.say("\n".join(lines))
+    else:
+        with explained_disk_errors(str(file)):
+            text = "".join(f"{line}\n" for line in lines)
+            file.write_text(text, encoding="utf-8", errors="surrogateescape")  # words in the bytes they were typed in
+        sink.say(f"{file}: {len(lines)} commands, to be run in this order")
+    sink.document({"plan": lines})
+
+
+def make_table(
+    plan: TablePlan, settings: Settings, output: Path | None, jobs: int, slurm: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Run what is left of a plan, write and print the table, and return its document.
+
+    Args:
+        plan: The plan.
+        settings: The configuration without the overrides of any row.
+        output: Folder for the report; None for the folder of the runs.
+        jobs: How many commands run at once.
+        slurm: submitit's parameters; None runs the commands on this machine.
+
+    Raises:
+        CheckFailed: Commands failed.
+
+    """
+    runs, prefix = runs_folder(settings), plan.request.prefix
+    folder = output or (runs if prefix == TABLE else runs / f"{prefix}-report")
+    logs = runs / f"{prefix}-logs"
+    check_configurations(plan)  # now, not after waiting for another table
+    with one_at_a_time(runs, sink.note) as lock, listening() as stop:
+        check_configurations(plan)
+        _report(plan, folder)  # fails now if it cannot be written, not after hours
+        launcher: Launcher = LocalLauncher(jobs, lock=lock)
+        if slurm is not None:
+            cluster = slurm.pop("cluster", "slurm")
+            launcher = SlurmLauncher(jobs, logs / "submitit", slurm, cluster=cluster)
+        failed = execute(plan, launcher, logs, StepLines(lambda: _report(plan, folder)), stop)
+    document, written = _report(plan, folder)
+    sink.table(f"{document['dataset']}: percent, mean ± standard deviation over n seeds", *main_table(document))
+    sink.say("written: " + ", ".join(str(path) for path in written))
+    if failed:
+        raise CheckFailed(
+            f"{len(failed)} of {len(plan.steps)} commands failed or were not run because of these",
+            why="\n".join(result.failure for result in failed),
+            todo="fix what their logs report and run the same command again: what is done is kept",
+            document=document,
+        )
+    return document
+
+
+def _report(plan: TablePlan, folder: Path) -> tuple[dict[str, Any], list[Path]]:
+    """Write the report of what the runs have found so far."""
+    document = table_document(plan, collect_results(plan))
+    return document, write_report(document, folder)
+
+
+def check_published(document: Mapping[str, Any], tolerance: float) -> None:
+    """Print each published number beside ours; raise CheckFailed if one is further away than the tolerance."""
+    compared = document["published"]
+    cells = [
+        [one["row"], one["figure"], f"{one['published']:.1f}", f"{one['ours']:.1f}", f"{one['difference']:+.1f}"]
+        for one in compared
+    ]
+    sink.table("published numbers", ["row", "figure", "published", "ours", "difference"], cells)
+    outside = [one for one in compared if abs(one["difference"]) > tolerance]
+    if outside or not compared:
+        raise CheckFailed(
+            f"{len(outside)} of {len(compared)} numbers are more than {tolerance:g} points from the published ones"
+            if compared
+            else "no run stands beside a published number",
+            why="\n".join(
+                f"{one['row']} {one['figure']}: {one['ours']:.1f}, published {one['published']:.1f}" for one in outside
+            ),
+            todo="README, `My number is lower than the paper's`; or state another --tolerance",
+            document=document,
+        )

@@ -1,0 +1,80 @@
+"""What the two launchers share: starting commands, waiting for them, and stopping all of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Protocol
+
+from svipctl.reproduce.table_plan import TableStep
+
+
+class RunningCommand(Protocol):
+    """A command that has started; `subprocess.Popen` is one."""
+
+    def wait(self) -> int:
+        """Wait for its end; return the exit code, or minus the signal that ended it."""
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+
+
+class Launcher(ABC):
+    """A place where the commands of a plan run.
+
+    Args:
+        jobs: How many run at once, at least 1.
+
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._running: set[RunningCommand] = set()
+        self._guard = threading.Lock()
+        self._stopped_by = 0
+
+    def run(self, step: TableStep, log: Path) -> int:
+        """Finish a step, its output into the log; several threads call this.
+
+        Returns:
+            The exit code of the command, or minus the signal that ended it.
+
+        """
+        with self._guard:
+            if self._stopped_by:
+                return -self._stopped_by
+            command = self._start(step, log)
+            if command is None:
+                return 0
+            self._running.add(command)
+        try:
+            return command.wait()
+        finally:
+            with self._guard:
+                self._running.discard(command)
+
+    def stop(self, number: int) -> None:
+        """Forward a signal to every running command, and start no more."""
+        with self._guard:
+            self._stopped_by = number
+            for command in self._running:
+                command.send_signal(number)
+
+    @abstractmethod
+    def _start(self, step: TableStep, log: Path) -> RunningCommand | None:
+        """Start the command of a step; return None if nothing is left of it."""
+
+
+def start_command(arguments: tuple[str, ...], log: Path, **options: Any) -> subprocess.Popen[bytes]:
+    """Start `svipctl` with these arguments as a process that appends to the log."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "svipctl", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            **options,
+        )

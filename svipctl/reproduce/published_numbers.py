@@ -1,0 +1,65 @@
+"""Published numbers, and ours beside them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from svipctl.errors import ConfigError
+from svipctl.reproduce.rows import all_rows
+from svipctl.reproduce.run_results import CHOSEN_ON_TEST, RowResults
+from svipctl.reproduce.seed_statistics import mean_over_seeds, rounded
+from svipctl.reproduce.table_plan import TableRequest
+from svipctl.settings.schema import Settings
+
+_RECIPE = "reference"
+
+
+def published_numbers(dataset: str) -> dict[str, dict[str, float]]:
+    """Return row of the paper -> figure -> percent; empty for data sets that the paper does not have."""
+    text = (files("svipctl.reproduce") / "published_numbers.toml").read_text(encoding="utf-8")
+    return dict(tomllib.loads(text).get(dataset, {}))
+
+
+def compare_with_published(dataset: str, rows: Sequence[RowResults]) -> list[dict[str, Any]]:
+    """Return each published number and ours under the same protocol: epoch and offset chosen on test.
+
+    Only rows of recipe `reference` are compared, and none with missing images of the data set.
+
+    Returns:
+        `row`, `figure`, `published`, `ours` with its `sd` over `n` seeds, and `difference`, ours minus published, in
+        percentage points.
+
+    """
+    published = published_numbers(dataset)
+    keys = {row.name: row.published for row in all_rows()}
+    compared = []
+    for row in rows:
+        if row.recipe != _RECIPE or any(result.partial for result in row.results):
+            continue
+        for figure, number in published.get(keys[row.row], {}).items():
+            if values := row.values(f"{CHOSEN_ON_TEST}.{figure}"):
+                ours = mean_over_seeds(values.values())
+                entry = {"row": row.row, "figure": figure, "published": number, "ours": rounded(ours.mean)}
+                entry |= {"sd": rounded(ours.sd), "difference": rounded(ours.mean - number), "n": ours.n}
+                compared.append(entry)
+    return compared
+
+
+def check_comparable(request: TableRequest, settings: Settings) -> None:
+    """Raise ConfigError unless the table will have numbers that can be compared with published ones."""
+    if not published_numbers(request.dataset):
+        raise ConfigError(
+            f"there are no published numbers of {request.dataset} to check against",
+            why="the paper has cub, awa2 and sun",
+            todo="leave out --check",
+        )
+    if _RECIPE not in request.rows:
+        raise ConfigError(f"published numbers are those of recipe {_RECIPE}", todo=f"add {_RECIPE} to --recipes")
+    if settings.data.allow_partial:
+        raise ConfigError(
+            "numbers from a part of the images are not comparable with published ones",
+            todo="leave out --check or --allow-partial",
+        )

@@ -1,0 +1,125 @@
+"""The table as one document: the content of `reproduction.json`, from which the other files are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from svipctl.reproduce.published_numbers import compare_with_published
+from svipctl.reproduce.rows import FULL, all_rows
+from svipctl.reproduce.run_results import CHOSEN_ON_TEST, RowResults, RunResult
+from svipctl.reproduce.seed_statistics import mean_over_seeds, paired_difference, rounded
+from svipctl.reproduce.table_plan import TablePlan
+from svipctl.settings.command_line import assignment
+
+_BASELINES = {
+    "ridge": "ridge regression to attributes, closed form",
+    "eszsl": "ESZSL (Romera-Paredes & Torr 2015), closed form",
+    "sae": "SAE (Kodirov et al. 2017), Sylvester equation",
+}
+_ENVIRONMENT = (
+    *("git_commit", "source_sha256", "python", "platform", "processor"),
+    *("device", "gpu", "threads", "precision", "weights"),
+)
+
+
+def table_document(plan: TablePlan, rows: Sequence[RowResults]) -> dict[str, Any]:
+    """Return everything that the runs say; the same for the same runs."""
+    request = plan.request
+    settings = plan.steps[0].settings if plan.steps else None
+    dataset = settings.dataset if settings else request.dataset
+    full = {row.recipe: row for row in rows if row.row == FULL}
+    first = next(iter(request.rows), "")
+    results = [result for row in rows for result in row.results]
+    environments = _environments(results)
+    images = [dict(pair) for pair in sorted({tuple(sorted(result.images.items())) for result in results})]
+    return {
+        "dataset": dataset,
+        "backbone": settings.model.backbone if settings else None,
+        "recipes": list(request.rows),
+        "seeds": request.seeds,
+        "folds": request.folds,
+        "images": images,
+        "rows": [_row(row, full.get(row.recipe or first)) for row in rows],
+        "leak": [leak for row in full.values() if len(leak := _leak(row)) > 1],
+        "published": compare_with_published(dataset, rows),
+        "left_out": dict(plan.left_out),
+        "missing": [run for row in rows for run in row.missing],
+        "warnings": [
+            *_mixed(images, environments),
+            *sorted({warning for result in results for warning in result.warnings}),
+        ],
+        "elsewhere": sorted({setting for result in results for setting in result.hidden_settings}),
+        "environment": environments,
+        "command": request.command,
+        "commands": [step.command for step in plan.steps],
+    }
+
+
+def _row(row: RowResults, full: RowResults | None) -> dict[str, Any]:
+    control = {one.name: one for one in all_rows()}.get(row.row)
+    figures, differences = {}, {}
+    for name in sorted({name for result in row.results for name in result.figures}):
+        values = row.values(name)
+        widths = [result.half_widths[name] for result in row.results if name in result.half_widths]
+        half_width = rounded(fmean(widths)) if widths else None
+        figures[name] = {**mean_over_seeds(values.values()).to_dict(), "half_width": half_width}
+        base = {} if full is None or full is row else full.values(name)
+        if not row.recipe:  # a baseline is the same for every seed
+            values = dict.fromkeys(base, values[-1])
+        if difference := paired_difference(values, base):
+            differences[name] = difference.to_dict_with_interval()
+    return {
+        "row": row.row,
+        "recipe": row.recipe or None,
+        "about": control.about if control else _BASELINES[row.row],
+        "choice": next((dict(result.choice) for result in row.results if result.choice), None),
+        "n": len(row.results),
+        "runs": [result.run for result in row.results],
+        "missing": list(row.missing),
+        "figures": figures,
+        "differences": differences,
+        "switches": [assignment(key, value) for key, value in control.switches.items()] if control else [],
+    }
+
+
+def _leak(row: RowResults) -> dict[str, Any]:
+    """Return what choosing on test adds to H with gamma from validation: gamma alone, then as published."""
+    calibrated = row.values("gzsl-calibrated.H")
+    chosen = {"gamma": "gzsl-oracle.H", "offset": "reference.H", "offset_and_epoch": f"{CHOSEN_ON_TEST}.H"}
+    differences = {name: paired_difference(row.values(figure), calibrated) for name, figure in chosen.items()}
+    found = {name: one.to_dict_with_interval() for name, one in differences.items() if one is not None}
+    return {"recipe": row.recipe, **found}
+
+
+def _environments(results: Sequence[RunResult]) -> list[dict[str, Any]]:
+    """Return the different machines, states of the code and weights, each with its runs."""
+    runs: dict[str, list[str]] = {}
+    environments: dict[str, dict[str, Any]] = {}
+    for result in results:
+        one = {key: result.environment.get(key) for key in _ENVIRONMENT}
+        one["packages"] = result.environment.get("packages") or {}
+        key = json.dumps(one, sort_keys=True)
+        environments[key] = one
+        runs.setdefault(key, []).append(result.run)
+    return sorted(({**one, "runs": runs[key]} for key, one in environments.items()), key=str)
+
+
+def _mixed(images: Sequence[Mapping[str, int]], environments: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a warning for whatever differs between runs besides their rows."""
+    warnings = []
+    if len(images) > 1:
+        counts = ", ".join(f"{one.get('seen')} seen and {one.get('unseen')} unseen" for one in images)
+        warnings.append(f"the runs were scored on different images ({counts}): their differences mean nothing")
+    used = {
+        "code": {one["source_sha256"] or one["git_commit"] for one in environments},
+        "version of torch": {one["packages"].get("torch") for one in environments},
+        "arithmetic": {one["precision"] for one in environments},
+        "pretrained weights": {(one["weights"] or {}).get("sha256") for one in environments},
+    }
+    different = [name for name, values in used.items() if len(values) > 1]
+    if different:
+        warnings.append(f"the runs differ in {', '.join(different)} (at the end): rows may differ for that")
+    return warnings

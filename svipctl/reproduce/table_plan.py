@@ -1,0 +1,215 @@
+"""The plan of a table: rows x folds x seeds as a list of commands. Nothing is run or written here."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from svipctl.errors import ConfigError
+from svipctl.reproduce.rows import FULL, Row, all_rows, reason_to_leave_out
+from svipctl.runs.finding import TABLE
+from svipctl.settings.command_line import setting_arguments, train_arguments
+from svipctl.settings.layers import Resolved, flatten
+from svipctl.settings.schema import Settings
+
+StepKind = Literal["development", "final", "evaluation", "baseline"]
+Overrides = Mapping[str, Any]
+"""Dotted settings above presets, svipctl.toml, --config and environment, as flags give them."""
+Configure = Callable[[Overrides], Settings]
+"""Resolves the settings that a command with these overrides has."""
+
+
+@dataclass(frozen=True)
+class TableRequest:
+    """What the table is made of."""
+
+    dataset: str
+    rows: Mapping[str, tuple[Row, ...]]
+    """Recipe -> its rows."""
+    seeds: int
+    folds: int
+    baselines: tuple[str, ...]
+    overrides: Overrides = field(default_factory=dict)
+    """Settings of every row."""
+    config: Path | None = None
+    """File of --config."""
+    prefix: str = TABLE
+    """First word of the name of every run."""
+
+    @property
+    def command(self) -> str:
+        """The request as a shell command, without `--jobs`, `--launcher` and `--output`, which change no number."""
+        controls = [
+            f"{recipe}/{name}"
+            for recipe, rows in self.rows.items()
+            for name in (["all"] if len(rows) == len(all_rows()) else [row.name for row in rows if row.name != FULL])
+        ]
+        words = ["svipctl", "reproduce", self.dataset, "--recipes", ",".join(self.rows)]
+        words += ["--controls", ",".join(controls) or "none", "--seeds", f"{self.seeds}", "--folds", f"{self.folds}"]
+        words += [] if self.baselines else ["--no-baselines"]
+        words += [] if self.prefix == TABLE else ["--name", self.prefix]
+        return shlex.join([*words, *setting_arguments(self.overrides), *self.config_arguments])
+
+    @property
+    def config_arguments(self) -> tuple[str, ...]:
+        """`--config FILE` if it was given."""
+        return () if self.config is None else ("--config", str(self.config))
+
+
+@dataclass(frozen=True)
+class TableStep:
+    """One command of the plan."""
+
+    kind: StepKind
+    run: str
+    """Name of the run's folder."""
+    row: str
+    recipe: str
+    """Empty for a baseline."""
+    arguments: tuple[str, ...]
+    """What follows `svipctl`."""
+    settings: Settings
+    """The configuration of the run."""
+    needs: tuple[str, ...] = ()
+    """Keys of the steps that must be done before."""
+    seed: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Identifier, unique within the plan."""
+        return f"{self.arguments[0]} {self.run}"
+
+    @property
+    def command(self) -> str:
+        """The step as a shell command."""
+        return shlex.join(["svipctl", *self.arguments])
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """Every step of a table."""
+
+    request: TableRequest
+    steps: tuple[TableStep, ...]
+    """In an order in which they can be run by hand."""
+    left_out: Mapping[str, str]
+    """`recipe/row` -> why it is not run."""
+
+    def final_runs(self, recipe: str, row: str) -> list[TableStep]:
+        """Return the final runs of a row, by seed."""
+        return [step for step in self.steps if (step.kind, step.recipe, step.row) == ("final", recipe, row)]
+
+
+def flag_overrides(configured: Resolved) -> dict[str, Any]:
+    """Return the settings that flags gave, those of `--set` included.
+
+    Raises:
+        ConfigError: One of them is different for each run of the table.
+
+    """
+    given = {key: value for key, value in flatten(configured.settings).items() if configured.origins.get(key) == "flag"}
+    del given["dataset"]
+    check_assignable(given)
+    return given
+
+
+def check_assignable(keys: Collection[str]) -> None:
+    """Raise ConfigError if the table itself decides one of these settings for each of its runs."""
+    for key in sorted(_DECIDED.intersection(keys)):
+        raise ConfigError(
+            f"--set {key}: the table gives each of its runs its own",
+            todo="leave it out; --recipes, --seeds, --folds and --name say which runs there are",
+        )
+
+
+def make_plan(request: TableRequest, configure: Configure, available: Collection[str]) -> TablePlan:
+    """Return every step of the table.
+
+    Baselines come first (they take seconds), then the full method of every recipe, then the controls.
+
+    Args:
+        request: The table.
+        configure: Resolves the settings of a command.
+        available: What the data set has, of `objects` and `words`.
+
+    Raises:
+        ConfigError: A configuration has errors.
+
+    """
+    steps = [_baseline_step(request, configure, method) for method in request.baselines]
+    left_out: dict[str, str] = {}
+    full = {recipe: flatten(configure({"recipe": recipe, **request.overrides})) for recipe in request.rows}
+    rows = [(recipe, row) for recipe, rows in request.rows.items() for row in rows]
+    for recipe, row in sorted(rows, key=lambda pair: pair[1].name != FULL):
+        overrides = {"recipe": recipe, **request.overrides, **row.switches}
+        changed = [key for key, value in flatten(configure(overrides)).items() if full[recipe][key] != value]
+        windows = ["windows"] if full[recipe]["model.window"] > 1 else []
+        reason = reason_to_leave_out(row, changed, full[recipe], [*available, *windows])
+        if reason:
+            left_out[f"{recipe}/{row.name}"] = reason
+        else:
+            steps += _row_steps(request, configure, row, overrides)
+    return TablePlan(request, tuple(steps), left_out)
+
+
+def _row_steps(request: TableRequest, configure: Configure, row: Row, overrides: Overrides) -> Iterator[TableStep]:
+    """Yield the development runs of a row, then a final run and its evaluation for each seed."""
+    recipe = overrides["recipe"]
+    stem = f"{request.prefix}-{recipe}-{row.name}"
+    folds = [f"{stem}-fold{fold}" for fold in range(1, request.folds + 1)]
+
+    def training(kind: StepKind, own: Overrides, development: Sequence[str] = ()) -> TableStep:
+        # Every run keeps its last epoch, so that all rows are trained equally long.
+        settings = {**overrides, "train.select": "last", **own}
+        return TableStep(
+            kind,
+            run=own["name"],
+            row=row.name,
+            recipe=recipe,
+            arguments=(*train_arguments(request.dataset, settings, development), *request.config_arguments),
+            settings=configure(settings),
+            needs=tuple(f"train {name}" for name in development),
+            seed=own["seed"],
+        )
+
+    for fold, name in enumerate(folds, start=1):
+        yield training("development", {"train.monitor": "validation", "train.fold": fold, "seed": 0, "name": name})
+    # The published code chooses its epoch on test: `reference` shows what that gives, and keeps its last epoch.
+    monitor = "test" if recipe == "reference" else "none"
+    scoring = {key: value for key, value in request.overrides.items() if key.startswith("eval.") or key in _SCORING}
+    for seed in range(request.seeds):
+        final = training("final", {"train.monitor": monitor, "seed": seed, "name": f"{stem}-seed{seed}"}, folds)
+        yield final
+        arguments = (
+            "eval",
+            request.dataset,
+            *setting_arguments(scoring),
+            *request.config_arguments,
+            "--run",
+            final.run,
+        )
+        yield replace(final, kind="evaluation", arguments=arguments, needs=(final.key,))
+
+
+def _baseline_step(request: TableRequest, configure: Configure, method: str) -> TableStep:
+    overrides = {key: value for key, value in request.overrides.items() if not key.startswith(OF_TRAINING)}
+    overrides["name"] = f"{request.prefix}-{method}"
+    folds = (word for fold in range(1, request.folds + 1) for word in ("--fold", f"{fold}"))
+    words = ("baseline", request.dataset, "--method", method, *folds, *setting_arguments(overrides))
+    return TableStep(
+        "baseline",
+        run=overrides["name"],
+        row=method,
+        recipe="",
+        arguments=(*words, *request.config_arguments),
+        settings=configure(overrides),
+    )
+
+
+OF_TRAINING = ("optim.", "train.", "method.", "recipe")
+"""Prefixes of the settings that no baseline depends on."""
+_DECIDED = frozenset(["dataset", "recipe", "seed", "name", "train.fold", "train.monitor", "train.select"])
+_SCORING = frozenset(["data_dir", "runs_dir", "gpu", "precision", "data.workers"])
