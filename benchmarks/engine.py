@@ -24,7 +24,6 @@ from pathlib import Path
 import published_step
 import torch
 from kept import Kept
-from svipctl.model.fused_linear import KeptWeights
 from torch.utils.flop_counter import FlopCounterMode
 
 from svipctl.device import autocast, choose_dtype, cpu_has_bf16
@@ -101,9 +100,8 @@ def main() -> None:
 
         step = Stepper(loss_of, optimisation)
 
-        @torch.inference_mode()
         def infer() -> object:
-            with autocast(dtype, device), KeptWeights().in_use():  # as an evaluation does
+            with torch.no_grad(), autocast(dtype, device):  # open over all batches, as in TrainedModel.inference
                 return [model.predict(images).attributes for _ in range(BATCHES)]
 
         return Timed(name, dtype, model, lambda: step(images, labels, settings.optim.warmup_epochs, 1), infer)
@@ -149,7 +147,6 @@ def main() -> None:
                 one.seconds[kind].append(timed(getattr(one, kind), device) / calls)
                 one.memory[kind] = peak_mib(device) - of_others
 
-    # In fp32: torch does not count the fused products of bf16 inference.
     operations = counted(ours("count", "svipctl", torch.float32), images)
     dtypes = dict.fromkeys([torch.float32, auto, *(one.dtype for one in chosen)])
     rates = {name_of(dtype): matrix_rate(dtype, device) for dtype in dtypes}

@@ -20,7 +20,7 @@ import torch
 
 from svipctl.export.graph import Pixels, ShippedGraph
 from svipctl.export.onnx import OnnxRunner, write_onnx
-from svipctl.inference.checkpoint import load_checkpoint
+from svipctl.inference.load import load_checkpoint
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
@@ -45,8 +45,8 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     if chosen.run:
-        model, metadata = load_checkpoint(chosen.run / "checkpoints" / "best")
-        size, attributes = metadata.image_size, len(metadata.attributes)
+        trained = load_checkpoint(chosen.run / "checkpoints" / "best")
+        model, size, attributes = trained.network, trained.metadata.image_size, len(trained.attributes)
     else:
         backbone, attributes = create_backbone(chosen.backbone), chosen.attributes
         size = image_size_of(backbone)

@@ -18,7 +18,7 @@ from svipctl.reproduce.remaining_time import RemainingTime
 from svipctl.reproduce.step_state import StepState, remaining_arguments, run_of, state_of, states
 from svipctl.reproduce.table_plan import TablePlan, TableStep
 from svipctl.signals import Stop
-from svipctl.training.plan import plan_training
+from svipctl.training.dry_run import plan_training
 
 _POLL = 0.5  # seconds between two checks of whether to stop
 

@@ -1,21 +1,25 @@
-"""A baseline as a run on the tiny data folder: chosen on validation, fitted once, and refused where it saw test."""
+"""A baseline as a run on the tiny data folder: chosen on validation, fitted once, and refused if it saw test images."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from svipctl.baselines.choices import METHODS
-from svipctl.baselines.develop import develop
+from svipctl.baselines.choices import METHODS, Choice, candidates
+from svipctl.baselines.develop import develop, scored_by
 from svipctl.baselines.evaluate import Baseline, fit_and_score
 from svipctl.baselines.image_features import ImageFeatures, image_features
 from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.images import decode
 from svipctl.datasets.registry import open_benchmark
 from svipctl.errors import ConfigError, DataError
+from svipctl.evaluation.calibration import seen_unseen_curve
 from svipctl.model.backbone import embed_patches, encode
+from svipctl.model.scores import ClassScore
 from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
@@ -50,25 +54,22 @@ class Poisoned:
 
 
 def test_features_are_the_mean_patch_token_of_the_backbone(features: ImageFeatures, benchmark: Benchmark) -> None:
-    setup = features.setup
-    pixels = setup.transform.for_evaluation
-    from svipctl.datasets.images import decode
-
-    image = pixels(decode(benchmark.image_path(3)))[None]
-    tokens, _ = encode(setup.model.backbone, embed_patches(setup.model.backbone, setup.normalise(image)))
+    model = features.model
+    backbone = model.network.backbone
+    image = model.transform(decode(benchmark.image_path(3)))[None]
+    tokens, _ = encode(backbone, embed_patches(backbone, model.inputs(image)))
     np.testing.assert_allclose(features.of(np.array([3]))[0], tokens[0].mean(dim=0).detach().numpy(), atol=1e-6)
 
 
-def test_features_are_computed_once(
-    small_folder: Path, tmp_path: Path, benchmark: Benchmark, features: ImageFeatures, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("computed again")
-
-    before = features.of(benchmark.trainval)
-    monkeypatch.setattr("svipctl.baselines.image_features._mean_patch", refuse)
-    again = image_features(settings_of(small_folder, tmp_path / "runs"), benchmark)
-    np.testing.assert_array_equal(again.of(benchmark.trainval), before)
+def test_features_are_computed_once(small_folder: Path, tmp_path: Path, benchmark: Benchmark) -> None:
+    settings = settings_of(small_folder, tmp_path / "runs")
+    computed: list[tuple[int, int]] = []
+    first = image_features(settings, benchmark, lambda *done: computed.append(done))
+    assert computed[-1] == (len(benchmark.images),) * 2
+    computed.clear()
+    again = image_features(settings, benchmark, lambda *done: computed.append(done))
+    assert computed == [], "the second call reads what the first one has kept"
+    np.testing.assert_array_equal(again.of(benchmark.trainval), first.of(benchmark.trainval))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -81,13 +82,21 @@ def test_development_never_looks_at_a_test_image(method: str, features: ImageFea
 
 
 def test_the_choice_is_the_best_of_all_on_validation(features: ImageFeatures, benchmark: Benchmark) -> None:
-    from svipctl.baselines import develop as module
-
+    reached: dict[Choice, list[float]] = {}
+    for split in (benchmark.split(1), benchmark.split(2)):
+        validated = np.concatenate([split.seen, split.unseen])
+        rows = np.searchsorted(split.seen_classes, benchmark.labels[split.train])
+        table = benchmark.class_attributes[split.seen_classes]
+        for *chosen, prepared, mapping in candidates("ridge", features.of(split.train), rows, table):
+            predicted = prepared(features.of(validated)) @ mapping
+            for kind in get_args(ClassScore):
+                choice = Choice(*chosen, kind)
+                curve = seen_unseen_curve(scored_by(benchmark, split, predicted, choice, validated).answers())
+                reached.setdefault(choice, []).append(100 * float(curve.harmonic.max()))
     developed = develop("ridge", features, benchmark, [1, 2])
-    folds = [dict(module._on_fold("ridge", features, benchmark, fold)) for fold in (1, 2)]
-    means = {choice: np.mean([fold[choice].harmonic for fold in folds]) for choice in folds[0]}
-    assert developed.tried == len(means)
-    assert means[developed.choice] == max(means.values())
+    assert developed.tried == len(reached)
+    assert [fold.harmonic for fold in developed.folds] == reached[developed.choice]
+    assert sum(reached[developed.choice]) == max(map(sum, reached.values()))
 
 
 def test_a_run_is_whole_and_touches_what_it_says(
@@ -95,7 +104,8 @@ def test_a_run_is_whole_and_touches_what_it_says(
 ) -> None:
     settings = settings_of(small_folder, tmp_path / "runs")
     run = Run(tmp_path / "runs" / "small" / "base")
-    document, evaluation = fit_and_score(Baseline("ridge", (1,)), settings, benchmark, features, run)
+    evaluation = fit_and_score(Baseline("ridge", (1,)), settings, benchmark, features, run)
+    document = evaluation.document
     assert json.loads((run.folder / "eval" / "metrics.json").read_text()) == document
     assert run.settings() == settings
     assert run.training_images() == {benchmark.images[index] for index in benchmark.trainval}
@@ -104,7 +114,7 @@ def test_a_run_is_whole_and_touches_what_it_says(
     development = run.development()
     assert development is not None
     assert document["protocols"]["gzsl-calibrated"]["gamma"] == development["gamma"]
-    assert evaluation.images == {"seen": len(benchmark.test_seen), "unseen": len(benchmark.test_unseen)}
+    assert evaluation.results.images == {"seen": len(benchmark.test_seen), "unseen": len(benchmark.test_unseen)}
     assert not run.finished  # so that nobody takes it for a network to evaluate or to predict with
     assert any("random weights" in warning for warning in document["warnings"])
 
@@ -126,7 +136,8 @@ def test_a_gamma_chosen_on_a_test_image_is_refused(
 ) -> None:
     settings, run = settings_of(small_folder, tmp_path / "runs"), Run(tmp_path / "runs" / "small" / "base")
     stray = benchmark.images[int(benchmark.test_unseen[0])]
-    monkeypatch.setattr("svipctl.baselines.evaluate._validation_images", lambda *_: [stray])
+    validated = Run.validation_images
+    monkeypatch.setattr(Run, "validation_images", lambda self: validated(self) | {stray})
     with pytest.raises(DataError, match="gamma of base was chosen on 1 of the"):
         fit_and_score(Baseline("ridge", (1,)), settings, benchmark, features, run)
     assert not (run.folder / "eval").exists()

@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from svipctl.datasets.images import Normalisation, Transform
 from svipctl.export.graph import Pixels, ShippedGraph
-from svipctl.export.parity import Reference
 from svipctl.export.program import traced
 from svipctl.model.recipe import Recipe
+from svipctl.model.scores import class_scores, normalise_class_attributes
 from svipctl.model.svip import SVIP
+from tests.inference.models import trained_model
 from tests.model.tiny import ATTRIBUTES, svip, vit
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
@@ -32,9 +32,13 @@ def table(classes: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.random((classes, ATTRIBUTES), dtype=np.float32), rng.random(classes, dtype=np.float32)
 
 
-def expected(model: SVIP, images: np.ndarray, given: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
-    reference = Reference(model, Transform(32), Normalisation(MEAN, STD))
-    return reference([Image.fromarray(image) for image in images], *given)
+def expected(network: SVIP, images: np.ndarray, given: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Return class scores, attributes and patch scores as evaluation computes them."""
+    model, (classes, gamma) = trained_model(network, mean=MEAN, std=STD), given
+    prediction = model.predict_pixels(torch.stack([model.transform(Image.fromarray(image)) for image in images]))
+    table = normalise_class_attributes(torch.from_numpy(classes), network.recipe.class_norm_epsilon)
+    scores = class_scores(prediction.attributes, table, network.recipe.class_score)
+    return scores.numpy() - gamma, prediction.attributes.numpy(), 1 - prediction.unrelated.numpy()
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -9,15 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from svipctl.datasets.images import Normalisation, Transform
 from svipctl.export.graph import Pixels, ShippedGraph
-from svipctl.export.parity import BATCHES, Comparison, Parity, Reference, compare
+from svipctl.export.parity import BATCHES, BatchComparison, Parity, compare
 from svipctl.export.runner import Outputs
-from svipctl.inference.class_table import Candidates
+from svipctl.inference.class_table import ClassTable
 from svipctl.model.recipe import Recipe
+from tests.inference.models import trained_model
 from tests.model.tiny import ATTRIBUTES, svip
-
-HALF = ([0.5] * 3, [0.5] * 3)
 
 
 class GraphRunner:
@@ -48,16 +46,15 @@ def images(tmp_path: Path) -> list[Path]:
 
 
 def checked(images: list[Path], *, change: float = 0.0, pixels: Pixels | None = None) -> tuple[Parity, GraphRunner]:
-    model = svip(Recipe(keep=2))
+    model = trained_model(svip(Recipe(keep=2)))
     pixels = pixels or Pixels()
-    runner = GraphRunner(ShippedGraph(model, *HALF, 32, pixels))
+    runner = GraphRunner(ShippedGraph(model.network, model.metadata.mean, model.metadata.std, 32, pixels))
     with torch.no_grad():
         runner.graph.model.attribute_head.weight[0, 0] += change
     table = np.random.default_rng(1).random((5, ATTRIBUTES))
-    candidates = Candidates(tuple("abcde"), table, np.arange(5) < 3)
-    reference = Reference(model, Transform(32), Normalisation(*HALF))
+    classes = ClassTable(tuple("abcde"), table, np.arange(5) < 3)
     labels = np.arange(20) % 5
-    return compare(runner, reference, pixels, candidates, 0.1, images, labels, 1e-3), runner
+    return compare(runner, model, pixels, classes, 0.1, images, labels, 1e-3), runner
 
 
 @pytest.mark.parametrize("pixels", [Pixels(), Pixels("float"), Pixels("uint8", resize=True)])
@@ -84,7 +81,7 @@ def outputs(scores: list[list[float]]) -> Outputs:
 
 
 def test_a_narrow_change_of_the_answer_is_no_breach_and_a_wide_one_is() -> None:
-    narrow, wide = Comparison(1, "own"), Comparison(1, "own")
+    narrow, wide = BatchComparison(1, "own"), BatchComparison(1, "own")
     narrow.add(outputs([[0.5, 0.5001]]), outputs([[0.5001, 0.5]]), 1e-3)
     wide.add(outputs([[0.5, 0.6]]), outputs([[0.6, 0.5]]), 1e-3)
     assert (narrow.equal, narrow.decided_otherwise, narrow.breaches(1e-3)) == (0, 0, [])
@@ -93,7 +90,7 @@ def test_a_narrow_change_of_the_answer_is_no_breach_and_a_wide_one_is() -> None:
 
 
 def test_what_is_not_a_number_never_passes() -> None:
-    one = Comparison(1, "own")
+    one = BatchComparison(1, "own")
     one.add(outputs([[np.nan, 0.0]]), outputs([[0.1, 0.0]]), 1e-3)
     one.add(outputs([[0.1, 0.0]]), outputs([[0.1, 0.0]]), 1e-3)
     assert any("differ by nan" in breach for breach in one.breaches(1e-3))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from svipctl.files import file_lock
-from svipctl.inference.checkpoint import load_checkpoint
+from svipctl.inference.load import load_checkpoint
 from tests.conftest import Command
 
 EPOCHS, STEPS = 2, 9

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from svipctl.inference.checkpoint import load_checkpoint
+from svipctl.inference.load import load_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 from svipctl.settings.schema import OptimSettings
@@ -108,10 +108,10 @@ def test_a_stem_is_trained_when_asked(command: Command, small_folder: Path, tmp_
     saved, before = weights(tmp_path / "runs/small/one"), stem_of_seed(0)
     assert not torch.equal(saved[f"{STEM}conv_stem.weight"], before[f"{STEM}conv_stem.weight"])
     assert torch.equal(saved[f"{STEM}bn1.running_mean"], before[f"{STEM}bn1.running_mean"])
-    model, metadata = load_checkpoint(tmp_path / "runs/small/one/checkpoints/best")
-    assert metadata.backbone == "lite"
+    model = load_checkpoint(tmp_path / "runs/small/one/checkpoints/best")
+    assert model.metadata.backbone == "lite"
     with torch.no_grad():
-        assert torch.isfinite(model(torch.zeros(1, 3, 64, 64))).all()
+        assert torch.isfinite(model.network(torch.zeros(1, 3, 64, 64))).all()
 
 
 def test_random_crops_are_taken_of_a_frozen_stem_without_keeping(command: Command, small_folder: Path) -> None:

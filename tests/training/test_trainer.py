@@ -1,23 +1,27 @@
-"""A run is a function of its configuration: the same seed gives the same metrics, whoever decodes the images."""
+"""A run is a function of its configuration, and each named step of the trainer is the one that training takes."""
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from svipctl.training.loop import train
+from torch import Tensor
 
 from svipctl.datasets.folder import open_folder
 from svipctl.errors import CheckFailed
-from svipctl.inference.checkpoint import load_checkpoint
+from svipctl.inference.load import load_checkpoint
+from svipctl.model.losses import Terms
 from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
+from svipctl.settings.schema import Settings
 from svipctl.training.setup import prepare
 from svipctl.training.step import FIGURES
+from svipctl.training.trainer import Trainer
 from tests.cli.program import ROOT
 from tests.conftest import NETWORK, SEEN, TRAINED
 
@@ -25,7 +29,7 @@ CLOCK = {"seconds", "images_per_second", "data_wait", "peak_memory_mib"}
 
 
 class Listener:
-    """Remembers what it is told."""
+    """A reporter that keeps everything it receives."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, int, int]] = []
@@ -38,17 +42,34 @@ class Listener:
         self.records.append(record)
 
 
-def trained_here(data: Path, folder: Path, *assignments: str) -> tuple[list[dict[str, Any]], Listener]:
-    """metrics.jsonl of a run of two epochs without what the clock says, and who listened."""
+def settings_of(data: Path, *assignments: str) -> Settings:
+    """Return the configuration of a run of two epochs that takes a second."""
     base = ["model.backbone=vit_tiny", "model.weights=none", f"{NETWORK}", "gpu=cpu", "train.epochs=2"]
     base += ["train.batch_size=8", "data.workers=0", "optim.warmup_epochs=1", "precision=fp32", "train.monitor=test"]
-    settings = resolve(str(data), assignments=[*base, *assignments]).settings
+    return resolve(str(data), assignments=[*base, *assignments]).settings
+
+
+def trainer_of(settings: Settings, data: Path, folder: Path, kind: type[Trainer] = Trainer) -> tuple[Trainer, Listener]:
+    """Return a trainer of a new run in `folder`, and its reporter."""
     setup, run, listener = prepare(settings, open_folder(data)), Run(folder), Listener()
     run.make()
     run.start(settings, {}, ["one"])
-    train(settings, setup, run, listener)
-    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in record.items() if key not in CLOCK} for record in records], listener
+    return kind(settings, setup, run, listener), listener
+
+
+def trained_here(
+    data: Path, folder: Path, *assignments: str, kind: type[Trainer] = Trainer
+) -> tuple[list[dict[str, Any]], Listener]:
+    """Return the metrics.jsonl of a run, without the figures that depend on the clock, and its reporter."""
+    trainer, listener = trainer_of(settings_of(data, *assignments), data, folder, kind)
+    trainer.train()
+    return [
+        {key: value for key, value in one.items() if key not in CLOCK} for one in lines(folder / "metrics.jsonl")
+    ], listener
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +108,7 @@ def test_every_figure_of_a_run_is_documented(shared_folder: Path, tmp_path: Path
     trained_here(shared_folder, tmp_path / "run", "train.monitor=test")
     documented = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "metrics.md").read_text()))
     for name in ("metrics.jsonl", "steps.jsonl"):
-        record = json.loads((tmp_path / "run" / name).read_text().splitlines()[0])
+        record = lines(tmp_path / "run" / name)[0]
         assert set(record) - {"epoch", "step"} <= documented
 
 
@@ -95,8 +116,7 @@ def test_an_epochs_record_has_terms_rate_speed_waiting_memory_and_selection(
     shared_folder: Path, tmp_path: Path
 ) -> None:
     trained_here(shared_folder, tmp_path / "run")
-    for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
-        record = json.loads(line)
+    for record in lines(tmp_path / "run" / "metrics.jsonl"):
         assert {*FIGURES, "lr", "seconds", "images_per_second", "data_wait", "peak_memory_mib"} <= set(record)
         assert record["loss"] == pytest.approx(
             record["cross_entropy"] + record["patch"] + record["consistency"] + record["decorrelation"], rel=1e-5
@@ -132,7 +152,77 @@ def test_a_loss_that_is_not_finite_leaves_the_checkpoint_of_the_epoch_before(
         trained_here(shared_folder, tmp_path / "run", "optim.lr=1e30", "optim.clip_norm=1e30", "optim.ramp_epochs=0")
     assert "loss is" in caught.value.why
     assert "the batch: images/seen_" in caught.value.why
-    model, metadata = load_checkpoint(tmp_path / "run" / "checkpoints" / "last")
-    assert metadata.epoch == 1
-    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+    model = load_checkpoint(tmp_path / "run" / "checkpoints" / "last")
+    assert model.metadata.epoch == 1
+    assert all(torch.isfinite(parameter).all() for parameter in model.network.parameters())
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+class DoubledLoss(Trainer):
+    """A trainer whose loss is twice that of the recipe."""
+
+    def loss(self, images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None) -> Terms:
+        terms = super().loss(images, labels, epoch, coverage)
+        return replace(terms, loss=2 * terms.loss)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_subclass_with_another_loss_trains_with_it(shared_folder: Path, tmp_path: Path, parts: int) -> None:
+    sets = ["train.epochs=1", "train.monitor=none", f"train.accumulate={parts}"]
+    for name, kind in (("plain", Trainer), ("doubled", DoubledLoss)):
+        trained_here(shared_folder, tmp_path / name, *sets, kind=kind)
+    plain, doubled = (lines(tmp_path / name / "steps.jsonl")[0] for name in ("plain", "doubled"))
+    assert doubled["cross_entropy"] == plain["cross_entropy"], "both begin with the same weights and images"
+    assert doubled["loss"] == pytest.approx(2 * plain["loss"], rel=1e-5)
+    assert doubled["gradient_norm"] == pytest.approx(2 * plain["gradient_norm"], rel=1e-4)
+
+
+class FirstIsBest(Trainer):
+    """A trainer that keeps its first epoch."""
+
+    def is_best(self, record: dict[str, Any]) -> bool:
+        return not self.position.best
+
+
+def test_a_subclass_with_another_rule_decides_which_epoch_is_kept(shared_folder: Path, tmp_path: Path) -> None:
+    trained_here(shared_folder, tmp_path / "run", kind=FirstIsBest)
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "best").metadata.epoch == 1
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last").metadata.epoch == 2
+    assert json.loads((tmp_path / "run" / "finished.json").read_text())["best_epoch"] == 1
+
+
+def test_the_rule_last_takes_the_last_epoch_whatever_its_figures(shared_folder: Path, tmp_path: Path) -> None:
+    trainer, _ = trainer_of(settings_of(shared_folder, "train.select=last"), shared_folder, tmp_path / "run")
+    good, bad = {"H_oracle": 99.0, "H_reference": 99.0}, {"H_oracle": 1.0, "H_reference": 1.0}
+    assert not trainer.is_best({"epoch": 1} | good)
+    trainer.position.best = {"epoch": 1} | good
+    assert trainer.is_best({"epoch": 2} | bad)
+
+
+@pytest.mark.parametrize(
+    ("rule", "decisive", "other"),
+    [
+        (("train.select=validation", "train.monitor=validation", "train.fold=1"), "H_oracle", "H_reference"),
+        (("train.select=test", "train.monitor=test"), "H_reference", "H_oracle"),
+    ],
+)
+def test_the_rules_validation_and_test_take_the_first_highest_figure_of_their_protocol(
+    shared_folder: Path, tmp_path: Path, rule: tuple[str, ...], decisive: str, other: str
+) -> None:
+    trainer, _ = trainer_of(settings_of(shared_folder, *rule), shared_folder, tmp_path / "run")
+    assert trainer.is_best({"epoch": 1, decisive: 0.0, other: 0.0}), "the first epoch is the best so far"
+    trainer.position.best = {"epoch": 1, decisive: 50.0, other: 50.0}
+    assert trainer.is_best({"epoch": 2, decisive: 50.001, other: 0.0})
+    assert not trainer.is_best({"epoch": 2, decisive: 50.0, other: 99.0})
+    assert not trainer.is_best({"epoch": 2, decisive: 49.0, other: 99.0})
+
+
+def test_validation_measures_the_monitored_split_and_leaves_training_mode(shared_folder: Path, tmp_path: Path) -> None:
+    trainer, _ = trainer_of(settings_of(shared_folder), shared_folder, tmp_path / "monitored")
+    trainer.network.train()
+    found = trainer.validate()
+    assert found["monitor"] == "test"
+    assert {"T1", "U", "S", "H", "H_oracle", "H_reference", "gamma"} <= set(found)
+    assert trainer.network.training
+    trainer, _ = trainer_of(settings_of(shared_folder, "train.monitor=none"), shared_folder, tmp_path / "unmonitored")
+    assert trainer.validate() == {}

@@ -1,16 +1,14 @@
-"""Which images are shown, and the number of `svipctl eval` that is quoted beside them."""
+"""Images and attributes are chosen by part, class and name, and spread evenly."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from svipctl.errors import ConfigError, DataError
-from svipctl.runs.run import Run
-from svipctl.visuals.subject import attribute_numbers, images_of, selection_of_eval, spread
+from svipctl.visuals.image_choice import attribute_numbers, images_of, spread
 from tests.evaluation.cases import benchmark
 
 
@@ -39,24 +37,3 @@ def test_a_spread_has_the_ends_no_image_twice_and_equal_steps(length: int, count
     steps = np.diff(chosen)
     assert not len(steps) or (steps.min() > 0 and steps.max() - steps.min() <= 1)
     assert count == 1 or chosen[-1] == length - 1
-
-
-def evaluated(folder: Path, text: str) -> Run:
-    (folder / "eval").mkdir(exist_ok=True)
-    (folder / "eval" / "metrics.json").write_text(text)
-    return Run(folder)
-
-
-def test_what_eval_said_is_quoted_only_of_this_checkpoint(tmp_path: Path) -> None:
-    assert selection_of_eval(Run(tmp_path), 3) == {}
-    document = {"epoch": 3, "images": {"seen": 4, "unseen": 5}, "selection": {"auc": 90, "mask": {"auc": 81.5}}}
-    run = evaluated(tmp_path, json.dumps(document))
-    assert selection_of_eval(run, 3) == {"auc": 81.5, "images": 9}
-    assert selection_of_eval(run, 4) == {}
-    document["selection"] = {"auc": 90, "box": {"auc": 77}}
-    assert selection_of_eval(evaluated(tmp_path, json.dumps(document)), 3) == {"auc": 77, "images": 9}
-    document["selection"] = {"auc": 90, "mask": {}}
-    assert selection_of_eval(evaluated(tmp_path, json.dumps(document)), 3) == {}
-    for damaged in ("{", "[]", '{"epoch": 3, "selection": {"mask": {"auc": "much"}}}'):
-        with pytest.raises(DataError, match="damaged"):
-            selection_of_eval(evaluated(tmp_path, damaged), 3)

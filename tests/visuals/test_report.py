@@ -98,8 +98,8 @@ def test_the_report_says_everything(page: Path, subject: Evaluated) -> None:
         assert name in text
     for part in ("Hardest", "Best", "Named rightly", "Named wrongly", "What was trained on", "its own labels"):
         assert part in text
-    model = subject.measured.subject.model
-    assert f"calling every window related is right {model.keep} times in {model.grid.windows} without" in text
+    network = subject.measured.model.network
+    assert f"calling every window related is right {network.keep} times in {network.grid.windows} without" in text
     for fact in ("the true masks", "bootstrap interval", "Environment of the training", "36 images of 6 seen classes"):
         assert fact in text
     settings = subject.run.settings()

@@ -16,17 +16,17 @@ from svipctl.model.recipe import Recipe
 from svipctl.visuals.attention import attention_sheet
 from svipctl.visuals.attributes import attribute_sheet, shown_attributes
 from svipctl.visuals.captions import remark
-from svipctl.visuals.inspection import Inspection, inspect
+from svipctl.visuals.inspection import Inspection
 from svipctl.visuals.patches import patch_sheet
 from svipctl.visuals.sheet import contact_sheet, kinds, sorted_groups
 from svipctl.visuals.style import NORMAL, save, themed
 from svipctl.visuals.tiles import MARGIN, Sheet, broken, faded, fitted, overlay, text_width, wrapped
-from tests.visuals.cases import subject
+from tests.visuals.cases import tiny_inspector
 
 
 @pytest.fixture
 def looked(tmp_path: Path) -> list[Inspection]:
-    return list(inspect(subject(tmp_path), range(12)))
+    return list(tiny_inspector(tmp_path).inspect(range(12)))
 
 
 def written(figure: Figure, path: Path) -> str:
@@ -49,12 +49,12 @@ def test_the_patch_sheet_says_the_mean_auc_and_what_eval_said(looked: list[Inspe
 
 def test_a_patch_sheet_without_selection_or_truth_says_what_is_not_there(tmp_path: Path) -> None:
     with themed("dark"):
-        (one,) = inspect(subject(tmp_path, Recipe(passes="source")), [1])
+        (one,) = tiny_inspector(tmp_path, Recipe(passes="source")).inspect([1])
         text = written(patch_sheet([one], "Title", score_source="rollout"), tmp_path / "a.svg")
         assert "no window is selected" in text
         assert "windows kept" not in text
-        looking = subject(tmp_path)
-        (one,) = inspect(looking, [looking.benchmark.image_path(0)])
+        inspector = tiny_inspector(tmp_path)
+        (one,) = inspector.inspect([inspector.benchmark.image_path(0)])
         text = written(patch_sheet([one], "Title", score_source="cosine"), tmp_path / "b.svg")
     assert "No mask or box says where the object is" in text
     assert "similarity" in text
