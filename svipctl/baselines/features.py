@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.features import FeaturePlan, Features, make_features
 from svipctl.datasets.images import Geometry
 from svipctl.datasets.loader import ImageDataset, batches
-from svipctl.datasets.packed import find_pack, images_packed, stamp_of
+from svipctl.datasets.pixels import find_pack, images_packed, stamp_of
 from svipctl.device import arithmetic_name, autocast
 from svipctl.errors import ConfigError
 from svipctl.evaluation.stem import StemRunner
@@ -81,7 +82,7 @@ def image_features(settings: Settings, benchmark: Benchmark, progress: ProgressC
         stem = runner.prepare(benchmark, setup.transform.for_evaluation, progress)
         return ImageFeatures(setup, "mean over positions of the stem's feature map", stem.plain, benchmark.images)
     plan = _plan(setup, benchmark, geometry)
-    kept = make_features(plan, _rows(setup, benchmark, geometry, settings.data.workers), progress)
+    kept = make_features(plan, partial(_rows, setup, benchmark, geometry, settings.data.workers), progress)
     return ImageFeatures(setup, "mean patch token of the backbone", kept, benchmark.images)
 
 
@@ -108,10 +109,13 @@ def _plan(setup: Setup, benchmark: Benchmark, geometry: Geometry) -> FeaturePlan
     return FeaturePlan(benchmark.root / "features" / name, stamp, files, (int(backbone.num_features),), torch.float32)
 
 
-def _rows(setup: Setup, benchmark: Benchmark, geometry: Geometry, workers: int) -> Iterator[Tensor]:
+def _rows(
+    setup: Setup, benchmark: Benchmark, geometry: Geometry, workers: int, files: Sequence[str]
+) -> Iterator[Tensor]:
     packed, _ = find_pack(benchmark, geometry)
-    everything = np.arange(len(benchmark.images), dtype=np.int64)
-    dataset = ImageDataset(benchmark, everything, setup.transform.for_evaluation, packed=packed)
+    place = {file: index for index, file in enumerate(benchmark.images)}
+    indices = np.array([place[file] for file in files], dtype=np.int64)
+    dataset = ImageDataset(benchmark, indices, setup.transform.for_evaluation, packed=packed)
     setup.model.eval()
     weights = KeptWeights()
     with closing(batches(dataset, _BATCH, workers=workers)) as loader:

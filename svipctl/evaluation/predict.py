@@ -16,7 +16,7 @@ from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.loader import ImageDataset, batches
 from svipctl.datasets.objects import object_coverage
-from svipctl.datasets.packed import find_pack
+from svipctl.datasets.pixels import find_pack
 from svipctl.device import autocast
 from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import CheckFailed

@@ -11,8 +11,8 @@ import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Geometry, Normalisation, Transform
-from svipctl.datasets.loader import explained_lost_workers
 from svipctl.datasets.official import partial_warning
+from svipctl.datasets.workers import explained_lost_workers
 from svipctl.device import choose_dtype, precision_name, use_device
 from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.evaluation.leakage import check_run, check_zero_shot, warnings_of_choice, warnings_of_start

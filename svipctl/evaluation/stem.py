@@ -14,7 +14,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.features import FeaturePlan, Features, find_features, make_features
 from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.loader import ImageDataset, batches
-from svipctl.datasets.packed import find_pack, images_packed, stamp_of
+from svipctl.datasets.pixels import find_pack, images_packed, stamp_of
 from svipctl.device import arithmetic_name, autocast
 from svipctl.model.backbone import image_size_of, stem_features, stem_of
 from svipctl.model.svip import SVIP
@@ -92,7 +92,7 @@ class StemRunner:
         self, benchmark: Benchmark, geometry: Geometry, *, mirrored: bool, progress: ProgressCallback | None
     ) -> Features:
         plan = self._plan(benchmark, geometry, mirrored=mirrored)
-        return make_features(plan, self._rows(benchmark, geometry, plan.files, mirrored=mirrored), progress)
+        return make_features(plan, lambda files: self._rows(benchmark, geometry, files, mirrored=mirrored), progress)
 
     def _plan(self, benchmark: Benchmark, geometry: Geometry, *, mirrored: bool) -> FeaturePlan:
         stem = stem_of(self.model.backbone)
@@ -121,7 +121,7 @@ class StemRunner:
     def _rows(
         self, benchmark: Benchmark, geometry: Geometry, files: Sequence[str], *, mirrored: bool
     ) -> Iterator[Tensor]:
-        """Feature maps (B, rows, columns, channels) of all images in order."""
+        """Yield the feature maps (B, rows, columns, channels) of images in order."""
         resize = geometry.resize
         assert resize != "none"
         transform = Transform(image_size_of(self.model.backbone), resize)

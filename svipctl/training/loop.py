@@ -12,7 +12,8 @@ from torch import Tensor
 
 from svipctl import __version__
 from svipctl.datasets.benchmark import Indices
-from svipctl.datasets.loader import epoch_order, explained_lost_workers
+from svipctl.datasets.loader import epoch_order
+from svipctl.datasets.workers import explained_lost_workers
 from svipctl.device import autocast, peak_memory
 from svipctl.distributed.shard import Shard
 from svipctl.model.checkpoint import Metadata, save_checkpoint, sha256_of
