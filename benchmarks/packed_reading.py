@@ -17,9 +17,7 @@ import torch
 
 from svipctl.datasets.images import Transform
 from svipctl.datasets.loader import ImageDataset, batches
-from svipctl.datasets.pack import pack
-from svipctl.datasets.pack_plan import plan_pack
-from svipctl.datasets.packed import find_pack
+from svipctl.datasets.pixels import find_pack, pack, plan_pack
 from svipctl.datasets.registry import open_benchmark
 
 

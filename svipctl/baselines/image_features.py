@@ -13,7 +13,7 @@ from torch import Tensor
 from svipctl.baselines.ridge import Floats
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.features import FeaturePlan, Features, make_features
-from svipctl.datasets.packed import images_packed
+from svipctl.datasets.pixels import images_packed
 from svipctl.errors import ConfigError
 from svipctl.inference.stem import feature_plan, prepare_stem_features
 from svipctl.inference.stream import dataset_inputs
@@ -77,7 +77,11 @@ def image_features(settings: Settings, benchmark: Benchmark, progress: ProgressC
     if stem_of(model.network.backbone) is not None:
         stem = prepare_stem_features(model, benchmark, model.transform, workers=workers, progress=progress)
         return ImageFeatures(model, "mean over positions of the stem's feature map", stem.plain, benchmark.images)
-    kept = make_features(_plan(model, benchmark), _rows(model, benchmark, workers), progress)
+
+    def rows(files: Sequence[str]) -> Iterator[Tensor]:
+        return _rows(model, benchmark, benchmark.positions(files), workers)
+
+    kept = make_features(_plan(model, benchmark), rows, progress)
     return ImageFeatures(model, "mean patch token of the backbone", kept, benchmark.images)
 
 
@@ -104,10 +108,9 @@ def _plan(model: TrainedModel, benchmark: Benchmark) -> FeaturePlan:
     )
 
 
-def _rows(model: TrainedModel, benchmark: Benchmark, workers: int) -> Iterator[Tensor]:
-    """Yield the mean patch tokens (B, D) of all images in order."""
-    everything = np.arange(len(benchmark.images), dtype=np.int64)
-    inputs = dataset_inputs(model, benchmark, everything, workers=workers)
+def _rows(model: TrainedModel, benchmark: Benchmark, indices: Indices, workers: int) -> Iterator[Tensor]:
+    """Yield the mean patch tokens (B, D) of images in order."""
+    inputs = dataset_inputs(model, benchmark, indices, workers=workers)
     with closing(inputs):
         for _, images in inputs:
             with model.inference() as network:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,6 +99,11 @@ class Benchmark:
     def image_path(self, index: int) -> Path:
         """The file of an image."""
         return self.root / self.images[index]
+
+    def positions(self, files: Iterable[str]) -> Indices:
+        """Return the indices of images by file name."""
+        place = {file: index for index, file in enumerate(self.images)}
+        return np.array([place[file] for file in files], dtype=np.int64)
 
     def test_split(self) -> Split:
         """The proposed split: train on all of trainval, score the test images."""

@@ -1,96 +1,83 @@
-"""Features of images kept on the disk: one row an image, made once by a network part that is not trained.
+"""Features of images on disk: one row for each image, computed once by a part of a network that is not trained.
 
-A kept set is a folder `features/<name>` beside the images with `rows.bin` and `index.json`. It has its name only when
-it is whole, and it is used only while everything its rows depend on is as it was.
+They are a store (`svipctl.datasets.store`) in the folder `features/<name>` next to the images.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from svipctl.datasets.byte_file import ByteFile
-from svipctl.errors import DataError, ResourceError, explained_disk_errors
-from svipctl.files import file_lock
+from svipctl.datasets.store import Store, StorePlan, Written, fill_store
+from svipctl.errors import DataError
 from svipctl.types import ProgressCallback
 
-FORMAT = 1
-ROWS, INDEX = "rows.bin", "index.json"
+_ADVICE = "free some space, or compute them in each epoch: --set data.keep_features=false"
 
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """A set of features before it is made."""
+    """Features before they are computed."""
 
     folder: Path
-    """Where it is going to be."""
+    """Folder of the finished features."""
     stamp: Mapping[str, Any]
-    """All that its rows depend on, as JSON has it."""
+    """All that the features depend on, in types of JSON."""
     files: tuple[str, ...]
-    """Its images, in the order of its rows."""
+    """Images, in the order of the rows."""
     shape: tuple[int, ...]
-    """Of a row."""
+    """Shape of a row."""
     dtype: torch.dtype
 
-    @property
-    def head(self) -> dict[str, Any]:
-        """What the index says before the files."""
-        return {
-            "format": FORMAT,
-            "stamp": dict(self.stamp),
-            "shape": list(self.shape),
-            "dtype": str(self.dtype).removeprefix("torch."),
-        }
-
-    @property
-    def bytes(self) -> int:
-        """Of all rows."""
-        return len(self.files) * self.dtype.itemsize * torch.Size(self.shape).numel()
+    @cached_property
+    def store(self) -> StorePlan:
+        """Plan of the store."""
+        dtype = str(self.dtype).removeprefix("torch.")
+        stamp = {"stamp": dict(self.stamp), "shape": list(self.shape), "dtype": dtype}
+        row = (self.dtype.itemsize * torch.Size(self.shape).numel(),)
+        return StorePlan(self.folder, stamp, self.files, (row,) * len(self.files), "features", _ADVICE)
 
 
 class Features:
-    """A whole set of features, read by position."""
+    """Features of all images of a plan, read by file."""
 
-    def __init__(self, plan: FeaturePlan) -> None:
+    def __init__(self, plan: FeaturePlan, store: Store) -> None:
         self.plan = plan
-        self._row = {file: row for row, file in enumerate(plan.files)}
-        self._rows = ByteFile(plan.folder / ROWS)
-        self._bytes = plan.bytes // len(plan.files)
+        self._store = store
 
     def gather(self, files: Sequence[str], *, pin_memory: bool = False) -> Tensor:
-        """The rows of these images (B, *shape)."""
+        """Return the rows of B images, (B, *shape)."""
         rows = torch.empty((len(files), *self.plan.shape), dtype=self.plan.dtype, pin_memory=pin_memory)
-        for file, place in zip(files, rows.view(len(files), -1).view(torch.uint8).numpy()):
-            self._rows.read_into(place, self._row[file] * self._bytes)
+        self._store.gather(files, rows.view(len(files), -1).view(torch.uint8).numpy())
         return rows
 
 
 def find_features(plan: FeaturePlan) -> Features | None:
-    """The set if it is there, whole, and of the same images and network; else None."""
-    try:
-        index = json.loads((plan.folder / INDEX).read_text(encoding="utf-8"))
-        size = (plan.folder / ROWS).stat().st_size
-    except (OSError, ValueError):
-        return None
-    if index != plan.head | {"files": list(plan.files)} or size != plan.bytes or not plan.files:
-        return None
-    return Features(plan)
+    """Return the features if they are on disk, whole, and of the same images and network; else None."""
+    store = plan.store.find()
+    return Features(plan, store) if store else None
 
 
-def make_features(plan: FeaturePlan, rows: Iterable[Tensor], progress: ProgressCallback | None = None) -> Features:
-    """The set, made now unless another process has made it meanwhile; one that is out of date is replaced.
+def make_features(
+    plan: FeaturePlan,
+    compute: Callable[[Sequence[str]], Iterable[Tensor]],
+    progress: ProgressCallback | None = None,
+) -> Features:
+    """Return the features, computed now unless they are on disk; those that are out of date are replaced.
+
+    A second process waits for the first and finds its features. Interrupted work is continued after the last finished
+    batch.
 
     Args:
-        plan: What to make.
-        rows: Batches (B, *shape) in the order of the files; not touched when there is nothing to do.
+        plan: The features to compute.
+        compute: Yields batches (B, *shape) of the files it is called with, in their order.
         progress: Called with images done and images in all.
 
     Raises:
@@ -99,48 +86,15 @@ def make_features(plan: FeaturePlan, rows: Iterable[Tensor], progress: ProgressC
         DataError: An image does not decode.
 
     """
-    place = plan.folder.parent
-    with explained_disk_errors(f"features in {place}"):
-        place.mkdir(exist_ok=True)
-        with file_lock(place, on_wait=lambda: None):  # the second of two runs waits and finds the features
-            found = find_features(plan)
-            if found is None:
-                _write(plan, rows, progress)
-                found = find_features(plan)
+
+    def write(missing: list[int]) -> Iterator[Written]:
+        rows = iter(missing)
+        for batch in compute([plan.files[row] for row in missing]) if missing else ():
+            content = batch.to("cpu", plan.dtype).contiguous().view(len(batch), -1).view(torch.uint8)
+            yield plan.store.write(list(islice(rows, len(batch))), content.numpy())
+
+    fill_store(plan.store, write, on_wait=lambda: None, progress=progress)
+    found = find_features(plan)
     if found is None:
-        raise DataError(f"the features in {plan.folder} cannot be read back", todo="run the command again")
+        raise DataError(f"the features in {plan.folder} cannot be read", todo="run the command again")
     return found
-
-
-def _write(plan: FeaturePlan, rows: Iterable[Tensor], progress: ProgressCallback | None) -> None:
-    unfinished = plan.folder.with_name(f".{plan.folder.name}.new")
-    for old in (unfinished, plan.folder):
-        shutil.rmtree(old, ignore_errors=True)
-    free = shutil.disk_usage(plan.folder.parent).free
-    if plan.bytes > free:
-        raise ResourceError(
-            f"the stem's features need {plan.bytes / 2**30:.2f} GiB on the disk",
-            why=f"{free / 2**30:.2f} GiB are free at {plan.folder.parent}",
-            todo="free some space, or compute them in each epoch: --set data.keep_features=false",
-        )
-    unfinished.mkdir()
-    try:
-        done = 0
-        with (unfinished / ROWS).open("wb") as file:
-            for batch in rows:
-                file.write(batch.to("cpu", plan.dtype).contiguous().view(torch.uint8).numpy().data)
-                done += len(batch)
-                if progress:
-                    progress(done, len(plan.files))
-            _reach_the_disk(file.fileno(), file.flush)
-        with (unfinished / INDEX).open("w", encoding="utf-8") as text:
-            json.dump(plan.head | {"files": list(plan.files)}, text)
-            _reach_the_disk(text.fileno(), text.flush)
-        unfinished.rename(plan.folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _reach_the_disk(descriptor: int, flush: Callable[[], None]) -> None:
-    flush()
-    os.fsync(descriptor)

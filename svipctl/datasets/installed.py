@@ -99,7 +99,7 @@ def status_of(name: str, data_dir: Path, *, verify: bool = False) -> DatasetStat
         images=images,
         images_in_all=total,
         word_vectors=(root / "word_vectors.npz").exists(),
-        packs=len(list(root.glob("packed/*/index.json"))),
+        packs=len(list(root.glob("packed/[!.]*/index.json"))),
     )
 
 

@@ -6,20 +6,19 @@ gives the same numbers for any number of workers, packed or not, and can be resu
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, Pixels, Transform, channels_first, decode
-from svipctl.datasets.packed import PackedImages
-from svipctl.errors import DataError, ResourceError
+from svipctl.datasets.pixels import PackedImages
+from svipctl.datasets.workers import load_items
+from svipctl.errors import DataError
 
 
 class Sample(NamedTuple):
@@ -99,7 +98,7 @@ class ImageDataset(Dataset["Sample | DataError"]):
         assert self.packed is not None
         side = self.geometry.size
         images = torch.empty((stop - start, 3, side, side), dtype=torch.uint8, pin_memory=pin_memory)
-        self.packed.gather(self.files[start:stop], images)
+        self.packed.gather(self.files[start:stop], images.numpy())
         return Batch(
             images, torch.from_numpy(self.indices[start:stop].astype(np.int64)), self.draw_mirrors(start, stop)
         )
@@ -141,60 +140,8 @@ def batches(
         for start in range(0, len(dataset), batch_size):
             yield dataset.gather(start, min(start + batch_size, len(dataset)), pin_memory=pin_memory)
         return
-    loader = DataLoader(
-        dataset,
-        batch_size=batch_size,
-        num_workers=workers if len(dataset) > batch_size else 0,
-        pin_memory=pin_memory,
-        collate_fn=_collate,
-        worker_init_fn=_leave_signals_to_the_parent,
-        generator=torch.Generator(),  # or making a loader would draw from the generator of the training
-    )
-    waiting = iter(loader)
-    while True:
-        try:
-            batch = next(waiting, None)
-        except (ConnectionError, EOFError) as error:  # whose pixels were still with it
-            raise WorkerLost(f"it took a batch along: {type(error).__name__}") from error
-        if batch is None:
-            return
-        if isinstance(batch, DataError):
-            raise batch
-        yield batch
-
-
-# The second comes from the thread that pins memory for a GPU, when the worker's last batch was on the way through it.
-_SIGNS_OF_LOSS = ("DataLoader worker (pid", "Pin memory thread exited unexpectedly")
-
-
-class WorkerLost(RuntimeError):
-    """A worker process is no longer there."""
-
-
-@contextmanager
-def explained_lost_workers(todo: str) -> Iterator[None]:
-    """Torch tells of a worker that was killed with a RuntimeError, wherever the program is just then; this one with ours.
-
-    Raises:
-        ResourceError: A worker was killed; the kernel does so when memory is short.
-
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if not isinstance(error, WorkerLost) and not any(sign in str(error) for sign in _SIGNS_OF_LOSS):
-            raise
-        raise ResourceError(
-            "a process that decodes images was killed",
-            why=str(error).partition("\n")[0],
-            todo=f"{todo}; if memory was short, with fewer of them: --set data.workers=1",
-        ) from error
-
-
-def _leave_signals_to_the_parent(worker: int) -> None:
-    """A worker ends when its parent says so: Ctrl-C and Slurm's signals reach the whole group of processes."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+    workers = workers if len(dataset) > batch_size else 0
+    yield from load_items(dataset, workers=workers, batch_size=batch_size, collate=_collate, pin_memory=pin_memory)
 
 
 def _collate(samples: list[Sample | DataError]) -> Batch | DataError:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
-from svipctl.datasets.loader import explained_lost_workers
 from svipctl.datasets.official import partial_warning
+from svipctl.datasets.workers import explained_lost_workers
 from svipctl.device import precision_name, use_device
 from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.evaluation.evaluation import ModelEvaluation, evaluation_document

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.objects import object_coverage
-from svipctl.datasets.packed import find_pack
+from svipctl.datasets.pixels import find_pack
 from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.inference.stem import StemFeatures, find_stem_features
 from svipctl.inference.stream import dataset_inputs

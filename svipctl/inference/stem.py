@@ -13,7 +13,7 @@ from torch import Tensor
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.features import FeaturePlan, Features, find_features, make_features
 from svipctl.datasets.images import Geometry, Transform
-from svipctl.datasets.packed import images_packed, stamp_of
+from svipctl.datasets.pixels import images_packed, stamp_of
 from svipctl.device import arithmetic_name
 from svipctl.inference.stream import dataset_inputs
 from svipctl.inference.trained_model import TrainedModel
@@ -80,10 +80,10 @@ def prepare_stem_features(
     """
 
     def make(geometry: Geometry, *, mirrored: bool = False) -> Features:
-        plan = _plan(model, benchmark, geometry, mirrored=mirrored)
-        place = {file: index for index, file in enumerate(benchmark.images)}
-        indices = np.array([place[file] for file in plan.files], dtype=np.int64)
-        return make_features(plan, _rows(model, benchmark, geometry, indices, mirrored, workers), progress)
+        def rows(files: Sequence[str]) -> Iterator[Tensor]:
+            return _rows(model, benchmark, geometry, benchmark.positions(files), mirrored, workers)
+
+        return make_features(_plan(model, benchmark, geometry, mirrored=mirrored), rows, progress)
 
     geometry = transform.training_geometry
     features = StemFeatures(make(geometry), make(geometry, mirrored=True) if transform.augment != "none" else None)

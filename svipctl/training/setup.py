@@ -12,8 +12,7 @@ import torch
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Transform
 from svipctl.datasets.objects import Coverage, object_coverage
-from svipctl.datasets.pack_plan import geometries
-from svipctl.datasets.packed import PackedImages, find_pack
+from svipctl.datasets.pixels import PackedImages, find_pack, geometries
 from svipctl.device import choose_dtype, use_device
 from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import ConfigError

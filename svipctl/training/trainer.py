@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from svipctl.datasets.benchmark import Indices
-from svipctl.datasets.loader import epoch_order, explained_lost_workers
+from svipctl.datasets.loader import epoch_order
+from svipctl.datasets.workers import explained_lost_workers
 from svipctl.device import autocast, peak_memory
 from svipctl.distributed.shard import Shard
 from svipctl.evaluation.evaluate import score_split

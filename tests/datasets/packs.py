@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
-from contextlib import suppress
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +11,12 @@ from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry
-from svipctl.datasets.pack import pack
-from svipctl.datasets.pack_plan import PackPlan, plan_pack
+from svipctl.datasets.pixels import PackPlan, pack, plan_pack
 from tests import processes
+from tests.datasets.disk_faults import disk_fault, killed_at
 
 SMALL_BLOCK = 3 * 32 * 32 * 2
 _FORKS = processes._FORKS
-
-
-def start_server() -> None:
-    """Start the process that forks others with what `tests.processes` loads into it."""
-    forkserver.ensure_running()
 
 
 def picture(width: int, height: int, mode: str = "RGB") -> Image.Image:
@@ -81,29 +72,10 @@ def in_process(target: Callable[..., None], *arguments: Any) -> int:
 
 
 def pack_until(benchmark: Benchmark, geometry: Geometry, moment: int, count_to: Path | None = None) -> None:
-    """Pack, and be killed at the n-th call that changes the disk: before it, after it, or in the middle of a write.
-
-    With `count_to` nothing is killed; the number of such calls is written there.
-    """
-    calls = 0
-
-    def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls != moment:
-                return real(*arguments, **options)
-            if name == "pwrite":
-                real(arguments[0], arguments[1][: len(arguments[1]) // 2], arguments[2])
-            elif moment % 2:
-                with suppress(OSError):
-                    real(*arguments, **options)
-            return os.kill(os.getpid(), signal.SIGKILL)
-
-        return call
-
-    for name in ("pwrite", "fsync", "rename", "replace", "unlink", "mkdir"):
-        setattr(os, name, counted(name, getattr(os, name)))
-    packed(benchmark, geometry)
+    """Pack, and be killed at the n-th change of the disk. With `count_to` the number of changes is written there."""
+    changes = []
+    kill = killed_at(moment)
+    with disk_fault(lambda *change: (changes.append(change), kill(*change))):
+        packed(benchmark, geometry)
     if count_to:
-        count_to.write_text(str(calls))
+        count_to.write_text(str(len(changes)))

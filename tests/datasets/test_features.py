@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
-from svipctl.datasets import features
-from svipctl.datasets.features import INDEX, ROWS, FeaturePlan, find_features, make_features
+from svipctl.datasets.features import FeaturePlan, find_features, make_features
+from svipctl.datasets.store import CHECKSUMS, INDEX, ROWS
 from svipctl.errors import DataError, ResourceError
+from tests.datasets.disk_faults import disk_fault, full_from, killed_at
+from tests.datasets.packs import in_process
+from tests.processes import files_under
 
 FILES = ("a/1.png", "a/2.png", "b/1.png")
 VALUES = torch.randn(3, 2, 2, 5, generator=torch.Generator().manual_seed(0))
@@ -23,15 +28,21 @@ def plan(root: Path, dtype: torch.dtype = torch.bfloat16) -> FeaturePlan:
     return FeaturePlan(root / "features" / "set", {"stem": "x"}, FILES, (2, 2, 5), dtype)
 
 
-def never() -> Iterator[Tensor]:
-    raise AssertionError("computed again")
+def never(files: Sequence[str]) -> Iterator[Tensor]:
+    raise AssertionError(f"computed again: {files}")
     yield
+
+
+def computed(files: Sequence[str]) -> Iterator[Tensor]:
+    """Yield the values of images in batches of 2."""
+    rows = VALUES[[FILES.index(file) for file in files]]
+    yield from rows.split(2)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_what_is_gathered_is_what_was_made_in_any_order(tmp_path: Path, dtype: torch.dtype) -> None:
     calls: list[tuple[int, int]] = []
-    make_features(plan(tmp_path, dtype), iter([VALUES[:2], VALUES[2:]]), lambda *done: calls.append(done))
+    make_features(plan(tmp_path, dtype), computed, lambda *done: calls.append(done))
     assert calls == [(2, 3), (3, 3)]
     found = find_features(plan(tmp_path, dtype))
     assert found is not None
@@ -42,8 +53,8 @@ def test_what_is_gathered_is_what_was_made_in_any_order(tmp_path: Path, dtype: t
 
 
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
-    make_features(plan(tmp_path), iter([VALUES]))
-    assert torch.equal(make_features(plan(tmp_path), never()).gather(FILES), VALUES.bfloat16())
+    make_features(plan(tmp_path), computed)
+    assert torch.equal(make_features(plan(tmp_path), never).gather(FILES), VALUES.bfloat16())
 
 
 @pytest.mark.parametrize(
@@ -59,45 +70,91 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
 def test_features_of_anything_else_are_not_found_but_replaced(
     tmp_path: Path, other: Callable[[FeaturePlan], FeaturePlan]
 ) -> None:
-    make_features(plan(tmp_path), iter([VALUES]))
+    make_features(plan(tmp_path), computed)
     changed = other(plan(tmp_path))
     assert find_features(changed) is None
     rows = torch.ones(3, *changed.shape)
-    assert torch.equal(make_features(changed, iter([rows])).gather(changed.files), rows.to(changed.dtype))
+    assert torch.equal(make_features(changed, lambda files: [rows]).gather(changed.files), rows.to(changed.dtype))
     assert find_features(plan(tmp_path)) is None
 
 
-@pytest.mark.parametrize("name", [ROWS, INDEX])
+@pytest.mark.parametrize("name", [ROWS, INDEX, CHECKSUMS])
 def test_a_file_cut_short_is_not_found(tmp_path: Path, name: str) -> None:
-    make_features(plan(tmp_path), iter([VALUES]))
+    make_features(plan(tmp_path), computed)
     path = plan(tmp_path).folder / name
     path.write_bytes(path.read_bytes()[:-1])
     assert find_features(plan(tmp_path)) is None
 
 
-def test_an_error_or_an_interruption_leaves_nothing_behind(tmp_path: Path) -> None:
-    def stopped() -> Iterator[Tensor]:
+def test_interrupted_work_continues_after_the_last_batch(tmp_path: Path) -> None:
+    def stopped(files: Sequence[str]) -> Iterator[Tensor]:
         yield VALUES[:2]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_features(plan(tmp_path), stopped())
-    assert list((tmp_path / "features").iterdir()) == []
+        make_features(plan(tmp_path), stopped)
+    assert find_features(plan(tmp_path)) is None
+    asked: list[Sequence[str]] = []
+
+    def rest(files: Sequence[str]) -> Iterator[Tensor]:
+        asked.append(files)
+        return computed(files)
+
+    assert torch.equal(make_features(plan(tmp_path), rest).gather(FILES), VALUES.bfloat16())
+    assert asked == [["b/1.png"]]
+
+
+def test_killed_at_every_moment_the_next_call_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    make_features(plan(tmp_path / "whole"), computed)
+    expected, moment = files_under(tmp_path / "whole"), 1
+    while in_process(_make_until, tmp_path / str(moment), moment) == -signal.SIGKILL:
+        make_features(plan(tmp_path / str(moment)), computed)
+        assert files_under(tmp_path / str(moment)) == expected
+        moment += 1
+    assert moment > 10
+
+
+def _make_until(root: Path, moment: int) -> None:
+    root.mkdir()
+    with disk_fault(killed_at(moment)):
+        make_features(plan(root), computed)
+
+
+def test_features_of_an_earlier_release_are_computed_again(tmp_path: Path) -> None:
+    folder = plan(tmp_path).folder
+    folder.mkdir(parents=True)
+    (folder / "rows.bin").write_bytes(bytes(3 * 2 * 2 * 5 * 2))
+    index = {"format": 1, "stamp": {"stem": "x"}, "shape": [2, 2, 5], "dtype": "bfloat16", "files": list(FILES)}
+    (folder / "index.json").write_text(json.dumps(index))
+    assert find_features(plan(tmp_path)) is None
+    assert torch.equal(make_features(plan(tmp_path), computed).gather(FILES), VALUES.bfloat16())
+    assert not (folder / "rows.bin").exists()
 
 
 def test_too_few_rows_are_an_error_and_never_used(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read back"):
-        make_features(plan(tmp_path), iter([VALUES[:2]]))
+    with pytest.raises(DataError, match="lack 1 rows"):
+        make_features(plan(tmp_path), lambda files: [VALUES[:2]])
     assert find_features(plan(tmp_path)) is None
 
 
-def test_a_full_disk_is_told_before_anything_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features.shutil, "disk_usage", lambda place: features.shutil._ntuple_diskusage(9, 8, 1))
+def test_a_disk_too_small_is_reported_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=1))
     with pytest.raises(ResourceError, match=r"data.keep_features=false"):
-        make_features(plan(tmp_path), never())
+        make_features(plan(tmp_path), never)
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3])
+def test_a_disk_that_fills_is_our_error_and_nothing_looks_finished(moment: int, tmp_path: Path) -> None:
+    with disk_fault(full_from(moment), "pwrite"), pytest.raises(ResourceError, match="no room left"):
+        make_features(plan(tmp_path), computed)
+    assert find_features(plan(tmp_path)) is None
+    assert torch.equal(make_features(plan(tmp_path), computed).gather(FILES), VALUES.bfloat16())
 
 
 def test_the_index_says_what_the_rows_are(tmp_path: Path) -> None:
-    make_features(plan(tmp_path), iter([VALUES]))
+    make_features(plan(tmp_path), computed)
     index = json.loads((plan(tmp_path).folder / INDEX).read_text())
     assert (index["shape"], index["dtype"], index["files"]) == ([2, 2, 5], "bfloat16", list(FILES))

@@ -10,7 +10,8 @@ import torch
 
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Transform, decode
-from svipctl.datasets.loader import ImageDataset, Sample, batches, epoch_order, explained_lost_workers
+from svipctl.datasets.loader import ImageDataset, Sample, batches, epoch_order
+from svipctl.datasets.workers import explained_lost_workers
 from svipctl.errors import ResourceError
 
 

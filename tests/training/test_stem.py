@@ -60,7 +60,7 @@ def test_a_frozen_stem_stays_and_its_features_are_used_again(
     assert all(torch.equal(saved[name], before[name]) for name in stem)
     assert not torch.equal(saved["backbone.blocks.0.attn.qkv.weight"], before["backbone.blocks.0.attn.qkv.weight"])
     kept = files_under(small_folder / "features")
-    assert len(kept) == 4, "rows and index, plain and mirrored"
+    assert len(kept) == 6, "rows, checksums and index, plain and mirrored"
 
     evaluated = command("eval", str(small_folder), "--json", "--gpu", "cpu", "--precision", "fp32")
     assert evaluated.code == 0, evaluated.stderr

@@ -67,7 +67,7 @@ def pack(
     ).settings
 
     from svipctl.datasets.official import partial_warning
-    from svipctl.datasets.pack_plan import geometries
+    from svipctl.datasets.pixels import geometries
     from svipctl.datasets.registry import open_benchmark, pictures_to_draw
     from svipctl.training.setup import image_size, transform_of
 
@@ -96,21 +96,21 @@ def pack(
 def _planned(benchmark: Benchmark, geometry: Geometry, force: bool) -> dict[str, Any]:
     import shutil
 
-    from svipctl.datasets.pack_plan import plan_pack
+    from svipctl.datasets.pixels import plan_pack
 
-    plan = plan_pack(benchmark, geometry)
-    fresh = not force and plan.is_fresh()
+    plan = plan_pack(benchmark, geometry).store
+    fresh = not force and plan.find() is not None
     state = "fresh" if fresh else "unfinished" if not force and plan.is_begun() else "to pack"
     needed, free = 0 if fresh else plan.bytes_to_write(force=force), shutil.disk_usage(benchmark.root).free
     sink.say(
-        f"{geometry.key}: {len(plan.blocks.files)} images, {plan.bytes / _GIB:.2f} GiB in {plan.folder}, {state}; "
+        f"{geometry.key}: {len(plan.files)} images, {plan.bytes / _GIB:.2f} GiB in {plan.folder}, {state}; "
         f"needs {needed / _GIB:.2f} GiB more, {free / _GIB:.2f} GiB are free"
     )
     return {
         "transform": geometry.key,
         "folder": str(plan.folder),
         "state": state,
-        "images": len(plan.blocks.files),
+        "images": len(plan.files),
         "bytes": plan.bytes,
         "bytes_needed": needed,
         "bytes_free": free,
@@ -118,28 +118,29 @@ def _planned(benchmark: Benchmark, geometry: Geometry, force: bool) -> dict[str,
 
 
 def _packed(benchmark: Benchmark, geometry: Geometry, workers: int, force: bool) -> dict[str, Any]:
-    from svipctl.datasets.pack import pack as make
-    from svipctl.datasets.pack_plan import plan_pack
+    from svipctl.datasets.pixels import pack as make
+    from svipctl.datasets.pixels import plan_pack
 
-    plan = plan_pack(benchmark, geometry)
+    wanted = plan_pack(benchmark, geometry)
+    plan = wanted.store
     with sink.progress(f"packing {geometry.key}") as progress:
-        state = make(plan, workers=workers, force=force, progress=progress)
+        state = make(wanted, workers=workers, force=force, progress=progress)
     sink.say(
-        f"{geometry.key}: {len(plan.blocks.files)} images, {plan.bytes / _GIB:.2f} GiB in {plan.folder}"
+        f"{geometry.key}: {len(plan.files)} images, {plan.bytes / _GIB:.2f} GiB in {plan.folder}"
         + (", fresh already" if state == "fresh" else "")
     )
     return {
         "transform": geometry.key,
         "folder": str(plan.folder),
         "state": state,
-        "images": len(plan.blocks.files),
+        "images": len(plan.files),
         "bytes": plan.bytes,
     }
 
 
 def _check(benchmark: Benchmark, wanted: Sequence[Geometry], images: int | None) -> None:
     """Check each pack; the first that fails is the error, and the document has all."""
-    from svipctl.datasets.packed import pack_folder
+    from svipctl.datasets.pixels import pack_folder
 
     packs, failed = [], None
     for geometry in wanted:
@@ -157,8 +158,7 @@ def _check(benchmark: Benchmark, wanted: Sequence[Geometry], images: int | None)
 
 
 def _checked(benchmark: Benchmark, geometry: Geometry, images: int | None) -> dict[str, Any]:
-    from svipctl.datasets.pack_check import check_pack
-    from svipctl.datasets.packed import pack_folder
+    from svipctl.datasets.pixels import check_pack, pack_folder
 
     with sink.progress(f"checking {geometry.key}") as progress:
         compared = check_pack(benchmark, geometry, images=images, progress=progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import random
@@ -21,16 +20,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svipctl.datasets import packed as reading
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Geometry, Transform, decode
 from svipctl.datasets.loader import Batch, ImageDataset, batches
-from svipctl.datasets.pack import pack
-from svipctl.datasets.pack_check import check_pack
-from svipctl.datasets.pack_plan import geometries, plan_pack
-from svipctl.datasets.packed import PackedImages, find_pack, images_packed
+from svipctl.datasets.pixels import (
+    PackedImages,
+    check_pack,
+    find_pack,
+    geometries,
+    images_packed,
+    pack,
+    plan_pack,
+)
 from svipctl.errors import CheckFailed, ConfigError, DataError, ResourceError
+from tests.datasets.disk_faults import disk_fault, full_from, killed_at
 from tests.datasets.packs import (
     SMALL_BLOCK,
     in_process,
@@ -40,7 +44,6 @@ from tests.datasets.packs import (
     pack_until,
     packed,
     picture,
-    start_server,
 )
 from tests.processes import clean_environment, files_under
 from tests.training.test_loop import trained_here
@@ -178,27 +181,55 @@ def test_a_pack_of_another_transform_is_not_used(small_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
-    [("FORMAT", 2, "another version of svipctl"), ("torchvision.__version__", "0", "image libraries have changed")],
+    [
+        ("format", 1, "another version of svipctl"),
+        ("software", {"pillow": "0"}, "image libraries have changed"),
+        ("source", "0", "images were changed, added or removed"),
+        ("files", ["images/seen_a/0.png"], "damaged"),
+    ],
 )
-def test_a_pack_by_other_software_is_not_used(
-    name: str, value: object, reason: str, small_folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_pack_by_other_software_or_of_other_images_is_not_used(
+    name: str, value: object, reason: str, small_folder: Path
 ) -> None:
     benchmark = open_folder(small_folder)
-    packed(benchmark, EVALUATION)
-    monkeypatch.setattr(f"{reading.__name__}.{name}", value)
+    path = packed(benchmark, EVALUATION).store.folder / "index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
     found, note = find_pack(benchmark, EVALUATION)
     assert found is None
     assert reason in note
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": 3, "heights": 1, "widths": 1}', "null"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2, "files": 3, "shapes": 1}', "null"])
 def test_a_damaged_index_is_not_used(content: str, small_folder: Path) -> None:
     benchmark = open_folder(small_folder)
     plan = packed(benchmark, EVALUATION)
-    (plan.folder / "index.json").write_text(content)
+    (plan.store.folder / "index.json").write_text(content)
     found, note = find_pack(benchmark, EVALUATION)
     assert found is None
     assert "damaged" in note
+
+
+def test_a_pack_of_an_earlier_release_is_not_used_but_replaced(small_folder: Path) -> None:
+    benchmark = open_folder(small_folder)
+    folder = small_folder / "packed" / EVALUATION.key
+    folder.mkdir(parents=True)
+    (folder / "pixels.bin").write_bytes(bytes(3 * 32 * 32 * len(benchmark.images)))
+    sides = [32] * len(benchmark.images)
+    index = {
+        "format": 1,
+        "geometry": EVALUATION.key,
+        "files": list(benchmark.images),
+        "heights": sides,
+        "widths": sides,
+    }
+    (folder / "index.json").write_text(json.dumps(index))
+    found, note = find_pack(benchmark, EVALUATION)
+    assert found is None
+    assert "another version of svipctl" in note
+    assert "data pack" in note
+    packed(benchmark, EVALUATION)
+    assert not (folder / "pixels.bin").exists()
+    assert_equal(benchmark, TRANSFORMS[0])
 
 
 def test_pixels_cut_short_are_not_used_and_flipped_bits_are_found_by_the_check(small_folder: Path) -> None:
@@ -206,14 +237,14 @@ def test_pixels_cut_short_are_not_used_and_flipped_bits_are_found_by_the_check(s
     plan = packed(benchmark, EVALUATION)
     assert check_pack(benchmark, EVALUATION, images=5) == 5
     assert check_pack(benchmark, EVALUATION, images=None) == len(benchmark.images)
-    pixels = plan.folder / "pixels.bin"
+    pixels = plan.store.folder / "rows.npy"
     content = bytearray(pixels.read_bytes())
-    content[3 * 32 * 32 + 5] ^= 1
+    content[len(content) - plan.store.bytes + 3 * 32 * 32 + 5] ^= 1
     pixels.write_bytes(content)
     with pytest.raises(CheckFailed) as failure:
         check_pack(benchmark, EVALUATION, images=None)
     assert benchmark.images[1] in failure.value.why
-    assert len(failure.value.why.splitlines()) == 2, "one block and one image"
+    assert len(failure.value.why.splitlines()) == 2, "its checksum and its pixels"
     pixels.write_bytes(content[:-1])
     assert "damaged" in find_pack(benchmark, EVALUATION)[1]
     with pytest.raises(DataError, match="no packed pixels"):
@@ -227,7 +258,7 @@ def test_killed_at_20_moments_the_next_call_ends_with_the_same_bytes(tmp_path: P
     folder = tmp_path / "data" / "packed"
     assert in_process(pack_until, benchmark, geometry, 0, tmp_path / "calls") == 0
     expected, calls = files_under(folder), int((tmp_path / "calls").read_text())
-    assert set(expected) == {"decoded/index.json", "decoded/pixels.bin"}
+    assert set(expected) == {f"decoded/{name}" for name in ("index.json", "rows.npy", "checksums.npy")}
     whole = []
     for moment in random.Random(0).sample(range(1, calls + 1), 20):
         for path in sorted(folder.rglob("*"), reverse=True):
@@ -253,16 +284,14 @@ def test_finished_blocks_are_not_decoded_again(tmp_path: Path, monkeypatch: pyte
         packed(benchmark, EVALUATION, progress=stop)
     assert find_pack(benchmark, EVALUATION) == (None, "")
     plan = plan_pack(benchmark, EVALUATION, block_bytes=SMALL_BLOCK)
-    assert plan.bytes_to_write() == 4 * 3 * 32 * 32
-    with (plan.unfinished / "finished.txt").open("a") as record:
-        record.write("4 0123")  # a line cut short by a power failure
+    assert plan.store.bytes_to_write() == 4 * 3 * 32 * 32
     decoded: list[str] = []
 
     def watched(path: Path) -> Any:
         decoded.append(path.name)
         return decode(path)
 
-    monkeypatch.setattr("svipctl.datasets.pack_blocks.decode", watched)
+    monkeypatch.setattr("svipctl.datasets.pixels.decode", watched)
     assert pack(plan) == "resumed"
     assert decoded == [f"{number}.png" for number in range(6, 10)]
     assert_equal(benchmark, TRANSFORMS[0])
@@ -275,6 +304,7 @@ import sys
 from pathlib import Path
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Geometry
+from tests.datasets.disk_faults import disk_fault, full_from, killed_at
 from tests.datasets.packs import packed
 def said(done, total):
     print(done, flush=True)
@@ -312,7 +342,6 @@ def test_several_processes_end_with_their_parent_and_go_on_later(
     benchmark = open_folder(small_folder)
     assert find_pack(benchmark, EVALUATION) == (None, "")
     progress: list[int] = []
-    start_server()
     plan = plan_pack(benchmark, EVALUATION, block_bytes=SMALL_BLOCK)
     assert pack(plan, workers=2, progress=lambda done, total: progress.append(done)) == "resumed"
     assert len(progress) < len(benchmark.images) // 2, "the first blocks were kept"
@@ -327,7 +356,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     for name in names[1:]:
         (tmp_path / name).symlink_to("0.png")
     plan = plan_pack(of_files(tmp_path, names), Geometry("shorter-side", 224), block_bytes=2**20)
-    assert plan.bytes > 55 * 2**20
+    assert plan.store.bytes > 55 * 2**20
     tracemalloc.start()
     try:
         pack(plan)
@@ -336,22 +365,32 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-def test_a_disk_that_fills_is_our_error_and_what_was_written_is_kept(
-    small_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    benchmark, real, calls = open_folder(small_folder), os.pwrite, []
-
-    def full(*arguments: Any) -> int:
-        calls.append(arguments)
-        if len(calls) > 3:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(*arguments)
-
-    monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(ResourceError, match="no room left"):
+def test_a_disk_that_fills_is_our_error_and_what_was_written_is_kept(small_folder: Path) -> None:
+    benchmark = open_folder(small_folder)
+    with disk_fault(full_from(6), "pwrite"), pytest.raises(ResourceError, match="no room left"):
         packed(benchmark, EVALUATION)
     assert find_pack(benchmark, EVALUATION) == (None, "")
-    monkeypatch.setattr(os, "pwrite", real)
+    plan = plan_pack(benchmark, EVALUATION, block_bytes=SMALL_BLOCK)
+    assert plan.store.bytes_to_write() == plan.store.bytes - 2 * SMALL_BLOCK
+    assert pack(plan) == "resumed"
+    assert_equal(benchmark, TRANSFORMS[0])
+
+
+def test_a_disk_that_fills_under_a_worker_is_the_same_error(small_folder: Path) -> None:
+    benchmark = open_folder(small_folder)
+    with disk_fault(full_from(3), "pwrite"), pytest.raises(ResourceError, match="no room left"):
+        packed(benchmark, EVALUATION, workers=2)  # forked with the fault
+    assert find_pack(benchmark, EVALUATION) == (None, "")
+    packed(benchmark, EVALUATION, workers=2)
+    assert_equal(benchmark, TRANSFORMS[0])
+
+
+def test_a_worker_that_is_killed_is_our_error_and_finished_images_are_kept(small_folder: Path) -> None:
+    benchmark = open_folder(small_folder)
+    with disk_fault(killed_at(7), "pwrite"), pytest.raises(ResourceError, match="was killed") as failure:
+        packed(benchmark, EVALUATION, workers=2)
+    assert "--workers 1" in failure.value.todo
+    assert find_pack(benchmark, EVALUATION) == (None, "")
     assert pack(plan_pack(benchmark, EVALUATION, block_bytes=SMALL_BLOCK)) == "resumed"
     assert_equal(benchmark, TRANSFORMS[0])
 
@@ -360,11 +399,11 @@ def test_a_disk_too_small_is_told_before_anything_is_written(
     small_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_pack(open_folder(small_folder), EVALUATION)
-    monkeypatch.setattr("shutil.disk_usage", lambda path: _Free(plan.bytes - 1))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: _Free(plan.store.bytes - 1))
     with pytest.raises(ResourceError, match="more on the disk"):
         pack(plan)
     assert list((small_folder / "packed").iterdir()) == []
-    monkeypatch.setattr("shutil.disk_usage", lambda path: _Free(plan.bytes))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: _Free(plan.store.bytes))
     assert pack(plan) == "packed"
 
 
@@ -378,7 +417,6 @@ def test_an_image_that_does_not_decode_is_named_and_nothing_looks_finished(worke
     path = small_folder / "images" / "seen_c" / "3.png"
     path.write_bytes(path.read_bytes()[:200])
     benchmark = open_folder(small_folder)
-    start_server()
     with pytest.raises(DataError, match=r"seen_c/3.png does not decode") as failure:
         packed(benchmark, EVALUATION, workers=workers)
     assert failure.value.todo
@@ -396,8 +434,9 @@ def test_two_packs_at_once_are_refused(small_folder: Path) -> None:
     benchmark = open_folder(small_folder)
 
     def again(done: int, total: int) -> None:
-        with pytest.raises(ConfigError, match="another process"):
-            packed(benchmark, EVALUATION)
+        if done == 2:
+            with pytest.raises(ConfigError, match="another process"):
+                packed(benchmark, EVALUATION)
 
     packed(benchmark, EVALUATION, progress=again)
     assert find_pack(benchmark, EVALUATION)[0] is not None
@@ -405,7 +444,7 @@ def test_two_packs_at_once_are_refused(small_folder: Path) -> None:
 
 def test_the_index_says_what_was_packed_and_how(small_folder: Path) -> None:
     benchmark = open_folder(small_folder)
-    folder = packed(benchmark, EVALUATION).folder
+    folder = packed(benchmark, EVALUATION).store.folder
     index = json.loads((folder / "index.json").read_text())
     assert (index["geometry"], tuple(index["files"])) == ("shorter-side-32", benchmark.images)
     assert PackedImages(folder).pixels(benchmark.images[3]).shape == (32, 32, 3)

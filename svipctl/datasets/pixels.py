@@ -1,0 +1,248 @@
+"""Packed pixels: what the deterministic part of a transform yields for every image, computed once and kept on disk.
+
+A pack is a store (`svipctl.datasets.store`) in the folder `packed/<geometry>` next to the images, with a row (3, H, W)
+for each image. It is used only while it equals what decoding the images would yield.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import PIL
+import torchvision
+from PIL import Image
+from PIL import features as pillow_features
+from torch.utils.data import Dataset
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.images import FORMATS, Geometry, Pixels, Transform, decode
+from svipctl.datasets.store import INDEX, Bytes, Store, StorePlan, Written, fill_store
+from svipctl.datasets.workers import explained_lost_workers, load_items
+from svipctl.errors import CheckFailed, DataError
+from svipctl.types import ProgressCallback
+
+BLOCK_BYTES = 8 * 2**20  # small enough that Ctrl-C is prompt, large enough that flushing costs little
+_ADVICE = "free some space, or choose another --data-dir; training works without packed pixels"
+
+
+class PackedImages(Store):
+    """The pixels of a finished pack, read by image file."""
+
+    def pixels(self, file: str) -> Pixels:
+        """Return what the geometry yields for an image, (H, W, 3)."""
+        return self.read(file).transpose(1, 2, 0)
+
+
+@dataclass(frozen=True)
+class PackPlan:
+    """A pack before it is finished."""
+
+    benchmark: Benchmark
+    geometry: Geometry
+    store: StorePlan
+    block_bytes: int
+    """Size of the blocks in which images are decoded and flushed to the disk."""
+
+
+def geometries(transform: Transform) -> tuple[Geometry, ...]:
+    """Return the geometries that a configuration reads, first that of training, then that of evaluation if it differs."""
+    evaluation = transform.for_evaluation.training_geometry
+    return tuple(dict.fromkeys((transform.training_geometry, evaluation)))
+
+
+def images_packed(benchmark: Benchmark, geometry: Geometry) -> tuple[str, ...]:
+    """Return the images in a pack: all for the geometry of evaluation, else those that may be trained on."""
+    if geometry.resize == "shorter-side":
+        return benchmark.images
+    return tuple(benchmark.images[index] for index in np.sort(benchmark.trainval))
+
+
+def stamp_of(benchmark: Benchmark, geometry: Geometry) -> dict[str, Any]:
+    """Return all that pixels depend on: the geometry, the decoders, and the name, size and time of each image file."""
+    digest = hashlib.sha256()
+    for file in images_packed(benchmark, geometry):
+        digest.update(f"{file}\0{_size_and_time(benchmark.root / file)}\n".encode())
+    jpeg = pillow_features.version("jpg")
+    software = {"pillow": PIL.__version__, "jpeg": jpeg, "torchvision": torchvision.__version__}
+    return {"geometry": geometry.key, "software": software, "source": digest.hexdigest()}
+
+
+def pack_folder(root: Path, geometry: Geometry) -> Path:
+    """Return the folder of the pack of a geometry."""
+    return root / "packed" / geometry.key
+
+
+def find_pack(benchmark: Benchmark, geometry: Geometry) -> tuple[PackedImages | None, str]:
+    """Find the pack of a geometry.
+
+    Returns:
+        The pack, or None if there is none that equals the images; and a note for the user if there is one that does
+        not, else "".
+
+    """
+    folder = pack_folder(benchmark.root, geometry)
+    if not (folder / INDEX).exists():
+        others = sorted(path.parent.name for path in folder.parent.glob(f"[!.]*/{INDEX}"))
+        return None, _unused(folder, f"there is none of this transform, only of {', '.join(others)}") if others else ""
+    try:
+        pack = PackedImages(folder)
+    except DataError as error:
+        return None, _unused(folder, error.why)
+    now = {**stamp_of(benchmark, geometry), "files": list(images_packed(benchmark, geometry))}
+    changed = [key for key, value in now.items() if pack.index.get(key) != value]
+    if not changed:
+        return pack, ""
+    images_changed = "images were changed, added or removed since"
+    return None, _unused(folder, "the image libraries have changed" if "software" in changed else images_changed)
+
+
+def plan_pack(benchmark: Benchmark, geometry: Geometry, *, block_bytes: int = BLOCK_BYTES) -> PackPlan:
+    """Plan a pack; only the headers of images are read, and only if their sizes differ.
+
+    Raises:
+        DataError: An image is missing or is not an image.
+
+    """
+    files = images_packed(benchmark, geometry)
+    if geometry.resize == "none":
+        shapes = tuple(_decoded_shape(benchmark.root / file) for file in files)
+    else:
+        shapes = ((3, geometry.size, geometry.size),) * len(files)
+    folder, stamp = pack_folder(benchmark.root, geometry), stamp_of(benchmark, geometry)
+    store = StorePlan(folder, stamp, files, shapes, "packed pixels", _ADVICE)
+    return PackPlan(benchmark, geometry, store, block_bytes)
+
+
+def pack(
+    plan: PackPlan, *, workers: int = 1, force: bool = False, progress: ProgressCallback | None = None
+) -> Literal["fresh", "packed", "resumed"]:
+    """Create a pack unless there is one that equals the images.
+
+    Args:
+        plan: From `plan_pack`.
+        workers: Processes that decode; with 1 this one does.
+        force: Start again, whatever exists.
+        progress: Called with images done and images in all.
+
+    Returns:
+        What was done.
+
+    Raises:
+        DataError: An image is missing, does not decode, or changes meanwhile.
+        ResourceError: The disk is too small or full, or a process was killed.
+        ConfigError: The folder cannot be written, or another process is packing.
+
+    """
+
+    def decode_missing(missing: list[int]) -> Iterator[Written]:
+        blocks = _Blocks(plan, missing)
+        processes = min(workers, len(blocks))
+        with closing(load_items(blocks, workers=processes if processes > 1 else 0)) as written:
+            yield from written
+        if stamp_of(plan.benchmark, plan.geometry) != plan.store.stamp:
+            raise DataError("images have changed while they were packed", todo="run the command again")
+
+    with explained_lost_workers("run the command again, which keeps finished images", fewer="--workers 1"):
+        outcome = fill_store(plan.store, decode_missing, force=force, progress=progress)
+    return "packed" if outcome == "created" else outcome
+
+
+def check_pack(
+    benchmark: Benchmark, geometry: Geometry, *, images: int | None, progress: ProgressCallback | None = None
+) -> int:
+    """Compare the checksum of every image, then decode images again and compare them bit for bit.
+
+    Args:
+        benchmark: The images.
+        geometry: Geometry of the pack.
+        images: How many to decode, always the same ones; None for all.
+        progress: Called with images compared and images to compare.
+
+    Returns:
+        Number of images compared.
+
+    Raises:
+        DataError: There is no pack that can be used.
+        CheckFailed: The pack does not equal the images; the error names them.
+
+    """
+    pack, note = find_pack(benchmark, geometry)
+    if pack is None:
+        raise DataError(
+            f"{benchmark.name} has no packed pixels of {geometry.key} to check",
+            why=note,
+            todo="run `svipctl data pack` without --verify first",
+        )
+    wrong = [f"the checksum does not match: {file}" for file in pack.damaged()]
+    sample = [pack.files[row] for row in np.random.default_rng(0).permutation(len(pack.files))[:images]]
+    for done, file in enumerate(sample, 1):
+        if not np.array_equal(geometry(decode(benchmark.root / file)), pack.pixels(file)):
+            wrong.append(f"decoding yields other pixels: {file}")
+        if progress:
+            progress(done, len(sample))
+    if wrong:
+        more = [f"and {len(wrong) - 20} more"] if len(wrong) > 20 else []
+        raise CheckFailed(
+            f"packed pixels {pack.folder} are not what they should be",
+            why="\n".join([*wrong[:20], *more]),
+            todo="pack again: svipctl data pack DATASET --force",
+        )
+    return len(sample)
+
+
+class _Blocks(Dataset["Written | DataError | OSError"]):
+    """Blocks of missing images, each decoded and written by the process that takes it."""
+
+    def __init__(self, plan: PackPlan, missing: list[int]) -> None:
+        self._root, self._geometry, self._store = plan.benchmark.root, plan.geometry, plan.store
+        sizes = [np.prod(plan.store.shapes[row]) for row in missing]
+        block = (np.cumsum(sizes, dtype=np.int64) - 1) // plan.block_bytes
+        self._blocks = np.split(np.array(missing, dtype=np.int64), np.flatnonzero(np.diff(block)) + 1)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def __getitem__(self, number: int) -> Written | DataError | OSError:
+        rows = self._blocks[number].tolist()
+        try:
+            return self._store.write(rows, map(self._decoded, rows))
+        except (DataError, OSError) as error:
+            return error
+
+    def _decoded(self, row: int) -> Bytes:
+        path = self._root / self._store.files[row]
+        pixels = self._geometry(decode(path)).transpose(2, 0, 1)
+        if pixels.shape != self._store.shapes[row]:
+            raise DataError(f"image {path} has changed while it was packed", todo="run the command again")
+        return pixels
+
+
+def _unused(folder: Path, why: str) -> str:
+    return (
+        f"packed pixels {folder} are not used, images are decoded instead: {why}; `svipctl data pack` makes them anew"
+    )
+
+
+def _size_and_time(path: Path) -> str:
+    """Return the size and time of a file; empty for a missing image, which reading it will report."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _decoded_shape(path: Path) -> tuple[int, int, int]:
+    """Return the shape (3, H, W) of an image, from its header."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        width, height = decode(path).size  # raises the error that explains it
+    return (3, height, width)

@@ -1,0 +1,333 @@
+"""Rows of bytes on disk, one for each image: pixels or features that are computed once and read many times.
+
+A store is a folder with `rows.npy` (uint8, one row after the other), `checksums.npy` (uint8 (N, 16), zeros for a row
+that is not finished) and `index.json` (what the rows depend on, the files they belong to, and their shapes). It is
+written in a hidden folder next to its place and renamed when every row is finished. Whatever stops the work, the next
+call continues with the missing rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from svipctl.errors import DataError, ResourceError, explained_disk_errors
+from svipctl.files import atomic_write_text, file_lock, sync
+from svipctl.types import ProgressCallback
+
+FORMAT = 2
+ROWS, CHECKSUMS, INDEX = "rows.npy", "checksums.npy", "index.json"
+_DIGEST_BYTES = 16
+
+Bytes = NDArray[np.uint8]
+Shape = tuple[int, ...]
+Outcome = Literal["fresh", "created", "resumed"]
+Written = dict[int, bytes]
+"""Checksums of rows that are on the disk, by position."""
+
+
+class Store:
+    """The rows of a finished store, read by image file.
+
+    Rows are read with `preadv` and not through a memory map: mapped pages count as the process's memory, so an epoch
+    would seem to need as much as the data set is large, and a file that is truncated under a map ends the process.
+    Reading moves no file position, so forked processes may share an open store.
+
+    Args:
+        folder: Folder of the store.
+
+    Raises:
+        DataError: The folder is not a whole store of this format.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            if self.index["format"] != FORMAT:
+                raise DataError(f"{folder} cannot be read", why="another version of svipctl wrote it")
+            self.files: list[str] = self.index["files"]
+            self._shapes = [tuple(shape) for shape in self.index["shapes"]]
+            self._offsets = _offsets(self._shapes)
+            self._checksums = _checksums(folder, len(self._shapes))
+            self._start = _data_start(folder / ROWS, self._offsets[-1])
+            if len(self._shapes) != len(self.files) or not self._checksums.any(axis=1).all():
+                raise ValueError("its index and its rows do not match")
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{folder} cannot be read", why=f"it is damaged: {error}") from error
+        self._row = {file: row for row, file in enumerate(self.files)}
+        self._descriptor = os.open(folder / ROWS, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+        """Let a worker process open the file itself."""
+        return type(self), (self.folder,)
+
+    def read(self, file: str) -> Bytes:
+        """Return the row of an image, in its shape."""
+        row = np.empty(self._shapes[self._row[file]], dtype=np.uint8)
+        self._read_into(row, file)
+        return row
+
+    def gather(self, files: Sequence[str], out: Bytes) -> None:
+        """Read the rows of B images into a contiguous array (B, ...).
+
+        Raises:
+            DataError: The file of rows was truncated.
+
+        """
+        for file, row in zip(files, out, strict=True):
+            self._read_into(row, file)
+
+    def damaged(self) -> Iterator[str]:
+        """Yield the files whose rows do not match their checksums."""
+        for file, expected in zip(self.files, self._checksums, strict=True):
+            if _checksum(self.read(file)) != expected.tobytes():
+                yield file
+
+    def _read_into(self, out: Bytes, file: str) -> None:
+        row = self._row[file]
+        rest, position = out.reshape(-1).data, self._start + self._offsets[row]
+        if not out.flags.c_contiguous or len(rest) != self._offsets[row + 1] - self._offsets[row]:
+            raise ValueError(f"the array for {file} is not contiguous, or has another size than its row")
+        while rest:
+            count = os.preadv(self._descriptor, [rest], position)
+            if not count:
+                raise DataError(f"{self.folder / ROWS} was truncated while it was read", todo="create it again")
+            rest, position = rest[count:], position + count
+
+
+@dataclass(frozen=True)
+class StorePlan:
+    """A store before it is finished."""
+
+    folder: Path
+    """Folder of the finished store."""
+    stamp: Mapping[str, Any]
+    """All that the rows depend on, in types of JSON. A store with another stamp is not used."""
+    files: tuple[str, ...]
+    """Images, in the order of the rows."""
+    shapes: tuple[Shape, ...]
+    """Shape of each row, in bytes."""
+    content: str = "rows"
+    """What the rows are, for error messages."""
+    advice: str = "free some space, or choose another --data-dir"
+    """What to do if the disk is too small."""
+
+    @property
+    def unfinished(self) -> Path:
+        """Folder of the store until it is finished."""
+        return self.folder.with_name(f".{self.folder.name}.unfinished")
+
+    @property
+    def bytes(self) -> int:
+        """Size of all rows."""
+        return self._offsets[-1]
+
+    @cached_property
+    def index(self) -> dict[str, Any]:
+        """Content of the index."""
+        shapes = [list(shape) for shape in self.shapes]
+        return {"format": FORMAT, **self.stamp, "files": list(self.files), "shapes": shapes}
+
+    @cached_property
+    def _offsets(self) -> list[int]:
+        return _offsets(self.shapes)
+
+    def find(self) -> Store | None:
+        """Return the store if it is finished and its index is the planned one, else None."""
+        try:
+            store = Store(self.folder)
+        except DataError:
+            return None
+        return store if store.index == self.index else None
+
+    def is_begun(self) -> bool:
+        """Return whether unfinished work of this very plan exists."""
+        try:
+            _data_start(self.unfinished / ROWS, self.bytes)
+            _checksums(self.unfinished, len(self.files))
+            return bool(json.loads((self.unfinished / INDEX).read_text(encoding="utf-8")) == self.index)
+        except (OSError, EOFError, ValueError):
+            return False
+
+    def missing(self) -> list[int]:
+        """Return the rows that an unfinished store lacks."""
+        finished = _checksums(self.unfinished, len(self.files)).any(axis=1)
+        return [int(row) for row in np.flatnonzero(~finished)]
+
+    def bytes_to_write(self, *, force: bool = False) -> int:
+        """Return the disk space that is still needed, less what is freed by replacing older files."""
+        resumes = not force and self.is_begun()
+        rows = self.missing() if resumes else range(len(self.files))
+        replaced = [self.folder] if resumes else [self.folder, self.unfinished]
+        freed = sum(path.stat().st_blocks * 512 for folder in replaced for path in folder.glob("*"))
+        return max(0, sum(math.prod(self.shapes[row]) for row in rows) - freed)
+
+    def write(self, rows: Sequence[int], contents: Iterable[Bytes]) -> Written:
+        """Write rows into the unfinished store and flush them to the disk; safe in several processes at once.
+
+        Args:
+            rows: Positions of the rows.
+            contents: Their bytes, uint8 in any shape of the planned size.
+
+        """
+        checksums = {}
+        path = self.unfinished / ROWS
+        start, descriptor = _data_start(path, self.bytes), os.open(path, os.O_WRONLY)
+        try:
+            for row, content in zip(rows, contents, strict=True):
+                content = np.ascontiguousarray(content)
+                if content.nbytes != self._offsets[row + 1] - self._offsets[row]:
+                    raise ValueError(f"the row of {self.files[row]} has {content.nbytes} bytes")
+                rest, position = content.reshape(-1).data, start + self._offsets[row]
+                while rest:
+                    written = os.pwrite(descriptor, rest, position)
+                    rest, position = rest[written:], position + written
+                checksums[row] = _checksum(content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return checksums
+
+
+def fill_store(
+    plan: StorePlan,
+    compute: Callable[[list[int]], Iterable[Written]],
+    *,
+    force: bool = False,
+    on_wait: Callable[[], object] | None = None,
+    progress: ProgressCallback | None = None,
+) -> Outcome:
+    """Create the store of a plan unless it exists; one that is out of date is replaced.
+
+    Args:
+        plan: The store to create.
+        compute: Computes and writes the missing rows with `plan.write`, and yields what was written.
+        force: Start again, whatever exists.
+        on_wait: Called if another process fills a store in the same place, which is then waited for. Without it, that
+            is an error.
+        progress: Called with images done and images in all.
+
+    Returns:
+        What was done.
+
+    Raises:
+        DataError: `compute` raised it, or yielded too few rows.
+        ResourceError: The disk is too small or full.
+        ConfigError: The folder cannot be written, or another process is filling a store there.
+
+    """
+    place = plan.folder.parent
+    if not force and plan.find():
+        return "fresh"
+    with explained_disk_errors(f"{plan.content} in {place}"):
+        place.mkdir(exist_ok=True)
+        with file_lock(place, busy=f"another process is writing {plan.content} in {place}", on_wait=on_wait):
+            if not force and plan.find():
+                return "fresh"
+            _check_disk_space(plan, plan.bytes_to_write(force=force))
+            _remove(plan.folder)
+            resumes = not force and plan.is_begun()
+            if not resumes:
+                _begin(plan)
+            _fill(plan, compute, progress)
+            sync(plan.unfinished)
+            plan.unfinished.rename(plan.folder)
+            sync(place)
+    return "resumed" if resumes else "created"
+
+
+def _check_disk_space(plan: StorePlan, needed: int) -> None:
+    free = shutil.disk_usage(plan.folder.parent).free
+    if needed > free:
+        raise ResourceError(
+            f"{plan.content} ({plan.folder.name}) need {needed / 2**30:.2f} GiB more on the disk",
+            why=f"{free / 2**30:.2f} GiB are free at {plan.folder.parent}",
+            todo=plan.advice,
+        )
+
+
+def _begin(plan: StorePlan) -> None:
+    """Create a store of the full size without any finished row; its index last."""
+    _remove(plan.unfinished)
+    plan.unfinished.mkdir()
+    alike = len(set(plan.shapes)) == 1
+    shape = (len(plan.files), *plan.shapes[0]) if alike else (plan.bytes,)
+    open_memmap(plan.unfinished / ROWS, mode="w+", dtype=np.uint8, shape=shape)
+    np.save(plan.unfinished / CHECKSUMS, np.zeros((len(plan.files), _DIGEST_BYTES), dtype=np.uint8))
+    atomic_write_text(plan.unfinished / INDEX, json.dumps(plan.index))
+
+
+def _fill(
+    plan: StorePlan, compute: Callable[[list[int]], Iterable[Written]], progress: ProgressCallback | None
+) -> None:
+    """Mark each row as finished once it is on the disk."""
+    missing = plan.missing()
+    done = len(plan.files) - len(missing)
+    checksums = open_memmap(plan.unfinished / CHECKSUMS, mode="r+")
+    for written in compute(missing):
+        for row, checksum in written.items():
+            checksums[row] = np.frombuffer(checksum, dtype=np.uint8)
+        checksums.flush()
+        done += len(written)
+        if progress and written:
+            progress(done, len(plan.files))
+    if missing := plan.missing():
+        raise DataError(f"{plan.content} in {plan.folder} lack {len(missing)} rows", todo="run the command again")
+
+
+def _remove(folder: Path) -> None:
+    """Delete a store, its index first: what an interruption leaves does not look like one."""
+    (folder / INDEX).unlink(missing_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _offsets(shapes: Sequence[Shape]) -> list[int]:
+    """Return where each row begins, in bytes, and last their total size."""
+    return [0, *np.cumsum([math.prod(shape) for shape in shapes], dtype=np.int64).tolist()]
+
+
+def _data_start(path: Path, expected: int) -> int:
+    """Return where the data of a .npy file begins.
+
+    Raises:
+        OSError, ValueError: The file is missing, or does not hold so many bytes.
+
+    """
+    mapped = open_memmap(path, mode="r")
+    if mapped.dtype != np.uint8 or mapped.size != expected or path.stat().st_size != mapped.offset + expected:
+        raise ValueError(f"{path.name} does not hold {expected} bytes")
+    return int(mapped.offset)
+
+
+def _checksums(folder: Path, count: int) -> Bytes:
+    """Load the checksums of so many rows, (N, 16), zeros for a row that is not finished.
+
+    Raises:
+        OSError, EOFError, ValueError: The file is missing or damaged, or has another number of checksums.
+
+    """
+    checksums: Bytes = np.load(folder / CHECKSUMS)
+    if checksums.dtype != np.uint8 or checksums.shape != (count, _DIGEST_BYTES):
+        raise ValueError(f"{CHECKSUMS} does not have {count} checksums")
+    return checksums
+
+
+def _checksum(row: Bytes) -> bytes:
+    return hashlib.blake2b(row.data, digest_size=_DIGEST_BYTES).digest()

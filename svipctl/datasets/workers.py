@@ -1,0 +1,115 @@
+"""Worker processes that load items of a data set: their signals, and what happens when one is killed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from svipctl.errors import ResourceError
+
+# The second comes from the thread that pins memory for a GPU, when the worker's last batch was on the way through it.
+_SIGNS_OF_LOSS = ("DataLoader worker (pid", "Pin memory thread exited unexpectedly")
+
+
+class WorkerLost(RuntimeError):
+    """Loss of a worker process."""
+
+
+def load_items(
+    dataset: Dataset[Any],
+    *,
+    workers: int = 0,
+    batch_size: int | None = None,
+    collate: Callable[[list[Any]], Any] | None = None,
+    pin_memory: bool = False,
+) -> Generator[Any, None, None]:
+    """Yield the items of a map-style data set in order, or batches of them.
+
+    Close it (`contextlib.closing`) where the work may be cut short: the workers end then, not when the program does.
+
+    Args:
+        dataset: Returns an exception instead of raising it: raised in a worker process, it would lose its explanation.
+        workers: Number of worker processes; 0 loads in this process.
+        batch_size: Items in a batch; None for single items.
+        collate: Turns a list of items into a batch, or into the exception among them.
+        pin_memory: Pin the memory of tensors, for a GPU.
+
+    Raises:
+        Exception: One that an item is.
+        WorkerLost: A worker was killed; see `explained_lost_workers`.
+
+    """
+    loader = DataLoader(
+        dataset,
+        batch_size=batch_size,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        collate_fn=collate,
+        worker_init_fn=_leave_signals_to_the_parent,
+        generator=torch.Generator(),  # or creating a loader would draw from the generator of the training
+    )
+    # Ctrl-C waits for this: a worker that starts does not see it before it ignores it.
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        waiting = iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+    try:
+        while True:
+            item, lost = None, ""
+            try:
+                item = next(waiting, None)
+            except (ConnectionError, EOFError) as error:  # the lost worker still had the content of a batch
+                lost = f"it took a batch along: {type(error).__name__}"
+            except RuntimeError as error:
+                if not _is_loss(error):
+                    raise
+                lost = str(error)
+            if lost:
+                raise WorkerLost(lost)
+            if item is None:
+                return
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        del waiting  # ends the workers now, not when the last traceback that refers to this frame is gone
+
+
+@contextmanager
+def explained_lost_workers(todo: str, *, fewer: str = "--set data.workers=1") -> Iterator[None]:
+    """Explain the RuntimeError by which torch reports a killed worker, wherever the program is at that moment.
+
+    Args:
+        todo: What to do.
+        fewer: Option that sets a smaller number of workers.
+
+    Raises:
+        ResourceError: A worker was killed; the kernel does so when memory is short.
+
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_loss(error):
+            raise
+        raise ResourceError(
+            "a process that decodes images was killed",
+            why=str(error).partition("\n")[0],
+            todo=f"{todo}; if memory was short, with fewer of them: {fewer}",
+        ) from error
+
+
+def _is_loss(error: RuntimeError) -> bool:
+    return isinstance(error, WorkerLost) or any(sign in str(error) for sign in _SIGNS_OF_LOSS)
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """Ignore signals: a worker ends when its parent does, but Ctrl-C and Slurm's reach the whole group of processes."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
