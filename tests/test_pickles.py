@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import pickle
 import resource
@@ -17,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svipctl.errors import DataError
-from svipctl.pickles import read_pickle, read_pickled_array, read_torch
+from svipctl.pickles import read_pickled_array, read_torch
 
 TABLE = np.random.default_rng(0).standard_normal((5, 3))
-NAMESPACE = frozenset([("argparse", "Namespace")])
+NAMESPACE = [argparse.Namespace]
 HUGE = 2**32  # bytes of address space, far more than such a file needs
 
 
@@ -35,7 +36,9 @@ def of_numpy_1(content: bytes) -> bytes:
     """The same pickle with the names of numpy 1."""
     for length in (b"\x16", b"\x13"):
         content = content.replace(b"\x8c" + length + b"numpy._core", b"\x8c" + bytes([length[0] - 1]) + b"numpy.core")
-    return content.replace(b"numpy._core", b"numpy.core")
+    content = content.replace(b"numpy._core", b"numpy.core")
+    framed = content[2:3] == pickle.FRAME
+    return content[:3] + (len(content) - 11).to_bytes(8, "little") + content[11:] if framed else content
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -52,8 +55,17 @@ def test_a_table_is_what_was_pickled(
     assert np.array_equal(found, table)
 
 
-@pytest.mark.parametrize("protocol", [2, 5])
-def test_containers_numbers_and_texts_come_back_plain(protocol: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", [(0, 4), (1, 1), (2, 3, 4)])
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_table_of_any_shape_keeps_it(shape: tuple[int, ...], protocol: int, tmp_path: Path) -> None:
+    table = np.arange(math.prod(shape), dtype=np.float64).reshape(shape)
+    (tmp_path / "t.pkl").write_bytes(pickle.dumps(table, protocol=protocol))
+    found = read_pickled_array(tmp_path / "t.pkl")
+    assert found.shape == shape
+    assert np.array_equal(found, table)
+
+
+def test_containers_numbers_and_texts_of_a_torch_file_come_back(tmp_path: Path) -> None:
     value = {
         "names": np.array(["one", "ä"], dtype=object),
         "text": np.array(["one", "two"]),
@@ -61,26 +73,66 @@ def test_containers_numbers_and_texts_come_back_plain(protocol: int, tmp_path: P
         "deep": [(1, TABLE), {"a": [3, 4]}],
         "none": np.zeros((0, 4)),
     }
-    (tmp_path / "v.pkl").write_bytes(pickle.dumps(value, protocol=protocol))
-    found = read_pickle(tmp_path / "v.pkl")
-    assert found["names"].tolist() == ["one", "ä"]
-    assert found["text"].tolist() == ["one", "two"]
+    torch.save(value, tmp_path / "v.pth")
+    found = read_torch(tmp_path / "v.pth")
+    assert np.asarray(found["names"]).tolist() == ["one", "ä"]
+    assert np.asarray(found["text"]).tolist() == ["one", "two"]
     assert (found["number"], type(found["number"])) == (1.5, float)
     assert np.array_equal(found["deep"][0][1], TABLE)
     assert found["deep"][1] == {"a": [3, 4]}
-    assert found["none"].shape == (0, 4)
+    assert np.asarray(found["none"]).shape == (0, 4)
 
 
-@pytest.mark.parametrize("read", [read_pickle, read_torch])
+@pytest.mark.parametrize("read", [read_pickled_array, read_torch])
 def test_what_it_would_run_is_named_and_not_run(
     read: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "f"
-    path.write_bytes(pickle.dumps([1, Harmful()])) if read is read_pickle else torch.save([1, Harmful()], path)
+    path.write_bytes(pickle.dumps([1, Harmful()])) if read is read_pickled_array else torch.save([1, Harmful()], path)
     with pytest.raises(DataError, match="posix"):
         read(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+GLOBALS = ("numpy\nndarray", "numpy\ndtype", "numpy.core.multiarray\n_reconstruct", "numpy._core.multiarray\nscalar")
+
+
+@pytest.mark.parametrize("name", GLOBALS)
+@pytest.mark.parametrize("state", [b"}(U\x04codeK\x01U\x08__name__U\x01xu", b"N}(U\x08__name__U\x01xu\x86"])
+def test_a_file_cannot_change_how_the_next_one_is_read(name: str, state: bytes, tmp_path: Path) -> None:
+    (tmp_path / "harmful.pkl").write_bytes(b"\x80\x02c" + name.encode() + b"\n" + state + b"b.")
+    with pytest.raises(DataError):
+        read_pickled_array(tmp_path / "harmful.pkl")
+    with pytest.raises(DataError):
+        read_torch(tmp_path / "harmful.pkl")
+    (tmp_path / "t.pkl").write_bytes(pickle.dumps(TABLE, protocol=2))
+    assert np.array_equal(read_pickled_array(tmp_path / "t.pkl"), TABLE)
+    torch.save(document(), tmp_path / "c.pth")
+    assert np.array_equal(read_torch(tmp_path / "c.pth", allowed=NAMESPACE)["table"], TABLE)
+
+
+HUGE_CLAIMS = {
+    "memo index": b"\x80\x02Nr\xff\xff\xff\x7f.",
+    "bytes": b"\x80\x04\x8e" + (2**40).to_bytes(8, "little") + b"x.",
+    "bytearray": b"\x80\x05\x96" + (2**40).to_bytes(8, "little") + b"x.",
+    "text": b"\x80\x04\x8d" + (2**40).to_bytes(8, "little") + b"x.",
+    "frame": b"\x80\x04\x95" + (2**40).to_bytes(8, "little") + b"N.",
+    "whole number": b"\x80\x02\x8b\xff\xff\xff\x7fx.",
+    "new array": b"\x80\x02cnumpy\nndarray\n\x8a\x05\x00\x00\x00\x00\x10\x85\x85R.",
+    "bytes called": b"\x80\x02cbuiltins\nbytes\n\x8a\x05\x00\x00\x00\x00\x10\x85R.",
+    "shape": pickle.dumps(TABLE, protocol=2).replace(b"K\x05K\x03\x86", b"\x8a\x05\x00\x00\x00\x00\x10K\x03\x86"),
+    "item size": pickle.dumps(np.zeros(3, "S9"), protocol=2).replace(b"S9", b"S999999999999"),
+}
+
+
+@pytest.mark.parametrize("claim", HUGE_CLAIMS)
+def test_a_small_file_that_asks_for_gigabytes_is_refused_without_taking_them(
+    claim: str, tmp_path: Path, little_memory: None
+) -> None:
+    (tmp_path / "t.pkl").write_bytes(HUGE_CLAIMS[claim])
+    with pytest.raises(DataError):
+        read_pickled_array(tmp_path / "t.pkl")
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x80\x05", pickle.dumps(TABLE)[:-9], pickle.dumps([TABLE])])
@@ -96,14 +148,13 @@ def test_a_file_that_repeats_itself_takes_no_time(tmp_path: Path) -> None:
     for _ in range(200):
         value = [value, value]
     (tmp_path / "v.pkl").write_bytes(pickle.dumps(value))
-    found = read_pickle(tmp_path / "v.pkl")
+    with pytest.raises(DataError, match="it holds a list"):
+        read_pickled_array(tmp_path / "v.pkl")
+    torch.save(value, tmp_path / "v.pth")
+    found = read_torch(tmp_path / "v.pth")
     for _ in range(200):
         found = found[1]
     assert np.array_equal(found[0], TABLE)
-    value.append(value)
-    (tmp_path / "v.pkl").write_bytes(pickle.dumps(value))
-    with pytest.raises(DataError):
-        read_pickle(tmp_path / "v.pkl")
 
 
 Changes = list[tuple[float, bytes, int]]
@@ -162,8 +213,9 @@ def document() -> dict[str, Any]:
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_torch_file_with_a_namespace_is_read_as_plain_values(zipped: bool, tmp_path: Path) -> None:
     torch.save(document(), tmp_path / "c.pth", _use_new_zipfile_serialization=zipped)
-    found = read_torch(tmp_path / "c.pth", names=NAMESPACE)
-    assert (found["args"]["lr"], found["args"]["name"], found["args"]["names"].tolist()) == (0.1, "cub", ["a", "b"])
+    found = read_torch(tmp_path / "c.pth", allowed=NAMESPACE)
+    args = found["args"]
+    assert (args.lr, args.name, np.asarray(args.names).tolist()) == (0.1, "cub", ["a", "b"])
     assert (found["best"]["H"], found["best"]["gamma"].item()) == (70.5, 0.25)
     assert np.array_equal(found["table"], TABLE)
     assert torch.equal(found["network"]["w"], document()["network"]["w"])
@@ -174,7 +226,7 @@ def test_a_torch_file_with_a_namespace_is_read_as_plain_values(zipped: bool, tmp
 def test_a_torch_file_of_numpy_1_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _save_with_names_of_numpy_1(document(), tmp_path / "c.pth")
     assert b"numpy._core" not in (tmp_path / "c.pth").read_bytes()
-    assert np.array_equal(read_torch(tmp_path / "c.pth", names=NAMESPACE)["table"], TABLE)
+    assert np.array_equal(read_torch(tmp_path / "c.pth", allowed=NAMESPACE)["table"], TABLE)
 
 
 def _save_with_names_of_numpy_1(value: Any, path: Path) -> None:
@@ -208,7 +260,7 @@ def test_a_changed_torch_file_ends_in_values_or_in_our_error(zipped: bool, tmp_p
     def holds(changes: Changes) -> None:
         (tmp_path / "d.pth").write_bytes(changed(content, changes))
         try:
-            read_torch(tmp_path / "d.pth", names=NAMESPACE)
+            read_torch(tmp_path / "d.pth", allowed=NAMESPACE)
         except DataError:
             return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,6 @@ from svipctl.inference.published_names import from_published, is_published, publ
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import file_sha256, misfits, read_safetensors
 from svipctl.pickles import read_torch
-
-_ALLOWED = frozenset([("argparse", "Namespace")])
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def read_trained(path: Path) -> TrainedWeights:
     if path.suffix == ".safetensors":
         network: Any = read_safetensors(path)
     else:
-        document = read_torch(path, names=_ALLOWED)
+        document = read_torch(path, allowed=[Namespace])
         network = document
         if isinstance(document, Mapping) and "network" in document:
             network, epoch = document["network"], _epoch(document.get("epoch"))

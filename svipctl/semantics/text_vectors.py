@@ -1,4 +1,8 @@
-"""Word vectors as text: a word and its numbers on each line, after a line `words width` (word2vec) or not (GloVe)."""
+"""Word vectors as text: a word and its numbers on each line, after a line `words width` (word2vec) or not (GloVe).
+
+gensim reads them too, but parses and keeps every number: 60 times slower for the words of CUB, in memory for all words.
+It also refuses GloVe's largest file, in which words contain spaces.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +10,31 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
 import numpy as np
+from numpy.typing import NDArray
 
-from svipctl.semantics.byte_blocks import WIDEST, Blocks, Damaged
-from svipctl.semantics.vectors import Vectors, checked
+from svipctl.semantics.vectors import WIDEST, Damaged, Vectors, checked
 
 _LONGEST_LINE = 2**20
 
 
-def looks_like_text(blocks: Blocks, header: tuple[int, int] | None) -> bool:
-    """Whether numbers in digits follow the first word."""
-    line = blocks.bytes[blocks.place : blocks.place + _LONGEST_LINE].partition(b"\n")[0]
-    numbers = line.rstrip().split(b" ")[1:]
+def is_text(line: bytes, width: int | None) -> bool:
+    """Return whether a line is a word and its numbers in digits; `width` is that of the header, if there is one."""
     try:
-        for number in numbers:
-            float(number)
+        numbers = _numbers(line.rstrip())
     except ValueError:
         return False
-    return bool(numbers) and (header is None or len(numbers) == header[1])
+    return len(numbers) > 0 and width in (None, len(numbers))
 
 
-def read_text(blocks: Blocks, header: tuple[int, int] | None, wanted: AbstractSet[str]) -> tuple[Vectors, int]:
-    """The wanted words and the width; the numbers of the other words are counted, not parsed.
+def read_text(
+    blocks: Iterator[bytes], count: int | None, width: int | None, wanted: AbstractSet[str]
+) -> tuple[Vectors, int]:
+    """Return the vectors of the wanted words and the width; the numbers of other words are counted, not parsed.
 
     Args:
-        blocks: Behind the header, if there is one.
-        header: Words and width; without it the width is that of the first line.
+        blocks: Content of the file after its header.
+        count: Number of words, from the header; None without one.
+        width: Numbers of a vector, from the header; without one it is that of the first line.
         wanted: Words; of a repeated one the first counts, as in gensim.
 
     Raises:
@@ -38,11 +42,10 @@ def read_text(blocks: Blocks, header: tuple[int, int] | None, wanted: AbstractSe
             there are more or fewer words than the header says.
 
     """
-    width = header[1] if header else 0
     encoded = {word.encode(): word for word in wanted}
     found: Vectors = {}
     words = 0
-    for number, line in enumerate(_lines(blocks), 2 if header else 1):
+    for number, line in enumerate(_lines(blocks), 1 if count is None else 2):
         if not line:
             continue
         words += 1
@@ -50,30 +53,30 @@ def read_text(blocks: Blocks, header: tuple[int, int] | None, wanted: AbstractSe
         width = width or numbers
         if numbers < width or not 0 < width <= WIDEST:
             raise Damaged(f"line {number:,} has {numbers} numbers" + (f", not {width}" if width else ""))
-        name = line[: line.find(b" ")]
-        # GloVe's largest file has words with spaces in them, such as `at name@domain.com`: their lines are longer.
-        if name not in encoded or encoded[name] in found or numbers > width:
+        word = encoded.get(line[: line.find(b" ")])
+        # A longer line belongs to a word with spaces in it, such as GloVe's `at name@domain.com`.
+        if word is None or word in found or numbers > width:
             continue
         try:
-            vector = np.array([float(part) for part in line.split(b" ")[1:]])
+            vector = _numbers(line)
         except ValueError as error:
             raise Damaged(f"line {number:,}: {error}") from error
-        found[encoded[name]] = checked(vector, f"{encoded[name]!r} (line {number:,})")
-    if header and words != header[0]:
-        raise Damaged(f"its header says {header[0]:,} words, there are {words:,}")
-    return found, width
+        found[word] = checked(vector, f"{word!r} (line {number:,})")
+    if count not in (None, words):
+        raise Damaged(f"its header says {count:,} words, there are {words:,}")
+    return found, width or 0
 
 
-def _lines(blocks: Blocks) -> Iterator[bytes]:
-    """Lines without their ends."""
-    while True:
-        end = blocks.bytes.find(b"\n", blocks.place)
-        if end < 0:
-            if len(blocks.bytes) - blocks.place > _LONGEST_LINE:
-                raise Damaged("a line has no end")
-            if blocks.refill():
-                continue
-            yield blocks.bytes.rstrip()
-            return
-        yield blocks.bytes[blocks.place : end].rstrip()
-        blocks.place = end + 1
+def _numbers(line: bytes) -> NDArray[np.float64]:
+    return np.array([float(part) for part in line.split(b" ")[1:]])
+
+
+def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield lines without their ends."""
+    rest = b""
+    for block in blocks:
+        *lines, rest = (rest + block).split(b"\n")
+        if len(rest) > _LONGEST_LINE:
+            raise Damaged("a line has no end")
+        yield from map(bytes.rstrip, lines)
+    yield rest.rstrip()

@@ -1,28 +1,36 @@
-"""Word vectors from files: word2vec binary and text, GloVe text, gensim's own files; plain or gzipped.
+"""Word vectors from files: word2vec binary and text, GloVe text; plain or gzipped.
 
-Only the wanted words are kept. One pass over the file, in blocks: the 3.6 GB of the Google News vectors never lie in
-memory, and their SHA-256 is computed beside the reading.
+Only the wanted words are kept. One pass over the file, in blocks: the 3.6 GB of the Google News vectors are never in
+memory, and their SHA-256 is computed at the same time.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import json
+import re
+import shlex
 import zlib
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any, cast
+from threading import Event
+from typing import BinaryIO
 
 from svipctl.errors import DataError
-from svipctl.semantics.byte_blocks import BLOCK, Blocks, Damaged, HashedFile, Readable
-from svipctl.semantics.gensim_files import read_gensim
-from svipctl.semantics.text_vectors import looks_like_text, read_text
-from svipctl.semantics.vectors import Vectors
+from svipctl.semantics.text_vectors import is_text, read_text
+from svipctl.semantics.vectors import WIDEST, Damaged, Vectors
 from svipctl.semantics.word2vec_binary import read_binary
 from svipctl.types import ProgressCallback
 
 _GZIP, _ZIP, _PICKLE = b"\x1f\x8b", b"PK\x03\x04", b"\x80"
+_HEADER = re.compile(rb"([0-9]{1,18})[ \t]+([0-9]{1,18})[ \t\r]*\n")
+_BLOCK = 2**18  # fits into the processor's cache
+_HASHED = 2**23  # few and long calls: Python's lock is needed between two
 
 
 @dataclass(frozen=True)
@@ -30,40 +38,36 @@ class WordVectors:
     """The wanted words of a file."""
 
     vectors: Vectors
-    """Word -> (width,); of a repeated word the first."""
+    """Word -> vector, shape (width,); of a repeated word the first."""
     width: int
     sha256: str
-    """Of the file as it lies on the disk; of gensim's, followed by the files beside it that were read too."""
+    """SHA-256 of the file on the disk."""
     kind: str
-    """`word2vec binary`, `text` or `gensim`."""
+    """`word2vec binary` or `text`."""
 
 
 def read_word_vectors(path: Path, wanted: AbstractSet[str], progress: ProgressCallback | None = None) -> WordVectors:
-    """Read the wanted words of a word-vector file, whatever its kind: the content tells, not the name.
+    """Read the wanted words of a word-vector file; its content decides about the format, not its name.
 
     Args:
-        path: `.bin`, `.bin.gz`, `.txt`, `.gz` (as gensim-data has them), or what gensim's `save` wrote.
+        path: `.bin`, `.bin.gz`, `.txt` or `.gz` (as gensim-data publishes them).
         wanted: Words, spelt as in the file.
         progress: Called with bytes of the file read and bytes in all.
 
     Raises:
-        DataError: Missing, cut short, not a word-vector file, or with a vector that is not finite.
+        DataError: Missing, cut short, not a word-vector file, or with a vector that is not finite; or a file of
+            gensim's `save`, which is a pickle.
 
     """
+    stopped = Event()
     try:
-        with path.open("rb") as raw:
-            start = raw.read(4)
-            if start == _ZIP:
-                raise Damaged("it is a zip archive: unpack it and give the file in it")
-            if start.startswith(_PICKLE):
-                return _gensim(raw, path, wanted)
-            if start.startswith(_GZIP) and _unpacked(raw).read(1) == _PICKLE:
-                return _gensim(_unpacked(raw), path, wanted)
-            raw.seek(0)
-            with HashedFile(path, raw, progress) as file:
-                unpacked = gzip.GzipFile(fileobj=cast(IO[bytes], file)) if start.startswith(_GZIP) else file
-                vectors, width, kind = _words(cast(Readable, unpacked), wanted)
-                return WordVectors(vectors, width, file.sha256(), kind)
+        with ThreadPoolExecutor(1) as pool, path.open("rb") as file:
+            sha256 = pool.submit(_sha256, path, stopped)
+            try:
+                vectors, width, kind = _words(file, path, wanted, progress)
+                return WordVectors(vectors, width, sha256.result(), kind)
+            finally:
+                stopped.set()
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error
     except (Damaged, OSError, EOFError, zlib.error) as error:
@@ -74,27 +78,65 @@ def read_word_vectors(path: Path, wanted: AbstractSet[str], progress: ProgressCa
         ) from error
 
 
-def _words(stream: Readable, wanted: AbstractSet[str]) -> tuple[Vectors, int, str]:
-    blocks = Blocks(stream)
-    header = blocks.header()
-    if looks_like_text(blocks, header):
-        return *read_text(blocks, header, wanted), "text"
-    if header is None:
+def _words(
+    file: BinaryIO, path: Path, wanted: AbstractSet[str], progress: ProgressCallback | None
+) -> tuple[Vectors, int, str]:
+    """Return the wanted vectors, the width and the format."""
+    start = file.read(4)
+    file.seek(0)
+    if start == _ZIP:
+        raise Damaged("it is a zip archive: unpack it and give the file in it")
+    stream = gzip.GzipFile(fileobj=file) if start.startswith(_GZIP) else file
+    blocks = _blocks(stream, file, path.stat().st_size, progress)
+    begin = next(blocks, b"")
+    if begin.startswith(_PICKLE):
+        raise _pickled(path)
+    header = _HEADER.match(begin)
+    count, width = map(int, header.groups()) if header else (None, None)
+    if width is not None and not 0 < width <= WIDEST:
+        raise Damaged(f"its header says that vectors have {width} numbers")
+    content = begin[header.end() if header else 0 :]
+    rest = chain([content], blocks)
+    if is_text(content.partition(b"\n")[0], width):
+        return *read_text(rest, count, width, wanted), "text"
+    if count is None or width is None:
         raise Damaged("it begins neither like word2vec nor like text with a word and its numbers")
-    return read_binary(blocks, header, wanted), header[1], "word2vec binary"
+    return read_binary(rest, count, width, wanted), width, "word2vec binary"
 
 
-def _unpacked(raw: IO[bytes]) -> gzip.GzipFile:
-    raw.seek(0)
-    return gzip.GzipFile(fileobj=raw)
+def _blocks(
+    stream: BinaryIO | gzip.GzipFile, file: BinaryIO, size: int, progress: ProgressCallback | None
+) -> Iterator[bytes]:
+    """Yield the unpacked content, reporting the position in the packed file."""
+    while True:
+        block = stream.read(_BLOCK)
+        if progress:
+            progress(file.tell(), size)
+        if not block:
+            return
+        yield block
 
 
-def _gensim(stream: Any, path: Path, wanted: AbstractSet[str]) -> WordVectors:
-    stream.seek(0)
-    vectors, width, beside = read_gensim(stream, path, wanted)
-    digest = hashlib.sha256()
-    for part in (path, *beside):
-        with part.open("rb") as file:
-            while block := file.read(BLOCK):
-                digest.update(block)
-    return WordVectors(vectors, width, digest.hexdigest(), "gensim")
+def _sha256(path: Path, stopped: Event) -> str:
+    """Compute the SHA-256 of a file in another thread, which reads for itself what is in the page cache by then.
+
+    Handing over each block instead would make the two threads wait for Python's lock.
+    """
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(_HASHED))
+    with path.open("rb", buffering=0) as file:
+        while not stopped.is_set() and (count := file.readinto(buffer)):
+            digest.update(buffer[:count])
+    return digest.hexdigest()
+
+
+def _pickled(path: Path) -> DataError:
+    name = json.dumps(str(path), ensure_ascii=False)
+    convert = (
+        f"from gensim.utils import SaveLoad; saved = SaveLoad.load({name}); "
+        f'getattr(saved, "wv", saved).save_word2vec_format({name} + ".bin", binary=True)'
+    )
+    return DataError(
+        f"{path} is a pickle, as gensim's `save` writes it, and is not read",
+        why="loading a pickle can run any program: convert it if you trust its source, and give the new file",
+        todo=f"python -c {shlex.quote(convert)}",
+    )

@@ -1,4 +1,4 @@
-"""Word vectors in memory."""
+"""Word vectors in memory, and the error of a file that holds none."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svipctl.semantics.byte_blocks import Damaged
-
 Vectors = dict[str, NDArray[np.float64]]
-"""Word -> (width,)."""
+"""Word -> vector, shape (width,)."""
+WIDEST = 2**13
+"""Largest width of a vector; a file that claims more is damaged."""
 
 
-def checked(vector: NDArray[Any], of: str) -> NDArray[np.float64]:
-    """A copy in float64.
+class Damaged(ValueError):
+    """The bytes contradict the format; the message says where."""
+
+
+def checked(vector: NDArray[Any], name: str) -> NDArray[np.float64]:
+    """Return a copy in float64.
 
     Raises:
         Damaged: A number is not finite.
@@ -23,5 +27,5 @@ def checked(vector: NDArray[Any], of: str) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
         copy = vector.astype(np.float64)
     if not np.isfinite(copy).all():
-        raise Damaged(f"the vector of {of} is not finite")
+        raise Damaged(f"the vector of {name} is not finite")
     return copy

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svipctl.errors import DataError
-from svipctl.semantics import byte_blocks
 from svipctl.semantics.vector_files import read_word_vectors
 from tests.semantics.vector_cases import WIDTH, WORDS, keyed_vectors, write_kinds
 
@@ -45,20 +44,26 @@ def test_every_kind_is_read_as_gensim_reads_it(kind: str, files: dict[str, Path]
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("kind", ["plain.bin", "newlines.bin", "text.txt", "glove.txt"])
-@pytest.mark.parametrize("size", [32, 33, 64])
-def test_words_may_straddle_blocks_anywhere(
-    kind: str, size: int, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = read_word_vectors(files[kind], ALL)
-    monkeypatch.setattr(byte_blocks, "BLOCK", size)
-    if kind.endswith(".txt"):  # the kind is told from the first line, which must be there
-        monkeypatch.setattr(byte_blocks, "BLOCK", size + 256)
-    pieces = read_word_vectors(files[kind], ALL)
-    assert pieces.sha256 == whole.sha256
-    assert {word: vector.tolist() for word, vector in pieces.vectors.items()} == {
-        word: vector.tolist() for word, vector in whole.vectors.items()
-    }
+@pytest.mark.parametrize("kind", ["binary", "newlines", "text", "glove"])
+@pytest.mark.parametrize("shift", range(0, 48, 3))
+def test_words_are_read_wherever_in_a_large_file_they_are(kind: str, shift: int, tmp_path: Path) -> None:
+    """Words of 8 to 12 bytes and vectors of 28: whatever is read at once, its end meets each place of a record."""
+    rng = np.random.default_rng(shift)
+    table = rng.standard_normal((20_000, 7)).astype(np.float32)
+    words = ["x" * (shift + 1), *(f"größe{number}" for number in range(1, len(table)))]
+    end = "\n" if kind == "newlines" else ""
+    with (tmp_path / "v").open("wb") as file:
+        if kind != "glove":
+            file.write(f"{len(words)} 7\n".encode())
+        for word, vector in zip(words, table):
+            if kind in ("text", "glove"):
+                file.write(f"{word} {' '.join(map(repr, vector.tolist()))}\n".encode())
+            else:
+                file.write(word.encode() + b" " + vector.tobytes() + end.encode())
+    found = read_word_vectors(tmp_path / "v", frozenset(words))
+    assert found.sha256 == hashlib.sha256((tmp_path / "v").read_bytes()).hexdigest()
+    assert list(found.vectors) == words
+    assert np.array_equal(np.stack(list(found.vectors.values())), table)
 
 
 def test_only_wanted_words_are_kept_and_unknown_ones_are_left_out(files: dict[str, Path]) -> None:
