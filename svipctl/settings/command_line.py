@@ -8,24 +8,10 @@ from typing import Any
 
 import tomli_w
 
+from svipctl.settings.flags import TRAINING_BY_KEY
 from svipctl.settings.layers import flatten, parse_setting, resolve
 from svipctl.settings.schema import Settings
 
-_FLAGS = {
-    "name": "--name",
-    "data_dir": "--data-dir",
-    "runs_dir": "--runs-dir",
-    "recipe": "--recipe",
-    "model.backbone": "--backbone",
-    "model.weights": "--weights",
-    "train.epochs": "--epochs",
-    "train.batch_size": "--batch-size",
-    "train.fold": "--fold",
-    "optim.lr": "--lr",
-    "seed": "--seed",
-    "precision": "--precision",
-    "gpu": "--gpu",
-}
 _FOUND_IN_DEVELOPMENT = ("train.epochs", "train.select")
 
 
@@ -55,12 +41,11 @@ def train_command(settings: Settings, development: Sequence[str] = ()) -> str:
     for key, value in different.items():
         if value is None or (development and key in _FOUND_IN_DEVELOPMENT):
             continue
-        if key in _FLAGS:
-            words += [_FLAGS[key], str(value)]
-        elif key == "offline":
-            words.append("--offline")
-        else:
+        flag = TRAINING_BY_KEY.get(key)
+        if flag is None or value is False:
             words += ["--set", f"{key}={_written(key, value)}"]
+        else:
+            words += [flag.name] if value is True else [flag.name, str(value)]
     return shlex.join(words)
 
 

@@ -20,13 +20,13 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from svipctl.cli.answers import table
+from svipctl.cli.main import main
+from svipctl.cli.output import sink
 from typer.main import get_command
 
 from svipctl.cli import app as app_module
 from svipctl.cli import help as help_module
-from svipctl.cli.answers import table
-from svipctl.cli.main import main
-from svipctl.cli.output import sink
 from svipctl.datasets.download import download
 from svipctl.datasets.fetch import fetch
 from svipctl.errors import CheckFailed, ExitCode

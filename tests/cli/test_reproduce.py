@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from svipctl.cli.reproducing import check_published
+from svipctl.cli._reproduction import check_published
 from svipctl.errors import CheckFailed
 from tests.cli.test_schemas import follows
 from tests.conftest import Command, write_small_folder

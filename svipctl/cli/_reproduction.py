@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svipctl.cli.output import sink
-from svipctl.cli.training_progress import duration
+from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._training_progress import duration
 from svipctl.errors import CheckFailed, explained_disk_errors
 
 if TYPE_CHECKING:
@@ -57,14 +57,12 @@ def raise_if_failed(failed: Sequence[Ended], commands: int, document: Mapping[st
 
 def show_plan(plan: Plan, found: Mapping[str, State], needs: Mapping[str, Any]) -> None:
     """Every command with its state, and what they need together: `--dry-run`."""
-    from svipctl.cli.plans import in_words
-
     for step in plan.steps:
         sink.say(f"{found[step.key].value:10}  {step.command}")
     left = [step for step in plan.steps if found[step.key].value != "done"]
     counts = [(kind, sum(step.kind == kind for step in left)) for kind in _KINDS]
     sink.note("left to do: " + ", ".join(f"{number} {_KINDS[kind]}" for kind, number in counts))
-    sink.note(in_words(needs))
+    sink.note(describe_plan(needs))
     steps = [
         {"run": step.run, "kind": step.kind, "state": found[step.key].value, "command": step.command}
         for step in plan.steps
