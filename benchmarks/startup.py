@@ -8,6 +8,9 @@ import resource
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+
+from svipctl.cli._app import COMMANDS, Commands, Group
 
 ROUNDS = 15
 PROGRAM = [sys.executable, "-m", "svipctl"]

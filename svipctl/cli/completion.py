@@ -15,7 +15,9 @@ from svipctl.cli._output import sink
 def completion(
     shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], typer.Argument(help="The shell to complete in.")],
 ) -> None:
-    """Print the script with which a shell completes svipctl's commands, options and values.
+    """Print the completion script of a shell.
+
+    With it the shell completes commands, options and values.
 
     Save it where the shell looks for it: bash ~/.local/share/bash-completion/completions/svipctl, zsh a folder of
     $fpath under the name _svipctl, fish ~/.config/fish/completions/svipctl.fish, PowerShell $PROFILE.

@@ -55,7 +55,9 @@ def eval_(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown on stdout.")] = False,
     dry_run: bool,
 ) -> None:
-    """Evaluate a run (or a predictions file) under every protocol, from one pass over the images.
+    """Evaluate a run under every protocol.
+
+    All protocols come from one pass over the images, or from a predictions file.
 
     Examples:
         svipctl eval toybirds

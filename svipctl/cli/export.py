@@ -82,7 +82,9 @@ def export(
     ] = None,
     dry_run: bool,
 ) -> None:
-    """Export a run to ONNX, torch.export or safetensors, and verify it against the model.
+    """Export a run to a file, and verify it.
+
+    The file is in ONNX, torch.export or safetensors format, and is compared with the model.
 
     Examples:
         svipctl export toybirds

@@ -52,7 +52,9 @@ def train(
     ] = None,
     dry_run: bool,
 ) -> None:
-    """Train SVIP on a data set, and write the run into the folder of runs.
+    """Train SVIP on a data set.
+
+    Writes the run into the folder of runs.
 
     Examples:
         svipctl train toybirds

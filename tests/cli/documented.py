@@ -70,7 +70,7 @@ def _read(document: str, rows: list[str]) -> Iterator[Line]:
         elif continued or (language == "console" and row.startswith("$ ")) or (language in ("sh", "bash") and row):
             text = continued + row.removeprefix("$ ").strip()
             continued = text.removesuffix("\\") if text.endswith("\\") else ""
-            if not continued and not text.startswith("#"):
+            if not continued and not text.startswith("#") and "[OPTIONS]" not in text:  # no usage line
                 yield Line(document, number, text, language == "console")
 
 

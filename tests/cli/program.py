@@ -35,7 +35,7 @@ class Page:
     def examples(self) -> list[str]:
         """The command lines in its help."""
         _, _, block = (self.command.help or "").partition("Examples:")
-        return re.findall(r"^    (svipctl.*)$", block, re.MULTILINE)
+        return re.findall(r"^    (.*svipctl.*)$", block, re.MULTILINE)
 
     @property
     def parameters(self) -> list[Any]:

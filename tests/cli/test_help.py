@@ -15,13 +15,14 @@ from tests.processes import fresh
 
 BY_PATH = {page.path: page for page in commands()}
 EXAMPLES = [example for page in BY_PATH.values() for example in page.examples]
+RUNNABLE = [example for example in EXAMPLES if example.startswith("svipctl")]
 NEEDS_FILES = (ExitCode.DONE, ExitCode.DATA)
 
 
 @pytest.mark.parametrize("page", BY_PATH.values(), ids=list(BY_PATH))
 def test_every_command_has_two_examples_of_itself(page: Page) -> None:
     assert len(page.examples) >= 2
-    assert all(example.startswith(page.path) for example in page.examples)
+    assert all(page.path in example for example in page.examples)
 
 
 @pytest.mark.parametrize("page", [*groups(), *BY_PATH.values()], ids=lambda page: page.path)
@@ -32,7 +33,7 @@ def test_every_argument_and_option_has_a_meaning_and_fits_the_terminal(page: Pag
     assert max(len(line) for line in shown.splitlines() if not line.startswith("      svipctl")) <= 80
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("example", RUNNABLE)
 def test_an_example_of_help_runs_or_says_which_data_it_needs(example: str, command: Command) -> None:
     words = shlex.split(example)[1:]
     page = max((one for one in BY_PATH if example.startswith(one)), key=len)

@@ -38,7 +38,9 @@ def compare(
     ] = None,
     dry_run: bool,
 ) -> None:
-    """Write an HTML file that sets runs side by side: configuration, protocols with paired differences, curves, classes.
+    """Write an HTML comparison of runs.
+
+    It has configurations, protocols with paired differences, curves and classes.
 
     All runs are evaluated on the same images; differences are to the first one named.
 

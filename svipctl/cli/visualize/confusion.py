@@ -26,7 +26,9 @@ def confusion(
     top: Annotated[int, typer.Option("--top", min=1, max=20, help="Show this many pairs of classes.")] = 8,
     dry_run: bool,
 ) -> None:
-    """Show the classes that are taken for each other most often, with an image of the mistake and of the other class.
+    """Show the most confused classes.
+
+    Each pair comes with an image of the mistake and one of the other class.
 
     Answers are those of gzsl-calibrated where the run has a gamma from validation, else of gzsl-oracle.
 

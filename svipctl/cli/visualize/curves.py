@@ -29,7 +29,9 @@ def curves(
     ] = False,
     dry_run: bool,
 ) -> None:
-    """Show loss terms and figures over training, the seen-unseen curve, H over gamma, and reliability.
+    """Plot training and evaluation curves.
+
+    Loss terms and accuracies over training, the seen-unseen curve, H over gamma, and reliability.
 
     The points of every protocol stand on the seen-unseen curve; those chosen on the scored images are open marks.
 

@@ -23,7 +23,9 @@ def embedding(
     classes: Class = None,
     dry_run: bool,
 ) -> None:
-    """Show the attributes predicted for each image on a plane, coloured by class, beside each class's own attributes.
+    """Plot the predicted attributes on a plane.
+
+    Each image is coloured by its class; the attributes of the classes are shown too.
 
     The plane is that of the first two principal components. Up to 24 classes are coloured: all, or else the unseen
     ones, or those of --class.

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @command(*flags.EVALUATION[1:], dry_run=True)
 def patches(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
-    """Show which windows the model takes for the object, beside what taught it and, with masks or boxes, the truth.
+    """Show which windows the model keeps.
+
+    They are shown with the scores that trained the selection and, given masks or boxes, with the true object.
 
     Each image comes with the windows kept, the patch classifier's probability, the score of the source pass (attention
     rollout), the object's mask or box, and the AUC of the one against the other, which is `svipctl eval`'s.

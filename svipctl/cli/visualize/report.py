@@ -28,7 +28,9 @@ def report(
     ] = None,
     dry_run: bool,
 ) -> None:
-    """Write everything about a run into one HTML file that needs nothing else and asks the network for nothing.
+    """Write an HTML report of a run.
+
+    The file is self-contained and needs no network.
 
     Protocols with intervals, curves, each class, images with their windows and attributes, configuration with origins,
     environment, provenance, and the commands that make it again. The page follows the reader's light or dark theme.

@@ -27,8 +27,8 @@ def check(
 ) -> None:
     """Compare built word vectors with the published ones: by checksum, and given a published file by value.
 
-    The exit code is 0 when they are shown to be the published ones, and 1 when they are others or when that cannot be
-    told: rounding gives the right values another checksum on some machines, and only a published file decides then.
+    The exit code is 0 if they are the published ones, and 1 if they differ or if that is unknown: rounding changes the
+    checksum of the right values on some machines, and only a published file decides then.
 
     Examples:
         svipctl w2v check cub
