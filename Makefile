@@ -36,7 +36,7 @@ types: .venv/dev-installed ## mypy, strict
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-generated: .venv/dev-installed ## Completions, docs/cli.md and man pages from the program
+generated: .venv/dev-installed ## Completions and docs/cli.md from the program
 	$(BIN)/python docs/generate.py
 
 clean: ## Remove what make and the tools made

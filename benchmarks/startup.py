@@ -8,11 +8,9 @@ import resource
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 
-from typer.main import get_command
-
-from svipctl.cli.app import app
-from svipctl.cli.pages import all_pages
+from svipctl.cli._app import COMMANDS, Commands, Group
 
 ROUNDS = 15
 PROGRAM = [sys.executable, "-m", "svipctl"]
@@ -27,17 +25,24 @@ def processor_time(command: list[str], **environment: str) -> float:
     return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
+def paths(commands: Commands, *above: str) -> Iterator[tuple[str, ...]]:
+    """The words of every command and group."""
+    yield above
+    for name, place in commands.items():
+        yield from paths(place.commands, *above, name) if isinstance(place, Group) else [(*above, name)]
+
+
 def main() -> None:
     bare, libraries = "bare interpreter", 'python -c "import typer, rich"'
     cases: dict[str, tuple[list[str], dict[str, str]]] = {
         bare: ([sys.executable, "-c", "pass"], {}),
         libraries: ([sys.executable, "-c", "import typer, rich"], {}),
     }
-    for page in all_pages(get_command(app), "svipctl"):
-        words = [*page.path.split()[1:], "--help"]
+    for path in paths(COMMANDS):
+        words = [*path, "--help"]
         cases["svipctl " + " ".join(words)] = ([*PROGRAM, *words], {})
     for line in LINES:
-        cases[f"{line}<TAB>"] = (PROGRAM, {"_SVIPCTL_COMPLETE": "zsh", "_SVIPCTL_LINE": line})
+        cases[f"{line}<TAB>"] = (PROGRAM, {"_SVIPCTL_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": line})
     times: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(ROUNDS):
         for name, (command, environment) in cases.items():

@@ -1,24 +1,10 @@
-# bash completion for svipctl
-_svipctl() {
-    local answer value word=${COMP_WORDS[COMP_CWORD]-}
-    COMPREPLY=()
-    mapfile -t answer < <(_SVIPCTL_COMPLETE=bash _SVIPCTL_LINE="${COMP_LINE:0:COMP_POINT}" \
-        COMP_WORDBREAKS="$COMP_WORDBREAKS" "$1" 2>/dev/null)
-    if [[ ${answer[0]-} == files ]]; then
-        compopt -o default
-        return
-    fi
-    for value in "${answer[@]:1}"; do
-        if [[ $value == *=* || $word == [\'\"]* ]]; then
-            COMPREPLY+=("$value")
-        elif [[ $value == '~'* ]]; then  # quoted, it would no longer be the home folder
-            COMPREPLY+=("~$(printf %q "${value:1}")")
-        else
-            COMPREPLY+=("$(printf %q "$value")")
-        fi
-    done
-    if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=/] ]]; then
-        compopt -o nospace
-    fi
+_svipctl_completion() {
+    local IFS=$'
+'
+    COMPREPLY=( $( env COMP_WORDS="${COMP_WORDS[*]}" \
+                   COMP_CWORD=$COMP_CWORD \
+                   _SVIPCTL_COMPLETE=complete_bash $1 ) )
+    return 0
 }
-complete -F _svipctl svipctl
+
+complete -o default -F _svipctl_completion svipctl

@@ -1,17 +1,19 @@
-# PowerShell completion for svipctl
-Register-ArgumentCompleter -Native -CommandName svipctl -ScriptBlock {
+Import-Module PSReadLine
+Set-PSReadLineKeyHandler -Chord Tab -Function MenuComplete
+$scriptblock = {
     param($wordToComplete, $commandAst, $cursorPosition)
-    $text = $commandAst.ToString()
-    $length = $cursorPosition - $commandAst.Extent.StartOffset
-    $line = if ($length -gt $text.Length) { "$text " } else { $text.Substring(0, $length) }
-    $env:_SVIPCTL_COMPLETE = 'powershell'
-    $env:_SVIPCTL_LINE = $line
-    try { $answer = @(& $commandAst.CommandElements[0].Value 2>$null) }
-    finally { Remove-Item Env:_SVIPCTL_COMPLETE, Env:_SVIPCTL_LINE }
-    if ($answer[0] -eq 'files') { return }
-    $answer | Select-Object -Skip 1 | ForEach-Object {
-        $value, $meaning = $_ -split "`t", 2
-        if (-not $meaning) { $meaning = $value }
-        [System.Management.Automation.CompletionResult]::new($value, $value, 'ParameterValue', $meaning)
+    $Env:_SVIPCTL_COMPLETE = "complete_powershell"
+    $Env:_TYPER_COMPLETE_ARGS = $commandAst.ToString()
+    $Env:_TYPER_COMPLETE_WORD_TO_COMPLETE = $wordToComplete
+    svipctl | ForEach-Object {
+        $commandArray = $_ -Split ":::"
+        $command = $commandArray[0]
+        $helpString = $commandArray[1]
+        [System.Management.Automation.CompletionResult]::new(
+            $command, $command, 'ParameterValue', $helpString)
     }
+    $Env:_SVIPCTL_COMPLETE = ""
+    $Env:_TYPER_COMPLETE_ARGS = ""
+    $Env:_TYPER_COMPLETE_WORD_TO_COMPLETE = ""
 }
+Register-ArgumentCompleter -Native -CommandName svipctl -ScriptBlock $scriptblock

@@ -1,33 +1,57 @@
-"""Write everything that is made from the program: completions/, its table, docs/cli.md and docs/man/. `--check` only looks.
+"""Write what is made from the program: completions/ and docs/cli.md. `--check` only compares.
 
-Run by `make generated`.
+Run by `make generated`. Typer writes both: `typer docs/generate.py utils docs`, and its completion scripts.
 """
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from pathlib import Path
 
-from svipctl.cli.app import app
-from svipctl.cli.reference import generated_files
+from svipctl.cli._app import make_app
+from svipctl.cli.completion import completion_script
 
 ROOT = Path(__file__).resolve().parents[1]
-OWNED = ("completions/*", "docs/man/*")
+SCRIPTS = {"bash": "svipctl.bash", "zsh": "_svipctl", "fish": "svipctl.fish", "powershell": "svipctl.ps1"}
+INTRODUCTION = """
+Made by `make generated`; `svipctl COMMAND --help` shows the same. [json.md](json.md) describes what each command prints
+with `--json`, [exit-codes.md](exit-codes.md) the exit codes.
+"""
+app = make_app()
+
+
+def generated() -> dict[str, str]:
+    """Return path in the repository -> content."""
+    found = {f"completions/{name}": completion_script(shell) for shell, name in SCRIPTS.items()}
+    return found | {"docs/cli.md": reference()}
+
+
+def reference() -> str:
+    """Return the reference of all commands in Markdown."""
+    command = [sys.executable, "-m", "typer", __file__, "utils", "docs", "--name", "svipctl", "--title", "Commands"]
+    text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.rstrip() + "\n"
+    title, _, rest = text.partition("\n")
+    return title + "\n" + INTRODUCTION + re.sub(r"\x08\n((?:    .*\n?)+)", _in_console, rest)
+
+
+def _in_console(examples: re.Match[str]) -> str:
+    lines = [f"$ {line.strip()}\n" for line in examples[1].splitlines()]
+    return "".join(["```console\n", *lines, "```\n"])
 
 
 def stale(root: Path) -> list[str]:
-    """Files that are not what the program makes now, or that it makes no more."""
-    wanted = generated_files(app)
-    there = {str(path.relative_to(root)) for pattern in OWNED for path in root.glob(pattern)}
-    return sorted(
-        {name for name, text in wanted.items() if not (root / name).is_file() or (root / name).read_text() != text}
-        | (there - set(wanted))
-    )
+    """Return the files that differ from what the program makes now, and those that it no longer makes."""
+    wanted = generated()
+    existing = {str(path.relative_to(root)) for path in root.glob("completions/*")}
+    differ = {name for name, text in wanted.items() if not (root / name).is_file() or (root / name).read_text() != text}
+    return sorted(differ | (existing - set(wanted)))
 
 
 def write(root: Path) -> list[str]:
-    """Mend the stale files and say which."""
-    wanted = generated_files(app)
+    """Write the stale files, and return their names."""
+    wanted = generated()
     changed = stale(root)
     for name in changed:
         path = root / name

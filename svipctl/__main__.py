@@ -1,6 +1,6 @@
 """`python -m svipctl`."""
 
-from svipctl.cli.main import main
+from svipctl.cli._main import main
 
 if __name__ == "__main__":
     main()

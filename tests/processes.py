@@ -70,7 +70,7 @@ def _enter(arguments: tuple[str, ...], cwd: Path, out: Path, err: Path, first: C
     sys.argv = ["svipctl", *arguments]
     if first:
         first()
-    from svipctl.cli.main import main
+    from svipctl.cli._main import main
 
     main()
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from svipctl.cli.output import sink
-from svipctl.cli.plans import in_words
-from svipctl.cli.training_progress import duration
+from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._training_progress import duration
 from svipctl.datasets.names import BUILT_IN
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import check_devices
@@ -100,7 +99,7 @@ def show_plan(plan: TablePlan, jobs: int, gpu: str | None) -> None:
         sink.say(f"{step['state']:10}  {step['command']}")
     left = [step["kind"] for step in steps if step["state"] != "done"]
     sink.note("left to do: " + ", ".join(f"{left.count(kind)} {name}" for kind, name in _KINDS.items()))
-    sink.note(in_words(needs))
+    sink.note(describe_plan(needs))
     sink.document({"dry_run": True, "steps": steps, "left_out": dict(plan.left_out), **needs})
 
 

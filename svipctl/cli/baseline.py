@@ -6,56 +6,47 @@ from typing import Annotated
 
 import typer
 
-from svipctl.cli import complete, options
-from svipctl.cli.output import sink
+from svipctl.cli import _completion, _options
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
 from svipctl.errors import ConfigError, nearest
+from svipctl.settings import flags
 
 
+@command(
+    *(flags.NAME.with_help("Name of the run. (default: the method's)"), flags.BACKBONE, flags.WEIGHTS),
+    *(flags.ALLOW_PARTIAL, flags.PRECISION, flags.GPU, flags.OFFLINE, flags.DATA_DIR, flags.RUNS_DIR),
+    dry_run=True,
+)
 def baseline(
-    dataset: options.Dataset,
+    dataset: _options.Dataset,
+    *,
+    overrides: Overrides,
     method: Annotated[
-        str, typer.Option("--method", help="ridge, eszsl or sae.", autocompletion=complete.baselines)
+        str,
+        typer.Option(
+            "--method", help="ridge, eszsl or sae.", autocompletion=_completion.choices("ridge", "eszsl", "sae")
+        ),
     ] = "ridge",
     folds: Annotated[
         list[int] | None,
-        typer.Option("--fold", help="Fold that hyper-parameters and gamma are chosen on. Repeatable. (default: 1)"),
+        typer.Option(
+            "--fold",
+            help="Choose hyper-parameters and gamma on this fold. Repeatable. (default: 1)",
+            autocompletion=_completion.choices("1", "2", "3"),
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the run. (default: the method's)")] = None,
-    backbone: options.Backbone = None,
-    weights: options.Weights = None,
-    allow_partial: options.AllowPartial = None,
-    precision: options.Precision = None,
-    gpu: options.Gpu = None,
-    offline: options.Offline = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    dry_run: bool,
 ) -> None:
     """Fit a closed-form baseline on the backbone's own features, and score it under every protocol.
 
-    Examples: `svipctl baseline toybirds --method eszsl`, `svipctl baseline cub --method ridge --backbone lite --dry-run`
-    """
-    from svipctl.cli.configure import resolved
+    Examples:
+        svipctl baseline toybirds --method eszsl
+        svipctl baseline cub --method ridge --backbone lite --dry-run
 
-    settings = resolved(
-        dataset,
-        config=config,
-        assignments=assignments,
-        name=name or method,
-        model__backbone=backbone,
-        model__weights=weights,
-        data__allow_partial=allow_partial,
-        precision=precision,
-        gpu=gpu,
-        offline=offline,
-        data_dir=data_dir,
-        runs_dir=runs_dir,
-    ).settings
+    """
+    settings = overrides.resolve(dataset, {"name": overrides.flags.get("name") or method}).settings
 
     from svipctl.baselines.choices import METHODS
 
@@ -84,7 +75,7 @@ def baseline(
 
     from svipctl.baselines.evaluate import Baseline, fit_and_score
     from svipctl.baselines.image_features import image_features
-    from svipctl.cli.scores import show_evaluation
+    from svipctl.cli._scores import show_evaluation
     from svipctl.datasets.registry import open_benchmark
 
     with sink.progress(f"drawing {settings.dataset}") as progress:
@@ -92,7 +83,7 @@ def baseline(
             settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
         )
     for fold in chosen:
-        benchmark.split(fold)  # one that is not there is told before the features are computed
+        benchmark.split(fold)  # a missing fold is an error before the features are computed
     with sink.progress("computing features") as progress:
         features = image_features(settings, benchmark, progress)
     with sink.progress("developing on folds") as progress:

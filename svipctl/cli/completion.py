@@ -6,23 +6,42 @@ from typing import Annotated, Literal
 
 import typer
 
-from svipctl.cli import options
-from svipctl.cli.output import sink
-from svipctl.cli.shell_scripts import SCRIPTS
+from svipctl.cli._command import command
+from svipctl.cli._main import COMPLETE
+from svipctl.cli._output import sink
 
 
+@command(layers=False)
 def completion(
     shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], typer.Argument(help="The shell to complete in.")],
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> None:
-    """Print the script that makes a shell complete svipctl's commands, options and values.
+    """Print the completion script of a shell.
 
-    Where each shell looks for it: bash ~/.local/share/bash-completion/completions/svipctl, zsh a folder of $fpath under
-    the name _svipctl, fish ~/.config/fish/completions/svipctl.fish, PowerShell $PROFILE.
+    With it the shell completes commands, options and values.
 
-    Examples: `svipctl completion bash`, `svipctl completion fish --json`
+    Save it where the shell looks for it: bash ~/.local/share/bash-completion/completions/svipctl, zsh a folder of
+    $fpath under the name _svipctl, fish ~/.config/fish/completions/svipctl.fish, PowerShell $PROFILE.
+
+    Examples:
+        svipctl completion bash
+        svipctl completion fish --json
+
     """
-    sink.say(SCRIPTS[shell].rstrip("\n"))
-    sink.document({"shell": shell, "script": SCRIPTS[shell]})
+    script = completion_script(shell)
+    sink.say(script.rstrip("\n"))
+    sink.document({"shell": shell, "script": script})
+
+
+def completion_script(shell: str) -> str:
+    """Return Typer's completion script of a shell."""
+    from typer.completion import get_completion_script
+
+    script = get_completion_script(prog_name="svipctl", complete_var=COMPLETE, shell=shell) + "\n"
+    return script + _ZSH_FIRST_USE if shell == "zsh" else script
+
+
+_ZSH_FIRST_USE = """
+if [[ $funcstack[1] == _svipctl ]]; then  # loaded from $fpath by the first TAB, which is to be answered too
+  _svipctl_completion "$@"
+fi
+"""

@@ -7,49 +7,48 @@ from typing import Annotated
 
 import typer
 
-from svipctl.cli import complete, options
-from svipctl.cli.output import sink
+from svipctl.cli import _completion, _options
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
 from svipctl.errors import ConfigError
+from svipctl.settings import flags
 
-app = typer.Typer(help="The configuration and where it comes from.", no_args_is_help=True)
 
-
-@app.command()
+@command(flags.RECIPE)
 def show(
-    dataset: options.Dataset = "toybirds",
-    recipe: options.Recipe = None,
-    origin: Annotated[bool, typer.Option("--origin", help="Beside each value, the layer it came from.")] = False,
+    dataset: _options.Dataset = "toybirds",
+    *,
+    overrides: Overrides,
+    origin: Annotated[bool, typer.Option("--origin", help="Show the layer that each value comes from.")] = False,
     diff: Annotated[
         str | None,
         typer.Option(
             "--diff",
             metavar="PRESET",
-            help="Only what differs from this preset: a data set, a recipe, or both as cub,paper.",
-            autocompletion=complete.presets,
+            help="Show only what differs from this preset: a data set, a recipe, or both as cub,paper.",
+            autocompletion=_completion.presets,
         ),
     ] = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> None:
     """Print every setting as `train` would use it.
 
-    Examples: `svipctl config show cub`, `svipctl config show cub --recipe reference --origin`,
-    `svipctl config show cub --diff reference`
+    Examples:
+        svipctl config show cub
+        svipctl config show cub --recipe reference --origin
+        svipctl config show cub --diff reference
+
     """
     if origin and diff is not None:
         raise ConfigError("--origin and --diff are two views", todo="give one of them")
 
-    from svipctl.cli.configure import resolved
     from svipctl.datasets.names import own_folder
     from svipctl.settings.layers import flatten
     from svipctl.settings.preset import DATASETS, preset_settings
 
     if dataset not in DATASETS:
         own_folder(dataset)
-    found = resolved(dataset, config=config, assignments=assignments, recipe=recipe)
+    found = overrides.resolve(dataset)
     values = found.settings.model_dump(mode="json")
     flat = flatten(found.settings)
     shown = {key: json_text(value, default=str) for key, value in flat.items()}

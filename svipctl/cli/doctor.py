@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svipctl.cli import options
-from svipctl.cli.output import sink
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
 from svipctl.errors import CheckFailed
+from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.doctor.finding import Finding
 
 
-def doctor(
-    offline: options.Offline = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-) -> None:
-    """Check the installation, the hardware, the folders and the data; a line each, with the command that mends it.
+@command(flags.OFFLINE, flags.DATA_DIR, flags.RUNS_DIR, layers=False)
+def doctor(*, overrides: Overrides) -> None:
+    """Diagnose the installation, hardware and data.
 
-    The exit code is 1 when something is wrong. What is only absent, a benchmark for instance, is no fault.
+    Each problem comes with the command that fixes it, and makes the exit code 1. A data set that is absent is no problem.
 
-    Examples: `svipctl doctor`, `svipctl doctor --json --offline`
+    Examples:
+        svipctl doctor
+        svipctl doctor --json --offline
+
     """
     found: list[Finding] = []
-    for finding in _examined(offline, data_dir, runs_dir):
+    for finding in _examined(overrides):
         found.append(finding)
         todo = f"\n{'next:':>15} {finding.todo}" if finding.todo else ""
         sink.say(f"{finding.state:<7} {finding.name}: {finding.found}{todo}")
@@ -44,8 +42,8 @@ def doctor(
     sink.document(document)
 
 
-def _examined(offline: bool | None, data_dir: Path | None, runs_dir: Path | None) -> Iterator[Finding]:
-    """The installation first: without it there may be no settings that say where the rest is."""
+def _examined(overrides: Overrides) -> Iterator[Finding]:
+    """Examine the installation first: without it there may be no settings that name the folders."""
     from svipctl.doctor.examination import examine_installation, examine_machine
     from svipctl.doctor.imports import NEEDED_HERE
 
@@ -55,9 +53,5 @@ def _examined(offline: bool | None, data_dir: Path | None, runs_dir: Path | None
         yield finding
     if broken & {package for _, package in NEEDED_HERE}:
         return
-    from svipctl.cli.configure import resolved
-
-    settings = resolved(
-        "toybirds", folders_are_checked=False, data_dir=data_dir, runs_dir=runs_dir, offline=offline
-    ).settings
-    yield from examine_machine(settings.data_dir, settings.runs_dir, offline=settings.offline, broken=bool(broken))
+    workspace = overrides.workspace(check_folders=False)
+    yield from examine_machine(workspace.data_dir, workspace.runs_dir, offline=workspace.offline, broken=bool(broken))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from svipctl.cli import complete, options
-from svipctl.cli.output import sink
-from svipctl.cli.scores import show_curve, show_evaluation
+from svipctl.cli import _completion, _options
+from svipctl.cli._command import command
+from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._overrides import Overrides
+from svipctl.cli._scores import show_curve, show_evaluation
 from svipctl.errors import ConfigError
+from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.distributed.ranks import Ranks
@@ -22,104 +24,73 @@ if TYPE_CHECKING:
     from svipctl.settings.schema import Settings
 
 
+@command(
+    flags.RECIPE.with_help("Recipe of a published --checkpoint. (default: reference)"),
+    flags.BACKBONE.with_help("Backbone of a published --checkpoint. (default: the preset's)"),
+    *flags.EVALUATION,
+    dry_run=True,
+)
 def eval_(
     dataset: Annotated[
         str | None,
-        typer.Argument(help="cub, awa2, sun, toybirds, or a folder of your own.", autocompletion=complete.datasets),
+        typer.Argument(help="cub, awa2, sun, toybirds, or a folder of your own.", autocompletion=_completion.datasets),
     ] = None,
-    run: options.RunName = None,
+    *,
+    overrides: Overrides,
+    run: _options.RunName = None,
     predictions: Annotated[
-        Path | None, typer.Option("--predictions", help="Score a .npz of anybody's predictions instead of a run.")
+        Path | None, typer.Option("--predictions", help="Score a .npz of predictions instead of a run.")
     ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            "--checkpoint", help="Evaluate a .pth of the published code, or a checkpoint folder, instead of a run."
+            "--checkpoint",
+            help="Evaluate a .pth of the published code, or a checkpoint folder, instead of a run.",
+            autocompletion=_completion.checkpoints,
         ),
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            help="Of a published --checkpoint. (default: reference)",
-            rich_help_panel=options.SETTINGS,
-            autocompletion=complete.recipes,
-        ),
-    ] = None,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="Of a published --checkpoint. (default: the preset's)")
     ] = None,
     gzsl: Annotated[bool, typer.Option("--gzsl", help="Show the generalised rows only.")] = False,
     zsl: Annotated[bool, typer.Option("--zsl", help="Show the zero-shot row only.")] = False,
-    csv: Annotated[
-        bool, typer.Option("--csv", help="The rows as CSV on stdout.", rich_help_panel=options.OUTPUT)
-    ] = False,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="The rows as a table in Markdown.", rich_help_panel=options.OUTPUT)
-    ] = False,
-    batch_size: options.BatchSize = None,
-    precision: options.Precision = None,
-    gpu: options.Gpu = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    csv: _options.Csv = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown on stdout.")] = False,
+    dry_run: bool,
 ) -> None:
-    """Evaluate a run (or a predictions file) under every protocol, from one pass over the images.
+    """Evaluate a run under every protocol.
 
-    Examples: `svipctl eval toybirds`, `svipctl eval toybirds --gzsl`, `svipctl eval --predictions mine.npz --json`,
-    `svipctl eval cub --checkpoint published.pth`
+    All protocols come from one pass over the images, or from a predictions file.
+
+    Examples:
+        svipctl eval toybirds
+        svipctl eval toybirds --gzsl
+        svipctl eval --predictions mine.npz --json
+        svipctl eval cub --checkpoint published.pth
+
     """
-    if json + csv + markdown > 1:
+    if sink.json + csv + markdown > 1:
         raise ConfigError("--json, --csv and --markdown are forms of the same output", todo="choose one")
     if dataset is None and run is not None and checkpoint is None and predictions is None:
-        from svipctl.cli.which_run import run_of_any
+        from svipctl.cli._runs import find_any_run
 
-        found = run_of_any(run, runs_dir, config, assignments)
+        found = find_any_run(run, overrides)
         dataset, run = found.settings().dataset, str(found.folder)
     if (dataset is None) == (predictions is None):
         raise ConfigError("name either a data set or --predictions FILE", todo="svipctl eval toybirds")
     published = checkpoint is not None and not checkpoint.is_dir()
-    if not published and (recipe is not None or backbone is not None):
+    if not published and overrides.flags.keys() & {"recipe", "model.backbone"}:
         raise ConfigError("a run knows its recipe and its backbone", todo="leave out --recipe and --backbone")
     if checkpoint is not None and (run is not None or predictions is not None):
         raise ConfigError("--checkpoint, --run and --predictions exclude each other", todo="give one of them")
     if predictions is not None:
-        _check_nothing_else(
-            {
-                "--run": run,
-                "--batch-size": batch_size,
-                "--precision": precision,
-                "--gpu": gpu,
-                "--data-dir": data_dir,
-                "--runs-dir": runs_dir,
-                "--config": config,
-                "--set": assignments,
-                "--dry-run": dry_run,
-            }
-        )
+        given = {"--run": run, "--config": overrides.config, "--set": overrides.assignments, "--dry-run": dry_run}
+        settings_given = [flag.name for flag in flags.EVALUATION if flag.key in overrides.flags]
+        _check_nothing_else([*(name for name, value in given.items() if value), *settings_given])
+
         from svipctl.evaluation.score import score_file
 
         evaluation: Evaluation = score_file(predictions)
     else:
-        from svipctl.cli.configure import resolved
-
-        configured = resolved(
-            str(dataset),
-            config=config,
-            assignments=assignments,
-            recipe=recipe or "reference" if published else None,
-            model__backbone=backbone,
-            eval__batch_size=batch_size,
-            precision=precision,
-            gpu=gpu,
-            data_dir=data_dir,
-            runs_dir=runs_dir,
-        )
+        recipe = {"recipe": overrides.flags.get("recipe", "reference")} if published else {}
+        configured = overrides.resolve(str(dataset), recipe)
         settings = configured.settings
 
         from svipctl.device import choose_device
@@ -153,8 +124,8 @@ def eval_(
     sink.document(document)
 
 
-def _check_nothing_else(flags: Mapping[str, object]) -> None:
-    if given := [name for name, value in flags.items() if value]:
+def _check_nothing_else(given: list[str]) -> None:
+    if given:
         raise ConfigError(
             "nothing is computed or written for --predictions, and no setting is read",
             todo=f"leave out {', '.join(given)}",
@@ -163,7 +134,7 @@ def _check_nothing_else(flags: Mapping[str, object]) -> None:
 
 def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> tuple[Run | Path, Settings, bool]:
     """What is evaluated, with which settings, and whether images of its data set may be missing."""
-    from svipctl.cli.configure import with_precision_of
+    from svipctl.cli._runs import with_precision_of
     from svipctl.runs.finding import find_run
 
     settings = configured.settings
@@ -176,14 +147,13 @@ def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> 
 
 
 def _show_plan(configured: Resolved, name: str | None, checkpoint: Path | None) -> None:
-    from svipctl.cli.plans import in_words
     from svipctl.evaluation.dry_run import plan_evaluation
 
     subject, settings, partial = _chosen(configured, name, checkpoint)
     plan = plan_evaluation(subject, settings, allow_partial=partial)
     for warning in plan["warnings"]:
         sink.warn(warning)
-    sink.say(in_words({key: value for key, value in plan.items() if key != "warnings"}))
+    sink.say(describe_plan({key: value for key, value in plan.items() if key != "warnings"}))
     sink.document({"dry_run": True, **plan})
 
 

@@ -8,79 +8,95 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from svipctl.cli import complete, options
-from svipctl.cli.output import sink
+from svipctl.cli import _completion, _options
+from svipctl.cli._command import command
+from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._overrides import Overrides
 from svipctl.errors import CheckFailed, ConfigError, nearest
+from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.export.artifact import Format, Order, Shipped
     from svipctl.export.graph import ExportPrecision, PixelKind
 
-_CHECK = "Check"
+_FORMATS = ("onnx", "torch", "safetensors")
+_PRECISIONS = ("fp32", "fp16", "int8")
+_PIXELS = ("uint8", "float")
 
 
+@command(flags.DATA_DIR, flags.RUNS_DIR, dry_run=True)
 def export(
-    dataset: options.Dataset,
+    dataset: _options.Dataset,
+    *,
+    overrides: Overrides,
     format: Annotated[
         str | None,
         typer.Option(
             "--format",
             help="onnx, torch or safetensors. (default: as --output is named, or onnx)",
-            autocompletion=complete.export_formats,
+            autocompletion=_completion.choices(*_FORMATS),
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The file. (default: in the run's folder, export/...)", show_default=False),
+        typer.Option(
+            "--output", "-o", help="File to write. (default: in the run's folder, export/...)", show_default=False
+        ),
     ] = None,
-    run: options.RunName = None,
+    run: _options.RunName = None,
     precision: Annotated[
         str,
-        typer.Option("--precision", help="fp32, fp16, or int8 (ONNX).", autocompletion=complete.export_precisions),
+        typer.Option(
+            "--precision",
+            help="Arithmetic of the file: fp32, fp16, or int8 (ONNX).",
+            autocompletion=_completion.choices(*_PRECISIONS),
+        ),
     ] = "fp32",
     input_: Annotated[
-        str, typer.Option("--input", metavar="uint8|float", help="Pixels as bytes or as float32 in 0..1.")
+        str,
+        typer.Option(
+            "--input",
+            metavar="uint8|float",
+            help="Pixels as bytes or as float32 in 0..1.",
+            autocompletion=_completion.choices(*_PIXELS),
+        ),
     ] = "uint8",
     resize: Annotated[
-        bool, typer.Option("--resize", help="Take images of any size, resized and cropped inside.")
+        bool, typer.Option("--resize", help="Accept images of any size, and resize and crop them in the graph.")
     ] = False,
     gamma: Annotated[
-        float | None, typer.Option("--gamma", help="Named in the file. (default: the run's calibrated one)")
+        float | None, typer.Option("--gamma", help="Gamma written into the file. (default: the run's calibrated one)")
     ] = None,
-    licence: Annotated[str | None, typer.Option("--licence", help="Of the weights, as you state it.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+    licence: Annotated[str | None, typer.Option("--licence", help="Licence of the weights, as you state it.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     images: Annotated[
         int,
-        typer.Option("--images", min=0, help="Evaluation images to compare on; 0 for all.", rich_help_panel=_CHECK),
+        typer.Option("--images", min=0, help="Evaluation images to verify the file with; 0 for all."),
     ] = 256,
     tolerance: Annotated[
         float | None,
         typer.Option(
             "--tolerance",
             help="Largest difference that passes. (default: 1e-3 in fp32, 2e-2 in fp16, 0.25 in int8)",
-            rich_help_panel=_CHECK,
         ),
     ] = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    dry_run: bool,
 ) -> None:
-    """Ship a run as one file that takes pixels, a class table and gamma, checked against the model.
+    """Export a run to a file, and verify it.
 
-    Examples: `svipctl export toybirds`, `svipctl export cub -o cub.pt2`,
-    `svipctl export toybirds --precision int8 --resize`
+    The file is in ONNX, torch.export or safetensors format, and is compared with the model.
+
+    Examples:
+        svipctl export toybirds
+        svipctl export cub -o cub.pt2
+        svipctl export toybirds --precision int8 --resize
+
     """
     _check(format=format, precision=precision, pixels=input_, gamma=gamma, tolerance=tolerance)
 
-    from svipctl.cli.configure import resolved
     from svipctl.runs.finding import find_run
 
-    settings = resolved(dataset, config=config, assignments=assignments, data_dir=data_dir, runs_dir=runs_dir).settings
+    settings = overrides.resolve(dataset).settings
     found = find_run(settings.runs_dir, settings.dataset, run)
 
     from svipctl.datasets.registry import open_benchmark
@@ -129,9 +145,9 @@ def export(
 
 def _check(*, format: str | None, precision: str, pixels: str, gamma: float | None, tolerance: float | None) -> None:
     for flag, value, known in (
-        ("--format", format, ("onnx", "torch", "safetensors")),
-        ("--precision", precision, ("fp32", "fp16", "int8")),
-        ("--input", pixels, ("uint8", "float")),
+        ("--format", format, _FORMATS),
+        ("--precision", precision, _PRECISIONS),
+        ("--input", pixels, _PIXELS),
     ):
         if value is not None and value not in known:
             raise ConfigError(f"{flag} {value}: there is no such choice", why=nearest(value, known))
@@ -142,8 +158,6 @@ def _check(*, format: str | None, precision: str, pixels: str, gamma: float | No
 
 
 def _plan(order: Order, found: Any) -> None:
-    from svipctl.cli.plans import in_words
-
     weights = found.best / "model.safetensors"
     share = {"fp32": 1.0, "fp16": 0.5, "int8": 0.25}[order.precision]
     size = weights.stat().st_size if weights.exists() else 0
@@ -155,7 +169,7 @@ def _plan(order: Order, found: Any) -> None:
         "about_bytes": round(size * share),
         "images_compared": order.images or "all",
     }
-    sink.say(in_words(plan))
+    sink.say(describe_plan(plan))
     sink.document({"dry_run": True, **plan})
 
 

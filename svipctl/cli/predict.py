@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from svipctl.cli import options
-from svipctl.cli.output import sink
+from svipctl.cli import _options
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
 from svipctl.errors import CheckFailed, ConfigError, DataError
+from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
@@ -23,61 +26,47 @@ if TYPE_CHECKING:
 _COLUMNS = ("image", "rank", "class", "score", "for", "against", "patches")
 
 
+@command(*flags.EVALUATION)
 def predict(
     images: Annotated[
         list[str],
         typer.Argument(help="Files, folders, patterns in quotes, or - for a list on stdin.", show_default=False),
     ],
-    run: options.RunName = None,
+    *,
+    overrides: Overrides,
+    run: _options.RunName = None,
     classes: Annotated[
-        Path | None, typer.Option("--classes", help="A CSV file of classes of your own, instead of the run's.")
+        Path | None, typer.Option("--classes", help="A CSV file of your own classes, instead of the run's.")
     ] = None,
     extend: Annotated[bool, typer.Option("--extend", help="Add those classes to the run's.")] = False,
     gamma: Annotated[
         float | None,
-        typer.Option("--gamma", help="Subtracted from trained classes. (default: the run's calibrated one)"),
+        typer.Option(
+            "--gamma", help="Subtract this from the scores of seen classes. (default: the run's calibrated one)"
+        ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Answers an image.")] = 5,
-    csv: Annotated[
-        bool, typer.Option("--csv", help="One CSV row an answer on stdout.", rich_help_panel=options.OUTPUT)
-    ] = False,
+    top: Annotated[int, typer.Option("--top", min=1, help="Answers per image.")] = 5,
+    csv: _options.Csv = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be read.")] = False,
-    batch_size: options.BatchSize = None,
-    precision: options.Precision = None,
-    gpu: options.Gpu = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> None:
-    """Name the class of pictures, among the run's classes or classes of your own that nobody trained.
+    """Classify images, among the run's classes or your own.
 
-    Examples: `svipctl predict photo.jpg`, `svipctl predict pictures/ --classes mine.csv --csv`,
-    `find . -name "*.jpg" | svipctl predict - --json`
+    Examples:
+        svipctl predict photo.jpg
+        svipctl predict pictures/ --classes mine.csv --csv
+        find . -name "*.jpg" | svipctl predict - --json
+
     """
-    _check(json=json, csv=csv, extend=extend, classes=classes, gamma=gamma)
+    _check(csv=csv, extend=extend, classes=classes, gamma=gamma)
 
-    from svipctl.cli.configure import resolved, with_precision_of
-    from svipctl.cli.which_run import run_of_any, tell_run
+    from svipctl.cli._runs import announce_run, find_any_run, with_precision_of
 
-    found = run_of_any(run, runs_dir, config, assignments)
+    found = find_any_run(run, overrides)
     if run is None:
-        tell_run(found)
+        announce_run(found)
     found.require_network()
     trained = found.settings()
-    configured = resolved(
-        trained.dataset,
-        config=config,
-        assignments=assignments,
-        eval__batch_size=batch_size,
-        precision=precision,
-        gpu=gpu,
-        data_dir=data_dir,
-        runs_dir=runs_dir,
-    )
+    configured = overrides.resolve(trained.dataset)
     settings = with_precision_of(trained, configured)
 
     from svipctl.device import choose_dtype, use_device
@@ -145,8 +134,8 @@ def predict(
     sink.document(counts)
 
 
-def _check(*, json: bool, csv: bool, extend: bool, classes: Path | None, gamma: float | None) -> None:
-    if json and csv:
+def _check(*, csv: bool, extend: bool, classes: Path | None, gamma: float | None) -> None:
+    if sink.json and csv:
         raise ConfigError("--json and --csv are two forms of the same output", todo="choose one")
     if extend and classes is None:
         raise ConfigError("--extend adds classes to the run's, and there are none to add", todo="--classes FILE.csv")

@@ -2,115 +2,115 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from svipctl.cli import complete, options
-from svipctl.cli.output import sink
+from svipctl.cli import _completion, _options
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
 from svipctl.errors import ConfigError, nearest
+from svipctl.settings import flags
 
 if TYPE_CHECKING:
-    from svipctl.reproduce.table_plan import Overrides
     from svipctl.settings.schema import Settings
 
 _LAUNCHERS = ("local", "slurm")
 
 
+@command(
+    *(flags.BACKBONE, flags.WEIGHTS, flags.EPOCHS, flags.BATCH_SIZE, flags.LR, flags.PRECISION, flags.GPU),
+    *(flags.DATA_DIR, flags.RUNS_DIR, flags.ALLOW_PARTIAL, flags.OFFLINE),
+    dry_run=True,
+)
 def reproduce(
-    dataset: options.Dataset,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each row, of seeds 0, 1, ...")] = 5,
+    dataset: _options.Dataset,
+    *,
+    overrides: Overrides,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each row, with seeds 0, 1, ...")] = 5,
     folds: Annotated[int, typer.Option("--folds", min=1, max=3, help="Development runs of each row.")] = 1,
     recipes: Annotated[
-        str, typer.Option("--recipes", help="Recipes, with commas between.", autocompletion=complete.recipes)
+        str,
+        typer.Option(
+            "--recipes",
+            help="Recipes, separated by commas.",
+            autocompletion=_completion.comma_separated(*flags.RECIPE.values),
+        ),
     ] = "svipctl,reference",
     controls: Annotated[
-        str, typer.Option("--controls", help="all, none, or rows with commas between: ROW, RECIPE/ROW, RECIPE/all.")
+        str,
+        typer.Option(
+            "--controls",
+            help="all, none, or rows separated by commas: ROW, RECIPE/ROW, RECIPE/all.",
+            autocompletion=_completion.controls,
+        ),
     ] = "all",
     baselines: Annotated[
-        bool, typer.Option("--baselines/--no-baselines", help="Ridge, ESZSL and SAE on the backbone's features.")
+        bool,
+        typer.Option("--baselines/--no-baselines", help="Fit Ridge, ESZSL and SAE on the backbone's features."),
     ] = True,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with code 1 when a published number is further away than --tolerance.")
+        bool,
+        typer.Option(
+            "--check", help="Exit with code 1 if a number differs from the published one by over --tolerance."
+        ),
     ] = False,
     tolerance: Annotated[
         float,
-        typer.Option("--tolerance", min=0, help="Of --check, percentage points; the authors' runs differ by 1.1."),
+        typer.Option("--tolerance", min=0, help="Percentage points for --check; the authors' runs differ by 1.1."),
     ] = 2.0,
-    name: Annotated[str, typer.Option("--name", help="What the names of all runs begin with.")] = "table",
+    name: Annotated[str, typer.Option("--name", help="Prefix of the names of all runs.")] = "table",
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FOLDER", help="For the report. (default: beside the runs)"),
+        typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the report. (default: next to the runs)"),
     ] = None,
-    backbone: options.Backbone = None,
-    weights: options.Weights = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    lr: options.LearningRate = None,
-    allow_partial: options.AllowPartial = None,
-    precision: options.Precision = None,
-    gpu: options.Gpu = None,
-    offline: options.Offline = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Commands at once.")] = 1,
-    launcher: Annotated[str, typer.Option("--launcher", help="local, or slurm (submitit).")] = "local",
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Commands that run at once.")] = 1,
+    launcher: Annotated[
+        str,
+        typer.Option(
+            "--launcher",
+            help="Run commands here (local) or on a cluster (slurm, by submitit).",
+            autocompletion=_completion.choices("local", "slurm"),
+        ),
+    ] = "local",
     slurm: Annotated[
         list[str] | None,
         typer.Option(
             "--slurm",
             metavar="KEY=VALUE",
-            help="submitit's parameter, as slurm_partition=gpu or timeout_min=240. Repeatable.",
+            help="Parameter of submitit, as slurm_partition=gpu or timeout_min=240. Repeatable.",
         ),
     ] = None,
     plan_file: Annotated[
         Path | None,
-        typer.Option("--plan", metavar="FILE|-", help="Write what is left to do, one command a line; run nothing."),
+        typer.Option("--plan", metavar="FILE|-", help="Write the commands left to do, one per line; run nothing."),
     ] = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    dry_run: bool,
 ) -> None:
     """Run the whole table of a data set: recipes, controls, baselines, seeds; continue where it was cut short.
 
-    Examples: `svipctl reproduce toybirds --dry-run`, `svipctl reproduce toybirds --controls none --seeds 1 --plan -`
+    Examples:
+        svipctl reproduce toybirds --dry-run
+        svipctl reproduce toybirds --controls none --seeds 1 --plan -
+
     """
     from svipctl.baselines.choices import METHODS
-    from svipctl.cli.configure import resolved
     from svipctl.reproduce.rows import select_rows
     from svipctl.reproduce.table_plan import TableRequest, check_assignable, flag_overrides, make_plan
-    from svipctl.settings.layers import resolve
 
-    check_assignable([assignment.partition("=")[0].strip() for assignment in assignments or []])
-    configured = resolved(
-        dataset,
-        config=config,
-        assignments=assignments,
-        model__backbone=backbone,
-        model__weights=weights,
-        train__epochs=epochs,
-        train__batch_size=batch_size,
-        optim__lr=lr,
-        precision=precision,
-        gpu=gpu,
-        data_dir=data_dir,
-        runs_dir=runs_dir,
-        data__allow_partial=allow_partial,
-        offline=offline,
-    )
+    check_assignable([assignment.partition("=")[0].strip() for assignment in overrides.assignments])
+    configured = overrides.resolve(dataset)
     rows = select_rows(controls, recipes)
     methods = METHODS if baselines else ()
-    request = TableRequest(dataset, rows, seeds, folds, methods, flag_overrides(configured), config, name)
+    request = TableRequest(dataset, rows, seeds, folds, methods, flag_overrides(configured), overrides.config, name)
     if launcher not in _LAUNCHERS:
         raise ConfigError(f"there is no launcher {launcher!r}", why=nearest(launcher, _LAUNCHERS))
 
-    def configure(overrides: Overrides) -> Settings:
-        return resolve(dataset, flags=overrides, config=config, environment=os.environ, folder=Path()).settings
+    def configure(row: Mapping[str, Any]) -> Settings:
+        return Overrides(row, config=overrides.config).resolve(dataset).settings
 
     from svipctl.cli import _reproduce
     from svipctl.reproduce.published_numbers import check_comparable

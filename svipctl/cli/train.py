@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from svipctl.cli import complete, options
-from svipctl.cli.output import sink
+from svipctl.cli import _completion, _options
+from svipctl.cli._command import command
+from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._overrides import Overrides
 from svipctl.errors import ConfigError
+from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.runs.run import Run
+    from svipctl.settings.layers import Resolved
     from svipctl.settings.schema import Settings
+    from svipctl.training.development import Development
     from svipctl.training.session import Session
 
 
+@command(*flags.TRAINING, dry_run=True)
 def train(
-    dataset: options.Dataset,
-    recipe: options.Recipe = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the run. (default: from recipe and seed)")] = None,
-    backbone: options.Backbone = None,
-    weights: options.Weights = None,
-    init_from: Annotated[
-        Path | None,
-        typer.Option(
-            "--init-from",
-            help="Begin with a trained network: a run or checkpoint folder, or a .pth of the published code.",
-        ),
-    ] = None,
-    epochs: options.Epochs = None,
-    batch_size: options.TrainBatchSize = None,
-    lr: options.LearningRate = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of everything random.")] = None,
-    fold: Annotated[
-        int | None, typer.Option("--fold", help="Development run: hold out fold 1, 2 or 3 of the training classes.")
-    ] = None,
+    dataset: _options.Dataset,
+    *,
+    overrides: Overrides,
     final: Annotated[
         bool, typer.Option("--final", help="Final run: take epoch count and gamma from --from-development.")
     ] = False,
@@ -47,8 +36,8 @@ def train(
         typer.Option(
             "--from-development",
             metavar="RUN",
-            help="A finished run with --fold that the final run takes its epoch count and gamma from. Repeatable.",
-            autocompletion=complete.runs,
+            help="Finished run with --fold that gives a final run its epoch count and gamma. Repeatable.",
+            autocompletion=_completion.runs,
         ),
     ] = None,
     resume: Annotated[
@@ -56,69 +45,26 @@ def train(
         typer.Option(
             "--resume",
             metavar="[auto|RUN]",
-            help="Go on with an unfinished run: one by name or folder, or the newest that fits or the one of --name "
-            "(auto); what the flags leave open is as in that run.",
-            autocompletion=complete.runs,
+            help="Continue an unfinished run: its name or folder, or auto: the one of --name, or the newest that fits. "
+            "Settings without a flag are the run's own.",
+            autocompletion=_completion.resumable,
         ),
     ] = None,
-    save_every: Annotated[
-        float | None,
-        typer.Option("--save-every", metavar="MINUTES", help="Between two saves within an epoch. (default: 15)"),
-    ] = None,
-    allow_partial: options.AllowPartial = None,
-    precision: options.Precision = None,
-    gpu: options.Gpu = None,
-    offline: options.Offline = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    dry_run: bool,
 ) -> None:
-    """Train SVIP on a data set; the run appears in the folder of runs.
+    """Train SVIP on a data set.
 
-    Examples: `svipctl train toybirds`, `svipctl train toybirds --recipe reference --gpu 0`,
-    `svipctl train toybirds --resume`, `svipctl train cub --init-from published.pth --dry-run`, `svipctl train toybirds --final --from-development svipctl-seed0-fold1`
+    Writes the run into the folder of runs.
+
+    Examples:
+        svipctl train toybirds
+        svipctl train toybirds --recipe reference --gpu 0
+        svipctl train toybirds --resume
+        svipctl train cub --init-from published.pth --dry-run
+        svipctl train toybirds --final --from-development svipctl-seed0-fold1
+
     """
-    from svipctl.cli.configure import resolved
-
-    configure = partial(
-        resolved,
-        dataset,
-        config=config,
-        assignments=assignments,
-        recipe=recipe,
-        name=name,
-        model__backbone=backbone,
-        model__weights=weights,
-        model__init_from=None if init_from is None else str(init_from),
-        train__batch_size=None if batch_size == "auto" else batch_size,
-        train__accumulate="auto" if batch_size == "auto" else None,
-        train__fold=fold,
-        train__save_every=save_every,
-        data__allow_partial=allow_partial,
-        optim__lr=lr,
-        seed=seed,
-        precision=precision,
-        gpu=gpu,
-        offline=offline,
-        data_dir=data_dir,
-        runs_dir=runs_dir,
-    )
-    development = None
-    if final or from_development:
-        _check_final_flags(final, from_development, epochs)
-        from svipctl.training.development import check_final, read_development
-
-        chosen_at_the_end: dict[str, Any] = {"train__select": "last"}  # not a preset's choice among epochs
-        development = read_development(configure(**chosen_at_the_end).settings, from_development or [])
-        configured = configure(train__epochs=development.epochs, **chosen_at_the_end)
-        check_final(configured.settings, development)
-    else:
-        configured = configure(train__epochs=epochs)
+    configured, development = _configure(dataset, overrides, final, from_development)
     settings = configured.settings
 
     from svipctl.device import choose_device
@@ -130,10 +76,10 @@ def train(
         raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
     with joined() as ranks:
         if not dry_run:
-            choose_device(settings.gpu, ranks.local)  # a wrong GPU is told, by whoever has it, before anything is drawn
+            choose_device(settings.gpu, ranks.local)  # a missing GPU is an error before anything is drawn
         sink.silent = not ranks.is_first
 
-        from svipctl.cli.training_progress import reporter
+        from svipctl.cli._training_progress import reporter
         from svipctl.datasets.names import dataset_name
         from svipctl.inference.checkpoint import read_metadata
         from svipctl.training.session import carry_out, choose
@@ -153,8 +99,23 @@ def train(
     sink.document({"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
 
 
+def _configure(
+    dataset: str, overrides: Overrides, final: bool, from_development: list[str] | None
+) -> tuple[Resolved, Development | None]:
+    """Return the settings, and for a final run what development found."""
+    more: dict[str, Any] = {}
+    if overrides.flags.get("train.batch_size") == "auto":
+        more = {"train.batch_size": None, "train.accumulate": "auto"}
+    if not (final or from_development):
+        return overrides.resolve(dataset, more), None
+
+    from svipctl.training.development import with_development
+
+    _check_final_flags(final, from_development, "train.epochs" in overrides.flags)
+    return with_development(lambda **found: overrides.resolve(dataset, more | found), from_development or [])
+
+
 def _show_plan(session: Session) -> None:
-    from svipctl.cli.plans import in_words
     from svipctl.training.dry_run import plan_training
 
     for change in session.changed:
@@ -162,14 +123,14 @@ def _show_plan(session: Session) -> None:
     plan = plan_training(session.settings, session.run, session.position)
     if session.begins_instead:
         sink.note(f"there is nothing to resume: {session.run.name} would begin")
-    sink.say(in_words(plan))
+    sink.say(describe_plan(plan))
     if session.development is not None:
         sink.say(session.development.summary)
         plan["development"] = session.development.document()
     sink.document({"dry_run": True, **plan})
 
 
-def _check_final_flags(final: bool, development: list[str] | None, epochs: int | None) -> None:
+def _check_final_flags(final: bool, development: list[str] | None, has_epochs: bool) -> None:
     if not development:
         raise ConfigError(
             "a final run takes its epoch count and gamma from development runs, and none is named",
@@ -177,7 +138,7 @@ def _check_final_flags(final: bool, development: list[str] | None, epochs: int |
         )
     if not final:
         raise ConfigError("--from-development is for a final run", todo="add --final")
-    if epochs is not None:
+    if has_epochs:
         raise ConfigError(
             "--epochs and --from-development contradict each other",
             why="a final run trains for the epoch count found in development",

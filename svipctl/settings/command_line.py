@@ -8,25 +8,10 @@ from typing import Any
 
 import tomli_w
 
+from svipctl.settings.flags import TRAINING_BY_KEY
 from svipctl.settings.layers import flatten, parse_setting, resolve
 from svipctl.settings.schema import Settings
 
-_FLAGS = {
-    "name": "--name",
-    "data_dir": "--data-dir",
-    "runs_dir": "--runs-dir",
-    "recipe": "--recipe",
-    "model.backbone": "--backbone",
-    "model.weights": "--weights",
-    "train.epochs": "--epochs",
-    "train.batch_size": "--batch-size",
-    "train.fold": "--fold",
-    "optim.lr": "--lr",
-    "seed": "--seed",
-    "precision": "--precision",
-    "gpu": "--gpu",
-}
-_SWITCHES = {"offline": "--offline", "data.allow_partial": "--allow-partial"}
 _FOUND_IN_DEVELOPMENT = ("train.epochs", "train.select")
 
 
@@ -49,14 +34,13 @@ def setting_arguments(values: Mapping[str, Any]) -> list[str]:
     """
     words: list[str] = []
     for key, value in values.items():
+        flag = TRAINING_BY_KEY.get(key)
         if value is None:
             continue
-        if key in _SWITCHES and value is True:
-            words.append(_SWITCHES[key])
-        elif key in _FLAGS:
-            words += [_FLAGS[key], str(value)]
-        else:
+        if flag is None or value is False:
             words += ["--set", assignment(key, value)]
+        else:
+            words += [flag.name] if value is True else [flag.name, str(value)]
     return words
 
 

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.errors import ConfigError, nearest
-from svipctl.settings.schema import RecipeName, Settings
+from svipctl.settings.schema import RecipeName, Section, Settings
 
 PROJECT_FILE = "svipctl.toml"
 ENVIRONMENT_PREFIX = "SVIPCTL_"
@@ -29,6 +29,7 @@ BACKBONE = re.compile(r"[A-Za-z0-9_]+")
 RECIPES: tuple[str, ...] = get_args(RecipeName)
 
 Tree = dict[str, Any]
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,15 @@ class Layer:
 
     origin: str
     values: Tree
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders and the network access of a command, which no preset changes."""
+
+    data_dir: Path
+    runs_dir: Path
+    offline: bool
 
 
 @dataclass(frozen=True)
@@ -72,12 +82,8 @@ def resolve(
 
     """
     problems: list[str] = []
-    files_given = [path for path in ((folder or Path()) / PROJECT_FILE,) if path.is_file()]
-    files_given += [config] if config else []
-    own = [Layer(path.name, _read_toml(path, problems)) for path in files_given]
-    own.append(Layer(ENVIRONMENT, _from_environment(environment or {})))
-    given = {key: value for key, value in (flags or {}).items() if value is not None}
-    own.append(Layer("flag", _nested(given | _from_assignments(assignments, problems)) | {"dataset": dataset}))
+    own = _given_layers(flags, assignments, config, environment, folder, problems)
+    own[-1].values["dataset"] = dataset
 
     chosen = next((layer for layer in reversed(own) if "recipe" in layer.values), None)
     recipe = "svipctl" if chosen is None else chosen.values["recipe"]
@@ -87,14 +93,75 @@ def resolve(
     presets = preset_layers(dataset, recipe)
     layers = [*presets, *backbone_layers(_backbone([*presets, *own]), recipe), *own]
 
+    _drop_unknown(layers, problems)
+    origins = {key: layer.origin for layer in layers for key in _flat(layer.values)}
+    return Resolved(_validated(Settings, _merge(layers), origins, problems), origins)
+
+
+def resolve_workspace(
+    *,
+    flags: Mapping[str, Any] | None = None,
+    assignments: Sequence[str] = (),
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Workspace:
+    """Return the folders and the network access of a command that has no data set, and so no preset.
+
+    Args: As for `resolve`.
+
+    Raises:
+        ConfigError: With every unknown key, and every bad value among these settings, of all layers at once.
+
+    """
+    problems: list[str] = []
+    layers = _given_layers(flags, assignments, config, environment, folder, problems)
+    _drop_unknown(layers, problems)
+    origins = {key: layer.origin for layer in layers for key in _flat(layer.values)}
+    fields = {name: Settings.model_fields[name] for name in ("data_dir", "runs_dir", "offline")}
+    model = create_model("Folders", __base__=Section, **{n: (f.annotation, f) for n, f in fields.items()})  # type: ignore[call-overload]
+    values = {name: value for name, value in _merge(layers).items() if name in fields}
+    return Workspace(**dict(_validated(model, values, origins, problems)))
+
+
+def _given_layers(
+    flags: Mapping[str, Any] | None,
+    assignments: Sequence[str],
+    config: Path | None,
+    environment: Mapping[str, str] | None,
+    folder: Path | None,
+    problems: list[str],
+) -> list[Layer]:
+    """Return the layers above the presets: files, environment, flags."""
+    paths = [path for path in ((folder or Path()) / PROJECT_FILE,) if path.is_file()]
+    paths += [config] if config else []
+    named = {key: value for key, value in (flags or {}).items() if value is not None}
+    return [
+        *(Layer(path.name, _read_toml(path, problems)) for path in paths),
+        Layer(ENVIRONMENT, _from_environment(environment or {})),
+        Layer("flag", _nested(named | _from_assignments(assignments, problems))),
+    ]
+
+
+def _drop_unknown(layers: Sequence[Layer], problems: list[str]) -> None:
+    """Remove the keys that are no settings, and report each with the nearest known ones."""
     known = dict(known_keys())
     for layer in layers:
         for key in [key for key, value in _flat(layer.values).items() if not _is_known(key, value, known)]:
             problems.append(f"{key} ({layer.origin}): no such setting ({nearest(key, known)})")
             _remove(layer.values, key)
-    origins = {key: layer.origin for layer in layers for key in _flat(layer.values)}
+
+
+def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problems: list[str]) -> M:
+    """Return the values as a model.
+
+    Raises:
+        ConfigError: With the problems so far and those of the values.
+
+    """
+    settings = None
     try:
-        settings = _merge(layers)
+        settings = model.model_validate(values)
     except ValidationError as error:
         for detail in error.errors():
             key = ".".join(str(part) for part in detail["loc"])
@@ -103,14 +170,14 @@ def resolve(
             problems.append(
                 f"{key}{shown}: {detail['msg'].removeprefix('Value error, ')}, got {detail['input']!r}"[:300]
             )
+    if settings is None or problems:
         problems = list(dict.fromkeys(problems))
-    if problems:
         raise ConfigError(
             f"the configuration has {len(problems)} error{'s' if len(problems) > 1 else ''}",
             why="\n".join(f"- {problem}" for problem in problems),
-            todo="mend each in the place that its brackets name; `svipctl config show` lists every setting",
+            todo="fix each where its brackets say; `svipctl config show` lists every setting",
         )
-    return Resolved(settings, origins)
+    return settings
 
 
 def preset_layers(dataset: str, recipe: str) -> list[Layer]:
@@ -155,6 +222,19 @@ def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[
             yield from known_keys(section, f"{prefix}{name}.")
 
 
+def known_choices() -> dict[str, list[str]]:
+    """Return dotted key -> its values where there is a choice, empty where there is none."""
+    return {key: _choices(field.annotation) for key, field in known_keys()}
+
+
+def _choices(annotation: Any) -> list[str]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [choice for part in get_args(annotation) for choice in _choices(part)]
+    if get_origin(annotation) is Literal:
+        return [str(value) for value in get_args(annotation)]
+    return ["true", "false"] if annotation is bool else []
+
+
 def _section(annotation: Any) -> type[BaseModel] | None:
     if get_origin(annotation) in (Union, types.UnionType):
         return None
@@ -173,8 +253,8 @@ def _at(settings: Settings, key: str) -> Any:
     return value
 
 
-def _merge(layers: Sequence[Layer]) -> Settings:
-    """Deep-merge by pydantic-settings, the last layer winning, and validate."""
+def _merge(layers: Sequence[Layer]) -> Tree:
+    """Deep-merge by pydantic-settings, the last layer winning."""
 
     class Merged(BaseSettings):
         """Settings fed by our layers only."""
@@ -187,7 +267,7 @@ def _merge(layers: Sequence[Layer]) -> Settings:
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return tuple(InitSettingsSource(settings_cls, layer.values) for layer in reversed(layers))
 
-    return Settings.model_validate(Merged().model_extra)
+    return Merged().model_extra or {}
 
 
 def _read_toml(path: Path, problems: list[str]) -> Tree:

@@ -12,8 +12,8 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from svipctl.cli.app import app
-from svipctl.cli.main import _with_auto
+from svipctl.cli._app import make_app
+from svipctl.cli._main import normalised
 from svipctl.settings.layers import known_keys
 from tests.cli.program import ROOT
 
@@ -70,13 +70,13 @@ def _read(document: str, rows: list[str]) -> Iterator[Line]:
         elif continued or (language == "console" and row.startswith("$ ")) or (language in ("sh", "bash") and row):
             text = continued + row.removeprefix("$ ").strip()
             continued = text.removesuffix("\\") if text.endswith("\\") else ""
-            if not continued and not text.startswith("#"):
+            if not continued and not text.startswith("#") and "[OPTIONS]" not in text:  # no usage line
                 yield Line(document, number, text, language == "console")
 
 
 @cache
 def _program() -> Any:
-    return get_command(app)
+    return get_command(make_app())
 
 
 def problem_of(line: Line) -> str:
@@ -91,7 +91,7 @@ def problem_of(line: Line) -> str:
     if getattr(node, "commands", {}):
         return "" if words and words[-1] in ("--help", "--version") else f"there is no command {' '.join(words)!r}"
     try:
-        made = node.make_context(context.info_name or "", _with_auto(words), parent=context.parent)
+        made = node.make_context(context.info_name or "", normalised(words), parent=context.parent)
     except typer.TyperException as error:
         return error.format_message()
     except typer.Exit:

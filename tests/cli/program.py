@@ -1,34 +1,74 @@
-"""The program as its tests go through it: every command, its page of help, and a shell command that is svipctl."""
+"""The program as its tests go through it: every command, its help, and a shell command that is svipctl."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import typer
 from typer.main import get_command
 
-from svipctl.cli.app import app
-from svipctl.cli.pages import Page, all_pages
+from svipctl.cli._app import make_app
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@dataclass(frozen=True)
+class Page:
+    """The help of a command or of a group of commands."""
+
+    path: str
+    command: Any
+    context: typer.Context
+
+    @property
+    def is_group(self) -> bool:
+        """Whether there are commands below."""
+        return hasattr(self.command, "commands")
+
+    @property
+    def examples(self) -> list[str]:
+        """The command lines in its help."""
+        _, _, block = (self.command.help or "").partition("Examples:")
+        return re.findall(r"^    (.*svipctl.*)$", block, re.MULTILINE)
+
+    @property
+    def parameters(self) -> list[Any]:
+        """Its arguments and options."""
+        return self.command.get_params(self.context)
+
+    @property
+    def options(self) -> list[str]:
+        """The names of its options."""
+        return [name for one in self.parameters for name in one.opts if name.startswith("-")]
+
+
+@cache
 def pages() -> list[Page]:
     """The help of every command and group."""
-    return list(all_pages(get_command(app), "svipctl"))
+    return list(_pages(get_command(make_app()), "svipctl", None))
+
+
+def _pages(command: Any, name: str, parent: typer.Context | None) -> Iterator[Page]:
+    context = typer.Context(command, info_name=name, parent=parent, **command.context_settings)
+    yield Page(context.command_path, command, context)
+    for below, inner in getattr(command, "commands", {}).items():
+        yield from _pages(inner, below, context)
 
 
 def groups() -> list[Page]:
     """The help of the program and of its groups of commands."""
-    return [page for page in pages() if any(section.title == "Commands" for section in page.sections)]
+    return [page for page in pages() if page.is_group]
 
 
-def commands() -> Iterator[Page]:
-    """The help of what can be run: no groups."""
-    for page in pages():
-        if not any(section.title == "Commands" for section in page.sections):
-            yield page
+def commands() -> list[Page]:
+    """The help of what can be run."""
+    return [page for page in pages() if not page.is_group]
 
 
 def install_in(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import pty
 import re
@@ -24,7 +25,9 @@ START = {
 }
 CASES = {
     "svipctl tr\t": ["train"],
+    "svipctl visualize patc\t": ["visualize", "patches"],
     "svipctl train cu\t": ["train", "cub"],
+    "svipctl train cub --sav\t": ["train", "cub", "--save-every"],
     "svipctl eval cub --run \t": ["eval", "cub", "--run", "only-one"],
     "svipctl eval cub --runs-dir old --run \t": ["eval", "cub", "--runs-dir", "old", "--run", "early"],
     "svipctl eval cub --runs-dir new --run \t": ["eval", "cub", "--runs-dir", "new", "--run"],
@@ -32,19 +35,33 @@ CASES = {
     "svipctl predict mi\t": ["predict", "mine.toml"],
     "svipctl train cub --set optim.warmup_l\t": ["train", "cub", "--set", "optim.warmup_lr="],
     "svipctl train cub --set optim.optimizer=adamw\t": ["train", "cub", "--set", "optim.optimizer=adamw"],
-    "svipctl train cub --recipe=pa\t": ["train", "cub", "--recipe=paper"],
     "svipctl train cub --config min\t": ["train", "cub", "--config", "mine.toml"],
-    "svipctl train my\t": ["train", "my birds/"],
-    "svipctl visualize patches starred --class 're\t": ["visualize", "patches", "starred", "--class", "red wren"],
-    'svipctl visualize patches starred --class "red w\t': ["visualize", "patches", "starred", "--class", "red wren"],
-    "svipctl train ~/my\t": ["train", "HOME/my birds/"],
-    "svipctl train cub --config=min\t": ["train", "cub", "--config=mine.toml"],
-    "svipctl train cub --config ~/min\t": ["train", "cub", "--config", "HOME/mine.toml"],
+    "svipctl train my\\ b\t": ["train", "my birds"],
     "svipctl train cub --config my\\ d\t": ["train", "cub", "--config", "my data.toml"],
-    "svipctl visualize attributes starred --attribute w\t": [
-        *("visualize", "attributes", "starred", "--attribute", "w*g"),
+    "svipctl visualize attributes birds --attribute has_w\t": [
+        *("visualize", "attributes", "birds", "--attribute", "has_wing::red"),
+    ],
+    "svipctl visualize patches birds --class \t": ["visualize", "patches", "birds", "--class", "wren"],
+}
+OF_BASH = {
+    "svipctl train cub --recipe=pa\t": ["train", "cub", "--recipe=paper"],
+    "svipctl visualize attributes birds --attribute has_wing::r\t": [
+        *("visualize", "attributes", "birds", "--attribute", "has_wing::red"),
+    ],
+    "svipctl train cub --set train.fold=1 --set data.resize=sh\t": [
+        *("train", "cub", "--set", "train.fold=1", "--set", "data.resize=shorter-side"),
     ],
 }
+HOSTILE = (
+    "x=$(touch PWNED)",
+    "`touch PWNED`",
+    "\\$(touch PWNED)",
+    "a;touch PWNED",
+    "w*g",
+    "'; touch PWNED; '",
+    'q"$(touch PWNED)',
+)
+"""Names that would do something in a shell that takes them as they are."""
 
 
 class Shell:
@@ -68,7 +85,7 @@ class Shell:
     def until(self, pattern: str) -> str:
         """What matches in the output, as soon as it is there."""
         while not (match := re.search(pattern, self.seen, re.DOTALL)):
-            ready, _, _ = select.select([self.terminal], [], [], 30)
+            ready, _, _ = select.select([self.terminal], [], [], 20)
             assert ready, f"the shell said only: {self.seen!r}"
             self.seen += os.read(self.terminal, 65536).decode(errors="replace")
         self.seen = self.seen[match.end() :]
@@ -93,20 +110,56 @@ def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     (folder / "mine.toml").write_text("")
     (folder / "my data.toml").write_text("")
     (folder / "my birds").mkdir()
-    (folder / "starred").mkdir()
-    (folder / "starred" / "attributes.csv").write_text("class,w*g\nred wren,1\n")
-    (folder / "wing").write_text("")  # what the attribute would become as a pattern
+    (folder / "birds").mkdir()
+    with (folder / "birds" / "attributes.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows(
+            [["class", "has_wing::red", *HOSTILE], ["wren", 1, *HOSTILE], *([name, 1] for name in HOSTILE)]
+        )
+    for name in HOSTILE:
+        (folder / "hostile/cub" / name).mkdir(parents=True)
+        (folder / "hostile/cub" / name / "config.toml").write_text("")
+    (folder / "hostile/cub/harmless").mkdir()
+    (folder / "hostile/cub/harmless/config.toml").write_text("")
+    (folder / "wing").write_text("")  # what the attribute w*g would become as a pattern
     found = Shell(request.param, folder, install_in(tmp_path_factory.mktemp("bin") / "bin"))
     yield found
     found.close()
 
 
-@pytest.mark.parametrize("line", CASES, ids=[line.strip() for line in CASES])
-def test_tab_completes_the_line(shell: Shell, line: str) -> None:
+def completed(shell: Shell, line: str) -> list[str]:
+    """Return the words that the program gets when a line is typed and TAB pressed in it."""
     shell.type(line)
     shell.type("\n")
     given = shell.until(r"GIVEN( \[[^\r\n]*\])? END")
-    assert re.findall(r"\[([^\]]*)\]", given) == [word.replace("HOME", shell.home) for word in CASES[line]]
+    return re.findall(r"\[([^\]]*)\]", given)
+
+
+@pytest.mark.parametrize("line", CASES, ids=[line.strip() for line in CASES])
+def test_tab_completes_the_line(shell: Shell, line: str) -> None:
+    words = completed(shell, line)
+    assert [word.rstrip("/") for word in words] == CASES[line]  # zsh takes the slash back
+
+
+@pytest.mark.parametrize("line", OF_BASH, ids=[line.strip() for line in OF_BASH])
+def test_bash_completes_behind_its_word_breaks(shell: Shell, line: str) -> None:
+    if shell.name != "bash":
+        pytest.skip("only bash breaks words there")
+    assert completed(shell, line) == OF_BASH[line]
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("svipctl eval cub --runs-dir hostile --run ", "harmless"),
+        ("svipctl visualize patches birds --class ", "wren"),
+        ("svipctl visualize attributes birds --attribute ", "has_wing::red"),
+    ],
+)
+def test_a_name_from_data_is_never_run_by_the_shell(shell: Shell, line: str, word: str) -> None:
+    assert completed(shell, f"{line}\t\t")[-1] == word
+    assert completed(shell, "svipctl visualize patches birds --class x\t")[:3] == ["visualize", "patches", "birds"]
+    assert not list(Path(shell.home).rglob("PWNED"))
 
 
 def test_a_key_with_several_ends_is_listed(shell: Shell) -> None:

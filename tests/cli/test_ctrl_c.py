@@ -14,12 +14,12 @@ from tests.conftest import Command
 
 
 def by_hand_while_settings_are_read() -> None:
-    from svipctl.cli import configure
+    from svipctl.settings import layers
 
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    configure.resolved = stopped  # type: ignore[assignment]
+    layers.resolve = layers.resolve_workspace = stopped  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("words", [("config", "show"), ("doctor",), ("data", "status"), ("predict", "a.png")])
@@ -39,9 +39,9 @@ def test_without_json_it_has_the_sentence(command: Command) -> None:
 
 
 def sigterm_while_settings_are_read() -> None:
-    from svipctl.cli import configure
+    from svipctl.settings import layers
 
-    configure.resolved = lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[assignment,return-value]
+    layers.resolve = layers.resolve_workspace = lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[assignment,return-value]
 
 
 def sigterm_while_the_command_line_is_read() -> None:
@@ -51,9 +51,9 @@ def sigterm_while_the_command_line_is_read() -> None:
 
 
 def sigterm_while_the_program_is_imported() -> None:
-    from svipctl.cli import main
+    from svipctl.cli import _main
 
-    main._run = lambda arguments: os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[assignment,return-value]
+    _main._run = lambda arguments: os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[assignment,return-value]
 
 
 @pytest.mark.parametrize(

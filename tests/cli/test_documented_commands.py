@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from svipctl.cli.output import sink
+from svipctl.cli._output import sink
 from svipctl.datasets.toybirds.generate import ToybirdsPlan, draw_all, is_drawn
 from tests.cli.documented import DOCUMENTS, GENERATED, Line, lines_of, problem_of
 from tests.cli.program import ROOT

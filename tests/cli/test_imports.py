@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.program import pages
 from tests.processes import clean_environment
 
 HEAVY = {"torch", "timm", "gensim", "scipy", "numpy", "matplotlib"}
@@ -28,7 +29,7 @@ for request in json.loads(sys.argv[1]):
                 if request["import"]:
                     import svipctl
                 else:
-                    from svipctl.cli.main import main
+                    from svipctl.cli._main import main
                     main()
         except SystemExit as error:
             code = error.code or 0
@@ -44,18 +45,8 @@ print(json.dumps(answers))
 
 
 def tree() -> list[list[str]]:
-    """Every command and group of the program, from its own registry."""
-    from svipctl.cli.app import app
-
-    found: list[list[str]] = [[]]
-    found += [[str(command.name)] for command in app.registered_commands]
-    for group in app.registered_groups:
-        found.append([str(group.name)])
-        assert group.typer_instance is not None
-        for command in group.typer_instance.registered_commands:
-            callback = command.callback
-            found.append([str(group.name), command.name or callback.__name__])  # type: ignore[union-attr]
-    return found
+    """Return every command and group of the program."""
+    return [page.path.split()[1:] for page in pages()]
 
 
 def ask(requests: list[dict[str, object]], cwd: Path) -> list[dict[str, object]]:
@@ -80,6 +71,13 @@ def test_the_tree_has_every_command_of_the_contract() -> None:
     names = {" ".join(path) for path in tree()}
     assert {"train", "eval", "predict", "export", "visualize", "reproduce", "config show", "doctor"} <= names
     assert {"data fetch", "data status", "data pack", "data import", "w2v build", "w2v check"} <= names
+
+
+@pytest.mark.parametrize("words", [("trian",), ("train",), ("train", "cub", "--epochs", "many"), ("data",), ()])
+def test_a_command_line_that_cannot_be_used_imports_nothing_heavy(words: tuple[str, ...], tmp_path: Path) -> None:
+    (answer,) = ask([request(*words)], tmp_path)
+    assert answer["code"] == 2
+    assert not HEAVY.intersection(answer["modules"])  # type: ignore[arg-type]
 
 
 def test_import_and_every_help_import_nothing_heavy(tmp_path: Path) -> None:
@@ -107,7 +105,8 @@ def test_import_and_every_help_import_nothing_heavy(tmp_path: Path) -> None:
     ],
 )
 def test_completion_answers_and_imports_nothing_heavy(line: str, expected: list[str], tmp_path: Path) -> None:
-    (answer,) = ask([request(_SVIPCTL_COMPLETE="bash", _SVIPCTL_LINE=line)], tmp_path)
-    lines = str(answer["out"]).splitlines()
-    assert [lines[0], *(one.partition("\t")[0] for one in lines[1:])] == ["values", *expected]
-    assert not (HEAVY | {"typer", "rich", "pydantic"}).intersection(answer["modules"])  # type: ignore[arg-type]
+    words = line.split()
+    bash = {"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(len(words) - 1)}
+    (answer,) = ask([request(_SVIPCTL_COMPLETE="complete_bash", **bash)], tmp_path)
+    assert str(answer["out"]).splitlines() == expected
+    assert not HEAVY.intersection(answer["modules"])  # type: ignore[arg-type]

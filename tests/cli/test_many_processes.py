@@ -47,7 +47,7 @@ def stopped_at(update: int) -> None:
     """The program, in which a process that is not the first receives SIGTERM during an update."""
     if os.environ["RANK"] != "0":
         signal_at_update(update, signal.SIGTERM)
-    from svipctl.cli.main import main
+    from svipctl.cli._main import main
 
     main()
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from svipctl.cli.errors import report
-from svipctl.cli.output import Sink, sink
-from svipctl.cli.training_progress import Lines, duration, epoch_line
+from svipctl.cli._errors import report
+from svipctl.cli._output import Sink, sink
+from svipctl.cli._training_progress import Lines, duration, epoch_line
 from svipctl.errors import DataError, ExitCode
 from tests.conftest import Command
 from tests.reference.traces import FOLDER
@@ -70,7 +70,7 @@ def test_json_silences_text_and_text_silences_json(capsys: pytest.CaptureFixture
     mine.say("text")
     mine.document({"a": 1})
     assert capsys.readouterr().out == "text\n"
-    mine.set_json(True)
+    mine.json = True
     mine.say("text")
     mine.table("title", ["a"], [["b"]])
     mine.document({"a": 1})
@@ -81,7 +81,7 @@ def test_quiet_silences_notes_and_warnings(capsys: pytest.CaptureFixture[str]) -
     mine = Sink()
     mine.warn("careful")
     assert capsys.readouterr().err == "warning: careful\n"
-    mine.set_quiet(True)
+    mine.quiet = True
     mine.warn("careful")
     with mine.progress("working") as progress:
         progress(1, 2)

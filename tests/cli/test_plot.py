@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from svipctl.cli.plot import curve, framed
+from svipctl.cli._scores import curve, framed
 
 STAIRS = [(0.0, 100.0), (50.0, 100.0), (50.0, 50.0), (100.0, 50.0), (100.0, 0.0)]
 

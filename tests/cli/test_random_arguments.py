@@ -13,7 +13,7 @@ import shutil
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,16 +22,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.main import get_command
 
-from svipctl.cli import app as app_module
-from svipctl.cli import help as help_module
-from svipctl.cli.answers import table
-from svipctl.cli.main import main
-from svipctl.cli.output import sink
+from svipctl.cli import _app as app_module
+from svipctl.cli._main import main
+from svipctl.cli._output import sink
 from svipctl.datasets.download import download
 from svipctl.datasets.fetch import fetch
 from svipctl.errors import CheckFailed, ExitCode
+from svipctl.settings.layers import known_choices
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import image_size
+from tests.cli.program import Page, commands, pages
 from tests.reference.traces import FOLDER
 
 LISTS = 10_000
@@ -46,22 +46,49 @@ LONG = {
 }
 FLAGS = ("json", "quiet", "debug", "silent")
 
-Table = dict[str, Any]
+KIND_OF = {
+    "dataset": "datasets",
+    "datasets": "datasets",
+    "images": "files",
+    "--backbone": "backbones",
+    "--diff": "presets",
+    "--gpu": "gpus",
+    "--set": "settings",
+    "--vectors": "vectors",
+    "--weights": "weights",
+}
 
 
-def programs(node: Table, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Table]]:
-    """Every command and group with the words that name it."""
-    yield path, node
-    for name, inner in node.get("commands", {}).items():
-        yield from programs(inner, (*path, name))
+def taken(page: Page, one: Any, name: str) -> str | list[str] | None:
+    """What an option or argument takes: a kind, values to choose from (none of them for numbers), or no value."""
+    if getattr(one, "is_flag", False) or name in ("--help", "-h"):
+        return None
+    is_path = "path" in one.display_type(page.context)
+    return (
+        KIND_OF.get(name)
+        or [item.value for item in one.shell_complete(page.context, "")]
+        or ("files" if is_path else [])
+    )
 
 
-PROGRAMS = list(programs(table()["program"]))
-COMMANDS = [(path, node) for path, node in PROGRAMS if "commands" not in node]
+PROGRAMS = [tuple(page.path.split()[1:]) for page in pages()]
+OPTIONS_OF = {
+    tuple(page.path.split()[1:]): {
+        name: taken(page, one, name) for one in page.parameters for name in one.opts if name[0] == "-"
+    }
+    for page in pages()
+}
+ARGUMENTS_OF = {
+    tuple(page.path.split()[1:]): [
+        taken(page, one, one.name) for one in page.parameters if one.param_type_name == "argument"
+    ]
+    for page in pages()
+}
+COMMANDS = [tuple(page.path.split()[1:]) for page in commands()]
 OPTIONS = sorted(
-    {name for _, node in PROGRAMS for name in node["options"]} - {"--debug"}
+    {name for options in OPTIONS_OF.values() for name in options} - {"--debug"}
 )  # that one asks for tracebacks
-KEYS = {key: values or ["1", "0.5", "x"] for key, values in table()["settings"].items()}
+KEYS = {key: values or ["1", "0.5", "x"] for key, values in known_choices().items()}
 
 JUNK = st.sampled_from(
     ["", " ", "-", "--", "---", "=", "--=", "-o", "-1", "0", "1e400", "nan", "\udcff", "é", "鳥", "%s"]
@@ -110,20 +137,20 @@ def value_of(takes: str | list[str] | None) -> st.SearchStrategy[str]:
 @st.composite
 def shaped(draw: st.DrawFn) -> list[str]:
     """A command with arguments and options of its own, so that the list gets far."""
-    path, node = draw(st.sampled_from(COMMANDS))
+    path = draw(st.sampled_from(COMMANDS))
     words = []
-    for one in node["arguments"]:
+    for takes in ARGUMENTS_OF[path]:
         count = draw(st.sampled_from([1, 1, 1, 1, 1, 1, 0, 2]))
-        words += [[draw(value_of(one["takes"] or "files"))] for _ in range(count)]
-    for name in draw(st.lists(st.sampled_from(sorted(set(node["options"]) - {"--debug", "-h"})), max_size=3)):
-        takes = node["options"][name]["takes"]
-        words.append([name] if takes is None else [name, draw(value_of(takes))])
+        words += [[draw(value_of(takes or "files"))] for _ in range(count)]
+    options = OPTIONS_OF[path]
+    for name in draw(st.lists(st.sampled_from(sorted(set(options) - {"--debug", "-h"})), max_size=3)):
+        words.append([name] if options[name] is None else [name, draw(value_of(options[name]))])
     return [*path, *(word for group in draw(st.permutations(words)) for word in group)]
 
 
 def shapeless() -> st.SearchStrategy[list[str]]:
     """Words of the program and any others in any order."""
-    known = sorted({name for path, _ in PROGRAMS for name in path})
+    known = sorted({name for path in PROGRAMS for name in path})
     return st.lists(st.sampled_from(known) | st.sampled_from(OPTIONS) | VALUES | SETTINGS, max_size=7)
 
 
@@ -176,21 +203,8 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], tuple[object, str, str, bool]]:
     """Runs the entry point in this process: exit code, stdout, stderr, and whether JSON was asked for."""
-    typer_app, page = app_module.app, help_module.print_asked_page
-    every = (typer_app.registered_commands, typer_app.registered_groups)
-    groups = {id(one.typer_instance): one.typer_instance for one in typer_app.registered_groups}
-    inner = [(app, app.registered_commands, app.registered_groups) for app in groups.values() if app is not None]
-
-    def restored_page(app: object, arguments: list[str]) -> bool:
-        try:  # it leaves only the asked command in the app, which is made anew for each process
-            return page(typer_app, arguments)
-        finally:
-            typer_app.registered_commands, typer_app.registered_groups = every
-            for one, commands, groups_ in inner:
-                one.registered_commands, one.registered_groups = commands, groups_
-
-    monkeypatch.setattr(app_module, "app", get_command(typer_app))  # what Typer does in each call, done once
-    monkeypatch.setattr(help_module, "print_asked_page", restored_page)
+    everything = get_command(app_module.make_app())  # built once, where each process builds the command that it runs
+    monkeypatch.setattr(app_module, "make_app", lambda words: everything)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # --offline sets it
 
     def run(arguments: list[str]) -> tuple[object, str, str, bool]:

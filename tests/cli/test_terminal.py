@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svipctl.cli.output import Sink
-from svipctl.cli.training_progress import Live, Pace
+from svipctl.cli._output import Sink
+from svipctl.cli._training_progress import Live, Pace
 from tests.cli.terminal import on_terminal
 from tests.conftest import Command
 from tests.reference.traces import FOLDER

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import svipctl.errors
-from svipctl.cli.errors import report
-from svipctl.cli.output import sink
+from svipctl.cli._errors import report
+from svipctl.cli._output import sink
 from svipctl.errors import ExitCode, SvipError
 from tests.conftest import Command
 

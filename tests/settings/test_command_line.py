@@ -7,9 +7,10 @@ import shlex
 import pytest
 from typer.main import get_command
 
-from svipctl.cli.app import app
+from svipctl.cli._app import make_app
 from svipctl.settings.command_line import differences_from_presets, train_command
-from svipctl.settings.layers import resolve
+from svipctl.settings.flags import RECIPE, TRAINING, Flag
+from svipctl.settings.layers import RECIPES, known_keys, resolve
 
 CASES = [
     {},
@@ -27,15 +28,10 @@ def test_the_command_of_a_configuration_gives_it_again(dataset: str, flags: dict
     wanted = resolve(dataset, flags=flags).settings
     words = shlex.split(train_command(wanted))
     assert words[:2] == ["svipctl", "train"]
-    command = get_command(app).commands["train"]  # type: ignore[attr-defined]
+    command = get_command(make_app()).commands["train"]  # type: ignore[attr-defined]
     with command.make_context("train", words[2:]) as context:
         given = context.params
-    named = {
-        "recipe": given["recipe"], "name": given["name"], "model.backbone": given["backbone"],
-        "model.weights": given["weights"], "train.epochs": given["epochs"], "train.batch_size": given["batch_size"],
-        "optim.lr": given["lr"], "seed": given["seed"], "train.fold": given["fold"], "precision": given["precision"],
-        "gpu": given["gpu"], "offline": given["offline"], "data_dir": given["data_dir"], "runs_dir": given["runs_dir"],
-    }  # fmt: skip
+    named = {flag.key: given[flag.parameter] for flag in TRAINING}
     again = resolve(given["dataset"], flags=named, assignments=given["assignments"] or ())
     assert again.settings == wanted
 
@@ -48,3 +44,13 @@ def test_only_what_the_presets_do_not_give_is_named() -> None:
 def test_a_final_run_takes_its_epochs_from_development() -> None:
     settings = resolve("toybirds", flags={"train.epochs": 4}).settings
     assert train_command(settings, ["a-fold1"]) == "svipctl train toybirds --final --from-development a-fold1"
+
+
+@pytest.mark.parametrize("flag", TRAINING, ids=lambda flag: flag.name)
+def test_a_flag_belongs_to_a_setting(flag: Flag) -> None:
+    assert flag.key in dict(known_keys())
+    assert flag.help.endswith((".", ")"))
+
+
+def test_completion_offers_the_recipes_that_exist() -> None:
+    assert RECIPE.values == RECIPES

@@ -7,20 +7,25 @@ from typing import Annotated, Literal
 
 import typer
 
-from svipctl.cli import options
-from svipctl.cli.output import sink
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
+from svipctl.settings import flags
 
 
+@command(flags.OFFLINE, flags.DATA_DIR, dry_run=True, layers=False)
 def fetch(
     dataset: Annotated[
         Literal["cub", "awa2", "sun", "all"], typer.Argument(help="cub, awa2, sun or all.", show_default=False)
     ],
+    *,
+    overrides: Overrides,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Archives, or unpacked folders in the official layout, that you have already."),
+        typer.Option("--from", help="Use these archives, or unpacked folders in the official layout."),
     ] = None,
     mirror: Annotated[
-        list[str] | None, typer.Option("--mirror", help="Base address to download from instead. Repeatable.")
+        list[str] | None, typer.Option("--mirror", help="Download from this base address instead. Repeatable.")
     ] = None,
     manifest: Annotated[
         Path | None,
@@ -29,21 +34,17 @@ def fetch(
     keep_archives: Annotated[
         bool, typer.Option("--keep-archives/--no-keep-archives", help="Keep archives after they are unpacked.")
     ] = False,
-    again: Annotated[bool, typer.Option("--again", help="Fetch what is already there too, to mend it.")] = False,
-    offline: options.Offline = None,
-    data_dir: options.DataDir = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    again: Annotated[bool, typer.Option("--again", help="Repair: fetch what exists too.")] = False,
+    dry_run: bool,
 ) -> None:
     """Download, check and unpack a benchmark with its proposed split; the same command continues what was cut short.
 
-    Examples: `svipctl data fetch cub`, `svipctl data fetch all --from ~/Downloads`
-    """
-    from svipctl.cli.configure import resolved
+    Examples:
+        svipctl data fetch cub
+        svipctl data fetch all --from ~/Downloads
 
-    settings = resolved("cub" if dataset == "all" else dataset, data_dir=data_dir, offline=offline).settings
+    """
+    settings = overrides.workspace()
 
     from svipctl.datasets.assets import manifest as read_manifest
     from svipctl.datasets.fetch import fetch as fetch_steps

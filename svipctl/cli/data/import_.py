@@ -8,36 +8,38 @@ from typing import Annotated, Literal
 
 import typer
 
-from svipctl.cli import options
-from svipctl.cli.output import sink
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
 from svipctl.errors import CheckFailed, ConfigError
+from svipctl.settings import flags
 
 
+@command(flags.DATA_DIR, layers=False)
 def import_(
     file: Annotated[Path, typer.Argument(help="x-<CUB|AWA2|SUN>-data-image.pth of the published code.")],
+    *,
+    overrides: Overrides,
     dataset: Annotated[
-        Literal["cub", "awa2", "sun"] | None, typer.Option("--dataset", help="Whose it is. (default: from its name)")
+        Literal["cub", "awa2", "sun"] | None, typer.Option("--dataset", help="Its data set. (default: from its name)")
     ] = None,
-    data_dir: options.DataDir = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> None:
     """Read an info file of the published code, put its paths on your data folder, and report each difference.
 
     Nothing in the file is executed, and nothing is written: training reads the official files. Exit code 1 when the
     file is not the proposed split.
 
-    Examples: `svipctl data import x-CUB-data-image.pth`, `svipctl data import info.pth --dataset sun`
+    Examples:
+        svipctl data import x-CUB-data-image.pth
+        svipctl data import info.pth --dataset sun
+
     """
     named = re.search(r"(cub|awa2|sun)", file.name.lower())
     name = dataset or (named.group(1) if named else None)
     if name is None:
         raise ConfigError(f"{file.name} does not say whose it is", todo="--dataset cub, awa2 or sun")
 
-    from svipctl.cli.configure import resolved
-
-    settings = resolved(name, data_dir=data_dir).settings
+    settings = overrides.workspace()
 
     from svipctl.datasets.import_info import differences, read_info_file
     from svipctl.datasets.official import open_official, partial_warning

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from svipctl.cli import options
-from svipctl.cli.output import sink
+from svipctl.cli import _options
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
 from svipctl.errors import CheckFailed, ConfigError
+from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
@@ -20,51 +23,41 @@ _SAMPLE = 200
 _GIB = 2**30
 
 
+@command(
+    *(flags.RECIPE, flags.BACKBONE.with_help("Backbone, whose input size is what images are resized to.")),
+    *(flags.ALLOW_PARTIAL, flags.DATA_DIR),
+    dry_run=True,
+)
 def pack(
-    dataset: options.Dataset,
-    recipe: options.Recipe = None,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", help="Its input size is what images are resized to.")
-    ] = None,
+    dataset: _options.Dataset,
+    *,
+    overrides: Overrides,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes that decode. (default: one a CPU core)")
+        int | None, typer.Option("--workers", min=1, help="Processes that decode. (default: one per CPU core)")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Pack anew even what is fresh.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Pack again what is packed already.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help=f"Only check: every checksum, and {_SAMPLE} images decoded again.")
     ] = False,
     verify_all: Annotated[
         bool, typer.Option("--verify-all", help="Only check: every checksum, and every image decoded again.")
     ] = False,
-    allow_partial: options.AllowPartial = None,
-    data_dir: options.DataDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    dry_run: bool,
 ) -> None:
     """Decode and resize all images once; training and evaluation then read the pixels from one file.
 
     Packed are the pixels that these settings need: give the flags that you train with. Interrupted work is continued.
 
-    Examples: `svipctl data pack cub`, `svipctl data pack sun --dry-run`, `svipctl data pack cub --verify`
+    Examples:
+        svipctl data pack cub
+        svipctl data pack sun --dry-run
+        svipctl data pack cub --verify
+
     """
     if dry_run and (verify or verify_all):
         raise ConfigError("a check writes nothing, with or without --dry-run", todo="leave out --dry-run")
 
-    from svipctl.cli.configure import resolved
-
-    settings = resolved(
-        dataset,
-        config=config,
-        assignments=assignments,
-        recipe=recipe,
-        model__backbone=backbone,
-        data__allow_partial=allow_partial,
-        data_dir=data_dir,
-    ).settings
+    settings = overrides.resolve(dataset).settings
 
     from svipctl.datasets.official import partial_warning
     from svipctl.datasets.pixels import geometries

@@ -6,35 +6,38 @@ from typing import Annotated
 
 import typer
 
-from svipctl.cli import complete, options
-from svipctl.cli.output import sink
+from svipctl.cli import _completion
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
 from svipctl.errors import ConfigError, DataError, nearest
+from svipctl.settings import flags
 
 
+@command(flags.DATA_DIR, layers=False)
 def status(
     datasets: Annotated[
         list[str] | None,
         typer.Argument(
             help="cub, awa2, sun. (default: all; then an absent one is no error)",
             show_default=False,
-            autocompletion=complete.official,
+            autocompletion=_completion.official,
         ),
     ] = None,
+    *,
+    overrides: Overrides,
     verify: Annotated[
         bool, typer.Option("--verify", help="Also check each file's size and decode each image.")
     ] = False,
-    data_dir: options.DataDir = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> None:
-    """Show what is there of each benchmark, where it came from, and what mends it; exit code 3 if something is wrong.
+    """Show the state and source of each data set, and the command that fixes it; exit code 3 if one is damaged.
 
-    Examples: `svipctl data status`, `svipctl data status cub --verify`
+    Examples:
+        svipctl data status
+        svipctl data status cub --verify
+
     """
-    from svipctl.cli.configure import resolved
-
-    settings = resolved("cub", data_dir=data_dir).settings
+    settings = overrides.workspace()
 
     from svipctl.datasets.installed import status_of
     from svipctl.datasets.names import OFFICIAL

@@ -6,77 +6,61 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from svipctl.cli import options
-from svipctl.cli.visualize import flags
-from svipctl.cli.visualize.looking import Flags, draw_pages, planned, tell
+from svipctl.cli import _completion, _options
+from svipctl.cli._command import command
+from svipctl.cli._overrides import Overrides
+from svipctl.cli.visualize._images import draw_pages, plan_figure, show_plan
+from svipctl.cli.visualize._options import ImageOptions
 from svipctl.errors import ConfigError
+from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.visuals.inspection import Inspection
 
-_MOST, _SHOWN = 7, 5  # maps beside an image, and images on a page
+_MOST, _SHOWN = 7, 5  # maps of an image, and images on a page
 
 
+@command(*flags.EVALUATION[1:], dry_run=True)
 def attributes(
-    dataset: options.Dataset,
-    images: flags.Images = None,
-    run: options.RunName = None,
-    split: flags.SplitName = flags.Split.test,
-    limit: flags.Limit = None,
-    classes: flags.Class = None,
-    attribute: flags.Attribute = None,
-    top: Annotated[int, typer.Option("--top", min=0, help="Attributes that speak most for the answer.")] = 4,
-    theme: flags.ThemeName = flags.Theme.light,
-    output: flags.Out = None,
-    precision: options.Precision = None,
-    gpu: options.Gpu = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    dataset: _options.Dataset,
+    *,
+    options: ImageOptions,
+    overrides: Overrides,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attribute",
+            metavar="NAME",
+            help="Show this attribute. Repeatable.",
+            autocompletion=_completion.attributes,
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=0, help="Show this many of the answer's strongest attributes.")] = 4,
+    dry_run: bool,
 ) -> None:
     """Show where the model sees each attribute: the attribute head on every window, laid over the image.
 
     Shown are the attributes that speak most for the class the image was named, then those you name.
 
-    Examples: `svipctl visualize attributes toybirds`,
-    `svipctl visualize attributes toybirds --attribute has_wing_color::red --top 2`,
-    `svipctl visualize attributes cub photo.jpg -o maps.svg`
+    Examples:
+        svipctl visualize attributes toybirds
+        svipctl visualize attributes toybirds --attribute has_wing_color::red --top 2
+        svipctl visualize attributes cub photo.jpg -o maps.svg
+
     """
-    given = Flags(
-        figure="attributes",
-        dataset=dataset,
-        images=images,
-        run=run,
-        split=split,
-        limit=limit,
-        classes=classes,
-        theme=theme,
-        output=output,
-        precision=precision,
-        gpu=gpu,
-        data_dir=data_dir,
-        runs_dir=runs_dir,
-        config=config,
-        assignments=assignments,
-    )
     wanted = list(dict.fromkeys(attribute or []))
     if not 0 < top + len(wanted) <= _MOST:
         raise ConfigError(
             f"--top {top} and {len(wanted)} named attributes: from 1 to {_MOST} in all fit on a page",
             todo="ask for others in another figure",
         )
-    plan = planned(given, shown=_SHOWN)
+    plan = plan_figure("attributes", dataset, options, overrides, shown=_SHOWN)
 
     from svipctl.visuals.image_choice import attribute_numbers
 
     named = attribute_numbers(plan.benchmark, wanted)
     if dry_run:
-        tell(plan)
+        show_plan(plan)
         return
 
     from svipctl.visuals.attributes import PER_PAGE, attribute_sheet, shown_attributes

@@ -7,12 +7,17 @@ from typing import Annotated
 
 import typer
 
-from svipctl.cli import complete, options
-from svipctl.cli.output import sink
-from svipctl.cli.visualize.measured import found_run, measured_run, opened_benchmark
+from svipctl.cli import _completion
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
+from svipctl.cli._runs import find_any_run, select_run
+from svipctl.cli.visualize._evaluation import evaluate, open_run_dataset
 from svipctl.errors import ConfigError
+from svipctl.settings import flags
 
 
+@command(*flags.EVALUATION, dry_run=True)
 def compare(
     runs: Annotated[
         list[str],
@@ -20,54 +25,35 @@ def compare(
             metavar="RUN...",
             help="Two or more runs of one data set: folders, <data set>/<name>, or names.",
             show_default=False,
-            autocompletion=complete.runs,
+            autocompletion=_completion.runs,
         ),
     ],
+    *,
+    overrides: Overrides,
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="The HTML file. (default: comparison.html beside the first run)", show_default=False
+            "-o", "--output", help="HTML file. (default: comparison.html next to the first run)", show_default=False
         ),
     ] = None,
-    batch_size: options.BatchSize = None,
-    precision: options.Precision = None,
-    gpu: options.Gpu = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    dry_run: bool,
 ) -> None:
-    """Write an HTML file that sets runs side by side: configuration, protocols with paired differences, curves, classes.
+    """Write an HTML comparison of runs.
+
+    It has configurations, protocols with paired differences, curves and classes.
 
     All runs are evaluated on the same images; differences are to the first one named.
 
-    Examples: `svipctl visualize compare toybirds/svipctl-seed0 toybirds/reference-seed0`,
-    `svipctl visualize compare runs/cub/mine runs/cub/theirs -o comparison.html`
+    Examples:
+        svipctl visualize compare toybirds/svipctl-seed0 toybirds/reference-seed0
+        svipctl visualize compare runs/cub/mine runs/cub/theirs -o comparison.html
+
     """
     if len(runs) < 2:
         raise ConfigError("one run is nothing to compare", todo="name two or more, or `svipctl visualize report`")
 
-    from svipctl.cli.which_run import run_of_any
-
-    folders = [run_of_any(name, runs_dir, config, assignments) for name in runs]
-    found = [
-        found_run(
-            run.settings().dataset,
-            str(run.folder),
-            config=config,
-            assignments=assignments,
-            eval__batch_size=batch_size,
-            precision=precision,
-            gpu=gpu,
-            data_dir=data_dir,
-            runs_dir=runs_dir,
-        )
-        for run in folders
-    ]
+    folders = [find_any_run(name, overrides) for name in runs]
+    found = [select_run(run.settings().dataset, str(run.folder), overrides) for run in folders]
 
     from svipctl.visuals.report.page import check_page_name, render, write_page
 
@@ -91,10 +77,10 @@ def compare(
     from svipctl.visuals.report.comparison import compare as compare_runs
 
     check_same_data(labels, [run.settings() for run in folders])
-    benchmarks = [opened_benchmark(run, settings) for run, settings in found]
+    benchmarks = [open_run_dataset(run, settings) for run, settings in found]
     check_same_images(labels, benchmarks, [run.settings() for run in folders])
     candidates = [
-        Candidate(label, run, measured_run(run, benchmark, settings, what=f"predicting, {label}"))
+        Candidate(label, run, evaluate(run, benchmark, settings, what=f"predicting, {label}"))
         for label, benchmark, (run, settings) in zip(labels, benchmarks, found)
     ]
     settings = found[0][1]

@@ -6,51 +6,41 @@ from typing import Annotated
 
 import typer
 
-from svipctl.cli import options
-from svipctl.cli.output import sink
-from svipctl.cli.visualize import flags
-from svipctl.cli.visualize.looking import output_file
-from svipctl.cli.visualize.measured import found_run, measured_run, opened_benchmark, tell_plan
+from svipctl.cli import _options
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
+from svipctl.cli._runs import select_run
+from svipctl.cli.visualize._evaluation import evaluate, open_run_dataset, show_plan
+from svipctl.cli.visualize._images import output_file
+from svipctl.cli.visualize._options import FigureOptions
+from svipctl.settings import flags
 
 
+@command(*flags.EVALUATION, dry_run=True)
 def confusion(
-    dataset: options.Dataset,
-    run: options.RunName = None,
-    top: Annotated[int, typer.Option("--top", min=1, max=20, help="Pairs of classes.")] = 8,
-    theme: flags.ThemeName = flags.Theme.light,
-    output: flags.Out = None,
-    batch_size: options.BatchSize = None,
-    precision: options.Precision = None,
-    gpu: options.Gpu = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    dataset: _options.Dataset,
+    *,
+    options: FigureOptions,
+    overrides: Overrides,
+    top: Annotated[int, typer.Option("--top", min=1, max=20, help="Show this many pairs of classes.")] = 8,
+    dry_run: bool,
 ) -> None:
-    """Show the classes that are taken for each other most often, with an image of the mistake and of the other class.
+    """Show the most confused classes.
+
+    Each pair comes with an image of the mistake and one of the other class.
 
     Answers are those of gzsl-calibrated where the run has a gamma from validation, else of gzsl-oracle.
 
-    Examples: `svipctl visualize confusion toybirds`, `svipctl visualize confusion cub --top 5 -o confused.png`
+    Examples:
+        svipctl visualize confusion toybirds
+        svipctl visualize confusion cub --top 5 -o confused.png
+
     """
-    found, settings = found_run(
-        dataset,
-        run,
-        config=config,
-        assignments=assignments,
-        eval__batch_size=batch_size,
-        precision=precision,
-        gpu=gpu,
-        data_dir=data_dir,
-        runs_dir=runs_dir,
-    )
-    file = output_file(output, found, "confusion")
+    found, settings = select_run(dataset, options.run, overrides)
+    file = output_file(options.output, found, "confusion")
     if dry_run:
-        tell_plan(found, file, "confusion", settings)
+        show_plan(found, file, "confusion", settings)
         return
 
     import numpy as np
@@ -61,8 +51,8 @@ def confusion(
     from svipctl.visuals.confusion import Picture, confused_pairs, confusion_figure
     from svipctl.visuals.style import save, themed
 
-    benchmark = opened_benchmark(found, settings)
-    measured = measured_run(found, benchmark, settings)
+    benchmark = open_run_dataset(found, settings)
+    measured = evaluate(found, benchmark, settings)
     names = measured.classes
     row = reading_row(measured.results)
     labels, answers = measured.results.answers.labels, answers_under(measured.results, row)
@@ -74,7 +64,7 @@ def confusion(
 
     title = f"{benchmark.name} · {found.name}"
     if pairs:
-        with themed(theme.value):
+        with themed(options.theme.value):
             save(confusion_figure(counts, pairs, names, thumbnail, row, title), file)
     sink.say(f"{file}: {len(pairs)} pairs" if pairs else "no image was answered wrongly: there is nothing to show")
     sink.document(
@@ -82,7 +72,7 @@ def confusion(
             "dataset": benchmark.name,
             "run": str(found.folder),
             "figure": "confusion",
-            "theme": theme.value,
+            "theme": options.theme.value,
             "protocol": row,
             "pairs": [
                 {"true": names[pair.true], "answered": names[pair.answered], "mistakes": pair.mistakes}

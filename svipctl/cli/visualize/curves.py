@@ -6,54 +6,44 @@ from typing import Annotated
 
 import typer
 
-from svipctl.cli import options
-from svipctl.cli.output import sink
-from svipctl.cli.visualize import flags
-from svipctl.cli.visualize.looking import output_file
-from svipctl.cli.visualize.measured import found_run, measured_run, opened_benchmark, tell_plan
+from svipctl.cli import _options
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
+from svipctl.cli._runs import select_run
+from svipctl.cli.visualize._evaluation import evaluate, open_run_dataset, show_plan
+from svipctl.cli.visualize._images import output_file
+from svipctl.cli.visualize._options import FigureOptions
 from svipctl.errors import DataError
+from svipctl.settings import flags
 
 
+@command(*flags.EVALUATION, dry_run=True)
 def curves(
-    dataset: options.Dataset,
-    run: options.RunName = None,
+    dataset: _options.Dataset,
+    *,
+    options: FigureOptions,
+    overrides: Overrides,
     training: Annotated[
-        bool, typer.Option("--training", help="Only what training wrote down; nothing is evaluated.")
+        bool, typer.Option("--training", help="Plot only the records of training; evaluate nothing.")
     ] = False,
-    theme: flags.ThemeName = flags.Theme.light,
-    output: flags.Out = None,
-    batch_size: options.BatchSize = None,
-    precision: options.Precision = None,
-    gpu: options.Gpu = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    dry_run: bool,
 ) -> None:
-    """Show loss terms and figures over training, the seen-unseen curve, H over gamma, and reliability.
+    """Plot training and evaluation curves.
+
+    Loss terms and accuracies over training, the seen-unseen curve, H over gamma, and reliability.
 
     The points of every protocol stand on the seen-unseen curve; those chosen on the scored images are open marks.
 
-    Examples: `svipctl visualize curves toybirds`, `svipctl visualize curves cub --training -o curves.svg`
+    Examples:
+        svipctl visualize curves toybirds
+        svipctl visualize curves cub --training -o curves.svg
+
     """
-    found, settings = found_run(
-        dataset,
-        run,
-        config=config,
-        assignments=assignments,
-        eval__batch_size=batch_size,
-        precision=precision,
-        gpu=gpu,
-        data_dir=data_dir,
-        runs_dir=runs_dir,
-    )
-    file = output_file(output, found, "curves")
+    found, settings = select_run(dataset, options.run, overrides)
+    file = output_file(options.output, found, "curves")
     if dry_run:
-        tell_plan(found, file, "curves", settings)
+        show_plan(found, file, "curves", settings)
         return
 
     from svipctl.datasets.names import dataset_name
@@ -71,12 +61,12 @@ def curves(
     title = f"{dataset_name(found.settings().dataset)} · {found.name}"
     document: dict[str, object] = {}
     if training:
-        with themed(theme.value):
+        with themed(options.theme.value):
             save(training_figure(history, title), file)
     else:
-        measured = measured_run(found, opened_benchmark(found, settings), settings)
+        measured = evaluate(found, open_run_dataset(found, settings), settings)
         honest = reliabilities(measured)
-        with themed(theme.value):
+        with themed(options.theme.value):
             save(everything_figure(history, measured.results, honest, title), file)
         document = {
             "ausuc": 100 * measured.results.curve.area,
@@ -88,7 +78,7 @@ def curves(
             "dataset": found.settings().dataset,
             "run": str(found.folder),
             "figure": "curves",
-            "theme": theme.value,
+            "theme": options.theme.value,
             "epochs": len(history.epochs),
             **document,
             "files": [str(file)],

@@ -4,69 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from svipctl.cli import options
-from svipctl.cli.visualize import flags
-from svipctl.cli.visualize.looking import Flags, draw_pages, planned, tell
+from svipctl.cli import _options
+from svipctl.cli._command import command
+from svipctl.cli._overrides import Overrides
+from svipctl.cli.visualize._images import draw_pages, plan_figure, show_plan
+from svipctl.cli.visualize._options import ImageOptions, Split
+from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.visuals.inspection import Inspection
 
 
-def patches(
-    dataset: options.Dataset,
-    images: flags.Images = None,
-    run: options.RunName = None,
-    split: flags.SplitName = flags.Split.test,
-    limit: flags.Limit = None,
-    classes: flags.Class = None,
-    theme: flags.ThemeName = flags.Theme.light,
-    output: flags.Out = None,
-    precision: options.Precision = None,
-    gpu: options.Gpu = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-) -> None:
-    """Show which windows the model takes for the object, beside what taught it and, with masks or boxes, the truth.
+@command(*flags.EVALUATION[1:], dry_run=True)
+def patches(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
+    """Show which windows the model keeps.
+
+    They are shown with the scores that trained the selection and, given masks or boxes, with the true object.
 
     Each image comes with the windows kept, the patch classifier's probability, the score of the source pass (attention
     rollout), the object's mask or box, and the AUC of the one against the other, which is `svipctl eval`'s.
 
-    Examples: `svipctl visualize patches toybirds`, `svipctl visualize patches cub --split unseen --limit 8 -o birds.svg`,
-    `svipctl visualize patches cub photo.jpg --theme dark`
+    Examples:
+        svipctl visualize patches toybirds
+        svipctl visualize patches cub --split unseen --limit 8 -o birds.svg
+        svipctl visualize patches cub photo.jpg --theme dark
+
     """
-    given = Flags(
-        figure="patches",
-        dataset=dataset,
-        images=images,
-        run=run,
-        split=split,
-        limit=limit,
-        classes=classes,
-        theme=theme,
-        output=output,
-        precision=precision,
-        gpu=gpu,
-        data_dir=data_dir,
-        runs_dir=runs_dir,
-        config=config,
-        assignments=assignments,
-    )
-    plan = planned(given)
+    plan = plan_figure("patches", dataset, options, overrides)
     if dry_run:
-        tell(plan)
+        show_plan(plan)
         return
 
     from svipctl.visuals.inspection import evaluated_selection, open_inspector
     from svipctl.visuals.patches import PER_PAGE, patch_sheet
 
     inspector = open_inspector(plan.run, plan.benchmark, plan.settings)
-    evaluated = evaluated_selection(plan.run, inspector.model.metadata.epoch) if split is flags.Split.test else {}
+    on_test = options.split is Split.test
+    evaluated = evaluated_selection(plan.run, inspector.model.metadata.epoch) if on_test else {}
     known: list[float] = []
 
     def notice(one: Inspection) -> None:

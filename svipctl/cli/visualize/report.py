@@ -7,58 +7,50 @@ from typing import Annotated
 
 import typer
 
-from svipctl.cli import options
-from svipctl.cli.output import sink
-from svipctl.cli.visualize.measured import found_run, measured_run, opened_benchmark, tell_plan
+from svipctl.cli import _options
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
+from svipctl.cli._runs import select_run
+from svipctl.cli.visualize._evaluation import evaluate, open_run_dataset, show_plan
+from svipctl.settings import flags
 
 
+@command(*flags.EVALUATION, dry_run=True)
 def report(
-    dataset: options.Dataset,
-    run: options.RunName = None,
+    dataset: _options.Dataset,
+    *,
+    overrides: Overrides,
+    run: _options.RunName = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The HTML file. (default: report.html of the run)", show_default=False),
+        typer.Option("-o", "--output", help="HTML file. (default: report.html of the run)", show_default=False),
     ] = None,
-    batch_size: options.BatchSize = None,
-    precision: options.Precision = None,
-    gpu: options.Gpu = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    dry_run: bool,
 ) -> None:
-    """Write everything about a run into one HTML file that needs nothing else and asks the network for nothing.
+    """Write an HTML report of a run.
+
+    The file is self-contained and needs no network.
 
     Protocols with intervals, curves, each class, images with their windows and attributes, configuration with origins,
     environment, provenance, and the commands that make it again. The page follows the reader's light or dark theme.
 
-    Examples: `svipctl visualize report toybirds`, `svipctl visualize report cub --run svipctl-seed0 -o report.html`
+    Examples:
+        svipctl visualize report toybirds
+        svipctl visualize report cub --run svipctl-seed0 -o report.html
+
     """
-    found, settings = found_run(
-        dataset,
-        run,
-        config=config,
-        assignments=assignments,
-        eval__batch_size=batch_size,
-        precision=precision,
-        gpu=gpu,
-        data_dir=data_dir,
-        runs_dir=runs_dir,
-    )
+    found, settings = select_run(dataset, run, overrides)
 
     from svipctl.visuals.report.page import check_page_name, render, write_page
 
     file = output or found.folder / "report.html"
     check_page_name(file)
     if dry_run:
-        tell_plan(found, file, "report", settings)
+        show_plan(found, file, "report", settings)
         return
-    benchmark = opened_benchmark(found, settings)
-    measured = measured_run(found, benchmark, settings)
+    benchmark = open_run_dataset(found, settings)
+    measured = evaluate(found, benchmark, settings)
 
     from svipctl.visuals.report.contents import gather
 

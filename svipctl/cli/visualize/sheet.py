@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svipctl.cli import options
-from svipctl.cli.output import sink
-from svipctl.cli.visualize import flags
-from svipctl.cli.visualize.looking import Flags, item, planned, tell
+from svipctl.cli import _options
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
+from svipctl.cli.visualize._images import item, plan_figure, show_plan
+from svipctl.cli.visualize._options import ImageOptions
+from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,53 +20,21 @@ if TYPE_CHECKING:
 _SHOWN, _LOOKED_AT = 24, 20
 
 
-def sheet(
-    dataset: options.Dataset,
-    images: flags.Images = None,
-    run: options.RunName = None,
-    split: flags.SplitName = flags.Split.test,
-    limit: flags.Limit = None,
-    classes: flags.Class = None,
-    theme: flags.ThemeName = flags.Theme.light,
-    output: flags.Out = None,
-    precision: options.Precision = None,
-    gpu: options.Gpu = None,
-    data_dir: options.DataDir = None,
-    runs_dir: options.RunsDir = None,
-    config: options.Config = None,
-    assignments: options.Set = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-) -> None:
+@command(*flags.EVALUATION[1:], dry_run=True)
+def sheet(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
     """Show many images at a glance: rightly and wrongly named, of seen and of unseen classes.
 
     Images of the split are drawn by lot (--set seed=N) until there are equally many of each kind, or 20 times as many
     as are shown were looked at.
 
-    Examples: `svipctl visualize sheet toybirds`, `svipctl visualize sheet cub --split unseen --limit 48`
+    Examples:
+        svipctl visualize sheet toybirds
+        svipctl visualize sheet cub --split unseen --limit 48
+
     """
-    given = Flags(
-        figure="sheet",
-        dataset=dataset,
-        images=images,
-        run=run,
-        split=split,
-        limit=limit,
-        classes=classes,
-        theme=theme,
-        output=output,
-        precision=precision,
-        gpu=gpu,
-        data_dir=data_dir,
-        runs_dir=runs_dir,
-        config=config,
-        assignments=assignments,
-    )
-    plan = planned(given, shown=None)
+    plan = plan_figure("sheet", dataset, options, overrides, shown=None)
     if dry_run:
-        tell(plan)
+        show_plan(plan)
         return
 
     import numpy as np
@@ -74,12 +45,12 @@ def sheet(
     from svipctl.visuals.style import save, themed
 
     inspector = open_inspector(plan.run, plan.benchmark, plan.settings)
-    wanted = kinds(split.value, own=bool(images))
-    count = limit or (len(plan.images) if images else _SHOWN)
+    wanted = kinds(options.split.value, own=bool(options.images))
+    count = options.limit or (len(plan.images) if options.images else _SHOWN)
     order = np.random.default_rng(plan.settings.seed).permutation(len(plan.images))[: _LOOKED_AT * count]
-    chosen = plan.images if images else [plan.images[place] for place in order]
+    chosen = plan.images if options.images else [plan.images[place] for place in order]
     looked_at = 0
-    with listening() as stop, sink.progress("looking") as progress, themed(theme.value):
+    with listening() as stop, sink.progress("looking") as progress, themed(options.theme.value):
 
         def watched() -> Iterator[Inspection]:
             nonlocal looked_at

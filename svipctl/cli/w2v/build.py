@@ -7,40 +7,46 @@ from typing import Annotated, Literal
 
 import typer
 
-from svipctl.cli import options
-from svipctl.cli.output import sink
+from svipctl.cli import _completion, _options
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
+from svipctl.settings import flags
+
+_DOWNLOADED = ("word2vec-google-news-300", "glove-wiki-gigaword-50", "glove-wiki-gigaword-300")
 
 
+@command(flags.OFFLINE, flags.DATA_DIR, dry_run=True, layers=False)
 def build(
-    dataset: options.Dataset,
+    dataset: _options.Dataset,
+    *,
+    overrides: Overrides,
     vectors: Annotated[
         str | None,
         typer.Option(
             "--vectors",
             help="A word2vec (.bin, .bin.gz, .txt), GloVe or gensim file, or a gensim-data name to download: "
-            "word2vec-google-news-300, glove-wiki-gigaword-50, glove-wiki-gigaword-300. Toybirds needs none.",
+            f"{', '.join(_DOWNLOADED)}. Toybirds needs none.",
+            autocompletion=_completion.choices(*_DOWNLOADED),
         ),
     ] = None,
     pooling: Annotated[
-        Literal["sum", "mean"], typer.Option("--pooling", help="Of a phrase's words; published: sum.")
+        Literal["sum", "mean"], typer.Option("--pooling", help="Pool the words of a phrase by sum (published) or mean.")
     ] = "sum",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Another file. (default: word_vectors.npz of the data set)")
+        Path | None,
+        typer.Option("--output", "-o", help="File to write. (default: word_vectors.npz of the data set)"),
     ] = None,
-    offline: options.Offline = None,
-    data_dir: options.DataDir = None,
-    dry_run: options.DryRun = False,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    dry_run: bool,
 ) -> None:
     """Build the word vectors of a data set's attributes, as published: the sum over each phrase's words.
 
-    Examples: `svipctl w2v build toybirds`, `svipctl w2v build cub --vectors GoogleNews-vectors-negative300.bin.gz`
-    """
-    from svipctl.cli.configure import resolved
+    Examples:
+        svipctl w2v build toybirds
+        svipctl w2v build cub --vectors GoogleNews-vectors-negative300.bin.gz
 
-    settings = resolved(dataset, data_dir=data_dir, offline=offline).settings
+    """
+    settings = overrides.workspace()
 
     from svipctl.datasets.registry import attribute_names, open_benchmark, pictures_to_draw, word_vectors_file
     from svipctl.semantics.build import build_matrix, choose_source

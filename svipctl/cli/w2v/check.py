@@ -8,32 +8,34 @@ from typing import Annotated
 
 import typer
 
-from svipctl.cli import options
-from svipctl.cli.output import sink
+from svipctl.cli import _options
+from svipctl.cli._command import command
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
 from svipctl.errors import CheckFailed, ConfigError
+from svipctl.settings import flags
 
 
+@command(flags.OFFLINE, flags.DATA_DIR, layers=False)
 def check(
-    dataset: options.Dataset,
+    dataset: _options.Dataset,
+    *,
+    overrides: Overrides,
     against: Annotated[
-        Path | None, typer.Option("--against", help="A published .pkl; it is read without running anything in it.")
+        Path | None, typer.Option("--against", help="A published .pkl, read without running anything in it.")
     ] = None,
-    offline: options.Offline = None,
-    data_dir: options.DataDir = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> None:
     """Compare built word vectors with the published ones: by checksum, and given a published file by value.
 
-    The exit code is 0 when they are shown to be the published ones, and 1 when they are others or when that cannot be
-    told: rounding gives the right values another checksum on some machines, and only a published file decides then.
+    The exit code is 0 if they are the published ones, and 1 if they differ or if that is unknown: rounding changes the
+    checksum of the right values on some machines, and only a published file decides then.
 
-    Examples: `svipctl w2v check cub`, `svipctl w2v check cub --against CUB_attribute.pkl`
+    Examples:
+        svipctl w2v check cub
+        svipctl w2v check cub --against CUB_attribute.pkl
+
     """
-    from svipctl.cli.configure import resolved
-
-    settings = resolved(dataset, data_dir=data_dir, offline=offline).settings
+    settings = overrides.workspace()
 
     from svipctl.datasets.registry import attribute_names, word_vectors_file
     from svipctl.pickles import read_pickled_array

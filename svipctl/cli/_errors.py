@@ -1,14 +1,13 @@
-"""From an exception to what the user reads and what the shell gets."""
+"""From an exception to the message on stderr, the JSON document and the exit code."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-import traceback
 from contextlib import suppress
 
-from svipctl.cli.output import sink
+from svipctl.cli._output import sink
 from svipctl.errors import (
     FULL,
     CheckFailed,
@@ -27,18 +26,24 @@ _NO_CHOICE = re.compile(r"(?P<head>.+?): '(?P<word>.*)' is not one of (?P<known>
 
 
 def report(error: SvipError) -> ExitCode:
-    """Print what, why and what to do next on stderr (and as the JSON document), and give the exit code."""
+    """Print what, why and what to do next on stderr (and as the JSON document), and return the exit code."""
     if sink.silent and isinstance(error, CheckFailed | ConfigError | Interrupted | PeerLost):
-        return error.exit_code  # happens to all processes at once: the first one tells
+        return error.exit_code  # happens to all processes at once: the first one reports it
     if sink.debug:
-        traceback.print_exception(error)
-    told = {"what": error.what, "why": error.why, "todo": error.todo, "exit_code": int(error.exit_code)}
-    sink.document({**error.document, "error": told})
-    _tell(error)
+        _print_traceback(error)
+    shown = {"what": error.what, "why": error.why, "todo": error.todo, "exit_code": int(error.exit_code)}
+    sink.document({**error.document, "error": shown})
+    _print(error)
     return error.exit_code
 
 
-def _tell(error: SvipError) -> None:
+def _print_traceback(error: BaseException) -> None:
+    import traceback
+
+    traceback.print_exception(error)
+
+
+def _print(error: SvipError) -> None:
     lines = [f"error: {error.what}"]
     lines += [f"  {line}" for line in error.why.splitlines()]
     if error.todo:
@@ -47,16 +52,14 @@ def _tell(error: SvipError) -> None:
 
 
 def report_defect(error: Exception) -> ExitCode:
-    """An exception that is not ours is a defect: say so, and how to see the traceback."""
+    """Report an exception that is not ours as a defect, with the way to see the traceback."""
     lines = str(error).strip().splitlines()
     if isinstance(error, MemoryError) or ("torch" in sys.modules and _is_out_of_memory(error)):
         return report(ResourceError("out of memory", why=lines[0] if lines else "", todo="use a smaller --batch-size"))
     if isinstance(error, OSError) and (full := _full_disk(error)):
         return report(full)
     if isinstance(error, ImportError):
-        return report(
-            SvipError("a library cannot be imported", why=lines[0] if lines else "", todo=_import_mended(error))
-        )
+        return report(SvipError("a library cannot be imported", why=lines[0] if lines else "", todo=_import_fix(error)))
     defect = SvipError(
         f"unexpected {type(error).__name__}: {lines[0] if lines else 'no details'}",
         todo="run again with --debug and report what it prints",
@@ -65,16 +68,16 @@ def report_defect(error: Exception) -> ExitCode:
     return report(defect)
 
 
-def stopped(error: BaseException) -> Interrupted:
-    """Ctrl-C, or a signal, where nothing listens for it."""
+def interrupted(error: BaseException) -> Interrupted:
+    """Return the error of Ctrl-C, or of a signal, where nothing listens for it."""
     todo = "run the same command again, a training with --resume"
     if isinstance(error, Signalled):
         return Interrupted(f"stopped by {error.received.name}", todo=todo)
     return InterruptedByHand("stopped by Ctrl-C", todo=todo)
 
 
-def _import_mended(error: ImportError) -> str:
-    """What to type: the doctor finds out more, unless it is the doctor that could not begin."""
+def _import_fix(error: ImportError) -> str:
+    """Return the command that may help: the doctor finds out more, unless the doctor itself cannot start."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"pip install {error.name.partition('.')[0].replace('_', '-')}"
     return "svipctl doctor" if sys.argv[1:2] != ["doctor"] else "pip install --force-reinstall svipctl"
@@ -87,13 +90,13 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def report_unwritten(error: OSError) -> ExitCode:
-    """Stdout takes no more: told on stderr alone, because a document cannot be written either."""
+    """Report on stderr alone that stdout cannot be written: neither can a document."""
     if sink.debug:
-        traceback.print_exception(error)
-    told = _full_disk(error) or SvipError("the output cannot be written", why=str(error.strerror))
+        _print_traceback(error)
+    shown = _full_disk(error) or SvipError("the output cannot be written", why=str(error.strerror))
     with suppress(OSError):
-        _tell(told)
-    return told.exit_code
+        _print(shown)
+    return shown.exit_code
 
 
 def _full_disk(error: OSError) -> ResourceError | None:
@@ -107,13 +110,13 @@ def _full_disk(error: OSError) -> ResourceError | None:
 
 
 def silence_stdout() -> None:
-    """After a reader closed the pipe early, keep Python from complaining at exit."""
+    """Keep Python from complaining at exit after a reader closed the pipe early."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
 
 
 def report_usage(error: Exception) -> ExitCode:
-    """A command line that does not parse, told in the same form as every other error."""
+    """Report a command line that does not parse in the form of every other error."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "svipctl"
     if type(error).__name__ == "NoArgsIsHelpError":
@@ -127,7 +130,7 @@ def report_usage(error: Exception) -> ExitCode:
 
 
 def _usage_message(error: Exception) -> tuple[str, str]:
-    """What is wrong and the nearest names, from the parser's one sentence."""
+    """Return what is wrong and the nearest names, from the parser's one sentence."""
     text = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     text = text.replace("Value error, ", "").rstrip(".")
     if choice := _NO_CHOICE.fullmatch(text):

@@ -1,4 +1,4 @@
-"""The one sink of everything svipctl prints: data on stdout; progress, remarks and errors on stderr."""
+"""The one sink of everything svipctl prints: data on stdout; progress, notes and errors on stderr."""
 
 from __future__ import annotations
 
@@ -11,41 +11,34 @@ from typing import Any
 
 from svipctl.types import ProgressCallback
 
+_PLAN_NAMES = {
+    "disk_mib": "disk for checkpoints",
+    "features_mib": "disk for the stem's features",
+    "memory_mib": "memory for the network",
+    "parts": "parts of a batch",
+}
+_PLAN_NOTES = {"memory_mib": "; Python and torch take about 1 GiB besides, activations what the batch takes"}
+
 
 class Sink:
-    """What the flags --json, --quiet and --debug made of the output."""
+    """The output as --json, --quiet and --debug configure it."""
 
     def __init__(self) -> None:
         self.json = False
         self.quiet = False
         self.debug = False
         self.silent = False
-        """In all but the first of several processes: nothing is printed but what went wrong here only."""
+        """Set in all but the first of several processes, which print only errors of their own."""
         self._items: int | None = None  # written so far of a list that is open, None when there is none
-
-    def set_json(self, value: bool) -> bool:
-        """Callback of --json."""
-        self.json = value
-        return value
-
-    def set_quiet(self, value: bool) -> bool:
-        """Callback of --quiet."""
-        self.quiet = value
-        return value
-
-    def set_debug(self, value: bool) -> bool:
-        """Callback of --debug."""
-        self.debug = value
-        return value
 
     @property
     def is_live(self) -> bool:
-        """Whether moving progress may be drawn: stderr is a terminal and nobody asked for silence."""
+        """Whether stderr is a terminal for live progress."""
         return sys.stderr.isatty() and not (self.quiet or self.silent) and os.environ.get("TERM") != "dumb"
 
     @property
     def draws_on_stdout(self) -> bool:
-        """Whether stdout is a terminal that pictures in text may go to."""
+        """Whether stdout is a terminal for plots in text."""
         return sys.stdout.isatty() and not (self.json or self.quiet or self.silent)
 
     @property
@@ -57,7 +50,7 @@ class Sink:
         )
 
     def document(self, document: Mapping[str, Any]) -> None:
-        """The result of the command, when --json was given."""
+        """Print the result of the command, with --json."""
         if not self.json or self.silent:
             return
         text = json.dumps(document, indent=2)
@@ -65,43 +58,43 @@ class Sink:
             text = "\n  ]" + ("," + text[1:] if document else "\n}")
             self._items = None
         sys.stdout.write(text + "\n")
-        sys.stdout.flush()  # an error's document that cannot be written is known before the error is told
+        sys.stdout.flush()  # an error's document that cannot be written is known before the error is reported
 
     def begin_list(self, head: Mapping[str, Any], name: str) -> None:
-        """Begin the document with a list of unknown length; `item` adds to it, `document` closes it with what follows."""
+        """Begin the document with a list of unknown length; `item` adds to it, `document` closes it."""
         if self.json and not self.silent:
             self._items = 0
             sys.stdout.write(json.dumps(head, indent=2).removesuffix("}").rstrip() + f',\n  "{name}": [')
 
     def item(self, item: Mapping[str, Any]) -> None:
-        """One more item of the list that is open; nothing without --json."""
+        """Add an item to the open list, with --json."""
         if self.json and self._items is not None:
             sys.stdout.write(("," if self._items else "") + "\n    " + json.dumps(item))
             self._items += 1
 
     def say(self, text: str) -> None:
-        """The result for a person; nothing with --json."""
+        """Print the result for a person, without --json."""
         if not (self.json or self.silent):
             sys.stdout.write(text + "\n")
 
     def note(self, text: str) -> None:
-        """A remark on stderr."""
+        """Print a note on stderr."""
         if not (self.quiet or self.silent):
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
 
     def warn(self, text: str) -> None:
-        """A warning on stderr; --quiet leaves it out."""
+        """Print a warning on stderr, without --quiet."""
         self.note(f"warning: {text}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table for a person: drawn by rich on a terminal, aligned plain text elsewhere; nothing with --json."""
+        """Print a table for a person: drawn by rich on a terminal, aligned plain text elsewhere."""
         if self.json or self.silent:
             return
         if sys.stdout.isatty():
-            from svipctl.cli import tables
+            from svipctl.cli import _tables
 
-            tables.draw(title, columns, rows, ruled=self.has_braille)
+            _tables.draw(title, columns, rows, ruled=self.has_braille)
             return
         widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
         self.say(title)
@@ -111,7 +104,7 @@ class Sink:
 
     @contextmanager
     def progress(self, what: str) -> Iterator[ProgressCallback]:
-        """A bar on a terminal; elsewhere one line when the work is done."""
+        """Show a bar on a terminal; elsewhere one line when the work is done."""
         if not self.is_live:
             last = [0]
 
@@ -133,7 +126,7 @@ class Sink:
 
     @contextmanager
     def transfers(self) -> Iterator[Callable[[str, int, int], None]]:
-        """A bar for each of several works at once on a terminal; elsewhere a line when one begins."""
+        """Show a bar for each of several transfers on a terminal; elsewhere a line when one begins."""
         if not self.is_live:
             begun: set[str] = set()
 
@@ -168,6 +161,24 @@ class Sink:
                 bar.update(tasks[what], completed=done, total=total or None)
 
             yield move
+
+
+def describe_plan(plan: Mapping[str, Any]) -> str:
+    """Return what --dry-run shows: a line for each value that is known and needed."""
+    return "\n".join(
+        f"{_PLAN_NAMES.get(key, key.replace('_', ' '))}: {_in_words(value)}{' MiB' if key.endswith('_mib') else ''}"
+        f"{_PLAN_NOTES.get(key, '')}"
+        for key, value in plan.items()
+        if value is not None and (value or key != "features_mib")
+    )
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{one} {name}" for name, one in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 sink = Sink()

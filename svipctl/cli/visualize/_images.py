@@ -1,4 +1,4 @@
-"""What the figures of images have in common: from the flags to a run, its images and a file, and to what is printed."""
+"""The figures of images: select the run, the images and the file, draw the pages, and print what was written."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svipctl.cli.output import sink
-from svipctl.cli.visualize.flags import Split, Theme
-from svipctl.cli.visualize.measured import found_run, opened_benchmark
+from svipctl.cli._output import sink
+from svipctl.cli._runs import select_run
+from svipctl.cli.visualize._evaluation import open_run_dataset
+from svipctl.cli.visualize._options import ImageOptions
 from svipctl.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from svipctl.cli._overrides import Overrides
     from svipctl.datasets.benchmark import Benchmark
     from svipctl.datasets.benchmark import Split as DataSplit
     from svipctl.runs.run import Run
@@ -26,107 +28,83 @@ _SHOWN = 16
 _OF_A_FOLD = {"test": "validation", "seen": "seen validation", "unseen": "unseen validation", "train": "training"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Flags:
-    """As they were given."""
-
-    figure: str
-    dataset: str
-    images: list[str] | None
-    run: str | None
-    split: Split
-    limit: int | None
-    classes: list[str] | None
-    theme: Theme
-    output: Path | None
-    precision: str | None
-    gpu: str | None
-    data_dir: Path | None
-    runs_dir: Path | None
-    config: Path | None
-    assignments: list[str] | None
-
-
 @dataclass(frozen=True)
 class Plan:
     """What is to be drawn, before any model is loaded."""
 
-    flags: Flags
+    figure: str
+    options: ImageOptions
     run: Run
     settings: Settings
     benchmark: Benchmark
     split: DataSplit
     images: Sequence[int | Path]
-    """Numbers of the benchmark's images, or pictures of one's own."""
+    """Indices of the data set's images, or paths of your own."""
     file: Path
 
     @property
     def head(self) -> dict[str, Any]:
-        """How every document begins."""
+        """First entries of every document."""
         return {
             "dataset": self.benchmark.name,
             "run": str(self.run.folder),
-            "figure": self.flags.figure,
-            "split": None if self.flags.images else self.split_name,
-            "theme": self.flags.theme.value,
+            "figure": self.figure,
+            "split": None if self.options.images else self.split_name,
+            "theme": self.options.theme.value,
         }
 
     @property
     def split_name(self) -> str:
-        """Whose images, as the run was split."""
-        part = self.flags.split.value
+        """Name of the split, in the run's own terms."""
+        part = self.options.split.value
         return part if self.split.name == "test" else f"{self.split.name} {_OF_A_FOLD[part]}"
 
     @property
     def title(self) -> str:
-        """What stands above the figure after its subject."""
-        whose = "own pictures" if self.flags.images else f"{self.split_name} images"
+        """Second part of the figure's title."""
+        whose = "own pictures" if self.options.images else f"{self.split_name} images"
         return f"{self.benchmark.name}, {whose} · {self.run.name}"
 
 
-def planned(flags: Flags, *, shown: int | None = _SHOWN) -> Plan:
-    """Find the run, the data set and the images, and check that the file can be written.
+def plan_figure(
+    figure: str, dataset: str, options: ImageOptions, overrides: Overrides, *, shown: int | None = _SHOWN
+) -> Plan:
+    """Select the run, the data set and the images, and check that the file can be written.
 
     Args:
-        flags: Of the command.
-        shown: Images of a split that are shown unless --limit says otherwise; None for all of them.
+        figure: Name of the figure, which names the file.
+        dataset: The run's data set.
+        options: Of the command.
+        overrides: The settings of the command line.
+        shown: Images of a split that are shown without --limit; None for all of them.
 
     """
-    if flags.images and flags.classes:
+    if options.images and options.classes:
         raise ConfigError(
             "--class chooses images of the data set, and pictures of your own are named", todo="leave one out"
         )
 
-    run, settings = found_run(
-        flags.dataset,
-        flags.run,
-        config=flags.config,
-        assignments=flags.assignments,
-        precision=flags.precision,
-        gpu=flags.gpu,
-        data_dir=flags.data_dir,
-        runs_dir=flags.runs_dir,
-    )
+    run, settings = select_run(dataset, options.run, overrides)
 
     from svipctl.inference.image_files import find_pictures
     from svipctl.visuals.image_choice import images_of, spread
 
-    beside_the_runs = flags.images and flags.output is None
-    file = output_file(flags.output, run, f"{flags.figure}-own" if beside_the_runs else flags.figure)
-    benchmark = opened_benchmark(run, settings)
+    is_own = options.images and options.output is None
+    file = output_file(options.output, run, f"{figure}-own" if is_own else figure)
+    benchmark = open_run_dataset(run, settings)
     split = benchmark.split(run.settings().train.fold)
     images: list[int | Path]
-    if flags.images:
-        images = list(islice(find_pictures(flags.images), flags.limit))
+    if options.images:
+        images = list(islice(find_pictures(options.images), options.limit))
     else:
-        found = images_of(benchmark, split, flags.split.value, flags.classes or ())
-        count = None if shown is None else flags.limit or shown
+        found = images_of(benchmark, split, options.split.value, options.classes or ())
+        count = None if shown is None else options.limit or shown
         images = [int(index) for index in (spread(found, count) if count else found)]
-    return Plan(flags, run, settings, benchmark, split, images, file)
+    return Plan(figure, options, run, settings, benchmark, split, images, file)
 
 
 def output_file(given: Path | None, run: Run, figure: str) -> Path:
-    """Where a figure goes: the file, a file in the folder, or a file in the run's folder."""
+    """Return the file of a figure: the given one, or one in the given folder, or one in the run's folder."""
     from svipctl.visuals.style import check_suffix
 
     if given is None:
@@ -137,8 +115,8 @@ def output_file(given: Path | None, run: Run, figure: str) -> Path:
     return given
 
 
-def tell(plan: Plan) -> None:
-    """What --dry-run says."""
+def show_plan(plan: Plan) -> None:
+    """Show what --dry-run found."""
     sink.say(f"{len(plan.images)} images of {plan.title} would be shown in {plan.file}")
     sink.document(
         {
@@ -160,16 +138,16 @@ def draw_pages(
     summary: Callable[[], dict[str, Any]] = dict,
     notice: Callable[[Inspection], None] = lambda one: None,
 ) -> None:
-    """Look at the images, write the pages, and print what was written.
+    """Run the model on the images, write the pages, and print what was written.
 
     Args:
-        plan: From `planned`.
+        plan: From `plan_figure`.
         inspector: The model.
         draw: A page.
         per_page: Images on it.
-        details: More of an image for --json.
-        summary: What the document ends with, asked for last.
-        notice: Told of each image as it is looked at.
+        details: More entries of an image for --json.
+        summary: Last entries of the document, called after the last image.
+        notice: Called with each image.
 
     """
     from svipctl.signals import listening
@@ -178,7 +156,7 @@ def draw_pages(
 
     files: list[str] = []
     sink.begin_list(plan.head, "images")
-    with listening() as stop, sink.progress("looking") as progress, themed(plan.flags.theme.value):
+    with listening() as stop, sink.progress("looking") as progress, themed(plan.options.theme.value):
 
         def watched() -> Iterator[Inspection]:
             for done, one in enumerate(inspector.inspect(plan.images), 1):
@@ -196,7 +174,7 @@ def draw_pages(
 
 
 def item(one: Inspection) -> dict[str, Any]:
-    """An image in a document."""
+    """Return an image's entry in a document."""
     return {
         "image": one.name,
         "class": one.true_class,

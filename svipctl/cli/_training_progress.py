@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from svipctl.cli.output import sink
+from svipctl.cli._output import sink
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -1,0 +1,79 @@
+"""A command with the flags that it shares with others, declared by a decorator."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from typing import Any
+
+from svipctl.cli import _options
+from svipctl.cli._output import sink
+from svipctl.cli._overrides import Overrides
+from svipctl.settings.flags import Flag
+
+
+@dataclass(frozen=True)
+class Command:
+    """A function and the flags that it shares with other commands."""
+
+    function: Callable[..., None]
+    settings: tuple[Flag, ...]
+    dry_run: bool
+    layers: bool
+
+    @property
+    def summary(self) -> str:
+        """First line of the help."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    def callback(self) -> Callable[..., None]:
+        """Return the function as Typer calls it: with every option in its signature, and the output configured.
+
+        A parameter of type `Overrides` gets the settings, one whose type is a dataclass gets the options that are the
+        dataclass's fields.
+        """
+        own = inspect.signature(self.function, eval_str=True).parameters.values()
+        groups: dict[str, Any] = {one.name: one.annotation for one in own if is_dataclass(one.annotation)}
+        fields = {name: _fields(kind) for name, kind in groups.items() if kind is not Overrides}
+        shown = [one for one in own if one.name not in groups and one.name != "dry_run"]
+        shown += [one for group in fields.values() for one in group]
+        shown += [_options.setting_parameter(flag) for flag in self.settings]
+        shown += [_options.CONFIG, _options.SET] if self.layers else []
+        shown += [_options.DRY_RUN] if self.dry_run else []
+
+        def run(**given: Any) -> None:
+            sink.json, sink.quiet, sink.debug = (given.pop(one.name) for one in _options.OUTPUT)
+            named = {flag.key: given.pop(flag.parameter) for flag in self.settings}
+            flags = {key: value for key, value in named.items() if value is not None}
+            overrides = Overrides(flags, given.pop("assignments", None) or (), given.pop("config", None))
+            for name, kind in groups.items():
+                is_settings = kind is Overrides
+                given[name] = (
+                    overrides if is_settings else kind(**{one.name: given.pop(one.name) for one in fields[name]})
+                )
+            self.function(**given)
+
+        run.__signature__ = inspect.Signature([*shown, *_options.OUTPUT])  # type: ignore[attr-defined]
+        run.__doc__ = (inspect.getdoc(self.function) or "").replace("Examples:\n", "Examples:\n\n\b\n")  # not refilled
+        return run
+
+
+def command(*settings: Flag, dry_run: bool = False, layers: bool = True) -> Callable[[Callable[..., None]], Command]:
+    """Declare a command with its shared flags; --json, --quiet and --debug belong to all.
+
+    Args:
+        settings: Flags of the settings that it takes.
+        dry_run: Whether it has --dry-run, its parameter `dry_run`.
+        layers: Whether it has --config and --set.
+
+    """
+    return lambda function: Command(function, settings, dry_run, layers)
+
+
+def _fields(kind: type) -> list[inspect.Parameter]:
+    """Return the options that are a dataclass's fields."""
+    return [
+        one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for one in inspect.signature(kind, eval_str=True).parameters.values()
+    ]

@@ -1,0 +1,200 @@
+"""Values that shells complete. Typer keeps those that begin with the incomplete word; the shell itself completes paths.
+
+Nothing here imports a heavy library, uses the network, or fails: what cannot be read has no values.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from svipctl.datasets.group_row import is_group_row
+from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.settings.flags import RECIPE
+
+Completion = Callable[[str], list[str]]
+_SAFE = re.compile(r"[\w.,:+@%/=-]+")
+"""Words that mean themselves in every shell. Typer's scripts do not quote, and zsh evaluates what they print."""
+
+
+def choices(*values: str) -> Completion:
+    """Return the completion of a fixed set of values."""
+
+    def complete(incomplete: str) -> list[str]:
+        return list(values)
+
+    return complete
+
+
+def comma_separated(*values: str) -> Completion:
+    """Return the completion of a list with commas: what may follow the last one, no value twice."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, _ = incomplete.rpartition(",")
+        return [before + comma + value for value in values if value not in before.split(",")]
+
+    return complete
+
+
+datasets = choices(*OFFICIAL, *BUILT_IN)
+official = choices(*OFFICIAL)
+
+
+def presets(incomplete: str) -> list[str]:
+    """Complete a preset: a data set, a recipe, or both with a comma."""
+    dataset, comma, _ = incomplete.partition(",")
+    recipes = RECIPE.values
+    return [f"{dataset},{name}" for name in recipes] if comma else [*OFFICIAL, *BUILT_IN, "folder", *recipes]
+
+
+def runs(ctx: typer.Context) -> list[str]:
+    """Complete a run of the data set, the newest first, with the data set where several have one of that name."""
+    found = _run_folders(ctx)
+    often = Counter(run.name for run in found)
+    return _safe(run.name if often[run.name] == 1 else f"{run.parent.name}/{run.name}" for run in found)
+
+
+def resumable(ctx: typer.Context) -> list[str]:
+    """Complete `auto` and the unfinished runs of the data set."""
+    return _safe(["auto", *(run.name for run in _run_folders(ctx) if not (run / "finished.json").exists())])
+
+
+def checkpoints(ctx: typer.Context) -> list[str]:
+    """Complete the checkpoint folders of the data set's runs."""
+    return _safe(f"{path}/" for run in _run_folders(ctx) for path in _folders_in(run / "checkpoints"))
+
+
+def assignments(incomplete: str) -> list[str]:
+    """Complete a setting, and its value where there is a choice."""
+    from svipctl.settings.layers import known_choices
+
+    key, equals, _ = incomplete.partition("=")
+    known = known_choices()
+    return [f"{key}={value}" for value in known.get(key, ())] if equals else [f"{name}=" for name in known]
+
+
+def controls(incomplete: str) -> list[str]:
+    """Complete a list of rows of the table of `reproduce`."""
+    from importlib.resources import files
+
+    text = files("svipctl.reproduce").joinpath("rows.toml").read_text(encoding="utf-8")
+    rows = [line[1:-1] for line in text.splitlines() if line.startswith("[") and line != "[full]"]
+    rows.append("all")
+    return comma_separated("none", *rows, *(f"{recipe}/{row}" for recipe in RECIPE.values for row in rows))(incomplete)
+
+
+def classes(ctx: typer.Context) -> list[str]:
+    """Complete a class of the data set."""
+    return _safe(name for folder in _data_folders(ctx) for name in _readable(_class_names, folder))
+
+
+def attributes(ctx: typer.Context) -> list[str]:
+    """Complete an attribute of the data set; SUN's are in a MATLAB file, which takes SciPy to read."""
+    return _safe(name for folder in _data_folders(ctx) for name in _readable(_attribute_names, folder))
+
+
+def _safe(values: Iterable[str]) -> list[str]:
+    return [value for value in values if _SAFE.fullmatch(value)]
+
+
+def _words(ctx: typer.Context) -> list[str]:
+    """Return what stands on the command line, of which a part may not be parsed yet."""
+    given: list[Any] = [*ctx.args]
+    for value in ctx.params.values():
+        given += value if isinstance(value, list | tuple) else [value]
+    return [word for word in given if isinstance(word, str)]
+
+
+def _folder(ctx: typer.Context, name: str) -> Path:
+    """Return the folder of a flag, of its environment variable, of svipctl.toml, or the built-in one."""
+    default = name.removesuffix("_dir")
+    found = ctx.params.get(name) or os.environ.get(f"SVIPCTL_{name.upper()}") or _from_project_file(name) or default
+    return Path(found).expanduser()
+
+
+def _from_project_file(key: str) -> str:
+    import tomllib
+
+    try:
+        value = tomllib.loads(Path("svipctl.toml").read_text(encoding="utf-8")).get(key)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return ""
+    return value if isinstance(value, str) else ""
+
+
+def _run_folders(ctx: typer.Context) -> list[Path]:
+    """Return the runs of the data sets on the command line, or of all where there is none; the newest first."""
+    named = {Path(word).name for word in _words(ctx) if word in (*OFFICIAL, *BUILT_IN) or _is_own_data(word)}
+    folders = [folder for folder in _folders_in(_folder(ctx, "runs_dir")) if folder.name in named or not named]
+    found = [run for folder in folders for run in _folders_in(folder) if (run / "config.toml").is_file()]
+    return sorted(found, key=_changed, reverse=True)
+
+
+def _changed(run: Path) -> float:
+    try:
+        return (run / "config.toml").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _folders_in(parent: Path) -> list[Path]:
+    try:
+        return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _data_folders(ctx: typer.Context) -> list[Path]:
+    """Return the folder of the first data set on the command line."""
+    words = _words(ctx)
+    built_in = [_folder(ctx, "data_dir") / word for word in words if word in (*OFFICIAL, *BUILT_IN)]
+    return [*built_in, *(Path(word) for word in words if _is_own_data(word))][:1]
+
+
+def _is_own_data(word: str) -> bool:
+    try:
+        return (Path(word) / "attributes.csv").is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _readable(read: Callable[[Path], Iterator[str]], folder: Path) -> list[str]:
+    from csv import Error
+
+    try:
+        return list(read(folder))
+    except (OSError, UnicodeDecodeError, Error):
+        return []
+
+
+def _rows(path: Path) -> list[list[str]]:
+    import csv
+
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.reader(file) if row]
+
+
+def _class_names(folder: Path) -> Iterator[str]:
+    if (folder / "attributes.csv").is_file():
+        rows = _rows(folder / "attributes.csv")[1:]
+        yield from (row[0] for row in (rows[1:] if rows and is_group_row(rows[0]) else rows))
+    else:
+        for path in sorted(folder.glob("xlsa17/data/*/allclasses.txt"))[:1]:
+            yield from path.read_text(encoding="utf-8").split()
+
+
+def _attribute_names(folder: Path) -> Iterator[str]:
+    if (folder / "attributes.csv").is_file():
+        yield from next(iter(_rows(folder / "attributes.csv")), [""])[1:]
+    else:
+        lists = [folder / "attributes.txt", folder / "Animals_with_Attributes2" / "predicates.txt"]
+        for path in [path for path in lists if path.is_file()][:1]:
+            yield from (
+                line.split(maxsplit=1)[-1] for line in path.read_text(encoding="utf-8").splitlines() if line.split()
+            )

@@ -1,0 +1,62 @@
+"""Arguments and options with the same name and meaning in every command; those of settings are in settings/flags.py."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from svipctl.cli import _completion
+from svipctl.settings.flags import Flag
+
+Dataset = Annotated[
+    str,
+    typer.Argument(
+        help="cub, awa2, sun, toybirds, or a folder of your own.",
+        show_default=False,
+        autocompletion=_completion.datasets,
+    ),
+]
+RunName = Annotated[
+    str | None,
+    typer.Option(
+        "--run", help="Name or folder of a run. (default: the newest finished one)", autocompletion=_completion.runs
+    ),
+]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")]
+
+
+def parameter(name: str, annotation: Any, option: Any, default: Any = None) -> inspect.Parameter:
+    """Return a parameter of a command, given by keyword."""
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=Annotated[annotation, option])
+
+
+def setting_parameter(flag: Flag) -> inspect.Parameter:
+    """Return the parameter of a setting's flag, None unless the flag is given."""
+    completion = _completion.choices(*flag.values) if flag.values else None
+    option = typer.Option(flag.name, help=flag.help, metavar=flag.metavar, autocompletion=completion)
+    return parameter(flag.parameter, flag.type | None, option)
+
+
+CONFIG = parameter("config", Path | None, typer.Option("--config", help="A TOML file of settings, above svipctl.toml."))
+SET = parameter(
+    "assignments",
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set any setting, for instance optim.lr=1e-4. Repeatable.",
+        autocompletion=_completion.assignments,
+    ),
+)
+DRY_RUN = parameter(
+    "dry_run", bool, typer.Option("--dry-run", help="Show what would happen and what it needs; do nothing."), False
+)
+OUTPUT = (
+    parameter("json", bool, typer.Option("--json", help="Print one JSON document on stdout."), False),
+    parameter("quiet", bool, typer.Option("--quiet", help="Print no progress and no notes."), False),
+    parameter("debug", bool, typer.Option("--debug", help="Show the traceback of an error."), False),
+)

@@ -1,0 +1,80 @@
+"""The options that figures share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from svipctl.cli import _completion
+from svipctl.cli._options import RunName
+
+
+class Split(StrEnum):
+    """Images of the data set."""
+
+    test = "test"
+    seen = "seen"
+    unseen = "unseen"
+    train = "train"
+
+
+class Theme(StrEnum):
+    """Colours for paper or for a dark page."""
+
+    light = "light"
+    dark = "dark"
+
+
+Class = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class",
+        metavar="NAME",
+        help="Show only images of this class. Repeatable.",
+        autocompletion=_completion.classes,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureOptions:
+    """The options of every figure of a run."""
+
+    run: RunName = None
+    theme: Annotated[Theme, typer.Option("--theme", help="light for paper, dark for a dark page.")] = Theme.light
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="A .png or .svg file, or a folder. (default: the folder figures of the run)",
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(FigureOptions):
+    """The options of a figure of images."""
+
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Your own images: files, folders, patterns in quotes. (default: images of the split)",
+            show_default=False,
+        ),
+    ] = None
+    split: Annotated[
+        Split, typer.Option("--split", help="Images of the data set: those of the test, or those of training.")
+    ] = Split.test
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit", min=1, help="Most images, spread evenly over the split. (default: one page; all of your own)"
+        ),
+    ] = None
+    classes: Class = None

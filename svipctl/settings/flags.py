@@ -1,0 +1,110 @@
+"""The flags of settings: each with its setting, name, help and the values that shells complete, declared once.
+
+Free of heavy imports, so that help and completion stay instant: importing pydantic alone takes longer than help may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A command-line flag that gives one setting its value."""
+
+    key: str
+    """Dotted key of the setting."""
+    name: str
+    """The flag, with its dashes."""
+    help: str
+    type: type = str
+    values: tuple[str, ...] = ()
+    """Values that shells complete; the setting may accept others."""
+    metavar: str | None = None
+
+    @property
+    def parameter(self) -> str:
+        """Name of the command's parameter."""
+        return self.name.lstrip("-").replace("-", "_")
+
+    def with_help(self, help: str) -> Flag:
+        """Return the same flag with the help that suits one command."""
+        return replace(self, help=help)
+
+
+RECIPE = Flag(
+    "recipe",
+    "--recipe",
+    "Set of switches: svipctl (corrected), reference (as published) or paper.",
+    values=("svipctl", "reference", "paper"),
+)
+NAME = Flag("name", "--name", "Name of the run.")
+BACKBONE = Flag(
+    "model.backbone",
+    "--backbone",
+    "Backbone: lite, vit_base, deit_base, vit_small, vit_tiny, vit_toy, or a timm name.",
+    values=("lite", "vit_base", "deit_base", "vit_small", "vit_tiny", "vit_toy"),
+)
+WEIGHTS = Flag(
+    "model.weights", "--weights", "Backbone weights: pretrained, none, or a file.", values=("pretrained", "none")
+)
+INIT_FROM = Flag(
+    "model.init_from",
+    "--init-from",
+    "Start from a trained network: a run or checkpoint folder, or a .pth of the published code.",
+)
+EPOCHS = Flag("train.epochs", "--epochs", "Training epochs, warm-up included.", int)
+BATCH_SIZE = Flag("train.batch_size", "--batch-size", "Images per step.", int)
+BATCH_SIZE_OR_AUTO = replace(
+    BATCH_SIZE,
+    type=str,
+    metavar="N|auto",
+    help="Images per step; auto keeps the preset's and splits it into as few parts as fit in memory.",
+)
+EVAL_BATCH_SIZE = replace(BATCH_SIZE, key="eval.batch_size", help="Images per batch.")
+LR = Flag("optim.lr", "--lr", "Learning rate after warm-up.", float)
+SEED = Flag("seed", "--seed", "Random seed.", int)
+FOLD = Flag(
+    "train.fold",
+    "--fold",
+    "Development run: hold out fold 1, 2 or 3 of the training classes.",
+    int,
+    values=("1", "2", "3"),
+)
+SAVE_EVERY = Flag(
+    "train.save_every",
+    "--save-every",
+    "Save a mid-epoch checkpoint this often. (default: 15)",
+    float,
+    metavar="MINUTES",
+)
+ALLOW_PARTIAL = Flag(
+    "data.allow_partial", "--allow-partial", "Use a data set with missing images, leaving them out.", bool
+)
+PRECISION = Flag(
+    "precision",
+    "--precision",
+    "Arithmetic: auto (bf16 where the hardware has it), fp32 or bf16.",
+    values=("auto", "fp32", "bf16"),
+)
+GPU = Flag(
+    "gpu",
+    "--gpu",
+    "Device: auto, cpu, the index of a GPU, or several: 0,1,2,3. (default: auto)",
+    values=("auto", "cpu"),
+)
+OFFLINE = Flag("offline", "--offline", "Forbid every network access.", bool)
+DATA_DIR = Flag("data_dir", "--data-dir", "Folder of the data sets. (default: data)", Path)
+RUNS_DIR = Flag("runs_dir", "--runs-dir", "Folder of the runs. (default: runs)", Path)
+
+TRAINING = (
+    *(RECIPE, NAME, BACKBONE, WEIGHTS, INIT_FROM, EPOCHS, BATCH_SIZE_OR_AUTO, LR, SEED, FOLD, SAVE_EVERY),
+    *(ALLOW_PARTIAL, PRECISION, GPU, OFFLINE, DATA_DIR, RUNS_DIR),
+)
+"""The flags of `svipctl train`."""
+EVALUATION = (EVAL_BATCH_SIZE, PRECISION, GPU, DATA_DIR, RUNS_DIR)
+"""The flags of the commands that evaluate a run."""
+
+TRAINING_BY_KEY: Mapping[str, Flag] = {flag.key: flag for flag in TRAINING}
