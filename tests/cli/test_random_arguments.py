@@ -27,8 +27,6 @@ from svipctl.cli import help as help_module
 from svipctl.cli.answers import table
 from svipctl.cli.main import main
 from svipctl.cli.output import sink
-from svipctl.datasets.download import download
-from svipctl.datasets.fetch import fetch
 from svipctl.errors import CheckFailed, ExitCode
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import image_size
@@ -168,8 +166,7 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return sizes.get(backbone) or sizes.setdefault(backbone, image_size(settings))
 
     monkeypatch.setattr("svipctl.training.setup.image_size", size_of)
-    monkeypatch.setitem(download.__kwdefaults__, "wait", lambda seconds: None)
-    monkeypatch.setitem(fetch.__kwdefaults__, "wait", lambda seconds: None)  # between two attempts
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)  # between two attempts
     return count
 
 

@@ -36,7 +36,7 @@ def status(
 
     settings = resolved("cub", data_dir=data_dir).settings
 
-    from svipctl.datasets.installed import status_of
+    from svipctl.datasets.fetch.status import status_of
     from svipctl.datasets.names import OFFICIAL
 
     for name in datasets or ():
