@@ -218,6 +218,22 @@ def test_a_bad_archive_is_not_installed_and_the_next_run_finishes(
     assert_complete(tmp_path / "data")
 
 
+@pytest.mark.parametrize("members", [{"other": b"x"}, XLSA17 | {"xlsa17/data/CUB/res101.mat": b"no such file"}])
+def test_an_archive_of_other_files_is_deleted_and_what_is_installed_stays(
+    server: FaultyServer, tmp_path: Path, members: dict[str, bytes]
+) -> None:
+    manifest = manifest_of(server)
+    fetch_cub(manifest, tmp_path)
+    server.script[SPLITS] = [Answer(content=zip_of(members))]
+    steps = plan_fetch(["cub"], tmp_path, manifest=manifest, again=True)
+    with pytest.raises(DataError):
+        fetch(steps, tmp_path, patience=SLEEPLESS)
+    assert not (tmp_path / ".archives" / SPLITS[1:]).exists()
+    assert (tmp_path / "cub" / ".assets" / "proposed-splits.json").exists()
+    fetch(plan_fetch(["cub"], tmp_path, manifest=manifest, again=True), tmp_path, patience=SLEEPLESS)
+    assert_complete(tmp_path)
+
+
 @pytest.mark.parametrize("answer", [Answer(404), Answer(content=HTML), Answer(503), Answer(cut=9, ranges=False)])
 @pytest.mark.parametrize("path", [IMAGES, SPLITS])
 def test_a_download_that_fails_is_finished_by_the_next_run(

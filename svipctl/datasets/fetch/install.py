@@ -96,26 +96,32 @@ def _install(step: Step, data_dir: Path, report: Progress) -> None:
     root, asset = data_dir / step.dataset, step.asset
     archive = step.source or data_dir / ".archives" / asset.file
     unpacked = root / ".unpacking" / asset.name
-    if archive.is_dir():
-        _link_folder(archive, unpacked, step, partial(report, f"copying {asset.name}"))
-    else:
-        if step.source is not None and (problem := problem_of(asset, archive)):
-            raise DataError(f"{archive} is not {asset.file}", why=problem, todo="leave --from out to download it")
-        try:
+    try:
+        if archive.is_dir():
+            _link_folder(archive, unpacked, step, partial(report, f"copying {asset.name}"))
+        else:
+            if step.source is not None and (problem := problem_of(asset, archive)):
+                raise DataError(f"{archive} is not {asset.file}", why=problem, todo="leave --from out to download it")
             progress = partial(report, f"unpacking {asset.file}")
             unpack(archive, unpacked, asset, dataset=step.dataset, progress=progress)
-        except DataError as error:
-            if step.source is not None:
-                raise
-            _remove_archive(archive)  # or the next run would use it again
-            todo = "it is deleted; the same command downloads it again"
-            raise DataError(error.what, why=error.why, todo=todo) from error
+        _drop_features(unpacked)
+        found = sorted(path for path in unpacked.rglob("*") if path.is_file())
+        if not found:
+            raise DataError(
+                f"{asset.file} has nothing that {step.dataset} needs", todo="get it from its official source"
+            )
+    except DataError as error:
+        if step.source is not None:
+            raise
+        _remove_archive(archive)  # or the next run would use it again
+        todo = "it is deleted; the same command downloads it again"
+        raise DataError(error.what, why=error.why, todo=todo) from error
     stamp = stamp_path(data_dir, step.dataset, asset)
     stamp.unlink(missing_ok=True)  # while the files of an earlier one are replaced, it is not complete
-    _drop_features(unpacked)
-    files = _move(unpacked, root)
-    if not files:
-        raise DataError(f"{asset.file} has nothing that {step.dataset} needs", todo="get it from its official source")
+    files = {path.relative_to(unpacked).as_posix(): path.stat().st_size for path in found}
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (unpacked / name).replace(root / name)
     record = {
         "asset": asset.name,
         "from": step.source.name if step.source else Origin.read(archive).address,
@@ -139,18 +145,6 @@ def _drop_features(unpacked: Path) -> None:
             savemat(file, {"image_files": files, "labels": found["labels"]}, do_compression=True)
             file.seek(0)
             file.write(b"MATLAB 5.0 MAT-file, without features".ljust(116))  # replaces scipy's, which has the time
-
-
-def _move(unpacked: Path, root: Path) -> dict[str, int]:
-    """Move each file to its place below the benchmark's folder; return the sizes by path."""
-    files = {}
-    for path in sorted(path for path in unpacked.rglob("*") if path.is_file()):
-        relative = path.relative_to(unpacked).as_posix()
-        files[relative] = path.stat().st_size
-        target = root / relative
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
-    return files
 
 
 def _link_folder(source: Path, unpacked: Path, step: Step, progress: ProgressCallback) -> None:
