@@ -14,7 +14,13 @@ from typing import Any
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["svipctl.cli.train", "svipctl.training.trainer", "svipctl.evaluation.evaluate", "svipctl.visuals.sheet"]
+    [
+        "svipctl.cli.train",
+        "svipctl.training.trainer",
+        "svipctl.evaluation.evaluate",
+        "svipctl.visuals.sheet",
+        "svipctl.datasets.fetch.install",
+    ]
 )
 
 

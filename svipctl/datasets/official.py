@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark, Indices
-from svipctl.datasets.fetch_plan import mending_command
+from svipctl.datasets.fetch.steps import repair_command
 from svipctl.datasets.groups import attribute_groups
 from svipctl.datasets.matlab import read_mat
 from svipctl.datasets.paths import reroot
@@ -112,7 +112,7 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
         raise DataError(
             f"{name} lacks {_count(len(missing), len(files))} images",
             why=describe_missing(missing, official.class_of),
-            todo=mending_command(name, data_dir)
+            todo=repair_command(name, data_dir)
             + ("" if len(missing) == len(files) else ", or use what is there: --allow-partial"),
         )
     kept = np.flatnonzero(present)
@@ -249,7 +249,7 @@ def _explained(name: str, data_dir: Path) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise DataError(error.what, why=error.why, todo=mending_command(name, data_dir)) from error
+        raise DataError(error.what, why=error.why, todo=repair_command(name, data_dir)) from error
 
 
 def _count(part: int, whole: int) -> str:

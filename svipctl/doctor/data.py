@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from svipctl.datasets.installed import status_of
+from svipctl.datasets.fetch.status import status_of
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.datasets.registry import pictures_to_draw, word_vectors_file
 from svipctl.doctor.finding import Finding

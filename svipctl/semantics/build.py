@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from svipctl.datasets.assets import Asset, built_in
-from svipctl.datasets.download import download
+from svipctl.datasets.fetch.assets import Asset, built_in
+from svipctl.datasets.fetch.download import download
 from svipctl.datasets.names import BUILT_IN
 from svipctl.errors import ConfigError, DataError, NetworkError, nearest
 from svipctl.semantics.matrix import Pooling, WordMatrix, wanted_words, word_matrix

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from svipctl.datasets.fetch_plan import plan_fetch
+from svipctl.datasets.fetch.steps import plan_fetch
 from svipctl.errors import ConfigError
 from svipctl.inference.checkpoint import read_checkpoint
 from tests.conftest import Command, write_rows

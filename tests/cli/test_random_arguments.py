@@ -25,8 +25,6 @@ from typer.main import get_command
 from svipctl.cli import _app as app_module
 from svipctl.cli._main import main
 from svipctl.cli._output import sink
-from svipctl.datasets.download import download
-from svipctl.datasets.fetch import fetch
 from svipctl.errors import CheckFailed, ExitCode
 from svipctl.settings.layers import known_choices
 from svipctl.settings.schema import Settings
@@ -195,8 +193,7 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return sizes.get(backbone) or sizes.setdefault(backbone, image_size(settings))
 
     monkeypatch.setattr("svipctl.training.setup.image_size", size_of)
-    monkeypatch.setitem(download.__kwdefaults__, "wait", lambda seconds: None)
-    monkeypatch.setitem(fetch.__kwdefaults__, "wait", lambda seconds: None)  # between two attempts
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)  # between two attempts
     return count
 
 

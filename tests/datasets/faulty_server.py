@@ -14,18 +14,27 @@ HTML = b"<!DOCTYPE html><html><body>We have moved</body></html>"
 
 @dataclass(frozen=True)
 class Answer:
-    """How one request is answered; as a good server would, where nothing is said."""
+    """How one request is answered; by default as a good server would."""
 
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    """In place of the right ones; None leaves a header out."""
     content: bytes | None = None
     """In place of the file."""
     cut: int | None = None
     """Close the connection after so many bytes of the body."""
     ranges: bool = True
-    claimed: int | None = None
-    """Another Content-Length than the body has."""
-    etag: bool = True
+    """Answer a range with 206."""
+    if_range: bool = True
+    """Compare If-Range; else the range is given whatever it names."""
+    offset: int = 0
+    """Begin a range so many bytes later than asked."""
+    chunked: bool = False
+    """Send the body in chunks, without a length."""
+    endless: bool = False
+    """Repeat the body until the client goes away."""
+    silent_headers: bool = False
+    """Begin the headers, and then wait until the client goes away."""
     at_cut: Callable[[], None] | None = None
     """Called when the bytes before the cut are sent."""
 
@@ -81,40 +90,59 @@ def faulty_server() -> Iterator[FaultyServer]:
 
 class _Handler(BaseHTTPRequestHandler):
     served: FaultyServer
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        wanted, version = self.headers.get("Range"), self.headers.get("If-Range")
-        self.served.requests.append(Request(self.path, wanted, version))
+        self.served.requests.append(Request(self.path, self.headers.get("Range"), self.headers.get("If-Range")))
         answer = self.served.answer(self.path)
         self.close_connection = True
+        if answer.silent_headers:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nServer: ")
+            self.rfile.read(1)
+            return
         content = answer.content if answer.content is not None else self.served.files.get(self.path)
-        status, headers = answer.status, dict(answer.headers)
-        if content is None and status == 200:
-            status = 404
+        status = 404 if content is None and answer.status == 200 else answer.status
         content = content if content is not None and status == 200 else HTML if status >= 400 else b""
+        headers: dict[str, str | None] = {"Date": self.date_time_string(), "Connection": "close"}
         if status == 200:
-            etag = f'"{hashlib.md5(content).hexdigest()}"'
-            if answer.etag:
-                headers.setdefault("ETag", etag)
-            if wanted and answer.ranges and version in (None, etag):
-                first = int(wanted.removeprefix("bytes=").removesuffix("-"))
-                status = 206 if first < len(content) else 416
-                headers["Content-Range"] = (
-                    f"bytes {first}-{len(content) - 1}/{len(content)}" if status == 206 else f"bytes */{len(content)}"
-                )
-                content = content[first:]
-        headers.setdefault("Content-Length", str(answer.claimed if answer.claimed is not None else len(content)))
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
+            headers |= {"ETag": f'"{hashlib.md5(content).hexdigest()}"'} | dict(answer.headers)
+            status, content = self._ranged(answer, content, headers)
+        headers["Transfer-Encoding" if answer.chunked else "Content-Length"] = (
+            "chunked" if answer.chunked else str(len(content))
+        )
+        self.send_response_only(status)
+        for name, value in (headers | dict(answer.headers)).items():
+            if value is not None:
+                self.send_header(name, value)
         self.end_headers()
         try:
-            self.wfile.write(content if answer.cut is None else content[: answer.cut])
-            self.wfile.flush()
+            self._send(content if answer.cut is None else content[: answer.cut], answer)
         except OSError:  # the client has gone, as killed ones do
             return
         if answer.at_cut:
             answer.at_cut()
+
+    def _ranged(self, answer: Answer, content: bytes, headers: dict[str, str | None]) -> tuple[int, bytes]:
+        """Status and body for what was asked; the range is added to the headers."""
+        wanted, version = self.headers.get("Range"), self.headers.get("If-Range")
+        same = not answer.if_range or version in (None, headers["ETag"], headers.get("Last-Modified"))
+        if not (wanted and answer.ranges and same):
+            return 200, content
+        first = int(wanted.removeprefix("bytes=").removesuffix("-")) + answer.offset
+        if first >= len(content):
+            headers["Content-Range"] = f"bytes */{len(content)}"
+            return 416, b""
+        headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
+        return 206, content[first:]
+
+    def _send(self, content: bytes, answer: Answer) -> None:
+        while True:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(content), content) if answer.chunked else content)
+            self.wfile.flush()
+            if not answer.endless:
+                break
+        if answer.chunked and answer.cut is None:
+            self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *arguments: object) -> None:
         pass

@@ -78,14 +78,14 @@ def _build_awa2(folder: Path, picture: bytes) -> None:
 
 
 def write_manifest(archives: Path, path: Path) -> Path:
-    """A manifest in which the built-in assets have no checksums: these archives are not the official bytes."""
-    from svipctl.datasets.assets import built_in
+    """A manifest in which the built-in assets have no checksums and sizes: these archives are not the official bytes."""
+    from svipctl.datasets.fetch.assets import built_in
 
     lines = []
     for asset in built_in().values():
         if not asset.datasets:
             continue
-        values = asset.model_dump(exclude={"name", "size", "md5", "sha256"})
+        values = asset.model_dump(exclude={"name", "size", "estimate", "md5", "sha256"})
         lines.append(f"[{asset.name}]")
         lines += [f"{key} = {_toml(value)}" for key, value in values.items()]
     path.write_text("\n".join(lines) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import tarfile
 import zipfile
@@ -12,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from svipctl.datasets.archive import unpack
-from svipctl.datasets.assets import Asset
+from svipctl.datasets.fetch.archive import unpack, verify_archive
+from svipctl.datasets.fetch.assets import Asset
 from svipctl.errors import DataError, ResourceError
+from tests.faults import full_disk
 from tests.processes import files_under
 
 Entry = tuple[str, bytes]
@@ -142,45 +144,83 @@ def test_a_wrong_crc_is_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
-def test_a_full_disk_keeps_what_is_unpacked_and_the_next_try_finishes(
-    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("after", range(1, 7))
+def test_a_full_disk_leaves_no_half_of_the_files_and_the_next_try_finishes(
+    tmp_path: Path, kind: str, after: int
 ) -> None:
     make = tar_of if kind == "tar.gz" else zip_of
-    archive = make(tmp_path / "a", *GOOD)
-    replace = Path.replace
-
-    def full(self: Path, target: Path) -> Path:
-        if target.name == "two.txt":
-            raise OSError(28, "No space left on device")
-        return replace(self, target)
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(ResourceError):
-        unpack(archive, tmp_path / "out", asset(kind), dataset="cub")
-    monkeypatch.undo()
-    assert (tmp_path / "out" / "folder" / "one.txt").exists()
-    assert unpack(archive, tmp_path / "out", asset(kind), dataset="cub") == 3
-    assert len([path for path in files_under(tmp_path / "out") if not path.endswith(".part")]) == 3
+    archive, out = make(tmp_path / "a", *GOOD), tmp_path / "place" / "out"
+    with full_disk(tmp_path / "place", after=after), pytest.raises(ResourceError, match="no room left"):
+        unpack(archive, out, asset(kind), dataset="cub")
+    assert not out.exists()
+    assert unpack(archive, out, asset(kind), dataset="cub") == 3
+    assert files_under(tmp_path / "place") == {
+        "out/folder/one.txt": b"one",
+        "out/folder/two.txt": b"two" * 100,
+        "out/three.txt": b"",
+    }
 
 
-def test_a_consumed_zip_gives_its_room_back_and_can_be_continued(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("svipctl.datasets.archive._FREE_EVERY", 1)
-    archive = tmp_path / "a.zip"
-    contents = {f"{n}.bin": bytes([n]) * 200_000 for n in range(10)}
-    with zipfile.ZipFile(archive, "w") as packed:
-        for name, content in contents.items():
-            packed.writestr(name, content)
-    before = archive.stat().st_blocks
-    limits = asset("zip", unpacked=3_000_000)
-    unpack(archive, tmp_path / "out", limits, dataset="cub", consume=True)
-    assert files_under(tmp_path / "out") == contents
-    if archive.stat().st_blocks == before:
-        pytest.skip("this disk cannot make holes")
-    assert archive.stat().st_blocks < before / 4
-    assert unpack(archive, tmp_path / "out", limits, dataset="cub", consume=True) == 10
-    assert files_under(tmp_path / "out") == contents
+def damaged_archives() -> dict[str, tuple[str, bytes]]:
+    """Archives that a reader who stops at the last wanted member takes for good ones."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name in ("one", "two"):
+            member = tarfile.TarInfo(name)
+            member.size = 600
+            tar.addfile(member, io.BytesIO(bytes(range(200)) * 3))
+    tar = content.getvalue()
+    packed = gzip.compress(tar, mtime=0)
+    second = 3 * 512  # offset of the second header
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("one", b"wanted")
+        archive.writestr("two", b"original")
+    return {
+        "wrong CRC of the stream": ("tar.gz", packed[:-8] + bytes(4) + packed[-4:]),
+        "wrong length of the stream": ("tar.gz", packed[:-4] + bytes(4)),
+        "garbage behind the stream": ("tar.gz", packed + b"garbage"),
+        "no end mark": ("tar.gz", gzip.compress(tar[: 6 * 512])),
+        "ends in a header": ("tar.gz", gzip.compress(tar[: second + 100])),
+        "damaged header": ("tar.gz", gzip.compress(tar[:second] + b"x" + tar[second + 1 :])),
+        "a header of gigabytes": ("tar.gz", gzip.compress(huge_header() + tar)),
+        "wrong CRC of a member": ("zip", zipped.getvalue().replace(b"original", b"changed!")),
+        "a directory elsewhere": ("zip", zipped.getvalue()[:-6] + b"\xff\xff\0\0" + zipped.getvalue()[-2:]),
+        "gz cut short": ("gz", gzip.compress(tar)[:-1]),
+    }
+
+
+def huge_header() -> bytes:
+    member = tarfile.TarInfo("pax")
+    member.type, member.size = tarfile.XHDTYPE, 2**31
+    return member.tobuf()
+
+
+@pytest.mark.parametrize("name", damaged_archives())
+def test_an_archive_is_read_whole_and_every_checksum_in_it_is_compared(tmp_path: Path, name: str) -> None:
+    kind, content = damaged_archives()[name]
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        verify_archive(tmp_path / "a", asset(kind))
+    if kind != "gz":
+        with pytest.raises(DataError, match="damaged"):
+            unpack(tmp_path / "a", tmp_path / "out", asset(kind, keep=("one",)), dataset="cub")
+        assert not (tmp_path / "out").exists()
+
+
+def test_unusual_members_of_a_zip_are_refused(tmp_path: Path) -> None:
+    for attributes in (0o120777, 0o020666, 0o010666):
+        member = zipfile.ZipInfo("special")
+        member.external_attr = attributes << 16
+        with zipfile.ZipFile(tmp_path / "a", "w") as packed:
+            packed.writestr(member, b"/etc/passwd")
+        with pytest.raises(DataError, match="is refused"):
+            unpack(tmp_path / "a", tmp_path / "out", asset("zip"), dataset="cub")
+    with zipfile.ZipFile(tmp_path / "a", "w", zipfile.ZIP_LZMA) as packed:
+        packed.writestr("one", b"one")
+    with pytest.raises(DataError, match="damaged") as caught:
+        unpack(tmp_path / "a", tmp_path / "out", asset("zip"), dataset="cub")
+    assert "unusual method" in caught.value.why
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,4 +1,4 @@
-"""The manifest: complete, and a replacement that is wrong is told in our words."""
+"""The manifest: complete, and a wrong replacement is refused with the place."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from svipctl.datasets.assets import assets_of, built_in, manifest
+from svipctl.datasets.fetch.assets import assets_of, built_in, manifest
 from svipctl.errors import ConfigError
 
 ENTRY = '[cub-images]\nfile = "c.tgz"\nkind = "tar.gz"\nmirrors = ["http://a/c.tgz"]\ndatasets = ["cub"]\n'
@@ -73,7 +73,7 @@ def test_a_wrong_file_is_refused_with_the_place(tmp_path: Path, text: str, words
     assert str(path) in caught.value.what
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     path = tmp_path / "mirror.toml"
     path.write_text(ENTRY.replace("tar.gz", "rar") + "size = 0\n[other]\n")
     with pytest.raises(ConfigError) as caught:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
+import dataclasses
 import gzip
 import hashlib
+import io
+import json
 import random
 import shutil
-from collections import namedtuple
+import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -17,14 +20,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from svipctl.datasets.assets import Asset
-from svipctl.datasets.download import address_of, alone, download, problem_of
-from svipctl.datasets.transfer import Part, _trusted
-from svipctl.errors import NetworkError, ResourceError, SvipError
+from svipctl.datasets.fetch import connection
+from svipctl.datasets.fetch.assets import Asset
+from svipctl.datasets.fetch.download import Patience, download
+from svipctl.datasets.fetch.part import Origin, problem_of
+from svipctl.errors import DataError, NetworkError, ResourceError, SvipError
+from svipctl.files import file_lock
 from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server
+from tests.faults import largest_file
 
-CONTENT = gzip.compress(random.Random(5).randbytes(1_600_000), compresslevel=0, mtime=0)
-OTHER = gzip.compress(random.Random(6).randbytes(1_600_000), compresslevel=0, mtime=0)
+
+def archive_of(seed: int) -> bytes:
+    """A .tar.gz with one file of random bytes; of the same length for every seed."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        member = tarfile.TarInfo("file")
+        member.size = 1_600_000
+        tar.addfile(member, io.BytesIO(random.Random(seed).randbytes(member.size)))
+    return gzip.compress(packed.getvalue(), compresslevel=0, mtime=0)
+
+
+CONTENT, OTHER = archive_of(5), archive_of(6)
+SIZE = len(CONTENT)
 PATH, SECOND = "/first/a.tar.gz", "/second/a.tar.gz"
 
 
@@ -40,8 +57,22 @@ def waits() -> list[float]:
     return []
 
 
+@pytest.fixture
+def patience(waits: list[float]) -> Patience:
+    """Notes the waits, and does not wait."""
+    return Patience(sleep=waits.append)
+
+
+def never(seconds: float) -> None:
+    pytest.fail(f"waits {seconds} seconds")
+
+
+IMPATIENT = Patience(sleep=never)
+SLEEPLESS = Patience(sleep=lambda seconds: None)
+
+
 def asset_of(server: FaultyServer, *paths: str, checked: bool = True, **more: object) -> Asset:
-    known = {"size": len(CONTENT), "md5": hashlib.md5(CONTENT).hexdigest()} if checked else {}
+    known = {"size": SIZE, "md5": hashlib.md5(CONTENT).hexdigest()} if checked else {"unpacked": 2_000_000}
     mirrors = tuple(server.address + path for path in paths or (PATH,))
     return Asset.model_validate({"name": "a", "file": "a.tar.gz", "kind": "tar.gz", "mirrors": mirrors} | known | more)
 
@@ -56,25 +87,25 @@ def test_a_file_arrives_whole_and_nothing_else_is_left(server: FaultyServer, tmp
     path = download(asset_of(server), tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert path == tmp_path / "a.tar.gz"
     assert_only_the_file(tmp_path)
-    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert seen[-1] == (SIZE, SIZE)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
 
 
-@pytest.mark.parametrize("checked", [True, False])
-@pytest.mark.parametrize("claimed", [True, False])
+@pytest.mark.parametrize(("checked", "claimed"), [(True, True), (True, False), (False, True)])
 def test_a_cut_connection_is_continued_where_it_broke(
-    server: FaultyServer, tmp_path: Path, waits: list[float], checked: bool, claimed: bool
+    server: FaultyServer, tmp_path: Path, waits: list[float], patience: Patience, checked: bool, claimed: bool
 ) -> None:
     cuts = [700_000, 300_001, 17]
-    server.script[PATH] = [Answer(cut=cut, claimed=None if claimed or not checked else len(CONTENT)) for cut in cuts]
-    download(asset_of(server, checked=checked), tmp_path, wait=waits.append)
+    lost: dict[str, str | None] = {} if claimed else {"Content-Length": None}
+    server.script[PATH] = [Answer(cut=cut, headers=lost) for cut in cuts]
+    download(asset_of(server, checked=checked), tmp_path, patience=patience)
     assert_only_the_file(tmp_path)
     assert server.asked(PATH) == [None, "bytes=700000-", "bytes=1000001-", "bytes=1000018-"]
     assert waits == [1.0, 1.0, 1.0], "a connection that brought something starts the count of failures anew"
 
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(cuts=st.lists(st.integers(1, len(CONTENT) - 1), max_size=6), ranges=st.booleans())
+@given(cuts=st.lists(st.integers(1, SIZE - 1), max_size=6), ranges=st.booleans())
 def test_wherever_connections_break_the_next_runs_finish(
     server: FaultyServer, tmp_path: Path, cuts: list[int], ranges: bool
 ) -> None:
@@ -82,7 +113,7 @@ def test_wherever_connections_break_the_next_runs_finish(
     folder = tmp_path / "one"
     for _ in range(len(cuts) + 1):
         try:
-            download(asset_of(server), folder, wait=lambda seconds: None)
+            download(asset_of(server), folder, patience=SLEEPLESS)
             break
         except NetworkError:
             assert not (folder / "a.tar.gz").exists()
@@ -90,25 +121,27 @@ def test_wherever_connections_break_the_next_runs_finish(
     shutil.rmtree(folder)
 
 
-def test_a_server_without_ranges_starts_over(server: FaultyServer, tmp_path: Path, waits: list[float]) -> None:
+def test_a_server_without_ranges_starts_over(
+    server: FaultyServer, tmp_path: Path, waits: list[float], patience: Patience
+) -> None:
     server.script[PATH] = [Answer(cut=500_000)]
     server.always[PATH] = Answer(ranges=False)
-    download(asset_of(server), tmp_path, wait=waits.append)
+    download(asset_of(server), tmp_path, patience=patience)
     assert_only_the_file(tmp_path)
     assert server.asked(PATH) == [None, "bytes=500000-"]
 
 
 def test_a_server_that_always_breaks_is_given_up_and_the_part_is_kept(
-    server: FaultyServer, tmp_path: Path, waits: list[float]
+    server: FaultyServer, tmp_path: Path, waits: list[float], patience: Patience
 ) -> None:
     server.always[PATH] = Answer(cut=1000, ranges=False)
     with pytest.raises(NetworkError) as caught:
-        download(asset_of(server), tmp_path, wait=waits.append)
+        download(asset_of(server), tmp_path, patience=patience)
     assert "4 times" in caught.value.why
     assert waits == [1.0, 4.0, 10.0]
     assert (tmp_path / "a.tar.gz.part").stat().st_size == 1000
     del server.always[PATH]
-    download(asset_of(server), tmp_path, wait=waits.append)
+    download(asset_of(server), tmp_path, patience=patience)
     assert_only_the_file(tmp_path)
     assert server.asked(PATH)[-1] == "bytes=1000-", "the next run goes on where this one stood"
 
@@ -116,9 +149,9 @@ def test_a_server_that_always_breaks_is_given_up_and_the_part_is_kept(
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_what_a_mirror_refuses_the_next_one_gives(server: FaultyServer, tmp_path: Path, status: int) -> None:
     server.always[PATH] = Answer(status)
-    path = download(asset_of(server, PATH, SECOND), tmp_path, wait=pytest.fail)
+    path = download(asset_of(server, PATH, SECOND), tmp_path, patience=IMPATIENT)
     assert_only_the_file(tmp_path)
-    assert address_of(path) == server.address + SECOND
+    assert Origin.read(path).address == server.address + SECOND
     assert len(server.asked(PATH)) == 1, "asking again does not help"
 
 
@@ -137,18 +170,20 @@ def test_when_no_mirror_gives_it_each_answer_and_the_way_out_are_named(server: F
 
 @pytest.mark.parametrize("answer", [Answer(429, {"Retry-After": "7"}), Answer(503, {"Retry-After": "7"})])
 def test_a_busy_server_is_asked_again_when_it_says(
-    server: FaultyServer, tmp_path: Path, waits: list[float], answer: Answer
+    server: FaultyServer, tmp_path: Path, waits: list[float], patience: Patience, answer: Answer
 ) -> None:
     server.script[PATH] = [answer, Answer(429), Answer(429, {"Retry-After": "86400"})]
-    download(asset_of(server), tmp_path, wait=waits.append)
+    download(asset_of(server), tmp_path, patience=patience)
     assert_only_the_file(tmp_path)
     assert waits == [7.0, 4.0, 60.0], "what the server says, our own, at most a minute"
 
 
-def test_retry_after_may_be_a_date(server: FaultyServer, tmp_path: Path, waits: list[float]) -> None:
+def test_retry_after_may_be_a_date(
+    server: FaultyServer, tmp_path: Path, waits: list[float], patience: Patience
+) -> None:
     dates = [format_datetime(datetime.now(UTC) + timedelta(days=days), usegmt=True) for days in (-1, 1)]
     server.script[PATH] = [Answer(429, {"Retry-After": date}) for date in [*dates, "soon"]]
-    download(asset_of(server), tmp_path, wait=waits.append)
+    download(asset_of(server), tmp_path, patience=patience)
     assert waits == [0.0, 60.0, 10.0]
 
 
@@ -166,8 +201,8 @@ def test_an_html_page_does_not_replace_what_is_there(server: FaultyServer, tmp_p
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (Answer(content=CONTENT[:-9]), f"it has {len(CONTENT) - 9:,} bytes there, it should have {len(CONTENT):,}"),
-        (Answer(content=CONTENT + b"more"), f"it has {len(CONTENT) + 4:,} bytes there"),
+        (Answer(content=CONTENT[:-9]), f"it has {SIZE - 9:,} bytes there, it should have {SIZE:,}"),
+        (Answer(content=CONTENT + b"more"), f"it has {SIZE + 4:,} bytes there"),
         (Answer(content=OTHER), "its md5 is"),
         (Answer(content=b"PK" + CONTENT[2:]), "it is not a tar.gz archive"),
         (Answer(content=b""), "it has 0 bytes there|it is empty"),
@@ -180,7 +215,7 @@ def test_a_wrong_file_is_refused_and_not_continued(
 ) -> None:
     server.script[PATH] = [answer]
     with pytest.raises(NetworkError, match=words):
-        download(asset_of(server), tmp_path, wait=pytest.fail)
+        download(asset_of(server), tmp_path, patience=IMPATIENT)
     assert not list(tmp_path.iterdir())
     download(asset_of(server), tmp_path)
     assert server.asked(PATH) == [None, None]
@@ -199,30 +234,210 @@ def test_a_wrong_beginning_from_elsewhere_is_fetched_again(server: FaultyServer,
 def test_a_part_of_full_length_is_taken_only_if_right(
     server: FaultyServer, tmp_path: Path, there: bytes, checked: bool
 ) -> None:
-    asset = asset_of(server, checked=checked)
-    Part(asset, tmp_path / "a.tar.gz.part").begin(server.address + PATH, "")
+    (tmp_path / "a.tar.gz.part.json").write_text(json.dumps({"address": server.address + PATH, "version": ""}))
     (tmp_path / "a.tar.gz.part").write_bytes(there)
-    download(asset, tmp_path, wait=lambda seconds: None)
-    if checked or len(there) != len(CONTENT):
-        assert_only_the_file(tmp_path)
+    download(asset_of(server, checked=checked), tmp_path, patience=SLEEPLESS)
+    assert_only_the_file(tmp_path)
 
 
 def test_halves_of_two_mirrors_are_joined_only_under_a_checksum(server: FaultyServer, tmp_path: Path) -> None:
     for checked, asked in ((True, "bytes=1000-"), (False, None)):
         folder = tmp_path / str(checked)
         server.always[PATH] = Answer(cut=1000, ranges=False)
-        download(asset_of(server, PATH, SECOND, checked=checked), folder, wait=lambda seconds: None)
+        download(asset_of(server, PATH, SECOND, checked=checked), folder, patience=SLEEPLESS)
         assert server.asked(SECOND)[-1] == asked
         assert_only_the_file(folder)
 
 
 def test_a_file_that_changes_on_the_server_is_not_joined_with_its_old_beginning(
-    server: FaultyServer, tmp_path: Path, waits: list[float]
+    server: FaultyServer, tmp_path: Path, patience: Patience
 ) -> None:
     server.script[PATH] = [Answer(content=OTHER, cut=1000)]
-    download(asset_of(server, checked=False), tmp_path, wait=waits.append)
+    download(asset_of(server, checked=False), tmp_path, patience=patience)
     assert server.requests[1].if_range == f'"{hashlib.md5(OTHER).hexdigest()}"'
     assert_only_the_file(tmp_path)
+
+
+def dated(**changed: int) -> dict[str, str | None]:
+    """Headers of a file without an ETag that was changed so long before it was sent."""
+    sent = datetime(2024, 5, 1, tzinfo=UTC)
+    modified = format_datetime(sent - timedelta(**changed), usegmt=True)
+    return {"ETag": None, "Last-Modified": modified, "Date": format_datetime(sent, usegmt=True)}
+
+
+NO_VERSION: dict[str, str | None] = {"ETag": None}
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("headers", "resumes"),
+    [
+        ({"ETag": '"strong"'}, True),
+        (dated(days=1), True),
+        (dated(seconds=60), True),
+        (dated(seconds=59), False),
+        (dated(days=1) | {"Date": None}, False),
+        (dated(days=1) | {"Date": "yesterday"}, False),
+        (dated(days=1) | {"Last-Modified": "May"}, False),
+        (dated(days=1) | {"ETag": 'W/"weak"'}, False),
+        ({"ETag": 'W/"weak"'}, False),
+        ({"ETag": "no quotes"}, False),
+        ({"ETag": '"two", "tags"'}, False),
+        (NO_VERSION, False),
+    ],
+)
+def test_without_a_checksum_only_a_strong_validator_lets_a_download_resume(
+    server: FaultyServer, tmp_path: Path, headers: dict[str, str | None], resumes: bool
+) -> None:
+    server.script[PATH] = [Answer(headers=headers, cut=1000)]
+    server.always[PATH] = Answer(headers=headers)
+    download(asset_of(server, checked=False), tmp_path, patience=SLEEPLESS)
+    assert server.asked(PATH) == [None, "bytes=1000-" if resumes else None]
+    assert server.requests[-1].if_range == (headers["ETag"] or headers.get("Last-Modified") if resumes else None)
+    assert_only_the_file(tmp_path)
+
+
+@pytest.mark.parametrize("checked", [True, False])
+@pytest.mark.parametrize(
+    "second",
+    [
+        Answer(offset=1),
+        Answer(offset=500),
+        Answer(offset=-1),
+        Answer(headers={"Content-Range": None}),
+        Answer(headers={"Content-Range": f"bytes 1001-{SIZE - 1}/{SIZE}"}),
+        Answer(headers={"Content-Range": f"bytes 1000-{SIZE - 1}/{SIZE + 1}"}),
+        Answer(headers={"Content-Range": f"bytes 1000-{SIZE}/{SIZE}"}),
+        Answer(headers={"Content-Range": "bytes 1000-999/1000"}),
+        Answer(headers={"Content-Range": f"bytes 1000-1009/{SIZE}"}),
+        Answer(headers={"Content-Range": f"bytes {LONG}-{LONG}/{LONG}"}),
+        Answer(headers={"Content-Range": f"bytes 1000-{SIZE - 1}/{LONG}"}),
+        Answer(headers={"Content-Range": "bytes \u0661\u0660-\u0662/\u0663".encode().decode("latin-1")}),
+        Answer(headers={"Content-Range": f"items 1000-{SIZE - 1}/{SIZE}"}),
+        Answer(416),
+        Answer(416, {"Content-Range": f"bytes */{SIZE}"}),
+        Answer(416, {"Content-Range": f"bytes */{LONG}"}),
+    ],
+    ids=lambda answer: "-".join(str(value)[:30] for value in (answer.status, answer.offset, *answer.headers.values())),
+)
+def test_an_answer_that_does_not_continue_the_part_is_not_appended(
+    server: FaultyServer, tmp_path: Path, checked: bool, second: Answer
+) -> None:
+    server.script[PATH] = [Answer(cut=1000), second]
+    unknown = {} if checked else {"size": None}
+    asset = asset_of(server, checked=checked, **unknown)
+    download(asset, tmp_path, patience=SLEEPLESS)
+    assert server.asked(PATH) == [None, "bytes=1000-", None], "from the start, as ranges do not help"
+    assert_only_the_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        Answer(if_range=False),
+        Answer(if_range=False, headers={"ETag": 'W/"weak"'}),
+        Answer(if_range=False, headers=NO_VERSION),
+        Answer(if_range=False, headers={"ETag": f'"{hashlib.md5(OTHER).hexdigest()}"'}),
+    ],
+    ids=["another tag", "a weak tag", "no tag", "the same tag by mistake"],
+)
+def test_a_range_of_another_version_is_never_joined(server: FaultyServer, tmp_path: Path, second: Answer) -> None:
+    server.script[PATH] = [Answer(content=OTHER, cut=1000), second]
+    download(asset_of(server, checked=False), tmp_path, patience=SLEEPLESS)
+    assert server.asked(PATH) == [None, "bytes=1000-", None]
+    assert_only_the_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (CONTENT[:-9], "damaged"),
+        (CONTENT[:-8] + bytes(8), "damaged"),
+        (CONTENT[:1000] + OTHER[1000:], "damaged"),
+        (gzip.compress(b"no tar"), "damaged"),
+        (CONTENT + b"more", "damaged"),
+    ],
+    ids=["cut short", "no CRC", "two versions", "no tar", "longer"],
+)
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": None}], ids=["length", "no length"])
+def test_a_damaged_archive_without_a_checksum_is_not_there_and_the_next_mirror_is_asked(
+    server: FaultyServer, tmp_path: Path, wrong: bytes, words: str, headers: dict[str, str | None]
+) -> None:
+    server.always[PATH] = Answer(content=wrong, headers=headers)
+    with pytest.raises(DataError, match=words):
+        download(asset_of(server, checked=False), tmp_path, patience=SLEEPLESS)
+    assert not list(tmp_path.iterdir())
+    download(asset_of(server, PATH, SECOND, checked=False), tmp_path, patience=SLEEPLESS)
+    assert_only_the_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "checked"),
+    [
+        (Answer(content=CONTENT[:8192], chunked=True, endless=True), True),
+        (Answer(content=CONTENT[:8192], chunked=True, endless=True), False),
+        (Answer(content=CONTENT[:8192], headers={"Content-Length": None}, endless=True), True),
+        (Answer(content=CONTENT[:8192], headers={"Content-Length": None}, endless=True), False),
+        (Answer(content=CONTENT[:8192], headers={"Content-Length": str(10**15)}, endless=True), True),
+        (Answer(content=CONTENT[:8192], headers={"Content-Length": str(10**15)}, endless=True), False),
+    ],
+)
+def test_an_endless_body_is_cut_at_the_size_that_the_file_may_have(
+    server: FaultyServer, tmp_path: Path, answer: Answer, checked: bool
+) -> None:
+    server.always[PATH] = answer
+    seen: list[int] = []
+    asset = asset_of(server, checked=checked)
+    with pytest.raises(NetworkError, match="more bytes than the file has|it should have"):
+        download(asset, tmp_path, patience=IMPATIENT, progress=lambda done, total: seen.append(done))
+    assert max(seen, default=0) <= asset.largest
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_drips_is_given_up(server: FaultyServer, tmp_path: Path) -> None:
+    patience = dataclasses.replace(IMPATIENT, slowest=float("inf"), period=0.0)
+    with pytest.raises(NetworkError, match="it sends fewer than"):
+        download(asset_of(server), tmp_path, patience=patience)
+    assert len(server.requests) == 1, "trying again does not help"
+
+
+def test_a_server_whose_headers_drip_is_given_up(server: FaultyServer, tmp_path: Path) -> None:
+    server.always[PATH] = Answer(silent_headers=True)
+    with pytest.raises(NetworkError, match="4 times"):
+        download(asset_of(server), tmp_path, patience=dataclasses.replace(SLEEPLESS, begin=0.1))
+
+
+def test_a_server_that_breaks_every_connection_is_given_up_at_last(server: FaultyServer, tmp_path: Path) -> None:
+    server.always[PATH] = Answer(cut=100)
+    patience = dataclasses.replace(SLEEPLESS, connections=20)
+    with pytest.raises(NetworkError, match="20 connections did not bring the whole file"):
+        download(asset_of(server), tmp_path, patience=patience)
+    assert len(server.requests) == 20
+    assert (tmp_path / "a.tar.gz.part").stat().st_size == 2000
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Length": LONG},
+        {"Content-Length": "-1"},
+        {"Content-Length": "1, 2"},
+        {"Content-Range": LONG, "Retry-After": LONG},
+        {"ETag": "x" * 5000, "Last-Modified": LONG, "Date": LONG},
+        {"Location": LONG},
+        {"Last-Modified": "Mon, 01 Jan 99999999999 00:00:00 GMT", "ETag": None},
+    ],
+    ids=lambda headers: next(iter(headers)),
+)
+@pytest.mark.parametrize("status", [200, 206, 302, 429, 503])
+def test_senseless_headers_are_a_clear_error_or_no_obstacle(
+    server: FaultyServer, tmp_path: Path, headers: dict[str, str | None], status: int
+) -> None:
+    server.always[PATH] = Answer(status, headers)
+    for checked in (True, False):
+        with contextlib.suppress(NetworkError):
+            download(asset_of(server, checked=checked), tmp_path / str(checked), patience=SLEEPLESS)
+            assert_only_the_file(tmp_path / str(checked))
 
 
 def test_redirects_are_followed_but_not_in_a_circle(server: FaultyServer, tmp_path: Path) -> None:
@@ -242,60 +457,44 @@ def test_a_tgz_that_the_server_calls_an_encoding_arrives_as_it_is(server: Faulty
 
 @pytest.mark.parametrize("mirror", ["http://127.0.0.1:1", "ftp://127.0.0.1", "nonsense", "http://"])
 def test_an_address_where_nobody_answers_is_no_crash(
-    server: FaultyServer, tmp_path: Path, mirror: str, waits: list[float]
+    server: FaultyServer, tmp_path: Path, mirror: str, patience: Patience
 ) -> None:
     with pytest.raises(NetworkError):
-        download(asset_of(server), tmp_path, mirrors=[mirror], wait=waits.append)
-    download(asset_of(server), tmp_path, mirrors=[mirror, f"{server.address}/first/"], wait=waits.append)
+        download(asset_of(server), tmp_path, mirrors=[mirror], patience=patience)
+    download(asset_of(server), tmp_path, mirrors=[mirror, f"{server.address}/first/"], patience=patience)
     assert_only_the_file(tmp_path)
 
 
-def test_a_disk_too_small_is_told_before_a_byte_is_written(
-    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
-    with pytest.raises(ResourceError, match=f"needs {len(CONTENT):,} more"):
-        download(asset_of(server, PATH, SECOND), tmp_path)
+def test_a_disk_too_small_is_reported_before_a_byte_is_written(server: FaultyServer, tmp_path: Path) -> None:
+    size = 10**15
+    server.always[PATH] = Answer(headers={"Content-Length": str(size)})
+    with pytest.raises(ResourceError, match=f"needs {size:,} more"):
+        download(asset_of(server, PATH, SECOND, size=size), tmp_path)
     assert server.asked(SECOND) == [], "another mirror does not help"
-    monkeypatch.undo()
-    download(asset_of(server), tmp_path)
-    assert_only_the_file(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_fills_keeps_what_is_there(
-    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = Part.append
-
-    def fills(self: Part, blocks: Iterator[bytes]) -> Iterator[int]:
-        for size in original(self, blocks):
-            if size > 1_000_000:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            yield size
-
-    monkeypatch.setattr(Part, "append", fills)
-    with pytest.raises(ResourceError, match="no room left"):
+def test_a_disk_that_fills_keeps_what_has_arrived(server: FaultyServer, tmp_path: Path) -> None:
+    with largest_file(1_000_000), pytest.raises(ResourceError, match="no room left"):
         download(asset_of(server), tmp_path)
-    monkeypatch.undo()
     kept = (tmp_path / "a.tar.gz.part").stat().st_size
-    assert 1_000_000 < kept < len(CONTENT)
+    assert 0 < kept <= 1_000_000
     download(asset_of(server), tmp_path)
     assert server.asked(PATH)[-1] == f"bytes={kept}-"
     assert_only_the_file(tmp_path)
 
 
 def test_two_processes_do_not_write_the_same_file(server: FaultyServer, tmp_path: Path) -> None:
-    with alone(tmp_path / ".a.tar.gz.lock", "busy"), pytest.raises(SvipError, match="another process is downloading"):
+    with file_lock(tmp_path), pytest.raises(SvipError, match="another process is downloading"):
         download(asset_of(server), tmp_path)
     download(asset_of(server), tmp_path)
     assert_only_the_file(tmp_path)
 
 
-def test_certificates_that_are_not_there_are_told_by_their_variable(
+def test_missing_certificates_are_named_with_their_variable(
     server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _trusted.cache_clear()
+    connection.certificates.cache_clear()
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
     with pytest.raises(NetworkError, match="the connection that the environment asks for") as caught:
         download(asset_of(server), tmp_path)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import multiprocessing
-import multiprocessing.process
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import tarfile
 import threading
 import zipfile
-from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,17 +20,20 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from svipctl.datasets.assets import Asset, Manifest
-from svipctl.datasets.fetch import _check_room, fetch
-from svipctl.datasets.fetch_plan import plan_fetch
+from svipctl.datasets.fetch.assets import Asset, Manifest
+from svipctl.datasets.fetch.download import Patience
+from svipctl.datasets.fetch.install import fetch
+from svipctl.datasets.fetch.room import bytes_needed
+from svipctl.datasets.fetch.steps import plan_fetch
 from svipctl.datasets.matlab import read_mat
 from svipctl.errors import ConfigError, DataError, NetworkError, ResourceError, SvipError
 from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server
+from tests.faults import full_disk
 from tests.processes import clean_environment, files_under
 
 IMAGES, SPLITS = "/CUB_200_2011.tgz", "/xlsa17.zip"
+SLEEPLESS = Patience(sleep=lambda seconds: None)
 _FORKS = multiprocessing.get_context("forkserver")
-Killable = multiprocessing.process.BaseProcess
 
 
 def tar_of(members: dict[str, bytes]) -> bytes:
@@ -95,12 +96,13 @@ def manifest_of(server: FaultyServer) -> Manifest:
 
 def fetch_cub(manifest: Manifest, data_dir: Path, source: Path | None = None, keep_archives: bool = False) -> None:
     steps = plan_fetch(["cub"], data_dir, source=source, manifest=manifest)
-    fetch(steps, data_dir, keep_archives=keep_archives, wait=lambda seconds: None)
+    fetch(steps, data_dir, keep_archives=keep_archives, patience=SLEEPLESS)
 
 
 def installed(data_dir: Path) -> dict[str, bytes]:
-    """What is there, without the stamps' time."""
-    return {name: content for name, content in files_under(data_dir).items() if "/.assets/" not in name}
+    """What is there, without the stamps, which have the time, and the lock."""
+    found = files_under(data_dir)
+    return {name: content for name, content in found.items() if "/.assets/" not in name and name != ".fetch.lock"}
 
 
 def assert_complete(data_dir: Path) -> None:
@@ -136,36 +138,46 @@ def test_what_is_there_stays_when_fetching_it_again_is_refused(server: FaultySer
         steps = plan_fetch(["cub"], tmp_path, manifest=manifest, again=True)
         assert {step.state for step in steps} == {"download"}
         with pytest.raises(NetworkError):
-            fetch(steps, tmp_path, offline=offline, wait=lambda seconds: None)
+            fetch(steps, tmp_path, offline=offline, patience=SLEEPLESS)
         assert_complete(tmp_path)
 
 
-def test_what_a_cut_download_has_brought_needs_no_room_again(
-    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_room_is_needed_for_an_archive_beside_its_files_and_not_for_what_has_arrived(
+    server: FaultyServer, tmp_path: Path
 ) -> None:
-    manifest = {
-        name: asset.model_copy(update={"estimate": 1000 if name == "cub-images" else 0})
-        for name, asset in manifest_of(server).items()
-    }
-    usage = namedtuple("usage", "total used free")
+    sizes = {"cub-images": 1000, "proposed-splits": 100}
+    manifest = {name: asset.model_copy(update={"estimate": sizes[name]}) for name, asset in manifest_of(server).items()}
     steps = plan_fetch(["cub"], tmp_path, manifest=manifest)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 600))
-    with pytest.raises(ResourceError, match="the downloads need about 1,000"):
-        _check_room(steps, tmp_path)
+    assert bytes_needed(steps, tmp_path) == 1000 + 1000, "of the splits little is kept, and their archive is gone"
+    assert bytes_needed(steps, tmp_path, keep_archives=True) == 1000 + 1100
     (tmp_path / ".archives").mkdir()
-    (tmp_path / ".archives" / f"{IMAGES[1:]}.part").write_bytes(b"." * 500)
-    _check_room(steps, tmp_path)
+    (tmp_path / ".archives" / f"{IMAGES[1:]}.part").write_bytes(b"." * 600)
+    assert bytes_needed(steps, tmp_path) == 400 + 1000
 
 
-def test_a_folder_that_may_not_be_written_is_told(
-    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(*_: object) -> int:
-        raise PermissionError(13, "Permission denied")
+def test_a_disk_too_small_is_reported_before_anything_is_fetched(server: FaultyServer, tmp_path: Path) -> None:
+    manifest = {name: asset.model_copy(update={"estimate": 10**15}) for name, asset in manifest_of(server).items()}
+    with pytest.raises(ResourceError, match="fetching needs about 2,000,000,000,000,000"):
+        fetch_cub(manifest, tmp_path)
+    assert server.requests == []
+    assert not list(tmp_path.iterdir())
 
-    monkeypatch.setattr("svipctl.datasets.download.os.open", refused)
-    with pytest.raises(ConfigError, match="not allowed to write data sets in"):
-        fetch_cub(manifest_of(server), tmp_path)
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 9, 30, 60, 62, 63, 64, 90, 130, 131, 132, 133])
+def test_a_full_disk_is_an_error_and_the_next_run_finishes(server: FaultyServer, tmp_path: Path, after: int) -> None:
+    manifest = manifest_of(server)
+    with full_disk(tmp_path, after=after), contextlib.suppress(ResourceError):
+        fetch_cub(manifest, tmp_path)
+    stamps = tmp_path / "cub" / ".assets"
+    assert not (stamps / "cub-images.json").exists() or {f"cub/{name}" for name in CUB} <= set(files_under(tmp_path))
+    fetch_cub(manifest, tmp_path)
+    assert_complete(tmp_path)
+
+
+def test_a_folder_in_whose_place_a_file_is_cannot_be_written(server: FaultyServer, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(ConfigError, match="data sets in .* cannot be written"):
+        fetch_cub(manifest_of(server), tmp_path / "data")
 
 
 def test_of_res101_the_names_and_labels_are_kept_and_the_features_are_not(server: FaultyServer, tmp_path: Path) -> None:
@@ -204,6 +216,22 @@ def test_a_bad_archive_is_not_installed_and_the_next_run_finishes(
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
     fetch_cub(manifest, tmp_path / "data")
     assert_complete(tmp_path / "data")
+
+
+@pytest.mark.parametrize("members", [{"other": b"x"}, XLSA17 | {"xlsa17/data/CUB/res101.mat": b"no such file"}])
+def test_an_archive_of_other_files_is_deleted_and_what_is_installed_stays(
+    server: FaultyServer, tmp_path: Path, members: dict[str, bytes]
+) -> None:
+    manifest = manifest_of(server)
+    fetch_cub(manifest, tmp_path)
+    server.script[SPLITS] = [Answer(content=zip_of(members))]
+    steps = plan_fetch(["cub"], tmp_path, manifest=manifest, again=True)
+    with pytest.raises(DataError):
+        fetch(steps, tmp_path, patience=SLEEPLESS)
+    assert not (tmp_path / ".archives" / SPLITS[1:]).exists()
+    assert (tmp_path / "cub" / ".assets" / "proposed-splits.json").exists()
+    fetch(plan_fetch(["cub"], tmp_path, manifest=manifest, again=True), tmp_path, patience=SLEEPLESS)
+    assert_complete(tmp_path)
 
 
 @pytest.mark.parametrize("answer", [Answer(404), Answer(content=HTML), Answer(503), Answer(cut=9, ranges=False)])
@@ -259,26 +287,16 @@ def test_killed_at_20_moments_of_the_download_then_finished_byte_identical(
     manifest = manifest_of(server)
     fetch_cub(manifest, tmp_path / "whole")
     moments = random.Random(11)
-    for _ in range(20):
-        path = moments.choice([IMAGES, SPLITS])
-        other = SPLITS if path == IMAGES else IMAGES
+    for number in range(20):
+        path, name = (IMAGES, "cub-images") if number < 13 else (SPLITS, "proposed-splits")  # one after the other
         steps = plan_fetch(["cub"], tmp_path / "data", manifest=manifest)
         process = _FORKS.Process(target=fetch, args=(steps, tmp_path / "data"))
-        dead = threading.Event()
-
-        def kill(process: Killable = process, dead: threading.Event = dead) -> None:
-            process.kill()
-            dead.set()
-
-        def hold(dead: threading.Event = dead) -> None:
-            dead.wait(60)
-
-        cut = moments.randrange(len(server.files[path]) // 20)
-        server.script = {path: [Answer(cut=cut, at_cut=kill)], other: [Answer(cut=0, at_cut=hold)]}
+        cut = moments.randrange(len(server.files[path]) // 15)
+        server.script = {path: [Answer(cut=cut, at_cut=process.kill)]}
         process.start()
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
-        assert not (tmp_path / "data" / "cub").exists()
+        assert not (tmp_path / "data" / "cub" / ".assets" / f"{name}.json").exists()
     server.script = {}
     fetch_cub(manifest, tmp_path / "data")
     assert_complete(tmp_path / "data")
@@ -306,11 +324,11 @@ def test_ctrl_c_ends_at_once_though_a_server_has_fallen_silent(server: FaultySer
     )
     running.append(process)
     try:
-        _, told = process.communicate(timeout=50)
+        _, printed = process.communicate(timeout=50)
     finally:
         over.set()
         process.kill()
-    assert process.returncode == 130, told
+    assert process.returncode == 130, printed
     assert not (tmp_path / "data" / ".archives" / "xlsa17.zip").exists()
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from svipctl.datasets.assets import assets_of, built_in
-from svipctl.datasets.fetch_plan import stamp_path
-from svipctl.datasets.installed import DatasetStatus, status_of
+from svipctl.datasets.fetch.assets import assets_of, built_in
+from svipctl.datasets.fetch.status import DatasetStatus, status_of
+from svipctl.datasets.fetch.steps import stamp_path
 from svipctl.datasets.official import open_official
 from svipctl.errors import DataError
 from tests.datasets.official_archives import images_of, tiny_picture
@@ -58,7 +58,7 @@ def stamp_all(data_dir: Path, **sizes: int) -> None:
         path.write_text(json.dumps({"from": "http://a", "files": files}))
 
 
-def assert_mends(status: DatasetStatus, command: str) -> None:
+def assert_repaired_by(status: DatasetStatus, command: str) -> None:
     assert status.todo == command
     assert status.document()["state"] == status.state
     assert status.problem
@@ -85,19 +85,19 @@ def test_files_put_there_by_hand_are_complete(cub: Path) -> None:
     assert status_of("cub", cub).word_vectors
 
 
-def test_missing_images_are_counted_and_the_command_mends_them(cub: Path) -> None:
+def test_missing_images_are_counted_and_the_command_repairs_them(cub: Path) -> None:
     remove_a_class(cub)
     status = status_of("cub", cub)
     assert status.state == "partial"
     assert 11_700 < status.images < 11_788
-    assert_mends(status, "svipctl data fetch cub")
+    assert_repaired_by(status, "svipctl data fetch cub")
 
 
 def test_missing_images_of_what_was_installed_need_again(cub: Path) -> None:
     stamp_all(cub)
     assert status_of("cub", cub).state == "complete"
     remove_a_class(cub)
-    assert_mends(status_of("cub", cub), "svipctl data fetch cub --again")
+    assert_repaired_by(status_of("cub", cub), "svipctl data fetch cub --again")
 
 
 @pytest.mark.parametrize("file", ["CUB_200_2011/bounding_boxes.txt", "attributes.txt"])
@@ -106,14 +106,14 @@ def test_a_damaged_list_is_damaged(cub: Path, file: str) -> None:
     (cub / "cub" / file).write_text("1 nothing\n")
     status = status_of("cub", cub)
     assert status.state == "damaged"
-    assert_mends(status, "svipctl data fetch cub")
+    assert_repaired_by(status, "svipctl data fetch cub")
 
 
 def test_an_interrupted_fetch_is_continued_not_begun_again(cub: Path) -> None:
     stamp_all(cub)
     stamp_path(cub, "cub", built_in()["cub-images"]).unlink()
     remove_a_class(cub)
-    assert_mends(status_of("cub", cub), "svipctl data fetch cub")
+    assert_repaired_by(status_of("cub", cub), "svipctl data fetch cub")
 
 
 def test_verify_compares_sizes_with_those_of_the_unpacking(cub: Path) -> None:
@@ -126,7 +126,7 @@ def test_verify_compares_sizes_with_those_of_the_unpacking(cub: Path) -> None:
     stamp_all(cub, nothing=1)
     status = status_of("cub", cub, verify=True)
     assert status.problem == "nothing is missing"
-    assert_mends(status, "svipctl data fetch cub --again")
+    assert_repaired_by(status, "svipctl data fetch cub --again")
 
 
 def test_verify_opens_every_image(cub: Path) -> None:
@@ -140,14 +140,14 @@ def test_verify_opens_every_image(cub: Path) -> None:
     assert status_of("cub", cub).state == "complete", "without --verify no image is opened"
     status = status_of("cub", cub, verify=True)
     assert names[0] in status.problem
-    assert_mends(status, "svipctl data fetch cub")
+    assert_repaired_by(status, "svipctl data fetch cub")
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"from": 1, "files": 3}'])
 def test_a_damaged_stamp_is_no_crash(cub: Path, content: str) -> None:
     stamp_all(cub)
     stamp_path(cub, "cub", built_in()["cub-images"]).write_text(content)
-    assert_mends(status_of("cub", cub), "svipctl data fetch cub --again")
+    assert_repaired_by(status_of("cub", cub), "svipctl data fetch cub --again")
 
 
 def test_what_is_missing_is_answered_with_the_command_of_the_status(cub: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from svipctl.datasets.assets import Asset
+from svipctl.datasets.fetch.assets import Asset
 from svipctl.errors import ConfigError, DataError, NetworkError
 from svipctl.semantics.build import Source, build_matrix, choose_source
 from tests.datasets.faulty_server import Answer, faulty_server

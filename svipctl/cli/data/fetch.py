@@ -46,10 +46,10 @@ def fetch(
     """
     settings = overrides.workspace()
 
-    from svipctl.datasets.assets import manifest as read_manifest
-    from svipctl.datasets.fetch import fetch as fetch_steps
-    from svipctl.datasets.fetch import free_room
-    from svipctl.datasets.fetch_plan import plan_fetch
+    from svipctl.datasets.fetch.assets import manifest as read_manifest
+    from svipctl.datasets.fetch.install import fetch as fetch_steps
+    from svipctl.datasets.fetch.room import free_room
+    from svipctl.datasets.fetch.steps import plan_fetch
     from svipctl.datasets.names import OFFICIAL
     from svipctl.datasets.official import missing_images, open_official
 

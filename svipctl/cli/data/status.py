@@ -39,7 +39,7 @@ def status(
     """
     settings = overrides.workspace()
 
-    from svipctl.datasets.installed import status_of
+    from svipctl.datasets.fetch.status import status_of
     from svipctl.datasets.names import OFFICIAL
 
     for name in datasets or ():

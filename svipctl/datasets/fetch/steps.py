@@ -1,34 +1,35 @@
-"""What bringing benchmarks onto this machine takes, asset by asset; nothing is fetched or written here."""
+"""Steps of fetching benchmarks, one an asset; planning them neither downloads nor writes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from svipctl.datasets.assets import Asset, Manifest, assets_of, built_in
-from svipctl.datasets.download import addresses, check_mirror
-from svipctl.errors import DataError
+from svipctl.datasets.fetch.assets import Asset, Manifest, assets_of, built_in
+from svipctl.errors import ConfigError, DataError
 
 _TOP_FOLDERS = {"cub": "CUB_200_2011", "awa2": "Animals_with_Attributes2", "sun": "SUNAttributeDB"}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One asset of a benchmark, and what fetching it takes."""
+    """An asset of a benchmark, and what is left to do for it."""
 
     dataset: str
     asset: Asset
     state: str
-    """`installed`, `unpack` (the archive is there) or `download`."""
+    """`installed`, `unpack` (the archive is on the disk) or `download`."""
     source: Path | None = None
-    """An archive or an unpacked folder of the user's."""
+    """Archive or unpacked folder given by the user."""
     address: str = ""
-    """Where it is downloaded from first."""
+    """First address to download from."""
 
     def document(self) -> dict[str, Any]:
-        """For `--dry-run`."""
+        """Return the entry of the JSON document of `--dry-run`."""
         return {
             "dataset": self.dataset,
             "asset": self.asset.name,
@@ -40,14 +41,14 @@ class Step:
 
 
 def stamp_path(data_dir: Path, dataset: str, asset: Asset) -> Path:
-    """The file that says that an asset of a benchmark is whole."""
+    """Return the file that records that an asset is completely installed."""
     return data_dir / dataset / ".assets" / f"{asset.name}.json"
 
 
-def mending_command(dataset: str, data_dir: Path, *, broken: bool = False) -> str:
-    """What to type where files of a benchmark are missing or, as far as is known, `broken`.
+def repair_command(dataset: str, data_dir: Path, *, broken: bool = False) -> str:
+    """Return the command that fetches missing files of a benchmark, or replaces `broken` ones.
 
-    What has no stamp is fetched in any case, so an interrupted fetch goes on; what has one only with --again.
+    Assets without a stamp are fetched anyway, which continues an interrupted fetch; installed ones need --again.
     """
     stamps = [stamp_path(data_dir, dataset, asset) for asset in assets_of(dataset, built_in())]
     again = broken or all(stamp.exists() for stamp in stamps)
@@ -63,23 +64,23 @@ def plan_fetch(
     again: bool = False,
     mirrors: Sequence[str] = (),
 ) -> list[Step]:
-    """What there is to do, asset by asset.
+    """Return the steps that fetch benchmarks.
 
     Args:
         datasets: Of `cub`, `awa2`, `sun`.
         data_dir: Folder of the data sets.
         source: Archives, or unpacked folders in the official layout, that the user already has.
-        manifest: Of `svipctl.datasets.assets`.
-        again: Also what is installed.
+        manifest: From `svipctl.datasets.fetch.assets.manifest` (default: the built-in one).
+        again: Fetch installed assets too.
         mirrors: Base addresses to download from in place of the assets' own.
 
     Raises:
-        ConfigError: A mirror is no address.
-        DataError: `source` is not there, or has nothing of these benchmarks.
+        ConfigError: A mirror is not an http or https address.
+        DataError: `source` does not exist, or has nothing of these benchmarks.
 
     """
     for mirror in mirrors:
-        check_mirror(mirror)
+        _check_mirror(mirror)
     if source is not None and not source.exists():
         raise DataError(f"there is no {source}", todo="name a folder with archives, an archive, or an unpacked folder")
     steps = []
@@ -92,19 +93,28 @@ def plan_fetch(
                 state = "unpack"
             else:
                 state = "download"
-            steps.append(Step(dataset, asset, state, given, addresses(asset, mirrors)[0]))
+            steps.append(Step(dataset, asset, state, given, asset.addresses(mirrors)[0]))
     if source is not None and not any(step.source for step in steps):
         files = ", ".join(sorted({step.asset.file for step in steps}))
         raise DataError(
             f"{source} has nothing of {', '.join(datasets)}",
-            why=f"looked for {files}, and for the folders they unpack to",
-            todo=f"leave --from out to download, or look into {source}",
+            why=f"it has none of {files}, and none of the folders in them",
+            todo="leave --from out to download, or name another folder",
         )
     return steps
 
 
+def parts_of(asset: Asset, dataset: str) -> list[str]:
+    """Return the files and folders of an unpacked asset, relative to the benchmark's folder."""
+    if asset.keep:
+        return [str(Path(asset.patterns(dataset)[0]).parent)]
+    if asset.name == "sun-images":
+        return ["images"]
+    return [_TOP_FOLDERS[dataset], *(["attributes.txt"] if dataset == "cub" else [])]
+
+
 def _given(source: Path, asset: Asset, dataset: str) -> Path | None:
-    """Where the user has an asset: the archive itself, a folder with it, or with what it unpacks to."""
+    """Return the user's archive of an asset, or the user's folder if it has the unpacked asset."""
     if source.is_file():
         return source if source.name == asset.file else None
     if (source / asset.file).is_file():
@@ -112,10 +122,12 @@ def _given(source: Path, asset: Asset, dataset: str) -> Path | None:
     return source if any((source / part).exists() for part in parts_of(asset, dataset)) else None
 
 
-def parts_of(asset: Asset, dataset: str) -> list[str]:
-    """What an asset unpacks to, below the benchmark's folder."""
-    if asset.keep:
-        return [str(Path(asset.patterns(dataset)[0]).parent)]
-    if asset.name == "sun-images":
-        return ["images"]
-    return [_TOP_FOLDERS[dataset], *(["attributes.txt"] if dataset == "cub" else [])]
+def _check_mirror(mirror: str) -> None:
+    try:
+        parts = urlsplit(mirror)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        why = "" if good and not re.search(r"\s", mirror) else "it is not http:// or https:// and a server's name"
+    except ValueError as error:  # brackets, or an invalid port
+        why = str(error)
+    if why:
+        raise ConfigError(f"--mirror {mirror!r} is no address", why=why, todo="--mirror https://SERVER/FOLDER")

@@ -1,38 +1,37 @@
-"""What of the benchmarks is on this machine, whether it is whole, and the command that mends it."""
+"""Status of the official benchmarks on this machine: complete or not, and the command that repairs them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from svipctl.datasets.assets import Asset, assets_of, built_in
-from svipctl.datasets.fetch_plan import mending_command, stamp_path
+from pydantic import BaseModel, ConfigDict, Field
+
+from svipctl.datasets.fetch.assets import Asset, assets_of, built_in
+from svipctl.datasets.fetch.steps import repair_command, stamp_path
 from svipctl.datasets.official import attribute_names, missing_images, open_official
 from svipctl.errors import DataError, SvipError
 
 State = Literal["complete", "partial", "absent", "damaged"]
 
 
-@dataclass(frozen=True)
-class AssetStatus:
-    """One downloaded file of a benchmark, as it is unpacked here."""
+class AssetStatus(BaseModel):
+    """Status of an asset of a benchmark."""
+
+    model_config = ConfigDict(frozen=True)
 
     name: str
     state: State
-    source: str = ""
-    """Where it came from; empty when it was put here by hand."""
+    source: str = Field("", serialization_alias="from")
+    """Where it came from; empty if its files were put there by hand."""
     problem: str = ""
 
-    def document(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {"name": self.name, "state": self.state, "from": self.source, "problem": self.problem}
 
+class DatasetStatus(BaseModel):
+    """Status of a benchmark, which can be used if it is complete."""
 
-@dataclass(frozen=True)
-class DatasetStatus:
-    """A benchmark: usable when it is complete."""
+    model_config = ConfigDict(frozen=True)
 
     name: str
     state: State
@@ -40,33 +39,23 @@ class DatasetStatus:
     todo: str
     assets: tuple[AssetStatus, ...]
     images: int
-    """On the disk."""
+    """Images on the disk."""
     images_in_all: int | None
     word_vectors: bool
     packs: int
 
     def document(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "name": self.name,
-            "state": self.state,
-            "problem": self.problem,
-            "todo": self.todo,
-            "assets": [asset.document() for asset in self.assets],
-            "images": self.images,
-            "images_in_all": self.images_in_all,
-            "word_vectors": self.word_vectors,
-            "packs": self.packs,
-        }
+        """Return the entry of the JSON document of `data status`."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 def status_of(name: str, data_dir: Path, *, verify: bool = False) -> DatasetStatus:
-    """Look at `data_dir/<name>`, never raising for what is wrong there.
+    """Return the status of `data_dir/<name>`; never raises for what is wrong there.
 
     Args:
         name: `cub`, `awa2` or `sun`.
         data_dir: Folder of the data sets.
-        verify: Also compare every installed file's size with the one recorded, and decode every image.
+        verify: Also compare every installed file's size with the recorded one, and decode every image.
 
     """
     root = data_dir / name
@@ -94,7 +83,7 @@ def status_of(name: str, data_dir: Path, *, verify: bool = False) -> DatasetStat
         name=name,
         state=state,
         problem=problem,
-        todo="" if state == "complete" else mending_command(name, data_dir, broken=bool(broken)),
+        todo="" if state == "complete" else repair_command(name, data_dir, broken=bool(broken)),
         assets=assets,
         images=images,
         images_in_all=total,
@@ -106,23 +95,23 @@ def status_of(name: str, data_dir: Path, *, verify: bool = False) -> DatasetStat
 def _asset_status(asset: Asset, name: str, data_dir: Path, *, verify: bool) -> AssetStatus:
     path = stamp_path(data_dir, name, asset)
     if not path.exists():
-        return AssetStatus(asset.name, "absent")
+        return AssetStatus(name=asset.name, state="absent")
     try:
         stamp = json.loads(path.read_text(encoding="utf-8"))
         source, files = str(stamp["from"]), dict(stamp["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return AssetStatus(asset.name, "damaged", problem=f"{path} cannot be read: {error}")
+        return AssetStatus(name=asset.name, state="damaged", problem=f"{path} cannot be read: {error}")
     if verify:
         for file, size in files.items():
             found = data_dir / name / file
             if not found.is_file() or found.stat().st_size != size:
                 what = "has another size than when it was unpacked" if found.is_file() else "is missing"
-                return AssetStatus(asset.name, "damaged", source, f"{file} {what}")
-    return AssetStatus(asset.name, "complete", source)
+                return AssetStatus(name=asset.name, state="damaged", source=source, problem=f"{file} {what}")
+    return AssetStatus(name=asset.name, state="complete", source=source)
 
 
 def _first_bad_image(root: Path, images: tuple[str, ...]) -> str:
-    """The first image that does not decode; empty if all do."""
+    """Return the first problem of decoding the images; empty if there is none."""
     from svipctl.datasets.images import decode
 
     for file in images:

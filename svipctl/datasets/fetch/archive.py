@@ -1,0 +1,206 @@
+"""Safe reading of archives from the network: no member leaves the folder, and none exceeds the promised limits.
+
+Members of zip files are described as tarfile's `TarInfo`, so both kinds pass the same checks and tarfile's data filter.
+"""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import gzip
+import shutil
+import stat
+import struct
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Self
+
+from svipctl.datasets.fetch.assets import Asset, Kind
+from svipctl.errors import DataError, explained_disk_errors
+from svipctl.files import atomic_folder
+from svipctl.types import ProgressCallback
+
+_BLOCK = 2**20
+_LARGEST_HEADER = 2**24  # bytes; tarfile reads an extended header at once
+_JUNK = ("__MACOSX", ".DS_Store")
+_SPECIAL = (stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK)
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError)
+
+_Members = Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]
+"""Description and content of each member."""
+
+
+def unpack(archive: Path, target: Path, asset: Asset, *, dataset: str, progress: ProgressCallback | None = None) -> int:
+    """Unpack the members that a benchmark needs into a folder, which appears complete or not at all.
+
+    Args:
+        archive: Of the asset's kind.
+        target: Replaced if it exists.
+        asset: The members to unpack, and the limits.
+        dataset: Name of the benchmark.
+        progress: Receives the bytes of the archive that are read, and its size.
+
+    Returns:
+        Number of unpacked files.
+
+    Raises:
+        DataError: The archive is damaged or cut short, or has a harmful member.
+        ResourceError: The disk is full.
+
+    """
+    done, patterns, names = 0, asset.patterns(dataset), dict[str, str]()
+    with explained_disk_errors(f"the files of {archive.name}"), _explained(archive), atomic_folder(target) as folder:
+        for path, source in _checked_files(archive, asset, progress):
+            wanted = not patterns or any(fnmatch.fnmatchcase(str(path), pattern) for pattern in patterns)
+            if not wanted or path.parts[0] in _JUNK or path.name in _JUNK or path.name.startswith("._"):
+                continue
+            if _is_taken(path, names):
+                raise _refusal(archive, str(path), "another member has the same name on some disks")
+            written = folder / path
+            written.parent.mkdir(parents=True, exist_ok=True)
+            with written.open("xb") as file:
+                shutil.copyfileobj(source, file, _BLOCK)
+            done += 1
+    return done
+
+
+def verify_archive(archive: Path, asset: Asset) -> None:
+    """Read an archive to its end, including the checksums in it, and check its members as `unpack` does.
+
+    Raises:
+        DataError: The archive is damaged or cut short, or has a harmful member.
+
+    """
+    with _explained(archive):
+        for _ in _checked_files(archive, asset):
+            pass
+
+
+def _checked_files(
+    archive: Path, asset: Asset, progress: ProgressCallback | None = None
+) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
+    """Yield path and content of each file. What the caller does not read is read here, up to the archive's end."""
+    count = unpacked = 0
+    with archive.open("rb") as file:
+        for member, source in _zip_members(file) if asset.kind == "zip" else _gzip_members(file, asset.kind):
+            count += 1
+            unpacked += member.size
+            if count > asset.members:
+                raise _refusal(archive, member.name, f"more than {asset.members:,} members")
+            if member.size < 0 or unpacked > asset.unpacked:
+                raise _refusal(archive, member.name, f"it unpacks to more than {asset.unpacked:,} bytes")
+            if harm := _harm(member):
+                raise _refusal(archive, member.name, harm)
+            if source is not None:
+                yield PurePosixPath(member.name), source
+                _read_to_end(source)
+            if progress:
+                progress(file.tell(), archive.stat().st_size)
+
+
+def _harm(member: tarfile.TarInfo) -> str:
+    """Return why a member must not be unpacked; empty if it may."""
+    name, parts = member.name, PurePosixPath(member.name).parts
+    if member.issparse() or not (member.isreg() or member.isdir()):
+        return "it is a link, a device or another special file"
+    if name.startswith("/") or "\\" in name or ":" in name[:2] or ".." in parts:
+        return "its path leads out of the folder"
+    unfit = any(ord(letter) < 32 for letter in name) or any(len(part.encode()) > 255 for part in parts)
+    if unfit or not (parts or member.isdir()):
+        return "its name is not valid for a file"
+    try:
+        tarfile.data_filter(member, "unpacked")
+    except tarfile.FilterError as error:
+        return str(error)
+    return ""
+
+
+def _is_taken(path: PurePosixPath, names: dict[str, str]) -> bool:
+    """Return whether a file, on a disk that ignores case or normalizes letters, is one of `names`; add it to them."""
+    folders = [str(folder) for folder in path.parents]
+    taken = any(names.setdefault(_folded(folder), folder) != folder for folder in folders)
+    taken = taken or _folded(str(path)) in names
+    names[_folded(str(path))] = ""  # no folder may have it
+    return taken
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def _refusal(archive: Path, name: str, why: str) -> DataError:
+    return DataError(
+        f"{archive.name} is not unpacked: member {name!r} is refused",
+        why=why,
+        todo="delete this archive, and get it from its official source",
+    )
+
+
+class _Stream(gzip.GzipFile):
+    """A decompressed stream that does not read an extended header of gigabytes into memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > _LARGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return super().read(size)
+
+
+class _StrictTarInfo(tarfile.TarInfo):
+    """A header that must be intact: tarfile takes a damaged or missing one for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tar)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the intact end; typeshed does not have it
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
+
+
+def _gzip_members(file: IO[bytes], kind: Kind) -> _Members:
+    # Not tarfile's own "r|gz", which accepts a stream that is cut short or has a wrong CRC.
+    with _Stream(fileobj=file) as stream:
+        if kind == "tar.gz":
+            with tarfile.open(fileobj=stream, mode="r:", tarinfo=_StrictTarInfo) as tar:
+                for member in tar:
+                    yield member, tar.extractfile(member) if member.isreg() else None
+        _read_to_end(stream)
+
+
+def _zip_members(file: IO[bytes]) -> _Members:
+    with zipfile.ZipFile(file) as packed:
+        for entry in packed.infolist():
+            if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise zipfile.BadZipFile(f"{entry.filename!r} is encrypted, or compressed by an unusual method")
+            member = tarfile.TarInfo(entry.filename)
+            member.size = entry.file_size
+            if stat.S_IFMT(entry.external_attr >> 16) in _SPECIAL:
+                member.type = tarfile.SYMTYPE
+            elif entry.is_dir():
+                member.type = tarfile.DIRTYPE
+            with packed.open(entry) as source:
+                yield member, source if member.isreg() else None
+
+
+def _read_to_end(source: IO[bytes] | gzip.GzipFile) -> None:
+    while source.read(_BLOCK):
+        pass
+
+
+@contextmanager
+def _explained(archive: Path) -> Iterator[None]:
+    """Turn what the readers raise for a damaged archive into a DataError."""
+    try:
+        yield
+    except (*_DAMAGE, OSError) as error:
+        # zipfile seeks to impossible places, and gzip's errors have no number; other OSErrors are about the disk.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        why = f"{type(error).__name__}: {error}"
+        raise DataError(f"{archive} is damaged", why=why, todo="delete it and fetch it again") from error

@@ -1,0 +1,109 @@
+"""Files to download: `assets.toml`, validated. A file of the same form replaces entries, for mirrors that repack."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
+
+from svipctl.errors import ConfigError
+
+Kind = Literal["tar.gz", "zip", "gz"]
+SPLIT_FOLDERS = {"cub": "CUB", "awa2": "AWA2", "sun": "SUN"}
+_SMALLEST_LIMIT = 2**20
+
+
+class Asset(BaseModel):
+    """A file to download."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    kind: Kind
+    mirrors: tuple[str, ...] = Field(min_length=1)
+    size: PositiveInt | None = None
+    """Bytes, if known exactly."""
+    estimate: NonNegativeInt = 0
+    """Approximate number of bytes otherwise."""
+    md5: str | None = Field(None, pattern="^[0-9a-f]{32}$")
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    licence: str = "unknown"
+    datasets: tuple[Literal["cub", "awa2", "sun"], ...] = ()
+    """Benchmarks that need it."""
+    keep: tuple[str, ...] = ()
+    """Patterns of the members to unpack (default: all). {SPLIT} is the benchmark's name in the proposed splits."""
+    members: PositiveInt = 1
+    """Largest number of members."""
+    unpacked: PositiveInt = 1
+    """Largest number of unpacked bytes."""
+
+    @property
+    def bytes_to_fetch(self) -> int:
+        """Size in bytes, or an estimate."""
+        return self.size or self.estimate
+
+    @property
+    def largest(self) -> int:
+        """Largest number of bytes that a download may have."""
+        return self.size or max(2 * self.unpacked, 2 * self.estimate, _SMALLEST_LIMIT)
+
+    @property
+    def checksum(self) -> str | None:
+        """Published SHA-256 or MD5, if there is one."""
+        return self.sha256 or self.md5
+
+    @property
+    def algorithm(self) -> str:
+        """Algorithm of the checksum."""
+        return "md5" if self.md5 and not self.sha256 else "sha256"
+
+    def patterns(self, dataset: str) -> tuple[str, ...]:
+        """Return the patterns of the members that a benchmark needs."""
+        return tuple(pattern.replace("{SPLIT}", SPLIT_FOLDERS[dataset]) for pattern in self.keep)
+
+    def addresses(self, mirrors: Sequence[str] = ()) -> list[str]:
+        """Return the addresses to try in order: the file below each base address, or the asset's own mirrors."""
+        return [f"{base.rstrip('/')}/{self.file}" for base in mirrors] or list(self.mirrors)
+
+
+Manifest = dict[str, Asset]
+
+
+@cache
+def built_in() -> Manifest:
+    """Return the manifest of this package."""
+    return _read(Path(__file__).with_name("assets.toml"))
+
+
+def manifest(replacement: Path | None = None) -> Manifest:
+    """Return the built-in manifest, with the entries of another file in place of those of the same name.
+
+    Raises:
+        ConfigError: The file is missing, no TOML, or an entry is not valid; every problem is named.
+
+    """
+    return built_in() if replacement is None else built_in() | _read(replacement)
+
+
+def assets_of(dataset: str, found: Manifest) -> list[Asset]:
+    """Return the assets of a benchmark, small files first: a wrong mirror shows before gigabytes are fetched."""
+    needed = [asset for asset in found.values() if dataset in asset.datasets]
+    return sorted(needed, key=lambda asset: asset.bytes_to_fetch)
+
+
+def _read(path: Path) -> Manifest:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the manifest {path} cannot be read", why=str(error)) from error
+    named = {name: {"name": name} | table if isinstance(table, dict) else table for name, table in tables.items()}
+    try:
+        return TypeAdapter(Manifest).validate_python(named)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()]
+        raise ConfigError(f"the manifest {path} is not valid", why="\n".join(problems)) from error

@@ -1,0 +1,173 @@
+"""Fetching benchmarks: each asset is downloaded, unpacked, moved to its place, and stamped when it is complete.
+
+    data/.archives/<file>            downloads, or their .part; deleted after they are unpacked unless kept
+    data/<name>/.unpacking/<asset>/  unpacked files that are not in their place yet
+    data/<name>/.assets/<asset>.json written last: where the asset came from, and the sizes of its files
+
+Whatever interrupts it, the same command continues: with the downloaded bytes, and by unpacking again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy.io import savemat
+
+from svipctl.datasets.fetch.archive import unpack
+from svipctl.datasets.fetch.download import DEFAULT_PATIENCE, Patience, download
+from svipctl.datasets.fetch.part import Origin, origin_path, problem_of
+from svipctl.datasets.fetch.room import bytes_needed, require_room
+from svipctl.datasets.fetch.steps import Step, parts_of, stamp_path
+from svipctl.datasets.matlab import read_mat
+from svipctl.errors import DataError, NetworkError, explained_disk_errors
+from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_lock
+from svipctl.types import ProgressCallback
+
+Progress = Callable[[str, int, int], None]
+"""Receives what is done with which asset, the units done, and the units in all (0 while unknown)."""
+
+
+def fetch(
+    steps: Sequence[Step],
+    data_dir: Path,
+    *,
+    mirrors: Sequence[str] = (),
+    keep_archives: bool = False,
+    offline: bool = False,
+    patience: Patience = DEFAULT_PATIENCE,
+    progress: Progress | None = None,
+) -> None:
+    """Take the steps of `plan_fetch`, one after the other.
+
+    An archive is deleted as soon as no later step needs it, so only one of them is on the disk next to its files.
+
+    Args:
+        steps: From `plan_fetch`.
+        data_dir: Folder of the data sets.
+        mirrors: Base addresses to download from in place of the assets' own.
+        keep_archives: Keep the archives.
+        offline: Refuse to download.
+        patience: Limits after which a mirror is given up.
+        progress: Receives the progress of each asset.
+
+    Raises:
+        ConfigError: Another process fetches into the folder, or it cannot be written.
+        NetworkError: A download failed, or is needed and forbidden. What is installed stays.
+        DataError: An archive is damaged or refused.
+        ResourceError: The disk is too small.
+
+    """
+    todo = [step for step in steps if step.state != "installed"]
+    missing = {step.asset.file: step.asset for step in todo if step.state == "download"}
+    if offline and missing:
+        raise NetworkError(
+            f"{', '.join(missing)} would have to be downloaded, and --offline forbids it",
+            todo="leave --offline out, or give the files: --from FOLDER",
+        )
+    if not todo:
+        return
+    report = progress or (lambda task, done, total: None)
+    archives, needed = data_dir / ".archives", bytes_needed(todo, data_dir, keep_archives=keep_archives)
+    require_room(data_dir, needed, f"fetching needs about {needed:,}")
+    with explained_disk_errors(f"data sets in {data_dir}"):
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with file_lock(data_dir / ".fetch.lock", busy=f"another process is fetching into {data_dir}"):
+            for position, step in enumerate(todo):
+                if step.state == "download":
+                    received = partial(report, f"downloading {step.asset.file}")
+                    download(step.asset, archives, mirrors=mirrors, patience=patience, progress=received)
+                _install(step, data_dir, report)
+                needed_again = any(later.asset.file == step.asset.file for later in todo[position + 1 :])
+                if step.source is None and not keep_archives and not needed_again:
+                    _remove_archive(archives / step.asset.file)
+            if archives.is_dir() and not any(archives.iterdir()):
+                archives.rmdir()
+
+
+def _install(step: Step, data_dir: Path, report: Progress) -> None:
+    """Unpack an archive, or link the user's folder; move the files to their places, and write the stamp last."""
+    root, asset = data_dir / step.dataset, step.asset
+    archive = step.source or data_dir / ".archives" / asset.file
+    unpacked = root / ".unpacking" / asset.name
+    try:
+        if archive.is_dir():
+            _link_folder(archive, unpacked, step, partial(report, f"copying {asset.name}"))
+        else:
+            if step.source is not None and (problem := problem_of(asset, archive)):
+                raise DataError(f"{archive} is not {asset.file}", why=problem, todo="leave --from out to download it")
+            progress = partial(report, f"unpacking {asset.file}")
+            unpack(archive, unpacked, asset, dataset=step.dataset, progress=progress)
+        _drop_features(unpacked)
+        found = sorted(path for path in unpacked.rglob("*") if path.is_file())
+        if not found:
+            raise DataError(
+                f"{asset.file} has nothing that {step.dataset} needs", todo="get it from its official source"
+            )
+    except DataError as error:
+        if step.source is not None:
+            raise
+        _remove_archive(archive)  # or the next run would use it again
+        todo = "it is deleted; the same command downloads it again"
+        raise DataError(error.what, why=error.why, todo=todo) from error
+    stamp = stamp_path(data_dir, step.dataset, asset)
+    stamp.unlink(missing_ok=True)  # while the files of an earlier one are replaced, it is not complete
+    files = {path.relative_to(unpacked).as_posix(): path.stat().st_size for path in found}
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (unpacked / name).replace(root / name)
+    record = {
+        "asset": asset.name,
+        "from": step.source.name if step.source else Origin.read(archive).address,
+        "sha256": asset.sha256,
+        "md5": asset.md5,
+        "installed": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "files": files,
+    }
+    os.sync()
+    stamp.parent.mkdir(exist_ok=True)
+    atomic_write_text(stamp, json.dumps(record) + "\n")
+    shutil.rmtree(unpacked.parent)
+
+
+def _drop_features(unpacked: Path) -> None:
+    """Write res101.mat again with the images' names and labels only: its features take hundreds of MB, unused."""
+    for path in unpacked.glob("xlsa17/data/*/res101.mat"):
+        found = read_mat(path, ["image_files", "labels"])
+        files = np.array([[name] for name in found["image_files"]], dtype=object)
+        with atomic_write(path) as unfinished, unfinished.open("wb") as file:
+            savemat(file, {"image_files": files, "labels": found["labels"]}, do_compression=True)
+            file.seek(0)
+            file.write(b"MATLAB 5.0 MAT-file, without features".ljust(116))  # replaces scipy's, which has the time
+
+
+def _link_folder(source: Path, unpacked: Path, step: Step, progress: ProgressCallback) -> None:
+    """Link the user's unpacked files, or copy them if the disk cannot link; they stay unchanged."""
+    done = 0
+
+    def link(path: str, target: str) -> None:
+        nonlocal done
+        try:
+            os.link(os.path.realpath(path), target)
+        except OSError:
+            shutil.copy2(path, target)
+        done += 1
+        progress(done, 0)
+
+    with atomic_folder(unpacked) as folder:
+        for part in parts_of(step.asset, step.dataset):
+            if (source / part).is_dir():  # through links too: people keep images on other disks
+                shutil.copytree(source / part, folder / part, copy_function=link)
+            elif (source / part).exists():
+                link(str(source / part), str(folder / part))
+
+
+def _remove_archive(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    origin_path(path).unlink(missing_ok=True)
