@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -74,6 +75,9 @@ def install(step: Step, data_dir: Path, keep_archives: bool, progress: Progress)
             "md5": step.asset.md5,
             "installed": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "files": files,
+            "sha256_of": {
+                file: hashlib.sha256((root / file).read_bytes()).hexdigest() for file in files if file.endswith(".mat")
+            },
         }
         path.parent.mkdir(exist_ok=True)
         unfinished = path.with_name(f".{path.name}.part")
