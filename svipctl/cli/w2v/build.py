@@ -17,7 +17,7 @@ def build(
         str | None,
         typer.Option(
             "--vectors",
-            help="A word2vec (.bin, .bin.gz, .txt), GloVe or gensim file, or a gensim-data name to download: "
+            help="A word2vec (.bin, .bin.gz, .txt) or GloVe file, or a gensim-data name to download: "
             "word2vec-google-news-300, glove-wiki-gigaword-50, glove-wiki-gigaword-300. Toybirds needs none.",
         ),
     ] = None,
