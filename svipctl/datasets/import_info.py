@@ -1,4 +1,4 @@
-"""The published code's info file, `x-<CUB|AWA2|SUN>-data-image.pth`: read without running anything, and compared."""
+"""The published code's info file, `x-<CUB|AWA2|SUN>-data-image.pth`, and its differences from the proposed split."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Info:
-    """What the file says; paths are below the benchmark's folder, labels are class names."""
+    """Content of the file, with paths below the data set's folder and class names as labels."""
 
     classes: tuple[str, ...]
     labels: dict[str, dict[str, str]]
@@ -34,7 +34,7 @@ class Info:
 
 
 def read_info_file(path: Path, dataset: str) -> Info:
-    """Read the file, written with numpy 1 or 2, and re-root its image paths.
+    """Read an info file, written with numpy 1 or 2, and re-root its image paths.
 
     Raises:
         DataError: Missing, damaged, with anything in it that is not plain data, or without what such a file has.
@@ -74,7 +74,7 @@ def read_info_file(path: Path, dataset: str) -> Info:
 
 
 def differences(info: Info, benchmark: Benchmark) -> list[str]:
-    """One sentence for each thing in which the file is not the proposed split; images not on the disk count as there."""
+    """Return a sentence for each difference from the proposed split; images missing on the disk are no difference."""
     found = []
     if info.classes != benchmark.classes:
         only = sorted(set(info.classes) ^ set(benchmark.classes))
@@ -132,7 +132,7 @@ def _texts(values: Any) -> tuple[str, ...]:
 
 
 def _class_names(values: Any, classes: tuple[str, ...]) -> frozenset[str]:
-    """Classes given by name or by number."""
+    """Return the names of classes that are given by name or by number."""
     flat = np.asarray(values).ravel()
     if flat.dtype.kind in "iuf":
         outside = [number for number in flat.tolist() if not 0 <= number < len(classes)]

@@ -1,17 +1,21 @@
-"""Names and numbers from MATLAB files of version 5 (those of the benchmarks).
+"""Names and numbers from MATLAB files of version 5 (those of the benchmarks), read by scipy.
 
-scipy's reader brings the whole process down on some damaged files, and a download can be damaged. This one reads the
-few kinds of variables that the benchmarks need, checks every length before it trusts it, and skips the others without
-unpacking them, such as the 600 MB of features in res101.mat.
+scipy's reader trusts the types and lengths that it finds: some damaged files end the process, and some small ones make
+it take gigabytes. So only the wanted variables are given to it, once these are known to be right.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
+import math
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +25,13 @@ from svipctl.errors import DataError
 Variable = NDArray[np.float64] | tuple[str, ...]
 """A table of numbers in MATLAB's shape, or the texts of a cell array."""
 
-_HEADER = 128
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _MATRIX, _COMPRESSED = 14, 15
-_NUMBERS = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8"}
-_TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16-le", 16: "utf-8", 17: "utf-16-le", 18: "utf-32-le"}
-_CELL, _CHARACTERS, _NUMERIC = 1, 4, range(6, 16)
+_CELLS, _CHARACTERS, _NUMBERS = 1, 4, range(6, 16)
+_CONTENT = {_CELLS: {_MATRIX}, _CHARACTERS: {1, 2, 4, 16, 17, 18}}
+"""Class of a matrix -> types of the elements with its content; those with numbers have others."""
+_NUMERIC = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}
+_COMPLEX = 8
 _LARGEST = 2**28  # bytes of one unpacked variable; the largest needed one has 9 MB
 
 
@@ -33,41 +39,30 @@ class _Damaged(ValueError):
     """The bytes contradict the format."""
 
 
-@dataclass(frozen=True)
-class _Matrix:
-    """The head of a variable, and the elements behind it."""
-
-    kind: int
-    shape: tuple[int, ...]
-    name: str
-    body: memoryview
-
-
 def read_mat(path: Path, keys: Sequence[str]) -> dict[str, Variable]:
-    """Variables of a MATLAB file.
+    """Read variables of a MATLAB file.
 
     Args:
         path: A file of version 5, as MATLAB's `save -v7` and scipy's `savemat` write it.
         keys: Names of the wanted variables.
 
     Raises:
-        DataError: Missing, not such a file, cut short, or without one of the keys.
+        DataError: Missing, not such a file, damaged, without one of the keys, or not the file that `data fetch`
+            installed.
 
     """
-    found: dict[str, Variable] = {}
     try:
-        content = memoryview(path.read_bytes())
-        if len(content) < _HEADER or bytes(content[124:128]) != b"\x00\x01IM":
-            raise _Damaged("it does not begin like one of version 5")
-        for kind, data in _elements(content[_HEADER:], padded=False):
-            matrix = _head(kind, data, frozenset(keys))
-            if matrix is not None:
-                found[matrix.name] = _value(matrix)
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read", why=str(error.strerror)) from error
-    except (_Damaged, zlib.error, struct.error, UnicodeDecodeError) as error:
+    recorded = _recorded_sha256(path)
+    try:
+        if recorded not in (None, hashlib.sha256(content).hexdigest()):
+            raise _Damaged("its SHA-256 is not the one recorded when it was fetched")
+        found = _load(content, keys)
+    except Exception as error:  # scipy raises whatever a damaged file leads it to
         raise DataError(f"{path} is not a readable MATLAB file", why=str(error), todo="fetch it again") from error
     missing = [key for key in keys if key not in found]
     if missing:
@@ -75,95 +70,93 @@ def read_mat(path: Path, keys: Sequence[str]) -> dict[str, Variable]:
     return found
 
 
-def _elements(data: memoryview, *, padded: bool = True) -> Iterator[tuple[int, memoryview]]:
-    """Type and content of each element; at the top level of a file compressed ones are not padded to 8 bytes."""
+def _load(content: bytes, keys: Sequence[str]) -> dict[str, Variable]:
+    from scipy.io import loadmat
+
+    if _HDF5 in (content[:8], content[512:520]):
+        raise _Damaged("it is of version 7.3 (HDF5): save it in MATLAB with `save -v7`")
+    if content[124:128] != b"\x00\x01IM":
+        raise _Damaged("it does not begin like one of version 5")
+    sound = [content[:128]]
+    for kind, data in _elements(memoryview(content)[128:]):
+        matrix = _unpack(data, keys) if kind == _COMPRESSED else data
+        if kind in (_MATRIX, _COMPRESSED) and _name(matrix) in keys:
+            _check(matrix)
+            sound += [struct.pack("<II", _MATRIX, len(matrix)), bytes(matrix)]
+    found = loadmat(io.BytesIO(b"".join(sound)), variable_names=keys)
+    return {key: _plain(found[key]) for key in keys if key in found}
+
+
+def _elements(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield type and content of each element in a file or a matrix."""
     place = 0
-    while place + 8 <= len(data):
-        first, size = struct.unpack_from("<II", data, place)
-        if first >> 16:  # up to four bytes live in the tag itself
-            kind, size, begin, step = first & 0xFFFF, first >> 16, place + 4, 8
-            if size > 4:
-                raise _Damaged("an element is longer than its tag")
-        else:
-            kind, begin = first, place + 8
-            step = 8 + (size if kind == _COMPRESSED and not padded else -(-size // 8) * 8)
+    while place < len(data):
+        if place + 8 > len(data):
+            raise _Damaged("it ends in the middle of a variable")
+        kind, size = struct.unpack_from("<II", data, place)
+        begin = place + 8
+        place = begin + size + (0 if kind == _COMPRESSED else -size % 8)
+        if kind >> 16:  # up to four bytes are in the tag itself
+            kind, size, begin, place = kind & 0xFFFF, kind >> 16, begin - 4, begin
         if begin + size > len(data):
             raise _Damaged("it ends in the middle of a variable")
         yield kind, data[begin : begin + size]
-        place += step
-    if place < len(data):
-        raise _Damaged("it ends in the middle of a variable")
 
 
-def _head(kind: int, data: memoryview, wanted: frozenset[str]) -> _Matrix | None:
-    """The variable in a top-level element if it is wanted; of others only the beginning is unpacked."""
-    if kind == _COMPRESSED:
-        start = zlib.decompressobj().decompress(data, 512)
-        name = _matrix(memoryview(start)[8:]).name if len(start) > 8 else ""
-        if name not in wanted:
-            return None
-        unpacker = zlib.decompressobj()
-        whole = memoryview(unpacker.decompress(data, _LARGEST))
-        if not unpacker.eof:
-            raise _Damaged("a variable is cut short, or larger than any of a benchmark")
-        kind, data = next(_elements(whole), (0, whole))
-    if kind != _MATRIX:
-        return None
-    matrix = _matrix(data)
-    return matrix if matrix.name in wanted else None
+def _unpack(data: memoryview, keys: Sequence[str]) -> memoryview:
+    """Return a compressed matrix; of an unwanted one, such as 600 MB of features, only the beginning.
+
+    Reading to the end checks zlib's checksum.
+    """
+    begin = memoryview(zlib.decompressobj().decompress(data, 512))[8:]
+    if _name(begin) not in keys:
+        return begin
+    unpacker = zlib.decompressobj()
+    matrix = memoryview(unpacker.decompress(data, _LARGEST))[8:]
+    if not unpacker.eof:
+        raise _Damaged("a variable is cut short, or larger than any of a benchmark")
+    return matrix
 
 
-def _matrix(data: memoryview) -> _Matrix:
-    """Flags, shape and name; what follows them may be cut."""
-    heads: list[tuple[int, memoryview]] = []
-    place = 0
-    for _ in range(3):
-        first, size = struct.unpack_from("<II", data, place)
-        small = first >> 16
-        begin, length = (place + 4, small) if small else (place + 8, size)
-        if begin + length > len(data) or (small and small > 4):
-            raise _Damaged("the head of a variable is cut short")
-        heads.append((first & 0xFFFF, data[begin : begin + length]))
-        place = place + 8 if small else begin + -(-length // 8) * 8
-    (_, flags), (shape_kind, shape), (_, name) = heads
-    if not flags or shape_kind != 5 or len(shape) % 4 or not len(shape):
-        raise _Damaged("the head of a variable is no head")
-    return _Matrix(flags[0], struct.unpack(f"<{len(shape) // 4}i", shape), bytes(name).decode("latin-1"), data[place:])
+def _name(matrix: memoryview) -> str:
+    """Return the name in a matrix, of which the beginning suffices."""
+    *_, (_, name) = islice(_elements(matrix), 3)
+    return bytes(name).decode("latin-1")
 
 
-def _value(matrix: _Matrix) -> Variable:
-    if matrix.kind == _CELL:
-        return tuple(_text(kind, data) for kind, data in _exactly(_count(matrix), matrix))
-    if matrix.kind in _NUMERIC:
-        kind, data = next(_elements(matrix.body), (0, memoryview(b"")))
-        if kind not in _NUMBERS or len(data) != _count(matrix) * np.dtype(_NUMBERS[kind]).itemsize:
-            raise _Damaged(f"{matrix.name} does not have the numbers that its shape asks for")
-        return np.frombuffer(data, _NUMBERS[kind]).astype(np.float64).reshape(matrix.shape, order="F")
-    raise _Damaged(f"{matrix.name} is neither a table of numbers nor a list of names")
+def _check(matrix: memoryview) -> None:
+    """Raise if types and lengths in a matrix contradict each other, or if it is neither numbers nor text nor cells."""
+    (flags_kind, flags), (shape_kind, shape), (name_kind, _), *content = _elements(matrix)
+    number = flags[0] if len(flags) == 8 and not flags[1] & _COMPLEX else 0
+    allowed = _NUMERIC if number in _NUMBERS else _CONTENT.get(number, set())
+    if (flags_kind, shape_kind, name_kind) != (6, 5, 1) or any(kind not in allowed for kind, _ in content):
+        raise _Damaged("a variable is damaged, or neither a table of numbers nor a list of names")
+    sides = struct.unpack(f"<{len(shape) // 4}i", shape)
+    entries = len(content) if number == _CELLS else len(content[0][1]) if len(content) == 1 else -1
+    if len(sides) < 2 or min(sides) < 0 or math.prod(sides) > entries:
+        raise _Damaged(f"a variable of shape {sides} has less content than that")
+    for _, data in content if number == _CELLS else ():
+        _check(data)
 
 
-def _exactly(count: int, matrix: _Matrix) -> list[tuple[int, memoryview]]:
-    elements = list(_elements(matrix.body))
-    if len(elements) != count:
-        raise _Damaged(f"{matrix.name} has {len(elements)} entries, its shape asks for {count}")
-    return elements
-
-
-def _text(kind: int, data: memoryview) -> str:
-    """The text in one cell."""
-    if kind != _MATRIX:
-        raise _Damaged("a list of names has an entry that is no variable")
-    matrix = _matrix(data)
-    kind, letters = next(_elements(matrix.body), (16, memoryview(b"")))
-    if matrix.kind != _CHARACTERS or kind not in _TEXTS:
+def _plain(value: NDArray[Any]) -> Variable:
+    """Return scipy's array as numbers, or as the texts of its cells."""
+    if value.dtype.kind in "fiub":
+        return value.astype(np.float64)
+    cells = value.ravel(order="F").tolist()
+    if value.dtype != object or any(cell.dtype.kind != "U" or cell.size > 1 for cell in cells):
         raise _Damaged("a list of names has an entry that is not text")
-    return bytes(letters).decode(_TEXTS[kind])
+    return tuple("".join(cell.tolist()) for cell in cells)
 
 
-def _count(matrix: _Matrix) -> int:
-    count = 1
-    for length in matrix.shape:
-        if length < 0:
-            raise _Damaged(f"{matrix.name} has a negative shape")
-        count *= length
-    return count
+def _recorded_sha256(path: Path) -> str | None:
+    """Return the SHA-256 that `data fetch` recorded for a file; None for a file put there by hand."""
+    for root in path.parents[:4]:
+        for stamp in (root / ".assets").glob("*.json"):
+            try:
+                recorded = json.loads(stamp.read_bytes())["sha256_of"].get(path.relative_to(root).as_posix())
+            except (ValueError, LookupError, TypeError, AttributeError):
+                continue  # damaged, or of an earlier version; `data status` reports it
+            if recorded is not None:
+                return str(recorded)
+    return None

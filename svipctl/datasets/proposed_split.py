@@ -22,7 +22,7 @@ PARTS = ("trainval", "test_seen", "test_unseen")
 
 @dataclass(frozen=True)
 class ProposedSplit:
-    """What xlsa17 says about one benchmark of N images, C classes and K attributes; all indices 0-based."""
+    """Proposed split of a data set with N images, C classes and K attributes; all indices are 0-based."""
 
     classes: tuple[str, ...]
     """In the order of the attribute matrix, which is not the order of CUB's folder numbers."""
@@ -68,14 +68,14 @@ def read_proposed_split(folder: Path) -> ProposedSplit:
 
 
 def names(value: Variable, where: Path, key: str) -> tuple[str, ...]:
-    """A list of names out of a MATLAB file."""
+    """Return a variable of a MATLAB file that must be a list of names."""
     if not isinstance(value, tuple):
         raise DataError(f"{where} is damaged", why=f"{key} should be a list of names")
     return value
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a text file, stripped, empty ones left out."""
+    """Return the lines of a text file, stripped, without empty ones."""
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except FileNotFoundError as error:
@@ -91,7 +91,7 @@ def _numbers(value: Variable, where: Path, key: str) -> NDArray[np.float64]:
 
 
 def _indices(value: Variable, count: int, where: Path, key: str) -> Indices:
-    """1-based MATLAB indices into `count` things, as 0-based ones."""
+    """Return 1-based MATLAB indices into `count` entries as 0-based ones."""
     numbers = _numbers(value, where, key).ravel()
     if not len(numbers) or (numbers != np.floor(numbers)).any() or numbers.min() < 1 or numbers.max() > count:
         raise DataError(f"{where} is damaged", why=f"{key} should hold whole numbers from 1 to {count}")

@@ -1,4 +1,4 @@
-"""From a choice of word vectors to the attribute matrix of a data set."""
+"""The attribute matrix of a data set from chosen word vectors."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ class Source:
 
     @property
     def name(self) -> str:
-        """For people, without the machine's folders."""
+        """Name of the source without the machine's folders."""
         if self.asset is not None:
             return self.asset.name
         return self.path.name if self.path is not None else "the built-in corpus"
 
     def describe(self) -> str:
-        """With what has to be downloaded."""
+        """Return the name, and the bytes to download if there are any."""
         missing = self.asset is not None and self.path is not None and not self.path.exists()
         size = self.asset.size if self.asset else None
         return self.name + (f", to download: {size or 0:,} bytes" if missing else "")
 
 
 def choose_source(dataset: str, vectors: str | None, data_dir: Path, *, offline: bool) -> Source:
-    """What `--vectors` means.
+    """Return the source of word vectors that `--vectors` names.
 
     Raises:
-        ConfigError: Nothing chosen where there is no built-in corpus.
-        DataError: Neither a file nor a known name.
-        NetworkError: A download is needed and forbidden.
+        ConfigError: None is given, and the data set has no built-in corpus.
+        DataError: It names neither a file nor a download.
+        NetworkError: It has to be downloaded, and --offline forbids that.
 
     """
     if vectors is None:
         if dataset in BUILT_IN:
             return Source(None)
         raise ConfigError(
-            f"say which word vectors to build those of {dataset} from",
-            why=f"a file, or a name to download: {', '.join(_downloadable())}",
+            f"the word vectors of {dataset} need a source",
+            why=f"--vectors takes a file, or a name to download: {', '.join(_downloadable())}",
             todo=f"svipctl w2v build {dataset} --vectors word2vec-google-news-300",
         )
     if vectors in _downloadable():
@@ -77,7 +77,7 @@ def build_matrix(
     pooling: Pooling = "sum",
     progress: ProgressCallback | None = None,
 ) -> WordMatrix:
-    """Read the words of the attributes, downloading the file first if it has to be, and pool them.
+    """Read the words of the attributes, downloading the file first if it is missing, and pool them.
 
     Raises:
         DataError: The file is damaged, or has none of the words.
@@ -107,5 +107,5 @@ def build_matrix(
 
 
 def _downloadable() -> list[str]:
-    """Names of the word vectors that can be downloaded."""
+    """Return the names of the word vectors that can be downloaded."""
     return [asset.name for asset in built_in().values() if asset.kind == "gz"]

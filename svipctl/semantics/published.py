@@ -1,4 +1,4 @@
-"""The published word vectors: their checksums, and the comparison with a file of them."""
+"""Checksums of the published word vectors, and the comparison with a published file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHA256 = {
     "cub": "e1838ad83546c39d37b59b780e20bdcaf6bf37fb2f9231beddb7e786a31a0802",
     "sun": "b6f3fc2f2148acddc6df6a860617175eebdd69b71e284433a86b386aa520613a",
 }
-"""Of the float64 values, row by row (data, section 4)."""
+"""SHA-256 of the float64 values, row by row (data, section 4)."""
 WIDTH = 300
 """Numbers of an attribute in each of them."""
 TOLERANCE = 1e-6
@@ -24,28 +24,28 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of a matrix with a published one."""
+    """Differences of a matrix from a published one."""
 
     shape: tuple[int, ...]
-    """Of the published matrix."""
+    """Shape of the published matrix."""
     largest: float
-    """Absolute difference; infinite where the shapes differ."""
+    """Largest absolute difference; infinite if the shapes differ."""
     different: tuple[str, ...]
     """Attributes whose rows differ by more than the tolerance."""
 
     @property
     def same(self) -> bool:
-        """Whether no row differs."""
+        """True if no row differs by more than the tolerance."""
         return self.largest <= TOLERANCE
 
 
 def values_sha256(vectors: NDArray[np.float64]) -> str:
-    """SHA-256 of the values as published: float64, row by row."""
+    """Return the SHA-256 of the values as published: float64, row by row."""
     return hashlib.sha256(np.ascontiguousarray(vectors, dtype="<f8").tobytes()).hexdigest()
 
 
 def compare(matrix: WordMatrix, published: NDArray[np.float64]) -> Comparison:
-    """Row by row, in the order of the attribute file."""
+    """Compare row by row, in the order of the attribute file."""
     if matrix.vectors.shape != published.shape:
         return Comparison(published.shape, float("inf"), matrix.attributes)
     by_row = np.abs(matrix.vectors - published).max(axis=1, initial=0.0)

@@ -1,4 +1,4 @@
-"""The published code's info file, through real processes."""
+"""The published code's info file, compared by `data status --info` and `data import` in real processes."""
 
 from __future__ import annotations
 
@@ -43,6 +43,12 @@ def test_the_same_split_is_recognised_whatever_its_paths_begin_with(
     assert done.code == 0, done.stderr
     assert "is the proposed split of cub: 2,889 images" in done.stdout
     assert "8,899 of 11,788" in done.stderr
+    status = command("data", "status", "--info", "x-CUB-data-image.pth", "--json")
+    assert status.code == 0, "missing images are a warning"
+    assert follows("data-status", status.document)
+    assert status.document["info"] == command("data", "import", "x-CUB-data-image.pth", "--json").document
+    assert status.document["info"]["differences"] == []
+    assert [one["state"] for one in status.document["datasets"]] == ["partial"]
 
 
 def test_each_difference_is_reported(command: Command, tmp_path: Path, info: dict[str, Any]) -> None:
@@ -60,7 +66,12 @@ def test_each_difference_is_reported(command: Command, tmp_path: Path, info: dic
     told = command("data", "import", "info.pth", "--dataset", "cub", "--json")
     assert (told.code, len(told.document["differences"])) == (1, 3)
     assert follows("data-import", told.document)
-    assert command("data", "import", "info.pth").code == 2, "whose it is must be said"
+    assert command("data", "import", "info.pth").code == 2, "the data set must be given"
+    status = command("data", "status", "cub", "--info", "info.pth", "--json")
+    assert (status.code, status.document["info"]["differences"]) == (1, told.document["differences"])
+    assert follows("data-status", status.document)
+    assert command("data", "status", "--info", "info.pth").code == 2
+    assert command("data", "status", "cub", "sun", "--info", "info.pth").code == 2
 
 
 class Harmful:
@@ -78,3 +89,4 @@ def test_a_harmful_file_is_refused_and_does_nothing(command: Command, tmp_path: 
     assert not (tmp_path / "harm").exists()
     (tmp_path / "x-CUB-data-image.pth").write_bytes(b"not a pickle")
     assert command("data", "import", "x-CUB-data-image.pth").code == 3
+    assert command("data", "status", "cub", "--info", "x-CUB-data-image.pth").code == 3

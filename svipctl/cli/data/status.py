@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -10,7 +11,8 @@ from svipctl.cli import _completion
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.errors import ConfigError, DataError, nearest
+from svipctl.cli.data._info import check_info, dataset_of
+from svipctl.errors import CheckFailed, ConfigError, DataError, nearest
 from svipctl.settings import flags
 
 
@@ -29,12 +31,20 @@ def status(
     verify: Annotated[
         bool, typer.Option("--verify", help="Also check each file's size and decode each image.")
     ] = False,
+    info: Annotated[
+        Path | None,
+        typer.Option("--info", help="Compare an info file of the published code with the data set's proposed split."),
+    ] = None,
 ) -> None:
     """Show the state and source of each data set, and the command that fixes it; exit code 3 if one is damaged.
+
+    With --info the exit code is 1 if the file is not the proposed split; missing images are a warning then. Nothing in
+    the file is executed.
 
     Examples:
         svipctl data status
         svipctl data status cub --verify
+        svipctl data status cub --info x-CUB-data-image.pth
 
     """
     settings = overrides.workspace()
@@ -42,6 +52,12 @@ def status(
     from svipctl.datasets.fetch.status import status_of
     from svipctl.datasets.names import OFFICIAL
 
+    if info is not None:
+        if datasets and len(datasets) > 1:
+            raise ConfigError(
+                "--info needs the one data set of the file", todo=f"svipctl data status {datasets[0]} --info {info}"
+            )
+        datasets = [dataset_of(info, datasets[0] if datasets else None)]
     for name in datasets or ():
         if name not in OFFICIAL:
             raise ConfigError(f"{name!r} is not a benchmark that is downloaded", why=nearest(name, OFFICIAL))
@@ -57,8 +73,15 @@ def status(
             rows.append([f"  {asset.name}", state, "", "", "", asset.source])
     columns = ["data set", "state", "images", "word vectors", "packs", "next, or where from"]
     sink.table(f"data sets in {settings.data_dir}", columns, rows)
-    bad = [one for one in found if one.state != "complete" and (datasets or one.state != "absent")]
-    document = {"data_dir": str(settings.data_dir), "datasets": [one.document() for one in found]}
+    document: dict[str, Any] = {"data_dir": str(settings.data_dir), "datasets": [one.document() for one in found]}
+    if info is not None:
+        try:
+            document["info"] = check_info(info, found[0].name, settings.data_dir)
+        except CheckFailed as error:
+            error.document = document | {"info": error.document}
+            raise
+    usable = ("complete",) if info is None else ("complete", "partial")
+    bad = [one for one in found if one.state not in usable and (datasets or one.state != "absent")]
     if bad:
         raise DataError(
             f"{', '.join(one.name for one in bad)} cannot be used as it is",

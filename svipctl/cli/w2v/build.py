@@ -25,7 +25,7 @@ def build(
         str | None,
         typer.Option(
             "--vectors",
-            help="A word2vec (.bin, .bin.gz, .txt), GloVe or gensim file, or a gensim-data name to download: "
+            help="A word2vec (.bin, .bin.gz, .txt) or GloVe file, or a gensim-data name to download: "
             f"{', '.join(_DOWNLOADED)}. Toybirds needs none.",
             autocompletion=_completion.choices(*_DOWNLOADED),
         ),

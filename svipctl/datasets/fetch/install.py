@@ -9,6 +9,7 @@ Whatever interrupts it, the same command continues: with the downloaded bytes, a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -119,6 +120,7 @@ def _install(step: Step, data_dir: Path, report: Progress) -> None:
     stamp = stamp_path(data_dir, step.dataset, asset)
     stamp.unlink(missing_ok=True)  # while the files of an earlier one are replaced, it is not complete
     files = {path.relative_to(unpacked).as_posix(): path.stat().st_size for path in found}
+    checksums = {name: _sha256(unpacked / name) for name in files if name.endswith(".mat")}
     for name in files:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (unpacked / name).replace(root / name)
@@ -129,11 +131,17 @@ def _install(step: Step, data_dir: Path, report: Progress) -> None:
         "md5": asset.md5,
         "installed": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "files": files,
+        "sha256_of": checksums,
     }
     os.sync()
     stamp.parent.mkdir(exist_ok=True)
     atomic_write_text(stamp, json.dumps(record) + "\n")
     shutil.rmtree(unpacked.parent)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _drop_features(unpacked: Path) -> None:
