@@ -12,9 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LEVELS = (
-    ("__main__",),
+    ("__main__", "svipctl"),
     ("cli",),
-    ("svipctl", "api", "visuals", "reproduce", "export", "baselines", "doctor"),
+    ("api", "visuals", "reproduce", "export", "baselines", "doctor"),
     ("training",),
     ("evaluation",),
     ("inference",),

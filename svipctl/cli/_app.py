@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from svipctl import __version__
 from svipctl.cli._command import Command
 from svipctl.cli._errors import interrupted
+from svipctl.version import __version__
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from svipctl.reproduce.step_state import check_configurations, runs_folder, stat
 from svipctl.reproduce.table_document import table_document
 from svipctl.reproduce.table_plan import TablePlan, TableStep
 from svipctl.reproduce.table_report import main_table, write_report
-from svipctl.runs.finding import TABLE
+from svipctl.runs.lookup import TABLE
 from svipctl.settings.layers import parse_value
 from svipctl.settings.schema import Settings
 from svipctl.signals import listening

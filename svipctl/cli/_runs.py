@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def find_any_run(name: str | None, overrides: Overrides) -> Run:
     """Return the run of that name, or the newest finished one, of any data set."""
-    from svipctl.runs.finding import find_run_of_any
+    from svipctl.runs.lookup import find_run_of_any
 
     return find_run_of_any(overrides.workspace().runs_dir, name)
 
@@ -41,7 +41,7 @@ def select_run(
 
     """
     from svipctl.device import choose_device
-    from svipctl.runs.finding import find_run
+    from svipctl.runs.lookup import find_run
 
     configured = overrides.resolve(dataset, more)
     choose_device(configured.settings.gpu)  # a missing GPU is an error in a dry run too

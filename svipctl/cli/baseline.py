@@ -56,7 +56,7 @@ def baseline(
     chosen = tuple(dict.fromkeys(folds or [1]))
 
     from svipctl.device import choose_device
-    from svipctl.runs.finding import new_run
+    from svipctl.runs.lookup import new_run
 
     choose_device(settings.gpu)
     run = new_run(settings)

@@ -135,7 +135,7 @@ def _check_nothing_else(given: list[str]) -> None:
 def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> tuple[Run | Path, Settings, bool]:
     """What is evaluated, with which settings, and whether images of its data set may be missing."""
     from svipctl.cli._runs import with_precision_of
-    from svipctl.runs.finding import find_run
+    from svipctl.runs.lookup import find_run
 
     settings = configured.settings
     if checkpoint is not None:

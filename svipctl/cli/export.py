@@ -94,7 +94,7 @@ def export(
     """
     _check(format=format, precision=precision, pixels=input_, gamma=gamma, tolerance=tolerance)
 
-    from svipctl.runs.finding import find_run
+    from svipctl.runs.lookup import find_run
 
     settings = overrides.resolve(dataset).settings
     found = find_run(settings.runs_dir, settings.dataset, run)

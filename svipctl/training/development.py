@@ -16,7 +16,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError
 from svipctl.inference.checkpoint import read_metadata
-from svipctl.runs.finding import find_run
+from svipctl.runs.lookup import find_run
 from svipctl.runs.run import Run
 from svipctl.settings.layers import Resolved, flatten
 from svipctl.settings.schema import Settings

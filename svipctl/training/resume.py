@@ -9,7 +9,7 @@ from typing import Any
 from svipctl.datasets.identity import FOLDER
 from svipctl.errors import ConfigError, DataError
 from svipctl.files import is_locked
-from svipctl.runs.finding import find_run, is_row_of_table, list_runs, name_of
+from svipctl.runs.lookup import find_run, is_row_of_table, list_runs, name_of
 from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
 from svipctl.settings.schema import Settings

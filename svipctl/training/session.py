@@ -13,7 +13,7 @@ from svipctl.datasets.registry import open_benchmark
 from svipctl.device import precision_name
 from svipctl.distributed.ranks import Ranks
 from svipctl.files import file_lock
-from svipctl.runs.finding import new_run
+from svipctl.runs.lookup import new_run
 from svipctl.runs.read_only import ReadOnlyRun
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings

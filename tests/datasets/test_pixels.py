@@ -46,7 +46,7 @@ from tests.datasets.packs import (
     picture,
 )
 from tests.processes import clean_environment, files_under
-from tests.training.test_loop import trained_here
+from tests.training.test_trainer import trained_here
 
 EVALUATION = Geometry("shorter-side", 32)
 TRANSFORMS = [

@@ -10,7 +10,7 @@ import pytest
 
 from svipctl.errors import ConfigError, DataError, ResourceError
 from svipctl.files import file_lock
-from svipctl.runs.finding import new_run
+from svipctl.runs.lookup import new_run
 from svipctl.runs.run import Run
 from tests.processes import files_under
 from tests.runs.made import settings, started

@@ -13,7 +13,7 @@ from svipctl.cli import _completion
 from svipctl.cli._options import RunName
 
 
-class Split(StrEnum):
+class SplitPart(StrEnum):
     """Images of the data set."""
 
     test = "test"
@@ -69,8 +69,8 @@ class ImageOptions(FigureOptions):
         ),
     ] = None
     split: Annotated[
-        Split, typer.Option("--split", help="Images of the data set: those of the test, or those of training.")
-    ] = Split.test
+        SplitPart, typer.Option("--split", help="Images of the data set: those of the test, or those of training.")
+    ] = SplitPart.test
     limit: Annotated[
         int | None,
         typer.Option(

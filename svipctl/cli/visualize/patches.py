@@ -8,7 +8,7 @@ from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._overrides import Overrides
 from svipctl.cli.visualize._images import draw_pages, plan_figure, show_plan
-from svipctl.cli.visualize._options import ImageOptions, Split
+from svipctl.cli.visualize._options import ImageOptions, SplitPart
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def patches(dataset: _options.Dataset, *, options: ImageOptions, overrides: Over
     from svipctl.visuals.patches import PER_PAGE, patch_sheet
 
     inspector = open_inspector(plan.run, plan.benchmark, plan.settings)
-    on_test = options.split is Split.test
+    on_test = options.split is SplitPart.test
     evaluated = evaluated_selection(plan.run, inspector.model.metadata.epoch) if on_test else {}
     known: list[float] = []
 

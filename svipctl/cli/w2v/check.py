@@ -40,7 +40,7 @@ def check(
     from svipctl.datasets.registry import attribute_names, word_vectors_file
     from svipctl.pickles import read_pickled_array
     from svipctl.semantics.matrix import WordMatrix
-    from svipctl.semantics.published import SHA256, TOLERANCE, WIDTH, compare, values_sha256
+    from svipctl.semantics.published_matrix import SHA256, TOLERANCE, WIDTH, compare, values_sha256
 
     published = SHA256.get(dataset)
     if published is None and against is None:

@@ -46,7 +46,7 @@ class RangeError(TransientError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """The body of an answer."""
 
     start: int
@@ -59,7 +59,7 @@ class Answer:
 
 
 @contextmanager
-def request(address: str, *, start: int = 0, version: str = "", timeout: float, patience: float) -> Iterator[Answer]:
+def request(address: str, *, start: int = 0, version: str = "", timeout: float, patience: float) -> Iterator[Response]:
     """Ask for a file from an offset on.
 
     Args:
@@ -126,14 +126,14 @@ def _deadline(seconds: float) -> Iterator[tuple[Callable[[str, dict[str, Any]], 
         timer.cancel()
 
 
-def _answer(response: httpx.Response, start: int) -> Answer:
+def _answer(response: httpx.Response, start: int) -> Response:
     """Check status and range; `start` is 0 if no range was asked for."""
     status, headers = response.status_code, response.headers
     # Raw: a server that calls a .tgz a compressed encoding of something means the same bytes. As they come: what a
     # chunk size holds back would be lost when the connection breaks.
     blocks, length = response.iter_raw(), headers.get("Content-Length", "")
     if status == 200:
-        return Answer(0, int(length) if length.isdigit() else None, _version(headers), blocks)
+        return Response(0, int(length) if length.isdigit() else None, _version(headers), blocks)
     if status in (206, 416) and start:
         declared = headers.get("Content-Range", "").strip()
         found = _CONTENT_RANGE.fullmatch(declared)
@@ -142,7 +142,7 @@ def _answer(response: httpx.Response, start: int) -> Answer:
         fits = first == start <= last and (last < total or total < 0) and length in ("", f"{last - start + 1}")
         if complete or (status == 206 and fits):
             rest = iter(()) if complete else blocks
-            return Answer(start, total if total >= 0 else None, _version(headers), rest)
+            return Response(start, total if total >= 0 else None, _version(headers), rest)
         raise RangeError(f"it answers with another range ({declared[:60]!r}) than bytes {start:,} and following", 0.0)
     if status in (408, 425, 429) or status >= 500:
         raise TransientError(f"HTTP status {status}", _retry_after(headers.get("Retry-After", "")))

@@ -29,7 +29,7 @@ _AMONG_UNSEEN = 1e6  # a gamma that leaves unseen classes only
 
 
 @dataclass(frozen=True)
-class Tile:
+class CardImage:
     """A small picture with a word below."""
 
     picture: Picture
@@ -46,8 +46,8 @@ class Card:
     seen: bool
     auc: float | None
     """Of its patch selection against the truth, percent."""
-    windows: list[Tile]
-    attributes: list[Tile]
+    windows: list[CardImage]
+    attributes: list[CardImage]
 
     @property
     def right(self) -> bool:
@@ -88,7 +88,7 @@ def galleries(benchmark: Benchmark, measured: ModelEvaluation) -> list[Gallery]:
 
 def _card(one: Inspection, answered: str, attributes: Sequence[str], score_source: str) -> Card:
     true = str(one.true_class)
-    windows = [Tile(picture(_enlarged(one.pixels), f"image of {true}"), "image")]
+    windows = [CardImage(picture(_enlarged(one.pixels), f"image of {true}"), "image")]
     if one.kept is not None:
         windows.append(_tile(faded(one.pixels, one.kept, _PAPER), "windows kept", f"windows of {true} that were kept"))
     if one.related is not None:
@@ -100,7 +100,7 @@ def _card(one: Inspection, answered: str, attributes: Sequence[str], score_sourc
     return Card(true, answered, bool(one.is_seen), one.auc, windows, _attribute_tiles(one, attributes))
 
 
-def _attribute_tiles(one: Inspection, names: Sequence[str]) -> list[Tile]:
+def _attribute_tiles(one: Inspection, names: Sequence[str]) -> list[CardImage]:
     if one.windows is None:
         return []
     tiles = []
@@ -111,8 +111,8 @@ def _attribute_tiles(one: Inspection, names: Sequence[str]) -> list[Tile]:
     return tiles
 
 
-def _tile(pixels: NDArray[np.uint8], label: str, alt: str, note: str = "") -> Tile:
-    return Tile(picture(_enlarged(pixels), alt), label, note)
+def _tile(pixels: NDArray[np.uint8], label: str, alt: str, note: str = "") -> CardImage:
+    return CardImage(picture(_enlarged(pixels), alt), label, note)
 
 
 def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from svipctl.errors import ConfigError, DataError
-from svipctl.runs.finding import find_run, find_run_of_any, list_runs, new_run
+from svipctl.runs.lookup import find_run, find_run_of_any, list_runs, new_run
 from tests.runs.made import settings, started
 
 

@@ -23,7 +23,7 @@ TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MatrixComparison:
     """Differences of a matrix from a published one."""
 
     shape: tuple[int, ...]
@@ -44,11 +44,11 @@ def values_sha256(vectors: NDArray[np.float64]) -> str:
     return hashlib.sha256(np.ascontiguousarray(vectors, dtype="<f8").tobytes()).hexdigest()
 
 
-def compare(matrix: WordMatrix, published: NDArray[np.float64]) -> Comparison:
+def compare(matrix: WordMatrix, published: NDArray[np.float64]) -> MatrixComparison:
     """Compare row by row, in the order of the attribute file."""
     if matrix.vectors.shape != published.shape:
-        return Comparison(published.shape, float("inf"), matrix.attributes)
+        return MatrixComparison(published.shape, float("inf"), matrix.attributes)
     by_row = np.abs(matrix.vectors - published).max(axis=1, initial=0.0)
     by_row = np.where(np.isnan(by_row), np.inf, by_row)
     different = tuple(name for name, value in zip(matrix.attributes, by_row) if value > TOLERANCE)
-    return Comparison(published.shape, float(by_row.max(initial=0.0)), different)
+    return MatrixComparison(published.shape, float(by_row.max(initial=0.0)), different)
