@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
 from svipctl.evaluation.evaluate import evaluate_subject
-from svipctl.evaluation.leakage import check_untouched, check_zero_shot, warnings_of_choice
+from svipctl.evaluation.leakage import UNKNOWN, check_untouched, check_zero_shot, warnings_of_choice
 from svipctl.inference.checkpoint import Metadata, save_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.runs.run import Run
@@ -43,3 +44,49 @@ def test_class_trained_as_seen_is_not_scored_as_unseen(described: Metadata, data
     unseen = [data.classes[label] for label in data.unseen_classes]
     with pytest.raises(DataError, match=f"trained on {len(unseen)} of the {len(unseen)} classes that are unseen now"):
         check_zero_shot(trained, unseen)
+
+
+def started(run: Run, described: Metadata, name: str, **more: Any) -> Run:
+    """Another run of the same network, started with more than training images."""
+    made = Run(run.folder.with_name(name))
+    made.make()
+    made.start(SETTINGS, {}, ["0.png"], **more)
+    save_checkpoint(made.best, svip(Recipe(keep=2)), described)
+    return made
+
+
+def test_weights_that_were_trained_on_an_unseen_class_are_refused(
+    run: Run, described: Metadata, data: Benchmark
+) -> None:
+    """Image 2 is of an unseen class and scored; image 0 of a seen one and trained on."""
+    evaluate_subject(started(run, described, "fine", initial_images=["0.png"]), data, SETTINGS)
+    scored = started(run, described, "scored", initial_images=["0.png", "2.png"])
+    with pytest.raises(DataError, match="scored was trained on 1 of the 8 images"):
+        evaluate_subject(scored, data, SETTINGS)
+    fewer = replace(data, test_unseen=data.test_unseen[1:])  # the class is still unseen, its first image not scored
+    with pytest.raises(DataError, match="began with weights trained on 1 of the 2 unseen classes") as caught:
+        evaluate_subject(scored, fewer, SETTINGS)
+    assert caught.value.why == "c"
+
+
+def test_a_gamma_from_validation_images_is_used_and_one_from_scored_images_refused(
+    run: Run, described: Metadata, data: Benchmark
+) -> None:
+    development = {"gamma": 0.02, "runs": [{"run": "d1"}]}
+    good = started(run, described, "good", development=development, validation_images=["4.png", "5.png"])
+    evaluation = evaluate_subject(good, data, SETTINGS)
+    assert evaluation.rows["gzsl-calibrated"]["gamma"] == 0.02
+    assert evaluation.document["development"] == development
+    assert "gzsl-calibrated" not in evaluate_subject(good.best.rename(good.last), data, SETTINGS).rows
+    bad = started(run, described, "bad", development=development, validation_images=["4.png", "9.png"])
+    with pytest.raises(DataError, match="the gamma of bad was chosen on 1 of the 8 images"):
+        evaluate_subject(bad, data, SETTINGS)
+
+
+def test_starting_weights_whose_images_are_not_known_are_said_to_be_so(
+    run: Run, described: Metadata, data: Benchmark
+) -> None:
+    unknown = replace(described, backbone_weights={"source": "mine.pth", "sha256": "", "images": UNKNOWN})
+    evaluation = evaluate_subject(started(run, unknown, "unknown"), data, SETTINGS)
+    assert "which images its starting weights (mine.pth) were trained on is not known" in evaluation.warnings
+    assert "starting weights" not in " ".join(evaluate_subject(run, data, SETTINGS).warnings)

@@ -10,12 +10,13 @@ import torch
 from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.errors import CheckFailed
+from svipctl.errors import CheckFailed, ConfigError
 from svipctl.inference.dataset_predictions import predict_dataset
+from svipctl.model.recipe import Recipe
 from tests.evaluation.cases import benchmark
 from tests.inference.models import trained_model
 from tests.model.operators import Operators
-from tests.model.tiny import scramble
+from tests.model.tiny import scramble, svip
 
 
 @pytest.fixture
@@ -83,3 +84,19 @@ def test_predictions_that_are_not_finite_are_refused(data: Benchmark) -> None:
         model.network.attribute_head.bias.fill_(float("nan"))
     with pytest.raises(CheckFailed, match="not finite"):
         predict_dataset(model, data, np.arange(3))
+
+
+@torch.no_grad()
+def test_a_selection_by_the_object_takes_its_place_from_the_masks(tmp_path: Path) -> None:
+    """The object of every image fills the first of four windows."""
+    data = benchmark(tmp_path, masks=True)
+    model = trained_model(svip(Recipe(keep=1, selection="object")))
+    found = predict_dataset(model, data, np.array([3, 1]))
+    for row, index in enumerate((3, 1)):
+        pixels = model.transform(Image.open(data.image_path(index)))[None]
+        expected = model.predict_pixels(pixels, coverage=torch.tensor([[1.0, 0, 0, 0]]))
+        np.testing.assert_allclose(found.attributes[row], expected.attributes[0], atol=1e-5)
+        other = model.predict_pixels(pixels, coverage=torch.tensor([[0, 0, 0, 1.0]]))
+        assert not np.allclose(found.attributes[row], other.attributes[0], atol=1e-5)
+    with pytest.raises(ConfigError, match="does not say where the object is"):
+        predict_dataset(model, benchmark(tmp_path), np.array([3, 1]))

@@ -1,19 +1,23 @@
-"""A network is used with the data set that it was trained for."""
+"""A network is built for the attributes of a data set, rebuilt from what was saved, and used with that data set only."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import Metadata, sha256_of
-from svipctl.inference.network import check_same_benchmark
+from svipctl.inference.network import check_same_benchmark, load_word_vectors, network_from_state, new_network
+from svipctl.semantics.matrix import WordMatrix
+from svipctl.settings.schema import ModelSettings, Settings
 from tests.evaluation.cases import benchmark
 from tests.inference.models import metadata
-from tests.model.tiny import svip
+from tests.model.tiny import ARGUMENTS, NAME, images, svip
 
 
 @pytest.fixture
@@ -41,3 +45,52 @@ def test_changed_class_attributes_are_refused(described: Metadata, data: Benchma
     check_same_benchmark(recorded, data)
     with pytest.raises(DataError, match="class attributes of toy have changed"):
         check_same_benchmark(recorded, replace(data, class_attributes=data.class_attributes + 0.5))
+
+
+def settings(context: str, dataset: str = "toy") -> Settings:
+    model = ModelSettings(backbone=NAME, backbone_args=ARGUMENTS, window=2, classifier_hidden=8)
+    return Settings(dataset=dataset, model=model, method={"keep": 2, "context": context})  # type: ignore[arg-type]
+
+
+def with_words(data: Benchmark) -> tuple[Benchmark, np.ndarray]:
+    vectors = np.random.default_rng(0).normal(size=(5, 7))
+    path = data.root / "word_vectors.npz"
+    WordMatrix(vectors, data.attributes).save(path)
+    return replace(data, word_vectors_file=path), vectors
+
+
+@pytest.mark.parametrize("context", ["words", "free", "none"])
+def test_a_network_is_rebuilt_from_its_description_and_its_tensors(context: str, data: Benchmark) -> None:
+    network = new_network(settings(context), with_words(data)[0]).eval()
+    again = network_from_state(vars(metadata(network)), network.state_dict()).eval()
+    assert again.recipe == network.recipe
+    with torch.no_grad():
+        assert torch.equal(again(images()), network(images()))
+
+
+def test_a_network_has_the_attributes_and_the_word_vectors_of_its_data_set(data: Benchmark) -> None:
+    worded, vectors = with_words(data)
+    network = new_network(settings("words"), worded)
+    assert network.attribute_head.out_features == 5
+    torch.testing.assert_close(network.context.word_vectors, torch.from_numpy(vectors).float())
+
+
+def test_a_data_set_without_word_vectors_is_refused_with_the_command_that_makes_them(data: Benchmark) -> None:
+    for missing in (None, data.root / "word_vectors.npz"):
+        with pytest.raises(DataError, match="toy has no word vectors of its attributes") as caught:
+            new_network(settings("words"), replace(data, word_vectors_file=missing))
+        assert caught.value.todo.startswith("svipctl w2v build toy")
+    new_network(settings("free"), data)
+
+
+def test_word_vectors_of_a_built_in_data_set_are_trained_once(data: Benchmark) -> None:
+    built_in = replace(
+        data,
+        attributes=tuple(f"has_size::{name}" for name in ("small", "large", "wide", "short", "long")),
+        word_vectors_file=data.root / "word_vectors.npz",
+    )
+    first = load_word_vectors(built_in, built_in=True)
+    assert first.shape == (5, 32)
+    kept = built_in.word_vectors_file.read_bytes()  # type: ignore[union-attr]
+    assert torch.equal(load_word_vectors(built_in, built_in=False), first)
+    assert built_in.word_vectors_file.read_bytes() == kept  # type: ignore[union-attr]
