@@ -18,6 +18,7 @@ REQUIRED = (
         ("gensim", "gensim"),
         ("safetensors.torch", "safetensors"),
         ("httpx", "httpx"),
+        ("tenacity", "tenacity"),
     ),
     *(("tomli_w", "tomli-w"), ("matplotlib", "matplotlib"), ("jinja2", "jinja2"), ("rich", "rich"), ("typer", "typer")),
 )
