@@ -1,24 +1,24 @@
-"""What sheets of images say below a picture: its class, and what it was named."""
+"""Captions of images on a sheet: the class of the image, and what it was named."""
 
 from __future__ import annotations
 
 from svipctl.visuals.inspection import Inspection
 from svipctl.visuals.style import SMALL
-from svipctl.visuals.tiles import Sheet, fitted, text_width
+from svipctl.visuals.text import fitted, text_width
+from svipctl.visuals.tiles import Sheet
 
 _BETWEEN = 0.2
 
 
 def caption(sheet: Sheet, one: Inspection, x: float, y: float, room: float, *, weight: str = "normal") -> None:
-    """The class on the left of a line of so many inches, what became of the image on the right."""
-    name = one.true_class or one.name
-    right = remark(one, max(room - _BETWEEN - text_width(name, SMALL, weight), 0.6 * room))
-    sheet.text(x, y, name, room=room - _BETWEEN - text_width(right), weight=weight)
+    """Write a line `room` inches wide, with the class on the left and the answer on the right."""
+    right = remark(one, max(room - _BETWEEN - text_width(one.label, SMALL, weight), 0.6 * room))
+    sheet.text(x, y, one.label, room=room - _BETWEEN - text_width(right), weight=weight)
     sheet.text(x + room, y, right, ha="right", muted=True)
 
 
 def remark(one: Inspection, room: float) -> str:
-    """What became of an image, in so many inches: whether its class was trained, and what it was named."""
+    """Return, `room` inches wide at most, whether the class of an image is seen, and what the image was named."""
     parts = [] if one.is_seen is None else ["seen" if one.is_seen else "unseen"]
     if one.is_right:
         return " · ".join([*parts, "named rightly"])

@@ -1,4 +1,4 @@
-"""Which classes are taken for which, with an image of each mistake beside the classes it lies between."""
+"""Confused classes, with an image of each mistake and one of the class answered."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from svipctl.evaluation.calibration import Integers
 from svipctl.evaluation.per_class import most_confused
-from svipctl.visuals.names import shortened
 from svipctl.visuals.style import SEQUENTIAL, SMALL, entitle, new_figure
+from svipctl.visuals.text import shortened
 
 Picture = NDArray[np.uint8]
 """(H, W, 3)."""
 Thumbnail = Callable[[int], Picture]
-"""The picture of a scored image, by its place among them."""
+"""Function that returns the picture of a scored image, by its position among them."""
 
 
 _MOST_WRITTEN = 24
@@ -27,7 +27,7 @@ _MOST_WRITTEN = 24
 
 @dataclass(frozen=True)
 class Pair:
-    """Two classes with mistakes between them, and where to see one."""
+    """Two classes with mistakes between them, and example images."""
 
     true: int
     answered: int
@@ -40,39 +40,34 @@ class Pair:
 
 
 def confused_pairs(counts: Integers, labels: Integers, answers: Integers, top: int) -> list[Pair]:
-    """The pairs with most mistakes, each with example images (the first of their kind).
+    """Return the pairs with most mistakes, each with example images (the first of their kind).
 
     Args:
         counts: (C, C) images of the row's class answered with the column's.
         labels: (N,) true classes.
-        answers: (N,).
-        top: Pairs.
+        answers: (N,) answered classes.
+        top: Number of pairs.
 
     """
-    return [
-        Pair(
-            true,
-            answered,
-            mistakes,
-            wrong=_first((labels == true) & (answers == answered)),
-            right=_first((labels == answered) & (answers == answered)),
-        )
-        for true, answered, mistakes in most_confused(counts, top)
-    ]
+    pairs = []
+    for true, answered, mistakes in most_confused(counts, top):
+        wrong, right = (np.flatnonzero((labels == label) & (answers == answered)) for label in (true, answered))
+        pairs.append(Pair(true, answered, mistakes, *(int(one[0]) if len(one) else None for one in (wrong, right))))
+    return pairs
 
 
 def confusion_figure(
     counts: Integers, pairs: Sequence[Pair], names: Sequence[str], thumbnail: Thumbnail, row: str, title: str = ""
 ) -> Figure:
-    """Shares among the classes of the pairs, and beside it an example of each of the first pairs.
+    """Draw the shares among the classes of the pairs, next to an example of each of the first pairs.
 
     Args:
-        counts: (C, C).
+        counts: (C, C) as for `confused_pairs`.
         pairs: From `confused_pairs`; at least one.
-        names: Of the C classes.
-        thumbnail: Gives an image's picture.
-        row: The protocol of the answers.
-        title: Of whom it is.
+        names: Names of the C classes.
+        thumbnail: Function that returns an image's picture.
+        row: Protocol of the answers.
+        title: Title of the figure.
 
     """
     classes = sorted({label for pair in pairs for label in (pair.true, pair.answered)})
@@ -83,16 +78,15 @@ def confusion_figure(
     draw_confusion(left.subplots(), counts, classes, names, row)
     panels = right.subplots(len(shown), 2, squeeze=False)
     for pair, (first, second) in zip(shown, panels):
-        _draw_example(first, pair.wrong, thumbnail, f"{names[pair.true]}\nanswered as →")
-        _draw_example(second, pair.right, thumbnail, f"{names[pair.answered]}\n{pair.mistakes} mistakes between them")
+        _draw_example(first, pair.wrong, thumbnail, names[pair.true], "answered as →")
+        _draw_example(second, pair.right, thumbnail, names[pair.answered], f"{pair.mistakes} mistakes between them")
     return figure
 
 
 def draw_confusion(axes: Axes, counts: Integers, classes: Sequence[int], names: Sequence[str], row: str) -> None:
-    """Percent of each of these classes' images that are answered with each of them."""
-    totals = counts.sum(axis=1)[list(classes)]
-    some = counts[np.ix_(list(classes), list(classes))]
-    shares = 100 * some / np.maximum(totals, 1)[:, None]
+    """Draw the percentage of each of these classes' images that are answered with each of them."""
+    totals = counts.sum(axis=1, keepdims=True)[classes]
+    shares = 100 * counts[np.ix_(classes, classes)] / np.maximum(totals, 1)
     image = axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=100)
     labels = [shortened(names[label]) for label in classes]
     axes.set_xticks(range(len(classes)), labels, rotation=90, fontsize=SMALL - 1)
@@ -102,20 +96,13 @@ def draw_confusion(axes: Axes, counts: Integers, classes: Sequence[int], names: 
         axes.figure.colorbar(image, ax=axes, shrink=0.6)
     else:
         for y, x in zip(*np.nonzero(shares)):
-            dark = shares[y, x] < 55
-            axes.text(x, y, f"{shares[y, x]:.0f}", ha="center", va="center", fontsize=SMALL - 1.5,
-                      color="white" if dark else "black")  # fmt: skip
+            colour = "white" if shares[y, x] < 55 else "black"
+            axes.text(x, y, f"{shares[y, x]:.0f}", ha="center", va="center", fontsize=SMALL - 1.5, color=colour)
     axes.spines[:].set_visible(False)
 
 
-def _draw_example(axes: Axes, image: int | None, thumbnail: Thumbnail, title: str) -> None:
+def _draw_example(axes: Axes, image: int | None, thumbnail: Thumbnail, *lines: str) -> None:
     axes.set_axis_off()
     if image is not None:
         axes.imshow(thumbnail(image), aspect="equal")
-    lines = [shortened(line, 40) for line in title.splitlines()]
-    axes.set_title("\n".join(lines), fontsize=SMALL - 1.5)
-
-
-def _first(kept: NDArray[np.bool_]) -> int | None:
-    found = np.flatnonzero(kept)
-    return int(found[0]) if len(found) else None
+    axes.set_title("\n".join(shortened(line, 40) for line in lines), fontsize=SMALL - 1.5)

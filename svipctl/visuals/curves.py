@@ -1,11 +1,12 @@
 """Curves: loss terms and figures over training, seen against unseen accuracy, H over gamma, and reliability.
 
-Each function draws on axes that it is given; `training_figure` and `evaluation_figure` put them on one page.
+Each function draws on axes that it is given; `training_figure` and `everything_figure` put them on one page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ from svipctl.evaluation.evaluation import ModelEvaluation
 from svipctl.evaluation.per_class import reading_row
 from svipctl.evaluation.protocols import ProtocolResults
 from svipctl.evaluation.reliability import Reliability, reliability
-from svipctl.visuals.history import History
+from svipctl.visuals.history import Floats, History
 from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, entitle, new_figure
 
 TERMS = {
@@ -37,11 +38,12 @@ _EPOCH_FIGURES = {
     "H_oracle": ("best H over gamma", GREEN, "--"),
 }
 _MARKS = {
-    "gzsl": ("o", "gzsl, gamma 0"),
-    "gzsl-calibrated": ("D", "gzsl-calibrated"),
-    "gzsl-oracle": ("^", "gzsl-oracle"),
-    "reference": ("s", "reference, per image"),
+    "gzsl": ("o", ":", "gzsl, gamma 0"),
+    "gzsl-calibrated": ("D", "-", "gzsl-calibrated"),
+    "gzsl-oracle": ("^", "--", "gzsl-oracle"),
+    "reference": ("s", "", "reference, per image"),
 }
+"""Mark on the seen-unseen curve, dashes of the line at its gamma, and label of each protocol."""
 _CHOSEN_ON_THE_SCORED = frozenset(["gzsl-oracle", "reference"])
 OVERLAID = {
     "loss": "Loss",
@@ -49,215 +51,178 @@ OVERLAID = {
     "T1": "T1 of the monitored split, percent",
     "H_oracle": "Best H over gamma, monitored split, percent",
 }
-"""Figures of metrics.jsonl in which runs are compared, and what they are called."""
-_LABELLED = {row: label for row, (_, label) in _MARKS.items()}
+"""Figures of metrics.jsonl in which runs are compared, with their titles."""
+_PERCENT = (0, 100)
 
 
 def draw_losses(axes: Axes, history: History) -> None:
-    """Loss terms over epochs, logarithmic; a term that is next to nothing is only named, one that is zero left out."""
+    """Draw loss terms over epochs, logarithmic; a term that is next to nothing is only named, a zero one left out."""
     columns = {label: history.step_column(name) for name, label in TERMS.items()}
     largest = max((values.max() for _, values in columns.values() if len(values)), default=0.0)
-    for label, (places, values) in columns.items():
+    for label, (epochs, values) in columns.items():
         shown = values > 0
         if not shown.any():
             continue
         if values.max() < _LEAST_SHARE * largest:  # it would press all the others together
-            axes.plot([], [], color="none", label=f"{label}: below {_rounded_up(values.max()):g}")
+            power = 10.0 ** np.ceil(np.log10(values.max()))
+            axes.plot([], [], color="none", label=f"{label}: below {power:g}")
         else:
-            axes.plot(places[shown], values[shown], label=label, linewidth=2 if label == "loss" else 1.2)
-    axes.set(title="Loss terms", xlabel="epoch", yscale="log")
+            axes.plot(epochs[shown], values[shown], label=label, linewidth=2 if label == "loss" else 1.2)
+    axes.set(yscale="log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # names are no TeX, nor are numbers
     axes.yaxis.set_minor_formatter(NullFormatter())
-    _finish(axes)
-
-
-def _rounded_up(value: float) -> float:
-    """The next power of ten."""
-    return float(10.0 ** np.ceil(np.log10(value)))
+    _finish(axes, "Loss terms")
 
 
 def draw_accuracies(axes: Axes, history: History) -> None:
-    """Accuracy on the training batches and, where a split was monitored, its figures after each epoch, percent."""
+    """Draw accuracy on the training batches and, if a split was monitored, its figures after each epoch, percent."""
     for name, (label, colour, dashes) in _EPOCH_FIGURES.items():
-        places, values = history.epoch_column(name)
-        if len(places):
-            axes.plot(places, values, dashes, color=colour, label=label, marker=".", markersize=4)
-    watched = f" and {history.monitored} split" if history.monitored else ""
-    axes.set(title=f"Accuracy, training{watched}", xlabel="epoch", ylabel="percent", ylim=(0, 100))
-    _finish(axes)
+        _draw_column(axes, history.epoch_column(name), label, color=colour, linestyle=dashes, marker=".", markersize=4)
+    monitored = f" and {history.monitored} split" if history.monitored else ""
+    axes.set(ylabel="percent", ylim=_PERCENT)
+    _finish(axes, f"Accuracy, training{monitored}")
 
 
 def draw_patch_classifier(axes: Axes, history: History) -> None:
-    """AUC and recall of the patch classifier against its own labels while training, percent."""
-    for name, label, colour in (("patch_auc", "AUC", "C0"), ("patch_recall", "recall", "C1")):
-        places, values = history.step_column(name)
-        if len(places):
-            axes.plot(places, values, color=colour, label=label)
+    """Draw AUC and recall of the patch classifier against its own labels while training, percent."""
+    _draw_column(axes, history.step_column("patch_auc"), "AUC", color="C0")
+    _draw_column(axes, history.step_column("patch_recall"), "recall", color="C1")
     axes.axhline(50, color=GREY, linestyle=":", linewidth=1, label="chance AUC")
-    axes.set(title="Patch classifier, its own labels", xlabel="epoch", ylabel="percent", ylim=(0, 100))
-    _finish(axes)
+    axes.set(ylabel="percent", ylim=_PERCENT)
+    _finish(axes, "Patch classifier, its own labels")
 
 
 def draw_learning_rate(axes: Axes, history: History) -> None:
-    """Learning rate of each step."""
-    places, values = history.step_column("lr")
-    axes.plot(places, values, color="C0")
-    axes.set(title="Learning rate", xlabel="epoch")
+    """Draw the learning rate of each step."""
+    axes.plot(*history.step_column("lr"), color="C0")
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-    _finish(axes)
+    _finish(axes, "Learning rate")
+
+
+def draw_overlaid(axes: Axes, histories: Mapping[str, History], name: str) -> None:
+    """Draw a figure of metrics.jsonl over the epochs, one line for each run that has it.
+
+    Args:
+        axes: Axes to draw on.
+        histories: Label -> history.
+        name: A key of `OVERLAID`.
+
+    """
+    for label, history in histories.items():
+        _draw_column(axes, history.epoch_column(name), label, marker=".", markersize=4)
+    _finish(axes, OVERLAID[name])
 
 
 def draw_seen_unseen(axes: Axes, evaluations: Mapping[str, ProtocolResults]) -> None:
-    """The exact seen-unseen curve of each evaluation, with the points of every protocol.
+    """Draw the exact seen-unseen curve of each evaluation, with the points of every protocol.
 
     The `reference` point stands beside the curve: it is a mean over images, the curve over classes.
 
     Args:
-        axes: Where.
+        axes: Axes to draw on.
         evaluations: Label -> evaluation; with one, its protocols are named, with several the curves are.
 
     """
     single = len(evaluations) == 1
     for number, (name, evaluation) in enumerate(evaluations.items()):
         curve = evaluation.curve
-        (line,) = axes.plot(
-            100 * curve.unseen,
-            100 * curve.seen,
-            label=f"AUSUC {100 * curve.area:.1f}" if single else f"{name}, AUSUC {100 * curve.area:.1f}",
-        )
-        for row, (mark, label) in _MARKS.items():
-            if row in evaluation.rows:
-                figures = evaluation.rows[row]
-                axes.plot(
-                    100 * figures["U"],
-                    100 * figures["S"],
-                    mark,
-                    color=line.get_color() if not single else (VERMILION if row in _CHOSEN_ON_THE_SCORED else GREEN),
-                    markerfacecolor="none" if row in _CHOSEN_ON_THE_SCORED else None,
-                    label=_point_label(row, figures) if single else (label if number == 0 else None),
-                    markersize=6,
-                    clip_on=False,
-                )
-    axes.set(
-        title="Seen against unseen (open marks: chosen on the scored images)",
-        xlabel="U, unseen accuracy, percent",
-        ylabel="S, seen accuracy, percent",
-    )
-    axes.set(xlim=(0, 100), ylim=(0, 100))
-    _harmonic_lines(axes)
-    _finish(axes, integers=False)
+        label = f"AUSUC {100 * curve.area:.1f}" if single else f"{name}, AUSUC {100 * curve.area:.1f}"
+        (line,) = axes.plot(100 * curve.unseen, 100 * curve.seen, label=label)
+        for row, (mark, _, protocol) in _MARKS.items():
+            if row not in evaluation.rows:
+                continue
+            figures, is_open, colour = evaluation.rows[row], row in _CHOSEN_ON_THE_SCORED, line.get_color()
+            point = protocol if number == 0 else None
+            if single:  # a short label: a wide legend would lie on the curve
+                colour = VERMILION if is_open else GREEN
+                point = f"{row}{', per image' if row == 'reference' else ''}: H {100 * figures['H']:.1f}"
+            look: Any = {
+                "color": colour,
+                "markerfacecolor": "none" if is_open else None,
+                "markersize": 6,
+                "clip_on": False,
+            }
+            axes.plot(100 * figures["U"], 100 * figures["S"], mark, label=point, **look)
+    _draw_harmonic_lines(axes)
+    axes.set(xlabel="U, unseen accuracy, percent", ylabel="S, seen accuracy, percent", xlim=_PERCENT, ylim=_PERCENT)
+    _finish(axes, "Seen against unseen (open marks: chosen on the scored images)", over_epochs=False)
 
 
 def draw_harmonic(axes: Axes, evaluation: ProtocolResults) -> None:
-    """U, S and H over gamma, with the gammas of the protocols: how much hangs on the choice."""
+    """Draw U, S and H over gamma, with the gammas of the protocols: how much depends on the choice."""
     curve = evaluation.curve
     for values, label, colour in ((curve.unseen, "U", UNSEEN), (curve.seen, "S", SEEN), (curve.harmonic, "H", GREEN)):
         axes.plot(curve.gammas, 100 * values, color=colour, label=label, linewidth=2 if label == "H" else 1.2)
-    for row, dashes in (("gzsl", ":"), ("gzsl-calibrated", "-"), ("gzsl-oracle", "--")):
-        if row in evaluation.rows:
+    gammas = [figures.get("gamma", 0.0) for figures in evaluation.rows.values()]
+    for row, (_, dashes, label) in _MARKS.items():
+        if dashes and row in evaluation.rows:
             gamma = evaluation.rows[row].get("gamma", 0.0)
-            axes.axvline(gamma, color=GREY, linestyle=dashes, linewidth=1, label=_LABELLED[row])
-    axes.set_xlim(*_where_it_changes(evaluation))
-    axes.set(title="Calibrated stacking", xlabel="gamma, taken off seen classes", ylabel="percent", ylim=(0, 100))
-    _finish(axes, integers=False)
+            axes.axvline(gamma, color=GREY, linestyle=dashes, linewidth=1, label=label)
+    # 98 % of the images change sides between these gammas; the rest is flat.
+    ends = [*np.quantile(evaluation.answers.margins, (0.01, 0.99)), *gammas]
+    room = 0.05 * (max(ends) - min(ends)) or 1.0
+    axes.set_xlim(min(ends) - room, max(ends) + room)
+    axes.set(xlabel="gamma, taken off seen classes", ylabel="percent", ylim=_PERCENT)
+    _finish(axes, "Calibrated stacking", over_epochs=False)
 
 
 def draw_reliability(axes: Axes, reliabilities: Mapping[str, Reliability]) -> None:
-    """Accuracy over confidence; on the diagonal confidence is honest."""
+    """Draw accuracy over confidence; on the diagonal confidence is honest."""
     axes.plot([0, 100], [0, 100], color=GREY, linestyle=":", linewidth=1, label="honest")
-    for number, (name, found) in enumerate(reliabilities.items()):
-        axes.plot(
-            100 * found.confidence,
-            100 * found.accuracy,
-            color=f"C{number}",
-            marker="o",
-            markersize=4,
-            clip_on=False,
-            label=f"{name}: ECE {100 * found.error:.1f}",
-        )
-    axes.set(title="Reliability", xlabel="confidence, percent", ylabel="right answers, percent")
-    axes.set(xlim=(0, 100), ylim=(0, 100))
-    _finish(axes, integers=False)
+    for number, (name, one) in enumerate(reliabilities.items()):
+        label = f"{name}: ECE {100 * one.error:.1f}"
+        look: Any = {"color": f"C{number}", "marker": "o", "markersize": 4, "clip_on": False}
+        axes.plot(100 * one.confidence, 100 * one.accuracy, label=label, **look)
+    axes.set(xlabel="confidence, percent", ylabel="right answers, percent", xlim=_PERCENT, ylim=_PERCENT)
+    _finish(axes, "Reliability", over_epochs=False)
 
 
-def reliabilities(measured: ModelEvaluation) -> dict[str, Reliability]:
-    """Without gamma, and with the gamma of the protocol that single answers are read under."""
-    scale = measured.model.network.recipe.scale
-    found = {"gzsl, gamma 0": reliability(measured.scored, scale=scale)}
-    row = reading_row(measured.results)
-    if "gamma" in measured.results.rows.get(row, {}):
-        found[row] = reliability(measured.scored, measured.results.rows[row]["gamma"], scale=scale)
+def reliabilities(evaluation: ModelEvaluation) -> dict[str, Reliability]:
+    """Return the reliability without gamma, and with the gamma of the protocol that single answers are read under."""
+    scale = evaluation.model.network.recipe.scale
+    found = {"gzsl, gamma 0": reliability(evaluation.scored, scale=scale)}
+    row = reading_row(evaluation.results)
+    gamma = evaluation.results.rows.get(row, {}).get("gamma")
+    if gamma is not None:
+        found[row] = reliability(evaluation.scored, gamma, scale=scale)
     return found
 
 
 def training_figure(history: History, title: str = "") -> Figure:
-    """Loss terms, accuracies, patch classifier and learning rate."""
+    """Return a figure of loss terms, accuracies, patch classifier and learning rate."""
     figure = new_figure(8.0, 5.6)
     entitle(figure, title)
-    panels = figure.subplots(2, 2).ravel()
-    for draw, axes in zip((draw_losses, draw_accuracies, draw_patch_classifier, draw_learning_rate), panels):
-        draw(axes, history)
-    return figure
-
-
-def evaluation_figure(evaluation: ProtocolResults, reliabilities: Mapping[str, Reliability]) -> Figure:
-    """The seen-unseen curve, H over gamma, and reliability."""
-    figure = new_figure(11.0, 3.8)
-    panels = figure.subplots(1, 3)
-    draw_seen_unseen(panels[0], {"": evaluation})
-    draw_harmonic(panels[1], evaluation)
-    draw_reliability(panels[2], reliabilities)
+    _draw_training(history, figure.subplots(2, 2).ravel())
     return figure
 
 
 def everything_figure(
     history: History, evaluation: ProtocolResults, reliabilities: Mapping[str, Reliability], title: str = ""
 ) -> Figure:
-    """What `svipctl visualize curves` draws: training above, evaluation below."""
+    """Return the figure of `svipctl visualize curves`: training above, evaluation below."""
     figure = new_figure(11.0, 7.4)
     entitle(figure, title)
-    panels = figure.subplots(2, 3)
-    for draw, axes in zip((draw_losses, draw_accuracies, draw_patch_classifier), panels[0]):
-        draw(axes, history)
-    draw_seen_unseen(panels[1, 0], {"": evaluation})
-    draw_harmonic(panels[1, 1], evaluation)
-    draw_reliability(panels[1, 2], reliabilities)
+    above, below = figure.subplots(2, 3)
+    _draw_training(history, above)
+    draw_seen_unseen(below[0], {"": evaluation})
+    draw_harmonic(below[1], evaluation)
+    draw_reliability(below[2], reliabilities)
     return figure
 
 
-def draw_overlaid(axes: Axes, histories: Mapping[str, History], name: str) -> None:
-    """A figure of metrics.jsonl over the epochs, one line a run that has it.
-
-    Args:
-        axes: Where.
-        histories: Label -> history.
-        name: A key of `OVERLAID`.
-
-    """
-    for label, history in histories.items():
-        places, values = history.epoch_column(name)
-        if len(places):
-            axes.plot(places, values, label=label, marker=".", markersize=4)
-    axes.set(title=OVERLAID[name], xlabel="epoch")
-    _finish(axes)
+def _draw_training(history: History, panels: Iterable[Axes]) -> None:
+    for draw, axes in zip((draw_losses, draw_accuracies, draw_patch_classifier, draw_learning_rate), panels):
+        draw(axes, history)
 
 
-def _where_it_changes(evaluation: ProtocolResults) -> tuple[float, float]:
-    """Gammas that 98 % of the images change sides between, and those of the protocols; the rest is flat."""
-    margins = evaluation.answers.margins
-    ends = [*np.quantile(margins, (0.01, 0.99)), *(figures.get("gamma", 0.0) for figures in evaluation.rows.values())]
-    low, high = float(min(ends)), float(max(ends))
-    room = 0.05 * (high - low) or 1.0
-    return low - room, high + room
+def _draw_column(axes: Axes, column: tuple[Floats, Floats], label: str, **look: Any) -> None:
+    """Draw a line of values over epochs, if there are any."""
+    if len(column[0]):
+        axes.plot(*column, label=label, **look)
 
 
-def _point_label(row: str, figures: Mapping[str, float]) -> str:
-    """Short: a wide legend would lie on the curve."""
-    return f"{row}{', per image' if row == 'reference' else ''}: H {100 * figures['H']:.1f}"
-
-
-def _harmonic_lines(axes: Axes) -> None:
-    """Faint lines of equal H, so that the eye can compare points; no lines to the legend, which may lie on them."""
+def _draw_harmonic_lines(axes: Axes) -> None:
+    """Draw faint lines of equal H, so that the eye can compare points; the legend may lie on them."""
     lines = []
     for harmonic in (20, 40, 60, 80):
         unseen = np.linspace(100 * harmonic / (200 - harmonic), 100, 100)  # from where S is 100
@@ -269,10 +234,13 @@ def _harmonic_lines(axes: Axes) -> None:
     axes.add_collection(LineCollection(lines, colors=GREY, linewidths=0.6, alpha=0.5, zorder=0), autolim=False)
 
 
-def _finish(axes: Axes, *, integers: bool = True) -> None:
+def _finish(axes: Axes, title: str, *, over_epochs: bool = True) -> None:
+    """Draw title, grid and legend, and whole numbers below curves over epochs."""
+    axes.set_title(title)
     axes.grid(alpha=0.6, linewidth=0.5)
     axes.set_axisbelow(True)
-    if integers:
+    if over_epochs:
+        axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="best", frameon=True, framealpha=0.85)

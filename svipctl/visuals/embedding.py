@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from svipctl.evaluation.calibration import Bools, Integers, unit_rows
-from svipctl.visuals.names import shortened
 from svipctl.visuals.style import GREY, SMALL, entitle, new_figure
+from svipctl.visuals.text import shortened
 
 Floats = NDArray[np.float64]
 MOST_NAMED = 24
@@ -36,32 +36,28 @@ class Plane:
     axes: Floats
     """(2, K), orthonormal rows; the largest entry of each is positive, so that no picture is mirrored."""
     explained: tuple[float, float]
-    """Shares of the variance."""
+    """Shares of the variance along the axes."""
 
     def project(self, vectors: Floats) -> Floats:
-        """Others (M, K) onto the same plane (M, 2)."""
-        projected: Floats = (vectors - self.mean) @ self.axes.T
-        return projected
+        """Project other vectors (M, K) onto the same plane (M, 2)."""
+        return (vectors - self.mean) @ self.axes.T
 
 
 def principal_plane(vectors: Floats) -> Plane:
-    """The plane of largest variance through N vectors (N, K); where there is less than two dimensions, zeros."""
+    """Return the plane of largest variance through N vectors (N, K); missing dimensions are zeros."""
     mean = vectors.mean(axis=0)
     centred = vectors - mean
-    _, strengths, rows = np.linalg.svd(centred, full_matrices=False)
-    axes = np.zeros((2, vectors.shape[1]))
-    axes[: len(rows[:2])] = rows[:2]
+    missing = np.maximum(2 - np.array(vectors.shape), 0)
+    _, strengths, rows = np.linalg.svd(np.pad(centred, [(0, missing[0]), (0, missing[1])]), full_matrices=False)
+    axes = rows[:2, : vectors.shape[1]]
     largest = np.abs(axes).argmax(axis=1)
-    axes *= np.where(axes[np.arange(2), largest] < 0, -1.0, 1.0)[:, None]
-    variances = np.zeros(2)
-    variances[: len(strengths[:2])] = strengths[:2] ** 2
-    total = float((strengths**2).sum())
-    first, second = (variances / total if total > 0 else variances).tolist()
+    axes = axes * np.where(axes[np.arange(2), largest] < 0, -1.0, 1.0)[:, None]
+    first, second = (strengths[:2] ** 2 / ((strengths**2).sum() or 1.0)).tolist()
     return Plane(centred @ axes.T, mean, axes, (first, second))
 
 
 def attribute_plane(predicted: Floats) -> Plane:
-    """The principal plane of predicted attributes (N, K): of their directions, which alone decide cosine scores."""
+    """Return the principal plane of predicted attributes (N, K), of their directions, which decide cosine scores."""
     return principal_plane(unit_rows(predicted))
 
 
@@ -75,18 +71,18 @@ def embedding_figure(
     coloured: Sequence[int] = (),
     title: str = "",
 ) -> Figure:
-    """Images in the colour and with the mark of their class; its own attributes are the same mark, large and outlined.
+    """Draw images with the colour and mark of their class; its own attributes are the same mark, large and outlined.
 
     Up to 24 classes are coloured and named; of more, only unseen ones, and the rest is grey.
 
     Args:
         plane: Of the N images, from `attribute_plane`.
         labels: (N,) rows of `class_attributes`.
-        seen: (C,) whether a class was trained on.
-        names: Of the C classes.
-        class_attributes: (C, K).
+        seen: (C,) whether a class is seen.
+        names: Names of the C classes.
+        class_attributes: (C, K) attributes of the classes.
         coloured: Classes to colour and name; by default those that there is room for, unseen ones first.
-        title: Of whom it is, where that is not said elsewhere.
+        title: Title of the figure.
 
     """
     of_classes = plane.project(unit_rows(class_attributes))
@@ -110,31 +106,24 @@ def embedding_figure(
         axes.scatter(x, y, s=90, color=colour, marker=mark, edgecolors=ink, linewidths=1.2, zorder=3)
         text = shortened(names[label], 36) + ("" if seen[label] else " (unseen)")
         handles.append(Line2D([], [], color=colour, marker=mark, linestyle="", markersize=5, label=text))
-    outlined = {"markersize": 8, "markerfacecolor": "none", "markeredgecolor": ink}
-    handles.append(
-        Line2D([], [], marker="o", linestyle="", label="large, outlined: the class's own attributes", **outlined)
-    )
+    text = "large, outlined: the class's own attributes"
+    handles.append(Line2D([], [], c="none", mec=ink, marker="o", linestyle="", markersize=8, label=text))
     if others.any():
-        left = f"{len(rest)} other classes" if named else f"{len(rest)} classes"
-        handles.append(Line2D([], [], color=GREY, marker=".", linestyle="", label=left))
-    axes.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=SMALL - 1, frameon=False, borderaxespad=0
-    )
-    _label(axes, plane, len(labels))
-    return figure
-
-
-def _look(number: int) -> tuple[str, str]:
-    """Colour and mark of a class; no two of the named classes share both, and neighbours share neither."""
-    return _COLOURS[number % len(_COLOURS)], _MARKS[number % len(_MARKS)]
-
-
-def _label(axes: Axes, plane: Plane, images: int) -> None:
+        text = f"{len(rest)} other classes" if named else f"{len(rest)} classes"
+        handles.append(Line2D([], [], color=GREY, marker=".", linestyle="", label=text))
+    place: Any = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+    axes.legend(handles=handles, fontsize=SMALL - 1, frameon=False, **place)
     axes.set(
-        title=f"Predicted attributes of {images} images (PCA)",
+        title=f"Predicted attributes of {len(labels)} images (PCA)",
         xlabel=f"first component, {100 * plane.explained[0]:.0f} % of the variance",
         ylabel=f"second component, {100 * plane.explained[1]:.0f} %",
     )
     axes.grid(alpha=0.5, linewidth=0.5)
     axes.set_axisbelow(True)
     axes.set_aspect("equal", adjustable="box")
+    return figure
+
+
+def _look(number: int) -> tuple[str, str]:
+    """Return colour and mark of a class; no two of the named classes share both, and neighbours share neither."""
+    return _COLOURS[number % len(_COLOURS)], _MARKS[number % len(_MARKS)]

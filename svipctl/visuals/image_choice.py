@@ -17,10 +17,10 @@ def images_of(benchmark: Benchmark, split: Split, part: Part, classes: Sequence[
     """Return the images of a part of the split, only those of the named classes if any are named.
 
     Args:
-        benchmark: Of the run.
-        split: Of the run.
-        part: `test` are the seen and then the unseen images.
-        classes: Names.
+        benchmark: Data set of the run.
+        split: Split of the run.
+        part: `test` for the seen and then the unseen images.
+        classes: Names of classes.
 
     Raises:
         ConfigError: There is no class of that name.
@@ -34,7 +34,7 @@ def images_of(benchmark: Benchmark, split: Split, part: Part, classes: Sequence[
         "train": split.train,
     }[part]
     if classes:
-        wanted = [_class_number(benchmark, name) for name in classes]
+        wanted = [_number(f"{benchmark.name} has no class", name, benchmark.classes) for name in classes]
         indices = indices[np.isin(benchmark.labels[indices], wanted)]
     if not len(indices):
         raise DataError(
@@ -46,7 +46,7 @@ def images_of(benchmark: Benchmark, split: Split, part: Part, classes: Sequence[
 
 
 def spread(indices: Indices, count: int) -> Indices:
-    """Return so many of the images, evenly spread over their order; all of them if there are no more."""
+    """Return `count` of the images, evenly spread over their order; all of them if there are no more."""
     if len(indices) <= count:
         return indices
     chosen: Indices = indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
@@ -57,21 +57,14 @@ def attribute_numbers(benchmark: Benchmark, names: Sequence[str]) -> tuple[int, 
     """Return the columns of the named attributes.
 
     Raises:
-        ConfigError: There is none of that name.
+        ConfigError: There is no attribute of that name.
 
     """
-    for name in names:
-        if name not in benchmark.attributes:
-            raise ConfigError(
-                f"{benchmark.name} has no attribute {name!r}", why=nearest(name, benchmark.attributes), todo=_QUOTE
-            )
-    return tuple(benchmark.attributes.index(name) for name in names)
+    return tuple(_number(f"{benchmark.name} has no attribute", name, benchmark.attributes) for name in names)
 
 
-_QUOTE = "names with blanks need quotes; completion lists them"
-
-
-def _class_number(benchmark: Benchmark, name: str) -> int:
-    if name not in benchmark.classes:
-        raise ConfigError(f"{benchmark.name} has no class {name!r}", why=nearest(name, benchmark.classes), todo=_QUOTE)
-    return benchmark.classes.index(name)
+def _number(refusal: str, name: str, names: Sequence[str]) -> int:
+    if name not in names:
+        todo = "names with blanks need quotes; completion lists them"
+        raise ConfigError(f"{refusal} {name!r}", why=nearest(name, names), todo=todo)
+    return names.index(name)

@@ -1,6 +1,6 @@
-"""What the model makes of each image, as values: everything that the figures of images show.
+"""Inspection of images: the answers, the attributes and the maps of a model that figures of images show.
 
-Any number of images is looked at in one pass, a few at a time; nothing is kept of those that were handed on.
+Any number of images is inspected in one pass, a few at a time; memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from svipctl.datasets.objects import object_mask
 from svipctl.device import choose_dtype, use_device
 from svipctl.errors import DataError
 from svipctl.evaluation.selection import BACKGROUND_SHARE, selection_quality
-from svipctl.evaluation.truth import ObjectTruth, object_truth
+from svipctl.evaluation.truth import object_truth
 from svipctl.inference.answers import Answer, AnswerMaker
 from svipctl.inference.class_table import ClassTable
 from svipctl.inference.images import read_batches
@@ -59,17 +59,22 @@ class Inspection:
     windows: NDArray[np.float32] | None
     """(rows, columns, K), the attribute head on each window; None where it reads the class token."""
     true_class: str | None = None
-    """None of a picture of one's own."""
+    """None for a picture of your own."""
     is_seen: bool | None = None
     """Whether the true class was trained."""
     truth: Literal["mask", "box"] | None = None
-    """Who says where the object is."""
+    """Source of the mask."""
     mask: NDArray[np.bool_] | None = None
-    """(size, size) where the object is, from a mask or filled from a box; None where nobody says."""
-    shares: Map | None = None
+    """(size, size) where the object is, from a mask or filled from a box; None without either."""
+    shares: NDArray[np.float64] | None = None
     """Share of each window that shows the object."""
     auc: float | None = None
     """The patch classifier against the background, percent (`svipctl eval`: selection); None where it says nothing."""
+
+    @property
+    def label(self) -> str:
+        """The true class, or the name of an image without one."""
+        return self.true_class or self.name
 
     @property
     def answer(self) -> str:
@@ -119,64 +124,55 @@ class Inspector:
     def _inspect_batch(self, images: Sequence[int | Path], pixels: list[Tensor]) -> Iterator[Inspection]:
         network = self.model.network
         grid, recipe = network.grid, network.recipe
-        shape = grid.window_shape
-        objects = [self._object(image) for image in images]
-        known = [one[1].shares.ravel() for one in objects if one is not None]
+        shape = (-1, *grid.window_shape)
+        truths = [self._truth(image) for image in images]
+        shares = [one["shares"].ravel() for one in truths if "shares" in one]
         coverage = None
-        if recipe.selection == "object" and len(known) == len(images):
-            coverage = torch.from_numpy(np.stack(known).astype(np.float32))
+        if recipe.selection == "object" and len(shares) == len(images):
+            coverage = torch.from_numpy(np.stack(shares).astype(np.float32))
         with self.model.inference():
             inputs = self.model.inputs(torch.stack(pixels))
             prediction = network.predict(inputs, coverage=coverage)
-            scores, attention = network.source_attention(inputs)
+            scores, attention = (_plain(one) for one in network.source_attention(inputs))
         answers = self.answer_maker.answers(check_finite(prediction.attributes.double().cpu()))
-        unrelated = _plain(prediction.unrelated)
-        kept = prediction.related.cpu().numpy()
-        attributes, windows = _plain(prediction.attributes), _plain(prediction.windows)
-        maps, layers = _plain(scores), _plain(attention)
+        unrelated, attributes = _plain(prediction.unrelated), _plain(prediction.attributes)
+        kept, windows = prediction.related.cpu().numpy().reshape(shape), _plain(prediction.windows)
         selects, localizes = recipe.passes == "both", recipe.head == "windows"
-        for position, image in enumerate(images):
-            name, true_class, is_seen = self._truth(image)
-            truth, mask, shares, quality = None, None, None, {}
-            one = objects[position]
-            if one is not None:
-                truth, mask, shares = one[1].source, one[0], one[1].shares.reshape(shape).astype(np.float32)
-                if selects:
-                    row = unrelated[position : position + 1].astype(np.float64)
-                    quality = selection_quality(row, one[1].shares < BACKGROUND_SHARE, grid.windows - network.keep)
+        for position, truth in enumerate(truths):
+            quality = {}
+            if selects and "shares" in truth:
+                background = truth["shares"].reshape(1, -1) < BACKGROUND_SHARE
+                row = unrelated[position : position + 1].astype(np.float64)
+                quality = selection_quality(row, background, grid.windows - network.keep)
             yield Inspection(
-                name=name,
-                true_class=true_class,
-                is_seen=is_seen,
+                **truth,
                 pixels=pixels[position].permute(1, 2, 0).numpy(),
                 answers=answers[position],
                 attributes=attributes[position],
-                scores=maps[position].reshape(shape),
-                attention=layers[position].reshape(-1, grid.rows, grid.columns),
-                related=1 - unrelated[position].reshape(shape) if selects else None,
-                kept=kept[position].reshape(shape) if selects else None,
-                windows=windows[position].reshape(*shape, -1) if localizes else None,
-                truth=truth,
-                mask=mask,
-                shares=shares,
+                scores=scores.reshape(shape)[position],
+                attention=attention[position].reshape(-1, grid.rows, grid.columns),
+                related=1 - unrelated.reshape(shape)[position] if selects else None,
+                kept=kept[position] if selects else None,
+                windows=windows[position].reshape(*grid.window_shape, -1) if localizes else None,
                 auc=quality.get("auc"),
             )
 
-    def _object(self, image: int | Path) -> tuple[NDArray[np.bool_], ObjectTruth] | None:
-        """Return the object's mask (size, size) and its share of the windows, if masks or boxes say where it is."""
+    def _truth(self, image: int | Path) -> dict[str, Any]:
+        """Return the entries of an inspection that come from the data set, not from the model."""
         if isinstance(image, Path):
-            return None
+            return {"name": str(image)}
+        label = int(self.benchmark.labels[image])
+        entries = {
+            "name": self.benchmark.images[image],
+            "true_class": self.benchmark.classes[label],
+            "is_seen": bool(label in self.split.seen_classes),
+        }
         geometry, shape = self.model.geometry, self.model.network.grid.window_shape
         truth = object_truth(self.benchmark, np.array([image]), geometry, shape)
-        return None if truth is None else (object_mask(self.benchmark, image, geometry), truth)
-
-    def _truth(self, image: int | Path) -> tuple[str, str | None, bool | None]:
-        """Return the name, the true class, and whether that class is seen."""
-        if isinstance(image, Path):
-            return str(image), None, None
-        label = int(self.benchmark.labels[image])
-        name, true_class = self.benchmark.images[image], self.benchmark.classes[label]
-        return name, true_class, bool(label in self.split.seen_classes)
+        if truth is None:
+            return entries
+        mask = object_mask(self.benchmark, image, geometry)
+        return {**entries, "truth": truth.source, "mask": mask, "shares": truth.shares.reshape(shape)}
 
 
 def open_inspector(run: Run, benchmark: Benchmark, settings: Settings, *, top: int = 3, reasons: int = 4) -> Inspector:

@@ -1,4 +1,4 @@
-"""How every figure looks: colours, sizes and files. No display, no pyplot, the same bytes every time."""
+"""The look of every figure: colours, sizes and files. No display, no pyplot, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -29,66 +29,63 @@ CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
 SEQUENTIAL = "cividis"
 """Colour map of magnitudes: even in lightness, and the same for colour-blind readers."""
 
+FONT = "DejaVu Sans"
+"""Comes with matplotlib, so that a figure is the same on every machine."""
 SUFFIXES = (".png", ".svg")
 DPI = 150
 SMALL, NORMAL, LARGE = 8, 9, 11
 """Points. A figure is drawn at the size it is printed at, so this is the size on paper."""
 
-_INK = {"light": ("#1a1a1a", "#ffffff", "#d0d0d0"), "dark": ("#e8e8e8", "#16181d", "#3a3f4a")}
+_COLOURS: Any = {
+    ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"): ("#1a1a1a", "#e8e8e8"),
+    ("figure.facecolor", "savefig.facecolor", "axes.facecolor", "legend.facecolor"): ("#ffffff", "#16181d"),
+    ("axes.edgecolor", "grid.color", "legend.edgecolor"): ("#d0d0d0", "#3a3f4a"),
+}
+"""Colours of text, paper and lines, each in the light and in the dark theme."""
+_CYCLES = {"light": CYCLE, "dark": (SKY, *CYCLE[1:4], BLUE, *CYCLE[5:])}
+_LOOK: Any = {  # its keys are literals to the type checker
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": NORMAL,
+    "axes.labelsize": NORMAL,
+    "figure.titlesize": LARGE,
+    "font.family": FONT,
+    "font.size": NORMAL,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "lines.linewidth": 1.5,
+    "figure.dpi": DPI,
+    "savefig.dpi": DPI,
+    "svg.hashsalt": "svipctl",
+    "svg.fonttype": "none",
+    "image.interpolation": "nearest",
+    "image.composite_image": False,  # or an SVG would hold one coarse picture of all the pictures
+    # Names of classes are shown as they are, also with a dollar sign in them.
+    "text.parse_math": False,
+    "text.usetex": False,
+}
 
 
 @contextmanager
 def themed(theme: Theme = "light") -> Generator[None]:
-    """Everything drawn and saved inside looks like this theme; afterwards matplotlib is as it was.
+    """Give everything drawn and saved inside the look of a theme; afterwards matplotlib is as it was.
 
     Args:
         theme: `light` for paper, `dark` for a dark page.
 
     """
-    ink, paper, grid = _INK[theme]
-    look: Any = {  # its keys are literals to the type checker
-        "figure.facecolor": paper,
-        "savefig.facecolor": paper,
-        "axes.facecolor": paper,
-        "axes.edgecolor": grid,
-        "axes.labelcolor": ink,
-        "axes.titlecolor": ink,
-        "text.color": ink,
-        "xtick.color": ink,
-        "ytick.color": ink,
-        "grid.color": grid,
-        "legend.facecolor": paper,
-        "legend.edgecolor": grid,
-        "axes.prop_cycle": cycler(color=CYCLE if theme == "light" else (SKY, *CYCLE[1:4], BLUE, *CYCLE[5:])),
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlesize": NORMAL,
-        "axes.labelsize": NORMAL,
-        "figure.titlesize": LARGE,
-        "font.family": "DejaVu Sans",  # comes with matplotlib, so the figure is the same on every machine
-        "font.size": NORMAL,
-        "xtick.labelsize": SMALL,
-        "ytick.labelsize": SMALL,
-        "legend.fontsize": SMALL,
-        "lines.linewidth": 1.5,
-        "figure.dpi": DPI,
-        "savefig.dpi": DPI,
-        "svg.hashsalt": "svipctl",
-        "svg.fonttype": "none",
-        "image.interpolation": "nearest",
-        "image.composite_image": False,  # or an SVG would hold one coarse picture of all the pictures
-        # Names of classes are shown as they are, also with a dollar sign in them.
-        "text.parse_math": False,
-        "text.usetex": False,
-    }
     with matplotlib.rc_context(rc={}):
         matplotlib.rcdefaults()  # a matplotlibrc of the user's would make other bytes
-        matplotlib.rcParams.update(look)
+        matplotlib.rcParams.update(_LOOK)
+        matplotlib.rcParams["axes.prop_cycle"] = cycler(color=_CYCLES[theme])
+        for keys, (light, dark) in _COLOURS.items():
+            matplotlib.rcParams.update(dict.fromkeys(keys, light if theme == "light" else dark))
         yield
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """An empty figure, drawn by Agg and known to no window manager.
+    """Return an empty figure, drawn by Agg and known to no window manager.
 
     Args:
         width_in: Inches.
@@ -99,7 +96,7 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def entitle(figure: Figure, title: str) -> None:
-    """Say above a figure of whom it is; nothing where that is said elsewhere."""
+    """Write a title above a figure, unless it is empty."""
     if title:
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
 
@@ -114,11 +111,11 @@ def check_suffix(path: Path) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure, whole or not at all; the same figure gives the same bytes. Call it inside `themed`.
+    """Write a figure, complete or not at all; the same figure gives the same bytes. Call it inside `themed`.
 
     Args:
         figure: From `new_figure`.
-        path: Ends in .png or .svg; its folder is made.
+        path: Ends in .png or .svg; its folder is created.
 
     Raises:
         ConfigError: The name ends in something else, or it may not be written.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import matplotlib
@@ -13,22 +11,23 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 from PIL import Image
 
 from svipctl.visuals.style import LARGE, NORMAL, SEQUENTIAL, SMALL, new_figure
+from svipctl.visuals.text import fitted, text_width, wrapped
 
-MARGIN = 0.2
+WIDTH, MARGIN = 7.5, 0.2
+INNER = WIDTH - 2 * MARGIN
+"""Inches of a sheet from its left to its right margin."""
 LINE = 0.165
 """Height of a line of small text, inches."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A place for a picture and for what is drawn over it."""
+    """A rectangle of a sheet for a picture and for what is drawn over it, in inches."""
 
     canvas: Axes
     x: float
@@ -37,51 +36,49 @@ class Tile:
     height: float
 
     def picture(self, pixels: NDArray[np.uint8]) -> None:
-        """An image as the model saw it; its pixels stay sharp squares."""
-        self.canvas.imshow(pixels, interpolation="nearest", **self._place)
+        """Draw an image as the model saw it; its pixels stay sharp squares."""
+        self._draw(pixels)
 
-    def heat(self, values: NDArray[np.floating[Any]], lowest: float, highest: float) -> None:
-        """A map of windows in the colours of magnitude."""
-        highest = max(highest, lowest + 1e-12)
-        self.canvas.imshow(values, cmap=SEQUENTIAL, vmin=lowest, vmax=highest, interpolation="nearest", **self._place)
+    def heat(self, values: NDArray[np.floating[Any]], limits: tuple[float, float] | None = None) -> None:
+        """Draw a map of windows in the colours of magnitude, from the lowest to the highest value or within limits."""
+        lowest, highest = limits or (float(values.min()), float(values.max()))
+        self._draw(values, cmap=SEQUENTIAL, vmin=lowest, vmax=max(highest, lowest + 1e-12))
 
     def outline(self, cells: NDArray[np.bool_], colour: str, width: float = 1.4) -> None:
-        """The border between cells (rows, columns) that are in and that are out."""
-        step_y, step_x = self.height / cells.shape[0], self.width / cells.shape[1]
-        lines = []
-        for row, column in zip(*np.nonzero(cells[1:] != cells[:-1])):
-            y = self.y + (row + 1) * step_y
-            lines.append([(self.x + column * step_x, y), (self.x + (column + 1) * step_x, y)])
-        for row, column in zip(*np.nonzero(cells[:, 1:] != cells[:, :-1])):
-            x = self.x + (column + 1) * step_x
-            lines.append([(x, self.y + row * step_y), (x, self.y + (row + 1) * step_y)])
+        """Draw the border between cells (rows, columns) that are in and that are out."""
+        y = self.y + np.arange(cells.shape[0] + 1) * (self.height / cells.shape[0])
+        x = self.x + np.arange(cells.shape[1] + 1) * (self.width / cells.shape[1])
+        below, right = np.argwhere(cells[1:] != cells[:-1]), np.argwhere(cells[:, 1:] != cells[:, :-1])
+        lines = [[(x[column], y[row + 1]), (x[column + 1], y[row + 1])] for row, column in below]
+        lines += [[(x[column + 1], y[row]), (x[column + 1], y[row + 1])] for row, column in right]
         border = LineCollection(lines, colors=colour, linewidths=width, capstyle="projecting")
         self.canvas.add_collection(border, autolim=False)
-        border.set_clip_path(Rectangle((self.x, self.y), self.width, self.height, transform=self.canvas.transData))
+        border.set_clip_path(self._rectangle(transform=self.canvas.transData))
 
-    def contour(self, mask: NDArray[np.bool_], width: float = 0.9) -> None:
-        """The border of a mask (H, W), drawn in white and black, so that it is seen on every image."""
-        if mask.any() and not mask.all():
+    def contour(self, mask: NDArray[np.bool_] | None, width: float = 0.9) -> None:
+        """Draw the border of a mask (H, W), if there is one, in white and black, so that it is seen on every image."""
+        if mask is not None and mask.any() and not mask.all():
             x = self.x + (np.arange(mask.shape[1]) + 0.5) / mask.shape[1] * self.width
             y = self.y + (np.arange(mask.shape[0]) + 0.5) / mask.shape[0] * self.height
             for colour, line in (("black", width + 1.2), ("white", width)):
                 self.canvas.contour(x, y, mask.astype(float), levels=[0.5], colors=[colour], linewidths=line)
 
     def ring(self, row: int, column: int, shape: tuple[int, int]) -> None:
-        """A ring around the centre of a window of a grid."""
+        """Draw a ring around the centre of a window of a grid."""
         centre = self.x + (column + 0.5) / shape[1] * self.width, self.y + (row + 0.5) / shape[0] * self.height
         for colour, line in (("black", 2.6), ("white", 1.3)):
             self.canvas.plot(*centre, "o", ms=7, mfc="none", mec=colour, mew=line)
 
     def frame(self, colour: str, width: float = 2.0) -> None:
-        """A frame around the picture."""
-        self.canvas.add_patch(
-            Rectangle((self.x, self.y), self.width, self.height, fill=False, edgecolor=colour, linewidth=width)
-        )
+        """Draw a frame around the picture."""
+        self.canvas.add_patch(self._rectangle(fill=False, edgecolor=colour, linewidth=width))
 
-    @property
-    def _place(self) -> dict[str, Any]:
-        return {"extent": (self.x, self.x + self.width, self.y + self.height, self.y), "aspect": "auto"}
+    def _rectangle(self, **look: Any) -> Rectangle:
+        return Rectangle((self.x, self.y), self.width, self.height, **look)
+
+    def _draw(self, values: NDArray[Any], **look: Any) -> None:
+        extent = (self.x, self.x + self.width, self.y + self.height, self.y)
+        self.canvas.imshow(values, extent=extent, aspect="auto", interpolation="nearest", **look)
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ class Sheet:
 
     @classmethod
     def of(cls, width: float, height: float) -> Sheet:
-        """An empty one, sizes in inches."""
+        """Return an empty sheet, sizes in inches."""
         figure = new_figure(width, height)
         figure.set_layout_engine("none")
         canvas = figure.add_axes((0, 0, 1, 1))
@@ -104,8 +101,29 @@ class Sheet:
         canvas.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
         return cls(figure, canvas, width, height)
 
+    @classmethod
+    def headed(cls, title: str, sentences: str, height: float) -> tuple[Sheet, float]:
+        """Return a sheet with a title and, below it, sentences about all of it.
+
+        Args:
+            title: Shortened to one line.
+            sentences: Wrapped.
+            height: Inches below them.
+
+        Returns:
+            The sheet, and the y of the first inch below the sentences.
+
+        """
+        lines = wrapped(sentences, INNER)
+        top = 0.46 + len(lines) * LINE
+        sheet = cls.of(WIDTH, top + height)
+        sheet.text(MARGIN, 0.14, title, size=LARGE, weight="bold", room=INNER)
+        for number, line in enumerate(lines):
+            sheet.text(MARGIN, 0.38 + number * LINE, line, size=NORMAL)
+        return sheet, top
+
     def tile(self, x: float, y: float, width: float, height: float | None = None) -> Tile:
-        """A place for a picture, square unless told otherwise."""
+        """Return the tile at a place, square unless it has a height."""
         return Tile(self.canvas, x, y, width, width if height is None else height)
 
     def text(
@@ -121,29 +139,23 @@ class Sheet:
         muted: bool = False,
         ha: Literal["left", "center", "right"] = "left",
     ) -> None:
-        """A line of text, its top at y; shortened where it has less room, in inches, than it needs."""
+        """Write a line of text, its top at y; shortened if it has less room, in inches, than it needs."""
         if room:
             text = fitted(text, room, size, weight)
         colour = color or _ink(0.62 if muted else 1.0)
         place = x / self.width, 1 - y / self.height
         self.figure.text(*place, text, fontsize=size, va="top", ha=ha, weight=weight, color=colour)
 
-    def head(self, title: str, lines: Sequence[str], *, y: float = 0.14) -> None:
-        """The title, and what is to be said of the whole sheet, `wrapped`."""
-        self.text(MARGIN, y, title, size=LARGE, weight="bold", room=self.width - 2 * MARGIN)
-        for number, line in enumerate(lines):
-            self.text(MARGIN, y + 0.24 + number * LINE, line, size=NORMAL)
 
-
-def head_height(lines: int) -> float:
-    """Inches that a head with so many lines takes."""
-    return 0.46 + lines * LINE
+def tile_side(tiles: int, gap: float, room: float = INNER) -> float:
+    """Return the side of each of some tiles, in inches, that fill the room with gaps between them."""
+    return (room - (tiles - 1) * gap) / tiles
 
 
 def overlay(
     pixels: NDArray[np.uint8], values: NDArray[np.floating[Any]], *, strength: float = 0.75
 ) -> NDArray[np.uint8]:
-    """A grey image with the map over it, enlarged smoothly: the lower a value, the less of the map is seen.
+    """Return a grey image with the map over it, enlarged smoothly: the lower a value, the less of the map is seen.
 
     Args:
         pixels: (H, W, 3).
@@ -159,87 +171,37 @@ def overlay(
     grey = np.repeat(pixels @ np.array([0.299, 0.587, 0.114]), 3).reshape(height, width, 3)
     coloured = matplotlib.colormaps["inferno"](large)[..., :3] * 255
     share = strength * large[..., None] ** 2
-    mixed: NDArray[np.uint8] = (
-        ((1 - share) * (0.35 * 255 + 0.6 * grey) + share * coloured).clip(0, 255).astype(np.uint8)
-    )
-    return mixed
+    mixed: NDArray[np.float64] = (1 - share) * (0.35 * 255 + 0.6 * grey) + share * coloured
+    return mixed.clip(0, 255).astype(np.uint8)
 
 
-def faded(pixels: NDArray[np.uint8], shown: NDArray[np.bool_], paper: str) -> NDArray[np.uint8]:
-    """The image faded into the paper wherever it is not shown.
+def faded(pixels: NDArray[np.uint8], shown: NDArray[np.bool_] | None, paper: str | None = None) -> NDArray[np.uint8]:
+    """Return the image faded into the paper wherever it is not shown.
 
     Args:
         pixels: (H, W, 3).
-        shown: (rows, columns) of windows or of pixels.
-        paper: The colour of the page.
+        shown: (rows, columns) of windows or of pixels; None for all of them.
+        paper: Colour of the page, by default that of the theme.
 
     """
+    if shown is None:
+        return pixels
     height, width = pixels.shape[:2]
     rows = (np.arange(height) * shown.shape[0]) // height
     columns = (np.arange(width) * shown.shape[1]) // width
-    colour = np.array(to_rgb(paper)) * 255
-    result: NDArray[np.uint8] = np.where(shown[rows][:, columns, None], pixels, 0.2 * pixels + 0.8 * colour).astype(
-        np.uint8
-    )
-    return result
+    colour = np.array(to_rgb(paper or matplotlib.rcParams["figure.facecolor"])) * 255
+    return np.where(shown[rows][:, columns, None], pixels, 0.2 * pixels + 0.8 * colour).astype(np.uint8)
 
 
 def scale(sheet: Sheet, right: float, y: float, low: str, high: str) -> None:
-    """What the colours of magnitude mean: a strip with a word at either end, up to `right`."""
+    """Draw the scale of the colours of magnitude: a strip with a word at either end, up to `right`."""
     x = right - text_width(high) - 0.65
-    sheet.tile(x, y + 0.02, 0.6, 0.1).heat(np.linspace(0, 1, 64)[None], 0, 1)
+    sheet.tile(x, y + 0.02, 0.6, 0.1).heat(np.linspace(0, 1, 64)[None])
     sheet.text(x - 0.05, y, low, ha="right")
     sheet.text(right, y, high, ha="right")
 
 
-def wrapped(text: str, room: float, size: float = NORMAL) -> list[str]:
-    """Sentences in lines of so many inches; nothing of them is left out."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".lstrip()
-        if lines[-1] and text_width(longer, size) > room:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
-
-
-def fitted(text: str, room: float, size: float = SMALL, weight: str = "normal") -> str:
-    """Text that fits into so many inches, as much of its middle left out as must be: names differ at both ends."""
-    if text_width(text, size, weight) <= room:
-        return text
-    for length in range(len(text) - 1, 1, -1):
-        tail = (length - 1) // 2
-        shorter = f"{text[: length - 1 - tail]}…{text[len(text) - tail :]}"
-        if text_width(shorter, size, weight) <= room:
-            return shorter
-    return "…"
-
-
-def broken(name: str, room: float, size: float = SMALL, most: int = 3) -> list[str]:
-    """A name in at most so many lines, broken after underscores and blanks; what is still too long is `fitted`."""
-    lines: list[str] = []
-    rest = name
-    while len(lines) < most - 1 and text_width(rest, size) > room:
-        ends = [
-            place for place, letter in enumerate(rest, 1) if letter in "_ /" and text_width(rest[:place], size) <= room
-        ]
-        if not ends or rest[: ends[-1]].strip() == "→":
-            break
-        lines.append(rest[: ends[-1]].rstrip())
-        rest = rest[ends[-1] :]
-    return [*lines, fitted(rest, room, size)]
-
-
 def _ink(share: float) -> tuple[float, ...]:
-    """The theme's colour of text, thinned with its paper."""
+    """Return the theme's colour of text, mixed with that of its paper."""
     ink, paper = (np.array(to_rgb(matplotlib.rcParams[name])) for name in ("text.color", "figure.facecolor"))
     return tuple(share * ink + (1 - share) * paper)
-
-
-@lru_cache(maxsize=4096)
-def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
-    """Inches that text takes in the figure's font."""
-    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
-    return 1.08 * float(width) / 72  # letters are wider on a screen, where they sit on whole pixels

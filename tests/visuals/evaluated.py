@@ -20,7 +20,7 @@ class Evaluated:
     run: Run
     benchmark: Benchmark
     settings: Settings
-    measured: ModelEvaluation
+    evaluation: ModelEvaluation
 
 
 def evaluated(trained: Path, data: Path, folder: Path) -> Evaluated:

@@ -7,8 +7,8 @@ import pytest
 
 from svipctl.evaluation.per_class import confusion
 from svipctl.visuals.confusion import confused_pairs, confusion_figure
-from svipctl.visuals.names import shortened
 from svipctl.visuals.style import themed
+from svipctl.visuals.text import shortened
 
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2])
 ANSWERS = np.array([0, 1, 1, 0, 1, 2, 1])

@@ -37,7 +37,7 @@ def subject(trained: Path, masked_folder: Path, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module")
 def contents(subject: Evaluated) -> Contents:
-    return gather(subject.run, subject.benchmark, subject.settings, subject.measured)
+    return gather(subject.run, subject.benchmark, subject.settings, subject.evaluation)
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +92,13 @@ class Attributes(HTMLParser):
 
 def test_the_report_says_everything(page: Path, subject: Evaluated) -> None:
     text = " ".join(Attributes(page.read_text()).text.split())
-    for protocol in subject.measured.document["protocols"]:
+    for protocol in subject.evaluation.document["protocols"]:
         assert protocol in text
     for name in (*SEEN, *UNSEEN):
         assert name in text
     for part in ("Hardest", "Best", "Named rightly", "Named wrongly", "What was trained on", "its own labels"):
         assert part in text
-    network = subject.measured.model.network
+    network = subject.evaluation.model.network
     assert f"calling every window related is right {network.keep} times in {network.grid.windows} without" in text
     for fact in ("the true masks", "bootstrap interval", "Environment of the training", "36 images of 6 seen classes"):
         assert fact in text
@@ -112,13 +112,13 @@ def test_the_report_says_everything(page: Path, subject: Evaluated) -> None:
 def test_numbers_are_those_of_the_evaluation(page: Path, subject: Evaluated) -> None:
     rows = re.findall(r'<tr class="row-([\w-]+)">(.*?)</tr>', page.read_text(), re.DOTALL)
     shown = {row: [float(one) for one in re.findall(r">(-?[\d.]+)(?:<| )", cells)] for row, cells in rows}
-    for row, figures in subject.measured.document["protocols"].items():
+    for row, figures in subject.evaluation.document["protocols"].items():
         values = [value for name, value in figures.items() if name not in ("gamma", "offset")]
         assert shown[row] == pytest.approx(values, abs=0.051)
 
 
 def test_localisation_is_a_line_for_all_attributes_and_for_each_part(page: Path, subject: Evaluated) -> None:
-    found = subject.measured.document["localisation"]["object"]
+    found = subject.evaluation.document["localisation"]["object"]
     text = " ".join(Attributes(page.read_text()).text.split())
     groups = {name.removeprefix("has_").replace("_", " "): one for name, one in found["groups"].items()}
     assert groups
@@ -140,7 +140,7 @@ def test_every_chart_is_there_for_a_light_and_for_a_dark_page(page: Path) -> Non
 
 
 def test_the_same_run_gives_the_same_page(page: Path, subject: Evaluated) -> None:
-    again = gather(subject.run, subject.benchmark, subject.settings, subject.measured)
+    again = gather(subject.run, subject.benchmark, subject.settings, subject.evaluation)
     assert render("run.html", again) == page.read_text()
 
 
@@ -269,7 +269,7 @@ def test_nothing_is_wider_than_a_phone(width: int, large: Path, tmp_path: Path) 
 
 def test_a_run_of_an_earlier_version_still_says_where_its_settings_are_from(subject: Evaluated, tmp_path: Path) -> None:
     from svipctl.runs.run import Run
-    from svipctl.visuals.report.facts import configuration
+    from svipctl.visuals.report.tables import configuration
 
     run = Run(Path(shutil.copytree(subject.run.folder, tmp_path / "old")))
     (run.folder / "origins.json").unlink()
@@ -301,13 +301,13 @@ DEVELOPMENT = {
 
 def test_a_final_run_says_what_was_chosen_on_what(subject: Evaluated, tmp_path: Path) -> None:
     from svipctl.runs.run import Run
-    from svipctl.visuals.report.facts import commands, provenance
+    from svipctl.visuals.report.tables import commands, provenance
 
     run = Run(Path(shutil.copytree(subject.run.folder, tmp_path / "final")))
     (run.folder / "validation_images.txt").write_text("images/one.png\nimages/two.png\n")
-    document = subject.measured.document | {"development": DEVELOPMENT}
-    measured = replace(subject.measured, document=document)
-    said = dict(provenance(run, run.settings(), measured, subject.benchmark))
+    document = subject.evaluation.document | {"development": DEVELOPMENT}
+    evaluation = replace(subject.evaluation, document=document)
+    said = dict(provenance(run, run.settings(), evaluation, subject.benchmark))
     assert said["gamma"] == "0.1250, median over the development runs"
     assert said["development run a-fold1"] == "fold 1, seed 0: 3 epochs, gamma 0.1250, H 61.3 on its validation images"
     assert said["checked"] == "none of the 2 validation images is scored here"
@@ -319,10 +319,10 @@ def test_a_final_run_says_what_was_chosen_on_what(subject: Evaluated, tmp_path: 
 
 def test_the_leak_is_reference_minus_calibrated(contents: Contents, subject: Evaluated) -> None:
     assert contents.leak is None
-    protocols = subject.measured.document["protocols"]
+    protocols = subject.evaluation.document["protocols"]
     calibrated = protocols | {"gzsl-calibrated": {"gamma": 0.1, "U": 10.0, "S": 20.0, "H": 13.3}}
-    measured = replace(subject.measured, document=subject.measured.document | {"protocols": calibrated})
-    found = gather(subject.run, subject.benchmark, subject.settings, measured)
+    evaluation = replace(subject.evaluation, document=subject.evaluation.document | {"protocols": calibrated})
+    found = gather(subject.run, subject.benchmark, subject.settings, evaluation)
     assert found.leak == pytest.approx(protocols["reference"]["H"] - 13.3)
     assert "The leak: choosing on test" in " ".join(Attributes(render("run.html", found)).text.split())
 

@@ -19,8 +19,9 @@ from svipctl.visuals.captions import remark
 from svipctl.visuals.inspection import Inspection
 from svipctl.visuals.patches import patch_sheet
 from svipctl.visuals.sheet import contact_sheet, kinds, sorted_groups
-from svipctl.visuals.style import NORMAL, save, themed
-from svipctl.visuals.tiles import MARGIN, Sheet, broken, faded, fitted, overlay, text_width, wrapped
+from svipctl.visuals.style import NORMAL, SMALL, save, themed
+from svipctl.visuals.text import fitted, text_width, wrapped
+from svipctl.visuals.tiles import MARGIN, Sheet, faded, overlay
 from tests.visuals.cases import tiny_inspector
 
 
@@ -202,7 +203,7 @@ def test_a_long_class_and_a_long_answer_share_a_line(looked: list[Inspection]) -
     "name", ["038.Great_Crested_Flycatcher", "a", "→ 011.red_crowned_blue_winged_pointed_tail", "W" * 40]
 )
 def test_a_name_is_broken_after_underscores_into_lines_that_fit(name: str) -> None:
-    lines = broken(name, 1.1)
+    lines = wrapped(name, 1.1, SMALL, most=3)
     assert len(lines) <= 3
     assert all(text_width(line) <= 1.1 for line in lines)
     assert "".join(lines) == name or "…" in lines[-1]

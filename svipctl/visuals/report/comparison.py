@@ -1,31 +1,30 @@
-"""Everything the page shows that compares runs of one data set, evaluated on the same images."""
+"""Contents of the comparison of runs of one data set, evaluated on the same images."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from functools import cached_property
 from typing import Any
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError
-from svipctl.evaluation.bootstrap import paired_intervals
+from svipctl.evaluation.bootstrap import Interval, paired_intervals
 from svipctl.evaluation.evaluation import ModelEvaluation
-from svipctl.evaluation.per_class import per_class, reading_row
+from svipctl.evaluation.per_class import ClassFigures, per_class, reading_row
 from svipctl.evaluation.protocols import ProtocolResults
 from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
 from svipctl.settings.schema import Settings
-from svipctl.version import __version__
-from svipctl.visuals import curves
 from svipctl.visuals.history import read_history
-from svipctl.visuals.report import facts
-from svipctl.visuals.report.pictures import Chart, panel
+from svipctl.visuals.report import charts, tables
+from svipctl.visuals.report.pictures import Chart
+from svipctl.visuals.report.tables import Cell
 
 MOST_CHANGED = 12
-_OF_THE_RUN = frozenset(["name", "data_dir", "runs_dir", "dataset"])
+_OF_THE_RUN = ("name", "data_dir", "runs_dir", "dataset")
 
 
 @dataclass(frozen=True)
@@ -34,15 +33,31 @@ class Candidate:
 
     label: str
     run: Run
-    measured: ModelEvaluation
+    evaluation: ModelEvaluation
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """The table of the environment of its training."""
+        return tables.environment(self.run)
+
+    @property
+    def reading(self) -> str:
+        """The protocol under which its single answers are read."""
+        return reading_row(self.evaluation.results)
+
+    @property
+    def command(self) -> str:
+        """The command that trains it again."""
+        development = self.evaluation.document.get("development")
+        return tables.training_command(self.run, self.run.settings(), development)
 
 
 @dataclass(frozen=True)
 class ComparedCell:
     """A figure of one run, and how much it is above the first run's."""
 
-    cell: facts.Cell | None
-    difference: facts.Cell | None
+    cell: Cell | None
+    difference: Cell | None
 
     @property
     def is_clear(self) -> bool:
@@ -63,41 +78,32 @@ class ComparedRow:
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not the same in all runs."""
+    """A setting, or a line of the environment, that is not the same in all runs."""
 
     key: str
     values: list[str]
 
 
 @dataclass(frozen=True)
-class ChangedClass:
-    """A class and its accuracy under each run, shares of 1."""
-
-    name: str
-    seen: bool
-    accuracies: list[float]
-
-
-@dataclass(frozen=True)
 class Comparison:
-    """What the template shows."""
+    """Values that the template of a comparison shows."""
 
     title: str
     dataset: str
-    version: str
-    runs: list[str]
-    recipes: list[str]
-    commits: list[str]
     images: dict[str, int]
-    warnings: list[str]
+    candidates: Sequence[Candidate]
     rows: list[ComparedRow]
-    selection: list[tuple[str, list[str]]]
+    selection: dict[str, list[float | None]]
     configuration: list[Difference]
     environment: list[Difference]
-    reading: list[str]
-    classes: list[ChangedClass]
+    classes: list[tuple[ClassFigures, list[float]]]
+    """Classes whose accuracy differs most between runs, with the accuracies as shares of 1."""
     charts: list[Chart]
-    commands: list[list[str]]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings of the evaluations, each with its run."""
+        return [f"{one.label}: {warning}" for one in self.candidates for warning in one.evaluation.warnings]
 
 
 def check_same_data(labels: Sequence[str], settings: Sequence[Settings]) -> None:
@@ -119,153 +125,113 @@ def check_same_data(labels: Sequence[str], settings: Sequence[Settings]) -> None
 
 def check_same_images(labels: Sequence[str], benchmarks: Sequence[Benchmark], settings: Sequence[Settings]) -> None:
     """Raise ConfigError unless all runs are scored on the same images, and in the same order."""
-    scored = []
+    roots, images = [], []
     for benchmark, one in zip(benchmarks, settings):
         split = benchmark.split(one.train.fold)
-        names = [benchmark.images[index] for index in (*split.seen, *split.unseen)]
-        scored.append((benchmark.root.resolve(), names))
-    for label, found in zip(labels, scored):
-        if found != scored[0]:
+        roots.append(benchmark.root.resolve())
+        images.append([benchmark.images[index] for index in (*split.seen, *split.unseen)])
+    for label, root, names in zip(labels, roots, images):
+        if (root, names) != (roots[0], images[0]):
             raise ConfigError(
                 f"{labels[0]} and {label} are not scored on the same images",
-                why=f"{scored[0][0]} and {found[0]}" if found[0] != scored[0][0] else "their images differ",
+                why=f"{roots[0]} and {root}" if root != roots[0] else "their images differ",
                 todo="compare runs of one data set",
             )
 
 
 def compare(candidates: Sequence[Candidate], *, resamples: int, seed: int) -> Comparison:
-    """Put the page together.
+    """Return the contents of a comparison.
 
     Args:
-        candidates: At least two that `check_same_data` lets pass; differences are to the first.
-        resamples: Of the bootstrap behind the intervals of the differences; 0 for none.
-        seed: Of it.
+        candidates: At least two that `check_same_data` accepts; differences are to the first.
+        resamples: Bootstrap resamples behind the intervals of the differences; 0 for none.
+        seed: Seed of the bootstrap.
 
     """
-    evaluations = {one.label: one.measured.results for one in candidates}
-    documents = [one.measured.document for one in candidates]
-    settings = [one.run.settings() for one in candidates]
-    environments = [facts.environment(one.run) for one in candidates]
     labels = [one.label for one in candidates]
-    warnings = [
-        f"{one.label}: {warning}" for one, document in zip(candidates, documents) for warning in document["warnings"]
-    ]
+    documents = [one.evaluation.document for one in candidates]
     return Comparison(
         title=" and ".join(labels) if len(labels) == 2 else f"{len(labels)} runs",
         dataset=documents[0]["dataset"],
-        version=__version__,
-        runs=labels,
-        recipes=[one.measured.model.metadata.recipe for one in candidates],
-        commits=[str(found.get("git_commit") or "") for found in environments],
         images=documents[0]["images"],
-        warnings=warnings,
+        candidates=candidates,
         rows=_rows(candidates, resamples, seed),
-        selection=_selection(documents),
-        configuration=_differences([flatten(one) for one in settings], _OF_THE_RUN),
-        environment=_differences([dict(facts.environment_rows(found)) for found in environments]),
-        reading=[reading_row(one) for one in evaluations.values()],
+        selection=_aligned([_selection(document) for document in documents]),
+        configuration=_differences([flatten(one.run.settings()) for one in candidates], _OF_THE_RUN),
+        environment=_differences([one.environment for one in candidates]),
         classes=_changed_classes(candidates),
-        charts=_charts(candidates, evaluations),
-        commands=[
-            facts.commands(one.run, own, document.get("development"), own.dataset)[:1]
-            for one, own, document in zip(candidates, settings, documents)
-        ],
+        charts=charts.comparison_charts(
+            {one.label: one.evaluation.results for one in candidates},
+            {one.label: read_history(one.run) for one in candidates},
+        ),
     )
 
 
+def _aligned(tables: Sequence[Mapping[str, Any]], missing: Any = None) -> dict[str, list[Any]]:
+    """Return the values of each key in each table."""
+    keys = dict.fromkeys(key for table in tables for key in table)
+    return {key: [table.get(key, missing) for table in tables] for key in keys}
+
+
 def _rows(candidates: Sequence[Candidate], resamples: int, seed: int) -> list[ComparedRow]:
-    tables = [{row.name: row for row in facts.protocol_rows(one.measured.document)} for one in candidates]
-    first = candidates[0].measured.results
-    paired = [
-        paired_intervals(
-            first.answers,
-            _gammas(first),
-            one.measured.results.answers,
-            _gammas(one.measured.results),
-            resamples=resamples,
-            seed=seed,
-        )
-        if resamples and first.images["unseen"]
-        else {}
-        for one in candidates[1:]
-    ]
+    protocols = _aligned([tables.protocol_rows(one.evaluation.document) for one in candidates])
+    first, *others = (one.evaluation.results for one in candidates)
+    paired = [_paired(first, other, resamples, seed) for other in others]
     rows = []
-    for protocol, meaning in facts.MEANINGS.items():
-        for figure in facts.FIGURES:
-            cells = [table[protocol].cells.get(figure) if protocol in table else None for table in tables]
-            if any(cell is not None for cell in cells):
+    for protocol, meaning in tables.MEANINGS.items():
+        for figure in tables.FIGURES:
+            cells = [row.cells.get(figure) if row else None for row in protocols.get(protocol, [])]
+            if any(cells):
                 compared = [ComparedCell(cells[0], None)]
                 for cell, intervals in zip(cells[1:], paired):
-                    bounds = intervals.get(protocol, {}).get("value" if protocol == "ausuc" else figure)
+                    bounds = intervals.get(protocol, {}).get(figure)
                     compared.append(ComparedCell(cell, _difference(cells[0], cell, bounds)))
-                rows.append(ComparedRow(protocol, "area" if protocol == "ausuc" else figure, meaning, compared))
+                rows.append(ComparedRow(protocol, "area" if figure == "value" else figure, meaning, compared))
     return rows
 
 
-def _difference(
-    first: facts.Cell | None, other: facts.Cell | None, bounds: tuple[float, float] | None
-) -> facts.Cell | None:
+def _paired(
+    first: ProtocolResults, other: ProtocolResults, resamples: int, seed: int
+) -> dict[str, dict[str, Interval]]:
+    """Return the intervals of the differences of two runs, by protocol and figure."""
+    if not resamples or not first.images["unseen"]:
+        return {}
+    gammas, others = (
+        {row: figures.get("gamma", 0.0) for row, figures in one.rows.items() if row.startswith("gzsl")}
+        for one in (first, other)
+    )
+    return paired_intervals(first.answers, gammas, other.answers, others, resamples=resamples, seed=seed)
+
+
+def _difference(first: Cell | None, other: Cell | None, bounds: Interval | None) -> Cell | None:
     if first is None or other is None:
         return None
-    low, high = (100 * bound for bound in bounds) if bounds else (None, None)
-    return facts.Cell(other.value - first.value, low, high)
+    return Cell(other.value - first.value, *(100 * bound for bound in bounds or ()))
 
 
-def _gammas(evaluation: ProtocolResults) -> dict[str, float]:
-    rows = ("gzsl", "gzsl-calibrated", "gzsl-oracle")
-    return {row: evaluation.rows[row].get("gamma", 0.0) for row in rows if row in evaluation.rows}
+def _selection(document: Mapping[str, Any]) -> dict[str, float]:
+    """Return the quality of the patch selection in one table."""
+    return {
+        f"{label} against {truth}": figures[figure]
+        for truth, figures in tables.selection_rows(document).items()
+        for figure, label in (("auc", "AUC"), ("recall", "recall"))
+        if figure in figures
+    }
 
 
-def _selection(documents: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
-    tables = [dict(facts.selection_rows(document)) for document in documents]
-    names = dict.fromkeys(name for table in tables for name in table)
-    rows = []
-    for name in names:
-        for figure, label in (("auc", "AUC"), ("recall", "recall")):
-            values = [table.get(name, {}).get(figure) for table in tables]
-            if any(value is not None for value in values):
-                rows.append((f"{label} against {name}", ["–" if one is None else f"{one:.1f}" for one in values]))
-    return rows
-
-
-def _differences(tables: Sequence[dict[str, Any]], ignored: frozenset[str] = frozenset()) -> list[Difference]:
-    keys = dict.fromkeys(key for table in tables for key in table if key not in ignored)
-    found = []
-    for key in keys:
-        values = [json.dumps(table[key], default=str, ensure_ascii=False) if key in table else "–" for table in tables]
-        if len(set(values)) > 1:
-            found.append(Difference(key, [value.strip('"') for value in values]))
-    return found
-
-
-def _changed_classes(candidates: Sequence[Candidate]) -> list[ChangedClass]:
-    """Those whose accuracy differs most between runs."""
-    tables = []
-    for one in candidates:
-        names = one.measured.classes
-        row = reading_row(one.measured.results)
-        tables.append([(found, found.accuracy.get(row, 0.0)) for found in per_class(one.measured.results, names)])
-    classes = [
-        ChangedClass(found[0][0].name, found[0][0].seen, [accuracy for _, accuracy in found])
-        for found in zip_longest(*tables)
+def _differences(tables: Sequence[Mapping[str, Any]], ignored: Sequence[str] = ()) -> list[Difference]:
+    texts = [
+        {key: json.dumps(value, default=str, ensure_ascii=False).strip('"') for key, value in table.items()}
+        for table in tables
     ]
-    changed = [one for one in classes if max(one.accuracies) > min(one.accuracies)]
-    return sorted(changed, key=lambda one: min(one.accuracies) - max(one.accuracies))[:MOST_CHANGED]
+    aligned = _aligned(texts, missing="–").items()
+    return [Difference(key, values) for key, values in aligned if len(set(values)) > 1 and key not in ignored]
 
 
-def _charts(candidates: Sequence[Candidate], evaluations: dict[str, ProtocolResults]) -> list[Chart]:
-    charts = []
-    if any("ausuc" in one.rows for one in evaluations.values()):
-        charts.append(
-            panel(
-                "Seen against unseen",
-                "Open marks were chosen on the scored images.",
-                curves.draw_seen_unseen,
-                evaluations,
-            )
-        )
-    histories = {one.label: read_history(one.run) for one in candidates}
-    for name, title in curves.OVERLAID.items():
-        if any(len(history.epoch_column(name)[0]) for history in histories.values()):
-            charts.append(panel(title, "After each epoch.", curves.draw_overlaid, histories, name))
-    return charts
+def _changed_classes(candidates: Sequence[Candidate]) -> list[tuple[ClassFigures, list[float]]]:
+    columns = [per_class(one.evaluation.results, one.evaluation.classes) for one in candidates]
+    accuracies = [
+        [found.accuracy.get(one.reading, 0.0) for found in column] for one, column in zip(candidates, columns)
+    ]
+    rows = [(found, list(values)) for found, values in zip(columns[0], zip(*accuracies)) if len(set(values)) > 1]
+    return sorted(rows, key=lambda row: min(row[1]) - max(row[1]))[:MOST_CHANGED]

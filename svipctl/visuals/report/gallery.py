@@ -1,4 +1,4 @@
-"""Images of a report: some that were named rightly and some wrongly, each with its windows and its attributes."""
+"""Images of a report: some rightly and some wrongly named, each with its windows and its attributes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from svipctl.visuals.inspection import Inspection, new_inspector
 from svipctl.visuals.patches import SCORES
 from svipctl.visuals.report.pictures import Picture, picture
 from svipctl.visuals.style import SEQUENTIAL
+from svipctl.visuals.text import readable
 from svipctl.visuals.tiles import faded, overlay
 
 EACH = 3
-"""Images of seen and of unseen classes, rightly and wrongly named: four times as many in all."""
+"""Number of images of each kind: seen or unseen, rightly or wrongly named."""
 ATTRIBUTES = 4
 _SIDE = 128
 _PAPER = "#8a8f98"  # between the light and the dark page
@@ -63,22 +64,22 @@ class Gallery:
     cards: list[Card]
 
 
-def galleries(benchmark: Benchmark, measured: ModelEvaluation) -> list[Gallery]:
+def galleries(benchmark: Benchmark, evaluation: ModelEvaluation) -> list[Gallery]:
     """Inspect a few images of each kind; kinds without images are left out."""
-    row = reading_row(measured.results)
-    given, labels = answers_under(measured.results, row), measured.results.answers.labels
-    is_seen, right = measured.results.answers.is_seen, given == labels
+    row = reading_row(evaluation.results)
+    given, labels = answers_under(evaluation.results, row), evaluation.results.answers.labels
+    is_seen, right = evaluation.results.answers.is_seen, given == labels
     if row == "zsl":
         right = right | is_seen  # among unseen classes an image of a seen one has no right answer: left out
-    gamma = measured.results.rows[row].get("gamma", _AMONG_UNSEEN if row == "zsl" else 0.0)
-    inspector = new_inspector(measured.model, benchmark, measured.split, gamma, top=1, reasons=ATTRIBUTES)
-    names = measured.classes
+    gamma = evaluation.results.rows[row].get("gamma", _AMONG_UNSEEN if row == "zsl" else 0.0)
+    inspector = new_inspector(evaluation.model, benchmark, evaluation.split, gamma, top=1, reasons=ATTRIBUTES)
+    names = evaluation.classes
     found = []
     for title, kind in (("Named rightly", right), ("Named wrongly", ~right)):
         places = np.concatenate([spread(np.flatnonzero(kind & side), EACH) for side in (is_seen, ~is_seen)])
-        images = inspector.inspect([int(measured.predictions.indices[place]) for place in places])
+        images = inspector.inspect([int(evaluation.predictions.indices[place]) for place in places])
         cards = [
-            _card(one, names[given[place]], benchmark.attributes, measured.model.network.recipe.score_source)
+            _card(one, names[given[place]], benchmark.attributes, evaluation.model.network.recipe.score_source)
             for one, place in zip(images, places)
         ]
         if cards:
@@ -88,13 +89,14 @@ def galleries(benchmark: Benchmark, measured: ModelEvaluation) -> list[Gallery]:
 
 def _card(one: Inspection, answered: str, attributes: Sequence[str], score_source: str) -> Card:
     true = str(one.true_class)
-    windows = [CardImage(picture(_enlarged(one.pixels), f"image of {true}"), "image")]
+    windows = [_tile(one.pixels, "image", f"image of {true}")]
     if one.kept is not None:
         windows.append(_tile(faded(one.pixels, one.kept, _PAPER), "windows kept", f"windows of {true} that were kept"))
     if one.related is not None:
-        windows.append(_tile(_coloured(one.related, 0, 1), "classifier", "probability that a window is related"))
-    low, high = float(one.scores.min()), float(one.scores.max())
-    windows.append(_tile(_coloured(one.scores, low, high), SCORES[score_source], "window scores of the source pass"))
+        windows.append(_tile(_coloured(one.related), "classifier", "probability that a window is related"))
+    low, span = one.scores.min(), float(np.ptp(one.scores))
+    scores = _coloured((one.scores - low) / span if span else np.zeros_like(one.scores))
+    windows.append(_tile(scores, SCORES[score_source], "window scores of the source pass"))
     if one.mask is not None:
         windows.append(_tile(faded(one.pixels, one.mask, _PAPER), f"true {one.truth}", f"where {true} is"))
     return Card(true, answered, bool(one.is_seen), one.auc, windows, _attribute_tiles(one, attributes))
@@ -106,23 +108,18 @@ def _attribute_tiles(one: Inspection, names: Sequence[str]) -> list[CardImage]:
     tiles = []
     for reason in one.answers[0].speaks_for[:ATTRIBUTES]:
         values = one.windows[:, :, names.index(reason.attribute)]
-        label = reason.attribute.removeprefix("has_").replace("::", ": ").replace("_", " ")
+        label = readable(reason.attribute).replace("::", ": ")
         tiles.append(_tile(overlay(one.pixels, values), label, f"where {label} is seen", f"{reason.weight:+.2f}"))
     return tiles
 
 
 def _tile(pixels: NDArray[np.uint8], label: str, alt: str, note: str = "") -> CardImage:
-    return CardImage(picture(_enlarged(pixels), alt), label, note)
-
-
-def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """At least 128 pixels a side, its own pixels sharp."""
+    """Return a picture of at least 128 pixels a side, its own pixels sharp."""
     times = max(1, round(_SIDE / max(pixels.shape[:2])))
-    return pixels.repeat(times, axis=0).repeat(times, axis=1)
+    return CardImage(picture(pixels.repeat(times, axis=0).repeat(times, axis=1), alt), label, note)
 
 
-def _coloured(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
-    """Windows in the colours of magnitude, each a sharp square."""
-    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
-    colours = (matplotlib.colormaps[SEQUENTIAL](scaled)[..., :3] * 255).round().astype(np.uint8)
+def _coloured(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return windows with values from 0 to 1 in the colours of magnitude, each a sharp square."""
+    colours = (matplotlib.colormaps[SEQUENTIAL](values)[..., :3] * 255).round().astype(np.uint8)
     return np.asarray(Image.fromarray(colours).resize((_SIDE, _SIDE), Image.Resampling.NEAREST))

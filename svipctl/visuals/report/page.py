@@ -11,6 +11,7 @@ import markupsafe
 
 from svipctl.errors import ConfigError, explained_disk_errors
 from svipctl.files import atomic_write_text
+from svipctl.version import __version__
 
 
 @functools.cache
@@ -25,29 +26,30 @@ def _templates() -> jinja2.Environment:
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
     environment.filters["name"] = _breakable
+    environment.filters["number"] = _number
     environment.filters["signed"] = lambda value: f"{value:+.1f}".replace("-", "−")
     return environment
 
 
-def template(name: str) -> jinja2.Template:
-    """One of the package's templates."""
-    return _templates().get_template(name)
-
-
 def render(name: str, contents: Any) -> str:
-    """A page.
+    """Return a page.
 
     Args:
         name: `run.html` or `compare.html`.
-        contents: What it calls `it`.
+        contents: Values that the template calls `it`.
 
     """
-    return template(name).render(it=contents)
+    return _templates().get_template(name).render(it=contents, version=__version__)
 
 
 def _breakable(name: str) -> markupsafe.Markup:
-    """A name that may go on in the next line after each underscore; escaped first."""
+    """Return an escaped name that the browser may break after each underscore."""
     return markupsafe.Markup(str(markupsafe.escape(name)).replace("_", "_<wbr>"))
+
+
+def _number(value: float | None) -> str:
+    """Return a figure with one decimal, a count as it is, and a dash for none."""
+    return "–" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def check_page_name(path: Path) -> None:
@@ -59,7 +61,7 @@ def check_page_name(path: Path) -> None:
 
 
 def write_page(path: Path, page: str) -> int:
-    """Write it, whole or not at all; gives its size in bytes."""
+    """Write a page, complete or not at all, and return its size in bytes."""
     with explained_disk_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write_text(path, page)

@@ -1,0 +1,259 @@
+"""Tables of the report of a run and of the comparison of runs: protocols, selection, configuration, provenance."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.evaluation.evaluation import ModelEvaluation
+from svipctl.evaluation.protocols import about
+from svipctl.runs.run import Run
+from svipctl.settings.command_line import differences_from_presets, train_command
+from svipctl.settings.layers import flatten, resolve
+from svipctl.settings.schema import Settings
+from svipctl.visuals.text import readable
+
+MEANINGS = {
+    "zsl": "Images of unseen classes, answered among unseen classes only. Mean over classes.",
+    "gzsl": "All images, answered among all classes, scores as they are. Mean over classes.",
+    "gzsl-calibrated": "The same, with gamma taken off the scores of seen classes. Gamma was chosen on validation "
+    "images, never on test: the honest calibrated number.",
+    "gzsl-oracle": "The same, with the gamma of best H on these very images: an upper bound, not a result.",
+    "reference": "As published SVIP tables are made: an offset on softmax scores chosen on these very images, mean "
+    "over images instead of classes. For comparison with published numbers only.",
+    "ausuc": "Area under the seen-unseen curve, over all gammas. Needs none to be chosen.",
+}
+_BASELINES = "beside it, what a window by lot, the middle of the image, and the peaks of other images give"
+_LOCALISATION = {
+    "object": f"Share of the attributes' peaks inside the object, percent; {_BASELINES}",
+    "parts": "Distance of the attributes' peaks from the annotated part, percent of the diagonal of the object's box, "
+    f"lower is better; {_BASELINES}",
+}
+FIGURES = ("T1", "U", "S", "H", "value")
+"""Figures of a protocol; `value` is the area of `ausuc`."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure in percent with its 95 % interval, where there is one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def half(self) -> float | None:
+        """Half the width of the interval."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class ProtocolRow:
+    """A row of the protocol table."""
+
+    name: str
+    meaning: str
+    summary: str
+    """The meaning in a few words."""
+    cells: dict[str, Cell]
+    """Figure -> cell."""
+    choice: str
+    """Gamma or offset, and nothing for rows that choose none."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A number at the top of the page."""
+
+    label: str
+    cell: Cell
+    note: str
+
+
+@dataclass(frozen=True)
+class LocalisationTable:
+    """Localization of attributes, with what other peaks give."""
+
+    caption: str
+    columns: list[str]
+    rows: dict[str, Mapping[str, Any]]
+    """Figures of all attributes, then of each group."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A line of the configuration."""
+
+    key: str
+    value: str
+    origin: str
+    differs: bool
+    """From the presets of data set, recipe and backbone."""
+
+
+def protocol_rows(document: Mapping[str, Any]) -> dict[str, ProtocolRow]:
+    """Return the protocol table of an `eval --json` document, by protocol."""
+    rows = {}
+    for name, figures in document["protocols"].items():
+        bounds = document["intervals"].get(name, {})
+        cells = {one: Cell(figures[one], *bounds.get(one, ())) for one in FIGURES if one in figures}
+        choice = next((f"{word} {figures[word]:.4f}" for word in ("gamma", "offset") if word in figures), "")
+        rows[name] = ProtocolRow(name, MEANINGS.get(name, ""), about(name, document["split"]), cells, choice)
+    return rows
+
+
+def headlines(document: Mapping[str, Any]) -> list[Headline]:
+    """Return T1, H, the area and the selection's AUC of an `eval --json` document, as far as it has them."""
+    rows, quality = protocol_rows(document), document.get("selection", {})
+    calibrated = "gzsl-calibrated" if "gzsl-calibrated" in rows else "gzsl-oracle"
+    found = [
+        Headline(label, rows[name].cells[figure], note or rows[name].summary)
+        for label, name, figure, note in (
+            ("T1", "zsl", "T1", ""),
+            ("H", calibrated, "H", ""),
+            ("AUSUC", "ausuc", "value", "over all gammas"),
+        )
+        if name in rows
+    ]
+    truth = quality.get("mask") or quality.get("box") or {}
+    if "auc" in truth:
+        found.append(Headline("Selection AUC", Cell(truth["auc"]), "patch classifier against the truth, chance 50"))
+    elif "auc" in quality:
+        found.append(Headline("Selection AUC", Cell(quality["auc"]), "against its own labels, chance 50"))
+    return found
+
+
+def configuration(run: Run, settings: Settings) -> list[Setting]:
+    """Return every setting of a run with its origin, as training recorded it.
+
+    A run of an earlier version has no record: then the origin is the preset that gives the same value, or `the run`.
+    """
+    different = differences_from_presets(settings)
+    origins = _origins(run, settings, different)
+    return [
+        Setting(key, _shown(value), origins.get(key, "default"), key in different)
+        for key, value in flatten(settings).items()
+    ]
+
+
+def environment(run: Run) -> dict[str, str]:
+    """Return the table of `environment.json`; empty if it is gone.
+
+    Raises:
+        DataError: It is damaged.
+
+    """
+    rows: dict[str, str] = {}
+    for key, value in (run.read_json("environment.json") or {}).items():
+        if isinstance(value, Mapping):
+            rows |= {f"{key}: {name}": str(inner) for name, inner in value.items() if inner not in (None, "")}
+        elif value is not None:
+            rows[key.replace("_", " ")] = str(value)
+    return rows
+
+
+def provenance(
+    run: Run, settings: Settings, evaluation: ModelEvaluation, benchmark: Benchmark
+) -> list[tuple[str, str]]:
+    """Return the table of what was trained on, what was chosen on what, and what is scored."""
+    split, document, train = evaluation.split, evaluation.document, settings.train
+    images, seen, unseen = document["images"], len(split.seen_classes), len(split.unseen_classes)
+    epochs = f"epoch {evaluation.model.metadata.epoch} of {train.epochs}"
+    chosen = {
+        "last": f"{epochs}: the last one, so nothing was chosen",
+        "validation": f"{epochs}, chosen by the best H on the validation images of the fold",
+        "test": f"{epochs}, chosen on the test images, as published: its numbers are upper bounds",
+    }[train.select]
+    unfinished = "" if run.read_json("finished.json") else "; training has not finished"
+    rows = [
+        ("data set", f"{benchmark.name}: {len(benchmark.classes)} classes, {len(benchmark.attributes)} attributes"),
+        ("trained on", f"{len(run.training_images())} images of {seen} seen classes"),
+        (
+            "scored on",
+            f"{images['seen']} images of seen and {images['unseen']} of {unseen} unseen classes, "
+            f"split {split.name}; none of them was trained on (checked)",
+        ),
+        ("checkpoint", chosen + unfinished),
+    ]
+    if train.fold is not None:
+        rows.append(("development run", f"on fold {train.fold}; test images are untouched"))
+    if split.name == "test" and train.monitor != "validation":
+        monitored = {"test": "the test images (shown in the curves)", "none": "nothing"}[train.monitor]
+        rows.append(("watched between epochs", monitored))
+    development = document.get("development")
+    if development:
+        rule = development.get("rule", "from development runs")
+        rows += [
+            ("gamma", f"{development['gamma']:.4f}, {rule}"),
+            ("epoch count", f"{development.get('epochs')}, {rule}"),
+        ]
+        rows += [
+            (
+                f"development run {one['run']}",
+                f"fold {one['fold']}, seed {one['seed']}: {one['epochs']} epochs, gamma {one['gamma']:.4f}, "
+                f"H {one['harmonic']:.1f} on its validation images",
+            )
+            for one in development["runs"]
+        ]
+        rows.append(("checked", f"none of the {len(run.validation_images())} validation images is scored here"))
+    elif split.name == "test":
+        rows.append(("gamma", "none from validation: this run has no development runs"))
+    return rows
+
+
+def training_command(run: Run, settings: Settings, development: Mapping[str, Any] | None) -> str:
+    """Return the command that trains the run again."""
+    names = [one["run"] for one in development["runs"]] if development else []
+    return train_command(settings.model_copy(update={"name": run.name}), names)
+
+
+def commands(run: Run, settings: Settings, development: Mapping[str, Any] | None, dataset: str) -> list[str]:
+    """Return the commands that train, evaluate and report the run again."""
+    rest = [dataset, "--run", run.name]
+    for flag, value, default in (("--data-dir", settings.data_dir, "data"), ("--runs-dir", settings.runs_dir, "runs")):
+        rest += [flag, str(value)] if value != Path(default) else []
+    return [
+        training_command(run, settings, development),
+        shlex.join(["svipctl", "eval", *rest]),
+        shlex.join(["svipctl", "visualize", "report", *rest]),
+    ]
+
+
+def selection_rows(document: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the quality of the patch classifier against its own labels, and against the truth if there is any."""
+    quality = document.get("selection", {})
+    own = {name: value for name, value in quality.items() if isinstance(value, int | float)}
+    truths = {"mask": "the true masks", "box": "the true boxes"}
+    rows = {truths.get(name, name): dict(value) for name, value in quality.items() if isinstance(value, Mapping)}
+    return ({"its own labels": own} if own else {}) | rows
+
+
+def localisation_tables(document: Mapping[str, Any]) -> list[LocalisationTable]:
+    """Return the tables of `localisation`: against the object and, if they are annotated, against its parts."""
+    tables = []
+    for kind, figures in document.get("localisation", {}).items():
+        columns = [name for name, value in figures.items() if isinstance(value, int | float)]
+        groups = {readable(name): group for name, group in figures.get("groups", {}).items()}
+        tables.append(LocalisationTable(_LOCALISATION.get(kind, kind), columns, {"all": figures, **groups}))
+    return tables
+
+
+def _origins(run: Run, settings: Settings, different: Mapping[str, Any]) -> dict[str, str]:
+    written = run.read_json("origins.json")
+    if written:
+        return {str(key): str(value) for key, value in written.items()}
+    flags = {"recipe": settings.recipe, "model.backbone": settings.model.backbone}
+    presets = resolve(settings.dataset, flags=flags).origins
+    known = {key: origin for key, origin in presets.items() if origin != "flag"}
+    return known | dict.fromkeys([*different, "dataset"], "the run")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) and value else json.dumps(value, default=str, ensure_ascii=False)

@@ -1,0 +1,60 @@
+"""Text that fits into the room there is: names shortened or broken into lines, sentences wrapped, all in inches."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+from svipctl.visuals.style import FONT, NORMAL, SMALL
+
+
+def readable(attribute: str) -> str:
+    """Return the name of an attribute or of a group of attributes in words, without CUB's prefix `has_`."""
+    return attribute.removeprefix("has_").replace("_", " ")
+
+
+def shortened(name: str, length: int = 26) -> str:
+    """Return a name of at most `length` characters; the middle is left out, because names differ at both ends."""
+    if len(name) <= length:
+        return name
+    tail = (length - 1) // 2
+    return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def fitted(text: str, room: float, size: float = SMALL, weight: str = "normal") -> str:
+    """Return text at most `room` inches wide, `shortened` as little as possible."""
+    shorter = (shortened(text, length) for length in range(max(len(text), 2), 1, -1))
+    return next((one for one in shorter if text_width(one, size, weight) <= room), "…")
+
+
+def wrapped(text: str, room: float, size: float = NORMAL, *, most: int | None = None) -> list[str]:
+    """Return text in lines at most `room` inches wide, broken at blanks and after underscores and slashes.
+
+    Args:
+        text: Sentences, or a name.
+        room: Inches. What cannot be broken into it is `fitted`.
+        size: Of the font, in points.
+        most: Number of lines; the last one takes the rest.
+
+    """
+    first, *rest = re.split(r"(?<=[_/ ])", text)
+    lines = [first]
+    for piece in rest:
+        longer = lines[-1] + piece
+        is_arrow = lines[-1] == "→ "  # never alone in a line
+        if is_arrow or len(lines) == most or text_width(longer.rstrip(), size) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(piece)
+    return [fitted(line.rstrip(), room, size) for line in lines]
+
+
+@lru_cache(maxsize=4096)
+def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
+    """Return the width of text in the figure's font, in inches."""
+    font = FontProperties(family=FONT, size=size, weight=weight)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return 1.08 * float(width) / 72  # letters are wider on a screen, where they sit on whole pixels
