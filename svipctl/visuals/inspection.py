@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -80,6 +80,13 @@ class Inspection:
     def is_right(self) -> bool | None:
         """Whether that is the true class."""
         return None if self.true_class is None else self.answer == self.true_class
+
+    def extremes(self, attribute: int) -> dict[str, Any]:
+        """Return the lowest and highest value of an attribute's map, and row and column of its peak."""
+        assert self.windows is not None
+        values = self.windows[:, :, attribute]
+        peak = divmod(int(values.argmax()), values.shape[1])
+        return {"lowest": float(values.min()), "highest": float(values.max()), "peak": list(peak)}
 
 
 @dataclass(frozen=True)
