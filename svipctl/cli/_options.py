@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -19,6 +19,7 @@ Dataset = Annotated[
         autocompletion=_completion.datasets,
     ),
 ]
+OptionalDataset = Annotated[str | None, get_args(Dataset)[1]]
 RunName = Annotated[
     str | None,
     typer.Option(
@@ -26,6 +27,11 @@ RunName = Annotated[
     ),
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")]
+
+
+def output(help: str) -> Any:
+    """Return the option of the file or folder that a command writes."""
+    return typer.Option("--output", "-o", help=help, show_default=False)
 
 
 def parameter(name: str, annotation: Any, option: Any, default: Any = None) -> inspect.Parameter:

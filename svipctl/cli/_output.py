@@ -105,62 +105,57 @@ class Sink:
     @contextmanager
     def progress(self, what: str) -> Iterator[ProgressCallback]:
         """Show a bar on a terminal; elsewhere one line when the work is done."""
-        if not self.is_live:
-            last = [0]
-
-            def remember(done: int, total: int) -> None:
-                last[0] = done
-
-            yield remember
-            if last[0]:
-                self.note(f"{what}: {last[0]} done")
+        if self.is_live:
+            with _bars() as move:
+                yield lambda done, total: move(what, done, total)
             return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+        last = [0]
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
-            task = bar.add_task(what, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        def remember(done: int, total: int) -> None:
+            last[0] = done
+
+        yield remember
+        if last[0]:
+            self.note(f"{what}: {last[0]} done")
 
     @contextmanager
     def transfers(self) -> Iterator[Callable[[str, int, int], None]]:
         """Show a bar for each of several transfers on a terminal; elsewhere a line when one begins."""
-        if not self.is_live:
-            begun: set[str] = set()
-
-            def line(what: str, done: int, total: int) -> None:
-                if what not in begun:
-                    begun.add(what)
-                    self.note(what + (f" ({total:,})" if total else ""))
-
-            yield line
+        if self.is_live:
+            with _bars(in_bytes=True) as move:
+                yield move
             return
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            TaskID,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-        from rich.progress import Progress as Bar
+        begun: set[str] = set()
 
-        columns = (
-            *(TextColumn("{task.description}"), BarColumn(), DownloadColumn()),
-            *(TransferSpeedColumn(), TimeRemainingColumn()),
-        )
-        tasks: dict[str, TaskID] = {}
-        with Bar(*columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as bar:
+        def line(what: str, done: int, total: int) -> None:
+            if what not in begun:
+                begun.add(what)
+                self.note(what + (f" ({total:,})" if total else ""))
 
-            def move(what: str, done: int, total: int) -> None:
-                if what not in tasks:
-                    tasks[what] = bar.add_task(what, total=None)
-                bar.update(tasks[what], completed=done, total=total or None)
+        yield line
 
-            yield move
+
+@contextmanager
+def _bars(*, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar on stderr for each name that is reported; those of bytes stay when they are done."""
+    from rich import progress
+    from rich.console import Console
+
+    counts = (
+        (progress.DownloadColumn(), progress.TransferSpeedColumn()) if in_bytes else (progress.MofNCompleteColumn(),)
+    )
+    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), *counts, progress.TimeRemainingColumn())
+    console, tasks = Console(stderr=True), dict[str, progress.TaskID]()
+    with progress.Progress(
+        *columns, console=console, transient=not in_bytes, redirect_stdout=sys.stdout.isatty()
+    ) as display:
+
+        def move(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = display.add_task(what, total=None)
+            display.update(tasks[what], completed=done, total=total or None)
+
+        yield move
 
 
 def describe_plan(plan: Mapping[str, Any]) -> str:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._runs import open_dataset
 from svipctl.cli._training_progress import duration
-from svipctl.datasets.names import BUILT_IN
-from svipctl.datasets.registry import open_benchmark, pictures_to_draw
+from svipctl.datasets.registry import pictures_to_draw
 from svipctl.device import check_devices
-from svipctl.errors import CheckFailed, ConfigError, explained_disk_errors
-from svipctl.reproduce.execute import StepResult, execute, left_to_do, one_at_a_time, required_resources
-from svipctl.reproduce.launcher import Launcher
-from svipctl.reproduce.local_launcher import LocalLauncher
-from svipctl.reproduce.run_results import collect_results
-from svipctl.reproduce.slurm_launcher import SlurmLauncher
-from svipctl.reproduce.step_state import check_configurations, runs_folder, states
-from svipctl.reproduce.table_document import table_document
-from svipctl.reproduce.table_plan import TablePlan, TableStep
-from svipctl.reproduce.table_report import main_table, write_report
-from svipctl.runs.lookup import TABLE
-from svipctl.settings.layers import parse_value
+from svipctl.errors import CheckFailed, explained_disk_errors
+from svipctl.reproduce.execute import StepResult, left_to_do, required_resources
+from svipctl.reproduce.step_state import states
+from svipctl.reproduce.table_plan import TablePlan, TableStep, available_in
+from svipctl.reproduce.table_report import main_table
+from svipctl.reproduce.table_run import run_table
 from svipctl.settings.schema import Settings
-from svipctl.signals import listening
 
 _KINDS = {
     "baseline": "baselines",
@@ -36,10 +29,7 @@ _KINDS = {
 
 
 class StepLines:
-    """One line when a command starts and one when it ends; the report is updated after each evaluation."""
-
-    def __init__(self, update_report: Callable[[], object]) -> None:
-        self._update_report = update_report
+    """One line when a command starts and one when it ends."""
 
     def started(self, step: TableStep, *, resumed: bool) -> None:
         """Print the line of a command that starts."""
@@ -51,32 +41,13 @@ class StepLines:
         outcome = f"failed: {result.failure}" if result.failed else f"done in {duration(result.seconds)}"
         left = f"  about {duration(seconds_left)} left" if seconds_left else ""
         sink.note(f"[{done}/{total}] {step.kind} {step.run}: {outcome}{left}")
-        if step.kind in ("evaluation", "baseline") and not result.failed:
-            self._update_report()
 
 
 def available(settings: Settings, folds: int, *, draw: bool) -> set[str]:
     """Return what of `objects` and `words` the data set has; draw a built-in one first if `draw` allows it."""
     if pictures_to_draw(settings.dataset, settings.data_dir) and not draw:
         return {"objects", "words"}
-    with sink.progress(f"drawing {settings.dataset}") as progress:
-        benchmark = open_benchmark(
-            settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
-        )
-    for fold in range(1, folds + 1):
-        benchmark.split(fold)
-    vectors = benchmark.word_vectors_file
-    has_words = settings.dataset in BUILT_IN or (vectors is not None and vectors.exists())
-    has_objects = bool(benchmark.masks) or benchmark.boxes is not None
-    return {name for name, there in (("objects", has_objects), ("words", has_words)) if there}
-
-
-def submitit_parameters(assignments: Sequence[str]) -> dict[str, Any]:
-    """Return the values of `--slurm KEY=VALUE`."""
-    for assignment in assignments:
-        if "=" not in assignment:
-            raise ConfigError(f"--slurm {assignment}: write it as key=value")
-    return {key: parse_value(value) for key, _, value in (one.partition("=") for one in assignments)}
+    return available_in(open_dataset(settings), settings, folds)
 
 
 def show_plan(plan: TablePlan, jobs: int, gpu: str | None) -> None:
@@ -119,34 +90,16 @@ def write_plan(plan: TablePlan, file: Path) -> None:
 def make_table(
     plan: TablePlan, settings: Settings, output: Path | None, jobs: int, slurm: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Run what is left of a plan, write and print the table, and return its document.
-
-    Args:
-        plan: The plan.
-        settings: The configuration without the overrides of any row.
-        output: Folder for the report; None for the folder of the runs.
-        jobs: How many commands run at once.
-        slurm: submitit's parameters; None runs the commands on this machine.
+    """Run what is left of a plan, print the table, and return its document; arguments as of `run_table`.
 
     Raises:
         CheckFailed: Commands failed.
 
     """
-    runs, prefix = runs_folder(settings), plan.request.prefix
-    folder = output or (runs if prefix == TABLE else runs / f"{prefix}-report")
-    logs = runs / f"{prefix}-logs"
-    check_configurations(plan)  # now, not after waiting for another table
-    with one_at_a_time(runs, sink.note) as lock, listening() as stop:
-        check_configurations(plan)
-        _report(plan, folder)  # fails now if it cannot be written, not after hours
-        launcher: Launcher = LocalLauncher(jobs, lock=lock)
-        if slurm is not None:
-            cluster = slurm.pop("cluster", "slurm")
-            launcher = SlurmLauncher(jobs, logs / "submitit", slurm, cluster=cluster)
-        failed = execute(plan, launcher, logs, StepLines(lambda: _report(plan, folder)), stop)
-    document, written = _report(plan, folder)
+    done = run_table(plan, settings, StepLines(), output=output, jobs=jobs, slurm=slurm, on_wait=sink.note)
+    document, failed = done.document, done.failed
     sink.table(f"{document['dataset']}: percent, mean ± standard deviation over n seeds", *main_table(document))
-    sink.say("written: " + ", ".join(str(path) for path in written))
+    sink.say("written: " + ", ".join(str(path) for path in done.written))
     if failed:
         raise CheckFailed(
             f"{len(failed)} of {len(plan.steps)} commands failed or were not run because of these",
@@ -155,12 +108,6 @@ def make_table(
             document=document,
         )
     return document
-
-
-def _report(plan: TablePlan, folder: Path) -> tuple[dict[str, Any], list[Path]]:
-    """Write the report of what the runs have found so far."""
-    document = table_document(plan, collect_results(plan))
-    return document, write_report(document, folder)
 
 
 def check_published(document: Mapping[str, Any], tolerance: float) -> None:

@@ -1,17 +1,24 @@
-"""The run that a command uses, and the settings to use it with."""
+"""The run and the data set that a command uses, and the processes and signals that its work takes part in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from svipctl.cli._output import sink
 
 if TYPE_CHECKING:
     from svipctl.cli._overrides import Overrides
+    from svipctl.datasets.benchmark import Benchmark
+    from svipctl.distributed.ranks import Ranks
     from svipctl.runs.run import Run
     from svipctl.settings.layers import Resolved
     from svipctl.settings.schema import Settings
+    from svipctl.types import ProgressCallback
 
 
 def find_any_run(name: str | None, overrides: Overrides) -> Run:
@@ -56,3 +63,65 @@ def with_precision_of(trained: Settings, configured: Resolved) -> Settings:
     if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
         return configured.settings.model_copy(update={"precision": trained.precision})
     return configured.settings
+
+
+def open_dataset(settings: Settings, *, allow_partial: bool = False) -> Benchmark:
+    """Open the data set of the settings, with a progress bar while a built-in one is drawn.
+
+    Args:
+        settings: The settings of the command.
+        allow_partial: Whether images may be missing although the settings do not allow it.
+
+    """
+    from svipctl.datasets.registry import open_benchmark
+
+    partial = allow_partial or settings.data.allow_partial
+    with sink.progress(f"drawing {settings.dataset}") as progress:
+        return open_benchmark(settings.dataset, settings.data_dir, progress, allow_partial=partial)
+
+
+@contextmanager
+def interruptible(what: str, ranks: Ranks | None = None) -> Iterator[ProgressCallback]:
+    """Show the progress of a loop, and raise Interrupted at its next item after a signal.
+
+    Args:
+        what: What the loop does.
+        ranks: The processes that share the work: a signal to any of them interrupts all.
+
+    """
+    from svipctl.signals import listening
+
+    with listening() as stop, sink.progress(what) as progress:
+
+        def step(done: int, total: int) -> None:
+            progress(done, total)
+            if ranks is not None:
+                stop.hear(*ranks.most(stop.number))
+            stop.raise_if_asked()
+
+        yield step
+
+
+@contextmanager
+def joined_processes(gpu: str, *, dry_run: bool = False) -> Iterator[Ranks]:
+    """Yield this process's place among those of `--gpu`; with several devices, start a process for each and exit.
+
+    A missing GPU is an error before anything is drawn. All processes but the first print only errors of their own.
+
+    Args:
+        gpu: The flag's value.
+        dry_run: Start no processes and use no device.
+
+    """
+    from svipctl.device import choose_device
+    from svipctl.distributed.ranks import is_launcher, joined
+
+    if is_launcher(gpu) and not dry_run:
+        from svipctl.distributed.launch import launch
+
+        raise typer.Exit(launch(gpu, sys.argv[1:]))
+    with joined() as ranks:
+        if not dry_run:
+            choose_device(gpu, ranks.local)
+        sink.silent = not ranks.is_first
+        yield ranks

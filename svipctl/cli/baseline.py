@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,7 +10,7 @@ from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.errors import ConfigError, nearest
+from svipctl.cli._runs import open_dataset
 from svipctl.settings import flags
 
 
@@ -23,12 +23,7 @@ def baseline(
     dataset: _options.Dataset,
     *,
     overrides: Overrides,
-    method: Annotated[
-        str,
-        typer.Option(
-            "--method", help="ridge, eszsl or sae.", autocompletion=_completion.choices("ridge", "eszsl", "sae")
-        ),
-    ] = "ridge",
+    method: Annotated[Literal["ridge", "eszsl", "sae"], typer.Option("--method", help="Method to fit.")] = "ridge",
     folds: Annotated[
         list[int] | None,
         typer.Option(
@@ -39,7 +34,9 @@ def baseline(
     ] = None,
     dry_run: bool,
 ) -> None:
-    """Fit a closed-form baseline on the backbone's own features, and score it under every protocol.
+    """Fit and score a closed-form baseline.
+
+    It uses the backbone's own features, and is scored under every protocol.
 
     Examples:
         svipctl baseline toybirds --method eszsl
@@ -48,11 +45,6 @@ def baseline(
     """
     settings = overrides.resolve(dataset, {"name": overrides.flags.get("name") or method}).settings
 
-    from svipctl.baselines.choices import METHODS
-
-    known = {str(one): one for one in METHODS}
-    if method not in known:
-        raise ConfigError(f"there is no baseline {method!r}", why=nearest(method, known))
     chosen = tuple(dict.fromkeys(folds or [1]))
 
     from svipctl.device import choose_device
@@ -61,12 +53,12 @@ def baseline(
     choose_device(settings.gpu)
     run = new_run(settings)
     if dry_run:
-        from svipctl.datasets.registry import open_benchmark, pictures_to_draw
+        from svipctl.datasets.registry import pictures_to_draw
         from svipctl.model.weights import needs_download
 
         needs_download(settings.model.backbone, settings.model.weights, offline=settings.offline)
         if not pictures_to_draw(settings.dataset, settings.data_dir):
-            there = open_benchmark(settings.dataset, settings.data_dir, allow_partial=settings.data.allow_partial)
+            there = open_dataset(settings)
             for fold in chosen:
                 there.split(fold)
         sink.say(f"would fit {method} on the features of {settings.model.backbone} in {run.folder}")
@@ -76,18 +68,14 @@ def baseline(
     from svipctl.baselines.evaluate import Baseline, fit_and_score
     from svipctl.baselines.image_features import image_features
     from svipctl.cli._scores import show_evaluation
-    from svipctl.datasets.registry import open_benchmark
 
-    with sink.progress(f"drawing {settings.dataset}") as progress:
-        benchmark = open_benchmark(
-            settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
-        )
+    benchmark = open_dataset(settings)
     for fold in chosen:
         benchmark.split(fold)  # a missing fold is an error before the features are computed
     with sink.progress("computing features") as progress:
         features = image_features(settings, benchmark, progress)
     with sink.progress("developing on folds") as progress:
-        baseline_ = Baseline(known[method], chosen)
+        baseline_ = Baseline(method, chosen)
         document = fit_and_score(baseline_, settings, benchmark, features, run, progress).document
     for warning in document["warnings"]:
         sink.warn(warning)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from json import dumps as json_text
+from json import dumps, loads
 from typing import Annotated
 
 import typer
@@ -49,28 +49,23 @@ def show(
     if dataset not in DATASETS:
         own_folder(dataset)
     found = overrides.resolve(dataset)
-    values = found.settings.model_dump(mode="json")
     flat = flatten(found.settings)
-    shown = {key: json_text(value, default=str) for key, value in flat.items()}
+    shown = {key: dumps(value, default=str) for key, value in flat.items()}
     if diff is not None:
         other = flatten(preset_settings(diff, dataset=dataset, recipe=found.settings.recipe))
-        theirs = {key: json_text(value, default=str) for key, value in other.items()}
+        theirs = {key: dumps(value, default=str) for key, value in other.items()}
         different = {key: (theirs[key], shown[key]) for key in shown if theirs[key] != shown[key]}
         for key, (their, own) in different.items():
             sink.say(f"{key} = {own}  # {their} in {diff}")
         if not different:
             sink.note(f"nothing differs from {diff}")
-        sink.document({"preset": diff, "differences": {key: _pair(*pair) for key, pair in different.items()}})
+        pairs = {key: {"preset": loads(their), "value": loads(own)} for key, (their, own) in different.items()}
+        sink.document({"preset": diff, "differences": pairs})
         return
     origins = {key: found.origins.get(key, "default") for key in flat}
-    sink.document({"settings": values, "origins": origins} if origin else {"settings": values})
+    document: dict[str, object] = {"settings": found.settings.model_dump(mode="json")}
+    sink.document(document | {"origins": origins} if origin else document)
     width = max(len(f"{key} = {value}") for key, value in shown.items())
     for key, value in shown.items():
         line = f"{key} = {value}"
         sink.say(f"{line.ljust(width)}  # {origins[key]}" if origin else line)
-
-
-def _pair(theirs: str, own: str) -> dict[str, object]:
-    from json import loads
-
-    return {"preset": loads(theirs), "value": loads(own)}

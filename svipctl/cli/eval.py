@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
 from svipctl.cli._output import describe_plan, sink
 from svipctl.cli._overrides import Overrides
+from svipctl.cli._runs import find_any_run, interruptible, joined_processes, open_dataset, with_precision_of
 from svipctl.cli._scores import show_curve, show_evaluation
 from svipctl.errors import ConfigError
 from svipctl.settings import flags
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
     dry_run=True,
 )
 def eval_(
-    dataset: Annotated[
-        str | None,
-        typer.Argument(help="cub, awa2, sun, toybirds, or a folder of your own.", autocompletion=_completion.datasets),
-    ] = None,
+    dataset: _options.OptionalDataset = None,
     *,
     overrides: Overrides,
     run: _options.RunName = None,
@@ -69,8 +66,6 @@ def eval_(
     if sink.json + csv + markdown > 1:
         raise ConfigError("--json, --csv and --markdown are forms of the same output", todo="choose one")
     if dataset is None and run is not None and checkpoint is None and predictions is None:
-        from svipctl.cli._runs import find_any_run
-
         found = find_any_run(run, overrides)
         dataset, run = found.settings().dataset, str(found.folder)
     if (dataset is None) == (predictions is None):
@@ -83,7 +78,11 @@ def eval_(
     if predictions is not None:
         given = {"--run": run, "--config": overrides.config, "--set": overrides.assignments, "--dry-run": dry_run}
         settings_given = [flag.name for flag in flags.EVALUATION if flag.key in overrides.flags]
-        _check_nothing_else([*(name for name, value in given.items() if value), *settings_given])
+        if useless := [*(name for name, value in given.items() if value), *settings_given]:
+            raise ConfigError(
+                "nothing is computed or written for --predictions, and no setting is read",
+                todo=f"leave out {', '.join(useless)}",
+            )
 
         from svipctl.evaluation.score import score_file
 
@@ -91,21 +90,10 @@ def eval_(
     else:
         recipe = {"recipe": overrides.flags.get("recipe", "reference")} if published else {}
         configured = overrides.resolve(str(dataset), recipe)
-        settings = configured.settings
-
-        from svipctl.device import choose_device
-        from svipctl.distributed.ranks import is_launcher, joined
-
         if dry_run:
             _show_plan(configured, run, checkpoint)
             return
-        if is_launcher(settings.gpu):
-            from svipctl.distributed.launch import launch
-
-            raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
-        with joined() as ranks:
-            choose_device(settings.gpu, ranks.local)
-            sink.silent = not ranks.is_first
+        with joined_processes(configured.settings.gpu) as ranks:
             evaluation = _evaluate(configured, run, checkpoint, ranks)
     document = evaluation.document
     for warning in document["warnings"]:
@@ -124,17 +112,8 @@ def eval_(
     sink.document(document)
 
 
-def _check_nothing_else(given: list[str]) -> None:
-    if given:
-        raise ConfigError(
-            "nothing is computed or written for --predictions, and no setting is read",
-            todo=f"leave out {', '.join(given)}",
-        )
-
-
 def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> tuple[Run | Path, Settings, bool]:
-    """What is evaluated, with which settings, and whether images of its data set may be missing."""
-    from svipctl.cli._runs import with_precision_of
+    """Return what is evaluated, with which settings, and whether images of its data set may be missing."""
     from svipctl.runs.lookup import find_run
 
     settings = configured.settings
@@ -142,8 +121,7 @@ def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> 
         return checkpoint, settings, settings.data.allow_partial
     run = find_run(settings.runs_dir, settings.dataset, name)
     trained = run.settings()
-    partial = settings.data.allow_partial or trained.data.allow_partial
-    return run, with_precision_of(trained, configured), partial
+    return run, with_precision_of(trained, configured), settings.data.allow_partial or trained.data.allow_partial
 
 
 def _show_plan(configured: Resolved, name: str | None, checkpoint: Path | None) -> None:
@@ -158,19 +136,11 @@ def _show_plan(configured: Resolved, name: str | None, checkpoint: Path | None) 
 
 
 def _evaluate(configured: Resolved, name: str | None, checkpoint: Path | None, ranks: Ranks) -> Evaluation:
-    """What each process does: its share of the images, and all of the figures."""
-    from svipctl.datasets.registry import open_benchmark
+    """Evaluate in one of the processes: its share of the images, and all of the figures."""
     from svipctl.evaluation.evaluate import evaluate_subject
-    from svipctl.signals import listening
 
     subject, settings, partial = _chosen(configured, name, checkpoint)
     with ranks.first():
-        benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=partial)
-    with listening() as stop, sink.progress("predicting") as progress:
-
-        def watched(done: int, total: int) -> None:
-            progress(done, total)
-            if stop.hear(*ranks.most(stop.number)):
-                stop.raise_if_asked()
-
-        return evaluate_subject(subject, benchmark, settings, watched, ranks)
+        benchmark = open_dataset(settings, allow_partial=partial)
+    with interruptible("predicting", ranks) as progress:
+        return evaluate_subject(subject, benchmark, settings, progress, ranks)

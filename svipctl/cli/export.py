@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from svipctl.cli import _completion, _options
+from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import describe_plan, sink
 from svipctl.cli._overrides import Overrides
-from svipctl.errors import CheckFailed, ConfigError, nearest
+from svipctl.cli._runs import interruptible, open_dataset
+from svipctl.errors import CheckFailed, ConfigError
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
-    from svipctl.export.artifact import Format, Order, Shipped
-    from svipctl.export.graph import ExportPrecision, PixelKind
-
-_FORMATS = ("onnx", "torch", "safetensors")
-_PRECISIONS = ("fp32", "fp16", "int8")
-_PIXELS = ("uint8", "float")
+    from svipctl.export.artifact import Shipped
 
 
 @command(flags.DATA_DIR, flags.RUNS_DIR, dry_run=True)
@@ -30,36 +26,17 @@ def export(
     *,
     overrides: Overrides,
     format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="onnx, torch or safetensors. (default: as --output is named, or onnx)",
-            autocompletion=_completion.choices(*_FORMATS),
-        ),
+        Literal["onnx", "torch", "safetensors"] | None,
+        typer.Option("--format", help="Format of the file. (default: as --output is named, or onnx)"),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="File to write. (default: in the run's folder, export/...)", show_default=False
-        ),
-    ] = None,
+    output: Annotated[Path | None, _options.output("File to write. (default: in the run's folder, export/...)")] = None,
     run: _options.RunName = None,
     precision: Annotated[
-        str,
-        typer.Option(
-            "--precision",
-            help="Arithmetic of the file: fp32, fp16, or int8 (ONNX).",
-            autocompletion=_completion.choices(*_PRECISIONS),
-        ),
+        Literal["fp32", "fp16", "int8"],
+        typer.Option("--precision", help="Arithmetic of the file; int8 is for ONNX."),
     ] = "fp32",
     input_: Annotated[
-        str,
-        typer.Option(
-            "--input",
-            metavar="uint8|float",
-            help="Pixels as bytes or as float32 in 0..1.",
-            autocompletion=_completion.choices(*_PIXELS),
-        ),
+        Literal["uint8", "float"], typer.Option("--input", help="Pixels as bytes or as float32 in 0..1.")
     ] = "uint8",
     resize: Annotated[
         bool, typer.Option("--resize", help="Accept images of any size, and resize and crop them in the graph.")
@@ -92,23 +69,24 @@ def export(
         svipctl export toybirds --precision int8 --resize
 
     """
-    _check(format=format, precision=precision, pixels=input_, gamma=gamma, tolerance=tolerance)
+    if gamma is not None and not math.isfinite(gamma):
+        raise ConfigError(f"--gamma {gamma}: not a finite number")
+    if tolerance is not None and not (math.isfinite(tolerance) and tolerance > 0):
+        raise ConfigError(f"--tolerance {tolerance}: not a positive number")
 
     from svipctl.runs.lookup import find_run
 
     settings = overrides.resolve(dataset).settings
     found = find_run(settings.runs_dir, settings.dataset, run)
 
-    from svipctl.datasets.registry import open_benchmark
     from svipctl.export.artifact import Order, export_run, format_of
     from svipctl.export.graph import Pixels
-    from svipctl.signals import listening
 
     order = Order(
-        format=cast("Format", format) if format else format_of(output or Path()) or "onnx",
+        format=format or format_of(output or Path()) or "onnx",
         output=output,
-        precision=cast("ExportPrecision", precision),
-        pixels=Pixels(cast("PixelKind", input_), resize),
+        precision=precision,
+        pixels=Pixels(input_, resize),
         gamma=gamma,
         licence=licence,
         images=images,
@@ -117,20 +95,14 @@ def export(
     )
     order.check(found)
     if dry_run:
-        _plan(order, found)
+        plan = order.plan(found)
+        sink.say(describe_plan(plan))
+        sink.document({"dry_run": True, **plan})
         return
-    with sink.progress(f"drawing {dataset}") as progress:
-        benchmark = open_benchmark(
-            settings.dataset, settings.data_dir, progress, allow_partial=found.settings().data.allow_partial
-        )
+    benchmark = open_dataset(settings, allow_partial=found.settings().data.allow_partial)
     sink.note(f"writing {order.file(found)} of run {found.name}")
-    with listening() as stop, sink.progress("comparing") as progress:
-
-        def watched(done: int, total: int) -> None:
-            progress(done, total)
-            stop.raise_if_asked()
-
-        shipped = export_run(found, benchmark, order, watched)
+    with interruptible("comparing") as progress:
+        shipped = export_run(found, benchmark, order, progress)
     _show(shipped)
     document = shipped.document | {"path": str(shipped.path), "report": str(shipped.report)}
     if not shipped.passed:
@@ -141,36 +113,6 @@ def export(
             document=document,
         )
     sink.document(document)
-
-
-def _check(*, format: str | None, precision: str, pixels: str, gamma: float | None, tolerance: float | None) -> None:
-    for flag, value, known in (
-        ("--format", format, _FORMATS),
-        ("--precision", precision, _PRECISIONS),
-        ("--input", pixels, _PIXELS),
-    ):
-        if value is not None and value not in known:
-            raise ConfigError(f"{flag} {value}: there is no such choice", why=nearest(value, known))
-    if gamma is not None and not math.isfinite(gamma):
-        raise ConfigError(f"--gamma {gamma}: not a finite number")
-    if tolerance is not None and not (math.isfinite(tolerance) and tolerance > 0):
-        raise ConfigError(f"--tolerance {tolerance}: not a positive number")
-
-
-def _plan(order: Order, found: Any) -> None:
-    weights = found.best / "model.safetensors"
-    share = {"fp32": 1.0, "fp16": 0.5, "int8": 0.25}[order.precision]
-    size = weights.stat().st_size if weights.exists() else 0
-    plan = {
-        "run": str(found.folder),
-        "file": str(order.file(found)),
-        "format": order.format,
-        "precision": order.precision,
-        "about_bytes": round(size * share),
-        "images_compared": order.images or "all",
-    }
-    sink.say(describe_plan(plan))
-    sink.document({"dry_run": True, **plan})
 
 
 def _show(shipped: Shipped) -> None:

@@ -14,12 +14,13 @@ from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
+from svipctl.cli._runs import announce_run, find_any_run, interruptible, open_dataset, with_precision_of
 from svipctl.errors import CheckFailed, ConfigError, DataError
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
-    from svipctl.inference.answers import Answer, Reason
+    from svipctl.inference.answers import Reason
     from svipctl.inference.trained_model import ClassifiedImage
     from svipctl.settings.schema import Settings
 
@@ -57,17 +58,19 @@ def predict(
         find . -name "*.jpg" | svipctl predict - --json
 
     """
-    _check(csv=csv, extend=extend, classes=classes, gamma=gamma)
-
-    from svipctl.cli._runs import announce_run, find_any_run, with_precision_of
+    if sink.json and csv:
+        raise ConfigError("--json and --csv are two forms of the same output", todo="choose one")
+    if extend and classes is None:
+        raise ConfigError("--extend adds classes to the run's, and there are none to add", todo="--classes FILE.csv")
+    if gamma is not None and not abs(gamma) < float("inf"):
+        raise ConfigError(f"--gamma {gamma}: not a finite number")
 
     found = find_any_run(run, overrides)
     if run is None:
         announce_run(found)
     found.require_network()
     trained = found.settings()
-    configured = overrides.resolve(trained.dataset)
-    settings = with_precision_of(trained, configured)
+    settings = with_precision_of(trained, overrides.resolve(trained.dataset))
 
     from svipctl.device import choose_dtype, use_device
     from svipctl.inference.checkpoint import read_metadata
@@ -76,7 +79,6 @@ def predict(
     from svipctl.inference.image_files import find_pictures, listed
     from svipctl.inference.load import load_run
     from svipctl.inference.trained_model import UnreadableImage
-    from svipctl.signals import listening
 
     device = use_device(settings.gpu)
     benchmark = _benchmark(settings, needed=classes is None or extend)
@@ -92,16 +94,12 @@ def predict(
     rows = csv_files.writer(sys.stdout, lineterminator="\n") if csv else None
     if rows:
         rows.writerow(_COLUMNS)
-    head = {
-        "run": str(found.folder),
-        "dataset": model.metadata.dataset,
-        "gamma": chosen.value,
-        "gamma_origin": chosen.origin,
-    }
-    sink.begin_list({**head, "classes": len(table.classes)}, "images")
+    head: dict[str, Any] = {"run": str(found.folder), "dataset": model.metadata.dataset}
+    head |= {"gamma": chosen.value, "gamma_origin": chosen.origin, "classes": len(table.classes)}
+    sink.begin_list(head, "images")
     named = (entry for name in images for entry in (listed(sys.stdin) if name == "-" else [name]))
     done = failed = 0
-    with listening() as stop, sink.progress("naming") as progress:
+    with interruptible("naming") as progress:
         results = model.classify_each(
             find_pictures(named), table, gamma=chosen.value, top=top, batch_size=settings.eval.batch_size
         )
@@ -118,9 +116,8 @@ def predict(
                     rows.writerows(_rows(result))
                 else:
                     _show(result)
-                sink.item(_item(result))
+                sink.item(result.document())
             progress(done + failed, done + failed)
-            stop.raise_if_asked()
     counts = {"named": done, "failed": failed}
     if not done and not failed:
         raise CheckFailed("no image was named", why="the list on stdin is empty")
@@ -134,24 +131,14 @@ def predict(
     sink.document(counts)
 
 
-def _check(*, csv: bool, extend: bool, classes: Path | None, gamma: float | None) -> None:
-    if sink.json and csv:
-        raise ConfigError("--json and --csv are two forms of the same output", todo="choose one")
-    if extend and classes is None:
-        raise ConfigError("--extend adds classes to the run's, and there are none to add", todo="--classes FILE.csv")
-    if gamma is not None and not abs(gamma) < float("inf"):
-        raise ConfigError(f"--gamma {gamma}: not a finite number")
-
-
 def _benchmark(settings: Settings, *, needed: bool) -> Benchmark | None:
-    """The run's data set. When only the range of its values is wanted, it may be absent, and is not drawn for that."""
-    from svipctl.datasets.registry import open_benchmark, pictures_to_draw
+    """Open the run's data set. For the range of its values alone, it may be absent and is not drawn."""
+    from svipctl.datasets.registry import pictures_to_draw
 
     try:
         if not needed and pictures_to_draw(settings.dataset, settings.data_dir):
             raise DataError(f"{settings.dataset} is not in {settings.data_dir}")
-        with sink.progress(f"drawing {settings.dataset}") as progress:
-            return open_benchmark(settings.dataset, settings.data_dir, progress, allow_partial=True)
+        return open_dataset(settings, allow_partial=True)
     except (DataError, ConfigError) as error:
         if needed:
             raise
@@ -169,45 +156,15 @@ def _show(named: ClassifiedImage) -> None:
 
 
 def _rows(named: ClassifiedImage) -> list[list[object]]:
-    patches = " ".join(f"{row}:{column}" for row, column in _places(named))
-    return [
-        [
-            named.image,
-            rank,
-            answer.name,
-            f"{answer.score:.6f}",
-            _reasons(answer.speaks_for, "; "),
-            _reasons(answer.speaks_against, "; "),
-            patches,
-        ]
-        for rank, answer in enumerate(named.answers, 1)
-    ]
-
-
-def _item(named: ClassifiedImage) -> dict[str, Any]:
-    return {
-        "image": str(named.image),
-        "answers": [_answer(answer) for answer in named.answers],
-        "windows": {"grid": list(named.related.shape), "kept": _places(named)},
-    }
-
-
-def _answer(answer: Answer) -> dict[str, Any]:
-    reasons = {"for": answer.speaks_for, "against": answer.speaks_against}
-    return {
-        "class": answer.name,
-        "score": answer.score,
-        **{side: {reason.attribute: reason.weight for reason in found} for side, found in reasons.items()},
-        "lacking": [reason.attribute for found in reasons.values() for reason in found if reason.lacking],
-    }
+    patches = " ".join(f"{row}:{column}" for row, column in named.kept_windows)
+    rows: list[list[object]] = []
+    for rank, answer in enumerate(named.answers, 1):
+        reasons = [_reasons(found, "; ") for found in (answer.speaks_for, answer.speaks_against)]
+        rows.append([named.image, rank, answer.name, f"{answer.score:.6f}", *reasons, patches])
+    return rows
 
 
 def _reasons(reasons: tuple[Reason, ...], separator: str = ", ") -> str:
     return separator.join(
         f"{'no ' if reason.lacking else ''}{reason.attribute} {reason.weight:+.2f}" for reason in reasons
     )
-
-
-def _places(named: ClassifiedImage) -> list[list[int]]:
-    """Row and column of each kept window, counted from 0."""
-    return [[int(place) for place in pair] for pair in zip(*named.related.nonzero())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,13 +12,10 @@ from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.errors import ConfigError, nearest
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.settings.schema import Settings
-
-_LAUNCHERS = ("local", "slurm")
 
 
 @command(
@@ -69,12 +66,8 @@ def reproduce(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Commands that run at once.")] = 1,
     launcher: Annotated[
-        str,
-        typer.Option(
-            "--launcher",
-            help="Run commands here (local) or on a cluster (slurm, by submitit).",
-            autocompletion=_completion.choices("local", "slurm"),
-        ),
+        Literal["local", "slurm"],
+        typer.Option("--launcher", help="Run commands here (local) or on a cluster (slurm, by submitit)."),
     ] = "local",
     slurm: Annotated[
         list[str] | None,
@@ -90,7 +83,9 @@ def reproduce(
     ] = None,
     dry_run: bool,
 ) -> None:
-    """Run the whole table of a data set: recipes, controls, baselines, seeds; continue where it was cut short.
+    """Train and evaluate the whole table of a data set.
+
+    Its rows are recipes, controls and baselines, each with several seeds. The same command continues what was cut short.
 
     Examples:
         svipctl reproduce toybirds --dry-run
@@ -106,14 +101,13 @@ def reproduce(
     rows = select_rows(controls, recipes)
     methods = METHODS if baselines else ()
     request = TableRequest(dataset, rows, seeds, folds, methods, flag_overrides(configured), overrides.config, name)
-    if launcher not in _LAUNCHERS:
-        raise ConfigError(f"there is no launcher {launcher!r}", why=nearest(launcher, _LAUNCHERS))
 
     def configure(row: Mapping[str, Any]) -> Settings:
         return Overrides(row, config=overrides.config).resolve(dataset).settings
 
     from svipctl.cli import _reproduce
     from svipctl.reproduce.published_numbers import check_comparable
+    from svipctl.reproduce.slurm_launcher import parse_parameters
 
     settings = configured.settings
     if check:
@@ -127,7 +121,7 @@ def reproduce(
     elif plan_file is not None:
         _reproduce.write_plan(plan, plan_file)
     else:
-        parameters = _reproduce.submitit_parameters(slurm or []) if launcher == "slurm" else None
+        parameters = parse_parameters(slurm or []) if launcher == "slurm" else None
         document = _reproduce.make_table(plan, settings, output, jobs, parameters)
         if check:
             _reproduce.check_published(document, tolerance)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,13 +11,12 @@ from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
 from svipctl.cli._output import describe_plan, sink
 from svipctl.cli._overrides import Overrides
+from svipctl.cli._runs import joined_processes
 from svipctl.errors import ConfigError
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
-    from svipctl.runs.run import Run
     from svipctl.settings.layers import Resolved
-    from svipctl.settings.schema import Settings
     from svipctl.training.development import Development
     from svipctl.training.session import Session
 
@@ -67,18 +65,7 @@ def train(
     configured, development = _configure(dataset, overrides, final, from_development)
     settings = configured.settings
 
-    from svipctl.device import choose_device
-    from svipctl.distributed.ranks import is_launcher, joined
-
-    if is_launcher(settings.gpu) and not dry_run:
-        from svipctl.distributed.launch import launch
-
-        raise typer.Exit(launch(settings.gpu, sys.argv[1:]))
-    with joined() as ranks:
-        if not dry_run:
-            choose_device(settings.gpu, ranks.local)  # a missing GPU is an error before anything is drawn
-        sink.silent = not ranks.is_first
-
+    with joined_processes(settings.gpu, dry_run=dry_run) as ranks:
         from svipctl.cli._training_progress import reporter
         from svipctl.datasets.names import dataset_name
         from svipctl.inference.checkpoint import read_metadata
@@ -94,7 +81,8 @@ def train(
         else:
             best = carry_out(session, ranks, sink, reporter)
     run, settings = session.run, session.settings
-    sink.say(f"done: {run.folder}\nnext: svipctl eval {settings.dataset}{_evaluation_flags(run, settings)}")
+    elsewhere = f" --runs-dir {settings.runs_dir}" if settings.runs_dir != Path("runs") else ""
+    sink.say(f"done: {run.folder}\nnext: svipctl eval {settings.dataset} --run {run.name}{elsewhere}")
     name = dataset_name(settings.dataset)
     sink.document({"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
 
@@ -144,7 +132,3 @@ def _check_final_flags(final: bool, development: list[str] | None, has_epochs: b
             why="a final run trains for the epoch count found in development",
             todo="leave out --epochs, or train without --final",
         )
-
-
-def _evaluation_flags(run: Run, settings: Settings) -> str:
-    return f" --run {run.name}" + (f" --runs-dir {settings.runs_dir}" if settings.runs_dir != Path("runs") else "")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from svipctl.doctor.finding import Finding
+from svipctl.processors import processor_count
 
 _GIB = 2**30
 _LEAST_MEMORY = 2 * _GIB  # importing torch and training toybirds takes about half of it
@@ -38,10 +39,9 @@ def check_memory() -> Finding:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
         return Finding("memory", "absent", "this system does not tell")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     enough = total >= _LEAST_MEMORY
     todo = "" if enough else "use a smaller --batch-size, or a machine with 2 GiB"
-    return Finding("memory", "ok" if enough else "wrong", f"{total / _GIB:.1f} GiB, {cores} cores", todo)
+    return Finding("memory", "ok" if enough else "wrong", f"{total / _GIB:.1f} GiB, {processor_count()} cores", todo)
 
 
 def check_folder(name: str, folder: Path, flag: str) -> Iterator[Finding]:

@@ -39,6 +39,8 @@ _RUNNERS: dict[Format, Callable[[Path], Runner]] = {
     "safetensors": SafetensorsRunner,
 }
 
+_SHARES: dict[ExportPrecision, float] = {"fp32": 1.0, "fp16": 0.5, "int8": 0.25}
+"""Size of the weights in the file against those of the run."""
 _NOT_OF_PIXELS = ("random", "object")
 
 
@@ -73,6 +75,19 @@ class Order:
             return self.output
         kind = "-".join([self.format, self.precision, self.pixels.kind] + ["resize"] * self.pixels.resize)
         return run.folder / "export" / kind / f"model{SUFFIXES[self.format]}"
+
+    def plan(self, run: Run) -> dict[str, Any]:
+        """Return what an export would write, and about how large it would be."""
+        weights = run.best / "model.safetensors"
+        size = weights.stat().st_size if weights.exists() else 0
+        return {
+            "run": str(run.folder),
+            "file": str(self.file(run)),
+            "format": self.format,
+            "precision": self.precision,
+            "about_bytes": round(size * _SHARES[self.precision]),
+            "images_compared": self.images or "all",
+        }
 
     def check(self, run: Run) -> None:
         """Raise ConfigError for what cannot be done, before anything is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +39,16 @@ class Answer:
     """Attributes that lift the class most, greatest first."""
     speaks_against: tuple[Reason, ...]
     """Attributes that lower it most, worst first."""
+
+    def document(self) -> dict[str, Any]:
+        """Return the answer as `svipctl predict --json` shows it."""
+        return {
+            "class": self.name,
+            "score": self.score,
+            "for": {reason.attribute: reason.weight for reason in self.speaks_for},
+            "against": {reason.attribute: reason.weight for reason in self.speaks_against},
+            "lacking": [one.attribute for one in (*self.speaks_for, *self.speaks_against) if one.lacking],
+        }
 
 
 @dataclass(frozen=True)

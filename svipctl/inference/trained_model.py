@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,20 @@ class ClassifiedImage:
     """(K,) predicted attribute vector."""
     related: NDArray[np.bool_]
     """(rows, columns) of windows: those that the patch classifier calls related to the object."""
+
+    @property
+    def kept_windows(self) -> list[list[int]]:
+        """Row and column of each related window, counted from 0."""
+        found: list[list[int]] = np.argwhere(self.related).tolist()
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """Return the entry of `svipctl predict --json`."""
+        return {
+            "image": str(self.image),
+            "answers": [answer.document() for answer in self.answers],
+            "windows": {"grid": list(self.related.shape), "kept": self.kept_windows},
+        }
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from svipctl.processors import processor_count
 from svipctl.reproduce.launcher import Launcher, start_command
 from svipctl.reproduce.step_state import begin
 from svipctl.reproduce.table_plan import TableStep
@@ -31,17 +32,10 @@ class LocalLauncher(Launcher):
         self._lock = () if lock is None else (lock,)
         self._environment = dict(os.environ if environment is None else environment)
         if jobs > 1:
-            self._environment.setdefault(_THREADS, str(max(1, _processors() // jobs)))
+            self._environment.setdefault(_THREADS, str(max(1, processor_count() // jobs)))
 
     def _start(self, step: TableStep, log: Path) -> subprocess.Popen[bytes] | None:
         arguments = begin(step)
         if arguments is None:
             return None
         return start_command(arguments, log, env=self._environment, start_new_session=True, pass_fds=self._lock)
-
-
-def _processors() -> int:
-    """Return the number of processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

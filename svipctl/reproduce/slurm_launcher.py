@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import FrameType
@@ -15,6 +15,7 @@ from svipctl.errors import ConfigError
 from svipctl.reproduce.launcher import Launcher, start_command
 from svipctl.reproduce.step_state import begin, run_of
 from svipctl.reproduce.table_plan import TableStep
+from svipctl.settings.layers import parse_value
 
 Cluster = Literal["slurm", "local"]
 _TIMEOUT = 24 * 60  # minutes
@@ -74,6 +75,19 @@ def _wait_for(process: subprocess.Popen[bytes]) -> int:
             return -1 if process.returncode is None else process.returncode
         process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode
+
+
+def parse_parameters(assignments: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters that a list of `KEY=VALUE` names, for instance `timeout_min=240`.
+
+    Raises:
+        ConfigError: One has no `=`.
+
+    """
+    for assignment in assignments:
+        if "=" not in assignment:
+            raise ConfigError(f"--slurm {assignment}: write it as key=value")
+    return {key: parse_value(value) for key, _, value in (one.partition("=") for one in assignments)}
 
 
 class SlurmLauncher(Launcher):

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.names import BUILT_IN
 from svipctl.errors import ConfigError
 from svipctl.reproduce.rows import FULL, Row, all_rows, reason_to_leave_out
 from svipctl.runs.lookup import TABLE
@@ -123,6 +125,21 @@ def check_assignable(keys: Collection[str]) -> None:
             f"--set {key}: the table gives each of its runs its own",
             todo="leave it out; --recipes, --seeds, --folds and --name say which runs there are",
         )
+
+
+def available_in(benchmark: Benchmark, settings: Settings, folds: int) -> set[str]:
+    """Return what of `objects` and `words` a data set has.
+
+    Raises:
+        DataError: It has fewer folds.
+
+    """
+    for fold in range(1, folds + 1):
+        benchmark.split(fold)
+    vectors = benchmark.word_vectors_file
+    has_words = settings.dataset in BUILT_IN or (vectors is not None and vectors.exists())
+    has_objects = bool(benchmark.masks) or benchmark.boxes is not None
+    return {name for name, exists in (("objects", has_objects), ("words", has_words)) if exists}
 
 
 def make_plan(request: TableRequest, configure: Configure, available: Collection[str]) -> TablePlan:

@@ -43,6 +43,19 @@ class WordMatrix:
         """Attributes of which no word is known: whoever normalises rows must guard them."""
         return tuple(name for name, row in zip(self.attributes, self.vectors) if not row.any())
 
+    def document(self) -> dict[str, Any]:
+        """Return what `svipctl w2v build --json` shows of the matrix."""
+        rows, width = self.vectors.shape
+        return {
+            "attributes": rows,
+            "width": width,
+            "pooling": self.pooling,
+            "unknown_words": list(self.unknown),
+            "zero_rows": list(self.zero_rows),
+            "source": self.source,
+            "source_sha256": self.source_sha256,
+        }
+
     def save(self, path: Path) -> None:
         """Write every field as a plain array, or nothing at all; the same matrix gives the same bytes.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,19 @@ class MatrixComparison:
     def same(self) -> bool:
         """True if no row differs by more than the tolerance."""
         return self.largest <= TOLERANCE
+
+    def document(self) -> dict[str, Any]:
+        """Return the comparison as `svipctl w2v check --json` shows it."""
+        return {
+            "largest_difference": self.largest if isfinite(self.largest) else None,
+            "different_attributes": list(self.different),
+            "same_values": self.same,
+        }
+
+    def explained(self, matrix: WordMatrix) -> str:
+        """Return which rows of the compared matrix differ, and both shapes."""
+        rows = f"{len(self.different)} of {len(matrix.attributes)} rows differ, for instance {', '.join(self.different[:5])}"
+        return f"{rows}; the published table is {self.shape}, yours {matrix.vectors.shape}"
 
 
 def values_sha256(vectors: NDArray[np.float64]) -> str:

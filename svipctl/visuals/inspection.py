@@ -86,6 +86,13 @@ class Inspection:
         """Whether that is the true class."""
         return None if self.true_class is None else self.answer == self.true_class
 
+    def extremes(self, attribute: int) -> dict[str, Any]:
+        """Return the lowest and highest value of an attribute's map, and row and column of its peak."""
+        assert self.windows is not None
+        values = self.windows[:, :, attribute]
+        peak = divmod(int(values.argmax()), values.shape[1])
+        return {"lowest": float(values.min()), "highest": float(values.max()), "peak": list(peak)}
+
 
 @dataclass(frozen=True)
 class Inspector:

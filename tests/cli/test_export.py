@@ -28,7 +28,7 @@ def perturb_one_weight(factor: float = 1.0) -> None:
     """Every exported graph has one weight that the model has not."""
     import torch
 
-    from svipctl.export import run
+    from svipctl.export import artifact
     from svipctl.export.graph import ShippedGraph
 
     class Broken(ShippedGraph):
@@ -37,7 +37,7 @@ def perturb_one_weight(factor: float = 1.0) -> None:
             with torch.no_grad():
                 self.model.attribute_head.bias[0] += factor
 
-    run.ShippedGraph = Broken  # type: ignore[misc]
+    artifact.ShippedGraph = Broken  # type: ignore[misc]
 
 
 def test_onnx_is_written_checked_and_described(command: Command, folder: Path, shared_folder: Path) -> None:

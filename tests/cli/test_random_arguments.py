@@ -198,11 +198,12 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 @pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], tuple[object, str, str, bool]]:
+def program(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], tuple[object, str, str, bool]]:
     """Runs the entry point in this process: exit code, stdout, stderr, and whether JSON was asked for."""
     everything = get_command(app_module.make_app())  # built once, where each process builds the command that it runs
     monkeypatch.setattr(app_module, "make_app", lambda words: everything)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # --offline sets it
+    monkeypatch.setenv("MPLCONFIGDIR", str(here / "matplotlib"))  # its folder in the home, if this is the first use
 
     def run(arguments: list[str]) -> tuple[object, str, str, bool]:
         out, err = io.BytesIO(), io.BytesIO()

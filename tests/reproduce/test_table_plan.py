@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from svipctl.cli.app import app
+from svipctl.cli._app import make_app
 from svipctl.errors import ConfigError
 from svipctl.reproduce.rows import FULL, all_rows, select_rows
 from svipctl.reproduce.table_plan import TableStep
@@ -136,7 +136,7 @@ def test_the_command_of_a_training_gives_the_settings_of_its_run(tmp_path: Path)
     preset = resolve("cub").settings.optim.lr
     flags = [f"optim.lr={preset}", "method.keep=5e3", "model.backbone_args={img_size=32, norm='a b'}"]
     plan = plan_of(tmp_path / "runs", dataset="cub", controls="all", flags=flags, folder=tmp_path)
-    command = get_command(app).commands["train"]  # type: ignore[attr-defined]
+    command = get_command(make_app()).commands["train"]  # type: ignore[attr-defined]
     names = {"backbone": "model.backbone", "weights": "model.weights", "epochs": "train.epochs", "lr": "optim.lr"}
     names |= {"fold": "train.fold", **{name: name for name in ("recipe", "name", "seed", "runs_dir")}}
     for step in [step for step in plan.steps if step.kind in ("development", "final")]:

@@ -37,7 +37,9 @@ def fetch(
     again: Annotated[bool, typer.Option("--again", help="Repair: fetch what exists too.")] = False,
     dry_run: bool,
 ) -> None:
-    """Download, check and unpack a benchmark with its proposed split; the same command continues what was cut short.
+    """Download, check and unpack a benchmark.
+
+    Its proposed split comes with it. The same command continues what was cut short.
 
     Examples:
         svipctl data fetch cub

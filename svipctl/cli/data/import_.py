@@ -23,7 +23,9 @@ def import_(
         Literal["cub", "awa2", "sun"] | None, typer.Option("--dataset", help="Its data set. (default: from its name)")
     ] = None,
 ) -> None:
-    """Compare an info file of the published code with the proposed split, as `data status --info` does.
+    """Check an info file of the published code.
+
+    It is compared with the proposed split, as `data status --info` does.
 
     Nothing in the file is executed, and nothing is written. Exit code 1 if the file is not the proposed split.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from shutil import disk_usage
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +12,7 @@ from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
+from svipctl.cli._runs import open_dataset
 from svipctl.errors import CheckFailed, ConfigError
 from svipctl.settings import flags
 
@@ -44,7 +45,9 @@ def pack(
     ] = False,
     dry_run: bool,
 ) -> None:
-    """Decode and resize all images once; training and evaluation then read the pixels from one file.
+    """Decode and resize all images once.
+
+    Training and evaluation then read the pixels from one file.
 
     Packed are the pixels that these settings need: give the flags that you train with. Interrupted work is continued.
 
@@ -61,7 +64,8 @@ def pack(
 
     from svipctl.datasets.official import partial_warning
     from svipctl.datasets.pixels import geometries
-    from svipctl.datasets.registry import open_benchmark, pictures_to_draw
+    from svipctl.datasets.registry import pictures_to_draw
+    from svipctl.processors import processor_count
     from svipctl.training.setup import image_size, transform_of
 
     wanted = geometries(transform_of(settings, image_size(settings)))
@@ -70,98 +74,58 @@ def pack(
         sink.say(f"{to_draw} pictures would be drawn, then packed")
         sink.document({"dry_run": True, "dataset": dataset, "pictures_to_draw": to_draw, "packs": []})
         return
-    with sink.progress(f"drawing {dataset}") as progress:
-        benchmark = open_benchmark(
-            settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
-        )
+    benchmark = open_dataset(settings)
     if benchmark.missing:
         sink.warn(partial_warning(benchmark))
-    if dry_run:
-        packs = [_planned(benchmark, geometry, force) for geometry in wanted]
-        sink.document({"dry_run": True, "dataset": benchmark.name, "pictures_to_draw": 0, "packs": packs})
-    elif verify or verify_all:
+    if verify or verify_all:
         _check(benchmark, wanted, None if verify_all else _SAMPLE)
-    else:
-        packs = [_packed(benchmark, geometry, workers or _cores(), force) for geometry in wanted]
-        sink.document({"dataset": benchmark.name, "packs": packs})
+        return
+    processes = None if dry_run else workers or processor_count()
+    document = {"dataset": benchmark.name, "packs": [_pack(benchmark, one, processes, force) for one in wanted]}
+    sink.document({"dry_run": True, "pictures_to_draw": 0, **document} if dry_run else document)
 
 
-def _planned(benchmark: Benchmark, geometry: Geometry, force: bool) -> dict[str, Any]:
-    import shutil
-
-    from svipctl.datasets.pixels import plan_pack
-
-    plan = plan_pack(benchmark, geometry).store
-    fresh = not force and plan.find() is not None
-    state = "fresh" if fresh else "unfinished" if not force and plan.is_begun() else "to pack"
-    needed, free = 0 if fresh else plan.bytes_to_write(force=force), shutil.disk_usage(benchmark.root).free
-    sink.say(
-        f"{geometry.key}: {len(plan.files)} images, {plan.bytes / _GIB:.2f} GiB in {plan.folder}, {state}; "
-        f"needs {needed / _GIB:.2f} GiB more, {free / _GIB:.2f} GiB are free"
-    )
-    return {
-        "transform": geometry.key,
-        "folder": str(plan.folder),
-        "state": state,
-        "images": len(plan.files),
-        "bytes": plan.bytes,
-        "bytes_needed": needed,
-        "bytes_free": free,
-    }
-
-
-def _packed(benchmark: Benchmark, geometry: Geometry, workers: int, force: bool) -> dict[str, Any]:
+def _pack(benchmark: Benchmark, geometry: Geometry, workers: int | None, force: bool) -> dict[str, Any]:
+    """Pack the pixels of a geometry, or only plan it if there are no `workers`, and return its entry of the document."""
     from svipctl.datasets.pixels import pack as make
     from svipctl.datasets.pixels import plan_pack
 
-    wanted = plan_pack(benchmark, geometry)
-    plan = wanted.store
-    with sink.progress(f"packing {geometry.key}") as progress:
-        state = make(wanted, workers=workers, force=force, progress=progress)
-    sink.say(
-        f"{geometry.key}: {len(plan.files)} images, {plan.bytes / _GIB:.2f} GiB in {plan.folder}"
-        + (", fresh already" if state == "fresh" else "")
-    )
-    return {
-        "transform": geometry.key,
-        "folder": str(plan.folder),
-        "state": state,
-        "images": len(plan.files),
-        "bytes": plan.bytes,
-    }
+    plan = plan_pack(benchmark, geometry)
+    needs: dict[str, int] = {}
+    if workers is None:
+        is_fresh = not force and plan.store.find() is not None
+        state = "fresh" if is_fresh else "unfinished" if not force and plan.store.is_begun() else "to pack"
+        needed, free = 0 if is_fresh else plan.store.bytes_to_write(force=force), disk_usage(benchmark.root).free
+        needs = {"bytes_needed": needed, "bytes_free": free}
+        remark = f", {state}; needs {needed / _GIB:.2f} GiB more, {free / _GIB:.2f} GiB are free"
+    else:
+        with sink.progress(f"packing {geometry.key}") as progress:
+            state = make(plan, workers=workers, force=force, progress=progress)
+        remark = ", fresh already" if state == "fresh" else ""
+    folder, images, size = str(plan.store.folder), len(plan.store.files), plan.store.bytes
+    sink.say(f"{geometry.key}: {images} images, {size / _GIB:.2f} GiB in {folder}{remark}")
+    return {"transform": geometry.key, "folder": folder, "state": state, "images": images, "bytes": size, **needs}
 
 
 def _check(benchmark: Benchmark, wanted: Sequence[Geometry], images: int | None) -> None:
     """Check each pack; the first that fails is the error, and the document has all."""
-    from svipctl.datasets.pixels import pack_folder
+    from svipctl.datasets.pixels import check_pack, pack_folder
 
-    packs, failed = [], None
+    packs: list[dict[str, Any]] = []
+    document = {"dataset": benchmark.name, "packs": packs}
+    failed = None
     for geometry in wanted:
+        packs.append({"transform": geometry.key, "folder": str(pack_folder(benchmark.root, geometry))})
         try:
-            packs.append(_checked(benchmark, geometry, images))
+            with sink.progress(f"checking {geometry.key}") as progress:
+                compared = check_pack(benchmark, geometry, images=images, progress=progress)
         except CheckFailed as error:
             failed = failed or error
-            folder = str(pack_folder(benchmark.root, geometry))
-            packs.append({"transform": geometry.key, "folder": folder, "state": "damaged"})
-    document = {"dataset": benchmark.name, "packs": packs}
+            packs[-1]["state"] = "damaged"
+        else:
+            packs[-1] |= {"state": "verified", "images_compared": compared}
+            sink.say(f"{geometry.key}: every checksum is right, {compared} images decoded again are equal bit for bit")
     if failed is not None:
         failed.document = document
         raise failed
     sink.document(document)
-
-
-def _checked(benchmark: Benchmark, geometry: Geometry, images: int | None) -> dict[str, Any]:
-    from svipctl.datasets.pixels import check_pack, pack_folder
-
-    with sink.progress(f"checking {geometry.key}") as progress:
-        compared = check_pack(benchmark, geometry, images=images, progress=progress)
-    sink.say(f"{geometry.key}: every checksum is right, {compared} images decoded again are equal bit for bit")
-    folder: Path = pack_folder(benchmark.root, geometry)
-    return {"transform": geometry.key, "folder": str(folder), "state": "verified", "images_compared": compared}
-
-
-def _cores() -> int:
-    """CPU cores this process may use."""
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

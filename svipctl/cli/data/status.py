@@ -36,7 +36,9 @@ def status(
         typer.Option("--info", help="Compare an info file of the published code with the data set's proposed split."),
     ] = None,
 ) -> None:
-    """Show the state and source of each data set, and the command that fixes it; exit code 3 if one is damaged.
+    """Show the state and source of each data set.
+
+    A data set that cannot be used comes with the command that fixes it, and makes the exit code 3.
 
     With --info the exit code is 1 if the file is not the proposed split; missing images are a warning then. Nothing in
     the file is executed.

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from svipctl.cli import _completion
-from svipctl.cli._options import RunName
+from svipctl.cli._options import RunName, output
 
 
 class SplitPart(StrEnum):
@@ -47,13 +47,7 @@ class FigureOptions:
     run: RunName = None
     theme: Annotated[Theme, typer.Option("--theme", help="light for paper, dark for a dark page.")] = Theme.light
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            help="A .png or .svg file, or a folder. (default: the folder figures of the run)",
-            show_default=False,
-        ),
+        Path | None, output("A .png or .svg file, or a folder. (default: the folder figures of the run)")
     ] = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._overrides import Overrides
-from svipctl.cli.visualize._images import draw_pages, plan_figure, show_plan
+from svipctl.cli.visualize._images import draw_pages, plan_images, show_plan
 from svipctl.cli.visualize._options import ImageOptions
 from svipctl.settings import flags
 
@@ -14,14 +14,16 @@ _SHOWN = 7  # images on a page
 
 @command(*flags.EVALUATION[1:], dry_run=True)
 def attention(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
-    """Show what each block of the network attends to: the class token's attention on every patch.
+    """Show what each block attends to.
+
+    Each map is the class token's attention on every patch.
 
     Examples:
         svipctl visualize attention toybirds
         svipctl visualize attention cub photo.jpg -o attention.png
 
     """
-    plan = plan_figure("attention", dataset, options, overrides, shown=_SHOWN)
+    plan = plan_images("attention", dataset, options, overrides, shown=_SHOWN)
     if dry_run:
         show_plan(plan)
         return

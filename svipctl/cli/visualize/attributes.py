@@ -9,7 +9,7 @@ import typer
 from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
 from svipctl.cli._overrides import Overrides
-from svipctl.cli.visualize._images import draw_pages, plan_figure, show_plan
+from svipctl.cli.visualize._images import draw_pages, plan_images, show_plan
 from svipctl.cli.visualize._options import ImageOptions
 from svipctl.errors import ConfigError
 from svipctl.settings import flags
@@ -38,7 +38,9 @@ def attributes(
     top: Annotated[int, typer.Option("--top", min=0, help="Show this many of the answer's strongest attributes.")] = 4,
     dry_run: bool,
 ) -> None:
-    """Show where the model sees each attribute: the attribute head on every window, laid over the image.
+    """Show where the model sees each attribute.
+
+    The attribute head's value on every window is laid over the image.
 
     Shown are the attributes that speak most for the class the image was named, then those you name.
 
@@ -54,7 +56,7 @@ def attributes(
             f"--top {top} and {len(wanted)} named attributes: from 1 to {_MOST} in all fit on a page",
             todo="ask for others in another figure",
         )
-    plan = plan_figure("attributes", dataset, options, overrides, shown=_SHOWN)
+    plan = plan_images("attributes", dataset, options, overrides, shown=_SHOWN)
 
     from svipctl.visuals.image_choice import attribute_numbers
 
@@ -76,17 +78,8 @@ def attributes(
     names = plan.benchmark.attributes
 
     def details(one: Inspection) -> dict[str, Any]:
-        assert one.windows is not None
-        maps = {names[column]: one.windows[:, :, column] for column in shown_attributes(one, names, top, named)}
         return {
-            "attributes": {
-                name: {
-                    "lowest": float(values.min()),
-                    "highest": float(values.max()),
-                    "peak": [int(values.argmax()) // values.shape[1], int(values.argmax()) % values.shape[1]],
-                }
-                for name, values in maps.items()
-            }
+            "attributes": {names[column]: one.extremes(column) for column in shown_attributes(one, names, top, named)}
         }
 
     draw_pages(

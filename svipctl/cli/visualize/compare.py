@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from svipctl.cli import _completion
+from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import find_any_run, select_run
-from svipctl.cli.visualize._evaluation import evaluate, open_run_dataset
+from svipctl.cli.visualize._figure import evaluate, open_run_dataset
 from svipctl.errors import ConfigError
 from svipctl.settings import flags
 
@@ -31,10 +31,7 @@ def compare(
     *,
     overrides: Overrides,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", help="HTML file. (default: comparison.html next to the first run)", show_default=False
-        ),
+        Path | None, _options.output("HTML file. (default: comparison.html next to the first run)")
     ] = None,
     dry_run: bool,
 ) -> None:
@@ -61,16 +58,10 @@ def compare(
     check_page_name(file)
     names = [run.name for run in folders]
     labels = [run.name if names.count(run.name) == 1 else str(run.folder) for run in folders]
+    paths = [str(run.folder) for run in folders]
     if dry_run:
         sink.say(f"{', '.join(labels)} would be evaluated, and compared in {file}")
-        sink.document(
-            {
-                "dry_run": True,
-                "runs": [str(run.folder) for run in folders],
-                "figure": "comparison",
-                "files": [str(file)],
-            }
-        )
+        sink.document({"dry_run": True, "figure": "comparison", "runs": paths, "files": [str(file)]})
         return
 
     from svipctl.visuals.report.comparison import Candidate, check_same_data, check_same_images
@@ -89,25 +80,9 @@ def compare(
     sink.say(f"{file}: {len(candidates)} runs, {size / 2**20:.1f} MiB")
     sink.document(
         {
-            "dataset": comparison.dataset,
-            "runs": [str(run.folder) for run in folders],
+            **comparison.document(),
+            "runs": paths,
             "figure": "comparison",
-            "rows": [
-                {
-                    "protocol": row.protocol,
-                    "figure": row.figure,
-                    "values": [None if one.cell is None else one.cell.value for one in row.cells],
-                    "differences": [None if one.difference is None else one.difference.value for one in row.cells],
-                    "intervals": [
-                        None
-                        if one.difference is None or one.difference.low is None
-                        else [one.difference.low, one.difference.high]
-                        for one in row.cells
-                    ],
-                }
-                for row in comparison.rows
-            ],
-            "configuration": {one.key: one.values for one in comparison.configuration},
             "bytes": size,
             "files": [str(file)],
         }

@@ -8,11 +8,8 @@ import typer
 
 from svipctl.cli import _options
 from svipctl.cli._command import command
-from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import select_run
-from svipctl.cli.visualize._evaluation import evaluate, open_run_dataset, show_plan
-from svipctl.cli.visualize._images import output_file
+from svipctl.cli.visualize._figure import evaluate, open_run_dataset, plan_figure, show_plan
 from svipctl.cli.visualize._options import FigureOptions
 from svipctl.settings import flags
 
@@ -37,10 +34,10 @@ def confusion(
         svipctl visualize confusion cub --top 5 -o confused.png
 
     """
-    found, settings = select_run(dataset, options.run, overrides)
-    file = output_file(options.output, found, "confusion")
+    figure = plan_figure("confusion", dataset, options, overrides)
+    run, settings, file = figure.run, figure.settings, figure.file
     if dry_run:
-        show_plan(found, file, "confusion", settings)
+        show_plan(run, file, "confusion", settings)
         return
 
     import numpy as np
@@ -49,10 +46,9 @@ def confusion(
     from svipctl.evaluation.per_class import answers_under, reading_row
     from svipctl.evaluation.per_class import confusion as confusion_counts
     from svipctl.visuals.confusion import Picture, confused_pairs, confusion_figure
-    from svipctl.visuals.style import save, themed
 
-    benchmark = open_run_dataset(found, settings)
-    measured = evaluate(found, benchmark, settings)
+    benchmark = open_run_dataset(run, settings)
+    measured = evaluate(run, benchmark, settings)
     names = measured.classes
     row = reading_row(measured.results)
     labels, answers = measured.results.answers.labels, answers_under(measured.results, row)
@@ -62,22 +58,13 @@ def confusion(
     def thumbnail(place: int) -> Picture:
         return np.asarray(decode(benchmark.image_path(int(measured.predictions.indices[place]))).resize((160, 160)))
 
-    title = f"{benchmark.name} · {found.name}"
+    title = f"{benchmark.name} · {run.name}"
     if pairs:
-        with themed(options.theme.value):
-            save(confusion_figure(counts, pairs, names, thumbnail, row, title), file)
-    sink.say(f"{file}: {len(pairs)} pairs" if pairs else "no image was answered wrongly: there is nothing to show")
-    sink.document(
-        {
-            "dataset": benchmark.name,
-            "run": str(found.folder),
-            "figure": "confusion",
-            "theme": options.theme.value,
-            "protocol": row,
-            "pairs": [
-                {"true": names[pair.true], "answered": names[pair.answered], "mistakes": pair.mistakes}
-                for pair in pairs
-            ],
-            "files": [str(file)] if pairs else [],
-        }
+        figure.draw(lambda: confusion_figure(counts, pairs, names, thumbnail, row, title))
+    figure.show(
+        f"{file}: {len(pairs)} pairs" if pairs else "no image was answered wrongly: there is nothing to show",
+        benchmark.name,
+        protocol=row,
+        pairs=[{"true": names[one.true], "answered": names[one.answered], "mistakes": one.mistakes} for one in pairs],
+        files=[str(file)] if pairs else [],
     )

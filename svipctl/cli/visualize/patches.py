@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._overrides import Overrides
-from svipctl.cli.visualize._images import draw_pages, plan_figure, show_plan
+from svipctl.cli.visualize._images import draw_pages, plan_images, show_plan
 from svipctl.cli.visualize._options import ImageOptions, SplitPart
 from svipctl.settings import flags
 
@@ -30,7 +30,7 @@ def patches(dataset: _options.Dataset, *, options: ImageOptions, overrides: Over
         svipctl visualize patches cub photo.jpg --theme dark
 
     """
-    plan = plan_figure("patches", dataset, options, overrides)
+    plan = plan_images("patches", dataset, options, overrides)
     if dry_run:
         show_plan(plan)
         return
@@ -43,8 +43,9 @@ def patches(dataset: _options.Dataset, *, options: ImageOptions, overrides: Over
     evaluated = evaluated_selection(plan.run, inspector.model.metadata.epoch) if on_test else {}
     known: list[float] = []
 
-    def notice(one: Inspection) -> None:
+    def details(one: Inspection) -> dict[str, Any]:
         known.extend([] if one.auc is None else [one.auc])
+        return {}
 
     def summary() -> dict[str, Any]:
         selection: dict[str, Any] = {"auc": sum(known) / len(known), "images": len(known)} if known else {}
@@ -60,6 +61,6 @@ def patches(dataset: _options.Dataset, *, options: ImageOptions, overrides: Over
             evaluated=evaluated,
         ),
         PER_PAGE,
+        details=details,
         summary=summary,
-        notice=notice,
     )

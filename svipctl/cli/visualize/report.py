@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import select_run
-from svipctl.cli.visualize._evaluation import evaluate, open_run_dataset, show_plan
+from svipctl.cli.visualize._figure import evaluate, open_run_dataset, show_plan
 from svipctl.settings import flags
 
 
@@ -22,10 +20,7 @@ def report(
     *,
     overrides: Overrides,
     run: _options.RunName = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="HTML file. (default: report.html of the run)", show_default=False),
-    ] = None,
+    output: Annotated[Path | None, _options.output("HTML file. (default: report.html of the run)")] = None,
     dry_run: bool,
 ) -> None:
     """Write an HTML report of a run.

@@ -8,7 +8,7 @@ from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli.visualize._images import item, plan_figure, show_plan
+from svipctl.cli.visualize._images import inspected, item, plan_images, show_plan
 from svipctl.cli.visualize._options import ImageOptions
 from svipctl.settings import flags
 
@@ -22,7 +22,9 @@ _SHOWN, _LOOKED_AT = 24, 20
 
 @command(*flags.EVALUATION[1:], dry_run=True)
 def sheet(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
-    """Show many images at a glance: rightly and wrongly named, of seen and of unseen classes.
+    """Show many images at a glance.
+
+    They are rightly and wrongly classified images of seen and of unseen classes.
 
     Images of the split are drawn by lot (--set seed=N) until there are equally many of each kind, or 20 times as many
     as are shown were looked at.
@@ -32,17 +34,16 @@ def sheet(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overri
         svipctl visualize sheet cub --split unseen --limit 48
 
     """
-    plan = plan_figure("sheet", dataset, options, overrides, shown=None)
+    plan = plan_images("sheet", dataset, options, overrides, shown=None)
     if dry_run:
         show_plan(plan)
         return
 
     import numpy as np
 
-    from svipctl.signals import listening
     from svipctl.visuals.inspection import open_inspector
     from svipctl.visuals.sheet import contact_sheet, kinds, sorted_groups
-    from svipctl.visuals.style import save, themed
+    from svipctl.visuals.style import save
 
     inspector = open_inspector(plan.run, plan.benchmark, plan.settings)
     wanted = kinds(options.split.value, own=bool(options.images))
@@ -50,24 +51,17 @@ def sheet(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overri
     order = np.random.default_rng(plan.settings.seed).permutation(len(plan.images))[: _LOOKED_AT * count]
     chosen = plan.images if options.images else [plan.images[place] for place in order]
     looked_at = 0
-    with listening() as stop, sink.progress("looking") as progress, themed(options.theme.value):
+    with inspected(plan, inspector, chosen) as inspections:
 
-        def watched() -> Iterator[Inspection]:
+        def counted() -> Iterator[Inspection]:
             nonlocal looked_at
-            for looked_at, one in enumerate(inspector.inspect(chosen), 1):
-                stop.raise_if_asked()
-                progress(looked_at, len(chosen))
+            for one in inspections:
+                looked_at += 1
                 yield one
 
-        groups = sorted_groups(watched(), count, wanted)
+        groups = sorted_groups(counted(), count, wanted)
         save(contact_sheet(groups, f"Contact sheet: {plan.title}", looked_at=looked_at), plan.file)
     shown = [one for found in groups.values() for one in found]
     sink.say(f"{plan.file}: {len(shown)} images of {looked_at} looked at")
-    sink.document(
-        {
-            **plan.head,
-            "images": [{**item(one), "file": str(plan.file)} for one in shown],
-            "files": [str(plan.file)],
-            "looked_at": looked_at,
-        }
-    )
+    images = [{**item(one), "file": str(plan.file)} for one in shown]
+    sink.document({**plan.head, "images": images, "files": [str(plan.file)], "looked_at": looked_at})

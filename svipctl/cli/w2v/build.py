@@ -34,12 +34,13 @@ def build(
         Literal["sum", "mean"], typer.Option("--pooling", help="Pool the words of a phrase by sum (published) or mean.")
     ] = "sum",
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="File to write. (default: word_vectors.npz of the data set)"),
+        Path | None, _options.output("File to write. (default: word_vectors.npz of the data set)")
     ] = None,
     dry_run: bool,
 ) -> None:
-    """Build the word vectors of a data set's attributes, as published: the sum over each phrase's words.
+    """Build the word vectors of attributes.
+
+    They are built as published: the sum over the words of each phrase.
 
     Examples:
         svipctl w2v build toybirds
@@ -80,16 +81,4 @@ def build(
     if matrix.zero_rows:
         sink.warn(f"attributes without a known word, whose rows are zero: {', '.join(matrix.zero_rows)}")
     sink.say(f"{path}: {rows} attributes x {width} from {matrix.source}")
-    sink.document(
-        {
-            "dataset": dataset,
-            "output": str(path),
-            "attributes": rows,
-            "width": width,
-            "pooling": matrix.pooling,
-            "unknown_words": list(matrix.unknown),
-            "zero_rows": list(matrix.zero_rows),
-            "source": matrix.source,
-            "source_sha256": matrix.source_sha256,
-        }
-    )
+    sink.document({"dataset": dataset, "output": str(path), **matrix.document()})

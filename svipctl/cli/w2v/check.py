@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +24,9 @@ def check(
         Path | None, typer.Option("--against", help="A published .pkl, read without running anything in it.")
     ] = None,
 ) -> None:
-    """Compare built word vectors with the published ones: by checksum, and given a published file by value.
+    """Compare word vectors with the published ones.
+
+    They are compared by checksum, and by value if a published file is given.
 
     The exit code is 0 if they are the published ones, and 1 if they differ or if that is unknown: rounding changes the
     checksum of the right values on some machines, and only a published file decides then.
@@ -48,27 +49,20 @@ def check(
     path = word_vectors_file(dataset, settings.data_dir)
     matrix = WordMatrix.load(path, attribute_names(dataset, settings.data_dir))
     sha256 = values_sha256(matrix.vectors)
+    same_bytes, others = sha256 == published, []
     document: dict[str, object] = {"dataset": dataset, "file": str(path), "sha256": sha256, "source": matrix.source}
-    same_bytes = sha256 == published
-    document |= {"same_values": True if same_bytes else None}
-    others = []
+    document["same_values"] = True if same_bytes else None
     if published is not None:
         document |= {"published_sha256": published, "same_bytes": same_bytes}
         sink.say(f"{path}: {'the published values, bit for bit' if same_bytes else 'not the published bytes'}")
     if against is not None:
         comparison = compare(matrix, read_pickled_array(against))
-        document |= {
-            "largest_difference": comparison.largest if isfinite(comparison.largest) else None,
-            "different_attributes": list(comparison.different),
-            "same_values": comparison.same,
-        }
+        document |= comparison.document()
         sink.say(f"largest difference from {against.name}: {comparison.largest:.3g} (tolerance {TOLERANCE:g})")
         if not comparison.same:
-            shown = ", ".join(comparison.different[:5])
-            rows = f"{len(comparison.different)} of {len(matrix.attributes)} rows differ, for instance {shown}"
-            others.append(f"{rows}; the published table is {comparison.shape}, yours {matrix.vectors.shape}")
+            others.append(comparison.explained(matrix))
     elif matrix.vectors.shape[1] != WIDTH:
-        document |= {"same_values": False}
+        document["same_values"] = False
         others.append(f"the published ones have {WIDTH} numbers an attribute, yours {matrix.vectors.shape[1]}")
     if others:
         raise CheckFailed(

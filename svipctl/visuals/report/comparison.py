@@ -75,6 +75,17 @@ class ComparedRow:
     meaning: str
     cells: list[ComparedCell]
 
+    def document(self) -> dict[str, Any]:
+        """Return the entry of `svipctl visualize compare --json`."""
+        differences = [one.difference for one in self.cells]
+        return {
+            "protocol": self.protocol,
+            "figure": self.figure,
+            "values": [None if one.cell is None else one.cell.value for one in self.cells],
+            "differences": [None if one is None else one.value for one in differences],
+            "intervals": [None if one is None or one.low is None else [one.low, one.high] for one in differences],
+        }
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -104,6 +115,15 @@ class Comparison:
     def warnings(self) -> list[str]:
         """Warnings of the evaluations, each with its run."""
         return [f"{one.label}: {warning}" for one in self.candidates for warning in one.evaluation.warnings]
+
+    def document(self) -> dict[str, Any]:
+        """Return the data set, rows and different settings as `svipctl visualize compare --json` shows them."""
+        configuration = {one.key: one.values for one in self.configuration}
+        return {
+            "dataset": self.dataset,
+            "rows": [row.document() for row in self.rows],
+            "configuration": configuration,
+        }
 
 
 def check_same_data(labels: Sequence[str], settings: Sequence[Settings]) -> None:

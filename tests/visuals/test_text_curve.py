@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from svipctl.cli._scores import curve, framed
+from svipctl.visuals.text_curve import curve, framed
 
 STAIRS = [(0.0, 100.0), (50.0, 100.0), (50.0, 50.0), (100.0, 50.0), (100.0, 0.0)]
 

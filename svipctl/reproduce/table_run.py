@@ -1,0 +1,96 @@
+"""Run the plan of a table, and keep its report current."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from svipctl.reproduce.execute import StepObserver, StepResult, execute, one_at_a_time
+from svipctl.reproduce.launcher import Launcher
+from svipctl.reproduce.local_launcher import LocalLauncher
+from svipctl.reproduce.run_results import collect_results
+from svipctl.reproduce.slurm_launcher import SlurmLauncher
+from svipctl.reproduce.step_state import check_configurations, runs_folder
+from svipctl.reproduce.table_document import table_document
+from svipctl.reproduce.table_plan import TablePlan, TableStep
+from svipctl.reproduce.table_report import write_report
+from svipctl.runs.lookup import TABLE
+from svipctl.settings.schema import Settings
+from svipctl.signals import listening
+
+
+@dataclass(frozen=True)
+class TableRun:
+    """What a table has after a run of its plan."""
+
+    document: dict[str, Any]
+    """The report."""
+    written: list[Path]
+    """The files of the report."""
+    failed: list[StepResult]
+    """Steps that failed or were not run because of these."""
+
+
+@dataclass(frozen=True)
+class _ReportingObserver:
+    """An observer that updates the report after each evaluation."""
+
+    observer: StepObserver
+    update_report: Callable[[], object]
+
+    def started(self, step: TableStep, *, resumed: bool) -> None:
+        self.observer.started(step, resumed=resumed)
+
+    def ended(self, result: StepResult, done: int, total: int, seconds_left: float | None) -> None:
+        self.observer.ended(result, done, total, seconds_left)
+        if result.step.kind in ("evaluation", "baseline") and not result.failed:
+            self.update_report()
+
+
+def run_table(
+    plan: TablePlan,
+    settings: Settings,
+    observer: StepObserver,
+    *,
+    output: Path | None = None,
+    jobs: int = 1,
+    slurm: Mapping[str, Any] | None = None,
+    on_wait: Callable[[str], None] = lambda message: None,
+) -> TableRun:
+    """Run what is left of a plan, and write its report at the beginning, after each evaluation and at the end.
+
+    Args:
+        plan: The plan.
+        settings: The configuration without the overrides of any row.
+        observer: Receives every start and end of a command.
+        output: Folder for the report; None for the folder of the runs.
+        jobs: How many commands run at once.
+        slurm: Parameters of submitit; None runs the commands on this machine.
+        on_wait: Receives a remark if another table is at work in the folder of the runs.
+
+    Raises:
+        ConfigError: A run was started with another configuration, or submitit does not take a parameter.
+        Interrupted: A signal asked to stop, and everything that ran has saved its state.
+
+    """
+    runs, prefix = runs_folder(settings), plan.request.prefix
+    folder = output or (runs if prefix == TABLE else runs / f"{prefix}-report")
+    logs = runs / f"{prefix}-logs"
+
+    def report() -> tuple[dict[str, Any], list[Path]]:
+        document = table_document(plan, collect_results(plan))
+        return document, write_report(document, folder)
+
+    check_configurations(plan)  # now, not after waiting for another table
+    with one_at_a_time(runs, on_wait) as lock, listening() as stop:
+        check_configurations(plan)
+        report()  # fails now if it cannot be written, not after hours
+        launcher: Launcher = LocalLauncher(jobs, lock=lock)
+        if slurm is not None:
+            parameters = {"cluster": "slurm", **slurm}
+            cluster = parameters.pop("cluster")
+            launcher = SlurmLauncher(jobs, logs / "submitit", parameters, cluster=cluster)
+        failed = execute(plan, launcher, logs, _ReportingObserver(observer, report), stop)
+    return TableRun(*report(), failed)
