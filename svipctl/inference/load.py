@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -51,26 +50,25 @@ def load(
     """
     path, used = Path(path), use_device(device)
     folder = None if data_dir is None else Path(data_dir)
-    if (path / "config.toml").exists():
-        run = Run(path)
-        dtype = choose_dtype(run.settings().precision if precision == "auto" else precision, used)
-        return replace(load_run(run, used, dtype), data_dir=folder)
-    weights = read_trained(path)
+    run = Run(path) if (path / "config.toml").exists() else None
+    weights = None if run else read_trained(path)
+    owner = run_of(weights) if weights else run
+    if owner is not None and precision == "auto":
+        precision = owner.settings().precision
+    dtype = choose_dtype(precision, used)
+    if weights is None:
+        return replace(load_run(Run(path), used, dtype), data_dir=folder)
     if weights.metadata is not None:
-        owner = run_of(weights)
-        wanted = owner.settings().precision if owner is not None and precision == "auto" else precision
-        return replace(load_checkpoint(weights.path, used, choose_dtype(wanted, used)), data_dir=folder)
+        return replace(load_checkpoint(weights.path, used, dtype), data_dir=folder)
     if dataset is None:
         raise ConfigError(
             f"{path.name} does not name its classes and attributes",
             why="it is a bare file of weights",
             todo='pass its data set, for instance dataset="cub"',
         )
-    flags: dict[str, Any] = {"recipe": "reference", "data_dir": folder}
-    flags["precision"] = None if precision == "auto" else precision
-    settings = resolve(dataset, flags=flags).settings
+    settings = resolve(dataset, flags={"recipe": "reference", "data_dir": folder}).settings
     benchmark = open_benchmark(dataset, settings.data_dir, allow_partial=True)
-    return load_published(weights, benchmark, settings, used, choose_dtype(settings.precision, used))
+    return load_published(weights, benchmark, settings, used, dtype)
 
 
 def load_for_evaluation(
