@@ -66,9 +66,11 @@ def load(
             why="it is a bare file of weights",
             todo='pass its data set, for instance dataset="cub"',
         )
-    settings = resolve(dataset, flags={"recipe": "reference", "data_dir": folder}).settings
+    asked = None if precision == "auto" else precision
+    settings = resolve(dataset, flags={"recipe": "reference", "data_dir": folder, "precision": asked}).settings
     benchmark = open_benchmark(dataset, settings.data_dir, allow_partial=True)
-    return load_published(weights, benchmark, settings, used, dtype)
+    model = load_published(weights, benchmark, settings, used, choose_dtype(settings.precision, used))
+    return replace(model, dataset=dataset, data_dir=settings.data_dir)
 
 
 def load_for_evaluation(

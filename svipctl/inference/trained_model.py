@@ -96,6 +96,8 @@ class TrainedModel:
     """`file` and `sha256` of the checkpoint, if one was loaded rather than a run."""
     is_best: bool = False
     """True for the checkpoint that the run chose, to which its gamma belongs."""
+    dataset: str | None = None
+    """Name or folder of the data set; None for the run's."""
     data_dir: Path | None = None
     """Folder of the data sets; None for the run's."""
     notes: tuple[str, ...] = field(default=(), repr=False)
@@ -181,19 +183,22 @@ class TrainedModel:
         """
         attributes = [np.zeros((0, len(self.attributes)))]
         related = [np.zeros((0, self.network.grid.windows), dtype=bool)]
-        for batch in self._readable(images, batch_size):
-            prediction = self.predict_pixels(batch)
-            attributes.append(check_finite(prediction.attributes.double().cpu()).numpy())
-            related.append(prediction.related.cpu().numpy())
+        with self.inference():
+            for batch in self._readable(images, batch_size):
+                prediction = self.predict_pixels(batch)
+                attributes.append(check_finite(prediction.attributes.double().cpu()).numpy())
+                related.append(prediction.related.cpu().numpy())
         return PredictedImages(np.concatenate(attributes), np.concatenate(related))
 
     def embed(self, images: Images, *, batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
         """Return the mean patch token of the backbone for each image, (N, D); arguments as of `predict`."""
-        features = [np.zeros((0, self.network.backbone.num_features), dtype=np.float32)]
-        for batch in self._readable(images, batch_size):
-            with self.inference() as network:
-                features.append(mean_patch_tokens(network.backbone, self.inputs(batch)).cpu().numpy())
-        return np.concatenate(features)
+        nothing = np.zeros((0, self.network.backbone.num_features), dtype=np.float32)
+        with self.inference() as network:
+            features = [
+                mean_patch_tokens(network.backbone, self.inputs(batch)).cpu().numpy()
+                for batch in self._readable(images, batch_size)
+            ]
+        return np.concatenate([nothing, *features])
 
     def classify(
         self,
@@ -288,14 +293,16 @@ class TrainedModel:
             ConfigError: The model belongs to no run that says where its data set is.
 
         """
-        if self.run is None:
+        settings = self.run.settings() if self.run is not None else None
+        dataset = self.dataset or (settings.dataset if settings else None)
+        data_dir = self.data_dir or (settings.data_dir if settings else None)
+        if dataset is None or data_dir is None:
             raise ConfigError(
                 f"the folder of the data set {self.metadata.dataset} is not known",
                 why="the model was loaded from a file, not from a run",
-                todo="pass the data set, or classes of your own",
+                todo="pass classes of your own",
             )
-        settings = self.run.settings()
-        return open_benchmark(settings.dataset, self.data_dir or settings.data_dir, allow_partial=True)
+        return open_benchmark(dataset, data_dir, allow_partial=True)
 
     def _readable(self, images: Images, batch_size: int) -> Iterator[Tensor]:
         """Yield uint8 batches (B, 3, size, size), raising the error of the first unreadable image."""

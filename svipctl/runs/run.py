@@ -6,11 +6,12 @@ import json
 import math
 import shutil
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 import tomli_w
 
@@ -20,12 +21,27 @@ from svipctl.files import is_locked, resolve_folder
 from svipctl.runs.records import append, as_lines, as_table, rewrite, whole_records
 from svipctl.settings.schema import Settings
 
+P = ParamSpec("P")
+
+
+def _writing(method: Callable[Concatenate[Run, P], None]) -> Callable[Concatenate[Run, P], None]:
+    """Make a method do nothing on a run that is read only."""
+
+    @wraps(method)
+    def write(run: Run, /, *arguments: P.args, **named: P.kwargs) -> None:
+        if not run.read_only:
+            method(run, *arguments, **named)
+
+    return write
+
 
 @dataclass(frozen=True)
 class Run:
     """One run's folder. Nothing is read or written until asked for."""
 
     folder: Path
+    read_only: bool = False
+    """True if another process of the same training writes the run: writing then does nothing."""
 
     @property
     def name(self) -> str:
@@ -102,6 +118,7 @@ class Run:
         except ValueError as error:
             raise DataError(f"{self.folder / 'config.toml'} is damaged", why=str(error)) from error
 
+    @_writing
     def make(self) -> None:
         """Make the folder, for this process alone.
 
@@ -115,6 +132,7 @@ class Run:
             except FileExistsError as error:
                 raise ConfigError(f"there is already a run {self.folder}", todo="choose another --name") from error
 
+    @_writing
     def start(
         self,
         settings: Settings,
@@ -153,6 +171,7 @@ class Run:
             (self.folder / "environment.json").write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
             (self.folder / "training_images.txt").write_text("\n".join(training_images) + "\n", encoding="utf-8")
 
+    @_writing
     def add_metrics(self, record: Mapping[str, Any]) -> None:
         """Append an epoch to metrics.jsonl and metrics.csv."""
         with explained_disk_errors(f"the metrics of {self.folder}"):
@@ -164,6 +183,7 @@ class Run:
             else:  # a resumed run, and another version of the program
                 rewrite(table, as_table([*before, record]))
 
+    @_writing
     def keep_metrics(self, epochs: int, last: Mapping[str, Any]) -> None:
         """Leave the records of the first epochs only, and add the last of them if it did not get here any more."""
         kept: list[Mapping[str, Any]] = [*whole_records(self.folder / "metrics.jsonl")[:epochs]]
@@ -173,11 +193,13 @@ class Run:
             rewrite(self.folder / "metrics.jsonl", as_lines(kept))
             rewrite(self.folder / "metrics.csv", as_table(kept))
 
+    @_writing
     def add_steps(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Append steps to steps.jsonl."""
         with explained_disk_errors(f"the metrics of {self.folder}"):
             append(self.folder / "steps.jsonl", as_lines(records))
 
+    @_writing
     def keep_steps(self, epoch: int, step: int) -> None:
         """Leave the records of the finished epochs and the first steps of the current one, all counted from 1."""
         path = self.folder / "steps.jsonl"
@@ -185,6 +207,7 @@ class Run:
         with explained_disk_errors(f"the metrics of {self.folder}"):
             rewrite(path, as_lines(kept))
 
+    @_writing
     def discard_without_checkpoint(self) -> None:
         """Remove the folder of a run that ended before its first checkpoint: there is nothing in it to keep."""
         if not self.has_checkpoint:
@@ -192,6 +215,7 @@ class Run:
             with suppress(OSError):  # other runs are in it
                 self.folder.parent.rmdir()
 
+    @_writing
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Mark the run as complete."""
         self.save_json("finished.json", summary)
@@ -259,13 +283,13 @@ class Run:
             raise DataError(f"{path} is damaged", why=str(error), todo="restore it, or remove it") from error
         return found
 
-    def save_json(self, relative: str, document: Mapping[str, Any]) -> Path:
+    @_writing
+    def save_json(self, relative: str, document: Mapping[str, Any]) -> None:
         """Write a JSON file of the run, complete or not at all."""
         path = self.folder / relative
         with explained_disk_errors(str(path)):
             path.parent.mkdir(parents=True, exist_ok=True)
             rewrite(path, json.dumps(document, indent=2) + "\n")
-        return path
 
 
 def _without_none(tree: Any) -> Any:

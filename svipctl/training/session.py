@@ -14,7 +14,6 @@ from svipctl.device import precision_name
 from svipctl.distributed.ranks import Ranks
 from svipctl.files import file_lock
 from svipctl.runs.lookup import new_run
-from svipctl.runs.read_only import ReadOnlyRun
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.signals import listening
@@ -122,7 +121,7 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
     settings, run, is_new = session.settings, session.run, session.resumable is None
     with ExitStack() as at_work:
         if not ranks.is_first:
-            run = ReadOnlyRun(run.folder)
+            run = Run(run.folder, read_only=True)
         elif not is_new:
             at_work.enter_context(
                 file_lock(run.folder)

@@ -70,7 +70,8 @@ def test_columns_that_an_older_version_did_not_have_keep_the_table_whole(tmp_pat
 
 
 def test_saving_json_leaves_no_unfinished_file(tmp_path: Path) -> None:
-    path = Run(tmp_path).save_json("eval/metrics.json", {"a": 1})
+    path = tmp_path / "eval" / "metrics.json"
+    Run(tmp_path).save_json("eval/metrics.json", {"a": 1})
     with pytest.raises(TypeError):
         Run(tmp_path).save_json("eval/metrics.json", {"a": object()})
     assert path.read_text() == '{\n  "a": 1\n}\n'
@@ -164,3 +165,18 @@ def test_a_discarded_run_takes_its_folder_of_runs_along_when_it_was_the_only_one
     assert other.folder.exists()
     other.discard_without_checkpoint()
     assert not other.folder.parent.exists()
+
+
+def test_a_run_that_another_process_writes_is_only_read(tmp_path: Path) -> None:
+    Run(tmp_path / "one").make()
+    run = Run(tmp_path / "one", read_only=True)
+    before = sorted(tmp_path.rglob("*"))
+    Run(tmp_path / "two", read_only=True).make()
+    run.add_metrics({"epoch": 1})
+    run.keep_metrics(1, {"epoch": 1})
+    run.add_steps([{"epoch": 1, "step": 1}])
+    run.keep_steps(1, 1)
+    run.save_json("finished.json", {"a": 1})
+    run.finish({"epochs": 1})
+    run.discard_without_checkpoint()
+    assert sorted(tmp_path.rglob("*")) == before
