@@ -1,4 +1,4 @@
-"""Figures of any number of images: so many on a page, each page drawn, written and forgotten before the next."""
+"""Figures of any number of images in pages; each page is drawn, written and freed before the next."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def write_pages(
     """Draw the items, a page at a time; call it inside `themed`.
 
     Args:
-        items: What is shown; taken as pages are asked for.
-        file: Where one page goes; several are `NAME-1.png`, `NAME-2.png` and so on.
-        draw: From the items of a page to its figure.
-        per_page: Items on a page.
+        items: Items to show; taken as pages are asked for.
+        file: File of a single page; several are `NAME-1.png`, `NAME-2.png` and so on.
+        draw: Function that draws the items of a page.
+        per_page: Number of items on a page.
 
     Raises:
         ConfigError: The file's name ends in neither .png nor .svg.
@@ -44,23 +44,23 @@ def write_pages(
     check_suffix(file)
     coming = iter(items)
     page, number = list(islice(coming, per_page)), 1
-    with _forgetting() as forget:
+    with _garbage_collection() as collect:
         while page:
             following = list(islice(coming, 1))
             is_only = number == 1 and not following
             path = file if is_only else file.with_name(f"{file.stem}-{number}{file.suffix}")
             save(draw(page), path)
-            forget()
+            collect()
             yield Page(path, page)
             page, number = [*following, *islice(coming, per_page - 1)] if following else [], number + 1
 
 
 @contextmanager
-def _forgetting() -> Iterator[Callable[[], object]]:
-    """Something to call after each figure, or a hundred megabytes of them pile up before Python collects them.
+def _garbage_collection() -> Iterator[Callable[[], object]]:
+    """Yield a function that frees a figure, or a hundred megabytes pile up before Python collects them.
 
-    A figure's parts point at each other, so that only the cyclic collector frees them. What was there before is left out
-    of the search: among half a million objects of torch it takes a third of a second a page, without them a fiftieth.
+    A figure's parts point at each other, so that only the cyclic collector frees them. Earlier objects are frozen: among
+    half a million objects of torch a collection takes a third of a second a page, without them a fiftieth.
     """
     gc.freeze()
     try:

@@ -26,7 +26,7 @@ from tests.visuals.cases import tiny_inspector
 
 
 @pytest.fixture
-def looked(tmp_path: Path) -> list[Inspection]:
+def inspections(tmp_path: Path) -> list[Inspection]:
     return list(tiny_inspector(tmp_path).inspect(range(12)))
 
 
@@ -35,11 +35,11 @@ def written(figure: Figure, path: Path) -> str:
     return path.read_text()
 
 
-def test_the_patch_sheet_says_the_mean_auc_and_what_eval_said(looked: list[Inspection], tmp_path: Path) -> None:
-    mean = np.mean([one.auc for one in looked if one.auc is not None])
+def test_the_patch_sheet_says_the_mean_auc_and_what_eval_said(inspections: list[Inspection], tmp_path: Path) -> None:
+    mean = np.mean([one.auc for one in inspections if one.auc is not None])
     with themed():
         text = written(
-            patch_sheet(looked, "Title", score_source="rollout", evaluated={"auc": 81.25, "images": 700}),
+            patch_sheet(inspections, "Title", score_source="rollout", evaluated={"auc": 81.25, "images": 700}),
             tmp_path / "a.svg",
         )
     assert f"AUC against the true masks: {mean:.1f} over the 12 images here; 81.2 over all 700 (svipctl eval)" in text
@@ -62,11 +62,11 @@ def test_a_patch_sheet_without_selection_or_truth_says_what_is_not_there(tmp_pat
     assert "true " not in text
 
 
-def test_the_tiles_of_a_patch_sheet_hold_the_values(looked: list[Inspection]) -> None:
+def test_the_tiles_of_a_patch_sheet_hold_the_values(inspections: list[Inspection]) -> None:
     with themed():
-        figure = patch_sheet(looked[:1], "Title", score_source="rollout")
+        figure = patch_sheet(inspections[:1], "Title", score_source="rollout")
     kept, classifier, rollout, truth = figure.axes[0].images[1:]  # after the strip of colours
-    one = looked[0]
+    one = inspections[0]
     assert one.related is not None
     assert one.mask is not None
     np.testing.assert_allclose(classifier.get_array(), one.related)
@@ -78,9 +78,11 @@ def test_the_tiles_of_a_patch_sheet_hold_the_values(looked: list[Inspection]) ->
     assert hidden.reshape(2, 16, 2, 16, 3).any(axis=(1, 3, 4)).tolist() == (~one.kept).tolist()
 
 
-def test_attribute_maps_show_the_strongest_then_the_named_none_twice(looked: list[Inspection], tmp_path: Path) -> None:
+def test_attribute_maps_show_the_strongest_then_the_named_none_twice(
+    inspections: list[Inspection], tmp_path: Path
+) -> None:
     names = ("has_bill_shape::cone", "furry", "has_wing_color::red", "has_size::small", "has_tail::<b>&long")
-    one = looked[0]
+    one = inspections[0]
     reasons = tuple(replace(reason, attribute=names[int(reason.attribute[1])]) for reason in one.answers[0].speaks_for)
     one = replace(one, answers=(replace(one.answers[0], speaks_for=reasons), *one.answers[1:]))
     strongest = [names.index(reason.attribute) for reason in reasons]
@@ -98,23 +100,23 @@ def test_attribute_maps_show_the_strongest_then_the_named_none_twice(looked: lis
     assert f"{one.windows[:, :, 4].min():.2f} to {one.windows[:, :, 4].max():.2f}".replace("-", "−") in text
 
 
-def test_attention_has_a_column_a_block_and_at_most_six(looked: list[Inspection], tmp_path: Path) -> None:
-    deep = replace(looked[0], attention=np.random.default_rng(0).random((12, 4, 4), dtype=np.float32))
+def test_attention_has_a_column_a_block_and_at_most_six(inspections: list[Inspection], tmp_path: Path) -> None:
+    deep = replace(inspections[0], attention=np.random.default_rng(0).random((12, 4, 4), dtype=np.float32))
     with themed():
-        two = written(attention_sheet(looked[:2], "Title", score="rollout"), tmp_path / "a.svg")
+        two = written(attention_sheet(inspections[:2], "Title", score="rollout"), tmp_path / "a.svg")
         twelve = written(attention_sheet([deep], "Title", score="rollout"), tmp_path / "b.svg")
     assert [f"block {number}" in two for number in (1, 2, 3)] == [True, True, False]
     shown = [number for number in range(1, 13) if f">block {number}<" in twelve]
     assert (shown[0], shown[-1], len(shown)) == (1, 12, 6)
 
 
-def test_a_contact_sheet_stops_looking_when_each_kind_is_full_and_keeps_no_more(looked: list[Inspection]) -> None:
+def test_a_contact_sheet_stops_when_each_kind_is_full_and_keeps_no_more(inspections: list[Inspection]) -> None:
     taken = 0
 
     def images() -> Iterator[Inspection]:
         nonlocal taken
         for taken in range(1, 10_001):
-            one = looked[taken % 12]
+            one = inspections[taken % 12]
             yield replace(one, is_seen=taken % 2 == 0, true_class=one.answer if taken % 3 else "another")
 
     groups = sorted_groups(images(), 20, kinds("test"))
@@ -127,14 +129,14 @@ def test_a_contact_sheet_stops_looking_when_each_kind_is_full_and_keeps_no_more(
     assert kinds("test", own=True) == [(None, None)]
 
 
-def test_a_contact_sheet_has_a_heading_for_each_kind_it_found(looked: list[Inspection], tmp_path: Path) -> None:
-    groups = sorted_groups(looked, 80, kinds("test"))
+def test_a_contact_sheet_has_a_heading_for_each_kind_it_found(inspections: list[Inspection], tmp_path: Path) -> None:
+    groups = sorted_groups(inspections, 80, kinds("test"))
     with themed():
         text = written(contact_sheet(groups, "Title", looked_at=12), tmp_path / "a.svg")
     for (is_seen, is_right), found in groups.items():
         heading = f"{'seen' if is_seen else 'unseen'} classes, named {'rightly' if is_right else 'wrongly'}"
         assert (f">{heading}<" in text) == bool(found)
-    assert text.count("→ ") == sum(1 for one in looked if not one.is_right)
+    assert text.count("→ ") == sum(1 for one in inspections if not one.is_right)
 
 
 def test_fading_leaves_what_is_shown_and_an_overlay_leaves_the_lowest_grey() -> None:
@@ -172,14 +174,14 @@ def test_sentences_are_wrapped_whole(room: float) -> None:
 
 
 @pytest.mark.parametrize("sheet", [attention_sheet, attribute_sheet, patch_sheet, contact_sheet])
-def test_what_is_said_of_a_sheet_is_said_whole(looked: list[Inspection], tmp_path: Path, sheet: Any) -> None:
+def test_what_is_said_of_a_sheet_is_said_whole(inspections: list[Inspection], tmp_path: Path, sheet: Any) -> None:
     names = [f"a{number}" for number in range(5)]
     with themed():
         figure = {
-            attention_sheet: lambda: attention_sheet(looked[:1], "Title", score="rollout"),
-            attribute_sheet: lambda: attribute_sheet(looked[:1], "Title", names, strongest=0, named=(1,)),
-            patch_sheet: lambda: patch_sheet(looked[:1], "Title", score_source="rollout"),
-            contact_sheet: lambda: contact_sheet(sorted_groups(looked, 8, kinds("test")), "Title", looked_at=12),
+            attention_sheet: lambda: attention_sheet(inspections[:1], "Title", score="rollout"),
+            attribute_sheet: lambda: attribute_sheet(inspections[:1], "Title", names, strongest=0, named=(1,)),
+            patch_sheet: lambda: patch_sheet(inspections[:1], "Title", score_source="rollout"),
+            contact_sheet: lambda: contact_sheet(sorted_groups(inspections, 8, kinds("test")), "Title", looked_at=12),
         }[sheet]()
     sentences = [text for text in figure.texts if text.get_fontsize() == NORMAL]
     assert sentences
@@ -188,9 +190,9 @@ def test_what_is_said_of_a_sheet_is_said_whole(looked: list[Inspection], tmp_pat
         assert MARGIN + text_width(text.get_text(), NORMAL) <= figure.get_figwidth()
 
 
-def test_a_long_class_and_a_long_answer_share_a_line(looked: list[Inspection]) -> None:
+def test_a_long_class_and_a_long_answer_share_a_line(inspections: list[Inspection]) -> None:
     long = "003.red_crowned_red_winged_forked_tailed_" + 3 * "and_so_on_"
-    one = replace(looked[0], true_class=long, answers=(replace(looked[0].answers[0], name=f"{long}x"),))
+    one = replace(inspections[0], true_class=long, answers=(replace(inspections[0].answers[0], name=f"{long}x"),))
     with themed():
         figure = attention_sheet([one], "Title", score="rollout")
     left, right = (text for text in figure.texts if text.get_text().startswith(("003.", "seen ·", "unseen ·")))

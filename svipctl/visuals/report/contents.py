@@ -24,13 +24,6 @@ EXTREMES = 8
 PAIRS = 8
 """Number of confused pairs."""
 
-SOURCES = {
-    "rollout": "attention rollout",
-    "paper-rollout": "the paper's attention rollout",
-    "attention": "the last block's attention",
-    "cosine": "similarity to the mean window",
-}
-
 
 @dataclass(frozen=True)
 class Contents:
@@ -40,13 +33,11 @@ class Contents:
     run: str
     document: dict[str, Any]
     """What `svipctl eval --json` prints."""
-    headlines: list[tables.Headline]
     protocols: dict[str, tables.ProtocolRow]
     selection: dict[str, dict[str, float]]
     kept: int
     """Windows of an image that are taken for related, of `windows`."""
     windows: int
-    localisation: list[tables.LocalisationTable]
     reading: str
     """The protocol under which single answers are read."""
     reading_meaning: str
@@ -66,8 +57,8 @@ class Contents:
     environment: dict[str, str]
     provenance: list[tuple[str, str]]
     commands: list[str]
-    source_words: str
-    """Name of what the patch classifier learns from."""
+    score_source: str
+    """The recipe's, what the patch classifier learns from."""
     galleries: list[Gallery]
 
     @property
@@ -98,12 +89,10 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, evaluation: Model
         title=f"{run.name} on {benchmark.name}",
         run=run.name,
         document=document,
-        headlines=tables.headlines(document),
         protocols=tables.protocol_rows(document),
         selection=tables.selection_rows(document),
         kept=network.keep,
         windows=network.grid.windows,
-        localisation=tables.localisation_tables(document),
         reading=row,
         reading_meaning=tables.MEANINGS.get(row, ""),
         names=evaluation.classes,
@@ -119,7 +108,7 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, evaluation: Model
         environment=tables.environment(run),
         provenance=tables.provenance(run, trained, evaluation, benchmark),
         commands=tables.commands(run, again, document.get("development"), settings.dataset),
-        source_words=SOURCES[network.recipe.score_source],
+        score_source=network.recipe.score_source,
         galleries=galleries(benchmark, evaluation),
     )
 

@@ -12,6 +12,7 @@ import markupsafe
 from svipctl.errors import ConfigError, explained_disk_errors
 from svipctl.files import atomic_write_text
 from svipctl.version import __version__
+from svipctl.visuals.text import readable
 
 
 @functools.cache
@@ -27,6 +28,7 @@ def _templates() -> jinja2.Environment:
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
     environment.filters["name"] = _breakable
     environment.filters["number"] = _number
+    environment.filters["readable"] = readable
     environment.filters["signed"] = lambda value: f"{value:+.1f}".replace("-", "−")
     return environment
 

@@ -16,7 +16,6 @@ from svipctl.runs.run import Run
 from svipctl.settings.command_line import differences_from_presets, train_command
 from svipctl.settings.layers import flatten, resolve
 from svipctl.settings.schema import Settings
-from svipctl.visuals.text import readable
 
 MEANINGS = {
     "zsl": "Images of unseen classes, answered among unseen classes only. Mean over classes.",
@@ -27,12 +26,6 @@ MEANINGS = {
     "reference": "As published SVIP tables are made: an offset on softmax scores chosen on these very images, mean "
     "over images instead of classes. For comparison with published numbers only.",
     "ausuc": "Area under the seen-unseen curve, over all gammas. Needs none to be chosen.",
-}
-_BASELINES = "beside it, what a window by lot, the middle of the image, and the peaks of other images give"
-_LOCALISATION = {
-    "object": f"Share of the attributes' peaks inside the object, percent; {_BASELINES}",
-    "parts": "Distance of the attributes' peaks from the annotated part, percent of the diagonal of the object's box, "
-    f"lower is better; {_BASELINES}",
 }
 FIGURES = ("T1", "U", "S", "H", "value")
 """Figures of a protocol; `value` is the area of `ausuc`."""
@@ -67,25 +60,6 @@ class ProtocolRow:
 
 
 @dataclass(frozen=True)
-class Headline:
-    """A number at the top of the page."""
-
-    label: str
-    cell: Cell
-    note: str
-
-
-@dataclass(frozen=True)
-class LocalisationTable:
-    """Localization of attributes, with what other peaks give."""
-
-    caption: str
-    columns: list[str]
-    rows: dict[str, Mapping[str, Any]]
-    """Figures of all attributes, then of each group."""
-
-
-@dataclass(frozen=True)
 class Setting:
     """A line of the configuration."""
 
@@ -105,27 +79,6 @@ def protocol_rows(document: Mapping[str, Any]) -> dict[str, ProtocolRow]:
         choice = next((f"{word} {figures[word]:.4f}" for word in ("gamma", "offset") if word in figures), "")
         rows[name] = ProtocolRow(name, MEANINGS.get(name, ""), about(name, document["split"]), cells, choice)
     return rows
-
-
-def headlines(document: Mapping[str, Any]) -> list[Headline]:
-    """Return T1, H, the area and the selection's AUC of an `eval --json` document, as far as it has them."""
-    rows, quality = protocol_rows(document), document.get("selection", {})
-    calibrated = "gzsl-calibrated" if "gzsl-calibrated" in rows else "gzsl-oracle"
-    found = [
-        Headline(label, rows[name].cells[figure], note or rows[name].summary)
-        for label, name, figure, note in (
-            ("T1", "zsl", "T1", ""),
-            ("H", calibrated, "H", ""),
-            ("AUSUC", "ausuc", "value", "over all gammas"),
-        )
-        if name in rows
-    ]
-    truth = quality.get("mask") or quality.get("box") or {}
-    if "auc" in truth:
-        found.append(Headline("Selection AUC", Cell(truth["auc"]), "patch classifier against the truth, chance 50"))
-    elif "auc" in quality:
-        found.append(Headline("Selection AUC", Cell(quality["auc"]), "against its own labels, chance 50"))
-    return found
 
 
 def configuration(run: Run, settings: Settings) -> list[Setting]:
@@ -231,16 +184,6 @@ def selection_rows(document: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     truths = {"mask": "the true masks", "box": "the true boxes"}
     rows = {truths.get(name, name): dict(value) for name, value in quality.items() if isinstance(value, Mapping)}
     return ({"its own labels": own} if own else {}) | rows
-
-
-def localisation_tables(document: Mapping[str, Any]) -> list[LocalisationTable]:
-    """Return the tables of `localisation`: against the object and, if they are annotated, against its parts."""
-    tables = []
-    for kind, figures in document.get("localisation", {}).items():
-        columns = [name for name, value in figures.items() if isinstance(value, int | float)]
-        groups = {readable(name): group for name, group in figures.get("groups", {}).items()}
-        tables.append(LocalisationTable(_LOCALISATION.get(kind, kind), columns, {"all": figures, **groups}))
-    return tables
 
 
 def _origins(run: Run, settings: Settings, different: Mapping[str, Any]) -> dict[str, str]:
