@@ -143,8 +143,8 @@ def test_files_that_are_there_are_not_replaced_unasked(command: Command, folder:
     ("flags", "part"),
     [
         (("--format", "onxx"), "did you mean 'onnx'"),
-        (("--precision", "fp8"), "--precision fp8"),
-        (("--input", "bytes"), "--input bytes"),
+        (("--precision", "fp8"), "'--precision': there is no 'fp8'"),
+        (("--input", "bytes"), "'--input': there is no 'bytes'"),
         (("--format", "torch", "--precision", "int8"), "int8 is not there for torch"),
         (("--precision", "int8", "-o", "birds.pt2"), "int8 is not there for torch"),
         (("--format", "onnx", "-o", "birds.pt2"), "name it birds.onnx, or choose --format torch"),
