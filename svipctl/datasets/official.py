@@ -18,7 +18,7 @@ from svipctl.datasets.matlab import read_mat
 from svipctl.datasets.paths import reroot
 from svipctl.datasets.proposed_split import PARTS, ProposedSplit, names, read_lines, read_proposed_split
 from svipctl.datasets.published_pixels import copied_side, published_side
-from svipctl.errors import DataError
+from svipctl.errors import DataError, shortened
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,7 @@ def describe_missing(missing: Sequence[str], class_of: Callable[[str], str] = _p
     by_class = Counter(class_of(file) for file in missing)
     classes = ", ".join(f"{name} ({count})" for name, count in sorted(by_class.items())[:5])
     more = f" and {len(by_class) - 5} more classes" if len(by_class) > 5 else ""
-    first = "\n".join(missing[:3]) + (f"\nand {len(missing) - 3:,} more" if len(missing) > 3 else "")
-    return f"missing images of {classes}{more}:\n{first}"
+    return f"missing images of {classes}{more}:\n" + shortened(missing, 3, "\n")
 
 
 def partial_warning(benchmark: Benchmark) -> str:

@@ -9,7 +9,6 @@ Whatever interrupts it, the same command continues: with the downloaded bytes, a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -28,7 +27,7 @@ from svipctl.datasets.fetch.room import bytes_needed, require_room
 from svipctl.datasets.fetch.steps import Step, parts_of, stamp_path
 from svipctl.datasets.matlab import read_mat
 from svipctl.errors import DataError, NetworkError, explained_disk_errors
-from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_lock
+from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_lock, file_sha256
 from svipctl.types import ProgressCallback
 
 Progress = Callable[[str, int, int], None]
@@ -120,7 +119,7 @@ def _install(step: Step, data_dir: Path, report: Progress) -> None:
     stamp = stamp_path(data_dir, step.dataset, asset)
     stamp.unlink(missing_ok=True)  # while the files of an earlier one are replaced, it is not complete
     files = {path.relative_to(unpacked).as_posix(): path.stat().st_size for path in found}
-    checksums = {name: _sha256(unpacked / name) for name in files if name.endswith(".mat")}
+    checksums = {name: file_sha256(unpacked / name) for name in files if name.endswith(".mat")}
     for name in files:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (unpacked / name).replace(root / name)
@@ -137,11 +136,6 @@ def _install(step: Step, data_dir: Path, report: Progress) -> None:
     stamp.parent.mkdir(exist_ok=True)
     atomic_write_text(stamp, json.dumps(record) + "\n")
     shutil.rmtree(unpacked.parent)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _drop_features(unpacked: Path) -> None:
