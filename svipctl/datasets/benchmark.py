@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from svipctl.errors import ConfigError, DataError, shortened
 
 Indices = NDArray[np.int64]
+PARTS = ("trainval", "test_seen", "test_unseen")
+FOLDS = 3
 
 
 @dataclass(frozen=True)

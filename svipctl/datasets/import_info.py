@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.benchmark import PARTS, Benchmark, Indices
 from svipctl.datasets.paths import reroot
-from svipctl.datasets.proposed_split import PARTS
 from svipctl.errors import DataError, shortened
 from svipctl.pickles import read_torch
 

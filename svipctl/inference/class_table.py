@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.csv_rows import csv_rows
-from svipctl.datasets.group_row import is_group_row
+from svipctl.datasets.csv_rows import csv_rows, is_group_row
 from svipctl.errors import DataError, nearest, shortened
 from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.network import check_same_benchmark

@@ -21,13 +21,12 @@ import numpy as np
 from scipy.io import savemat
 
 from svipctl.datasets.fetch.archive import unpack
-from svipctl.datasets.fetch.download import DEFAULT_PATIENCE, Patience, download
+from svipctl.datasets.fetch.download import DEFAULT_PATIENCE, DISK_FULL, Patience, download
 from svipctl.datasets.fetch.part import Origin, origin_path, problem_of
-from svipctl.datasets.fetch.room import bytes_needed, require_room
-from svipctl.datasets.fetch.steps import Step, parts_of, stamp_path
+from svipctl.datasets.fetch.steps import Step, bytes_needed, parts_of, stamp_path
 from svipctl.datasets.matlab import read_mat
 from svipctl.errors import DataError, NetworkError, explained_disk_errors
-from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_lock, file_sha256
+from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_lock, file_sha256, require_disk_space
 from svipctl.types import ProgressCallback
 
 Progress = Callable[[str, int, int], None]
@@ -75,7 +74,7 @@ def fetch(
         return
     report = progress or (lambda task, done, total: None)
     archives, needed = data_dir / ".archives", bytes_needed(todo, data_dir, keep_archives=keep_archives)
-    require_room(data_dir, needed, f"fetching needs about {needed:,}")
+    require_disk_space(data_dir, needed, "archives and their files", DISK_FULL)
     with explained_disk_errors(f"data sets in {data_dir}"):
         data_dir.mkdir(parents=True, exist_ok=True)
         with file_lock(data_dir / ".fetch.lock", busy=f"another process is fetching into {data_dir}"):
