@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
@@ -102,6 +102,13 @@ def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:
     if close:
         return "did you mean " + " or ".join(repr(name) for name in close) + "?"
     return "known: " + ", ".join(known) if len(known) <= 12 else f"there are {len(known)} known names"
+
+
+def shortened(entries: Sequence[str], count: int, separator: str = ", ") -> str:
+    """Return the first entries, joined, and how many more there are."""
+    shown = separator.join(entries[:count])
+    more = len(entries) - count
+    return shown + f"{' ' if separator == ', ' else separator}and {more:,} more" if more > 0 else shown
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import time
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from svipctl.errors import ConfigError
+from svipctl.errors import ConfigError, ResourceError
 
 _PATIENCE = 0.5  # seconds: `is_locked` in another process holds the lock for a moment only
 
@@ -118,6 +119,27 @@ def resolve_folder(folder: Path) -> Path:
         return folder
     previous = _previous(folder)
     return previous if previous.exists() else folder
+
+
+def free_disk_space(folder: Path) -> int:
+    """Return the free bytes of the disk that a folder is on, or will be."""
+    while not folder.exists():
+        folder = folder.absolute().parent
+    return shutil.disk_usage(folder).free
+
+
+def require_disk_space(folder: Path, needed: int, content: str, todo: str) -> None:
+    """Raise ResourceError unless the disk that a folder is on, or will be, has so many free bytes for the content."""
+    free = free_disk_space(folder)
+    if needed > free:
+        why = f"{free:,} bytes are free at {folder}"
+        raise ResourceError(f"{content} need {needed:,} bytes more on the disk", why=why, todo=todo)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync(path: Path) -> None:

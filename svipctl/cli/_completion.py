@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from svipctl.datasets.group_row import is_group_row
+from svipctl.datasets.csv_rows import is_group_row
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.settings.flags import RECIPE
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import ConfigError, DataError, shortened
 
 Indices = NDArray[np.int64]
+PARTS = ("trainval", "test_seen", "test_unseen")
+FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,9 @@ class Benchmark:
     def __post_init__(self) -> None:
         problems = [*self.problems, *self._contradictions()]
         if problems:
-            shown = "\n".join(f"- {problem}" for problem in problems[:20])
-            more = f"\n- and {len(problems) - 20} more" if len(problems) > 20 else ""
             raise DataError(
                 f"the data set in {self.root} cannot be used: {len(problems)} problem{'s' if len(problems) > 1 else ''}",
-                why=shown + more,
+                why="- " + shortened(problems, 20, "\n- "),
                 todo="correct the files named above (README, `Your own data`, has the layout)",
             )
 

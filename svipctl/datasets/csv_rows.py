@@ -1,8 +1,12 @@
-"""A table that people made by hand or in a spreadsheet: a CSV file in UTF-8."""
+"""A table that people made by hand or in a spreadsheet: a CSV file in UTF-8.
+
+Free of heavy imports, so that completion can use it.
+"""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from svipctl.errors import DataError
@@ -33,3 +37,20 @@ def csv_rows(path: Path) -> list[list[str]]:
                     todo="save it with commas between columns and points in numbers",
                 )
     return rows
+
+
+def is_group_row(row: Sequence[str]) -> bool:
+    """Whether the first row below the header names groups: `group` or nothing comes first, and no cell is a number.
+
+    A class may be called `group` too: its cells are numbers.
+    """
+    return row[0].strip().lower() in ("", "group") and not any(is_number(cell) for cell in row[1:])
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell can be read as a number."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

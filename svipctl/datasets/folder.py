@@ -21,16 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from svipctl.datasets.benchmark import Benchmark, Indices
-from svipctl.datasets.csv_rows import csv_rows
-from svipctl.datasets.group_row import is_group_row
+from svipctl.datasets.benchmark import FOLDS, PARTS, Benchmark, Indices
+from svipctl.datasets.csv_rows import csv_rows, is_group_row
 from svipctl.errors import DataError, nearest
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
-SPLITS = ("trainval", "test_seen", "test_unseen")
 UNUSED = "unused"
 """In the place of a split, of a picture that is to be left out."""
-FOLDS = 3
 
 
 def open_folder(root: Path, name: str | None = None) -> Benchmark:
@@ -60,7 +57,7 @@ def open_folder(root: Path, name: str | None = None) -> Benchmark:
         parts = _read_split(root / "split.csv", images, problems)
     else:
         parts = _split_by_classes(root / "unseen.txt", classes, images, labels, problems)
-    seen = sorted({int(label) for label in labels[parts[0]]})
+    seen = sorted({int(label) for label in labels[parts["trainval"]]})
     has_masks = (root / "masks").is_dir()
     masks = tuple(str(Path("masks", *Path(image).parts[1:]).with_suffix(".png")) for image in images)
     if has_masks:
@@ -73,9 +70,9 @@ def open_folder(root: Path, name: str | None = None) -> Benchmark:
         class_attributes=table,
         images=images,
         labels=labels,
-        trainval=parts[0],
-        test_seen=parts[1],
-        test_unseen=parts[2],
+        trainval=parts["trainval"],
+        test_seen=parts["test_seen"],
+        test_unseen=parts["test_unseen"],
         folds=_read_folds(root / "folds.csv", classes, seen, problems),
         groups=groups,
         masks=masks if has_masks else (),
@@ -94,13 +91,14 @@ def attribute_names_of_folder(root: Path) -> tuple[str, ...]:
     return tuple(rows[0][1:])
 
 
-def _rows(path: Path, problems: list[str]) -> list[list[str]]:
-    """None where the table cannot be read: that is one problem among the others."""
+def _rows(path: Path, header: str, problems: list[str]) -> list[list[str]]:
+    """Return the rows below the header, if there is one; none of a table that cannot be read, which is a problem."""
     try:
-        return csv_rows(path)
+        rows = csv_rows(path)
     except DataError as error:
         problems.append(": ".join(part for part in (error.what, error.why) if part))
         return []
+    return rows[1:] if rows and rows[0][:1] == [header] else rows
 
 
 def _read_attributes(
@@ -163,18 +161,17 @@ def _list_images(folder: Path, classes: Sequence[str], problems: list[str]) -> t
     return tuple(images), np.array(labels, dtype=np.int64)
 
 
-def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> list[Indices]:
+def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> dict[str, Indices]:
     index_of = {image: index for index, image in enumerate(images)}
-    parts: dict[str, list[int]] = {split: [] for split in SPLITS}
-    rows = _rows(path, problems)
+    parts: dict[str, list[int]] = {split: [] for split in PARTS}
     placed: set[str] = set()
-    for row in rows[1:] if rows and rows[0][:1] == ["image"] else rows:
+    for row in _rows(path, "image", problems):
         image, split = (*row, "")[:2]
         image = image if image.startswith("images/") else f"images/{image}"
         if split == UNUSED:
             placed.add(image)
         elif split not in parts:
-            problems.append(f"split.csv: {split!r} is not a split ({nearest(split, [*SPLITS, UNUSED])})")
+            problems.append(f"split.csv: {split!r} is not a split ({nearest(split, [*PARTS, UNUSED])})")
         elif image not in index_of:
             problems.append(f"split.csv: there is no picture {image}")
         elif image in placed:
@@ -188,12 +185,12 @@ def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> list[
             f"split.csv: {len(left_out)} of {len(images)} pictures are not in it, for instance {left_out[0]}; "
             f"what is to be left out has the split {UNUSED!r}"
         )
-    return [np.array(sorted(parts[split]), dtype=np.int64) for split in SPLITS]
+    return {split: np.array(sorted(indices), dtype=np.int64) for split, indices in parts.items()}
 
 
 def _split_by_classes(
     path: Path, classes: Sequence[str], images: Sequence[str], labels: Indices, problems: list[str]
-) -> list[Indices]:
+) -> dict[str, Indices]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -217,7 +214,8 @@ def _split_by_classes(
         test_seen += _shuffled_by_name(mine, images)[: max(len(mine) // 5, min(1, len(mine) - 1))]
     everything = np.arange(len(images))
     held_out = np.array(sorted(test_seen), dtype=np.int64)
-    return [np.setdiff1d(everything[~unseen], held_out), held_out, everything[unseen]]
+    trainval = np.setdiff1d(everything[~unseen], held_out)
+    return {"trainval": trainval, "test_seen": held_out, "test_unseen": everything[unseen]}
 
 
 def _read_folds(
@@ -230,8 +228,7 @@ def _read_folds(
         order = _shuffled_by_name(list(seen), classes)
         return tuple(tuple(sorted(order[fold::FOLDS])) for fold in range(FOLDS))
     folds: list[list[int]] = [[] for _ in range(FOLDS)]
-    rows = _rows(path, problems)
-    for row in rows[1:] if rows and rows[0][:1] == ["class"] else rows:
+    for row in _rows(path, "class", problems):
         name, fold = (*row, "")[:2]
         if name not in classes or fold not in ("1", "2", "3"):
             problems.append(f"folds.csv: {','.join(row)!r} is not a class and a fold 1, 2 or 3")

@@ -5,12 +5,12 @@ Free of heavy imports: runs are looked for before anything of them is loaded.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.files import file_sha256
 
 FOLDER, TABLE = "data_folder", "attributes_sha256"
 
@@ -41,7 +41,6 @@ def is_same(noted: Mapping[str, Any], dataset: str) -> bool:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.benchmark import PARTS, Benchmark, Indices
 from svipctl.datasets.paths import reroot
-from svipctl.datasets.proposed_split import PARTS
-from svipctl.errors import DataError
+from svipctl.errors import DataError, shortened
 from svipctl.pickles import read_torch
 
 _TOLERANCE = 1e-6
@@ -75,39 +74,38 @@ def read_info_file(path: Path, dataset: str) -> Info:
 
 def differences(info: Info, benchmark: Benchmark) -> list[str]:
     """Return a sentence for each difference from the proposed split; images missing on the disk are no difference."""
-    found = []
+    found: list[str] = []
+
+    def note(names: Sequence[str], what: str) -> None:
+        if names:
+            found.append(f"{len(names)} {what}: {shortened(names, 3)}")
+
     if info.classes != benchmark.classes:
-        only = sorted(set(info.classes) ^ set(benchmark.classes))
-        found.append(
-            f"{len(only)} classes are in one only: {_some(only)}" if only else "the classes have another order"
-        )
+        note(sorted(set(info.classes) ^ set(benchmark.classes)), "classes are in one only")
+        if set(info.classes) == set(benchmark.classes):
+            found.append("the classes have another order")
     if info.attributes.shape != benchmark.class_attributes.shape:
         found.append(f"the attribute table is {info.attributes.shape}, here {benchmark.class_attributes.shape}")
     elif info.classes == benchmark.classes:
         off = ~(np.abs(info.attributes - benchmark.class_attributes).max(axis=1) <= _TOLERANCE)  # NaN is off too
-        if off.any():
-            names = [name for name, bad in zip(info.classes, off) if bad]
-            found.append(f"{len(names)} classes have other attributes: {_some(names)}")
+        note([name for name, bad in zip(info.classes, off) if bad], "classes have other attributes")
     for which, theirs, ours in (
         ("seen", info.train_classes, benchmark.seen_classes),
         ("unseen", info.unseen_classes, benchmark.unseen_classes),
     ):
-        other = theirs ^ {benchmark.classes[label] for label in ours}
-        if other and not benchmark.missing:
-            found.append(f"{len(other)} classes are {which} in one only: {_some(sorted(other))}")
+        if not benchmark.missing:
+            other = theirs ^ {benchmark.classes[label] for label in ours}
+            note(sorted(other), f"classes are {which} in one only")
     gone = set(benchmark.missing)
     for part in PARTS:
         indices: Indices = getattr(benchmark, part)
         ours_labels = {benchmark.images[index]: benchmark.classes[benchmark.labels[index]] for index in indices}
         theirs_labels = {file: name for file, name in info.labels[part].items() if file not in gone}
-        only = sorted(theirs_labels.keys() ^ ours_labels.keys())
-        if only:
-            found.append(f"{len(only)} images are in {part} in one only: {_some(only)}")
-        wrong = sorted(
-            file for file in theirs_labels.keys() & ours_labels.keys() if theirs_labels[file] != ours_labels[file]
+        note(sorted(theirs_labels.keys() ^ ours_labels.keys()), f"images are in {part} in one only")
+        both = sorted(theirs_labels.keys() & ours_labels.keys())
+        note(
+            [file for file in both if theirs_labels[file] != ours_labels[file]], f"images of {part} have another label"
         )
-        if wrong:
-            found.append(f"{len(wrong)} images of {part} have another label: {_some(wrong)}")
     return found
 
 
@@ -120,7 +118,7 @@ def _labelled(document: Mapping[str, Any], part: str, classes: tuple[str, ...], 
         raise ValueError(f"{part}_files and {part}_label do not fit each other or the classes")
     repeated = sorted(file for file, times in Counter(files).items() if times > 1)
     if repeated:
-        raise ValueError(f"{len(repeated)} images are there more than once: {_some(repeated)}")
+        raise ValueError(f"{len(repeated)} images are there more than once: {shortened(repeated, 3)}")
     return {file: classes[number] for file, number in zip(files, numbers)}
 
 
@@ -140,7 +138,3 @@ def _class_names(values: Any, classes: tuple[str, ...]) -> frozenset[str]:
             raise ValueError(f"there is no class {outside[0]}: there are {len(classes)}")
         return frozenset(classes[int(number)] for number in flat)
     return frozenset(_texts(values))
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

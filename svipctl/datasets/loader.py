@@ -7,6 +7,7 @@ gives the same numbers for any number of workers, packed or not, and can be resu
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import KW_ONLY, InitVar, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +44,7 @@ class Batch(NamedTuple):
     """(B,) for `svipctl.datasets.images.mirrored`, on the device."""
 
 
+@dataclass(eq=False)
 class ImageDataset(Dataset["Sample | DataError"]):
     """Images of a benchmark by index.
 
@@ -56,24 +58,19 @@ class ImageDataset(Dataset["Sample | DataError"]):
 
     """
 
-    def __init__(
-        self,
-        benchmark: Benchmark,
-        indices: Indices,
-        transform: Transform,
-        *,
-        seed: int | None = None,
-        epoch: int = 0,
-        packed: PackedImages | None = None,
-    ) -> None:
+    benchmark: InitVar[Benchmark]
+    indices: Indices
+    transform: Transform
+    _: KW_ONLY
+    seed: int | None = None
+    epoch: int = 0
+    packed: PackedImages | None = None
+
+    def __post_init__(self, benchmark: Benchmark) -> None:
         self.root = benchmark.root
-        self.files = [benchmark.images[index] for index in indices]
-        self.indices = indices
-        self.transform = transform
-        self.seed = seed
-        self.epoch = epoch
-        self.packed = packed
-        self.geometry = Geometry(transform.resize, transform.size) if seed is None else transform.training_geometry
+        self.files = [benchmark.images[index] for index in self.indices]
+        geometry = Geometry(self.transform.resize, self.transform.size)
+        self.geometry = geometry if self.seed is None else self.transform.training_geometry
 
     def __len__(self) -> int:
         return len(self.indices)

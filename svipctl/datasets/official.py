@@ -11,22 +11,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.benchmark import PARTS, Benchmark, Indices
+from svipctl.datasets.fetch.assets import SPLIT_FOLDERS
 from svipctl.datasets.fetch.steps import repair_command
 from svipctl.datasets.groups import attribute_groups
 from svipctl.datasets.matlab import read_mat
+from svipctl.datasets.parts import cub_image_ids
 from svipctl.datasets.paths import reroot
-from svipctl.datasets.proposed_split import PARTS, ProposedSplit, names, read_lines, read_proposed_split
+from svipctl.datasets.proposed_split import ProposedSplit, names, read_lines, read_proposed_split
 from svipctl.datasets.published_pixels import copied_side, published_side
-from svipctl.errors import DataError
+from svipctl.errors import DataError, shortened
 
 
 @dataclass(frozen=True)
 class Official:
     """Where a benchmark's official files lie, and what must be found in them."""
 
-    split_folder: str
-    """Its name in xlsa17."""
     read_attributes: Callable[[Path], tuple[str, ...]]
     class_of: Callable[[str], str]
     """Class name from an image's path: guards against labels in another order than the files."""
@@ -63,9 +63,9 @@ def _scene(file: str) -> str:
 
 
 OFFICIAL_BENCHMARKS = {
-    "cub": Official("CUB", _cub_attributes, _parent, 312, (150, 50), (7057, 1764, 2967)),
-    "awa2": Official("AWA2", _awa2_attributes, _parent, 85, (40, 10), (23527, 5882, 7913)),
-    "sun": Official("SUN", _sun_attributes, _scene, 102, (645, 72), (10320, 2580, 1440)),
+    "cub": Official(_cub_attributes, _parent, 312, (150, 50), (7057, 1764, 2967)),
+    "awa2": Official(_awa2_attributes, _parent, 85, (40, 10), (23527, 5882, 7913)),
+    "sun": Official(_sun_attributes, _scene, 102, (645, 72), (10320, 2580, 1440)),
 }
 
 
@@ -101,7 +101,7 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
     official, root = OFFICIAL_BENCHMARKS[name], data_dir / name
     attributes = attribute_names(name, data_dir)
     with _explained(name, data_dir):
-        split = read_proposed_split(root / "xlsa17" / "data" / official.split_folder)
+        split = read_proposed_split(root / "xlsa17" / "data" / SPLIT_FOLDERS[name])
         files = tuple(reroot(file, name) for file in split.files)
         _check(name, official, split, files, attributes)
         cub = root / "CUB_200_2011"
@@ -129,9 +129,7 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
         class_attributes=split.class_attributes,
         images=tuple(files[index] for index in kept),
         labels=labels,
-        trainval=parts["trainval"],
-        test_seen=parts["test_seen"],
-        test_unseen=parts["test_unseen"],
+        **parts,
         folds=_folds_with_images(split, labels),
         groups=attribute_groups(name),
         boxes=None if boxes is None else boxes[kept],
@@ -147,8 +145,7 @@ def describe_missing(missing: Sequence[str], class_of: Callable[[str], str] = _p
     by_class = Counter(class_of(file) for file in missing)
     classes = ", ".join(f"{name} ({count})" for name, count in sorted(by_class.items())[:5])
     more = f" and {len(by_class) - 5} more classes" if len(by_class) > 5 else ""
-    first = "\n".join(missing[:3]) + (f"\nand {len(missing) - 3:,} more" if len(missing) > 3 else "")
-    return f"missing images of {classes}{more}:\n{first}"
+    return f"missing images of {classes}{more}:\n" + shortened(missing, 3, "\n")
 
 
 def partial_warning(benchmark: Benchmark) -> str:
@@ -169,7 +166,7 @@ def missing_images(name: str, data_dir: Path) -> tuple[tuple[str, ...], int]:
 
     """
     root = data_dir / name
-    path = root / "xlsa17" / "data" / OFFICIAL_BENCHMARKS[name].split_folder / "res101.mat"
+    path = root / "xlsa17" / "data" / SPLIT_FOLDERS[name] / "res101.mat"
     files = tuple(
         reroot(file, name) for file in names(read_mat(path, ["image_files"])["image_files"], path, "image_files")
     )
@@ -229,13 +226,10 @@ def _boxes(folder: Path, files: Sequence[str]) -> NDArray[np.float64]:
 
     CUB's own lists go by an image id whose order is not that of the proposed split.
     """
-    box_of_file = {}
     try:
         box_of_id = dict(line.split(maxsplit=1) for line in read_lines(folder / "bounding_boxes.txt"))
-        for line in read_lines(folder / "images.txt"):
-            number, file = line.split(maxsplit=1)
-            box_of_file[f"CUB_200_2011/images/{file}"] = [float(value) for value in box_of_id[number].split()]
-        boxes = np.array([box_of_file[file] for file in files], dtype=np.float64)
+        id_of_file = cub_image_ids(folder)
+        boxes = np.array([box_of_id[id_of_file[file]].split() for file in files], dtype=np.float64)
     except (KeyError, ValueError) as error:
         raise DataError(f"the bounding boxes in {folder} do not fit the images", why=str(error)) from error
     if boxes.shape != (len(files), 4) or not np.isfinite(boxes).all():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,18 @@ class PartPlaces:
     """(N, P)."""
 
 
+def cub_image_ids(folder: Path) -> dict[str, str]:
+    """Return the id of each image in CUB's own lists, by its path below the data set's folder.
+
+    Raises:
+        DataError: The list is missing.
+        ValueError: A line has no id.
+
+    """
+    lines = (line.split(maxsplit=1) for line in read_lines(folder / "images.txt"))
+    return {f"CUB_200_2011/images/{file}": number for number, file in lines}
+
+
 def part_places(benchmark: Benchmark) -> PartPlaces | None:
     """Read them; None if the benchmark has no such annotation.
 
@@ -42,11 +55,8 @@ def part_places(benchmark: Benchmark) -> PartPlaces | None:
         if not (table[:, :, 1] == np.arange(1, len(names) + 1)).all() or not np.isfinite(table).all():
             raise ValueError("each image should have each part once, in order")
         row_of_id = {int(number): row for row, number in enumerate(table[:, 0, 0])}
-        row_of_file = {}
-        for line in read_lines(folder / "images.txt"):
-            number, file = line.split(maxsplit=1)
-            row_of_file[f"CUB_200_2011/images/{file}"] = row_of_id[int(number)]
-        rows = [row_of_file[file] for file in benchmark.images]
+        id_of_file = cub_image_ids(folder)
+        rows = [row_of_id[int(id_of_file[file])] for file in benchmark.images]
     except (IndexError, KeyError, ValueError) as error:
         raise DataError(
             f"the part locations in {folder / 'parts'} do not fit the images",

@@ -24,7 +24,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import FORMATS, Geometry, Pixels, Transform, decode
 from svipctl.datasets.store import INDEX, Bytes, Store, StorePlan, Written, fill_store
 from svipctl.datasets.workers import explained_lost_workers, load_items
-from svipctl.errors import CheckFailed, DataError
+from svipctl.errors import CheckFailed, DataError, shortened
 from svipctl.types import ProgressCallback
 
 BLOCK_BYTES = 8 * 2**20  # small enough that Ctrl-C is prompt, large enough that flushing costs little
@@ -187,10 +187,9 @@ def check_pack(
         if progress:
             progress(done, len(sample))
     if wrong:
-        more = [f"and {len(wrong) - 20} more"] if len(wrong) > 20 else []
         raise CheckFailed(
             f"packed pixels {pack.folder} are not what they should be",
-            why="\n".join([*wrong[:20], *more]),
+            why=shortened(wrong, 20, "\n"),
             todo="pack again: svipctl data pack DATASET --force",
         )
     return len(sample)

@@ -12,12 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from svipctl.datasets.benchmark import Indices
+from svipctl.datasets.benchmark import FOLDS, PARTS, Indices
 from svipctl.datasets.matlab import Variable, read_mat
 from svipctl.errors import DataError
-
-FOLDS = 3
-PARTS = ("trainval", "test_seen", "test_unseen")
 
 
 @dataclass(frozen=True)

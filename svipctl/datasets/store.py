@@ -24,8 +24,8 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from svipctl.errors import DataError, ResourceError, explained_disk_errors
-from svipctl.files import atomic_write_text, file_lock, sync
+from svipctl.errors import DataError, explained_disk_errors
+from svipctl.files import atomic_write_text, file_lock, require_disk_space, sync
 from svipctl.types import ProgressCallback
 
 FORMAT = 2
@@ -240,7 +240,8 @@ def fill_store(
         with file_lock(place, busy=f"another process is writing {plan.content} in {place}", on_wait=on_wait):
             if not force and plan.find():
                 return "fresh"
-            _check_disk_space(plan, plan.bytes_to_write(force=force))
+            needed, content = plan.bytes_to_write(force=force), f"{plan.content} ({plan.folder.name})"
+            require_disk_space(place, needed, content, plan.advice)
             _remove(plan.folder)
             resumes = not force and plan.is_begun()
             if not resumes:
@@ -250,16 +251,6 @@ def fill_store(
             plan.unfinished.rename(plan.folder)
             sync(place)
     return "resumed" if resumes else "created"
-
-
-def _check_disk_space(plan: StorePlan, needed: int) -> None:
-    free = shutil.disk_usage(plan.folder.parent).free
-    if needed > free:
-        raise ResourceError(
-            f"{plan.content} ({plan.folder.name}) need {needed / 2**30:.2f} GiB more on the disk",
-            why=f"{free / 2**30:.2f} GiB are free at {plan.folder.parent}",
-            todo=plan.advice,
-        )
 
 
 def _begin(plan: StorePlan) -> None:

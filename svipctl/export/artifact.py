@@ -23,10 +23,9 @@ from svipctl.export.parity import TOLERANCE, compare
 from svipctl.export.runner import Runner
 from svipctl.export.safetensors import SafetensorsRunner, write_safetensors
 from svipctl.export.torch_export import TorchRunner, write_torch
-from svipctl.files import atomic_write_text
+from svipctl.files import atomic_write_text, file_sha256
 from svipctl.inference.gamma import Gamma
 from svipctl.inference.load import load_run
-from svipctl.model.weights import file_sha256
 from svipctl.runs.run import Run
 from svipctl.types import ProgressCallback
 

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.csv_rows import csv_rows
-from svipctl.datasets.group_row import is_group_row
-from svipctl.errors import DataError, nearest
+from svipctl.datasets.csv_rows import csv_rows, is_group_row
+from svipctl.errors import DataError, nearest, shortened
 from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.network import check_same_benchmark
 
@@ -283,10 +282,8 @@ def _value(cell: Any, attribute: str, title: str, values: tuple[float, float] | 
 
 
 def _refusal(title: str, problems: list[str]) -> DataError:
-    shown = "\n".join(f"- {problem}" for problem in problems[:_SHOWN])
-    more = f"\n- and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     return DataError(
         f"{title} cannot be used: {len(problems)} problem{'s' if len(problems) > 1 else ''}",
-        why=shown + more,
+        why="- " + shortened(problems, _SHOWN, "\n- "),
         todo="correct it: class,<attribute>,... in its first row, then one class a row",
     )

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from svipctl.errors import DataError
-from svipctl.files import resolve_folder
+from svipctl.errors import DataError, shortened
+from svipctl.files import file_sha256, resolve_folder
 from svipctl.inference.checkpoint import METADATA, WEIGHTS, Metadata, read_checkpoint
 from svipctl.inference.network import WORD_VECTORS
 from svipctl.inference.published_names import from_published, is_published, published_name
 from svipctl.model.svip import SVIP
-from svipctl.model.weights import file_sha256, misfits, read_safetensors
+from svipctl.model.weights import misfits, read_safetensors
 from svipctl.pickles import read_torch
 
 
@@ -82,8 +82,7 @@ def read_trained(path: Path) -> TrainedWeights:
     if strangers:
         raise DataError(
             f"{path} holds no state dict of a network",
-            why=f"these are no dense tensors: {', '.join(strangers[:5])}"
-            + (f" and {len(strangers) - 5} more" if len(strangers) > 5 else ""),
+            why=f"these are no dense tensors: {shortened(strangers, 5)}",
         )
     published = is_published(network)
     state = from_published(network) if published else dict(network)

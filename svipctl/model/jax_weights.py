@@ -57,22 +57,15 @@ def _shapes(path: Path) -> Shapes:
 
 
 def _misfits(backbone: VisionTransformer, own: Shapes) -> list[str]:
-    """What the shapes tell before anything is loaded."""
-    problems = []
-    blocks = {int(found.group(1)) for name in own if (found := _BLOCK.search(name))}
-    if blocks and len(blocks) != len(backbone.blocks):
-        problems.append(f"blocks: {len(blocks)} in the file, {len(backbone.blocks)} in the backbone")
-    kernel = own[_ANCHOR]
-    weight = tuple(backbone.patch_embed.proj.weight.shape)
-    if len(kernel) == 4 and (kernel[3], kernel[2], *kernel[:2]) != weight:
-        problems.append(
-            f"shape of {_ANCHOR}: {kernel} in the file, {(*weight[2:], weight[1], weight[0])} in the backbone"
-        )
-    positions = next((shape for name, shape in own.items() if name.endswith("pos_embedding")), None)
-    wanted = () if backbone.pos_embed is None else tuple(backbone.pos_embed.shape)
-    if positions is not None and positions != wanted:
-        problems.append(f"shape of pos_embedding: {positions} in the file, {wanted} in the backbone")
-    return problems
+    """Return what the shapes say before anything is loaded, where timm would drop or resample."""
+    kernel = tuple(backbone.patch_embed.proj.weight.permute(2, 3, 1, 0).shape)
+    positions = next((shape for name, shape in own.items() if name.endswith("pos_embedding")), ())
+    compared = (
+        ("blocks", len({found[1] for name in own if (found := _BLOCK.search(name))}), len(backbone.blocks)),
+        (f"shape of {_ANCHOR}", own[_ANCHOR], kernel),
+        ("shape of pos_embedding", positions, () if backbone.pos_embed is None else tuple(backbone.pos_embed.shape)),
+    )
+    return [f"{what}: {found} in the file, {ours} in the backbone" for what, found, ours in compared if found != ours]
 
 
 def _loaded(backbone: VisionTransformer, path: Path, numbers: int) -> list[str]:

@@ -17,7 +17,8 @@ from timm.models import get_pretrained_cfg
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from svipctl.errors import ConfigError, DataError, NetworkError
+from svipctl.errors import ConfigError, DataError, NetworkError, shortened
+from svipctl.files import file_sha256
 from svipctl.model import lite
 from svipctl.model.backbone import ALIASES, create_backbone
 from svipctl.model.jax_weights import load_npz
@@ -158,12 +159,6 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise DataError(f"{path} does not load", why=looks) from error
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def tensors_sha256(module: nn.Module) -> str:
     """SHA-256 over names and bytes of all tensors of a module, in name order."""
     digest = hashlib.sha256()
@@ -180,8 +175,7 @@ def _fit(backbone: VisionTransformer, state: dict[str, Tensor], path: Path) -> N
     if problems:
         raise DataError(
             f"{path} does not fit the backbone",
-            why="\n".join(f"- {problem}" for problem in problems[:10])
-            + (f"\n- and {len(problems) - 10} more" if len(problems) > 10 else ""),
+            why="- " + shortened(problems, 10, "\n- "),
             todo="name the backbone that the weights belong to with --backbone",
         )
     backbone.load_state_dict(state)

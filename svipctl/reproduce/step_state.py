@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from svipctl.datasets.names import dataset_name
-from svipctl.errors import ConfigError
+from svipctl.errors import ConfigError, shortened
 from svipctl.files import is_locked
 from svipctl.reproduce.table_plan import OF_TRAINING, TablePlan, TableStep
 from svipctl.runs.run import Run
@@ -106,10 +106,9 @@ def check_configurations(plan: TablePlan) -> None:
         for difference in _differences(step, plan.request.folds)
     ]
     if problems:
-        shown = problems[:20] + ([f"and {len(problems) - 20} more"] if len(problems) > 20 else [])
         raise ConfigError(
             "runs of these names are there with another configuration",
-            why="\n".join(shown),
+            why=shortened(problems, 20, "\n"),
             todo="give the flags they were made with, or another --name or --runs-dir for a table of its own",
         )
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from svipctl.reproduce.execute import StepObserver, StepResult, execute, one_at_a_time
-from svipctl.reproduce.launcher import Launcher
-from svipctl.reproduce.local_launcher import LocalLauncher
+from svipctl.reproduce.launcher import Launcher, LocalLauncher
 from svipctl.reproduce.run_results import collect_results
 from svipctl.reproduce.slurm_launcher import SlurmLauncher
 from svipctl.reproduce.step_state import check_configurations, runs_folder

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +27,15 @@ def check_installed(find: Callable[[str], object] | None = None) -> None:
 
 
 class Board:
-    """Takes what a run records; this one writes nothing."""
+    """Event files with `step/<figure>` over the steps of a whole run, and `epoch/<figure>` over its epochs, from 1.
 
-    def begin(self, steps_per_epoch: int) -> None:
-        """The run begins or goes on; its own records are cut back to that place."""
+    Raises:
+        ConfigError: TensorBoard is not installed.
 
-    def steps(self, records: Iterable[Record]) -> None:
-        """Some more steps."""
-
-    def epoch(self, record: Record) -> None:
-        """One more epoch."""
-
-    def close(self) -> None:
-        """Nothing more comes."""
-
-
-class EventFiles(Board):
-    """Writes `step/<figure>` over the steps of the whole run, and `epoch/<figure>` over its epochs, counted from 1."""
+    """
 
     def __init__(self, run: Run) -> None:
+        check_installed()
         self.run = run
         self.folder = run.folder / FOLDER
         self.writer: Any = None
@@ -89,23 +78,6 @@ class EventFiles(Board):
         for name, value in record.items():
             if name not in _PLACES and isinstance(value, int | float):
                 self.writer.add_scalar(f"{group}/{name}", value, position)
-
-
-@contextmanager
-def board_of(run: Run, *, wanted: bool) -> Iterator[Board]:
-    """The board of a run, closed at the end.
-
-    Raises:
-        ConfigError: TensorBoard is wanted and not installed.
-
-    """
-    if wanted:
-        check_installed()
-    board = EventFiles(run) if wanted else Board()
-    try:
-        yield board
-    finally:
-        board.close()
 
 
 def _lines(path: Path) -> Iterator[Record]:

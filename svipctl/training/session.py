@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from svipctl.runs.lookup import new_run
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.signals import listening
-from svipctl.training.board import board_of, check_installed
+from svipctl.training.board import Board, check_installed
 from svipctl.training.development import Development, check_resumed, check_same_split
 from svipctl.training.environment import describe_environment
 from svipctl.training.resume import Resumable, check_same_images, find_resumable
@@ -152,7 +152,7 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
             with (
                 listening() as stop,
                 reporting(settings.train.epochs, len(images), resumed=not is_new) as reporter,
-                board_of(run, wanted=settings.train.tensorboard and ranks.is_first) as board,
+                closing(Board(run)) if settings.train.tensorboard and ranks.is_first else nullcontext() as board,
             ):
                 return Trainer(settings, setup, run, reporter, resume=not is_new, stop=stop, board=board).train()
         except BaseException:

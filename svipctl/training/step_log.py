@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from svipctl.distributed.ranks import ALONE, Ranks
-from svipctl.errors import CheckFailed
+from svipctl.errors import CheckFailed, shortened
 from svipctl.training.step import FIGURES
 
 _SHARES = frozenset(["accuracy", "patch_accuracy", "patch_auc", "patch_recall"])
@@ -87,11 +87,9 @@ class StepLog:
         wrong = [f"{name} is {value}" for name, value in zip(FIGURES, row) if not math.isfinite(value)]
         if not wrong:
             return
-        files = self._images(step)
-        shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
         raise CheckFailed(
             f"the loss is not finite in epoch {self.epoch + 1}, step {step + 1}",
-            why=f"{', '.join(wrong)}\nthe batch: {shown}",
+            why=f"{', '.join(wrong)}\nthe batch: {shortened(self._images(step), 3)}",
             todo="lower the learning rate (--lr) or use --precision fp32; the last checkpoint is from before and intact",
         )
 

@@ -83,12 +83,12 @@ class Trainer:
             reporter: Called after steps and epochs.
             resume: Continue from `checkpoints/last`; `setup` has its weights.
             stop: Checked after each step and each evaluated batch; when it asks, the state is saved first.
-            board: Receives the same records as the run.
+            board: Receives the same records as the run; None for no TensorBoard.
 
         """
         self.settings, self.setup, self.run, self.reporter = settings, setup, run, reporter
         self.stop = Stop() if stop is None else stop  # a stop that asks for nothing is false
-        self.board = Board() if board is None else board
+        self.board = board
         self.network, self.device, self.ranks = setup.model.network, setup.model.device, setup.ranks
         self.groups = [torch.tensor(group, device=self.device) for group in setup.benchmark.groups]
         table = torch.from_numpy(setup.benchmark.class_attributes[setup.split.seen_classes])
@@ -120,7 +120,8 @@ class Trainer:
         """
         self.run.keep_metrics(self.position.epoch, self.position.record)
         self.run.keep_steps(self.position.epoch + 1, self.position.step)
-        self.board.begin(self.steps)
+        if self.board:
+            self.board.begin(self.steps)
         for epoch in range(self.position.epoch, self.settings.train.epochs):
             self.train_epoch(epoch)
         best, select = self.position.best, self.settings.train.select
@@ -146,7 +147,8 @@ class Trainer:
         self.position = Position(epoch=epoch + 1, best=self.position.best, record=record)
         self.save()
         self.run.add_metrics(record)
-        self.board.epoch(record)
+        if self.board:
+            self.board.epoch(record)
         self.reporter.epoch(record)
         if self.stop_is_asked():
             self.leave()
@@ -270,7 +272,8 @@ class Trainer:
 
         def write(records: Sequence[Record]) -> None:
             self.run.add_steps(records)
-            self.board.steps(records)
+            if self.board:
+                self.board.steps(records)
 
         def images(step: int) -> list[str]:
             return [self.setup.benchmark.images[i] for i in order[step * self.batch_size :][: self.batch_size]]

@@ -23,8 +23,7 @@ from scipy.io import savemat
 from svipctl.datasets.fetch.assets import Asset, Manifest
 from svipctl.datasets.fetch.download import Patience
 from svipctl.datasets.fetch.install import fetch
-from svipctl.datasets.fetch.room import bytes_needed
-from svipctl.datasets.fetch.steps import plan_fetch
+from svipctl.datasets.fetch.steps import bytes_needed, plan_fetch
 from svipctl.datasets.matlab import read_mat
 from svipctl.errors import ConfigError, DataError, NetworkError, ResourceError, SvipError
 from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from svipctl.datasets.csv_rows import is_group_row
 from svipctl.datasets.folder import open_folder
-from svipctl.datasets.group_row import is_group_row
 from svipctl.inference.class_table import read_class_table
 
 

@@ -50,10 +50,10 @@ def fetch(
 
     from svipctl.datasets.fetch.assets import manifest as read_manifest
     from svipctl.datasets.fetch.install import fetch as fetch_steps
-    from svipctl.datasets.fetch.room import free_room
     from svipctl.datasets.fetch.steps import plan_fetch
     from svipctl.datasets.names import OFFICIAL
     from svipctl.datasets.official import missing_images, open_official
+    from svipctl.files import free_disk_space
 
     names = list(OFFICIAL) if dataset == "all" else [dataset]
     found = read_manifest(manifest)
@@ -62,7 +62,7 @@ def fetch(
         rows = [[s.asset.name, s.state, f"{s.asset.bytes_to_fetch:,}", s.asset.licence] for s in steps]
         sink.table("what would be done", ["asset", "state", "bytes", "licence"], rows)
         total = sum({s.asset.name: s.asset.bytes_to_fetch for s in steps if s.state == "download"}.values())
-        free = free_room(settings.data_dir)
+        free = free_disk_space(settings.data_dir)
         sink.say(f"to download: {total:,} bytes; {free:,} are free; nothing was done")
         sink.document({"dry_run": True, "bytes": total, "free": free, "steps": [step.document() for step in steps]})
         return

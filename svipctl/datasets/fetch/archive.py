@@ -28,7 +28,6 @@ from svipctl.types import ProgressCallback
 _BLOCK = 2**20
 _LARGEST_HEADER = 2**24  # bytes; tarfile reads an extended header at once
 _JUNK = ("__MACOSX", ".DS_Store")
-_SPECIAL = (stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK)
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError)
 
 _Members = Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]
@@ -180,7 +179,7 @@ def _zip_members(file: IO[bytes]) -> _Members:
                 raise zipfile.BadZipFile(f"{entry.filename!r} is encrypted, or compressed by an unusual method")
             member = tarfile.TarInfo(entry.filename)
             member.size = entry.file_size
-            if stat.S_IFMT(entry.external_attr >> 16) in _SPECIAL:
+            if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 member.type = tarfile.SYMTYPE
             elif entry.is_dir():
                 member.type = tarfile.DIRTYPE

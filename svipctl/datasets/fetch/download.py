@@ -13,10 +13,12 @@ import tenacity
 from svipctl.datasets.fetch.assets import Asset
 from svipctl.datasets.fetch.connection import DamagedError, RangeError, RefusedError, TransientError, request
 from svipctl.datasets.fetch.part import HEAD, Origin, Part, head_problem
-from svipctl.datasets.fetch.room import SPARE, require_room
 from svipctl.errors import DataError, NetworkError, SvipError, explained_disk_errors
-from svipctl.files import file_lock
+from svipctl.files import file_lock, require_disk_space
 from svipctl.types import ProgressCallback
+
+DISK_FULL = "free some space, or choose another place with --data-dir"
+_SPARE = 2**26  # bytes of disk to leave free
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def _receive(address: str, part: Part, ranges: bool, patience: Patience, progres
                 raise RefusedError(f"it has {answer.total:,} bytes there, it should have {right}")
             blocks = chain([head], blocks)
         needed = max(0, (total or asset.bytes_to_fetch) - answer.start)
-        require_room(part.path.parent, needed + SPARE, f"the download needs {needed:,} more")
+        require_disk_space(part.path.parent, needed + _SPARE, f"the rest of {asset.file} and a reserve", DISK_FULL)
         if answer.start:
             part.joined = True
         else:

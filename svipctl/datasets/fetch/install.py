@@ -9,7 +9,6 @@ Whatever interrupts it, the same command continues: with the downloaded bytes, a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,13 +21,12 @@ import numpy as np
 from scipy.io import savemat
 
 from svipctl.datasets.fetch.archive import unpack
-from svipctl.datasets.fetch.download import DEFAULT_PATIENCE, Patience, download
+from svipctl.datasets.fetch.download import DEFAULT_PATIENCE, DISK_FULL, Patience, download
 from svipctl.datasets.fetch.part import Origin, origin_path, problem_of
-from svipctl.datasets.fetch.room import bytes_needed, require_room
-from svipctl.datasets.fetch.steps import Step, parts_of, stamp_path
+from svipctl.datasets.fetch.steps import Step, bytes_needed, parts_of, stamp_path
 from svipctl.datasets.matlab import read_mat
 from svipctl.errors import DataError, NetworkError, explained_disk_errors
-from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_lock
+from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_lock, file_sha256, require_disk_space
 from svipctl.types import ProgressCallback
 
 Progress = Callable[[str, int, int], None]
@@ -76,7 +74,7 @@ def fetch(
         return
     report = progress or (lambda task, done, total: None)
     archives, needed = data_dir / ".archives", bytes_needed(todo, data_dir, keep_archives=keep_archives)
-    require_room(data_dir, needed, f"fetching needs about {needed:,}")
+    require_disk_space(data_dir, needed, "archives and their files", DISK_FULL)
     with explained_disk_errors(f"data sets in {data_dir}"):
         data_dir.mkdir(parents=True, exist_ok=True)
         with file_lock(data_dir / ".fetch.lock", busy=f"another process is fetching into {data_dir}"):
@@ -120,7 +118,7 @@ def _install(step: Step, data_dir: Path, report: Progress) -> None:
     stamp = stamp_path(data_dir, step.dataset, asset)
     stamp.unlink(missing_ok=True)  # while the files of an earlier one are replaced, it is not complete
     files = {path.relative_to(unpacked).as_posix(): path.stat().st_size for path in found}
-    checksums = {name: _sha256(unpacked / name) for name in files if name.endswith(".mat")}
+    checksums = {name: file_sha256(unpacked / name) for name in files if name.endswith(".mat")}
     for name in files:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (unpacked / name).replace(root / name)
@@ -137,11 +135,6 @@ def _install(step: Step, data_dir: Path, report: Progress) -> None:
     stamp.parent.mkdir(exist_ok=True)
     atomic_write_text(stamp, json.dumps(record) + "\n")
     shutil.rmtree(unpacked.parent)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _drop_features(unpacked: Path) -> None:

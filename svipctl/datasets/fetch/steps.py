@@ -104,6 +104,21 @@ def plan_fetch(
     return steps
 
 
+def bytes_needed(steps: Sequence[Step], data_dir: Path, *, keep_archives: bool = False) -> int:
+    """Return the approximate number of bytes that the disk needs for steps, without what has arrived already."""
+    to_come, unpacked = {}, {}
+    for step in steps:
+        archive = step.source or data_dir / ".archives" / step.asset.file
+        part = archive.with_name(f"{archive.name}.part")
+        size = archive.stat().st_size if archive.exists() else step.asset.bytes_to_fetch
+        if step.state == "download":
+            to_come[step.asset.file] = max(0, size - (part.stat().st_size if part.exists() else 0))
+        if not step.asset.keep:  # photographs do not get larger; of the other archives little is kept
+            unpacked[step.asset.file] = size
+    at_once = sum(to_come.values()) if keep_archives else max(to_come.values(), default=0)
+    return at_once + sum(unpacked.values())
+
+
 def parts_of(asset: Asset, dataset: str) -> list[str]:
     """Return the files and folders of an unpacked asset, relative to the benchmark's folder."""
     if asset.keep:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from svipctl.datasets.folder import FOLDS
+from svipctl.datasets.benchmark import FOLDS
 from svipctl.datasets.toybirds.drawing import SIZE, draw_bird
 from svipctl.datasets.toybirds.species import ATTRIBUTES, SEEN, UNSEEN, Species, draw_species
 from svipctl.errors import DataError, explained_disk_errors
