@@ -17,7 +17,7 @@ import torch
 
 from svipctl.datasets.images import Transform
 from svipctl.datasets.loader import ImageDataset, batches
-from svipctl.datasets.pixels import find_pack, pack, plan_pack
+from svipctl.datasets.packed_pixels import find_pack, pack, plan_pack
 from svipctl.datasets.registry import open_benchmark
 
 

@@ -11,8 +11,8 @@ from svipctl.version import __version__
 if TYPE_CHECKING:
     from svipctl.api import TrainingRun, evaluate, open_dataset, train
     from svipctl.errors import SvipError
-    from svipctl.evaluation.evaluation import Evaluation
-    from svipctl.evaluation.score import score
+    from svipctl.evaluation.result import Evaluation
+    from svipctl.evaluation.score_predictions import score
     from svipctl.inference.load import load
     from svipctl.inference.trained_model import TrainedModel
 
@@ -30,14 +30,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Evaluation": "svipctl.evaluation.evaluation",
+    "Evaluation": "svipctl.evaluation.result",
     "SvipError": "svipctl.errors",
     "TrainedModel": "svipctl.inference.trained_model",
     "TrainingRun": "svipctl.api",
     "evaluate": "svipctl.api",
     "load": "svipctl.inference.load",
     "open_dataset": "svipctl.api",
-    "score": "svipctl.evaluation.score",
+    "score": "svipctl.evaluation.score_predictions",
     "train": "svipctl.api",
 }
 

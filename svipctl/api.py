@@ -13,7 +13,7 @@ from svipctl.device import choose_device
 from svipctl.distributed.ranks import joined
 from svipctl.errors import ConfigError
 from svipctl.evaluation.evaluate import evaluate_model
-from svipctl.evaluation.evaluation import ModelEvaluation
+from svipctl.evaluation.result import ModelEvaluation
 from svipctl.inference.load import load
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.runs.run import Run

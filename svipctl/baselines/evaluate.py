@@ -13,9 +13,9 @@ from svipctl.baselines.develop import Developed, develop, scored_by
 from svipctl.baselines.image_features import ImageFeatures
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.official import partial_warning
-from svipctl.evaluation.evaluation import Evaluation, evaluation_document
 from svipctl.evaluation.leakage import check_gamma, check_untouched
 from svipctl.evaluation.protocols import evaluate_protocols
+from svipctl.evaluation.result import Evaluation, evaluation_document
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.environment import describe_environment

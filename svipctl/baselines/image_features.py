@@ -13,9 +13,9 @@ from torch import Tensor
 from svipctl.baselines.ridge import Floats
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.features import FeaturePlan, Features, make_features
-from svipctl.datasets.pixels import images_packed
+from svipctl.datasets.packed_pixels import images_packed
 from svipctl.errors import ConfigError
-from svipctl.inference.stem import feature_plan, prepare_stem_features
+from svipctl.inference.stem_features import feature_plan, prepare_stem_features
 from svipctl.inference.stream import dataset_inputs
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import mean_patch_tokens, stem_of
@@ -54,7 +54,7 @@ def image_features(settings: Settings, benchmark: Benchmark, progress: ProgressC
     """The features of all images, read from beside the images or computed and kept there.
 
     A hybrid's are the mean over the positions of its stem's feature map, the very features that training with a frozen
-    stem reads (`svipctl.inference.stem`); those of a plain Vision Transformer the mean of the patch tokens after its
+    stem reads (`svipctl.inference.stem_features`); those of a plain Vision Transformer the mean of the patch tokens after its
     last norm.
 
     Args:

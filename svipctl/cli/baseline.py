@@ -67,7 +67,7 @@ def baseline(
 
     from svipctl.baselines.evaluate import Baseline, fit_and_score
     from svipctl.baselines.image_features import image_features
-    from svipctl.cli._scores import show_evaluation
+    from svipctl.cli._evaluation_table import show_evaluation
 
     benchmark = open_dataset(settings)
     for fold in chosen:

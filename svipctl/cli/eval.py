@@ -9,16 +9,16 @@ import typer
 
 from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
+from svipctl.cli._evaluation_table import show_curve, show_evaluation
 from svipctl.cli._output import describe_plan, sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import find_any_run, interruptible, joined_processes, open_dataset, with_precision_of
-from svipctl.cli._scores import show_curve, show_evaluation
 from svipctl.errors import ConfigError
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.distributed.ranks import Ranks
-    from svipctl.evaluation.evaluation import Evaluation
+    from svipctl.evaluation.result import Evaluation
     from svipctl.runs.run import Run
     from svipctl.settings.layers import Resolved
     from svipctl.settings.schema import Settings
@@ -84,7 +84,7 @@ def eval_(
                 todo=f"leave out {', '.join(useless)}",
             )
 
-        from svipctl.evaluation.score import score_file
+        from svipctl.evaluation.score_predictions import score_file
 
         evaluation: Evaluation = score_file(predictions)
     else:

@@ -75,8 +75,8 @@ def predict(
     from svipctl.device import choose_dtype, use_device
     from svipctl.inference.checkpoint import read_metadata
     from svipctl.inference.class_table import candidate_classes
+    from svipctl.inference.find_images import find_pictures, listed
     from svipctl.inference.gamma import Gamma
-    from svipctl.inference.image_files import find_pictures, listed
     from svipctl.inference.load import load_run
     from svipctl.inference.trained_model import UnreadableImage
 

@@ -1,6 +1,6 @@
 """From an image file to pixels: decoding, the deterministic and the random part of a transform, normalisation.
 
-The deterministic part (`Geometry`) depends on nothing but the file, so its pixels can be kept (`svipctl.datasets.pixels`).
+The deterministic part (`Geometry`) depends on nothing but the file, so its pixels can be kept (`svipctl.datasets.packed_pixels`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, Pixels, Transform, channels_first, decode
-from svipctl.datasets.pixels import PackedImages
+from svipctl.datasets.packed_pixels import PackedImages
 from svipctl.datasets.workers import load_items
 from svipctl.errors import DataError
 

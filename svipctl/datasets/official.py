@@ -16,7 +16,7 @@ from svipctl.datasets.fetch.assets import SPLIT_FOLDERS
 from svipctl.datasets.fetch.steps import repair_command
 from svipctl.datasets.groups import attribute_groups
 from svipctl.datasets.matlab import read_mat
-from svipctl.datasets.parts import cub_image_ids
+from svipctl.datasets.part_locations import cub_image_ids
 from svipctl.datasets.paths import reroot
 from svipctl.datasets.proposed_split import ProposedSplit, names, read_lines, read_proposed_split
 from svipctl.datasets.published_pixels import copied_side, published_side

@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from svipctl.cpu_count import processor_count
 from svipctl.doctor.finding import Finding
-from svipctl.processors import processor_count
 
 _GIB = 2**30
 _LEAST_MEMORY = 2 * _GIB  # importing torch and training toybirds takes about half of it

@@ -13,11 +13,11 @@ from svipctl.datasets.official import partial_warning
 from svipctl.datasets.workers import explained_lost_workers
 from svipctl.device import precision_name, use_device
 from svipctl.distributed.ranks import ALONE, Ranks
-from svipctl.evaluation.evaluation import ModelEvaluation, evaluation_document
 from svipctl.evaluation.leakage import check_scorable
 from svipctl.evaluation.localization import localisation, part_groups
 from svipctl.evaluation.protocols import Scored, evaluate_protocols
-from svipctl.evaluation.selection import patch_classifier_quality
+from svipctl.evaluation.result import ModelEvaluation, evaluation_document
+from svipctl.evaluation.selection_quality import patch_classifier_quality
 from svipctl.evaluation.truth import object_truth
 from svipctl.inference.dataset_predictions import Predictions, predict_dataset
 from svipctl.inference.load import load_for_evaluation

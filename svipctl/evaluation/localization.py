@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry
-from svipctl.datasets.parts import part_places
+from svipctl.datasets.part_locations import part_places
 from svipctl.evaluation.calibration import Bools, Floats, Integers
 from svipctl.evaluation.truth import ObjectTruth, part_truth
 

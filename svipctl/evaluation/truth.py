@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry
-from svipctl.datasets.objects import object_mask, window_shares
-from svipctl.datasets.parts import PartPlaces
+from svipctl.datasets.object_masks import object_mask, window_shares
+from svipctl.datasets.part_locations import PartPlaces
 from svipctl.datasets.published_pixels import scale_on_disk, seen_points, size_on_disk
 from svipctl.evaluation.calibration import Bools, Floats
 

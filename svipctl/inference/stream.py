@@ -10,7 +10,7 @@ from torch import Tensor
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, Transform
 from svipctl.datasets.loader import ImageDataset, batches
-from svipctl.datasets.pixels import find_pack
+from svipctl.datasets.packed_pixels import find_pack
 from svipctl.inference.trained_model import BATCH_SIZE, TrainedModel
 
 

@@ -23,7 +23,7 @@ from svipctl.inference.answers import Answer, AnswerMaker
 from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.class_table import Classes, ClassTable, candidate_classes, class_table_from
 from svipctl.inference.gamma import Gamma, calibrated_gamma
-from svipctl.inference.images import Images, ImageSource, as_sources, read_batches
+from svipctl.inference.image_sources import Images, ImageSource, as_sources, read_batches
 from svipctl.model.backbone import mean_patch_tokens
 from svipctl.model.svip import SVIP, Prediction
 from svipctl.runs.run import Run

@@ -34,7 +34,7 @@ from svipctl.model.rollout import (
     rollout_scores,
     similarity_scores,
 )
-from svipctl.model.selection import centre_scores, object_scores, random_scores
+from svipctl.model.selection_controls import centre_scores, object_scores, random_scores
 from svipctl.model.windows import WindowGrid, top_mask
 
 Checkpointing = Literal["none", "mlp", "blocks"]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from svipctl.processors import processor_count
+from svipctl.cpu_count import processor_count
 from svipctl.reproduce.step_state import begin
 from svipctl.reproduce.table_plan import TableStep
 

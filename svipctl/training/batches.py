@@ -13,7 +13,7 @@ from torch import Tensor
 from svipctl.datasets.benchmark import Indices
 from svipctl.datasets.images import mirrored
 from svipctl.datasets.loader import ImageDataset, batches
-from svipctl.model.selection import drawn_scores
+from svipctl.model.selection_controls import drawn_scores
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import Setup
 

@@ -17,12 +17,12 @@ from svipctl.runs.lookup import new_run
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.signals import listening
-from svipctl.training.board import Board, check_installed
 from svipctl.training.development import Development, check_resumed, check_same_split
 from svipctl.training.environment import describe_environment
 from svipctl.training.resume import Resumable, check_same_images, find_resumable
 from svipctl.training.setup import Setup, prepare
 from svipctl.training.step_log import Record
+from svipctl.training.tensorboard_log import Board, check_installed
 from svipctl.training.trainer import Reporter, Trainer
 from svipctl.types import ProgressCallback
 

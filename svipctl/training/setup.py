@@ -11,19 +11,19 @@ import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Transform
-from svipctl.datasets.objects import Coverage, object_coverage
-from svipctl.datasets.pixels import PackedImages, find_pack, geometries
+from svipctl.datasets.object_masks import Coverage, object_coverage
+from svipctl.datasets.packed_pixels import PackedImages, find_pack, geometries
 from svipctl.device import choose_dtype, use_device
 from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import ConfigError
 from svipctl.inference.load import describe_model, load_checkpoint
 from svipctl.inference.network import check_same_benchmark
-from svipctl.inference.stem import StemFeatures, prepare_stem_features
+from svipctl.inference.stem_features import StemFeatures, prepare_stem_features
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.svip import SVIP
 from svipctl.settings.schema import Settings, TrainSettings
-from svipctl.training.start import Start, new_start
+from svipctl.training.starting_weights import Start, new_start
 from svipctl.types import ProgressCallback
 
 

@@ -31,12 +31,12 @@ from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.signals import Stop
 from svipctl.training.batches import Clocked, steps_of, training_batches
-from svipctl.training.board import Board
 from svipctl.training.optimisation import Optimisation
 from svipctl.training.setup import Setup
 from svipctl.training.state import Position, load_state, save_state
 from svipctl.training.step import Stepper
 from svipctl.training.step_log import Record, StepLog
+from svipctl.training.tensorboard_log import Board
 
 _READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
 _LOOK_EVERY = 5.0  # seconds, where a step takes so long that the wait does not matter

@@ -14,10 +14,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from svipctl.evaluation.evaluation import ModelEvaluation
 from svipctl.evaluation.per_class import reading_row
 from svipctl.evaluation.protocols import ProtocolResults
 from svipctl.evaluation.reliability import Reliability, reliability
+from svipctl.evaluation.result import ModelEvaluation
 from svipctl.visuals.history import Floats, History
 from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, entitle, new_figure
 

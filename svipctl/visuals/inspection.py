@@ -17,14 +17,14 @@ from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Pixels
-from svipctl.datasets.objects import object_mask
+from svipctl.datasets.object_masks import object_mask
 from svipctl.device import choose_dtype, use_device
 from svipctl.errors import DataError
-from svipctl.evaluation.selection import BACKGROUND_SHARE, selection_quality
+from svipctl.evaluation.selection_quality import BACKGROUND_SHARE, selection_quality
 from svipctl.evaluation.truth import object_truth
 from svipctl.inference.answers import Answer, AnswerMaker
 from svipctl.inference.class_table import ClassTable
-from svipctl.inference.images import read_batches
+from svipctl.inference.image_sources import read_batches
 from svipctl.inference.load import load_run
 from svipctl.inference.network import check_same_benchmark
 from svipctl.inference.trained_model import TrainedModel, check_finite

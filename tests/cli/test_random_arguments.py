@@ -37,7 +37,7 @@ LONG = {
     "drawing": "svipctl.datasets.registry.draw_all",
     "training": "svipctl.training.setup.prepare",
     "several devices": "svipctl.distributed.launch.launch",
-    "packing": "svipctl.datasets.pixels.pack",
+    "packing": "svipctl.datasets.packed_pixels.pack",
     "features": "svipctl.baselines.image_features.image_features",
     "other processes": "subprocess.Popen",
     "vectors": "svipctl.semantics.build.train_toy_vectors",

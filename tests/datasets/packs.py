@@ -11,7 +11,7 @@ from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry
-from svipctl.datasets.pixels import PackPlan, pack, plan_pack
+from svipctl.datasets.packed_pixels import PackPlan, pack, plan_pack
 from tests import processes
 from tests.datasets.disk_faults import disk_fault, killed_at
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from svipctl.datasets.fetch import connection
 from svipctl.datasets.fetch.assets import Asset
 from svipctl.datasets.fetch.download import Patience, download
-from svipctl.datasets.fetch.part import Origin, problem_of
+from svipctl.datasets.fetch.partial_file import Origin, problem_of
 from svipctl.errors import DataError, NetworkError, ResourceError, SvipError
 from svipctl.files import file_lock
 from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server

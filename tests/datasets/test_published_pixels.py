@@ -11,7 +11,7 @@ from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry
-from svipctl.datasets.objects import object_mask
+from svipctl.datasets.object_masks import object_mask
 from svipctl.datasets.published_pixels import copied_side, published_side, scale_on_disk, seen_points
 from tests.evaluation.cases import benchmark
 

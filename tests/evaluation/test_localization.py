@@ -12,7 +12,7 @@ from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry, decode
-from svipctl.datasets.parts import part_places
+from svipctl.datasets.part_locations import part_places
 from svipctl.errors import DataError
 from svipctl.evaluation.localization import PartGroups, localisation, part_groups
 from svipctl.evaluation.truth import object_truth

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svipctl.evaluation.selection import selection_quality
+from svipctl.evaluation.selection_quality import selection_quality
 from svipctl.model.patch_classifier import ranking_quality
 
 

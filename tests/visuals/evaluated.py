@@ -9,7 +9,7 @@ from pathlib import Path
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.registry import open_benchmark
 from svipctl.evaluation.evaluate import evaluate_subject
-from svipctl.evaluation.evaluation import ModelEvaluation
+from svipctl.evaluation.result import ModelEvaluation
 from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from svipctl.errors import ConfigError, DataError
-from svipctl.evaluation.selection import patch_classifier_quality
+from svipctl.evaluation.selection_quality import patch_classifier_quality
 from svipctl.evaluation.truth import object_truth
 from svipctl.inference.dataset_predictions import predict_dataset
 from svipctl.model.recipe import Recipe

@@ -62,10 +62,10 @@ def pack(
 
     settings = overrides.resolve(dataset).settings
 
+    from svipctl.cpu_count import processor_count
     from svipctl.datasets.official import partial_warning
-    from svipctl.datasets.pixels import geometries
+    from svipctl.datasets.packed_pixels import geometries
     from svipctl.datasets.registry import pictures_to_draw
-    from svipctl.processors import processor_count
     from svipctl.training.setup import image_size, transform_of
 
     wanted = geometries(transform_of(settings, image_size(settings)))
@@ -87,8 +87,8 @@ def pack(
 
 def _pack(benchmark: Benchmark, geometry: Geometry, workers: int | None, force: bool) -> dict[str, Any]:
     """Pack the pixels of a geometry, or only plan it if there are no `workers`, and return its entry of the document."""
-    from svipctl.datasets.pixels import pack as make
-    from svipctl.datasets.pixels import plan_pack
+    from svipctl.datasets.packed_pixels import pack as make
+    from svipctl.datasets.packed_pixels import plan_pack
 
     plan = plan_pack(benchmark, geometry)
     needs: dict[str, int] = {}
@@ -109,7 +109,7 @@ def _pack(benchmark: Benchmark, geometry: Geometry, workers: int | None, force: 
 
 def _check(benchmark: Benchmark, wanted: Sequence[Geometry], images: int | None) -> None:
     """Check each pack; the first that fails is the error, and the document has all."""
-    from svipctl.datasets.pixels import check_pack, pack_folder
+    from svipctl.datasets.packed_pixels import check_pack, pack_folder
 
     packs: list[dict[str, Any]] = []
     document = {"dataset": benchmark.name, "packs": packs}

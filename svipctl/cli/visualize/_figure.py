@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from svipctl.cli._overrides import Overrides
     from svipctl.cli.visualize._options import FigureOptions
     from svipctl.datasets.benchmark import Benchmark
-    from svipctl.evaluation.evaluation import ModelEvaluation
+    from svipctl.evaluation.result import ModelEvaluation
     from svipctl.runs.run import Run
     from svipctl.settings.schema import Settings
 

@@ -75,7 +75,7 @@ def plan_images(
         )
     figure = plan_figure(name, dataset, options, overrides, file_name=f"{name}-own" if options.images else name)
 
-    from svipctl.inference.image_files import find_pictures
+    from svipctl.inference.find_images import find_pictures
     from svipctl.visuals.image_choice import images_of, spread
 
     run, settings = figure.run, figure.settings

@@ -12,7 +12,7 @@ import tenacity
 
 from svipctl.datasets.fetch.assets import Asset
 from svipctl.datasets.fetch.connection import DamagedError, RangeError, RefusedError, TransientError, request
-from svipctl.datasets.fetch.part import HEAD, Origin, Part, head_problem
+from svipctl.datasets.fetch.partial_file import HEAD, Origin, Part, head_problem
 from svipctl.errors import DataError, NetworkError, SvipError, explained_disk_errors
 from svipctl.files import file_lock, require_disk_space
 from svipctl.types import ProgressCallback

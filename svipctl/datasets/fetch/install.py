@@ -22,7 +22,7 @@ from scipy.io import savemat
 
 from svipctl.datasets.fetch.archive import unpack
 from svipctl.datasets.fetch.download import DEFAULT_PATIENCE, DISK_FULL, Patience, download
-from svipctl.datasets.fetch.part import Origin, origin_path, problem_of
+from svipctl.datasets.fetch.partial_file import Origin, origin_path, problem_of
 from svipctl.datasets.fetch.steps import Step, bytes_needed, parts_of, stamp_path
 from svipctl.datasets.matlab import read_mat
 from svipctl.errors import DataError, NetworkError, explained_disk_errors

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.evaluation.evaluation import ModelEvaluation
 from svipctl.evaluation.protocols import ProtocolResults
+from svipctl.evaluation.result import ModelEvaluation
 from svipctl.visuals import curves
 from svipctl.visuals.embedding import attribute_plane, embedding_figure
 from svipctl.visuals.history import History

@@ -12,9 +12,9 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError
 from svipctl.evaluation.bootstrap import Interval, paired_intervals
-from svipctl.evaluation.evaluation import ModelEvaluation
 from svipctl.evaluation.per_class import ClassFigures, per_class, reading_row
 from svipctl.evaluation.protocols import ProtocolResults
+from svipctl.evaluation.result import ModelEvaluation
 from svipctl.runs.run import Run
 from svipctl.settings.layers import flatten
 from svipctl.settings.schema import Settings

@@ -9,8 +9,8 @@ import numpy as np
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import decode
-from svipctl.evaluation.evaluation import ModelEvaluation
 from svipctl.evaluation.per_class import ClassFigures, answers_under, confusion, per_class, reading_row
+from svipctl.evaluation.result import ModelEvaluation
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.visuals.confusion import Pair, confused_pairs

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.evaluation.evaluation import ModelEvaluation
 from svipctl.evaluation.per_class import answers_under, reading_row
+from svipctl.evaluation.result import ModelEvaluation
 from svipctl.visuals.image_choice import spread
 from svipctl.visuals.inspection import Inspection, new_inspector
 from svipctl.visuals.patches import SCORES

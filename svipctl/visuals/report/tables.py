@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.evaluation.evaluation import ModelEvaluation
 from svipctl.evaluation.protocols import about
+from svipctl.evaluation.result import ModelEvaluation
 from svipctl.runs.run import Run
 from svipctl.settings.command_line import differences_from_presets, train_command
 from svipctl.settings.layers import flatten, resolve

@@ -12,7 +12,7 @@ from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry
-from svipctl.datasets.objects import object_coverage, window_shares
+from svipctl.datasets.object_masks import object_coverage, window_shares
 from svipctl.errors import ConfigError
 from tests.evaluation.cases import benchmark
 

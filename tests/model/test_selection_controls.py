@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from svipctl.errors import ConfigError
 from svipctl.model.losses import TrainingOutput, training_loss
 from svipctl.model.recipe import Recipe
-from svipctl.model.selection import centre_scores, drawn_scores, object_scores, random_scores
+from svipctl.model.selection_controls import centre_scores, drawn_scores, object_scores, random_scores
 from svipctl.model.windows import WindowGrid, top_mask
 from tests.model.tiny import images, svip, vit
 

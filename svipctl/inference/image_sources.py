@@ -15,7 +15,7 @@ from torch import Tensor
 
 from svipctl.datasets.images import Transform, decode
 from svipctl.errors import DataError
-from svipctl.inference.image_files import find_pictures
+from svipctl.inference.find_images import find_pictures
 
 ImageSource = Path | Image.Image | NDArray[np.uint8] | Tensor
 """One image: a file, a PIL image, a uint8 array (H, W, 3), or a tensor (3, H, W) of uint8 or of floats in 0..1."""

@@ -24,7 +24,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Geometry, Transform, decode
 from svipctl.datasets.loader import Batch, ImageDataset, batches
-from svipctl.datasets.pixels import (
+from svipctl.datasets.packed_pixels import (
     PackedImages,
     check_pack,
     find_pack,
@@ -291,7 +291,7 @@ def test_finished_blocks_are_not_decoded_again(tmp_path: Path, monkeypatch: pyte
         decoded.append(path.name)
         return decode(path)
 
-    monkeypatch.setattr("svipctl.datasets.pixels.decode", watched)
+    monkeypatch.setattr("svipctl.datasets.packed_pixels.decode", watched)
     assert pack(plan) == "resumed"
     assert decoded == [f"{number}.png" for number in range(6, 10)]
     assert_equal(benchmark, TRANSFORMS[0])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from svipctl.errors import ConfigError
-from svipctl.evaluation.evaluation import Evaluation, evaluation_document
 from svipctl.evaluation.protocols import ROWS, evaluate_protocols
+from svipctl.evaluation.result import Evaluation, evaluation_document
 from tests.evaluation.cases import scored
 
 NAMES = tuple(f"class {number}" for number in range(6))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from svipctl.errors import ConfigError
-from svipctl.training.board import check_installed
+from svipctl.training.tensorboard_log import check_installed
 from tests.conftest import Command
 from tests.training.test_resume import ARGUMENTS, RUN, STEPS, signal_at_update
 

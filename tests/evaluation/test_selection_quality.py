@@ -13,8 +13,8 @@ from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry
-from svipctl.datasets.objects import window_shares
-from svipctl.evaluation.selection import BACKGROUND_SHARE, patch_classifier_quality, selection_quality
+from svipctl.datasets.object_masks import window_shares
+from svipctl.evaluation.selection_quality import BACKGROUND_SHARE, patch_classifier_quality, selection_quality
 from svipctl.evaluation.truth import ObjectTruth, object_truth
 from svipctl.inference.dataset_predictions import Predictions
 from svipctl.model.recipe import Recipe

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import ArrayLike
 
 from svipctl.errors import DataError
-from svipctl.evaluation.evaluation import Evaluation, evaluation_document
 from svipctl.evaluation.predictions_file import read_predictions
 from svipctl.evaluation.protocols import Scored, evaluate_protocols
+from svipctl.evaluation.result import Evaluation, evaluation_document
 from svipctl.model.scores import ClassScore, class_scores, normalise_class_attributes
 
 

@@ -11,7 +11,7 @@ import torch
 
 from svipctl.errors import DataError
 from svipctl.evaluation.protocols import Scored, evaluate_protocols
-from svipctl.evaluation.score import score, score_file
+from svipctl.evaluation.score_predictions import score, score_file
 
 CLASSES = ("wren", "jay", "robin", "owl", "kite", "crow")
 SEEN, UNSEEN = [4, 0, 2], [1, 5, 3]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from svipctl.inference.image_files import find_pictures, listed
+from svipctl.inference.find_images import find_pictures, listed
 
 
 @pytest.fixture

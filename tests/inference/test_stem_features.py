@@ -14,7 +14,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Geometry, Normalisation, Transform, channels_first, decode
 from svipctl.inference.dataset_predictions import predict_dataset
-from svipctl.inference.stem import find_stem_features, prepare_stem_features
+from svipctl.inference.stem_features import find_stem_features, prepare_stem_features
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import create_backbone, stem_features, stem_of
 from svipctl.model.recipe import Recipe

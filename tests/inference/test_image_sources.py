@@ -14,7 +14,7 @@ from PIL import Image
 
 from svipctl.datasets.images import Transform
 from svipctl.errors import DataError
-from svipctl.inference.images import as_sources, read_batches
+from svipctl.inference.image_sources import as_sources, read_batches
 
 SIZE = 32
 TRANSFORM = Transform(SIZE)

@@ -13,7 +13,7 @@ from torch import Tensor
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.features import FeaturePlan, Features, find_features, make_features
 from svipctl.datasets.images import Geometry, Transform
-from svipctl.datasets.pixels import images_packed, stamp_of
+from svipctl.datasets.packed_pixels import images_packed, stamp_of
 from svipctl.device import arithmetic_name
 from svipctl.inference.stream import dataset_inputs
 from svipctl.inference.trained_model import TrainedModel
