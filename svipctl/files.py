@@ -128,12 +128,11 @@ def free_disk_space(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def require_disk_space(folder: Path, needed: int, content: str, todo: str) -> None:
-    """Raise ResourceError unless the disk that a folder is on, or will be, has so many free bytes for the content."""
+def require_disk_space(folder: Path, needed: int, what: str, todo: str) -> None:
+    """Raise ResourceError, which says `what`, unless the disk that a folder is on, or will be, has so many free bytes."""
     free = free_disk_space(folder)
     if needed > free:
-        why = f"{free:,} bytes are free at {folder}"
-        raise ResourceError(f"{content} need {needed:,} bytes more on the disk", why=why, todo=todo)
+        raise ResourceError(what, why=f"{free:,} bytes are free at {folder}", todo=todo)
 
 
 def file_sha256(path: Path) -> str:
