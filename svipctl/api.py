@@ -10,15 +10,15 @@ from typing import Any
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.registry import open_benchmark
 from svipctl.device import choose_device
-from svipctl.distributed.ranks import joined
+from svipctl.distributed.ranks import ALONE
 from svipctl.errors import ConfigError
 from svipctl.evaluation.evaluate import evaluate_model
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.inference.load import load
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.runs.run import Run
-from svipctl.settings.layers import resolve
-from svipctl.settings.schema import EvalSettings, RecipeName
+from svipctl.settings.layers import Resolved, resolve
+from svipctl.settings.schema import RecipeName
 from svipctl.training.development import with_development
 from svipctl.training.session import carry_out, choose
 from svipctl.training.step_log import Record
@@ -62,14 +62,16 @@ def evaluate(
     model: TrainedModel,
     dataset: Benchmark,
     *,
-    batch_size: int = 64,
-    bootstrap: int = 1000,
-    selection: bool = True,
-    seed: int = 0,
+    batch_size: int | None = None,
+    bootstrap: int | None = None,
+    selection: bool | None = None,
+    seed: int | None = None,
     workers: int | None = None,
     progress: bool | ProgressCallback = False,
 ) -> ModelEvaluation:
     """Evaluate a model under every protocol, from one pass over the images; nothing is written.
+
+    What is not given is as the preset of the data set has it, so that `svipctl eval` gives the same numbers.
 
     Args:
         model: From `svipctl.load`.
@@ -78,24 +80,28 @@ def evaluate(
         bootstrap: Resamples for the 95 % intervals; 0 for none.
         selection: Measure the patch classifier, which takes one more pass over each image.
         seed: Of the bootstrap.
-        workers: Processes that decode images; the default of `data.workers` if None.
+        workers: Processes that decode images.
         progress: True for a bar on stderr, or a function of images done and images in all.
 
     Raises:
+        ConfigError: A value is out of range.
         DataError: The model was trained on images or classes that would be scored as unseen, or on another data set.
         CheckFailed: The network's output is not finite.
 
     """
-    settings = EvalSettings(batch_size=batch_size, bootstrap=bootstrap, selection=selection)
+    given = {"eval.batch_size": batch_size, "eval.bootstrap": bootstrap, "eval.selection": selection}
+    settings = resolve(dataset.name, flags={**given, "seed": seed, "data.workers": workers}).settings
     with _callback(progress, "predicting") as callback:
-        return evaluate_model(model, dataset, settings, seed=seed, workers=workers, progress=callback)
+        return evaluate_model(
+            model, dataset, settings.eval, seed=settings.seed, workers=settings.data.workers, progress=callback
+        )
 
 
 def train(
     dataset: str | Path,
     *,
     recipe: RecipeName | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     name: str = "",
     settings: Mapping[str, Any] | None = None,
     from_development: Sequence[str] = (),
@@ -110,7 +116,7 @@ def train(
     Args:
         dataset: `cub`, `awa2`, `sun`, `toybirds`, or a folder of your own.
         recipe: `svipctl`, `reference` or `paper`; the preset's if None.
-        seed: Random seed.
+        seed: Random seed; 0 if None.
         name: Of the run; made from recipe and seed if empty.
         settings: Any settings by dotted key, for instance `{"optim.lr": 1e-4}` (docs/recipes.md).
         from_development: Names of finished development runs, for a final run with their epoch count and gamma.
@@ -132,9 +138,10 @@ def train(
         raise ConfigError(f"device={device!r} names several", todo=f"svipctl train {dataset} --gpu {device}")
     flags: dict[str, Any] = {"recipe": recipe, "seed": seed, "name": name or None, "gpu": device}
     flags |= {"data_dir": Path(data_dir), "runs_dir": Path(runs_dir), **(settings or {})}
+    flags = {key: value for key, value in flags.items() if value is not None}
 
-    def configure(**more: Any) -> Any:
-        return resolve(str(dataset), flags=flags | more)
+    def configure(**found: Any) -> Resolved:
+        return resolve(str(dataset), flags=found | flags)  # what the user sets is checked against what was found
 
     development = None
     if from_development:
@@ -142,11 +149,10 @@ def train(
     else:
         configured = configure()
     listener = _Shown() if progress else _Silent()
-    with joined() as ranks:
-        choose_device(configured.settings.gpu, ranks.local)  # before anything is drawn or downloaded
-        session = choose(configured.settings, configured.origins, resume, ranks, development)
-        if not session.is_done:
-            carry_out(session, ranks, listener, listener.reporter)
+    choose_device(configured.settings.gpu)  # before anything is drawn or downloaded
+    session = choose(configured.settings, configured.origins, resume, ALONE, development)
+    if not session.is_done:
+        carry_out(session, ALONE, listener, listener.reporter)
     return TrainingRun(session.run.folder)
 
 

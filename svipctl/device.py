@@ -78,6 +78,8 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
         return torch.float32
     if precision == "bf16":
         return torch.bfloat16
+    if precision != "auto":
+        raise ConfigError(f"there is no precision {precision!r}", todo="use auto, fp32 or bf16")
     return torch.bfloat16 if _has_bf16(device) else torch.float32
 
 

@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from svipctl.errors import ConfigError, ResourceError
@@ -57,7 +57,7 @@ def is_locked(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return not _lock(descriptor)
+        return not _lock(descriptor, fcntl.LOCK_SH)  # shared: two that ask at once do not see each other
     finally:
         os.close(descriptor)
 
@@ -74,8 +74,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
         yield unfinished
         sync(unfinished)
         unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)  # never after the renaming: the name may be another writer's by then
+        raise
     finally:
-        unfinished.unlink(missing_ok=True)
         os.close(descriptor)
 
 
@@ -128,12 +130,11 @@ def free_disk_space(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def require_disk_space(folder: Path, needed: int, content: str, todo: str) -> None:
-    """Raise ResourceError unless the disk that a folder is on, or will be, has so many free bytes for the content."""
+def require_disk_space(folder: Path, needed: int, what: str, todo: str) -> None:
+    """Raise ResourceError, which says `what`, unless the disk that a folder is on, or will be, has so many free bytes."""
     free = free_disk_space(folder)
     if needed > free:
-        why = f"{free:,} bytes are free at {folder}"
-        raise ResourceError(f"{content} need {needed:,} bytes more on the disk", why=why, todo=todo)
+        raise ResourceError(what, why=f"{free:,} bytes are free at {folder}", todo=todo)
 
 
 def file_sha256(path: Path) -> str:
@@ -166,18 +167,19 @@ def _lock_new(path: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
-            os.ftruncate(descriptor, 0)
-            return descriptor
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                os.ftruncate(descriptor, 0)
+                return descriptor
         os.close(descriptor)  # its last holder has renamed it meanwhile
 
 
-def _lock(descriptor: int, *, patience: float = 0.0) -> bool:
+def _lock(descriptor: int, kind: int = fcntl.LOCK_EX, *, patience: float = 0.0) -> bool:
     """Try to take the lock for so many seconds; return whether that succeeded."""
     until = time.monotonic() + patience
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
             if time.monotonic() >= until:

@@ -25,7 +25,7 @@ LEVELS = (
 )
 """Rooms from the top floor down; a room imports from lower floors only."""
 GROUND = len(LEVELS) - 1
-FUNCTIONS = ("matmul", "mm", "bmm", "einsum", "dot", "tensordot", "inner")
+FUNCTIONS = ("matmul", "mm", "bmm", "einsum", "dot", "tensordot", "inner", "linear", "cosine_similarity")
 PRODUCTS = {
     "svipctl.model.scores": "class scores: the one place",
     "svipctl.model.backbone": "attention",

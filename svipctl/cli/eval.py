@@ -114,10 +114,13 @@ def eval_(
 
 def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> tuple[Run | Path, Settings, bool]:
     """Return what is evaluated, with which settings, and whether images of its data set may be missing."""
-    from svipctl.runs.lookup import find_run
+    from svipctl.runs.lookup import find_run, owner_of
 
     settings = configured.settings
     if checkpoint is not None:
+        owner = owner_of(checkpoint)
+        if owner is not None:
+            settings = with_precision_of(owner.settings(), configured)
         return checkpoint, settings, settings.data.allow_partial
     run = find_run(settings.runs_dir, settings.dataset, name)
     trained = run.settings()

@@ -83,12 +83,16 @@ def open_folder(root: Path, name: str | None = None) -> Benchmark:
 
 def attribute_names_of_folder(root: Path) -> tuple[str, ...]:
     """Attribute names of a data folder; nothing else of it is read."""
-    rows = csv_rows(root / "attributes.csv")
+    return tuple(_attribute_rows(root / "attributes.csv")[0][1:])
+
+
+def _attribute_rows(path: Path) -> list[list[str]]:
+    """Return the rows of the attribute table, of which the first is a header with attribute names."""
+    rows = csv_rows(path)
     if not rows or len(rows[0]) < 2:
-        raise DataError(
-            f"{root / 'attributes.csv'} has no attributes", why="it needs a header: class, then attribute names"
-        )
-    return tuple(rows[0][1:])
+        why = "it needs a header (class, then attribute names) and one row a class"
+        raise DataError(f"{path} has no attributes", why=why)
+    return rows
 
 
 def _rows(path: Path, header: str, problems: list[str]) -> list[list[str]]:
@@ -105,20 +109,14 @@ def _read_attributes(
     path: Path, problems: list[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[int, ...], ...], np.ndarray]:
     """Class names, attribute names, attribute groups and the (C, K) table."""
-    rows = csv_rows(path)
-    if len(rows) < 2 or len(rows[0]) < 2:
-        raise DataError(
-            f"{path} has no attributes",
-            why="it needs a header (class, then attribute names) and one row a class",
-        )
-    attributes = tuple(rows[0][1:])
+    header, *body = _attribute_rows(path)
+    attributes = tuple(header[1:])
     problems += [
         f"attributes.csv: column {number} has no attribute name" for number, a in enumerate(attributes, 2) if not a
     ]
     problems += [f"attributes.csv: attribute {a!r} occurs twice" for a in _repeated(attributes)]
-    body = rows[1:]
     groups: tuple[tuple[int, ...], ...] = ()
-    if is_group_row(body[0]):
+    if body and is_group_row(body[0]):
         names = body[0][1:]
         if len(names) != len(attributes):
             problems.append(f"attributes.csv: {len(names)} group names for {len(attributes)} attributes")
@@ -197,16 +195,11 @@ def _split_by_classes(
         problems.append(f"unseen.txt is not text in UTF-8: {error}")
         lines = []
     unseen_names = [line.strip() for line in lines if line.strip()]
-    problems += [
-        f"unseen.txt: no class {name!r} in attributes.csv ({nearest(name, classes)})"
-        for name in unseen_names
-        if name not in classes
-    ]
-    problems += [
-        f"unseen.txt: class {name!r} has no pictures"
-        for name in unseen_names
-        if name in classes and classes.index(name) not in labels
-    ]
+    for name in unseen_names:
+        if name not in classes:
+            problems.append(f"unseen.txt: no class {name!r} in attributes.csv ({nearest(name, classes)})")
+        elif classes.index(name) not in labels:
+            problems.append(f"unseen.txt: class {name!r} has no pictures")
     unseen = np.isin(labels, [classes.index(name) for name in unseen_names if name in classes])
     test_seen: list[int] = []
     for label in np.unique(labels[~unseen]):

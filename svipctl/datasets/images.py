@@ -170,6 +170,20 @@ def decode(source: Path | Image.Image, *, upright: bool = False) -> Image.Image:
         ) from error
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """Return width and height of an image, from its header.
+
+    Raises:
+        DataError: It is missing or no image.
+
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return decode(path).size  # raises the error that explains it
+
+
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 bits as grey of 8; PIL's own conversion would clip it to white."""
     if image.mode.startswith("I;16"):

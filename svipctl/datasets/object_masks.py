@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark, Indices
-from svipctl.datasets.images import Geometry, decode
-from svipctl.datasets.published_pixels import scale_on_disk, size_on_disk
+from svipctl.datasets.images import Geometry, decode, image_size
+from svipctl.datasets.published_pixels import scale_on_disk
 from svipctl.errors import ConfigError
 
 
@@ -82,7 +82,7 @@ def object_mask(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray
         pixels = geometry(decode(benchmark.root / benchmark.masks[index]))
     else:
         assert benchmark.boxes is not None
-        size = size_on_disk(benchmark, index)
+        size = image_size(benchmark.image_path(index))
         drawn = Image.new("RGB", size)
         box = benchmark.boxes[index] * scale_on_disk(benchmark, size)
         left, top, width, height = (round(float(value)) for value in box)

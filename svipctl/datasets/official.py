@@ -15,10 +15,9 @@ from svipctl.datasets.benchmark import PARTS, Benchmark, Indices
 from svipctl.datasets.fetch.assets import SPLIT_FOLDERS
 from svipctl.datasets.fetch.steps import repair_command
 from svipctl.datasets.groups import attribute_groups
-from svipctl.datasets.matlab import read_mat
 from svipctl.datasets.part_locations import cub_image_ids
 from svipctl.datasets.paths import reroot
-from svipctl.datasets.proposed_split import ProposedSplit, names, read_lines, read_proposed_split
+from svipctl.datasets.proposed_split import ProposedSplit, read_lines, read_names, read_proposed_split
 from svipctl.datasets.published_pixels import copied_side, published_side
 from svipctl.errors import DataError, shortened
 
@@ -49,8 +48,7 @@ def _awa2_attributes(root: Path) -> tuple[str, ...]:
 
 
 def _sun_attributes(root: Path) -> tuple[str, ...]:
-    path = root / "SUNAttributeDB" / "attributes.mat"
-    return names(read_mat(path, ["attributes"])["attributes"], path, "attributes")
+    return read_names(root / "SUNAttributeDB" / "attributes.mat", "attributes")
 
 
 def _parent(file: str) -> str:
@@ -143,9 +141,8 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
 def describe_missing(missing: Sequence[str], class_of: Callable[[str], str] = _parent) -> str:
     """Exactly what is missing, in a few lines: images by class, the first ones named."""
     by_class = Counter(class_of(file) for file in missing)
-    classes = ", ".join(f"{name} ({count})" for name, count in sorted(by_class.items())[:5])
-    more = f" and {len(by_class) - 5} more classes" if len(by_class) > 5 else ""
-    return f"missing images of {classes}{more}:\n" + shortened(missing, 3, "\n")
+    classes = shortened([f"{name} ({count})" for name, count in sorted(by_class.items())], 5)
+    return f"missing images of {classes}:\n" + shortened(missing, 3, "\n")
 
 
 def partial_warning(benchmark: Benchmark) -> str:
@@ -167,9 +164,7 @@ def missing_images(name: str, data_dir: Path) -> tuple[tuple[str, ...], int]:
     """
     root = data_dir / name
     path = root / "xlsa17" / "data" / SPLIT_FOLDERS[name] / "res101.mat"
-    files = tuple(
-        reroot(file, name) for file in names(read_mat(path, ["image_files"])["image_files"], path, "image_files")
-    )
+    files = tuple(reroot(file, name) for file in read_names(path, "image_files"))
     return tuple(file for file, there in zip(files, _present(root, files)) if not there), len(files)
 
 

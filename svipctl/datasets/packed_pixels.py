@@ -16,12 +16,11 @@ from typing import Any, Literal
 import numpy as np
 import PIL
 import torchvision
-from PIL import Image
 from PIL import features as pillow_features
 from torch.utils.data import Dataset
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.images import FORMATS, Geometry, Pixels, Transform, decode
+from svipctl.datasets.images import Geometry, Pixels, Transform, decode, image_size
 from svipctl.datasets.store import INDEX, Bytes, Store, StorePlan, Written, fill_store
 from svipctl.datasets.workers import explained_lost_workers, load_items
 from svipctl.errors import CheckFailed, DataError, shortened
@@ -111,7 +110,7 @@ def plan_pack(benchmark: Benchmark, geometry: Geometry, *, block_bytes: int = BL
     """
     files = images_packed(benchmark, geometry)
     if geometry.resize == "none":
-        shapes = tuple(_decoded_shape(benchmark.root / file) for file in files)
+        shapes = tuple((3, *reversed(image_size(benchmark.root / file))) for file in files)
     else:
         shapes = ((3, geometry.size, geometry.size),) * len(files)
     folder, stamp = pack_folder(benchmark.root, geometry), stamp_of(benchmark, geometry)
@@ -235,13 +234,3 @@ def _size_and_time(path: Path) -> str:
     except FileNotFoundError:
         return ""
     return f"{status.st_size} {status.st_mtime_ns}"
-
-
-def _decoded_shape(path: Path) -> tuple[int, int, int]:
-    """Return the shape (3, H, W) of an image, from its header."""
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        width, height = decode(path).size  # raises the error that explains it
-    return (3, height, width)

@@ -42,30 +42,35 @@ def read_proposed_split(folder: Path) -> ProposedSplit:
         DataError: A file is missing, is no MATLAB file, lacks a key, or an index points nowhere.
 
     """
-    splits = read_mat(
-        folder / "att_splits.mat", ["allclasses_names", "original_att", *(f"{part}_loc" for part in PARTS)]
-    )
-    listing = read_mat(folder / "res101.mat", ["image_files", "labels"])
-    where = folder / "att_splits.mat"
-    classes = names(splits["allclasses_names"], where, "allclasses_names")
+    where, listing_file = folder / "att_splits.mat", folder / "res101.mat"
+    splits = read_mat(where, ["allclasses_names", "original_att", *(f"{part}_loc" for part in PARTS)])
+    listing = read_mat(listing_file, ["image_files", "labels"])
+    classes = _names(splits["allclasses_names"], where, "allclasses_names")
     table = _numbers(splits["original_att"], where, "original_att")
     if table.ndim != 2 or table.shape[1] != len(classes):
-        raise DataError(
-            f"{where} contradicts itself", why=f"original_att is {table.shape}, with {len(classes)} classes"
-        )
-    files = names(listing["image_files"], folder / "res101.mat", "image_files")
-    labels = _indices(listing["labels"], len(classes), folder / "res101.mat", "labels")
+        why = f"original_att is {table.shape}, with {len(classes)} classes"
+        raise DataError(f"{where} contradicts itself", why=why)
+    files = _names(listing["image_files"], listing_file, "image_files")
+    labels = _indices(listing["labels"], len(classes), listing_file, "labels")
     if len(labels) != len(files):
-        raise DataError(
-            f"{folder / 'res101.mat'} contradicts itself", why=f"{len(files)} image files, {len(labels)} labels"
-        )
+        why = f"{len(files)} image files, {len(labels)} labels"
+        raise DataError(f"{listing_file} contradicts itself", why=why)
     parts = {part: _indices(splits[f"{part}_loc"], len(files), where, f"{part}_loc") for part in PARTS}
     folds = tuple(_fold(folder / f"valclasses{number}.txt", classes) for number in range(1, FOLDS + 1))
     return ProposedSplit(classes, np.ascontiguousarray(table.T), files, labels, parts, folds)
 
 
-def names(value: Variable, where: Path, key: str) -> tuple[str, ...]:
-    """Return a variable of a MATLAB file that must be a list of names."""
+def read_names(path: Path, key: str) -> tuple[str, ...]:
+    """Return a variable of a MATLAB file that must be a list of names.
+
+    Raises:
+        DataError: The file is missing or damaged, or the variable is something else.
+
+    """
+    return _names(read_mat(path, [key])[key], path, key)
+
+
+def _names(value: Variable, where: Path, key: str) -> tuple[str, ...]:
     if not isinstance(value, tuple):
         raise DataError(f"{where} is damaged", why=f"{key} should be a list of names")
     return value

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.images import CROP_RATIO, Geometry
+from svipctl.datasets.images import CROP_RATIO, Geometry, image_size
 from svipctl.errors import DataError
 
 LONGEST_SIDE = 500
@@ -51,26 +51,8 @@ def copied_side(files: Sequence[Path]) -> int:
 def _sizes(files: Sequence[Path]) -> Iterator[tuple[int, tuple[int, int]]]:
     """Place, width and height of some of the images."""
     for position in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).round().astype(int)) if files else ():
-        try:
-            with Image.open(files[position]) as image:
-                yield int(position), image.size
-        except OSError:
-            continue  # whoever reads that image says what is wrong with it
-
-
-def size_on_disk(benchmark: Benchmark, index: int) -> tuple[int, int]:
-    """Width and height of an image's file.
-
-    Raises:
-        DataError: It is missing or no image.
-
-    """
-    path = benchmark.image_path(index)
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except OSError as error:
-        raise DataError(f"image {path} does not open", why=str(error)) from error
+        with suppress(DataError):  # whatever reads that image says what is wrong with it
+            yield int(position), image_size(files[position])
 
 
 def scale_on_disk(benchmark: Benchmark, size: tuple[int, int]) -> float:

@@ -240,8 +240,9 @@ def fill_store(
         with file_lock(place, busy=f"another process is writing {plan.content} in {place}", on_wait=on_wait):
             if not force and plan.find():
                 return "fresh"
-            needed, content = plan.bytes_to_write(force=force), f"{plan.content} ({plan.folder.name})"
-            require_disk_space(place, needed, content, plan.advice)
+            needed = plan.bytes_to_write(force=force)
+            what = f"{plan.content} ({plan.folder.name}) need {needed / 2**30:.2f} GiB more on the disk"
+            require_disk_space(place, needed, what, plan.advice)
             _remove(plan.folder)
             resumes = not force and plan.is_begun()
             if not resumes:

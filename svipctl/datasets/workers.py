@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -16,12 +16,20 @@ from svipctl.errors import ResourceError
 _SIGNS_OF_LOSS = ("DataLoader worker (pid", "Pin memory thread exited unexpectedly")
 
 
+class MapStyle(Protocol):
+    """Items by position, as torch's map-style data sets."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> Any: ...
+
+
 class WorkerLost(RuntimeError):
     """Loss of a worker process."""
 
 
 def load_items(
-    dataset: Dataset[Any],
+    dataset: MapStyle,
     *,
     workers: int = 0,
     batch_size: int | None = None,
@@ -44,8 +52,8 @@ def load_items(
         WorkerLost: A worker was killed; see `explained_lost_workers`.
 
     """
-    loader = DataLoader(
-        dataset,
+    loader: DataLoader[Any] = DataLoader(
+        cast("Dataset[Any]", dataset),
         batch_size=batch_size,
         num_workers=workers,
         pin_memory=pin_memory,

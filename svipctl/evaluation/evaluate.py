@@ -23,7 +23,7 @@ from svipctl.inference.dataset_predictions import Predictions, predict_dataset
 from svipctl.inference.load import load_for_evaluation
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.recipe import Recipe
-from svipctl.model.scores import class_scores, normalise_class_attributes
+from svipctl.model.scores import recipe_scores
 from svipctl.runs.run import Run
 from svipctl.settings.schema import DataSettings, EvalSettings, Settings
 from svipctl.types import ProgressCallback
@@ -118,9 +118,8 @@ def evaluate_model(
 def score_split(benchmark: Benchmark, split: Split, predictions: Predictions, recipe: Recipe) -> Scored:
     """Return class scores among the split's classes, as the recipe computes them, in float64."""
     table = torch.from_numpy(benchmark.class_attributes[split.classes])
-    table = normalise_class_attributes(table, recipe.class_norm_epsilon)
-    scores = class_scores(torch.from_numpy(predictions.attributes), table, recipe.class_score).numpy()
-    return Scored.of_split(scores, benchmark.labels[predictions.indices], split)
+    scores = recipe_scores(torch.from_numpy(predictions.attributes), table, recipe)
+    return Scored.of_split(scores.numpy(), benchmark.labels[predictions.indices], split)
 
 
 def evaluate_subject(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from svipctl.inference.dataset_predictions import Predictions
 from svipctl.inference.trained_model import TrainedModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """All rows of an evaluation, in percent."""
 
@@ -28,15 +29,19 @@ class Evaluation:
     classes: tuple[str, ...]
     """Names of the candidate classes, the columns of `scored.scores`."""
 
+    def __repr__(self) -> str:
+        rows = (f"{row} {values}" for row, values in self.rows.items())
+        return "Evaluation(" + "; ".join(rows) + ")"
+
     @property
     def rows(self) -> dict[str, dict[str, float]]:
         """Figures by protocol row: `zsl`, `gzsl`, `gzsl-calibrated`, `gzsl-oracle`, `reference`, `ausuc`."""
-        return dict(self.document["protocols"])
+        return copy.deepcopy(self.document["protocols"])
 
     @property
     def per_class(self) -> list[dict[str, Any]]:
         """One entry per class: `class`, `seen`, `images`, and its `accuracy` by protocol row."""
-        return list(self.document["classes"])
+        return copy.deepcopy(self.document["classes"])
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -45,7 +50,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `svipctl eval --json` prints."""
-        return dict(self.document)
+        return copy.deepcopy(self.document)
 
     def to_frame(self) -> Any:
         """Return the rows as a pandas DataFrame: one row per protocol, one column per figure.
@@ -61,7 +66,7 @@ class Evaluation:
         return pandas.DataFrame.from_dict(self.rows, orient="index").rename_axis("protocol")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ModelEvaluation(Evaluation):
     """The evaluation of a model on a data set."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from svipctl.errors import DataError
+from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.predictions_file import read_predictions
 from svipctl.evaluation.protocols import Scored, evaluate_protocols
 from svipctl.evaluation.result import Evaluation, evaluation_document
@@ -47,8 +48,13 @@ def score(
         DataError: The arrays contradict each other; lists every problem.
 
     """
-    predicted = np.asarray(predictions, dtype=np.float64)
-    table = np.atleast_1d(np.asarray(class_attributes, dtype=np.float64))
+    if similarity not in get_args(ClassScore):
+        raise ConfigError(f"there is no similarity {similarity!r}", todo="use cosine or dot")
+    try:
+        predicted = np.asarray(predictions, dtype=np.float64)
+        table = np.atleast_1d(np.asarray(class_attributes, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise DataError("predictions and class_attributes must be arrays of numbers", why=str(error)) from error
     names = [str(row) for row in range(len(table))] if classes is None else list(classes)
     problems: list[str] = []
     rows = {

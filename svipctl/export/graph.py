@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from svipctl.export.resize import resize_and_crop
-from svipctl.model.scores import class_scores, normalise_class_attributes
+from svipctl.model.scores import recipe_scores
 from svipctl.model.svip import SVIP
 
 ExportPrecision = Literal["fp32", "fp16", "int8"]
@@ -93,10 +93,8 @@ class ShippedGraph(nn.Module):
             the object (B, windows).
 
         """
-        recipe = self.model.recipe
         prediction = self.model.predict((self._shares(images) - self.mean) / self.std)
-        table = normalise_class_attributes(class_attributes, recipe.class_norm_epsilon)
-        scores = class_scores(prediction.attributes, table, recipe.class_score) - gamma
+        scores = recipe_scores(prediction.attributes, class_attributes, self.model.recipe) - gamma
         return scores, prediction.attributes, 1 - prediction.unrelated
 
     def _shares(self, images: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from svipctl.export.graph import OUTPUTS, ExportPrecision, Pixels
 from svipctl.export.runner import Outputs, Runner
 from svipctl.inference.class_table import ClassTable
 from svipctl.inference.trained_model import TrainedModel
-from svipctl.model.scores import class_scores, normalise_class_attributes
+from svipctl.model.scores import recipe_scores
 from svipctl.types import ProgressCallback
 
 BATCHES = (1, 3, 16)
@@ -174,10 +174,9 @@ def _expected(
     model: TrainedModel, pictures: Sequence[Image.Image], class_attributes: np.ndarray, gamma: np.ndarray
 ) -> Outputs:
     """Return what the model says of images of any size."""
-    recipe = model.network.recipe
     prediction = model.predict_pixels(torch.stack([model.transform(picture) for picture in pictures]))
-    table = normalise_class_attributes(torch.from_numpy(class_attributes), recipe.class_norm_epsilon)
-    scores = class_scores(prediction.attributes, table, recipe.class_score) - torch.from_numpy(gamma)
+    scores = recipe_scores(prediction.attributes, torch.from_numpy(class_attributes), model.network.recipe)
+    scores = scores - torch.from_numpy(gamma)
     return Outputs(scores.numpy(), prediction.attributes.numpy(), (1 - prediction.unrelated).numpy())
 
 

@@ -90,12 +90,14 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Metadata]:
         DataError: Missing, incomplete or damaged; a pickle is never loaded.
 
     """
-    folder = resolve_folder(folder)
-    metadata = read_metadata(folder)
-    try:
-        content = (folder / WEIGHTS).read_bytes()
-    except OSError as error:
-        raise DataError(f"the checkpoint {folder} has no {WEIGHTS}", why=str(error)) from error
+    for _ in range(2):  # a second time if the checkpoint was replaced between its two files
+        metadata = read_metadata(folder)
+        try:
+            content = (resolve_folder(folder) / WEIGHTS).read_bytes()
+        except OSError as error:
+            raise DataError(f"the checkpoint {folder} has no {WEIGHTS}", why=str(error)) from error
+        if hashlib.sha256(content).hexdigest() == metadata.sha256:
+            break
     if hashlib.sha256(content).hexdigest() != metadata.sha256:
         kind = "it is a pickle, not safetensors" if is_pickle(content[:2]) else "its SHA-256 is not the one recorded"
         raise DataError(

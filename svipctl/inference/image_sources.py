@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from svipctl.datasets.images import Transform, decode
-from svipctl.errors import DataError
+from svipctl.errors import ConfigError, DataError
 from svipctl.inference.find_images import find_pictures
 
 ImageSource = Path | Image.Image | NDArray[np.uint8] | Tensor
@@ -53,6 +53,8 @@ def read_batches(
         Each image with its pixels, or with the error of an image that does not decode.
 
     """
+    if batch_size < 1:
+        raise ConfigError(f"a batch of {batch_size} images", why="it needs at least one")
     coming = iter(sources)
     waiting: deque[tuple[ImageSource, Future[Tensor | DataError]]] = deque()
     with ThreadPoolExecutor(_READERS) as pool:

@@ -30,14 +30,15 @@ def load(
     *,
     dataset: str | None = None,
     data_dir: str | Path | None = None,
-    device: str = "auto",
+    device: str | int = "auto",
     precision: Precision = "auto",
 ) -> TrainedModel:
     """Load a trained model.
 
     Args:
         path: A run's folder, a checkpoint folder, or a `.pth` file of the published code.
-        dataset: Name or folder of the data set of a published file, which names no classes or attributes itself.
+        dataset: Name or folder of the data set, if it is not the run's; needed for a published file, which names no
+            classes or attributes itself.
         data_dir: Folder of the data sets, if it is not the run's.
         device: `auto`, `cpu`, or the index of a GPU.
         precision: `fp32`, `bf16`, or `auto` for that of the run (bf16 where the hardware has it, if the run was trained
@@ -48,7 +49,9 @@ def load(
         DataError: The file is missing, damaged, or does not fit its data set.
 
     """
-    path, used = Path(path), use_device(device)
+    if "," in str(device):
+        raise ConfigError(f"device={device!r} names several", todo="a model is on one device")
+    path, used = Path(path), use_device(str(device))
     folder = None if data_dir is None else Path(data_dir)
     run = Run(path) if (path / "config.toml").exists() else None
     weights = None if run else read_trained(path)
@@ -57,9 +60,9 @@ def load(
         precision = owner.settings().precision
     dtype = choose_dtype(precision, used)
     if weights is None:
-        return replace(load_run(Run(path), used, dtype), data_dir=folder)
+        return replace(load_run(Run(path), used, dtype), dataset=dataset, data_dir=folder)
     if weights.metadata is not None:
-        return replace(load_checkpoint(weights.path, used, dtype), data_dir=folder)
+        return replace(load_checkpoint(weights.path, used, dtype), dataset=dataset, data_dir=folder)
     if dataset is None:
         raise ConfigError(
             f"{path.name} does not name its classes and attributes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ class UnreadableImage:
     error: DataError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainedModel:
     """A network that is ready to use.
 
@@ -102,6 +103,10 @@ class TrainedModel:
     """Folder of the data sets; None for the run's."""
     notes: tuple[str, ...] = field(default=(), repr=False)
     """Remarks about the file that was loaded."""
+
+    def __repr__(self) -> str:
+        trained = f"{self.metadata.recipe} on {self.metadata.dataset}, epoch {self.metadata.epoch}"
+        return f"TrainedModel({trained}, {len(self.attributes)} attributes, {self.dtype} on {self.device})"
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -256,6 +261,8 @@ class TrainedModel:
 
         """
         gamma = self.gamma.value if gamma is None else gamma
+        if not math.isfinite(gamma):
+            raise ConfigError(f"gamma is {gamma}", why="it is a finite number")
         answer_maker = AnswerMaker(self.attributes, table, gamma, self.network.recipe, top)
         for batch in read_batches(as_sources(images), self.transform, batch_size):
             readable = [pixels for _, pixels in batch if isinstance(pixels, Tensor)]
@@ -295,12 +302,12 @@ class TrainedModel:
         """
         settings = self.run.settings() if self.run is not None else None
         dataset = self.dataset or (settings.dataset if settings else None)
-        data_dir = self.data_dir or (settings.data_dir if settings else None)
-        if dataset is None or data_dir is None:
+        data_dir = self.data_dir or (settings.data_dir if settings else Path("data"))
+        if dataset is None:
             raise ConfigError(
                 f"the folder of the data set {self.metadata.dataset} is not known",
                 why="the model was loaded from a file, not from a run",
-                todo="pass classes of your own",
+                todo="pass classes of your own, or load it with dataset=...",
             )
         return open_benchmark(dataset, data_dir, allow_partial=True)
 

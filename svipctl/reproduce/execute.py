@@ -42,11 +42,6 @@ class StepResult:
         return self.code != ExitCode.DONE
 
     @property
-    def is_typical(self) -> bool:
-        """Whether its time says how long others of its kind take."""
-        return not self.failed and not self.resumed
-
-    @property
     def failure(self) -> str:
         """Exit code, log and last error of a step that failed."""
         if self.log is None:
@@ -68,7 +63,13 @@ class StepObserver(Protocol):
 
 
 def execute(
-    plan: TablePlan, launcher: Launcher, logs: Path, observer: StepObserver, stop: Stop | None = None
+    plan: TablePlan,
+    launcher: Launcher,
+    logs: Path,
+    observer: StepObserver,
+    stop: Stop | None = None,
+    *,
+    on_figures: Callable[[], object] = lambda: None,
 ) -> list[StepResult]:
     """Run what is left of a plan.
 
@@ -78,6 +79,7 @@ def execute(
         logs: Folder for the logs, one file a run.
         observer: Receives every start and end.
         stop: When it is set, running commands get the signal and no further command starts.
+        on_figures: Called after each evaluation and baseline.
 
     Returns:
         The steps that failed, and those that were not run because of them.
@@ -96,12 +98,14 @@ def execute(
         logs.mkdir(parents=True, exist_ok=True)
 
     def note(result: StepResult) -> None:
-        remaining.ended(result.step.kind, result.seconds if result.is_typical else None)
+        remaining.ended(result.step.kind, None if result.failed or result.resumed else result.seconds)
         if result.failed:
             failed[result.step.key] = result
         else:
             done.add(result.step.key)
         observer.ended(result, len(done) + len(failed), len(plan.steps), remaining.seconds())
+        if result.step.kind in ("evaluation", "baseline") and not result.failed:
+            on_figures()
 
     with ThreadPoolExecutor(launcher.jobs) as pool, _stopping_all(launcher):
         running: set[Future[StepResult]] = set()

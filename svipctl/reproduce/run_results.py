@@ -90,14 +90,11 @@ def _result(step: TableStep) -> RunResult | None:
     if document is None or state_of(step) is not StepState.DONE:
         return None
     development = document.get("development") or {}
+    parts = {part: document.get(part, {}) for part in ("per_image", "selection")}
     return RunResult(
         run=run.name,
         seed=step.seed,
-        figures={
-            **dict(_figures(document["protocols"])),
-            **dict(_figures({part: document.get(part, {}) for part in ("per_image", "selection")})),
-            **dict(_figures(_chosen_on_test(run.folder / "metrics.jsonl"))),
-        },
+        figures=dict(_figures({**document["protocols"], **parts, **_chosen_on_test(run.folder / "metrics.jsonl")})),
         half_widths={
             f"{row}.{figure}": (high - low) / 2
             for row, pairs in document.get("intervals", {}).items()

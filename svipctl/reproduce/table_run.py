@@ -13,7 +13,7 @@ from svipctl.reproduce.run_results import collect_results
 from svipctl.reproduce.slurm_launcher import SlurmLauncher
 from svipctl.reproduce.step_state import check_configurations, runs_folder
 from svipctl.reproduce.table_document import table_document
-from svipctl.reproduce.table_plan import TablePlan, TableStep
+from svipctl.reproduce.table_plan import TablePlan
 from svipctl.reproduce.table_report import write_report
 from svipctl.runs.lookup import TABLE
 from svipctl.settings.schema import Settings
@@ -30,22 +30,6 @@ class TableRun:
     """The files of the report."""
     failed: list[StepResult]
     """Steps that failed or were not run because of these."""
-
-
-@dataclass(frozen=True)
-class _ReportingObserver:
-    """An observer that updates the report after each evaluation."""
-
-    observer: StepObserver
-    update_report: Callable[[], object]
-
-    def started(self, step: TableStep, *, resumed: bool) -> None:
-        self.observer.started(step, resumed=resumed)
-
-    def ended(self, result: StepResult, done: int, total: int, seconds_left: float | None) -> None:
-        self.observer.ended(result, done, total, seconds_left)
-        if result.step.kind in ("evaluation", "baseline") and not result.failed:
-            self.update_report()
 
 
 def run_table(
@@ -91,5 +75,5 @@ def run_table(
             parameters = {"cluster": "slurm", **slurm}
             cluster = parameters.pop("cluster")
             launcher = SlurmLauncher(jobs, logs / "submitit", parameters, cluster=cluster)
-        failed = execute(plan, launcher, logs, _ReportingObserver(observer, report), stop)
+        failed = execute(plan, launcher, logs, observer, stop, on_figures=report)
     return TableRun(*report(), failed)

@@ -52,6 +52,13 @@ def name_of(settings: Settings) -> str:
     return f"{settings.recipe}-seed{settings.seed}" + (f"-fold{settings.train.fold}" if settings.train.fold else "")
 
 
+def owner_of(checkpoint: Path) -> Run | None:
+    """Return the run that a checkpoint folder, or the file of weights in it, belongs to."""
+    resolved = checkpoint.resolve()
+    folders = (resolved, resolved.parent.parent, resolved.parent.parent.parent)
+    return next((Run(folder) for folder in folders if (folder / "config.toml").exists()), None)
+
+
 def list_runs(runs_dir: Path, dataset: str) -> list[Run]:
     """Runs of a data set, oldest first."""
     folder = runs_dir / dataset_name(dataset)

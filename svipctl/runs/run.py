@@ -17,7 +17,7 @@ import tomli_w
 
 from svipctl.datasets.identity import identity_of, is_same
 from svipctl.errors import ConfigError, DataError, explained_disk_errors
-from svipctl.files import is_locked, resolve_folder
+from svipctl.files import atomic_write_text, is_locked, resolve_folder
 from svipctl.runs.records import append, as_lines, as_table, rewrite, whole_records
 from svipctl.settings.schema import Settings
 
@@ -157,19 +157,17 @@ class Run:
         with explained_disk_errors(f"the run {self.folder}"):
             if development is not None:
                 # Before config.toml, which makes the folder a run: a final run never forgets its gamma.
-                (self.folder / "development.json").write_text(
-                    json.dumps(development, indent=2) + "\n", encoding="utf-8"
-                )
-                (self.folder / "validation_images.txt").write_text(
-                    "\n".join(validation_images) + "\n", encoding="utf-8"
-                )
+                self.save_json("development.json", development)
+                self._save_names("validation_images.txt", validation_images)
             if initial_images:
-                (self.folder / "initial_images.txt").write_text("\n".join(initial_images) + "\n", encoding="utf-8")
+                self._save_names("initial_images.txt", initial_images)
             plain = _without_none(settings.model_dump(mode="json"))
-            (self.folder / "config.toml").write_text(tomli_w.dumps(plain), encoding="utf-8")
-            noted = {**environment, **identity_of(settings.dataset)}
-            (self.folder / "environment.json").write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
-            (self.folder / "training_images.txt").write_text("\n".join(training_images) + "\n", encoding="utf-8")
+            atomic_write_text(self.folder / "config.toml", tomli_w.dumps(plain))
+            self.save_json("environment.json", {**environment, **identity_of(settings.dataset)})
+            self._save_names("training_images.txt", training_images)
+
+    def _save_names(self, file: str, names: Sequence[str]) -> None:
+        atomic_write_text(self.folder / file, "\n".join(names) + "\n")
 
     @_writing
     def add_metrics(self, record: Mapping[str, Any]) -> None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 from svipctl.errors import ConfigError, explained_disk_errors
+from svipctl.runs.records import Record, whole_records
 from svipctl.runs.run import Run
 
 FOLDER = "tensorboard"
 _PLACES = frozenset(["epoch", "step"])
-Record = Mapping[str, Any]
 
 
-def check_installed(find: Callable[[str], object] | None = None) -> None:
+def check_installed() -> None:
     """Raise ConfigError unless TensorBoard is there."""
-    if (find or importlib.util.find_spec)("tensorboard") is None:
+    if importlib.util.find_spec("tensorboard") is None:
         raise ConfigError(
             "train.tensorboard needs TensorBoard, which is not installed",
             todo="pip install 'svipctl[tensorboard]', or leave out --set train.tensorboard=true",
@@ -52,8 +50,8 @@ class Board:
         with explained_disk_errors(str(self.folder)):
             shutil.rmtree(self.folder, ignore_errors=True)
             self.writer = SummaryWriter(str(self.folder))
-        self.steps(_lines(self.run.folder / "steps.jsonl"))
-        for record in _lines(self.run.folder / "metrics.jsonl"):
+        self.steps(whole_records(self.run.folder / "steps.jsonl"))
+        for record in whole_records(self.run.folder / "metrics.jsonl"):
             self.epoch(record)
 
     def steps(self, records: Iterable[Record]) -> None:
@@ -78,9 +76,3 @@ class Board:
         for name, value in record.items():
             if name not in _PLACES and isinstance(value, int | float):
                 self.writer.add_scalar(f"{group}/{name}", value, position)
-
-
-def _lines(path: Path) -> Iterator[Record]:
-    if path.exists():
-        with path.open(encoding="utf-8") as file:
-            yield from map(json.loads, file)

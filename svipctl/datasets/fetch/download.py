@@ -176,7 +176,7 @@ def _receive(address: str, part: Part, ranges: bool, patience: Patience, progres
                 raise RefusedError(f"it has {answer.total:,} bytes there, it should have {right}")
             blocks = chain([head], blocks)
         needed = max(0, (total or asset.bytes_to_fetch) - answer.start)
-        require_disk_space(part.path.parent, needed + _SPARE, f"the rest of {asset.file} and a reserve", DISK_FULL)
+        require_disk_space(part.path.parent, needed + _SPARE, f"the download needs {needed:,} more bytes", DISK_FULL)
         if answer.start:
             part.joined = True
         else:

@@ -22,7 +22,7 @@ from scipy.io import savemat
 
 from svipctl.datasets.fetch.archive import unpack
 from svipctl.datasets.fetch.download import DEFAULT_PATIENCE, DISK_FULL, Patience, download
-from svipctl.datasets.fetch.partial_file import Origin, origin_path, problem_of
+from svipctl.datasets.fetch.partial_file import Origin, problem_of, remove_download
 from svipctl.datasets.fetch.steps import Step, bytes_needed, parts_of, stamp_path
 from svipctl.datasets.matlab import read_mat
 from svipctl.errors import DataError, NetworkError, explained_disk_errors
@@ -74,7 +74,7 @@ def fetch(
         return
     report = progress or (lambda task, done, total: None)
     archives, needed = data_dir / ".archives", bytes_needed(todo, data_dir, keep_archives=keep_archives)
-    require_disk_space(data_dir, needed, "archives and their files", DISK_FULL)
+    require_disk_space(data_dir, needed, f"fetching needs about {needed:,} bytes", DISK_FULL)
     with explained_disk_errors(f"data sets in {data_dir}"):
         data_dir.mkdir(parents=True, exist_ok=True)
         with file_lock(data_dir / ".fetch.lock", busy=f"another process is fetching into {data_dir}"):
@@ -85,7 +85,7 @@ def fetch(
                 _install(step, data_dir, report)
                 needed_again = any(later.asset.file == step.asset.file for later in todo[position + 1 :])
                 if step.source is None and not keep_archives and not needed_again:
-                    _remove_archive(archives / step.asset.file)
+                    remove_download(archives / step.asset.file)
             if archives.is_dir() and not any(archives.iterdir()):
                 archives.rmdir()
 
@@ -112,7 +112,7 @@ def _install(step: Step, data_dir: Path, report: Progress) -> None:
     except DataError as error:
         if step.source is not None:
             raise
-        _remove_archive(archive)  # or the next run would use it again
+        remove_download(archive)  # or the next run would use it again
         todo = "it is deleted; the same command downloads it again"
         raise DataError(error.what, why=error.why, todo=todo) from error
     stamp = stamp_path(data_dir, step.dataset, asset)
@@ -167,8 +167,3 @@ def _link_folder(source: Path, unpacked: Path, step: Step, progress: ProgressCal
                 shutil.copytree(source / part, folder / part, copy_function=link)
             elif (source / part).exists():
                 link(str(source / part), str(folder / part))
-
-
-def _remove_archive(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    origin_path(path).unlink(missing_ok=True)

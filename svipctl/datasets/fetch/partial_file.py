@@ -48,6 +48,12 @@ def origin_path(file: Path) -> Path:
     return file.with_name(f"{file.name}.json")
 
 
+def remove_download(file: Path) -> None:
+    """Delete a downloaded file or a part, and the record of its origin."""
+    file.unlink(missing_ok=True)
+    origin_path(file).unlink(missing_ok=True)
+
+
 class Part:
     """The bytes of an asset that have arrived, hashed in their order."""
 
@@ -66,8 +72,7 @@ class Part:
     def __exit__(self, *raised: object) -> None:
         self._file.close()
         if not self.size:
-            self.path.unlink(missing_ok=True)
-            origin_path(self.path).unlink(missing_ok=True)
+            remove_download(self.path)
 
     def restart(self, origin: Origin) -> None:
         """Remove the bytes; those that follow are of another origin."""

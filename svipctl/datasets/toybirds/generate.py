@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from svipctl.cpu_count import processor_count
 from svipctl.datasets.benchmark import FOLDS
 from svipctl.datasets.toybirds.drawing import SIZE, draw_bird
 from svipctl.datasets.toybirds.species import ATTRIBUTES, SEEN, UNSEEN, Species, draw_species
@@ -71,6 +70,8 @@ def draw_all(folder: Path, plan: ToybirdsPlan, progress: ProgressCallback | None
             why="it exists and was not drawn by svipctl, so it is not replaced",
             todo="move it away, or choose another --data-dir",
         )
+    from svipctl.datasets.workers import load_items  # imports torch
+
     species = draw_species(plan.seed)
     names = [f"{number:03d}.{one.description}" for number, one in enumerate(species, 1)]
     with explained_disk_errors(f"the toy birds in {folder}"):
@@ -80,9 +81,9 @@ def draw_all(folder: Path, plan: ToybirdsPlan, progress: ProgressCallback | None
                 return
             with atomic_folder(folder) as unfinished:
                 _write_tables(unfinished, species, names, plan)
-                work = partial(_draw_class, unfinished, plan)
-                with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-                    for done, _ in enumerate(pool.map(work, range(len(species)), species, names), 1):
+                drawings = _Drawings(unfinished, plan, list(zip(species, names)))
+                with closing(load_items(drawings, workers=processor_count())) as drawn:
+                    for done, _ in enumerate(drawn, 1):
                         if progress:
                             progress(done, len(species))
                 (unfinished / _STAMP).write_text(json.dumps(plan.stamp, indent=2) + "\n")
@@ -97,13 +98,30 @@ def _pictures(name: str, number: int, plan: ToybirdsPlan) -> list[tuple[str, str
     return [(f"{name}/{index:03d}.png", split) for index, split in enumerate(splits)]
 
 
-def _draw_class(folder: Path, plan: ToybirdsPlan, number: int, species: Species, name: str) -> None:
-    for part in ("images", "masks"):
-        (folder / part / name).mkdir(parents=True)
-    for index, (path, _) in enumerate(_pictures(name, number, plan)):
-        picture, mask = draw_bird(species, np.random.default_rng([plan.seed, 2, number, index]), plan.size)
-        picture.save(folder / "images" / path)
-        mask.convert("1").save(folder / "masks" / path)
+@dataclass(frozen=True)
+class _Drawings:
+    """The classes as a map-style data set: loading one draws its pictures and masks into the folder."""
+
+    folder: Path
+    plan: ToybirdsPlan
+    classes: list[tuple[Species, str]]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, number: int) -> int | OSError:
+        species, name = self.classes[number]
+        try:
+            for part in ("images", "masks"):
+                (self.folder / part / name).mkdir(parents=True)
+            for index, (path, _) in enumerate(_pictures(name, number, self.plan)):
+                rng = np.random.default_rng([self.plan.seed, 2, number, index])
+                picture, mask = draw_bird(species, rng, self.plan.size)
+                picture.save(self.folder / "images" / path)
+                mask.convert("1").save(self.folder / "masks" / path)
+        except OSError as error:
+            return error
+        return number
 
 
 def _write_tables(folder: Path, species: list[Species], names: list[str], plan: ToybirdsPlan) -> None:
