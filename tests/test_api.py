@@ -50,8 +50,7 @@ def model(run: svipctl.TrainingRun) -> svipctl.TrainedModel:
 def test_the_examples_of_the_documentation_run_one_after_another(tmp_path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/api.md").read_text(), re.M | re.S)
     assert len(blocks) >= 5
-    program = "if __name__ == '__main__':\n" + "".join(f"    {line}\n" for line in "\n".join(blocks).splitlines())
-    (tmp_path / "examples.py").write_text(program)
+    (tmp_path / "examples.py").write_text("\n".join(blocks))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "examples.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
@@ -116,6 +115,69 @@ def test_train_gives_the_run_that_the_command_gives(
     other = json.loads((tmp_path / "runs/small/one/checkpoints/best/metadata.json").read_text())
     own = json.loads((run.folder / "checkpoints/best/metadata.json").read_text())
     assert other["sha256"] == own["sha256"]
+
+
+def test_a_finished_run_is_returned_whatever_its_seed(
+    run: svipctl.TrainingRun, shared_folder: Path, tmp_path: Path
+) -> None:
+    first = svipctl.train(shared_folder, name="five", seed=5, settings=SMALL, runs_dir=tmp_path, device="cpu")
+    written = (first.folder / "metrics.jsonl").stat().st_mtime_ns
+    again = svipctl.train(shared_folder, name="five", resume="auto", runs_dir=tmp_path, device="cpu")
+    assert again.folder == first.folder
+    assert (first.folder / "metrics.jsonl").stat().st_mtime_ns == written
+
+
+def test_a_final_run_refuses_an_epoch_count_that_development_did_not_find(shared_folder: Path, tmp_path: Path) -> None:
+    fold = SMALL | {"train.fold": 1, "train.monitor": "validation"}
+    svipctl.train(shared_folder, name="fold1", settings=fold, runs_dir=tmp_path, device="cpu")
+    with pytest.raises(svipctl.SvipError, match="train.epochs is 7, and development found 1"):
+        svipctl.train(
+            shared_folder,
+            settings=SMALL | {"train.epochs": 7},
+            from_development=["fold1"],
+            runs_dir=tmp_path,
+            device="cpu",
+        )
+    final = svipctl.train(
+        shared_folder, settings=SMALL, from_development=["fold1"], runs_dir=tmp_path, name="final", device="cpu"
+    )
+    development = final.development()
+    assert development is not None
+    assert final.load(device="cpu").gamma.value == development["gamma"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"precision": "fp16"}, "there is no precision 'fp16'"),
+        ({"device": "0,1"}, "names several"),
+        ({"device": "cuda"}, "not a GPU"),
+    ],
+)
+def test_load_refuses_values_that_are_none(run: svipctl.TrainingRun, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(svipctl.SvipError, match=message):
+        svipctl.load(run.folder, **arguments)
+
+
+def test_classify_and_evaluate_refuse_values_out_of_range(model: svipctl.TrainedModel, shared_folder: Path) -> None:
+    dataset = svipctl.open_dataset(shared_folder)
+    with pytest.raises(svipctl.SvipError, match="a batch of 0 images"):
+        model.predict(shared_folder / "images" / "unseen_x", batch_size=0)
+    with pytest.raises(svipctl.SvipError, match="gamma is nan"):
+        model.classify(shared_folder / "images" / "unseen_x", gamma=float("nan"))
+    with pytest.raises(svipctl.SvipError, match=r"eval\.batch_size"):
+        svipctl.evaluate(model, dataset, batch_size=0)
+
+
+def test_a_model_and_an_evaluation_show_themselves_in_one_line(
+    model: svipctl.TrainedModel, shared_folder: Path
+) -> None:
+    assert repr(model) == "TrainedModel(svipctl on small, epoch 1, 6 attributes, torch.float32 on cpu)"
+    evaluation = svipctl.evaluate(model, svipctl.open_dataset(shared_folder), bootstrap=0)
+    assert repr(evaluation).startswith("Evaluation(zsl {'T1': ")
+    evaluation.rows["zsl"]["T1"] = -1.0
+    assert evaluation.rows["zsl"]["T1"] >= 0
+    assert len({model, evaluation}) == 2
 
 
 def test_nothing_is_printed_unless_asked_for(

@@ -69,6 +69,28 @@ def test_two_writers_of_one_file_take_turns(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
 
 
+def test_a_writer_never_removes_the_file_of_the_next(tmp_path: Path) -> None:
+    """The second one begins when the first has renamed its file, and the third waits meanwhile."""
+    target, unfinished = tmp_path / "file.txt", tmp_path / ".file.txt.part"
+    errors: list[Exception] = []
+
+    def write(text: str) -> None:
+        try:
+            for number in range(200):
+                atomic_write_text(target, f"{text} {number}")
+        except OSError as error:
+            errors.append(error)
+
+    writers = [threading.Thread(target=write, args=(name,)) for name in ("first", "second", "third")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert errors == []
+    assert target.read_text().endswith(" 199")
+    assert not unfinished.exists()
+
+
 def test_a_folder_is_replaced_whole_or_kept(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     with atomic_folder(folder) as unfinished:
