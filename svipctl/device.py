@@ -121,14 +121,14 @@ def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory, the device's or the machine's, did not suffice."""
+    """Return whether an exception says that memory, the device's or the machine's, did not suffice."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return any(sign in str(error) for sign in _SIGNS_OF_NO_MEMORY)
 
 
 def is_compiler_failure(error: BaseException) -> bool:
-    """Whether an exception says that torch.compile could not do its work, mostly for want of a C++ compiler."""
+    """Return whether an exception says that torch.compile could not do its work, mostly for want of a C++ compiler."""
     return any(kind.__name__ == "BackendCompilerFailed" for kind in type(error).__mro__)  # importing it takes a second
 
 

@@ -48,7 +48,7 @@ def is_group_row(row: Sequence[str]) -> bool:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell can be read as a number."""
+    """Return whether a cell can be read as a number."""
     try:
         float(cell)
     except ValueError:

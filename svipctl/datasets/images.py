@@ -91,7 +91,7 @@ class Transform:
 
     @property
     def crops(self) -> bool:
-        """Whether training takes random crops of whole images."""
+        """True if training takes random crops of whole images."""
         return self.augment == "crop-and-flip"
 
     @property
@@ -117,7 +117,7 @@ class Transform:
         return pixels, self.draws_flip(rng)
 
     def draws_flip(self, rng: np.random.Generator) -> bool:
-        """Whether an image is to be mirrored."""
+        """Return whether an image is to be mirrored."""
         return self.augment != "none" and bool(rng.random() < 0.5)
 
     def _crop_box(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:

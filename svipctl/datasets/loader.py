@@ -30,7 +30,7 @@ class Sample(NamedTuple):
     image_index: int
     """In the benchmark."""
     mirror: bool
-    """Whether training mirrors it."""
+    """True if training mirrors it."""
 
 
 class Batch(NamedTuple):
@@ -87,7 +87,7 @@ class ImageDataset(Dataset["Sample | DataError"]):
 
     @property
     def is_ready_made(self) -> bool:
-        """Whether each image's pixels lie there in the input size."""
+        """True if each image's pixels lie there in the input size."""
         return self.packed is not None and self.geometry.resize != "none"
 
     def gather(self, start: int, stop: int, *, pin_memory: bool = False) -> Batch:

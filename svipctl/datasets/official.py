@@ -169,7 +169,7 @@ def missing_images(name: str, data_dir: Path) -> tuple[tuple[str, ...], int]:
 
 
 def _present(root: Path, files: Sequence[str]) -> list[bool]:
-    """Whether each file is there, by listing each folder once: far fewer calls than one a file."""
+    """Return whether each file is there, by listing each folder once: far fewer calls than one a file."""
     listed: dict[str, set[str]] = {}
     found = []
     for file in files:

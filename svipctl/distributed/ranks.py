@@ -41,7 +41,7 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes and prints."""
+        """True if this process writes and prints."""
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
@@ -99,7 +99,11 @@ class Ranks:
             self.wait()
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by its mean over all processes, in place, on its device."""
+        """Replace each tensor by its mean over all processes, in place, on its device.
+
+        It does not use DistributedDataParallel: a backward pass that runs out of memory is done again in more parts, each process
+        for itself, and DDP's reducer cannot be taken back to the beginning of a pass.
+        """
         if self.world == 1:
             return
         with _explained():

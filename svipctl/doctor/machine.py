@@ -45,7 +45,7 @@ def check_memory() -> Finding:
 
 
 def check_folder(name: str, folder: Path, flag: str) -> Iterator[Finding]:
-    """Whether a folder can be written, or made, and how much room its disk has. Nothing is left behind."""
+    """Return whether a folder can be written, or made, and how much room its disk has. Nothing is left behind."""
     place = folder
     while not place.exists() and place != place.parent:
         place = place.parent

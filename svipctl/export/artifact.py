@@ -66,7 +66,7 @@ class Order:
     tolerance: float | None = None
     """`parity.TOLERANCE` of the precision if None."""
     replace: bool = False
-    """Whether files that are there already may be replaced."""
+    """True if files that are there already may be replaced."""
 
     def file(self, run: Run) -> Path:
         """Where the export goes."""
@@ -139,7 +139,7 @@ class Shipped:
 
     @property
     def passed(self) -> bool:
-        """Whether the file answers as the model does."""
+        """True if the file answers as the model does."""
         return bool(self.document["passed"])
 
 

@@ -34,7 +34,7 @@ def published_name(ours: str) -> str:
 
 
 def is_published(names: Iterable[str]) -> bool:
-    """Whether a state dict has the published names: ours are those with `backbone.` before timm's."""
+    """Return whether a state dict has the published names: ours are those with `backbone.` before timm's."""
     return not any(name.startswith("backbone.") for name in names)
 
 

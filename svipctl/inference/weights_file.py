@@ -31,7 +31,7 @@ class TrainedWeights:
     sha256: str
     """Of the file with the tensors."""
     published: bool
-    """Whether the file has the published code's names."""
+    """True if the file has the published code's names."""
     metadata: Metadata | None = None
     """What a checkpoint of ours says of itself."""
     epoch: int = 0

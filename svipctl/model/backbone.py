@@ -89,7 +89,7 @@ def check_supported(model: nn.Module, name: str) -> None:
 
 
 def has_class_token(vit: VisionTransformer) -> bool:
-    """Whether the first token is a class token (it may be missing, or a register may come first)."""
+    """Return whether the first token is a class token (it may be missing, or a register may come first)."""
     return vit.cls_token is not None
 
 

@@ -107,7 +107,7 @@ def check_weights_file(weights: str) -> None:
 
 
 def needs_download(name: str, weights: str, *, offline: bool) -> bool:
-    """Whether `load_backbone` would have to download; nothing is read but the cache.
+    """Return whether `load_backbone` would have to download; nothing is read but the cache.
 
     Raises:
         ConfigError: The package with the weights of `lite` is not installed.

@@ -34,11 +34,11 @@ class StepResult:
     log: Path | None
     """The file with its output."""
     resumed: bool = False
-    """Whether an earlier command had done a part of it."""
+    """True if an earlier command had done a part of it."""
 
     @property
     def failed(self) -> bool:
-        """Whether the step is still to be done."""
+        """True if the step is still to be done."""
         return self.code != ExitCode.DONE
 
     @property

@@ -33,7 +33,7 @@ class RunResult:
     images: Mapping[str, int]
     """Number of scored images, `seen` and `unseen`."""
     partial: bool
-    """Whether images of the data set are missing."""
+    """True if images of the data set are missing."""
     choice: Mapping[str, Any] | None
     """Of a baseline: what was chosen on the folds, and of how many choices (`tried`)."""
     hidden_settings: tuple[str, ...]

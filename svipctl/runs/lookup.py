@@ -154,5 +154,5 @@ def _meant(finished: Sequence[Run]) -> Sequence[Run]:
 
 
 def is_row_of_table(run: Run) -> bool:
-    """Whether `svipctl reproduce` named it."""
+    """Return whether `svipctl reproduce` named it."""
     return run.name.startswith(f"{TABLE}-")

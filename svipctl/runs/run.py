@@ -65,7 +65,7 @@ class Run:
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether there is a state to go on from."""
+        """True if there is a state to go on from."""
         return resolve_folder(self.last).exists()
 
     @property
@@ -76,12 +76,12 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether training came to its end."""
+        """True if training came to its end."""
         return (self.folder / "finished.json").exists()
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it is a closed-form baseline: it has figures, but no network."""
+        """True if it is a closed-form baseline: it has figures, but no network."""
         return (self.folder / "baseline.json").exists()
 
     def require_network(self) -> None:
@@ -106,7 +106,7 @@ class Run:
             return {}
 
     def is_of(self, dataset: str) -> bool:
-        """Whether it was trained on this data set, and not on another folder of the same name."""
+        """Return whether it was trained on this data set, and not on another folder of the same name."""
         return is_same(self.environment(), dataset)
 
     def settings(self) -> Settings:

@@ -28,11 +28,11 @@ class Optimisation:
         self.optimizer = self._create(0)
 
     def warming_up(self, epoch: int) -> bool:
-        """Whether only the heads are trained in this epoch (counted from 0)."""
+        """Return whether only the heads are trained in this epoch (counted from 0)."""
         return epoch < self.settings.warmup_epochs
 
     def backbone_is_frozen(self, epoch: int) -> bool:
-        """Whether the backbone runs without gradient in this epoch."""
+        """Return whether the backbone runs without gradient in this epoch."""
         return self.warming_up(epoch) and self.settings.warmup_backbone == "frozen"
 
     def start_epoch(self, epoch: int) -> None:

@@ -62,12 +62,12 @@ class Session:
 
     @property
     def begins_instead(self) -> bool:
-        """Whether a run was to be resumed, and none is there to be."""
+        """True if a run was to be resumed, and none is there to be."""
         return self.resume_asked and self.resumable is None
 
     @property
     def is_done(self) -> bool:
-        """Whether the run is finished already."""
+        """True if the run is finished already."""
         return self.resumable is not None and self.run.finished
 
     @property

@@ -148,7 +148,7 @@ class Stepper:
         ) from cause
 
     def _gradients_wait(self) -> bool:
-        """Whether parameters outside the optimizer hold gradients of earlier steps."""
+        """Return whether parameters outside the optimizer hold gradients of earlier steps."""
         trained = {id(value) for group in self.optimisation.optimizer.param_groups for value in group["params"]}
         return any(value.grad is not None for value in self.optimisation.model.parameters() if id(value) not in trained)
 

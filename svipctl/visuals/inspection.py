@@ -61,7 +61,7 @@ class Inspection:
     true_class: str | None = None
     """None for a picture of your own."""
     is_seen: bool | None = None
-    """Whether the true class was trained."""
+    """True if the true class was trained."""
     truth: Literal["mask", "box"] | None = None
     """Source of the mask."""
     mask: NDArray[np.bool_] | None = None
@@ -83,7 +83,7 @@ class Inspection:
 
     @property
     def is_right(self) -> bool | None:
-        """Whether that is the true class."""
+        """True if that is the true class."""
         return None if self.true_class is None else self.answer == self.true_class
 
     def extremes(self, attribute: int) -> dict[str, Any]:

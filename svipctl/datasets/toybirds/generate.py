@@ -45,7 +45,7 @@ class ToybirdsPlan:
 
 
 def is_drawn(folder: Path, plan: ToybirdsPlan) -> bool:
-    """Whether the folder holds exactly these pictures, completely written."""
+    """Return whether the folder holds exactly these pictures, completely written."""
     try:
         return bool(json.loads((folder / _STAMP).read_text()) == plan.stamp)
     except (OSError, ValueError):

@@ -61,7 +61,7 @@ class ComparedCell:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval of the difference leaves out 0."""
+        """True if the interval of the difference leaves out 0."""
         one = self.difference
         return one is not None and one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
 

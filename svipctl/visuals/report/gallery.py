@@ -52,7 +52,7 @@ class Card:
 
     @property
     def right(self) -> bool:
-        """Whether it was named rightly."""
+        """True if it was named rightly."""
         return self.true == self.answered
 
 
