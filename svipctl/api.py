@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.registry import open_benchmark
-from svipctl.device import choose_device
+from svipctl.device import choose_device, gpu_flag
 from svipctl.distributed.ranks import ALONE
 from svipctl.errors import ConfigError
 from svipctl.evaluation.evaluate import evaluate_model
@@ -59,8 +60,8 @@ def open_dataset(
 
 
 def evaluate(
-    model: TrainedModel,
-    dataset: Benchmark,
+    model: TrainedModel | str | Path | Run,
+    dataset: Benchmark | str | Path | None = None,
     *,
     batch_size: int | None = None,
     bootstrap: int | None = None,
@@ -74,8 +75,9 @@ def evaluate(
     What is not given is as the preset of the data set has it, so that `svipctl eval` gives the same numbers.
 
     Args:
-        model: From `svipctl.load`.
-        dataset: The data set that it was trained on, from `svipctl.open_dataset`.
+        model: From `svipctl.load`, or what `svipctl.load` takes.
+        dataset: The data set that it was trained on, from `svipctl.open_dataset`, or its name or folder; found by the
+            model if None.
         batch_size: Images computed together.
         bootstrap: Resamples for the 95 % intervals; 0 for none.
         selection: Measure the patch classifier, which takes one more pass over each image.
@@ -89,6 +91,10 @@ def evaluate(
         CheckFailed: The network's output is not finite.
 
     """
+    if not isinstance(model, TrainedModel):
+        model = load(model)
+    if not isinstance(dataset, Benchmark):
+        dataset = (model if dataset is None else replace(model, dataset=str(dataset))).open_dataset()
     given = {"eval.batch_size": batch_size, "eval.bootstrap": bootstrap, "eval.selection": selection}
     settings = resolve(dataset.name, flags={**given, "seed": seed, "data.workers": workers}).settings
     with _callback(progress, "predicting") as callback:
@@ -136,7 +142,7 @@ def train(
     """
     if "," in device:
         raise ConfigError(f"device={device!r} names several", todo=f"svipctl train {dataset} --gpu {device}")
-    flags: dict[str, Any] = {"recipe": recipe, "seed": seed, "name": name or None, "gpu": device}
+    flags: dict[str, Any] = {"recipe": recipe, "seed": seed, "name": name or None, "gpu": gpu_flag(device)}
     flags |= {"data_dir": Path(data_dir), "runs_dir": Path(runs_dir), **(settings or {})}
     flags = {key: value for key, value in flags.items() if value is not None}
 

@@ -17,6 +17,12 @@ from svipctl.types import Precision
 _SIGNS_OF_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
 
 
+def gpu_flag(device: str | int | torch.device) -> str:
+    """Return a device of the Python API (`auto`, `cpu`, `cuda`, `cuda:1`, 1, a torch.device) as `--gpu` names it."""
+    name = str(device)
+    return "0" if name == "cuda" else name.removeprefix("cuda:")
+
+
 def choose_device(gpu: str, local: int = 0) -> torch.device:
     """The device of `--gpu`: auto, cpu, the index of a GPU, or several of these, one for each process.
 

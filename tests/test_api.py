@@ -84,6 +84,15 @@ def test_evaluate_gives_the_numbers_of_the_command_line_to_the_digit(
     assert printed["intervals"] == evaluation.to_dict()["intervals"]
 
 
+def test_evaluate_takes_a_run_and_the_name_of_its_data_set_too(
+    run: svipctl.TrainingRun, model: svipctl.TrainedModel, shared_folder: Path
+) -> None:
+    expected = svipctl.evaluate(model, svipctl.open_dataset(shared_folder), bootstrap=0).rows
+    for subject in (run, run.folder, str(run.folder)):
+        assert svipctl.evaluate(subject, bootstrap=0).rows == expected
+    assert svipctl.evaluate(model, str(shared_folder), bootstrap=0).rows == expected
+
+
 def test_images_of_every_form_are_classified_as_predict_classifies_them(
     run: svipctl.TrainingRun, model: svipctl.TrainedModel, shared_folder: Path
 ) -> None:
@@ -151,7 +160,8 @@ def test_a_final_run_refuses_an_epoch_count_that_development_did_not_find(shared
     [
         ({"precision": "fp16"}, "there is no precision 'fp16'"),
         ({"device": "0,1"}, "names several"),
-        ({"device": "cuda"}, "not a GPU"),
+        ({"device": "cuda:7"}, "there is no GPU 7"),
+        ({"device": "mps"}, "not a GPU"),
     ],
 )
 def test_load_refuses_values_that_are_none(run: svipctl.TrainingRun, arguments: dict[str, Any], message: str) -> None:
@@ -163,6 +173,10 @@ def test_classify_and_evaluate_refuse_values_out_of_range(model: svipctl.Trained
     dataset = svipctl.open_dataset(shared_folder)
     with pytest.raises(svipctl.SvipError, match="a batch of 0 images"):
         model.predict(shared_folder / "images" / "unseen_x", batch_size=0)
+    with pytest.raises(svipctl.SvipError, match="top is 0"):
+        model.classify(shared_folder / "images" / "unseen_x", top=0)
+    with pytest.raises(svipctl.SvipError, match="int is not an image"):
+        model.classify([3])  # type: ignore[list-item]
     with pytest.raises(svipctl.SvipError, match="gamma is nan"):
         model.classify(shared_folder / "images" / "unseen_x", gamma=float("nan"))
     with pytest.raises(svipctl.SvipError, match=r"eval\.batch_size"):
@@ -175,6 +189,7 @@ def test_a_model_and_an_evaluation_show_themselves_in_one_line(
     assert repr(model) == "TrainedModel(svipctl on small, epoch 1, 6 attributes, torch.float32 on cpu)"
     evaluation = svipctl.evaluate(model, svipctl.open_dataset(shared_folder), bootstrap=0)
     assert repr(evaluation).startswith("Evaluation(zsl {'T1': ")
+    assert "56 images of 8 classes with 6 attributes" in repr(svipctl.open_dataset(shared_folder))
     evaluation.rows["zsl"]["T1"] = -1.0
     assert evaluation.rows["zsl"]["T1"] >= 0
     assert len({model, evaluation}) == 2

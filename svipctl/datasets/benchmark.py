@@ -86,6 +86,10 @@ class Benchmark:
                 todo="correct the files named above (README, `Your own data`, has the layout)",
             )
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.images)} images of {len(self.classes)} classes with {len(self.attributes)} attributes"
+        return f"{type(self).__name__}({self.name!r} in {str(self.root)!r}: {counts})"
+
     @property
     def seen_classes(self) -> Indices:
         """Classes with training images, ascending."""

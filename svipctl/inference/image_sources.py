@@ -33,9 +33,14 @@ def as_sources(images: Images) -> Iterator[ImageSource]:
         yield images
     elif isinstance(images, np.ndarray | Tensor):
         yield from images if images.ndim == 4 else [images]
-    else:
+    elif isinstance(images, Iterable) and not isinstance(images, bytes):
         for one in images:
             yield from as_sources(one)
+    else:
+        raise DataError(
+            f"{type(images).__name__} is not an image",
+            why="images are paths, a folder, PIL images, arrays, tensors, or an iterable of these",
+        )
 
 
 def read_batches(

@@ -10,7 +10,7 @@ import torch
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import NORMALISATIONS, Normalisation
 from svipctl.datasets.registry import open_benchmark
-from svipctl.device import choose_dtype, use_device
+from svipctl.device import choose_dtype, gpu_flag, use_device
 from svipctl.errors import ConfigError, DataError
 from svipctl.inference.checkpoint import METADATA, Metadata, read_checkpoint, sha256_of
 from svipctl.inference.network import network_from_state, new_network
@@ -26,21 +26,21 @@ from svipctl.version import __version__
 
 
 def load(
-    path: str | Path,
+    path: str | Path | Run,
     *,
     dataset: str | None = None,
     data_dir: str | Path | None = None,
-    device: str | int = "auto",
+    device: str | int | torch.device = "auto",
     precision: Precision = "auto",
 ) -> TrainedModel:
     """Load a trained model.
 
     Args:
-        path: A run's folder, a checkpoint folder, or a `.pth` file of the published code.
+        path: A run or its folder, a checkpoint folder, or a `.pth` file of the published code.
         dataset: Name or folder of the data set, if it is not the run's; needed for a published file, which names no
             classes or attributes itself.
         data_dir: Folder of the data sets, if it is not the run's.
-        device: `auto`, `cpu`, or the index of a GPU.
+        device: `auto`, `cpu`, `cuda`, the index of a GPU, or a torch device.
         precision: `fp32`, `bf16`, or `auto` for that of the run (bf16 where the hardware has it, if the run was trained
             so), and for that of the recipe `reference` (fp32) for a published file.
 
@@ -51,7 +51,7 @@ def load(
     """
     if "," in str(device):
         raise ConfigError(f"device={device!r} names several", todo="a model is on one device")
-    path, used = Path(path), use_device(str(device))
+    path, used = path.folder if isinstance(path, Run) else Path(path), use_device(gpu_flag(device))
     folder = None if data_dir is None else Path(data_dir)
     run = Run(path) if (path / "config.toml").exists() else None
     weights = None if run else read_trained(path)

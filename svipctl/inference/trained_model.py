@@ -263,6 +263,8 @@ class TrainedModel:
         gamma = self.gamma.value if gamma is None else gamma
         if not math.isfinite(gamma):
             raise ConfigError(f"gamma is {gamma}", why="it is a finite number")
+        if top < 1:
+            raise ConfigError(f"top is {top}", why="each image has at least one answer")
         answer_maker = AnswerMaker(self.attributes, table, gamma, self.network.recipe, top)
         for batch in read_batches(as_sources(images), self.transform, batch_size):
             readable = [pixels for _, pixels in batch if isinstance(pixels, Tensor)]

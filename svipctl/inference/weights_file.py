@@ -65,7 +65,10 @@ def read_trained(path: Path) -> TrainedWeights:
         kept = {name: tensor for name, tensor in state.items() if name != WORD_VECTORS}
         return TrainedWeights(folder, kept, metadata.sha256, published=False, metadata=metadata, epoch=metadata.epoch)
     if not path.is_file():
-        raise DataError(f"there is no checkpoint {path}")
+        raise DataError(
+            f"there is no checkpoint {path}",
+            todo="name a run's folder (runs/DATASET/NAME), a checkpoint folder, or a file of weights",
+        )
     epoch = 0
     if path.suffix == ".safetensors":
         network: Any = read_safetensors(path)
