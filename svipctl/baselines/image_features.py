@@ -1,4 +1,4 @@
-"""What the baselines see of an image: the mean patch of the pretrained backbone, before the method has changed it."""
+"""Features of images for the baselines: the mean patch of the pretrained backbone, before the method has changed it."""
 
 from __future__ import annotations
 

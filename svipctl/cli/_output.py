@@ -33,17 +33,17 @@ class Sink:
 
     @property
     def is_live(self) -> bool:
-        """Whether stderr is a terminal for live progress."""
+        """True if stderr is a terminal for live progress."""
         return sys.stderr.isatty() and not (self.quiet or self.silent) and os.environ.get("TERM") != "dumb"
 
     @property
     def draws_on_stdout(self) -> bool:
-        """Whether stdout is a terminal for plots in text."""
+        """True if stdout is a terminal for plots in text."""
         return sys.stdout.isatty() and not (self.json or self.quiet or self.silent)
 
     @property
     def has_braille(self) -> bool:
-        """Whether the terminal takes more than ASCII."""
+        """True if the terminal takes more than ASCII."""
         stream = getattr(sys.stdout, "rich_proxied_file", sys.stdout)  # rich stands before it while it draws a bar
         return (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf16") and (
             os.environ.get("TERM") not in ("dumb", "linux")

@@ -40,7 +40,7 @@ def csv_rows(path: Path) -> list[list[str]]:
 
 
 def is_group_row(row: Sequence[str]) -> bool:
-    """Whether the first row below the header names groups: `group` or nothing comes first, and no cell is a number.
+    """Return whether the first row below the header names groups: `group` or nothing comes first, and no cell is a number.
 
     A class may be called `group` too: its cells are numbers.
     """

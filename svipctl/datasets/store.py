@@ -124,9 +124,9 @@ class StorePlan:
     shapes: tuple[Shape, ...]
     """Shape of each row, in bytes."""
     content: str = "rows"
-    """What the rows are, for error messages."""
+    """Name of the rows in error messages."""
     advice: str = "free some space, or choose another --data-dir"
-    """What to do if the disk is too small."""
+    """Advice if the disk is too small."""
 
     @property
     def unfinished(self) -> Path:

@@ -26,7 +26,7 @@ class Scorable:
     model: TrainedModel
     split: Split
     development: Mapping[str, Any] | None
-    """What a final run takes from its development runs, `gamma` among it."""
+    """Findings of the development runs of a final run, `gamma` among them."""
     warnings: tuple[str, ...]
 
     @property

@@ -21,7 +21,7 @@ class Evaluation:
     """All rows of an evaluation, in percent."""
 
     document: dict[str, Any]
-    """What `svipctl eval --json` prints (docs/json.md)."""
+    """The document that `svipctl eval --json` prints (docs/json.md)."""
     results: ProtocolResults
     """The rows as shares of 1, with the seen-unseen curve and the answers."""
     scored: Scored
@@ -45,7 +45,7 @@ class Evaluation:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What to know before the numbers are used."""
+        """Remarks on how far the numbers can be used."""
         return tuple(self.document["warnings"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class ModelEvaluation(Evaluation):
     """The evaluation of a model on a data set."""
 
     predictions: Predictions
-    """Of the evaluated images: seen ones first, then unseen ones."""
+    """Predictions of the evaluated images: seen ones first, then unseen ones."""
     scorable: Scorable
     """The model and the split it was evaluated on."""
 

@@ -23,7 +23,7 @@ class Row:
     switches: Mapping[str, Any] = field(default_factory=dict)
     """Dotted settings that replace the recipe's."""
     needs: Sequence[str] = ()
-    """What data set and backbone must have, keys of `_MISSING`."""
+    """Requirements on data set and backbone, keys of `_MISSING`."""
     published: str = ""
     """Key of the published row it is compared with, in `published_numbers.toml`."""
     unless: str = ""

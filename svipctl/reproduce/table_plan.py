@@ -26,7 +26,7 @@ Configure = Callable[[Overrides], Settings]
 
 @dataclass(frozen=True)
 class TableRequest:
-    """What the table is made of."""
+    """Ingredients of the table."""
 
     dataset: str
     rows: Mapping[str, tuple[Row, ...]]
@@ -72,7 +72,7 @@ class TableStep:
     recipe: str
     """Empty for a baseline."""
     arguments: tuple[str, ...]
-    """What follows `svipctl`."""
+    """Arguments after `svipctl`."""
     settings: Settings
     """The configuration of the run."""
     needs: tuple[str, ...] = ()

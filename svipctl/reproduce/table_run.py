@@ -22,7 +22,7 @@ from svipctl.signals import listening
 
 @dataclass(frozen=True)
 class TableRun:
-    """What a table has after a run of its plan."""
+    """State of a table after a run of its plan."""
 
     document: dict[str, Any]
     """The report."""

@@ -28,7 +28,7 @@ from svipctl.types import ProgressCallback
 
 
 class Listener(Protocol):
-    """Who is told what goes on."""
+    """Receives remarks, warnings and progress."""
 
     def note(self, text: str) -> None:
         """A remark."""

@@ -38,13 +38,13 @@ class Setup:
     monitored: Split | None
     """The split that each epoch is evaluated on."""
     transform: Transform
-    """Of training."""
+    """The transform of training."""
     packed: PackedImages | None
     """The training images' pixels, if they are packed and fresh."""
     features: StemFeatures | None
     """A frozen stem's features of the training images, read instead of the images."""
     objects: Coverage | None
-    """Where the object is in each training image, if the selection asks for it."""
+    """Location of the object in each training image, if the selection asks for it."""
     notes: tuple[str, ...]
     """Remarks for the user before the first step."""
     initial_images: tuple[str, ...] = ()

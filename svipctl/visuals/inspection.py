@@ -101,7 +101,7 @@ class Inspector:
     model: TrainedModel
     benchmark: Benchmark
     split: Split
-    """Of the run: the proposed one, or its fold, of which `test` are then the validation images."""
+    """The split of the run: the proposed one, or its fold, of which `test` are then the validation images."""
     answer_maker: AnswerMaker
 
     def inspect(self, images: Sequence[int | Path]) -> Iterator[Inspection]:

@@ -1,4 +1,4 @@
-"""What figures and reports of a run have in common: the run, its data set and evaluation, the file, the document."""
+"""Shared by figures and reports of a run: the run, its data set and evaluation, the file, the document."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class RefusedError(Exception):
 
 
 class DamagedError(RefusedError):
-    """What the mirror gives is not the file."""
+    """The mirror does not have the file."""
 
 
 class TransientError(Exception):

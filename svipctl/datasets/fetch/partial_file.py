@@ -26,7 +26,7 @@ _MAGIC: dict[Kind, bytes] = {"tar.gz": b"\x1f\x8b", "gz": b"\x1f\x8b", "zip": b"
 
 
 class Origin(BaseModel):
-    """Where the bytes of a download come from."""
+    """Origin of the bytes of a download."""
 
     address: str = ""
     version: str = ""
@@ -64,7 +64,7 @@ class Part:
         self._hash = _hash(self._file, asset)
         self.size = self._file.tell()
         self.joined = self.size > 0
-        """Whether the bytes may come from several answers."""
+        """True if the bytes may come from several responses."""
 
     def __enter__(self) -> Self:
         return self

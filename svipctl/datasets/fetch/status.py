@@ -24,7 +24,7 @@ class AssetStatus(BaseModel):
     name: str
     state: State
     source: str = Field("", serialization_alias="from")
-    """Where it came from; empty if its files were put there by hand."""
+    """Origin; empty if its files were put there by hand."""
     problem: str = ""
 
 
