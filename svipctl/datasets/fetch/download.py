@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 import tenacity
+from tenacity import nap
 
 from svipctl.datasets.fetch.assets import Asset
 from svipctl.datasets.fetch.connection import DamagedError, RangeError, RefusedError, TransientError, request
@@ -39,7 +40,7 @@ class Patience:
     """Fewest bytes in each `period`."""
     period: float = 60.0
     """Seconds."""
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = nap.sleep
 
 
 DEFAULT_PATIENCE = Patience()
