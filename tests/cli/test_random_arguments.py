@@ -281,6 +281,7 @@ def test_no_list_of_arguments_breaks_the_program(
     @example(["reproduce", "small", "--output", "settings.toml"])
     @example(["reproduce", "small", "--weights", "\udcff"])
     @example(["eval", "small", "--checkpoint", ""])
+    @example(["data", "status", "", "--info", "small"])
     def survives(arguments: list[str]) -> None:
         written.listens = True
         try:

@@ -17,10 +17,12 @@ def dataset_of(info: Path, dataset: str | None) -> str:
         ConfigError: Neither names one.
 
     """
+    if dataset is not None:
+        return dataset
     named = re.search(r"(cub|awa2|sun)", info.name.lower())
-    if dataset is None and named is None:
+    if named is None:
         raise ConfigError(f"{info.name} does not name its data set", todo=f"svipctl data status cub --info {info}")
-    return dataset or named.group(1)  # type: ignore[union-attr]
+    return named.group(1)
 
 
 def check_info(info: Path, dataset: str, data_dir: Path) -> dict[str, Any]:
