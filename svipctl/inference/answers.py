@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -72,22 +73,31 @@ class AnswerMaker:
             predicted: (B, K) attributes in float64.
 
         """
-        table = normalise_class_attributes(
-            torch.from_numpy(self.classes.class_attributes), self.recipe.class_norm_epsilon
-        )
-        scores = class_scores(predicted, table, self.recipe.class_score)
+        scores = class_scores(predicted, self._table, self.recipe.class_score)
         calibrated = scores - self.gamma * torch.from_numpy(self.classes.seen).to(scores.dtype)
         is_cosine = self.recipe.class_score == "cosine"
         length = predicted.norm(dim=-1, keepdim=True).clamp_min(1e-12) if is_cosine else 1.0
         found = []
         for vector, row in zip(predicted / length, calibrated):
             best = row.topk(min(self.top, len(row))).indices.tolist()
-            found.append(tuple(self._answer(vector, table, row, label) for label in best))
+            found.append(tuple(self._answer(vector, row, label) for label in best))
         return found
 
-    def _answer(self, predicted: Tensor, table: Tensor, scores: Tensor, label: int) -> Answer:
-        others = (table.sum(dim=0) - table[label]) / max(len(table) - 1, 1)
-        surplus = table[label] - others
+    @cached_property
+    def _table(self) -> Tensor:
+        """(C, K) class attributes, normalised as the recipe says."""
+        return normalise_class_attributes(
+            torch.from_numpy(self.classes.class_attributes), self.recipe.class_norm_epsilon
+        )
+
+    @cached_property
+    def _surplus(self) -> Tensor:
+        """(C, K) what each class has of an attribute above the mean of the other candidates."""
+        others = (self._table.sum(dim=0) - self._table) / max(len(self._table) - 1, 1)
+        return self._table - others
+
+    def _answer(self, predicted: Tensor, scores: Tensor, label: int) -> Answer:
+        surplus = self._surplus[label]
         weights = (predicted * surplus).numpy()
         order = np.argsort(-weights, kind="stable")
         reasons = [Reason(self.attributes[k], float(weights[k]), bool(surplus[k] < 0)) for k in order]

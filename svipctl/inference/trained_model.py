@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -268,21 +268,21 @@ class TrainedModel:
         answer_maker = AnswerMaker(self.attributes, table, gamma, self.network.recipe, top)
         for batch in read_batches(as_sources(images), self.transform, batch_size):
             readable = [pixels for _, pixels in batch if isinstance(pixels, Tensor)]
-            prediction = self.predict_pixels(torch.stack(readable)) if readable else None
-            row = 0
-            answers: Sequence[tuple[Answer, ...]] = ()
-            attributes = torch.zeros(0)
-            if prediction is not None:
-                attributes = check_finite(prediction.attributes.double().cpu())
-                answers = answer_maker.answers(attributes)
+            classified = self._classify_pixels(torch.stack(readable), answer_maker) if readable else iter(())
             for image, pixels in batch:
                 if isinstance(pixels, DataError):
                     yield UnreadableImage(image, pixels)
-                    continue
-                assert prediction is not None
-                related = prediction.related[row].cpu().reshape(self.network.grid.window_shape).numpy()
-                yield ClassifiedImage(image, answers[row], attributes[row].numpy(), related)
-                row += 1
+                else:
+                    yield ClassifiedImage(image, *next(classified))
+
+    def _classify_pixels(
+        self, pixels: Tensor, answer_maker: AnswerMaker
+    ) -> Iterator[tuple[tuple[Answer, ...], NDArray[np.float64], NDArray[np.bool_]]]:
+        """Return the answers, the attributes (K,) and the related windows (rows, columns) of each image of a batch."""
+        prediction = self.predict_pixels(pixels)
+        attributes = check_finite(prediction.attributes.double().cpu())
+        related = prediction.related.cpu().reshape(-1, *self.network.grid.window_shape)
+        return zip(answer_maker.answers(attributes), attributes.numpy(), related.numpy())
 
     def own_classes(self, benchmark: Benchmark | None = None) -> ClassTable:
         """Return the classes of the data set that the model was trained on, which is opened if it is not given.
