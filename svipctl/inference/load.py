@@ -15,7 +15,7 @@ from svipctl.errors import ConfigError, DataError
 from svipctl.inference.checkpoint import METADATA, Metadata, read_checkpoint, sha256_of
 from svipctl.inference.network import network_from_state, new_network
 from svipctl.inference.trained_model import TrainedModel
-from svipctl.inference.weights_file import TrainedWeights, put_into, read_trained
+from svipctl.inference.weights_file import TrainedWeights, checkpoint_folder, put_into, read_trained
 from svipctl.model.backbone import image_size_of
 from svipctl.model.svip import SVIP
 from svipctl.runs.run import Run
@@ -52,17 +52,17 @@ def load(
     if "," in str(device):
         raise ConfigError(f"device={device!r} names several", todo="a model is on one device")
     path, used = path.folder if isinstance(path, Run) else Path(path), use_device(gpu_flag(device))
-    folder = None if data_dir is None else Path(data_dir)
+    data_folder = None if data_dir is None else Path(data_dir)
     run = Run(path) if (path / "config.toml").exists() else None
-    weights = None if run else read_trained(path)
-    owner = run_of(weights) if weights else run
-    if owner is not None and precision == "auto":
-        precision = owner.settings().precision
-    dtype = choose_dtype(precision, used)
-    if weights is None:
-        return replace(load_run(Run(path), used, dtype), dataset=dataset, data_dir=folder)
-    if weights.metadata is not None:
-        return replace(load_checkpoint(weights.path, used, dtype), dataset=dataset, data_dir=folder)
+    folder = run.best if run else checkpoint_folder(path)
+    if folder is not None:
+        owner = run or run_of(folder)
+        if owner is not None and precision == "auto":
+            precision = owner.settings().precision
+        dtype = choose_dtype(precision, used)
+        model = load_run(run, used, dtype) if run else load_checkpoint(folder, used, dtype)
+        return replace(model, dataset=dataset, data_dir=data_folder)
+    weights = read_trained(path)
     if dataset is None:
         raise ConfigError(
             f"{path.name} does not name its classes and attributes",
@@ -70,7 +70,7 @@ def load(
             todo='pass its data set, for instance dataset="cub"',
         )
     asked = None if precision == "auto" else precision
-    settings = resolve(dataset, flags={"recipe": "reference", "data_dir": folder, "precision": asked}).settings
+    settings = resolve(dataset, flags={"recipe": "reference", "data_dir": data_folder, "precision": asked}).settings
     benchmark = open_benchmark(dataset, settings.data_dir, allow_partial=True)
     model = load_published(weights, benchmark, settings, used, choose_dtype(settings.precision, used))
     return replace(model, dataset=dataset, data_dir=settings.data_dir)
@@ -94,10 +94,10 @@ def load_for_evaluation(
     dtype = choose_dtype(settings.precision, device)
     if isinstance(subject, Run):
         return load_run(subject, device, dtype)
-    weights = read_trained(subject)
-    if weights.metadata is not None:
-        return load_checkpoint(weights.path, device, dtype)
-    return load_published(weights, benchmark, settings, device, dtype)
+    folder = checkpoint_folder(subject)
+    if folder is not None:
+        return load_checkpoint(folder, device, dtype)
+    return load_published(read_trained(subject), benchmark, settings, device, dtype)
 
 
 def load_run(run: Run, device: torch.device, dtype: torch.dtype = torch.float32) -> TrainedModel:
@@ -127,7 +127,7 @@ def load_checkpoint(
     except (ConfigError, RuntimeError, TypeError, ValueError) as error:
         raise DataError(f"the checkpoint {folder} does not fit its own description", why=str(error)) from error
     weights = TrainedWeights(folder, state, metadata.sha256, published=False, metadata=metadata)
-    run = run_of(weights)
+    run = run_of(folder)
     return TrainedModel(
         network.to(device).eval(),
         metadata,
@@ -217,10 +217,10 @@ def describe_model(
     )
 
 
-def run_of(weights: TrainedWeights) -> Run | None:
-    """Return the run whose checkpoint it is."""
-    run = Run(weights.path.resolve().parent.parent)
-    return run if weights.metadata is not None and (run.folder / "config.toml").exists() else None
+def run_of(folder: Path) -> Run | None:
+    """Return the run that a checkpoint folder belongs to."""
+    run = Run(folder.resolve().parent.parent)
+    return run if (run.folder / "config.toml").exists() else None
 
 
 def normalisation_of(weights: TrainedWeights, settings: Settings) -> Normalisation:

@@ -46,6 +46,17 @@ class TrainedWeights:
         return "/".join(parts[-3:]) if "checkpoints" in parts[-3:] else self.path.name
 
 
+def checkpoint_folder(path: Path) -> Path | None:
+    """Return the checkpoint folder that a path names: itself, its `model.safetensors`, or the best one of a run's folder.
+
+    None if it names no folder.
+    """
+    folder = path.parent if path.name == WEIGHTS and (path.parent / METADATA).exists() else path
+    if (path / "checkpoints" / "best").is_dir():
+        folder = path / "checkpoints" / "best"
+    return folder if resolve_folder(folder).is_dir() else None
+
+
 def read_trained(path: Path) -> TrainedWeights:
     """Read a checkpoint folder, its `model.safetensors`, the best one of a run's folder, or one of the published code.
 
@@ -57,10 +68,8 @@ def read_trained(path: Path) -> TrainedWeights:
         DataError: Missing, damaged, with anything else in it, or without such weights.
 
     """
-    folder = path.parent if path.name == WEIGHTS and (path.parent / METADATA).exists() else path
-    if (path / "checkpoints" / "best").is_dir():
-        folder = path / "checkpoints" / "best"
-    if resolve_folder(folder).is_dir():
+    folder = checkpoint_folder(path)
+    if folder is not None:
         state, metadata = read_checkpoint(folder)
         kept = {name: tensor for name, tensor in state.items() if name != WORD_VECTORS}
         return TrainedWeights(folder, kept, metadata.sha256, published=False, metadata=metadata, epoch=metadata.epoch)

@@ -78,7 +78,7 @@ def _from_trained(settings: Settings, benchmark: Benchmark, split: Split) -> Sta
 
 def _images_of(weights: TrainedWeights, metadata: Metadata) -> frozenset[str] | None:
     """Return the images that a checkpoint and its starting weights were trained on; None if that is not known."""
-    run = run_of(weights)
+    run = run_of(weights.path)
     if run is None or metadata.backbone_weights.get("images") == UNKNOWN:
         return None
     return run.training_images() | run.initial_images()
