@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
+from svipctl.templates import template_environment
 
 CARD = "MODEL_CARD.md"
 _MARK = "<!-- written by svipctl export -->"
@@ -27,19 +27,16 @@ def model_card(about: dict[str, Any], report: dict[str, Any]) -> str:
         report: Its parity report.
 
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("svipctl.export", "."),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     compared = report["comparisons"]
-    return environment.get_template("model_card.md.jinja").render(
-        mark=_MARK,
-        about=about,
-        report=report,
-        worst={name: max(one["largest_difference"][name] for one in compared) for name in about["outputs"]},
-        equal=min(one["equal_answers"] for one in compared),
-        unseen=[name for name in about["classes"] if name not in set(about["seen_classes"])],
+    return (
+        template_environment("svipctl.export")
+        .get_template("model_card.md.jinja")
+        .render(
+            mark=_MARK,
+            about=about,
+            report=report,
+            worst={name: max(one["largest_difference"][name] for one in compared) for name in about["outputs"]},
+            equal=min(one["equal_answers"] for one in compared),
+            unseen=[name for name in about["classes"] if name not in set(about["seen_classes"])],
+        )
     )

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from svipctl.errors import explained_disk_errors
 from svipctl.files import atomic_write_bytes
 from svipctl.reproduce.rows import FULL
+from svipctl.templates import template_environment
 
 _COLUMNS = {
     "zsl.T1": "T1",
@@ -61,14 +60,7 @@ def main_table(document: Document) -> Table:
 
 def markdown(document: Document) -> str:
     """Return the report for people."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("svipctl.reproduce", "."),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"with_deviation": with_deviation, "with_interval": _with_interval}
+    environment = template_environment("svipctl.reproduce", with_deviation=with_deviation, with_interval=_with_interval)
     contents = {
         **document,
         "main_table": main_table(document),

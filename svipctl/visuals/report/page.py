@@ -11,26 +11,23 @@ import markupsafe
 
 from svipctl.errors import ConfigError, explained_disk_errors
 from svipctl.files import atomic_write_text
+from svipctl.templates import template_environment
 from svipctl.version import __version__
 from svipctl.visuals.text import readable
 
 
 @functools.cache
 def _templates() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("svipctl.visuals.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    return template_environment(
+        "svipctl.visuals.report",
+        "templates",
+        html=True,
+        percent=lambda share: f"{100 * share:.1f}",
+        name=_breakable,
+        number=_number,
+        readable=readable,
+        signed=lambda value: f"{value:+.1f}".replace("-", "−"),
     )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
-    environment.filters["name"] = _breakable
-    environment.filters["number"] = _number
-    environment.filters["readable"] = readable
-    environment.filters["signed"] = lambda value: f"{value:+.1f}".replace("-", "−")
-    return environment
 
 
 def render(name: str, contents: Any) -> str:
