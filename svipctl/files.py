@@ -123,11 +123,14 @@ def resolve_folder(folder: Path) -> Path:
     return previous if previous.exists() else folder
 
 
+def nearest_existing(path: Path) -> Path:
+    """Return the path, or the nearest of its parents that exists."""
+    return next((one for one in (path, *path.parents) if one.exists()), Path())
+
+
 def free_disk_space(folder: Path) -> int:
     """Return the free bytes of the disk that a folder is on, or will be."""
-    while not folder.exists():
-        folder = folder.absolute().parent
-    return shutil.disk_usage(folder).free
+    return shutil.disk_usage(nearest_existing(folder)).free
 
 
 def require_disk_space(folder: Path, needed: int, what: str, todo: str) -> None:

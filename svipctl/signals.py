@@ -66,7 +66,7 @@ def raising() -> Iterator[None]:
     def tell(number: int, frame: FrameType | None) -> None:
         raise Signalled(number)
 
-    with _handled(_ENDING, tell):
+    with handled(_ENDING, tell):
         yield
 
 
@@ -83,12 +83,13 @@ def listening() -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.received = signal.Signals(number)
 
-    with _handled(_SIGNALS, note):
+    with handled(_SIGNALS, note):
         yield stop
 
 
 @contextmanager
-def _handled(numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def handled(numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Call a handler for these signals; nothing changes in another thread than the program's main one."""
     try:
         before = {number: signal.signal(number, handler) for number in numbers}
     except ValueError:  # not the main thread

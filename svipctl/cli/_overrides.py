@@ -46,7 +46,7 @@ class Overrides:
         """Return the folders and the network access of a command that has no data set.
 
         Args:
-            check_folders: Whether a file in the place of a folder is an error.
+            check_folders: Raise ConfigError if a path of a folder is that of a file.
 
         Raises:
             ConfigError: The configuration has errors, or a folder is a file.
@@ -84,7 +84,9 @@ def _apply(data_dir: Path, runs_dir: Path, *, offline: bool, check_folders: bool
 
 def _nearest_existing(flag: str, path: Path) -> Path:
     """Return the path or the nearest of its parents that exists: a folder may be made later."""
+    from svipctl.files import nearest_existing
+
     try:
-        return next((one for one in (path, *path.parents) if one.exists()), Path())
+        return nearest_existing(path)
     except (OSError, ValueError) as error:  # a name that is too long or has a null in it, a folder without permission
         raise ConfigError(f"{flag} {path} cannot be used", why=str(error)) from error

@@ -15,6 +15,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from svipctl.device import check_devices
 from svipctl.errors import ExitCode
+from svipctl.signals import handled
 
 
 def launch(gpu: str, arguments: Sequence[str]) -> int:
@@ -32,9 +33,8 @@ def launch(gpu: str, arguments: Sequence[str]) -> int:
     """
     devices = gpu.split(",")
     check_devices(gpu)
-    for name in list(
-        logging.root.manager.loggerDict
-    ):  # it repeats what the processes say, and each part sets its own level
+    # It repeats what the processes say, and each part sets its own level.
+    for name in list(logging.root.manager.loggerDict):
         if name.startswith("torch.distributed.elastic"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     config = LaunchConfig(
@@ -48,16 +48,13 @@ def launch(gpu: str, arguments: Sequence[str]) -> int:
         max_restarts=0,
         monitor_interval=0.1,
     )
-    before = {number: signal.signal(number, _as_sigterm) for number in (signal.SIGUSR1, signal.SIGUSR2)}
     try:
-        elastic_launch(config, sys.executable)("-m", "svipctl", *arguments)
+        with handled((signal.SIGUSR1, signal.SIGUSR2), _as_sigterm):
+            elastic_launch(config, sys.executable)("-m", "svipctl", *arguments)
     except ChildFailedError as error:
         return _exit_code([failure.exitcode for failure in error.failures.values()])
     except SignalException as error:
         return ExitCode.CTRL_C if error.sigval is signal.SIGINT else ExitCode.INTERRUPTED
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
     return ExitCode.DONE
 
 

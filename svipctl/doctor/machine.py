@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from svipctl.cpu_count import processor_count
 from svipctl.doctor.finding import Finding
+from svipctl.files import free_disk_space, nearest_existing
 
 _GIB = 2**30
 _LEAST_MEMORY = 2 * _GIB  # importing torch and training toybirds takes about half of it
@@ -46,9 +46,7 @@ def check_memory() -> Finding:
 
 def check_folder(name: str, folder: Path, flag: str) -> Iterator[Finding]:
     """Return whether a folder can be written, or made, and how much room its disk has. Nothing is left behind."""
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = nearest_existing(folder)
     try:
         with tempfile.TemporaryFile(dir=place):
             pass
@@ -58,7 +56,7 @@ def check_folder(name: str, folder: Path, flag: str) -> Iterator[Finding]:
         return
     made = "" if folder.exists() else ", will be made when needed"
     yield Finding(f"{name} write access", "ok", f"{folder}{made}")
-    free = shutil.disk_usage(place).free
+    free = free_disk_space(place)
     enough = free >= _LEAST_DISK
     todo = "" if enough else f"free some space, or choose another disk with {flag} FOLDER"
     yield Finding(f"{name} disk", "ok" if enough else "wrong", f"{free / _GIB:.1f} GiB free", todo)

@@ -98,7 +98,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Metadata]:
             raise DataError(f"the checkpoint {folder} has no {WEIGHTS}", why=str(error)) from error
         if hashlib.sha256(content).hexdigest() == metadata.sha256:
             break
-    if hashlib.sha256(content).hexdigest() != metadata.sha256:
+    else:
         kind = "it is a pickle, not safetensors" if is_pickle(content[:2]) else "its SHA-256 is not the one recorded"
         raise DataError(
             f"the checkpoint {folder} is damaged",

@@ -123,9 +123,8 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
         if not ranks.is_first:
             run = Run(run.folder, read_only=True)
         elif not is_new:
-            at_work.enter_context(
-                file_lock(run.folder)
-            )  # before anything is read that another process may be about to save
+            # Before anything is read that another process may be about to save.
+            at_work.enter_context(file_lock(run.folder))
         benchmark = _opened(settings, ranks, listener)
         with ranks.first(), listener.progress("computing the stem's features") as progress:
             setup = prepare(

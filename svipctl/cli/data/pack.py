@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from shutil import disk_usage
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -89,13 +88,14 @@ def _pack(benchmark: Benchmark, geometry: Geometry, workers: int | None, force: 
     """Pack the pixels of a geometry, or only plan it if there are no `workers`, and return its entry of the document."""
     from svipctl.datasets.packed_pixels import pack as make
     from svipctl.datasets.packed_pixels import plan_pack
+    from svipctl.files import free_disk_space
 
     plan = plan_pack(benchmark, geometry)
     needs: dict[str, int] = {}
     if workers is None:
         is_fresh = not force and plan.store.find() is not None
         state = "fresh" if is_fresh else "unfinished" if not force and plan.store.is_begun() else "to pack"
-        needed, free = 0 if is_fresh else plan.store.bytes_to_write(force=force), disk_usage(benchmark.root).free
+        needed, free = 0 if is_fresh else plan.store.bytes_to_write(force=force), free_disk_space(benchmark.root)
         needs = {"bytes_needed": needed, "bytes_free": free}
         remark = f", {state}; needs {needed / _GIB:.2f} GiB more, {free / _GIB:.2f} GiB are free"
     else:

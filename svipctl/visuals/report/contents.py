@@ -11,6 +11,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import decode
 from svipctl.evaluation.per_class import ClassFigures, answers_under, confusion, per_class, reading_row
 from svipctl.evaluation.result import ModelEvaluation
+from svipctl.evaluation.tables import leak
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.visuals.confusion import Pair, confused_pairs
@@ -32,7 +33,7 @@ class Contents:
     title: str
     run: str
     document: dict[str, Any]
-    """What `svipctl eval --json` prints."""
+    """The document that `svipctl eval --json` prints."""
     protocols: dict[str, tables.ProtocolRow]
     selection: dict[str, dict[str, float]]
     kept: int
@@ -64,10 +65,7 @@ class Contents:
     @property
     def leak(self) -> float | None:
         """`reference` H minus `gzsl-calibrated` H, percent."""
-        rows = self.document["protocols"]
-        if "reference" not in rows or "gzsl-calibrated" not in rows:
-            return None
-        return float(rows["reference"]["H"] - rows["gzsl-calibrated"]["H"])
+        return leak(self.document)
 
 
 def gather(run: Run, benchmark: Benchmark, settings: Settings, evaluation: ModelEvaluation) -> Contents:
