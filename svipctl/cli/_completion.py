@@ -72,7 +72,7 @@ def checkpoints(ctx: typer.Context) -> list[str]:
 
 def assignments(incomplete: str) -> list[str]:
     """Complete a setting, and its value where there is a choice."""
-    from svipctl.settings.layers import known_choices
+    from svipctl.settings.keys import known_choices
 
     key, equals, _ = incomplete.partition("=")
     known = known_choices()

@@ -43,7 +43,7 @@ def show(
         raise ConfigError("--origin and --diff are two views", todo="give one of them")
 
     from svipctl.datasets.names import own_folder
-    from svipctl.settings.layers import flatten
+    from svipctl.settings.keys import flatten
     from svipctl.settings.preset import DATASETS, preset_settings
 
     if dataset not in DATASETS:

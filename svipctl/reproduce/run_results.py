@@ -12,7 +12,8 @@ from svipctl.reproduce.step_state import StepState, run_of, state_of
 from svipctl.reproduce.table_plan import TablePlan, TableStep
 from svipctl.runs.records import whole_records
 from svipctl.runs.run import Run
-from svipctl.settings.layers import ENVIRONMENT, PROJECT_FILE, flatten
+from svipctl.settings.keys import flatten
+from svipctl.settings.layers import ENVIRONMENT, PROJECT_FILE
 from svipctl.training.resume import FREE
 
 CHOSEN_ON_TEST = "epoch chosen on test"

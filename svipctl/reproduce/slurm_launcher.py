@@ -15,7 +15,7 @@ from svipctl.errors import ConfigError
 from svipctl.reproduce.launcher import Launcher, start_command
 from svipctl.reproduce.step_state import begin, run_of
 from svipctl.reproduce.table_plan import TableStep
-from svipctl.settings.layers import parse_value
+from svipctl.settings.keys import parse_value
 
 Cluster = Literal["slurm", "local"]
 _TIMEOUT = 24 * 60  # minutes

@@ -11,7 +11,7 @@ from svipctl.errors import ConfigError, shortened
 from svipctl.files import is_locked
 from svipctl.reproduce.table_plan import OF_TRAINING, TablePlan, TableStep
 from svipctl.runs.run import Run
-from svipctl.settings.layers import flatten
+from svipctl.settings.keys import flatten
 from svipctl.settings.schema import Settings
 from svipctl.training.resume import differences
 

@@ -14,7 +14,8 @@ from svipctl.errors import ConfigError
 from svipctl.reproduce.rows import FULL, Row, all_rows, reason_to_leave_out
 from svipctl.runs.lookup import TABLE
 from svipctl.settings.command_line import setting_arguments, train_arguments
-from svipctl.settings.layers import Resolved, flatten
+from svipctl.settings.keys import flatten
+from svipctl.settings.layers import Resolved
 from svipctl.settings.schema import Settings
 
 StepKind = Literal["development", "final", "evaluation", "baseline"]

@@ -9,7 +9,8 @@ from typing import Any
 import tomli_w
 
 from svipctl.settings.flags import TRAINING_BY_KEY
-from svipctl.settings.layers import flatten, parse_setting, resolve
+from svipctl.settings.keys import flatten, parse_setting
+from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
 
 _FOUND_IN_DEVELOPMENT = ("train.epochs", "train.select")

@@ -7,28 +7,28 @@ from __future__ import annotations
 
 import re
 import tomllib
-import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.errors import ConfigError, nearest
+from svipctl.settings.keys import Tree, flat_values, is_known, known_keys, nested, parse_setting, remove_key
 from svipctl.settings.schema import RecipeName, Section, Settings
 
 PROJECT_FILE = "svipctl.toml"
 ENVIRONMENT_PREFIX = "SVIPCTL_"
 ENVIRONMENT = "environment"
-"""The origin of what such variables say."""
+"""Origin of the values of such variables."""
 BACKBONE = re.compile(r"[A-Za-z0-9_]+")
 RECIPES: tuple[str, ...] = get_args(RecipeName)
+_PRESETS = files("svipctl.settings") / "presets"
 
-Tree = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -91,11 +91,8 @@ def resolve(
         problems.append(f"recipe ({chosen.origin}): there is no recipe {recipe!r} ({nearest(str(recipe), RECIPES)})")
         chosen.values["recipe"] = recipe = "svipctl"
     presets = preset_layers(dataset, recipe)
-    layers = [*presets, *backbone_layers(_backbone([*presets, *own]), recipe), *own]
-
-    _drop_unknown(layers, problems)
-    origins = {key: layer.origin for layer in layers for key in _flat(layer.values)}
-    return Resolved(_validated(Settings, _merge(layers), origins, problems), origins)
+    values, origins = _merged([*presets, *backbone_layers(_backbone([*presets, *own]), recipe), *own], problems)
+    return Resolved(_validated(Settings, values, origins, problems), origins)
 
 
 def resolve_workspace(
@@ -116,11 +113,10 @@ def resolve_workspace(
     """
     problems: list[str] = []
     layers = _given_layers(flags, assignments, config, environment, folder, problems)
-    _drop_unknown(layers, problems)
-    origins = {key: layer.origin for layer in layers for key in _flat(layer.values)}
+    merged, origins = _merged(layers, problems)
     fields = {name: Settings.model_fields[name] for name in ("data_dir", "runs_dir", "offline")}
     model = create_model("Folders", __base__=Section, **{n: (f.annotation, f) for n, f in fields.items()})  # type: ignore[call-overload]
-    values = {name: value for name, value in _merge(layers).items() if name in fields}
+    values = {name: value for name, value in merged.items() if name in fields}
     return Workspace(**dict(_validated(model, values, origins, problems)))
 
 
@@ -139,17 +135,18 @@ def _given_layers(
     return [
         *(Layer(path.name, _read_toml(path, problems)) for path in paths),
         Layer(ENVIRONMENT, _from_environment(environment or {})),
-        Layer("flag", _nested(named | _from_assignments(assignments, problems))),
+        Layer("flag", nested(named | _from_assignments(assignments, problems))),
     ]
 
 
-def _drop_unknown(layers: Sequence[Layer], problems: list[str]) -> None:
-    """Remove the keys that are no settings, and report each with the nearest known ones."""
+def _merged(layers: Sequence[Layer], problems: list[str]) -> tuple[Tree, dict[str, str]]:
+    """Return the values of all layers and their origins; a key that is no setting is reported with the nearest ones."""
     known = dict(known_keys())
     for layer in layers:
-        for key in [key for key, value in _flat(layer.values).items() if not _is_known(key, value, known)]:
+        for key in [key for key, value in flat_values(layer.values).items() if not is_known(key, value, known)]:
             problems.append(f"{key} ({layer.origin}): no such setting ({nearest(key, known)})")
-            _remove(layer.values, key)
+            remove_key(layer.values, key)
+    return _merge(layers), {key: layer.origin for layer in layers for key in flat_values(layer.values)}
 
 
 def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problems: list[str]) -> M:
@@ -181,76 +178,36 @@ def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problem
 
 
 def preset_layers(dataset: str, recipe: str) -> list[Layer]:
-    """The preset of a recipe, then of a data set (`folder` for a folder of your own)."""
+    """Return the preset of a recipe, then of a data set (`folder` for a folder of your own)."""
     name = dataset if dataset in (*OFFICIAL, *BUILT_IN) else "folder"
-    presets = files("svipctl.settings") / "presets"
-    of_recipe = tomllib.loads((presets / "recipes" / f"{recipe}.toml").read_text(encoding="utf-8"))
-    of_dataset = tomllib.loads((presets / "datasets" / f"{name}.toml").read_text(encoding="utf-8"))
-    return [
-        Layer(f"recipe {recipe}", of_recipe),
-        Layer(f"preset {name}", of_dataset.get("all", {})),
-        Layer(f"preset {name}, {recipe}", of_dataset.get(recipe, {})),
-    ]
+    return [Layer(f"recipe {recipe}", _read_preset("recipes", recipe)), *_by_recipe("datasets", name, recipe)]
 
 
 def backbone_layers(backbone: str, recipe: str) -> list[Layer]:
-    """The preset of a backbone that asks for other hyper-parameters than the data set's own; nothing for the others."""
-    path = files("svipctl.settings") / "presets" / "backbones" / f"{backbone}.toml"
-    if not BACKBONE.fullmatch(backbone) or not path.is_file():
+    """Return the preset of a backbone that asks for other hyper-parameters than the data set's; none for the others."""
+    if not BACKBONE.fullmatch(backbone) or not (_PRESETS / "backbones" / f"{backbone}.toml").is_file():
         return []
-    preset = tomllib.loads(path.read_text(encoding="utf-8"))
+    return _by_recipe("backbones", backbone, recipe)
+
+
+def _by_recipe(folder: str, name: str, recipe: str) -> list[Layer]:
+    """Return what a preset sets for every recipe, then what it sets for this one."""
+    preset = _read_preset(folder, name)
     return [
-        Layer(f"preset {backbone}", preset.get("all", {})),
-        Layer(f"preset {backbone}, {recipe}", preset.get(recipe, {})),
+        Layer(f"preset {name}", preset.get("all", {})),
+        Layer(f"preset {name}, {recipe}", preset.get(recipe, {})),
     ]
 
 
+def _read_preset(folder: str, name: str) -> Tree:
+    return tomllib.loads((_PRESETS / folder / f"{name}.toml").read_text(encoding="utf-8"))
+
+
 def _backbone(layers: Sequence[Layer]) -> str:
-    """What the uppermost layer that says it calls the backbone."""
+    """Return the backbone of the uppermost layer that names one."""
     sections = (layer.values.get("model") for layer in reversed(layers))
     names = (section["backbone"] for section in sections if isinstance(section, dict) and "backbone" in section)
     return str(next(names, ""))
-
-
-def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every dotted key and its pydantic field, in the order of the schema."""
-    for name, field in model.model_fields.items():
-        section = _section(field.annotation)
-        if section is None:
-            yield prefix + name, field
-        else:
-            yield from known_keys(section, f"{prefix}{name}.")
-
-
-def known_choices() -> dict[str, list[str]]:
-    """Return dotted key -> its values where there is a choice, empty where there is none."""
-    return {key: _choices(field.annotation) for key, field in known_keys()}
-
-
-def _choices(annotation: Any) -> list[str]:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [choice for part in get_args(annotation) for choice in _choices(part)]
-    if get_origin(annotation) is Literal:
-        return [str(value) for value in get_args(annotation)]
-    return ["true", "false"] if annotation is bool else []
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return None
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def flatten(settings: Settings) -> dict[str, Any]:
-    """Dotted key -> value of a configuration."""
-    return {key: _at(settings, key) for key, _ in known_keys()}
-
-
-def _at(settings: Settings, key: str) -> Any:
-    value: Any = settings
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value
 
 
 def _merge(layers: Sequence[Layer]) -> Tree:
@@ -287,7 +244,7 @@ def _from_environment(environment: Mapping[str, str]) -> Tree:
         for name, value in environment.items()
         if name.startswith(ENVIRONMENT_PREFIX) and value
     }
-    return _nested({key: parse_setting(key, value) for key, value in given.items()})
+    return nested({key: parse_setting(key, value) for key, value in given.items()})
 
 
 def _from_assignments(assignments: Sequence[str], problems: list[str]) -> Tree:
@@ -299,63 +256,3 @@ def _from_assignments(assignments: Sequence[str], problems: list[str]) -> Tree:
         else:
             values[key.strip()] = parse_setting(key.strip(), value.strip())
     return values
-
-
-def parse_setting(key: str, text: str) -> Any:
-    """The value of a setting that is written as text: where text is wanted, `5e3` is a name and `2024` a folder.
-
-    Quotes are TOML's there too.
-    """
-    field = dict(known_keys()).get(key)
-    is_text = field is not None and field.annotation in (str, Path) and text[:1] not in ("'", '"')
-    return text if is_text else parse_value(text)
-
-
-def parse_value(text: str) -> Any:
-    """A TOML value (number, true, "text", [1, 2], {a = 1}), or else the text itself."""
-    if "\n" in text:
-        return text
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _nested(flat: Mapping[str, Any]) -> Tree:
-    tree: Tree = {}
-    for key, value in flat.items():
-        *sections, last = key.split(".")
-        place = tree
-        for section in sections:
-            inner = place.setdefault(section, {})
-            place = inner if isinstance(inner, dict) else place
-        place[last] = value
-    return tree
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        key = prefix + name
-        if isinstance(value, dict) and value and key != "model.backbone_args":
-            flat |= _flat(value, f"{key}.")
-        else:
-            flat[key] = value
-    return flat
-
-
-def _is_known(key: str, value: Any, known: Mapping[str, Any]) -> bool:
-    """Whether it is a setting, or a table of settings in which every line is commented out."""
-    is_empty_table = value == {} and any(name.startswith(f"{key}.") for name in known)
-    return key in known or key.startswith("model.backbone_args") or is_empty_table
-
-
-def _remove(tree: Tree, key: str) -> None:
-    """Take a dotted key out of the tree, with the sections that it leaves empty."""
-    if key in tree:
-        del tree[key]
-        return
-    section, _, rest = key.partition(".")
-    _remove(tree[section], rest)
-    if not tree[section]:
-        del tree[section]

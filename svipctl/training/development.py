@@ -18,7 +18,8 @@ from svipctl.errors import ConfigError, DataError
 from svipctl.inference.checkpoint import read_metadata
 from svipctl.runs.lookup import find_run
 from svipctl.runs.run import Run
-from svipctl.settings.layers import Resolved, flatten
+from svipctl.settings.keys import flatten
+from svipctl.settings.layers import Resolved
 from svipctl.settings.schema import Settings
 from svipctl.training.resume import differences
 

@@ -11,7 +11,7 @@ from svipctl.errors import ConfigError, DataError
 from svipctl.files import is_locked
 from svipctl.runs.lookup import find_run, is_row_of_table, list_runs, name_of
 from svipctl.runs.run import Run
-from svipctl.settings.layers import flatten
+from svipctl.settings.keys import flatten
 from svipctl.settings.schema import Settings
 from svipctl.training.state import read_position
 

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from svipctl.cli._app import make_app
 from svipctl.cli._main import normalised
-from svipctl.settings.layers import known_keys
+from svipctl.settings.keys import known_keys
 from tests.cli.program import ROOT
 
 GENERATED = "docs/cli.md"  # its examples are those of the program's help, which test_help runs

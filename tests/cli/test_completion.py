@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from svipctl.cli._main import main
 from svipctl.cli.completion import completion_script
-from svipctl.settings.layers import known_choices, known_keys
+from svipctl.settings.keys import known_choices, known_keys
 from tests.cli.program import ROOT
 from tests.processes import clean_environment
 

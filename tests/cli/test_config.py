@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from svipctl.settings.layers import known_keys
+from svipctl.settings.keys import known_keys
 from tests.cli.program import ROOT
 from tests.processes import clean_environment, fresh
 

@@ -26,7 +26,7 @@ from svipctl.cli import _app as app_module
 from svipctl.cli._main import main
 from svipctl.cli._output import sink
 from svipctl.errors import CheckFailed, ExitCode
-from svipctl.settings.layers import known_choices
+from svipctl.settings.keys import known_choices
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import image_size
 from tests.cli.program import Page, commands, pages

@@ -10,7 +10,8 @@ from typer.main import get_command
 from svipctl.cli._app import make_app
 from svipctl.settings.command_line import differences_from_presets, train_command
 from svipctl.settings.flags import RECIPE, TRAINING, Flag
-from svipctl.settings.layers import RECIPES, known_keys, resolve
+from svipctl.settings.keys import known_keys
+from svipctl.settings.layers import RECIPES, resolve
 
 CASES = [
     {},

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.errors import ConfigError
-from svipctl.settings.layers import RECIPES, flatten, known_keys, parse_value, preset_layers, resolve
+from svipctl.settings.keys import flatten
+from svipctl.settings.layers import RECIPES, preset_layers, resolve
 from svipctl.settings.schema import Settings
 
 DATASETS = (*OFFICIAL, *BUILT_IN, "some/folder")
@@ -161,22 +160,6 @@ def test_arguments_of_the_backbone_are_free() -> None:
     assert found.settings.model.backbone_args["depth"] == 2
 
 
-def test_every_key_is_documented_by_its_name_once() -> None:
-    keys = [key for key, _ in known_keys()]
-    assert len(keys) == len(set(keys))
-    assert {"dataset", "optim.lr", "method.keep", "model.backbone_args", "train.fold"} <= set(keys)
-    assert list(flatten(Settings(dataset="cub"))) == keys
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("3", 3), ("1e-4", 1e-4), ("true", True), ("[1, 2]", [1, 2]), ("{a = 1}", {"a": 1}), ('"3"', "3"), ("vit", "vit")],
-)
-def test_parse_value_reads_toml_or_else_text(text: str, value: object) -> None:
-    found = parse_value(text)
-    assert (found, type(found)) == (value, type(value))
-
-
 @pytest.mark.parametrize("text", ["5e12345", "2024", "2024-01-01", "007", "true", "[a]"])
 def test_where_text_is_wanted_text_is_taken_as_it_is_written(text: str) -> None:
     found = resolve("cub", environment={"SVIPCTL_DATA_DIR": text}, assignments=[f"name={text}", "gpu='0'"]).settings
@@ -191,14 +174,3 @@ def test_a_tilde_that_no_shell_has_seen_is_the_home_folder(tmp_path: Path, monke
     ).settings
     assert (found.data_dir, found.runs_dir) == (tmp_path / "home", tmp_path / "home" / "runs")
     assert (found.model.weights, found.model.init_from) == (str(tmp_path / "home" / "w.pth"), "~nobody-9/x")
-
-
-@given(st.text(max_size=30))
-def test_parse_value_never_raises_and_keeps_words(text: str) -> None:
-    parse_value(text)
-    assert parse_value(f"x{text}y") == f"x{text}y"
-
-
-@given(st.one_of(st.integers(-(2**60), 2**60), st.booleans(), st.floats(allow_nan=False, allow_infinity=False)))
-def test_parse_value_inverts_toml(value: object) -> None:
-    assert parse_value(str(value).lower() if isinstance(value, bool) else str(value)) == value

@@ -16,7 +16,7 @@ from svipctl.evaluation.per_class import ClassFigures, per_class, reading_row
 from svipctl.evaluation.protocols import ProtocolResults
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.runs.run import Run
-from svipctl.settings.layers import flatten
+from svipctl.settings.keys import flatten
 from svipctl.settings.schema import Settings
 from svipctl.visuals.history import read_history
 from svipctl.visuals.report import charts, tables

@@ -14,7 +14,8 @@ from svipctl.evaluation.protocols import about
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.runs.run import Run
 from svipctl.settings.command_line import differences_from_presets, train_command
-from svipctl.settings.layers import flatten, resolve
+from svipctl.settings.keys import flatten
+from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
 
 MEANINGS = {

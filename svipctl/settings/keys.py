@@ -1,0 +1,113 @@
+"""Dotted keys of settings, such as `optim.lr`: the known ones, their values as text, and trees of values by key."""
+
+from __future__ import annotations
+
+import tomllib
+import types
+from collections.abc import Iterator, Mapping
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from svipctl.settings.schema import Settings
+
+Tree = dict[str, Any]
+"""Values in nested sections, as a TOML file has them."""
+
+
+def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every dotted key and its pydantic field, in the order of the schema."""
+    for name, field in model.model_fields.items():
+        section = _section(field.annotation)
+        if section is None:
+            yield prefix + name, field
+        else:
+            yield from known_keys(section, f"{prefix}{name}.")
+
+
+def known_choices() -> dict[str, list[str]]:
+    """Return dotted key -> its values where there is a choice, empty where there is none."""
+    return {key: _choices(field.annotation) for key, field in known_keys()}
+
+
+def _choices(annotation: Any) -> list[str]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [choice for part in get_args(annotation) for choice in _choices(part)]
+    if get_origin(annotation) is Literal:
+        return [str(value) for value in get_args(annotation)]
+    return ["true", "false"] if annotation is bool else []
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return None
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def flatten(settings: Settings) -> dict[str, Any]:
+    """Return dotted key -> value of a configuration."""
+    return {key: attrgetter(key)(settings) for key, _ in known_keys()}
+
+
+def parse_setting(key: str, text: str) -> Any:
+    """Return the value of a setting that is written as text: where text is wanted, `5e3` is a name and `2024` a folder.
+
+    Quotes are TOML's there too.
+    """
+    field = dict(known_keys()).get(key)
+    is_text = field is not None and field.annotation in (str, Path) and text[:1] not in ("'", '"')
+    return text if is_text else parse_value(text)
+
+
+def parse_value(text: str) -> Any:
+    """Return a TOML value (number, true, "text", [1, 2], {a = 1}), or else the text itself."""
+    if "\n" in text:
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def nested(flat: Mapping[str, Any]) -> Tree:
+    """Return values by dotted key as a tree of sections."""
+    tree: Tree = {}
+    for key, value in flat.items():
+        *sections, last = key.split(".")
+        place = tree
+        for section in sections:
+            inner = place.setdefault(section, {})
+            place = inner if isinstance(inner, dict) else place
+        place[last] = value
+    return tree
+
+
+def flat_values(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a tree of sections as values by dotted key; the arguments of the backbone stay one value."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        key = prefix + name
+        if isinstance(value, dict) and value and key != "model.backbone_args":
+            flat |= flat_values(value, f"{key}.")
+        else:
+            flat[key] = value
+    return flat
+
+
+def is_known(key: str, value: Any, known: Mapping[str, Any]) -> bool:
+    """Return whether it is a setting, or a table of settings in which every line is commented out."""
+    is_empty_table = value == {} and any(name.startswith(f"{key}.") for name in known)
+    return key in known or key.startswith("model.backbone_args") or is_empty_table
+
+
+def remove_key(tree: Tree, key: str) -> None:
+    """Take a dotted key out of the tree, with the sections that it leaves empty."""
+    if key in tree:
+        del tree[key]
+        return
+    section, _, rest = key.partition(".")
+    remove_key(tree[section], rest)
+    if not tree[section]:
+        del tree[section]
