@@ -28,7 +28,7 @@ class Page:
 
     @property
     def is_group(self) -> bool:
-        """Whether there are commands below."""
+        """True if there are commands below."""
         return hasattr(self.command, "commands")
 
     @property

@@ -1,4 +1,4 @@
-"""What a completion request answers."""
+"""Answers to completion requests."""
 
 from __future__ import annotations
 

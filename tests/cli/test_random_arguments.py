@@ -58,7 +58,7 @@ KIND_OF = {
 
 
 def taken(page: Page, one: Any, name: str) -> str | list[str] | None:
-    """What an option or argument takes: a kind, values to choose from (none of them for numbers), or no value."""
+    """Values that an option or argument takes: a kind, values to choose from (none of them for numbers), or no value."""
     if getattr(one, "is_flag", False) or name in ("--help", "-h"):
         return None
     is_path = "path" in one.display_type(page.context)
@@ -127,7 +127,7 @@ OF_KIND = {
 
 
 def value_of(takes: str | list[str] | None) -> st.SearchStrategy[str]:
-    """What an option or argument could be given: mostly something of its own kind."""
+    """Draw a value for an option or argument, mostly one of its own kind."""
     kind = st.sampled_from(takes) if takes and isinstance(takes, list) else OF_KIND.get(str(takes), NUMBERS)
     return st.integers(0, 4).flatmap(lambda number: kind if number else VALUES)
 

@@ -99,7 +99,7 @@ def fetch_cub(manifest: Manifest, data_dir: Path, source: Path | None = None, ke
 
 
 def installed(data_dir: Path) -> dict[str, bytes]:
-    """What is there, without the stamps, which have the time, and the lock."""
+    """Return the files, without the lock and the stamps, which have the time."""
     found = files_under(data_dir)
     return {name: content for name, content in found.items() if "/.assets/" not in name and name != ".fetch.lock"}
 

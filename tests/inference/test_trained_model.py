@@ -66,7 +66,7 @@ def classified(model: TrainedModel, images: Any, table: ClassTable, **options: A
 
 
 def summary(found: list[ClassifiedImage]) -> list[tuple[Any, ...]]:
-    """What is said of each image, without the image itself."""
+    """Return the answer for each image, without the image itself."""
     return [(one.answers, one.attributes.tolist(), one.related.tolist()) for one in found]
 
 
@@ -291,7 +291,7 @@ def data(shared_folder: Path) -> Benchmark:
 
 @pytest.fixture
 def model(trained_copy: Path) -> TrainedModel:
-    """Of a run on the tiny data folder."""
+    """Return the trained model of a run on the tiny data folder."""
     return load_run(Run(trained_copy), torch.device("cpu"))
 
 

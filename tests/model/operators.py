@@ -1,4 +1,4 @@
-"""Which of torch's operators run, and on which parameters."""
+"""Torch's operators that run, and the parameters that they use."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Patience:
     """Limits after which a mirror is given up."""
 
     waits: tuple[float, ...] = (1.0, 4.0, 10.0)
-    """Seconds before each further attempt; attempts that bring bytes do not count."""
+    """Seconds before each further attempt; attempts that receive bytes do not count."""
     longest_wait: float = 60.0
     """Most seconds that a server may ask for."""
     connections: int = 1000
@@ -148,7 +148,7 @@ def _receive_all(address: str, part: Part, patience: Patience, progress: Progres
 
 
 def _receive(address: str, part: Part, ranges: bool, patience: Patience, progress: ProgressCallback | None) -> None:
-    """Append to a part what one connection brings; the part is kept however the connection ends.
+    """Append to a part the bytes of one connection; the part is kept however the connection ends.
 
     Without a published checksum nothing would show that bytes of two versions were joined: then a part is continued only
     if a strong validator says that it is the same version, and otherwise begins anew.
