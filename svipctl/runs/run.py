@@ -24,6 +24,10 @@ from svipctl.settings.schema import Settings
 P = ParamSpec("P")
 
 
+_BEFORE_CONFIG = ("development.json", "validation_images.txt", "initial_images.txt")
+"""Files that `Run.start` writes before config.toml."""
+
+
 def _writing(method: Callable[Concatenate[Run, P], None]) -> Callable[Concatenate[Run, P], None]:
     """Make a method do nothing on a run that is read only."""
 
@@ -70,9 +74,13 @@ class Run:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether it was killed before its first checkpoint: nobody is at work in it, and there is nothing to go on from."""
-        begun = (self.folder / "config.toml").exists() and not self.finished and not self.is_baseline
-        return begun and not self.has_checkpoint and not is_locked(self.folder)
+        """True if it was killed before its first checkpoint: no process works in it, and there is nothing to resume."""
+        if not self.folder.is_dir() or self.finished or self.is_baseline or self.has_checkpoint:
+            return False
+        is_run = (self.folder / "config.toml").exists() or all(
+            file.name in _BEFORE_CONFIG or file.match(".*.part") for file in self.folder.iterdir()
+        )
+        return is_run and not is_locked(self.folder)
 
     @property
     def finished(self) -> bool:

@@ -44,13 +44,21 @@ def signal_at_update(number: int, name: signal.Signals, *, to_all: bool = False)
     Optimisation.apply = apply  # type: ignore[method-assign]
 
 
-def signal_at_fsync(number: int, name: signal.Signals) -> None:
-    """In the forked process: receive a signal before the `number`-th file reaches the disk."""
+def signal_at_fsync(name: signal.Signals, target: str, number: int = 1) -> None:
+    """In the forked process: receive a signal before a file or folder reaches the disk.
+
+    Args:
+        name: The signal.
+        target: How the path of the file or folder ends.
+        number: Which of the syncs of this target is meant, from 1.
+
+    """
     original, count = os.fsync, [0]
 
     def fsync(file: int) -> None:
-        count[0] += 1
+        count[0] += Path(f"/proc/self/fd/{file}").readlink().as_posix().endswith(target)
         if count[0] == number:
+            count[0] += 1
             os.kill(os.getpid(), name)
         original(file)
 
@@ -156,20 +164,64 @@ def test_a_second_ctrl_c_stops_at_once_and_the_checkpoint_before_is_gone_on_from
     assert result(tmp_path / RUN) == whole
 
 
-@pytest.mark.parametrize("number", [1, 2, 5, 6, 7, 13, 48, 51, 88, 93])
-def test_killed_while_saving_loses_at_most_the_step(
-    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, number: int
+BEFORE_THE_FIRST_CHECKPOINT = [
+    (".config.toml.part", 1),
+    (".environment.json.part", 1),
+    (".origins.json.part", 1),
+    (".last.new/.model.safetensors.part", 1),
+    (".last.new/training.pt", 1),
+    (".last.new", 1),
+]
+AFTER_THE_FIRST_CHECKPOINT = [
+    ("one/checkpoints", 1),
+    (".last.new/.model.safetensors.part", 2),
+    (".last.new/training.pt", 2),
+    (".last.new/.metadata.json.part", 9),
+    ("metrics.jsonl", 1),
+    (".last.new/.model.safetensors.part", 10),
+    (".best.new/.metadata.json.part", 1),
+    (".best.new", 1),
+    ("metrics.jsonl", 2),
+    (".finished.json.part", 1),
+]
+
+
+@pytest.mark.parametrize("moment", BEFORE_THE_FIRST_CHECKPOINT, ids=str)
+def test_killed_before_the_first_checkpoint_the_run_is_begun_anew(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, moment: tuple[str, int]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
-    killed = command(*arguments, first=functools.partial(signal_at_fsync, number, signal.SIGKILL))
+    killed = command(*arguments, first=functools.partial(signal_at_fsync, signal.SIGKILL, *moment))
     assert killed.code == -signal.SIGKILL
-    assert (tmp_path / RUN / "checkpoints" / "last").exists() == (number >= 6)
+    assert (tmp_path / RUN).exists()
     resumed = command(*arguments, "--resume", "auto")
     assert resumed.code == 0, resumed.stderr
-    assert ("begun anew" in resumed.stderr) == (number < 6), (
-        "before the first checkpoint there is nothing to go on from"
-    )
+    assert "begun anew" in resumed.stderr
     assert result(tmp_path / RUN) == whole
+
+
+@pytest.mark.parametrize("moment", AFTER_THE_FIRST_CHECKPOINT, ids=str)
+def test_killed_while_saving_loses_at_most_the_step(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, moment: tuple[str, int]
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
+    killed = command(*arguments, first=functools.partial(signal_at_fsync, signal.SIGKILL, *moment))
+    assert killed.code == -signal.SIGKILL
+    resumed = command(*arguments, "--resume", "auto")
+    assert resumed.code == 0, resumed.stderr
+    assert "begun anew" not in resumed.stderr
+    assert result(tmp_path / RUN) == whole
+
+
+def test_a_folder_that_is_no_run_is_never_begun_anew(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    (tmp_path / RUN).mkdir(parents=True)
+    (tmp_path / RUN / "notes.txt").write_text("mine")
+    refused = command("train", str(shared_folder), *tiny, *ARGUMENTS, "--resume", "auto")
+    assert refused.code == 2
+    assert "there is already a run" in refused.stderr
+    assert (tmp_path / RUN / "notes.txt").read_text() == "mine"
 
 
 def signal_before_the_second_rename(number: int, names: Sequence[signal.Signals]) -> None:
@@ -205,12 +257,15 @@ def test_killed_between_the_two_renames_of_a_save_the_older_state_is_gone_on_fro
     assert result(tmp_path / RUN) == whole
 
 
-@pytest.mark.parametrize("number", [4, 49])
+@pytest.mark.parametrize("number", [1, 9])
 def test_sigterm_while_saving_waits_for_the_save_and_loses_nothing(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, number: int
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
-    stopped = command(*arguments, first=functools.partial(signal_at_fsync, number, signal.SIGTERM))
+    stopped = command(
+        *arguments,
+        first=functools.partial(signal_at_fsync, signal.SIGTERM, ".last.new/.model.safetensors.part", number),
+    )
     assert stopped.code == 75, stopped.stderr
     assert load_checkpoint(tmp_path / RUN / "checkpoints" / "last")
     resumed = command(*arguments, "--resume")
