@@ -25,7 +25,7 @@ from svipctl.evaluation.evaluate import score_split
 from svipctl.evaluation.protocols import evaluate_protocols
 from svipctl.inference.checkpoint import save_checkpoint
 from svipctl.inference.dataset_predictions import predict_dataset
-from svipctl.model.losses import Terms, training_loss
+from svipctl.model.losses import Terms, group_columns, training_loss
 from svipctl.model.scores import normalise_class_attributes
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
@@ -90,7 +90,7 @@ class Trainer:
         self.stop = Stop() if stop is None else stop  # a stop that asks for nothing is false
         self.trackers = trackers
         self.network, self.device, self.ranks = setup.model.network, setup.model.device, setup.ranks
-        self.groups = [torch.tensor(group, device=self.device) for group in setup.benchmark.groups]
+        self.groups = group_columns(setup.benchmark.groups).to(self.device)
         table = torch.from_numpy(setup.benchmark.class_attributes[setup.split.seen_classes])
         table = normalise_class_attributes(table, settings.method.class_norm_epsilon)
         self.class_attributes = table.float().to(self.device)
