@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from svipctl.model.recipe import Recipe
 from svipctl.model.scores import class_scores, normalise_class_attributes
 
-_TINY = torch.finfo(torch.float64).tiny
+_LEAST = 1e-6
+"""Lengths and eigenvalues below it are rounding: the seen classes do not differ."""
 
 
 class ClassScorer(nn.Module):
@@ -48,11 +49,11 @@ class ClassScorer(nn.Module):
         matrix = torch.eye(rows.shape[1], dtype=torch.float64)
         if kind == "whitened":
             values, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
-            added = self.recipe.whitening_shrinkage * values[-1].clamp_min(_TINY)
+            added = self.recipe.whitening_shrinkage * values[-1].clamp_min(_LEAST)
             matrix = vectors * (values.clamp_min(0) + added).rsqrt() @ vectors.T
-        length = (rows @ matrix).norm(dim=-1).mean().clamp_min(_TINY)
+        length = (rows @ matrix).norm(dim=-1).mean()
         self.mean.copy_(mean)
-        self.matrix.copy_(matrix / length)
+        self.matrix.copy_(matrix / length if length > _LEAST else matrix)
 
     def table(self, class_attributes: Tensor) -> Tensor:
         """Return what predictions are compared with, (C, K), for class attributes (C, K) as the data set has them."""
