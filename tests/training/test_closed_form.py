@@ -48,22 +48,22 @@ def test_it_is_fitted_to_the_training_images_and_their_mirror_images(
 
 @pytest.mark.parametrize("step", [1, 3, 5])
 def test_hybrid_killed_at_a_step_and_resumed_is_bit_identical(
-    command: Command, shared_folder: Path, tmp_path: Path, step: int
+    command: Command, small_folder: Path, tmp_path: Path, step: int
 ) -> None:
-    whole = command("train", str(shared_folder), *LITE, "--runs-dir", "whole")
+    whole = command("train", str(small_folder), *LITE, "--runs-dir", "whole")
     assert whole.code == 0, whole.stderr
-    killed = command("train", str(shared_folder), *LITE, first=functools.partial(signal_at_update, step, signal.SIGKILL))
+    killed = command("train", str(small_folder), *LITE, first=functools.partial(signal_at_update, step, signal.SIGKILL))
     assert killed.code == -signal.SIGKILL
-    resumed = command("train", str(shared_folder), *LITE, "--resume", "auto")
+    resumed = command("train", str(small_folder), *LITE, "--resume", "auto")
     assert resumed.code == 0, resumed.stderr
     assert result(tmp_path / "runs/small/one") == result(tmp_path / "whole/small/one")
 
 
 def test_hybrid_predicts_evaluates_exports_and_starts_another_run(
-    command: Command, shared_folder: Path, tmp_path: Path
+    command: Command, small_folder: Path, tmp_path: Path
 ) -> None:
-    image = next(iter(sorted((shared_folder / "images").rglob("*.png"))))
-    name = str(shared_folder)
+    image = next(iter(sorted((small_folder / "images").rglob("*.png"))))
+    name = str(small_folder)
     for arguments in (
         ("train", name, *LITE),
         ("eval", name),
