@@ -34,7 +34,7 @@ def expected(fusion: str, for_tokens: float, for_classes: float) -> np.ndarray:
         answers = np.where(ROWS[:, None] == np.arange(CLASSES), 1.0, -1.0)
         left = np.linalg.solve(inputs.T @ inputs + tokens, inputs.T @ answers @ TABLE)
         return left @ np.linalg.inv(TABLE.T @ TABLE + classes)
-    means = np.stack([inputs[ROWS == row].mean(axis=0) for row in range(CLASSES)])
+    means = np.stack([inputs[row == ROWS].mean(axis=0) for row in range(CLASSES)])
     return np.linalg.solve(TABLE.T @ TABLE + classes, TABLE.T @ means).T
 
 
