@@ -28,6 +28,8 @@ class Row:
     """Key of the published row it is compared with, in `published_numbers.toml`."""
     unless: str = ""
     """A setting that must be zero in the recipe."""
+    recipe: str = ""
+    """The only recipe that the row is for; empty if it is for all."""
 
 
 def all_rows() -> tuple[Row, ...]:
@@ -67,7 +69,10 @@ def select_rows(controls: str, recipes: str) -> dict[str, tuple[Row, ...]]:
             )
         for one in [recipe] if slash else selected:
             selected[one] |= set(known) if name == "all" else {name}
-    return {recipe: tuple(row for row in rows if row.name in names) for recipe, names in selected.items()}
+    return {
+        recipe: tuple(row for row in rows if row.name in names and row.recipe in ("", recipe))
+        for recipe, names in selected.items()
+    }
 
 
 def reason_to_leave_out(row: Row, changed: Collection[str], full: Mapping[str, Any], available: Collection[str]) -> str:
