@@ -95,7 +95,8 @@ def small_folder(shared_folder: Path, tmp_path: Path) -> Path:
 def tiny() -> tuple[str, ...]:
     """Arguments with which training takes a second."""
     return (
-        *("--backbone", "vit_tiny_patch16_224", "--weights", "none", "--epochs", "1", "--batch-size", "4"),
+        *("--recipe", "svipctl", "--backbone", "vit_tiny_patch16_224", "--weights", "none"),
+        *("--epochs", "1", "--batch-size", "4"),
         *("--set", NETWORK, "--set", "method.context=free", "--gpu", "cpu", "--set", "data.workers=0"),
         *("--set", "optim.warmup_epochs=0"),
     )

@@ -86,11 +86,11 @@ def resolve(
     own[-1].values["dataset"] = dataset
 
     chosen = next((layer for layer in reversed(own) if "recipe" in layer.values), None)
-    recipe = "svipctl" if chosen is None else chosen.values["recipe"]
+    recipe = default_recipe(dataset, _backbone(own)) if chosen is None else chosen.values["recipe"]
     if chosen is not None and recipe not in RECIPES:
         problems.append(f"recipe ({chosen.origin}): there is no recipe {recipe!r} ({nearest(str(recipe), RECIPES)})")
         chosen.values["recipe"] = recipe = "svipctl"
-    presets = preset_layers(dataset, recipe)
+    presets = [Layer("default", {"recipe": recipe}), *preset_layers(dataset, recipe)]
     values, origins = _merged([*presets, *backbone_layers(_backbone([*presets, *own]), recipe), *own], problems)
     return Resolved(_validated(Settings, values, origins, problems), origins)
 
@@ -175,6 +175,11 @@ def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problem
             todo="fix each where its brackets say; `svipctl config show` lists every setting",
         )
     return settings
+
+
+def default_recipe(dataset: str, backbone: str) -> RecipeName:
+    """Return the recipe where none is asked for: the strongest on photographs, or the method of the paper, corrected."""
+    return "hybrid" if backbone == "lite" or dataset not in (*OFFICIAL, *BUILT_IN) else "svipctl"
 
 
 def preset_layers(dataset: str, recipe: str) -> list[Layer]:
