@@ -11,7 +11,8 @@ from typing import BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
-from svipctl.errors import ConfigError
+from svipctl.errors import ConfigError, DataError
+from svipctl.files import read_regular
 
 Kind = Literal["tar.gz", "zip", "gz"]
 SPLIT_FOLDERS = {"cub": "CUB", "awa2": "AWA2", "sun": "SUN"}
@@ -19,6 +20,7 @@ HEAD = 15
 """Bytes that distinguish an archive from a page."""
 _MAGIC: dict[Kind, bytes] = {"tar.gz": b"\x1f\x8b", "gz": b"\x1f\x8b", "zip": b"PK"}
 _SMALLEST_LIMIT = 2**20
+_LARGEST_MANIFEST = 2**20
 
 
 class Asset(BaseModel):
@@ -130,8 +132,8 @@ def assets_of(dataset: str, found: Manifest) -> list[Asset]:
 
 def _read(path: Path) -> Manifest:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        tables = tomllib.loads(read_regular(path, _LARGEST_MANIFEST).decode("utf-8"))
+    except (DataError, ValueError) as error:
         raise ConfigError(f"the manifest {path} cannot be read", why=str(error)) from error
     named = {name: {"name": name} | table if isinstance(table, dict) else table for name, table in tables.items()}
     try:
