@@ -64,8 +64,8 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Bytes of a file."""
+class Body:
+    """The body of an answer: bytes of a file."""
 
     start: int
     """Offset of the first one."""
@@ -77,7 +77,7 @@ class Answer:
 
 
 @contextmanager
-def connect(address: str, start: int, version: str, patience: Patience) -> Iterator[Answer]:
+def connect(address: str, start: int, version: str, patience: Patience) -> Iterator[Body]:
     """Ask for a file from an offset on.
 
     Args:
@@ -172,23 +172,23 @@ def _client(patience: Patience) -> httpx.Client:
         ) from error
 
 
-def _answer(response: httpx.Response, start: int) -> Answer:
+def _answer(response: httpx.Response, start: int) -> Body:
     """Check status and range; `start` is 0 if no range was asked for."""
     status, headers = response.status_code, response.headers
     # Raw: a server that calls a .tgz a compressed encoding of something means the same bytes. As they come: what a
     # chunk size holds back would be lost when the connection breaks.
     version, blocks, length = _strong_validator(headers), response.iter_raw(), headers.get("Content-Length", "")
     if status == 200:
-        return Answer(0, int(length) if length.isdigit() else None, version, blocks)
+        return Body(0, int(length) if length.isdigit() else None, version, blocks)
     if status in (206, 416) and start:
         declared = headers.get("Content-Range", "").strip()
         found = _CONTENT_RANGE.fullmatch(declared)
         first, last, total = (int(group or -1) for group in (found.groups() if found else (None, None, None)))
         if status == 416 and total == start:
-            return Answer(start, total, version, iter(()))
+            return Body(start, total, version, iter(()))
         fits = first == start <= last and (last < total or total < 0) and length in ("", f"{last - start + 1}")
         if status == 206 and fits:
-            return Answer(start, total if total >= 0 else None, version, blocks)
+            return Body(start, total if total >= 0 else None, version, blocks)
         raise RangeError(f"it answers with another range ({declared[:60]!r}) than bytes {start:,} and following")
     if status in (408, 425, 429) or status >= 500:
         raise TransientError(f"HTTP status {status}", _retry_after(headers.get("Retry-After", "")))

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from svipctl.datasets.fetch.archive import verify_archive
 from svipctl.datasets.fetch.assets import HEAD, Asset
-from svipctl.datasets.fetch.connection import Answer, Patience, RangeError, RefusedError, TransientError, connect
+from svipctl.datasets.fetch.connection import Body, Patience, RangeError, RefusedError, TransientError, connect
 from svipctl.errors import DataError, NetworkError, SvipError, explained_disk_errors
 from svipctl.files import file_lock, require_disk_space
 from svipctl.types import ProgressCallback
@@ -160,11 +160,11 @@ class _Part:
         if not self.size or self.size < (asset.size or known.total or self.size + 1):
             start = self.size if self.ranges and (asset.checksum or known.version) else 0
             self.connections += 1
-            with connect(address, start, known.version, self.patience) as answer:
-                same = asset.checksum or answer.version == known.version
-                if answer.start and not (same and answer.total in (None, asset.size or known.total or answer.total)):
+            with connect(address, start, known.version, self.patience) as body:
+                same = asset.checksum or body.version == known.version
+                if body.start and not (same and body.total in (None, asset.size or known.total or body.total)):
                     raise RangeError("the file has changed on the server")
-                self._append(answer, Origin(address=address, version=answer.version, total=answer.total))
+                self._append(body, Origin(address=address, version=body.version, total=body.total))
         if problem := asset.problem_of(self.path, self.hash):
             self._reject(problem)
         if not asset.checksum:
@@ -173,24 +173,24 @@ class _Part:
             except DataError as error:
                 self._reject(f"{error.what}: {error.why}", error)
 
-    def _append(self, answer: Answer, origin: Origin) -> None:
+    def _append(self, body: Body, origin: Origin) -> None:
         """Append the body of an answer, or replace the bytes if it has the whole file."""
-        asset, total, blocks = self.asset, self.asset.size or answer.total, answer.blocks
-        if not answer.start:
+        asset, total, blocks = self.asset, self.asset.size or body.total, body.blocks
+        if not body.start:
             head = b""
             while len(head) < HEAD and (block := next(blocks, b"")):
                 head += block
             problem = asset.head_problem(head)
-            if answer.total and (answer.total != total or answer.total > asset.largest):
+            if body.total and (body.total != total or body.total > asset.largest):
                 right = f"{asset.size:,}" if asset.size else f"at most {asset.largest:,}"
-                problem = problem or f"it has {answer.total:,} bytes there, it should have {right}"
+                problem = problem or f"it has {body.total:,} bytes there, it should have {right}"
             if problem:
                 raise RefusedError(problem)
             blocks = chain([head], blocks)
-        needed = max(0, (total or asset.bytes_to_fetch) - answer.start)
+        needed = max(0, (total or asset.bytes_to_fetch) - body.start)
         what = f"the download needs {needed:,} more bytes"
         require_disk_space(self.target.parent, needed + _SPARE, what, DISK_FULL)
-        if answer.start:
+        if body.start:
             self.joined = True
         else:
             self._restart(origin)
