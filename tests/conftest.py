@@ -102,6 +102,12 @@ def tiny() -> tuple[str, ...]:
     )
 
 
+def of_every_recipe(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the arguments without the recipe that they begin with, for tables."""
+    assert arguments[0] == "--recipe"
+    return arguments[2:]
+
+
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
     """Runs svipctl in a forked process, in the test's own folder."""
