@@ -14,7 +14,7 @@ import pytest
 from svipctl.errors import ExitCode
 from tests.cli.program import commands, pages
 from tests.cli.test_schemas import follows
-from tests.conftest import ATTRIBUTES, Command, of_every_recipe
+from tests.conftest import ATTRIBUTES, Command
 from tests.processes import Finished, clean_environment
 
 FRESH = [("--version",), ("config", "show", "cub", "--json"), ("completion", "zsh"), ("data", "status")]
@@ -93,7 +93,7 @@ def work(command: Command, masked_folder: Path, trained_copy: Path, tmp_path: Pa
         "baseline": (folder, *NETWORK_FREE, *CPU, "--set", "model.backbone_args={img_size=32,depth=1,patch_size=8}"),
         "predict": (picture, "--run", "first", *CPU),
         "export": (folder, "--dry-run"),
-        "reproduce": (folder, *of_every_recipe(tiny)),
+        "reproduce": (folder, *tiny),
         "visualize compare": ("first", "second", *CPU),
         "data fetch": ("cub", "--dry-run"),
         "data status": (),
