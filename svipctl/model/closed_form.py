@@ -65,5 +65,5 @@ class ClosedForm(nn.Module):
         return F.normalize(attributes, dim=-1) + self.recipe.fusion_weight * F.normalize(found, dim=-1)
 
     def _inputs(self, tokens: Tensor) -> Tensor:
-        """(N, D) -> (N, D + 1): rows of length 1, and a constant 1."""
-        return F.pad(F.normalize(tokens, dim=-1), (0, 1), value=1.0)
+        """(N, D) -> (N, D + 1): signed square roots, so that no channel outweighs the others, as rows of length 1; and 1."""
+        return F.pad(F.normalize(tokens.sign() * tokens.abs().sqrt(), dim=-1), (0, 1), value=1.0)
