@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from svipctl.errors import ConfigError, ResourceError
+from svipctl.errors import ConfigError, DataError, ResourceError
 
 _PATIENCE = 0.5  # seconds: `is_locked` in another process holds the lock for a moment only
 
@@ -121,6 +121,12 @@ def resolve_folder(folder: Path) -> Path:
         return folder
     previous = _previous(folder)
     return previous if previous.exists() else folder
+
+
+def require_path(path: Path, what: str, todo: str = "") -> None:
+    """Raise DataError, which says `what` the path is of, unless it exists."""
+    if not path.exists():
+        raise DataError(f"there is no {what} {path}", todo=todo)
 
 
 def nearest_existing(path: Path) -> Path:

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from svipctl.evaluation.protocols import ProtocolResults
 
 
+_COLUMNS = ["protocol", "T1", "U", "S", "H or area", "gamma", "what it is"]
+_WIDE = 110
+"""Columns of a terminal with room for the last one."""
+
+
 def show_evaluation(document: dict[str, Any]) -> None:
     """Print the rows of an evaluation, and what else it measured."""
     from svipctl.evaluation.tables import table
@@ -20,7 +25,8 @@ def show_evaluation(document: dict[str, Any]) -> None:
     split = document.get("split", "test")
     counts = f"{images['seen']} seen and {images['unseen']} unseen {split} images"
     title = f"{subject}: {counts}, percent, ± half the 95 % interval"
-    sink.table(title, ["protocol", "T1", "U", "S", "H or area", "what it is"], table(document))
+    shown = len(_COLUMNS) if sink.columns >= _WIDE else -1  # without what each row is
+    sink.table(title, _COLUMNS[:shown], [row[:shown] for row in table(document)])
     for line in _remarks(document):
         sink.say(line)
 
@@ -33,6 +39,10 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     """
     from svipctl.evaluation.tables import leak
 
+    if sink.columns < _WIDE and "gzsl-oracle" in document["protocols"]:
+        yield "gzsl-oracle, reference: chosen on the scored images, upper bounds"
+    if "gamma_origin" in document:
+        yield f"gamma of predictions and figures: {document['gamma']:.4f}, {document['gamma_origin']}"
     per_image = document["per_image"]
     figures = [f"{row} {per_image[row]['H']:.1f}" for row in document["protocols"] if "H" in per_image.get(row, {})]
     if figures:
@@ -54,8 +64,8 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
 
 
 def show_curve(evaluation: ProtocolResults) -> None:
-    """Print the seen-unseen curve with its protocols, on a terminal only."""
-    if "ausuc" in evaluation.rows and sink.draws_on_stdout:
+    """Print the seen-unseen curve with its protocols."""
+    if "ausuc" in evaluation.rows:
         from svipctl.visuals.text_curve import seen_unseen_curve
 
         sink.say("\n".join(seen_unseen_curve(evaluation, braille=sink.has_braille)))

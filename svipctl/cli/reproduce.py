@@ -12,6 +12,7 @@ from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
+from svipctl.cli._runs import check_inputs
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
@@ -92,12 +93,14 @@ def reproduce(
         svipctl reproduce toybirds --controls none --seeds 1 --plan -
 
     """
+    configured = overrides.resolve(dataset)
+    check_inputs(configured.settings)
+
     from svipctl.baselines.choices import METHODS
     from svipctl.reproduce.rows import select_rows
     from svipctl.reproduce.table_plan import TableRequest, check_assignable, flag_overrides, make_plan
 
     check_assignable([assignment.partition("=")[0].strip() for assignment in overrides.assignments])
-    configured = overrides.resolve(dataset)
     rows = select_rows(controls, recipes)
     methods = METHODS if baselines else ()
     request = TableRequest(dataset, rows, seeds, folds, methods, flag_overrides(configured), overrides.config, name)

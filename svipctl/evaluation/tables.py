@@ -47,9 +47,12 @@ def markdown(document: Document) -> str:
 
 
 def table(document: Document) -> list[list[str]]:
-    """Of each protocol its name, T1, U, S, H or area, and what it is."""
+    """Return of each protocol its name, T1, U, S, H or area, gamma, and what it is."""
     split = document.get("split", "test")
-    return [[row, *_cells(figures, half), about(row, split)] for row, _, figures, half in _protocols(document)]
+    return [
+        [row, *_cells(figures, half), f"{figures['gamma']:.4f}" if "gamma" in figures else "", about(row, split)]
+        for row, _, figures, half in _protocols(document)
+    ]
 
 
 def _rows(document: Document) -> Iterator[tuple[str, str, Mapping[str, float], Mapping[str, float]]]:

@@ -18,7 +18,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from svipctl.errors import ConfigError, DataError, NetworkError, shortened
-from svipctl.files import file_sha256
+from svipctl.files import file_sha256, require_path
 from svipctl.model import lite
 from svipctl.model.backbone import ALIASES, create_backbone
 from svipctl.model.jax_weights import load_npz
@@ -102,8 +102,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 def check_weights_file(weights: str) -> None:
     """Raise DataError when `weights` names a file that is not there."""
-    if weights not in ("none", "pretrained") and not Path(weights).is_file():
-        raise DataError(f"there is no weights file {weights}")
+    if weights not in ("none", "pretrained"):
+        require_path(Path(weights), "weights file")
 
 
 def needs_download(name: str, weights: str, *, offline: bool) -> bool:

@@ -19,7 +19,8 @@ from svipctl.evaluation.protocols import ProtocolResults
 from svipctl.evaluation.reliability import Reliability, reliability
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.visuals.history import Floats, History
-from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, entitle, new_figure
+from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, new_figure
+from svipctl.visuals.text import entitle
 
 TERMS = {
     "loss": "loss",

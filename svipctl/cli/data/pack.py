@@ -11,7 +11,7 @@ from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import open_dataset
+from svipctl.cli._runs import check_inputs, open_dataset
 from svipctl.errors import CheckFailed, ConfigError
 from svipctl.settings import flags
 
@@ -60,6 +60,7 @@ def pack(
         raise ConfigError("a check writes nothing, with or without --dry-run", todo="leave out --dry-run")
 
     settings = overrides.resolve(dataset).settings
+    check_inputs(settings)
 
     from svipctl.cpu_count import processor_count
     from svipctl.datasets.official import partial_warning

@@ -12,6 +12,7 @@ from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli.data._info import check_info, dataset_of
+from svipctl.datasets.names import OFFICIAL
 from svipctl.errors import CheckFailed, ConfigError, DataError, nearest
 from svipctl.settings import flags
 
@@ -51,9 +52,6 @@ def status(
     """
     settings = overrides.workspace()
 
-    from svipctl.datasets.fetch.status import status_of
-    from svipctl.datasets.names import OFFICIAL
-
     if info is not None:
         if datasets and len(datasets) > 1:
             raise ConfigError(
@@ -63,6 +61,9 @@ def status(
     for name in datasets or ():
         if name not in OFFICIAL:
             raise ConfigError(f"{name!r} is not a benchmark that is downloaded", why=nearest(name, OFFICIAL))
+
+    from svipctl.datasets.fetch.status import status_of
+
     found = [status_of(name, settings.data_dir, verify=verify) for name in datasets or OFFICIAL]
     rows = []
     for one in found:

@@ -86,6 +86,7 @@ def evaluate(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = 
         measured = evaluate_subject(run, benchmark, settings, progress)
     for warning in measured.document["warnings"]:
         sink.warn(warning)
+    _runs.announce_gamma(measured.model.gamma)
     return measured
 
 

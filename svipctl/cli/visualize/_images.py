@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svipctl.cli._output import sink
-from svipctl.cli._runs import interruptible
+from svipctl.cli._runs import announce_gamma, interruptible
 from svipctl.cli.visualize._figure import Figure, open_run_dataset, plan_figure
 from svipctl.cli.visualize._options import ImageOptions
 from svipctl.errors import ConfigError
@@ -54,6 +54,10 @@ class ImageFigure(Figure):
         """Second part of the figure's title."""
         whose = "own pictures" if self.options.images else f"{self.split_name} images"
         return f"{self.benchmark.name}, {whose} · {self.run.name}"
+
+    def heading(self, what: str, inspector: Inspector) -> str:
+        """Return the figure's title, and below it the gamma of the answers."""
+        return f"{what}: {self.title}\nAnswers are given with {inspector.model.gamma}."
 
 
 def plan_images(
@@ -103,6 +107,7 @@ def inspected(plan: ImageFigure, inspector: Inspector, images: Sequence[int | Pa
     """Run the model on images, one after another, with a progress bar and in the theme of the figure."""
     from svipctl.visuals.style import themed
 
+    announce_gamma(inspector.model.gamma)
     with interruptible("looking") as progress, themed(plan.options.theme.value):
 
         def results() -> Iterator[Inspection]:
@@ -136,7 +141,7 @@ def draw_pages(
     from svipctl.visuals.pages import write_pages
 
     files: list[str] = []
-    sink.begin_list(plan.head, "images")
+    sink.begin_list({**plan.head, **inspector.model.gamma.document()}, "images")
     with inspected(plan, inspector, plan.images) as inspections:
         for page in write_pages(inspections, plan.file, draw, per_page):
             files.append(str(page.path))
