@@ -77,11 +77,12 @@ def select_run(
     from svipctl.runs.lookup import find_run
 
     configured = overrides.resolve(dataset, more)
-    run = find_run(configured.settings.runs_dir, configured.settings.dataset, name)
+    settings = configured.settings
+    run = find_run(settings.runs_dir, settings.dataset, name, data_dir=settings.data_dir)
 
     from svipctl.device import choose_device
 
-    choose_device(configured.settings.gpu)  # a missing GPU is an error in a dry run too
+    choose_device(settings.gpu)  # a missing GPU is an error in a dry run too
     if name is None:
         announce_run(run)
     return run, with_precision_of(run.settings(), configured)

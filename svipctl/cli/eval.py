@@ -135,7 +135,7 @@ def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> 
         if owner is not None:
             settings = with_precision_of(owner.settings(), configured)
         return checkpoint, settings, settings.data.allow_partial
-    run = find_run(settings.runs_dir, settings.dataset, name)
+    run = find_run(settings.runs_dir, settings.dataset, name, data_dir=settings.data_dir)
     trained = run.settings()
     return run, with_precision_of(trained, configured), settings.data.allow_partial or trained.data.allow_partial
 

@@ -77,7 +77,7 @@ def export(
     from svipctl.runs.lookup import find_run
 
     settings = overrides.resolve(dataset).settings
-    found = find_run(settings.runs_dir, settings.dataset, run)
+    found = find_run(settings.runs_dir, settings.dataset, run, data_dir=settings.data_dir)
 
     from svipctl.export.artifact import Order, export_run, format_of
     from svipctl.export.graph import Pixels

@@ -18,16 +18,16 @@ from svipctl.errors import ConfigError, DataError
 from svipctl.inference.checkpoint import read_metadata
 from svipctl.runs.lookup import find_run
 from svipctl.runs.run import Run
-from svipctl.settings.keys import flatten
+from svipctl.settings.keys import WHERE_AND_HOW, flatten
 from svipctl.settings.layers import Resolved
 from svipctl.settings.schema import Settings
-from svipctl.training.resume import FREE, differences
+from svipctl.training.resume import differences
 
 RULE = "median over the development runs"
 # A fold may end at another epoch and use another seed; how its epochs were watched does not change what was trained.
 _FREE = frozenset(["dataset", "recipe", "seed", "precision", "data.allow_partial", "train.epochs"])
 _FREE_OF_SPLIT = frozenset(["train.fold", "train.monitor", "train.select"])
-_NOT_INHERITED = FREE | _FREE_OF_SPLIT | {"dataset", "train.epochs", "precision"}
+_NOT_INHERITED = WHERE_AND_HOW | _FREE_OF_SPLIT | {"dataset", "train.epochs", "precision"}
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from svipctl.visuals.inspection import Inspection, Inspector
 
 _SHOWN = 16
+_MOST_IN_A_FILE = 200
+"""Images of a figure that --output names one file for; beyond, a picture is too tall for many programs."""
 _OF_A_FOLD = {"test": "validation", "seen": "seen validation", "unseen": "unseen validation", "train": "training"}
 
 
@@ -92,6 +94,11 @@ def plan_images(
         found = images_of(benchmark, split, options.split.value, options.classes or ())
         count = None if shown is None else options.limit or shown
         images = [int(index) for index in (spread(found, count) if count else found)]
+    if options.is_one_file and shown is not None and len(images) > _MOST_IN_A_FILE:
+        raise ConfigError(
+            f"{len(images)} images are too many for one file",
+            todo=f"-o {figure.file.with_suffix('')}/ for a folder of pages, or --limit {_MOST_IN_A_FILE}",
+        )
     return ImageFigure(name, options, run, settings, figure.file, benchmark, split, images)
 
 
@@ -140,6 +147,8 @@ def draw_pages(
     """
     from svipctl.visuals.pages import write_pages
 
+    if plan.options.is_one_file:
+        per_page = max(per_page, len(plan.images))
     files: list[str] = []
     sink.begin_list({**plan.head, **inspector.model.gamma.document()}, "images")
     with inspected(plan, inspector, plan.images) as inspections:

@@ -79,11 +79,12 @@ def status_of(name: str, data_dir: Path, *, verify: bool = False) -> DatasetStat
         state, problem = ("damaged" if there else "absent"), error.what if there else ""
     if broken and state == "complete":
         state, problem = "damaged", broken[0].problem
+    instead = ", or use what is there: --allow-partial" if state == "partial" else ""
     return DatasetStatus(
         name=name,
         state=state,
         problem=problem,
-        todo="" if state == "complete" else repair_command(name, data_dir, broken=bool(broken)),
+        todo="" if state == "complete" else repair_command(name, data_dir, broken=bool(broken)) + instead,
         assets=assets,
         images=images,
         images_in_all=total,
