@@ -14,14 +14,6 @@ from typing import Any, TextIO
 from svipctl.cli._progress import ProgressLines, bars
 from svipctl.types import ProgressCallback
 
-_PLAN_NAMES = {
-    "disk_mib": "disk for checkpoints",
-    "features_mib": "disk for the stem's features",
-    "memory_mib": "memory for the network",
-    "parts": "parts of a batch",
-}
-_PLAN_NOTES = {"memory_mib": "; Python and torch take about 1 GiB besides, activations what the batch takes"}
-
 
 class Sink:
     """The output as --json, --quiet and --debug configure it."""
@@ -154,24 +146,6 @@ def _wrapped(line: str, width: int) -> list[str]:
     return textwrap.wrap(
         line, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
     )
-
-
-def describe_plan(plan: Mapping[str, Any]) -> str:
-    """Return what --dry-run shows: a line for each value that is known and needed."""
-    return "\n".join(
-        f"{_PLAN_NAMES.get(key, key.replace('_', ' '))}: {_in_words(value)}{' MiB' if key.endswith('_mib') else ''}"
-        f"{_PLAN_NOTES.get(key, '')}"
-        for key, value in plan.items()
-        if value is not None and (value or key != "features_mib")
-    )
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{one} {name}" for name, one in value.items())
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
 
 
 sink = Sink()

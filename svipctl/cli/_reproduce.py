@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from svipctl.cli._output import describe_plan, sink
-from svipctl.cli._progress import duration
+from svipctl.cli._output import sink
 from svipctl.cli._runs import open_dataset
 from svipctl.datasets.registry import pictures_to_draw
 from svipctl.device import check_devices
 from svipctl.errors import CheckFailed, explained_disk_errors
+from svipctl.pace import duration
+from svipctl.plans import describe_plan
 from svipctl.reproduce.execute import StepResult, left_to_do, required_resources
 from svipctl.reproduce.step_state import states
 from svipctl.reproduce.table_plan import TablePlan, TableStep, available_in

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -21,26 +20,6 @@ if TYPE_CHECKING:
     from svipctl.settings.layers import Resolved
     from svipctl.settings.schema import Settings
     from svipctl.types import ProgressCallback
-
-
-def check_inputs(settings: Settings, more: Mapping[str, Path | None] | None = None) -> None:
-    """Raise the error of a data set, of weights or of a file that is not there, before anything heavy is imported.
-
-    Args:
-        settings: The data set and the weights.
-        more: What a file is -> its path.
-
-    """
-    from svipctl.datasets.names import check_present
-    from svipctl.files import require_path
-
-    check_present(settings.dataset, settings.data_dir)
-    weights, begun_with = settings.model.weights, settings.model.init_from
-    own_weights = None if weights in ("none", "pretrained") else Path(weights)
-    paths = {"weights file": own_weights, "checkpoint": Path(begun_with) if begun_with else None, **(more or {})}
-    for what, path in paths.items():
-        if path is not None:
-            require_path(path, what)
 
 
 def find_any_run(name: str | None, overrides: Overrides) -> Run:

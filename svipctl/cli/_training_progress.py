@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from svipctl.cli._output import sink
-from svipctl.cli._progress import MINUTE, Clock, Pace, duration, time_left
+from svipctl.cli._progress import MINUTE
+from svipctl.pace import Clock, Pace, duration, time_left
+from svipctl.runs.records import epoch_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -116,23 +118,6 @@ def reporter(epochs: int, images: int, *, resumed: bool = False) -> Iterator[Rep
         redirect_stdout=sys.stdout.isatty(),  # else what a file or pipe is to get would go to the terminal
     ):
         yield live
-
-
-def epoch_line(record: dict[str, Any], epochs: int) -> str:
-    """Loss terms, accuracies and, where there is one, the monitored split's figures."""
-    parts = [
-        f"epoch {record['epoch']}/{epochs}",
-        f"loss {record['loss']:.3f}",
-        f"patch {record['patch']:.3f}",
-        f"train {record['accuracy']:.1f} %",
-    ]
-    if "monitor" in record:
-        figures = " ".join(f"{name} {record[name]:.1f}" for name in ("T1", "U", "S"))
-        parts.append(f"{record['monitor']}: {figures} H* {record['H_oracle']:.1f}")
-    parts.append(f"{record['images_per_second']:.0f} images/s")
-    if record.get("parts", 1) > 1:
-        parts.append(f"batches in {record['parts']} parts")
-    return "  ".join(parts)
 
 
 def _term(value: float) -> str:

@@ -10,8 +10,9 @@ from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import check_inputs, open_dataset
+from svipctl.cli._runs import open_dataset
 from svipctl.settings import flags
+from svipctl.settings.inputs import check_inputs
 
 
 @command(

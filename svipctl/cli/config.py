@@ -47,7 +47,7 @@ def show(
         raise ConfigError("--origin and --diff are two views", todo="give one of them")
 
     from svipctl.datasets.names import own_folder
-    from svipctl.settings.command_line import toml_value
+    from svipctl.settings.command_line import toml_text
     from svipctl.settings.keys import flatten, known_keys
     from svipctl.settings.preset import DATASETS, preset_settings
 
@@ -72,10 +72,4 @@ def show(
     document: dict[str, object] = {"settings": found.settings.model_dump(mode="json")}
     document |= {"origins": origins} if origin else {}
     sink.document(document | ({"descriptions": descriptions} if describe else {}))
-    lines = {key: f"{key} = {toml_value(value)}" for key, value in flat.items() if value is not None}
-    width = max(map(len, lines.values()))
-    for key in flat:
-        if describe:
-            sink.data(f"# {descriptions[key]}")
-        line = lines.get(key, f"# {key} = (not set)")
-        sink.data(f"{line.ljust(width)}  # {origins[key]}" if origin else line)
+    sink.data(toml_text(flat, descriptions if describe else {}, origins if origin else {}))

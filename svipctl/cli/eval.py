@@ -10,10 +10,9 @@ import typer
 from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
 from svipctl.cli._evaluation_table import show_curve, show_evaluation
-from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import (
-    check_inputs,
     find_any_run,
     interruptible,
     joined_processes,
@@ -22,7 +21,9 @@ from svipctl.cli._runs import (
 )
 from svipctl.errors import ConfigError
 from svipctl.files import require_path
+from svipctl.plans import describe_plan
 from svipctl.settings import flags
+from svipctl.settings.inputs import check_inputs
 
 if TYPE_CHECKING:
     from svipctl.distributed.ranks import Ranks

@@ -6,7 +6,6 @@ import csv as csv_files
 import glob
 import io
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,14 +18,13 @@ from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import announce_gamma, announce_run, find_any_run, interruptible, open_dataset, with_precision_of
-from svipctl.datasets.names import dataset_name, is_dataset
+from svipctl.datasets.names import is_dataset
 from svipctl.errors import CheckFailed, ConfigError, DataError, shortened_name
 from svipctl.files import require_path
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
-    from svipctl.inference.answers import Reason
     from svipctl.inference.trained_model import ClassifiedImage
     from svipctl.settings.schema import Settings
 
@@ -75,7 +73,11 @@ def predict(
     if gamma is not None and not abs(gamma) < float("inf"):
         raise ConfigError(f"--gamma {gamma}: not a finite number")
 
-    _check_dataset_is_no_image(images, overrides)
+    if is_dataset(images[0]):
+        from svipctl.runs.lookup import check_is_no_dataset
+
+        check_is_no_dataset(images, overrides.workspace().runs_dir)
+        sink.warn(f"{images[0]} is a data set: all its images are classified, those of training among them")
     found = find_any_run(run, overrides)
     if run is None:
         announce_run(found)
@@ -107,7 +109,10 @@ def predict(
         announce_gamma(chosen)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # a file's name need not be text
-    output = _Rows() if csv else _Reasons() if reasons else _Lines(table.classes)
+    rows = csv_files.writer(sys.stdout, lineterminator="\n") if csv else None
+    if rows:
+        rows.writerow(_COLUMNS)
+    show = _show_reasons if reasons else _Lines(table.classes).show
     head: dict[str, Any] = {"run": str(found.folder), "dataset": model.metadata.dataset, **chosen.document()}
     sink.begin_list({**head, "classes": len(table.classes), "attributes": list(model.attributes)}, "images")
     named = (entry for name in images for entry in (listed(sys.stdin) if name == "-" else [name]))
@@ -125,7 +130,10 @@ def predict(
                 sink.item({"image": str(result.image), "error": str(result.error)})
             else:
                 done += 1
-                output.show(result)
+                if rows:
+                    rows.writerows(result.rows())
+                else:
+                    show(result)
                 sink.item(result.document())
             progress(done + failed, done + failed)
     counts = {"named": done, "failed": failed}
@@ -139,22 +147,6 @@ def predict(
             document=counts,
         )
     sink.document(counts)
-
-
-def _check_dataset_is_no_image(images: Sequence[str], overrides: Overrides) -> None:
-    """Raise ConfigError if the first of several images is a data set, which other commands take there."""
-    if len(images) > 1 and is_dataset(images[0]):
-        from svipctl.runs.lookup import list_runs
-
-        runs = list_runs(overrides.workspace().runs_dir, images[0])
-        known = f"{dataset_name(images[0])}/{runs[-1].name}" if runs else "NAME"
-        raise ConfigError(
-            f"{images[0]} is a data set, and predict takes images",
-            why="a run knows its data set",
-            todo=shlex.join(["svipctl", "predict", *images[1:], "--run", known]),
-        )
-    if is_dataset(images[0]):
-        sink.warn(f"{images[0]} is a data set: all its images are classified, those of training among them")
 
 
 def _benchmark(settings: Settings, *, needed: bool) -> Benchmark | None:
@@ -194,35 +186,11 @@ class _Lines:
         sink.say(line)
 
 
-class _Reasons:
-    """Lines for each image: its windows, and its best classes with the attributes that speak for and against each."""
-
-    def show(self, named: ClassifiedImage) -> None:
-        """Print the lines."""
-        kept = " ".join("".join("#" if cell else "." for cell in row) for row in named.related)
-        sink.say(f"{named.image}\n  windows kept: {kept}")
-        for answer in named.answers:
-            sink.say(f"  {answer.score:6.3f}  {answer.name}")
-            for word, reasons in (("for", answer.speaks_for), ("against", answer.speaks_against)):
-                sink.say(f"          {word}: {_reasons(reasons) or 'nothing'}")
-
-
-class _Rows:
-    """CSV: a row for each answer."""
-
-    def __init__(self) -> None:
-        self._rows = csv_files.writer(sys.stdout, lineterminator="\n")
-        self._rows.writerow(_COLUMNS)
-
-    def show(self, named: ClassifiedImage) -> None:
-        """Print the rows."""
-        patches = " ".join(f"{row}:{column}" for row, column in named.kept_windows)
-        for rank, answer in enumerate(named.answers, 1):
-            reasons = [_reasons(found, "; ") for found in (answer.speaks_for, answer.speaks_against)]
-            self._rows.writerow([named.image, rank, answer.name, f"{answer.score:.6f}", *reasons, patches])
-
-
-def _reasons(reasons: tuple[Reason, ...], separator: str = ", ") -> str:
-    return separator.join(
-        f"{'no ' if reason.lacking else ''}{reason.attribute} {reason.weight:+.2f}" for reason in reasons
-    )
+def _show_reasons(named: ClassifiedImage) -> None:
+    """Print an image's windows, and its best classes with the attributes that speak for and against each."""
+    kept = " ".join("".join("#" if cell else "." for cell in row) for row in named.related)
+    sink.say(f"{named.image}\n  windows kept: {kept}")
+    for answer in named.answers:
+        sink.say(f"  {answer.score:6.3f}  {answer.name}")
+        for word, reasons in (("for", answer.speaks_for), ("against", answer.speaks_against)):
+            sink.say(f"          {word}: {', '.join(map(str, reasons)) or 'nothing'}")

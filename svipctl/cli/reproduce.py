@@ -12,8 +12,8 @@ from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import check_inputs
 from svipctl.settings import flags
+from svipctl.settings.inputs import check_inputs
 
 if TYPE_CHECKING:
     from svipctl.settings.schema import Settings

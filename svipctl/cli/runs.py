@@ -14,9 +14,7 @@ from svipctl.errors import ConfigError, DataError
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
-    from svipctl.runs.overview import Overview, SeedGroup
-
-_FIGURES = {"T1": "T1", "H": "H", "H_oracle": "H*", "AUSUC": "AUSUC"}
+    from svipctl.runs.overview import Overview
 
 
 @command(flags.RUNS_DIR, layers=False)
@@ -47,7 +45,7 @@ def runs(
 
     from svipctl.datasets.names import check_dataset
     from svipctl.runs.lookup import list_runs
-    from svipctl.runs.overview import FIGURES, overview, seed_groups
+    from svipctl.runs.overview import FIGURES, overview, overview_table, seed_groups
 
     names = [dataset] if dataset else sorted(path.name for path in folder.glob("*") if path.is_dir())
     found: list[Overview] = []
@@ -63,46 +61,15 @@ def runs(
     elif sort in FIGURES:
         found.sort(key=lambda one: -one.figures.get(sort, -1.0))
     groups = seed_groups(found)
-    documents = [one.document() for one in found]
     if csv:
         from svipctl.runs.records import as_table
 
-        joined = [{**one, "different": _pairs(found[row])} for row, one in enumerate(documents)]
+        joined = [{**one.document(), "different": one.differences} for one in found]
         sink.data(as_table(joined).rstrip("\n"))
         return
     if found:
-        _show(found, groups)
+        sink.table(*overview_table(found, groups))
     else:
         sink.note(f"there are no runs in {folder}; train one: svipctl train {dataset or 'toybirds'}")
     means = [group.document() for group in groups]
-    sink.document({"runs_dir": str(folder), "runs": documents, "means": means})
-
-
-def _show(found: list[Overview], groups: list[SeedGroup]) -> None:
-    """Print the table; a column in which all runs agree goes into its title."""
-    columns: dict[str, list[str]] = {
-        "data set": [one.run.folder.parent.name for one in found],
-        "recipe": [one.settings.recipe for one in found],
-        "backbone": [one.settings.model.backbone for one in found],
-        "split": [one.split for one in found],
-    }
-    common = [f"{name} {values[0]}" for name, values in columns.items() if len(set(values)) == 1 and values[0]]
-    columns = {"run": [one.run.name for one in found]} | {n: v for n, v in columns.items() if len(set(v)) > 1}
-    columns["different"] = [_pairs(one) for one in found]
-    columns["epochs"] = [f"{one.epochs}/{one.settings.train.epochs}" for one in found]
-    for name, head in _FIGURES.items():
-        columns[head] = [f"{one.figures[name]:.1f}" if name in one.figures else "" for one in found]
-    columns["state"] = [one.state for one in found]
-    for group in groups:
-        for head in columns:
-            figure = next((name for name, shown in _FIGURES.items() if shown == head), None)
-            mean = group.mean(figure) if figure else None
-            columns[head].append("" if mean is None else "{:.1f} ±{:.1f}".format(*mean))
-        columns["run"][-1] = f"mean of {', '.join(one.run.name for one in group.runs)}"
-    columns = {head: cells for head, cells in columns.items() if any(cells)}
-    title = ", ".join([f"{len(found)} runs", *common])
-    sink.table(title, list(columns), [list(row) for row in zip(*columns.values())])
-
-
-def _pairs(one: Overview) -> str:
-    return ", ".join(f"{key}={value}" for key, value in one.different.items())
+    sink.document({"runs_dir": str(folder), "runs": [one.document() for one in found], "means": means})

@@ -9,11 +9,13 @@ import typer
 
 from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
-from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import check_inputs, joined_processes
+from svipctl.cli._runs import joined_processes
 from svipctl.errors import ConfigError
+from svipctl.plans import describe_plan
 from svipctl.settings import flags
+from svipctl.settings.inputs import check_inputs
 
 if TYPE_CHECKING:
     from svipctl.settings.layers import Resolved

@@ -70,6 +70,13 @@ class ClassifiedImage:
             "windows": {"grid": list(self.related.shape), "kept": self.kept_windows},
         }
 
+    def rows(self) -> Iterator[list[object]]:
+        """Yield the rows of `svipctl predict --csv`, one an answer."""
+        patches = " ".join(f"{row}:{column}" for row, column in self.kept_windows)
+        for rank, answer in enumerate(self.answers, 1):
+            reasons = ["; ".join(map(str, some)) for some in (answer.speaks_for, answer.speaks_against)]
+            yield [self.image, rank, answer.name, f"{answer.score:.6f}", *reasons, patches]
+
 
 @dataclass(frozen=True)
 class UnreadableImage:

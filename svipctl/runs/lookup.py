@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -157,3 +158,23 @@ def _meant(finished: Sequence[Run]) -> Sequence[Run]:
 def is_row_of_table(run: Run) -> bool:
     """Return whether `svipctl reproduce` named it."""
     return run.name.startswith(f"{TABLE}-")
+
+
+def check_is_no_dataset(images: Sequence[str], runs_dir: Path) -> None:
+    """Raise ConfigError if images follow the data set that other commands take first; a run knows its own.
+
+    Args:
+        images: The first one is a data set.
+        runs_dir: Folder of the runs, of which one is named in the command to type.
+
+    """
+    dataset, *others = images
+    if others:
+        runs = list_runs(runs_dir, dataset)
+        raise ConfigError(
+            f"{dataset} is a data set, and predict takes images",
+            why="a run knows its data set",
+            todo=shlex.join(["svipctl", "predict", *others, "--run", f"{dataset_name(dataset)}/{runs[-1].name}"])
+            if runs
+            else f"train a run first: svipctl train {dataset}",
+        )

@@ -21,6 +21,7 @@ FIGURES = {
     "AUSUC": ("ausuc", "value"),
 }
 """Figure -> row and name in `eval/metrics.json`; H is calibrated on validation images, H_oracle on the scored ones."""
+_HEADS = {"T1": "T1", "H": "H", "H_oracle": "H*", "AUSUC": "AUSUC"}
 _OWN_COLUMNS = {"dataset", "recipe", "model.backbone", "seed", "train.fold", "train.epochs"}
 
 
@@ -40,6 +41,11 @@ class Overview:
     """Figure -> percent, those of `FIGURES` that are known."""
     different: Mapping[str, Any]
     """Setting -> value of what neither the presets nor a column of the table says."""
+
+    @property
+    def differences(self) -> str:
+        """`different` as text."""
+        return ", ".join(f"{key}={value}" for key, value in self.different.items())
 
     def document(self) -> dict[str, Any]:
         """Return the entry of `svipctl runs --json`."""
@@ -112,6 +118,33 @@ def seed_groups(runs: Sequence[Overview]) -> list[SeedGroup]:
         key = json.dumps([one.run.is_baseline and one.run.name, one.split, same], default=str)
         groups.setdefault(key, []).append(one)
     return [SeedGroup(tuple(group)) for group in groups.values() if len({one.settings.seed for one in group}) > 1]
+
+
+def overview_table(runs: Sequence[Overview], groups: Sequence[SeedGroup]) -> tuple[str, list[str], list[list[str]]]:
+    """Return title, columns and rows of the table of runs; a column in which all runs agree goes into the title."""
+    columns: dict[str, list[str]] = {
+        "data set": [one.run.folder.parent.name for one in runs],
+        "recipe": [one.settings.recipe for one in runs],
+        "backbone": [one.settings.model.backbone for one in runs],
+        "split": [one.split for one in runs],
+    }
+    common = [f"{name} {values[0]}" for name, values in columns.items() if len(set(values)) == 1 and values[0]]
+    columns = {"run": [one.run.name for one in runs]} | {n: v for n, v in columns.items() if len(set(v)) > 1}
+    columns["different"] = [one.differences for one in runs]
+    columns["epochs"] = [f"{one.epochs}/{one.settings.train.epochs}" for one in runs]
+    columns |= {
+        head: [f"{one.figures[name]:.1f}" if name in one.figures else "" for one in runs]
+        for name, head in _HEADS.items()
+    }
+    columns["state"] = [one.state for one in runs]
+    for group in groups:
+        means = {head: group.mean(name) for name, head in _HEADS.items()}
+        shown = {head: "{:.1f} ±{:.1f}".format(*mean) for head, mean in means.items() if mean}
+        shown["run"] = f"mean of {', '.join(one.run.name for one in group.runs)}"
+        for head, cells in columns.items():
+            cells.append(shown.get(head, ""))
+    columns = {head: cells for head, cells in columns.items() if any(cells)}
+    return ", ".join([f"{len(runs)} runs", *common]), list(columns), [list(row) for row in zip(*columns.values())]
 
 
 def _state(run: Run) -> str:

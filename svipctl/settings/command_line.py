@@ -86,6 +86,27 @@ def assignment(key: str, value: Any) -> str:
     return f"{key}={toml_value(value)}"
 
 
+def toml_text(values: Mapping[str, Any], descriptions: Mapping[str, str], origins: Mapping[str, str]) -> str:
+    """Return a configuration as a TOML file with a line for each setting.
+
+    Args:
+        values: Dotted key -> value; None has no line of its own, only a comment.
+        descriptions: Dotted key -> comment above the line; may be empty.
+        origins: Dotted key -> comment behind the value; may be empty.
+
+    """
+    shown = {
+        key: f"# {key} = (not set)" if value is None else f"{key} = {toml_value(value)}"
+        for key, value in values.items()
+    }
+    width = max(map(len, shown.values()))
+    lines: list[str] = []
+    for key, line in shown.items():
+        lines += [f"# {descriptions[key]}"] if descriptions else []
+        lines.append(f"{line.ljust(width)}  # {origins[key]}" if origins else line)
+    return "\n".join(lines)
+
+
 def toml_value(value: Any) -> str:
     """Return a value as a TOML file has it, on one line."""
     if isinstance(value, Mapping):

@@ -11,9 +11,11 @@ import pytest
 
 from svipctl.cli._errors import report
 from svipctl.cli._output import Sink, sink
-from svipctl.cli._progress import ProgressLines, duration
-from svipctl.cli._training_progress import Lines, epoch_line
+from svipctl.cli._progress import ProgressLines
+from svipctl.cli._training_progress import Lines
 from svipctl.errors import DataError, ExitCode
+from svipctl.pace import duration
+from svipctl.runs.records import epoch_line
 from tests.conftest import Command
 from tests.reference.traces import FOLDER
 

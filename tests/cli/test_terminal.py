@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svipctl.cli._output import Sink, folded
-from svipctl.cli._progress import Pace
 from svipctl.cli._training_progress import Live
+from svipctl.pace import Pace
 from tests.cli.terminal import on_terminal
 from tests.conftest import Command
 from tests.reference.traces import FOLDER

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 import typer
 
@@ -63,17 +62,7 @@ def fetch(
     found = read_manifest(manifest)
     steps = plan_fetch(names, settings.data_dir, source=source, manifest=found, again=again, mirrors=mirror or ())
     if dry_run:
-        rows = [
-            [
-                step.asset.name,
-                step.state,
-                f"{step.asset.bytes_to_fetch / 1e6:,.1f}",
-                str(step.source or urlsplit(step.address).netloc),
-                step.asset.licence,
-            ]
-            for step in steps
-        ]
-        sink.table("what would be done", ["asset", "state", "MB", "from", "licence"], rows)
+        sink.table("what would be done", ["asset", "state", "MB", "from", "licence"], [step.row() for step in steps])
         total = sum({s.asset.name: s.asset.bytes_to_fetch for s in steps if s.state == "download"}.values())
         free = free_disk_space(settings.data_dir)
         sink.say(f"to download: {total / 1e6:,.1f} MB; {free / 1e6:,.0f} MB are free; nothing was done")

@@ -11,9 +11,10 @@ from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import check_inputs, open_dataset
+from svipctl.cli._runs import open_dataset
 from svipctl.errors import CheckFailed, ConfigError
 from svipctl.settings import flags
+from svipctl.settings.inputs import check_inputs
 
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +48,15 @@ class DatasetStatus(BaseModel):
     def document(self) -> dict[str, Any]:
         """Return the entry of the JSON document of `data status`."""
         return self.model_dump(mode="json", by_alias=True)
+
+    def rows(self) -> Iterator[list[str]]:
+        """Yield the rows of the table of `data status`: the benchmark, then its assets."""
+        images = "" if self.images_in_all is None else f"{self.images:,} of {self.images_in_all:,}"
+        yield [self.name, self.state, images, "yes" if self.word_vectors else "no", str(self.packs), self.todo]
+        by_hand = self.state != "absent" and not any(asset.source for asset in self.assets)
+        for asset in self.assets:
+            state = "by hand" if by_hand and asset.state == "absent" else asset.state
+            yield [f"  {asset.name}", state, "", "", "", asset.source]
 
 
 def status_of(name: str, data_dir: Path, *, verify: bool = False) -> DatasetStatus:
