@@ -1,4 +1,4 @@
-"""Write what is made from the program: completions/ and docs/cli.md. `--check` only compares.
+"""Write what is made from the program: completions/, docs/cli.md and docs/settings.md. `--check` only compares.
 
 Run by `make generated`. Typer writes both: `typer docs/generate.py utils docs`, and its completion scripts.
 """
@@ -9,9 +9,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from svipctl.cli._app import make_app
 from svipctl.cli.completion import completion_script
+from svipctl.settings.command_line import toml_value
+from svipctl.settings.keys import flatten, known_keys
+from svipctl.settings.schema import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"bash": "svipctl.bash", "zsh": "_svipctl", "fish": "svipctl.fish", "powershell": "svipctl.ps1"}
@@ -19,13 +23,36 @@ INTRODUCTION = """
 Made by `make generated`; `svipctl COMMAND --help` shows the same. [json.md](json.md) describes what each command prints
 with `--json`, [exit-codes.md](exit-codes.md) the exit codes.
 """
+SETTINGS_INTRODUCTION = """# Settings
+
+Made by `make generated`; `svipctl config show DATASET --describe` shows the same with the values of your configuration.
+`--set KEY=VALUE` sets each, and so do `svipctl.toml`, `--config FILE` and `SVIPCTL_SECTION__NAME` in the environment; the
+last part of a key is enough where it is the only one (`--set lr=1e-4`). Presets of recipe, data set and backbone stand
+above these defaults.
+
+| setting | default | meaning |
+|---|---|---|"""
 app = make_app()
 
 
 def generated() -> dict[str, str]:
     """Return path in the repository -> content."""
     found = {f"completions/{name}": completion_script(shell) for shell, name in SCRIPTS.items()}
-    return found | {"docs/cli.md": reference()}
+    return found | {"docs/cli.md": reference(), "docs/settings.md": settings_reference()}
+
+
+def settings_reference() -> str:
+    """Return the table of every setting in Markdown."""
+    defaults = flatten(Settings(dataset="toybirds"))
+    rows = [
+        f"| `{key}` | `{'not set' if defaults[key] is None else toml_value(defaults[key])}` | {_in_a_cell(field)} |"
+        for key, field in known_keys()
+    ]
+    return "\n".join([SETTINGS_INTRODUCTION, *rows]) + "\n"
+
+
+def _in_a_cell(field: Any) -> str:
+    return " ".join(field.description.split()).replace("|", "\\|")
 
 
 def reference() -> str:

@@ -12,6 +12,7 @@ from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import open_dataset
 from svipctl.settings import flags
+from svipctl.settings.inputs import check_inputs
 
 
 @command(
@@ -46,6 +47,7 @@ def baseline(
     settings = overrides.resolve(dataset, {"name": overrides.flags.get("name") or method}).settings
 
     chosen = tuple(dict.fromkeys(folds or [1]))
+    check_inputs(settings)
 
     from svipctl.device import choose_device
     from svipctl.runs.lookup import new_run

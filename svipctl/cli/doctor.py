@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
@@ -16,13 +18,18 @@ if TYPE_CHECKING:
 
 
 @command(flags.OFFLINE, flags.DATA_DIR, flags.RUNS_DIR, layers=False)
-def doctor(*, overrides: Overrides) -> None:
+def doctor(
+    *,
+    overrides: Overrides,
+    all_: Annotated[bool, typer.Option("--all", help="Show also what is right, and what is absent.")] = False,
+) -> None:
     """Diagnose the installation, hardware and data.
 
     Each problem comes with the command that fixes it, and makes the exit code 1. A data set that is absent is no problem.
 
     Examples:
         svipctl doctor
+        svipctl doctor --all
         svipctl doctor --json --offline
 
     """
@@ -30,7 +37,12 @@ def doctor(*, overrides: Overrides) -> None:
     for finding in _examined(overrides):
         found.append(finding)
         todo = f"\n{'next:':>15} {finding.todo}" if finding.todo else ""
-        sink.say(f"{finding.state:<7} {finding.name}: {finding.found}{todo}")
+        if all_ or finding.state == "wrong":
+            sink.say(f"{finding.state:<7} {finding.name}: {finding.found}{todo}")
+    if not all_:
+        absent = ", ".join(one.name for one in found if one.state == "absent")
+        right = sum(one.state == "ok" for one in found)
+        sink.say(f"{right} checks are right{f'; absent: {absent}' if absent else ''}; svipctl doctor --all lists them")
     wrong = [finding for finding in found if finding.state == "wrong"]
     document = {"healthy": not wrong, "findings": [finding.document() for finding in found]}
     if wrong:

@@ -9,14 +9,17 @@ import typer
 
 from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
-from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import joined_processes
 from svipctl.errors import ConfigError
+from svipctl.plans import describe_plan
 from svipctl.settings import flags
+from svipctl.settings.inputs import check_inputs
 
 if TYPE_CHECKING:
     from svipctl.settings.layers import Resolved
+    from svipctl.settings.schema import Settings
     from svipctl.training.development import Development
     from svipctl.training.session import Session
 
@@ -64,6 +67,8 @@ def train(
     """
     configured, development = _configure(dataset, overrides, final, from_development)
     settings = configured.settings
+    _check(settings, resume)
+    sink.note(f"{settings.dataset}: recipe {settings.recipe}, backbone {settings.model.backbone}, loading")
 
     with joined_processes(settings.gpu, dry_run=dry_run) as ranks:
         from svipctl.cli._training_progress import reporter
@@ -97,10 +102,32 @@ def _configure(
     if not (final or from_development):
         return overrides.resolve(dataset, more), None
 
-    from svipctl.training.development import with_development
+    from svipctl.runs.lookup import find_run
 
     _check_final_flags(final, from_development, "train.epochs" in overrides.flags)
-    return with_development(lambda **found: overrides.resolve(dataset, more | found), from_development or [])
+    folder = overrides.workspace().runs_dir
+    for name in from_development or ():
+        find_run(folder, dataset, name)
+
+    from svipctl.training.development import with_development
+
+    return with_development(lambda **found: overrides.resolve(dataset, more, inherited=found), from_development or [])
+
+
+def _check(settings: Settings, resume: str | None) -> None:
+    """Raise the errors of everything that is not there: the run to resume, the data set, files, a GPU that is named."""
+    from svipctl.errors import raise_together
+    from svipctl.runs.lookup import find_run
+
+    def gpu() -> None:
+        if settings.gpu not in ("auto", "cpu") and "," not in settings.gpu:
+            from svipctl.device import choose_device
+
+            choose_device(settings.gpu)
+
+    if resume not in (None, "auto"):
+        find_run(settings.runs_dir, settings.dataset, resume)
+    raise_together(gpu, lambda: check_inputs(settings))
 
 
 def _show_plan(session: Session) -> None:

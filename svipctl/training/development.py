@@ -21,7 +21,7 @@ from svipctl.files import resolve_folder
 from svipctl.inference.checkpoint import read_metadata
 from svipctl.runs.lookup import find_run
 from svipctl.runs.run import Run
-from svipctl.settings.keys import flatten
+from svipctl.settings.keys import WHERE_AND_HOW, flatten
 from svipctl.settings.layers import Resolved
 from svipctl.settings.schema import Settings
 from svipctl.training.resume import differences
@@ -34,6 +34,7 @@ VALIDATION_CURVE = "validation_curve.json"
 # A fold may end at another epoch and use another seed; how its epochs were watched does not change what was trained.
 _FREE = frozenset(["dataset", "recipe", "seed", "precision", "data.allow_partial", "train.epochs"])
 _FREE_OF_SPLIT = frozenset(["train.fold", "train.monitor", "train.select"])
+_NOT_INHERITED = WHERE_AND_HOW | _FREE_OF_SPLIT | {"dataset", "train.epochs", "precision"}
 
 
 @dataclass(frozen=True)
@@ -134,19 +135,22 @@ def read_development(settings: Settings, names: Sequence[str]) -> Development:
 
 
 def with_development(configure: Callable[..., Resolved], names: Sequence[str]) -> tuple[Resolved, Development]:
-    """Resolve the configuration of a final run, whose epoch count comes from development runs.
+    """Resolve the configuration of a final run: that of its development runs, with the epoch count found there.
 
     Args:
-        configure: Resolves the configuration with further values by dotted key.
+        configure: Resolves the configuration with further values by dotted key, below those that the user gives.
         names: Names or folders of the development runs.
 
     Raises:
         ConfigError, DataError: As `read_development` and `check_final`.
 
     """
-    chosen_at_the_end = {"train.select": "last"}  # not a preset's choice among epochs
-    development = read_development(configure(**chosen_at_the_end).settings, names)
-    configured = configure(**chosen_at_the_end, **{"train.epochs": development.epochs})
+    asked = configure().settings
+    started = find_run(asked.runs_dir, asked.dataset, names[0]).settings()
+    of_development = {key: value for key, value in flatten(started).items() if key not in _NOT_INHERITED}
+    inherited = {**of_development, "train.select": "last"}  # not a preset's choice among epochs
+    development = read_development(configure(**inherited).settings, names)
+    configured = configure(**inherited, **{"train.epochs": development.epochs})
     check_final(configured.settings, development)
     return configured, development
 

@@ -286,3 +286,12 @@ def test_json_error_of_damaged_data_is_one_document(
     done = command("train", str(small_folder), *tiny, "--json")
     assert done.code == 3
     assert json.loads(done.stdout)["error"]["exit_code"] == 3
+
+
+def test_a_data_set_and_a_gpu_that_are_missing_are_reported_together(command: Command) -> None:
+    done = command("train", "cub", "--gpu", "77")
+    assert_refused(done, 2, "there is no GPU 77", "cub is not in data", "svipctl data fetch cub")
+
+
+def test_without_data_and_runs_the_way_begins_with_the_download(command: Command) -> None:
+    assert_refused(command("eval", "sun"), 3, "svipctl data fetch sun, then train one: svipctl train sun")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -76,6 +77,23 @@ def test_epochs_are_the_median_and_gamma_is_pooled_over_what_each_fold_found(fol
     assert [(run["run"], run["fold"]) for run in development["runs"]] == [("d1", 1), ("d2", 2)]
     config = tomllib.loads((runs / "final" / "config.toml").read_text())
     assert config["train"]["epochs"] == development["epochs"] == len(records(runs / "final"))
+
+
+def test_a_final_run_has_the_configuration_of_its_development_run(
+    command: Command, copied: Path, shared_folder: Path
+) -> None:
+    flags = (*final("d1"), "--name", "inherited", "--gpu", "cpu", "--set", "data.workers=0")
+    done = command("train", str(shared_folder), *flags)
+    assert done.code == 0, done.stderr
+    one, other = (tomllib.loads((copied / name / "config.toml").read_text()) for name in ("d1", "inherited"))
+    assert all(one[section] == other[section] for section in ("model", "method", "optim"))
+    assert one["train"]["fold"] == 1
+    assert "fold" not in other["train"]
+    said = command("predict", str(shared_folder / "images" / "unseen_x"), "--run", "inherited", "--gpu", "cpu").stderr
+    assert "(chosen on validation images, by d1)" in said
+    lines = command("eval", str(shared_folder), "--run", "inherited", "--gpu", "cpu").stdout.splitlines()
+    row = next(line.split() for line in lines if "gzsl-calibrated" in line)
+    assert row[7] == re.search(r"gamma (-?\d\.\d{4})", said)[1]
 
 
 def test_the_calibrated_row_of_a_final_run_has_that_gamma(folder: Path, shared_folder: Path) -> None:

@@ -12,6 +12,7 @@ from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli.data._info import check_info, dataset_of
+from svipctl.datasets.names import OFFICIAL
 from svipctl.errors import CheckFailed, ConfigError, DataError, nearest
 from svipctl.settings import flags
 
@@ -51,9 +52,6 @@ def status(
     """
     settings = overrides.workspace()
 
-    from svipctl.datasets.fetch.status import status_of
-    from svipctl.datasets.names import OFFICIAL
-
     if info is not None:
         if datasets and len(datasets) > 1:
             raise ConfigError(
@@ -63,18 +61,12 @@ def status(
     for name in datasets or ():
         if name not in OFFICIAL:
             raise ConfigError(f"{name!r} is not a benchmark that is downloaded", why=nearest(name, OFFICIAL))
+
+    from svipctl.datasets.fetch.status import status_of
+
     found = [status_of(name, settings.data_dir, verify=verify) for name in datasets or OFFICIAL]
-    rows = []
-    for one in found:
-        images = "" if one.images_in_all is None else f"{one.images:,} of {one.images_in_all:,}"
-        vectors = "yes" if one.word_vectors else "no"
-        rows.append([one.name, one.state, images, vectors, str(one.packs), one.todo])
-        by_hand = one.state != "absent" and not any(asset.source for asset in one.assets)
-        for asset in one.assets:
-            state = "by hand" if by_hand and asset.state == "absent" else asset.state
-            rows.append([f"  {asset.name}", state, "", "", "", asset.source])
     columns = ["data set", "state", "images", "word vectors", "packs", "next, or where from"]
-    sink.table(f"data sets in {settings.data_dir}", columns, rows)
+    sink.table(f"data sets in {settings.data_dir}", columns, [row for one in found for row in one.rows()])
     document: dict[str, Any] = {"data_dir": str(settings.data_dir), "datasets": [one.document() for one in found]}
     if info is not None:
         try:
