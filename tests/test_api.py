@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import svipctl
+from svipctl.errors import ConfigError
 from tests.conftest import NETWORK, Command
 from tests.processes import fresh
 
