@@ -9,6 +9,8 @@ import pytest
 from tests.cli.test_schemas import follows
 from tests.conftest import Command
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("words", "said"),
