@@ -7,12 +7,14 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from svipctl.errors import ConfigError, ResourceError
+from svipctl.errors import ConfigError, DataError, ResourceError, system_error
 
 _PATIENCE = 0.5  # seconds: `is_locked` in another process holds the lock for a moment only
 
@@ -144,6 +146,40 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_regular(path: Path, limit: int | None = None) -> BinaryIO:
+    """Open a regular file for reading; a FIFO or a device, which may never end, is not opened.
+
+    Args:
+        path: The file.
+        limit: Bytes that it has at most; None for any number.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        DataError: It is no regular file, or larger, or the operating system refuses it; names the file.
+        ConfigError: Its name is too long.
+
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:
+        raise DataError(f"{str(path)!r} is no name of a file", why=str(error)) from error
+    except FileNotFoundError:
+        raise  # the caller says what is missing
+    except OSError as error:
+        raise system_error(error, path) from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+            raise DataError(f"{path} is no file", why=f"it is {kind}", todo="name a regular file")
+        if limit is not None and status.st_size > limit:
+            raise DataError(f"{path} is too large", why=f"{status.st_size:,} bytes; at most {limit:,} are read")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def sync(path: Path) -> None:
