@@ -182,6 +182,18 @@ def open_regular(path: Path, limit: int | None = None) -> BinaryIO:
         raise
 
 
+def read_regular(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes; errors as of `open_regular`."""
+    with open_regular(path, limit) as file:
+        try:
+            content = file.read(limit + 1)
+        except OSError as error:
+            raise system_error(error, path) from error
+    if len(content) > limit:  # a file of unknown size, as in /proc
+        raise DataError(f"{path} is too large", why=f"at most {limit:,} bytes are read")
+    return content
+
+
 def sync(path: Path) -> None:
     """Flush a file's content, or the names in a folder, to the disk.
 

@@ -25,7 +25,18 @@ def read_text(path: Path, *, what: str = "file", todo: str = "") -> str:
         DataError: It is missing, not a regular file, too large, or not such text.
 
     """
-    return _decoded(read_regular(path, LARGEST, what=what, todo=todo), str(path))
+    try:
+        content = read_regular(path, LARGEST)
+    except FileNotFoundError as error:
+        raise DataError(f"there is no {what} {path}", todo=todo) from error
+    try:
+        text = content.decode("utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path} is not text in UTF-8", why=f"line {line}: {error}", todo="save it as UTF-8") from error
+    if "\0" in text:
+        raise DataError(f"{path} is not text in UTF-8", why="it has characters of code 0", todo="save it as UTF-8")
+    return text
 
 
 def read_names(path: Path) -> list[str]:
@@ -37,16 +48,3 @@ def read_names(path: Path) -> list[str]:
 def same_spelling(name: str) -> str:
     """Return a name in NFC, in which names are compared: macOS writes letters and their accents separately."""
     return normalize("NFC", name)
-
-
-def _decoded(content: bytes, title: str) -> str:
-    try:
-        text = content.decode("utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{title} is not text in UTF-8", why=f"line {line}: {error}", todo="save it as UTF-8"
-        ) from error
-    if "\0" in text:
-        raise DataError(f"{title} is not text in UTF-8", why="it has characters of code 0", todo="save it as UTF-8")
-    return text

@@ -135,6 +135,8 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
         copied_side=0 if published is None else copied_side(paths),
         word_vectors_file=root / "word_vectors.npz",
         missing=missing,
+        upright=False,
+        warnings=(_partial_warning(name, missing, len(files)),) if missing else (),
     )
 
 
@@ -145,13 +147,11 @@ def describe_missing(missing: Sequence[str], class_of: Callable[[str], str] = _p
     return f"missing images of {classes}:\n" + shortened(missing, 3, "\n")
 
 
-def partial_warning(benchmark: Benchmark) -> str:
-    """One sentence on what a benchmark with missing images is, and exactly what is missing."""
-    total = len(benchmark.images) + len(benchmark.missing)
+def _partial_warning(name: str, missing: Sequence[str], total: int) -> str:
+    """Return one sentence on what a benchmark with missing images is, and exactly what is missing."""
     return (
-        f"{benchmark.name} is used without {_count(len(benchmark.missing), total)} images: "
-        f"numbers are not comparable with published ones\n"
-        + describe_missing(benchmark.missing, OFFICIAL_BENCHMARKS[benchmark.name].class_of)
+        f"{name} is used without {_count(len(missing), total)} images: numbers are not comparable with published ones\n"
+        + describe_missing(missing, OFFICIAL_BENCHMARKS[name].class_of)
     )
 
 
