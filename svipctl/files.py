@@ -17,6 +17,68 @@ from typing import BinaryIO
 from svipctl.errors import ConfigError, DataError, ResourceError, system_error
 
 _PATIENCE = 0.5  # seconds: `is_locked` in another process holds the lock for a moment only
+_NO_FILES = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: Path, limit: int | None = None, *, what: str = "file", todo: str = "") -> BinaryIO:
+    """Open a file that a user named, for reading; never wait for a pipe, and never touch a device.
+
+    Args:
+        path: The file.
+        limit: Bytes of the largest file that is accepted; any size if None.
+        what: Noun for the file in the error of a missing one.
+        todo: Advice in that error.
+
+    Raises:
+        DataError: It is missing, not a regular file, larger than the limit, or must not be read.
+        ConfigError: Its name is too long.
+
+    """
+    try:
+        _require_regular(path, path.stat(), limit)  # before it is opened: opening a device can change it
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        try:
+            _require_regular(path, os.fstat(file.fileno()), limit)  # another one may have that name by now
+        except DataError:
+            file.close()
+            raise
+        return file
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(f"there is no {what} {path}", todo=todo) from error
+    except OSError as error:
+        raise system_error(error, path) from error
+    except ValueError as error:
+        raise DataError(f"{str(path)!r} is not the name of a file", why=str(error)) from error
+
+
+def read_regular(path: Path, limit: int | None = None, *, what: str = "file", todo: str = "") -> bytes:
+    """Return the content of a file that a user named; arguments and errors as of `open_regular`."""
+    with open_regular(path, limit, what=what, todo=todo) as file:
+        try:
+            content = file.read() if limit is None else file.read(limit + 1)
+        except OSError as error:
+            raise system_error(error, path) from error
+    if limit is not None and len(content) > limit:  # it grows, or its size is not known, as in /proc
+        raise _too_large(path, len(content), limit)
+    return content
+
+
+def _require_regular(path: Path, status: os.stat_result, limit: int | None) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _NO_FILES.get(stat.S_IFMT(status.st_mode), "something else")
+        raise DataError(f"{path} is {kind}, not a file", todo="name a regular file")
+    if limit is not None and status.st_size > limit:
+        raise _too_large(path, status.st_size, limit)
+
+
+def _too_large(path: Path, size: int, limit: int) -> DataError:
+    return DataError(f"{path} is too large to be read", why=f"it has {size:,} bytes; at most {limit:,} are accepted")
 
 
 @contextmanager
@@ -146,52 +208,6 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def open_regular(path: Path, limit: int | None = None) -> BinaryIO:
-    """Open a regular file for reading; a FIFO or a device, which may never end, is not opened.
-
-    Args:
-        path: The file.
-        limit: Bytes that it has at most; None for any number.
-
-    Raises:
-        FileNotFoundError: It is not there.
-        DataError: It is no regular file, or larger, or the operating system refuses it; names the file.
-        ConfigError: Its name is too long.
-
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except ValueError as error:
-        raise DataError(f"{str(path)!r} is no name of a file", why=str(error)) from error
-    except FileNotFoundError:
-        raise  # the caller says what is missing
-    except OSError as error:
-        raise system_error(error, path) from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
-            raise DataError(f"{path} is no file", why=f"it is {kind}", todo="name a regular file")
-        if limit is not None and status.st_size > limit:
-            raise DataError(f"{path} is too large", why=f"{status.st_size:,} bytes; at most {limit:,} are read")
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-def read_regular(path: Path, limit: int) -> bytes:
-    """Return the content of a regular file of at most `limit` bytes; errors as of `open_regular`."""
-    with open_regular(path, limit) as file:
-        try:
-            content = file.read(limit + 1)
-        except OSError as error:
-            raise system_error(error, path) from error
-    if len(content) > limit:  # a file of unknown size, as in /proc
-        raise DataError(f"{path} is too large", why=f"at most {limit:,} bytes are read")
-    return content
 
 
 def sync(path: Path) -> None:

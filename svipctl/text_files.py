@@ -25,10 +25,7 @@ def read_text(path: Path, *, what: str = "file", todo: str = "") -> str:
         DataError: It is missing, not a regular file, too large, or not such text.
 
     """
-    try:
-        content = read_regular(path, LARGEST)
-    except FileNotFoundError as error:
-        raise DataError(f"there is no {what} {path}", todo=todo) from error
+    content = read_regular(path, LARGEST, what=what, todo=todo)
     try:
         text = content.decode("utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
     except UnicodeDecodeError as error:

@@ -113,8 +113,8 @@ def test_a_regular_file_is_opened_and_a_larger_one_is_not(tmp_path: Path) -> Non
         assert file.read() == b"12345"
     with pytest.raises(DataError, match="too large"):
         open_regular(path, limit=4)
-    with pytest.raises(FileNotFoundError):
-        open_regular(tmp_path / "b")
+    with pytest.raises(DataError, match="there is no list"):
+        open_regular(tmp_path / "b", what="list")
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "device", "socket", "too long", "null", "circle"])

@@ -211,9 +211,9 @@ def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
             if math.prod(image.size) > largest:
                 raise ValueError(f"it has {math.prod(image.size):,} pixels; at most {largest:,} are decoded")
             yield image
-    except FileNotFoundError as error:
-        raise DataError(f"image {path} is missing") from error
     except (ConfigError, DataError) as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            raise DataError(f"image {path} is missing") from error
         if isinstance(source, Path) and source.is_dir():
             raise DataError(f"there is no picture in the folder {path}") from error
         raise DataError(f"image {error.what}", why=error.why, todo=error.todo) from error
