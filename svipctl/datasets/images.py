@@ -6,6 +6,7 @@ The deterministic part (`Geometry`) depends on nothing but the file, so its pixe
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ CROP_RATIO = 224 / 256  # of the centre crop to the resized shorter side, as in 
 _ASPECT = (3 / 4, 4 / 3)
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 """By content, whatever the file is called. Not all that Pillow knows: PostScript, for one, is run by a program."""
-_PHOTOGRAPHS = ("JPEG", "MPO")  # as large as Pillow takes them; other decoders hold an image several times
+_MOST_DECODED = {"JPEG": 178_956_970, "MPO": 178_956_970, "WEBP": 44_739_242, "": 89_478_485}
+"""Pixels of the largest image of a format (of others: ""); Pillow's own limit for JPEG, as others hold an image several times."""
 _TURNS = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -167,12 +169,9 @@ def decode(source: Path | Image.Image, *, upright: bool = True) -> Image.Image:
         DataError: Missing, not an image, too large, or cut short.
 
     """
-    with _opened(source) as image:
-        image.load()
-        turn = _TURNS.get(exif_orientation(image)) if upright else None
-        image = _eight_bits(image)
-        image = image if image.mode == "RGB" else image.convert("RGB")
-        return image if turn is None else image.transpose(turn)
+    image, orientation = _loaded(source)  # by a function that ends, so that two copies are in memory and not three
+    turn = _TURNS[orientation] if upright else None
+    return image if turn is None else image.transpose(turn)
 
 
 def image_size(path: Path, *, upright: bool) -> tuple[int, int]:
@@ -198,6 +197,14 @@ def exif_orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
+def _loaded(source: Path | Image.Image) -> tuple[Image.Image, int]:
+    """Return an image as RGB and as it is stored, and its EXIF orientation."""
+    with _opened(source) as image:
+        image.load()
+        eight_bits = _eight_bits(image)
+        return eight_bits if eight_bits.mode == "RGB" else eight_bits.convert("RGB"), exif_orientation(image)
+
+
 @contextmanager
 def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
     """Yield an image of which nothing but the header is decoded yet; what Pillow raises becomes a DataError."""
@@ -207,14 +214,14 @@ def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
             yield source
             return
         with open_regular(source) as file, Image.open(file, formats=FORMATS) as image:
-            largest = (Image.MAX_IMAGE_PIXELS or 0) * (2 if image.format in _PHOTOGRAPHS else 1)
+            largest = _MOST_DECODED.get(image.format or "", _MOST_DECODED[""])
             if math.prod(image.size) > largest:
                 raise ValueError(f"it has {math.prod(image.size):,} pixels; at most {largest:,} are decoded")
             yield image
     except (ConfigError, DataError) as error:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             raise DataError(f"image {path} is missing") from error
-        if isinstance(source, Path) and source.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name too long)
             raise DataError(f"there is no picture in the folder {path}") from error
         raise DataError(f"image {error.what}", why=error.why, todo=error.todo) from error
     except (ResourceError, GeneratorExit):
