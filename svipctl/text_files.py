@@ -36,8 +36,8 @@ def read_text(path: Path, *, what: str = "file", todo: str = "") -> str:
     return text
 
 
-def read_names(path: Path) -> list[str]:
-    """Return the names in a list, one a line, in NFC and stripped, without empty lines; errors as of `read_text`."""
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a list, stripped and in NFC, without empty ones; errors as of `read_text`."""
     lines = (line.strip() for line in read_text(path).splitlines())
     return [same_spelling(line) for line in lines if line]
 

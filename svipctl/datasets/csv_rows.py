@@ -17,6 +17,7 @@ from svipctl.text_files import read_text, same_spelling
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
 def csv_rows(path: Path) -> list[list[str]]:
@@ -56,18 +57,24 @@ def is_number(cell: str) -> bool:
     return _NUMBER.fullmatch(cell) is not None
 
 
-def number(cell: str) -> float:
+def number(cell: object) -> float:
     """Return the finite number in a cell: digits of ASCII with a point or an exponent, as every spreadsheet writes them.
 
     Python's own `float` also takes `1_000`, `infinity`, `nan` and the digits of every script.
+
+    Args:
+        cell: Text, or a number of Python or numpy, as tables in memory have them.
 
     Raises:
         ValueError: It is something else, or too large.
 
     """
-    if not is_number(cell) and cell.lstrip("+-").lower() not in ("nan", "inf", "infinity"):
+    if isinstance(cell, str) and not (is_number(cell) or _NOT_FINITE.fullmatch(cell)):
         raise ValueError(f"{cell!r} is not a number")
-    value = float(cell)
+    try:
+        value = float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{cell!r} is not a number") from error
     if not math.isfinite(value):
         raise ValueError(f"{cell} is not a finite number")
     return value

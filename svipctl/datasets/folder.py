@@ -28,7 +28,7 @@ from svipctl.datasets.csv_rows import csv_rows, is_group_row, number
 from svipctl.datasets.image_files import Entry, described, entries
 from svipctl.datasets.look_alikes import equal_classes, equal_files
 from svipctl.errors import DataError, nearest, shortened
-from svipctl.text_files import read_names, same_spelling
+from svipctl.text_files import read_lines, same_spelling
 
 _EXPLAINED = 20  # problems with a hint: more are not shown, and each hint compares a name with all others
 UNUSED = "unused"
@@ -229,7 +229,7 @@ def _split_by_classes(
     path: Path, classes: Sequence[str], images: Sequence[str], labels: Indices, problems: list[str]
 ) -> dict[str, Indices]:
     try:
-        names = read_names(path)
+        names = read_lines(path)
     except DataError as error:
         problems.append(_in_one_line(error))
         names = []

@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import PARTS, Benchmark, Indices
+from svipctl.datasets.csv_rows import number
 from svipctl.datasets.fetch.assets import SPLIT_FOLDERS
 from svipctl.datasets.fetch.steps import repair_command
 from svipctl.datasets.groups import attribute_groups
 from svipctl.datasets.part_locations import cub_image_ids
 from svipctl.datasets.paths import reroot
-from svipctl.datasets.proposed_split import ProposedSplit, read_lines, read_names, read_proposed_split
+from svipctl.datasets.proposed_split import ProposedSplit, read_names, read_proposed_split
 from svipctl.datasets.published_pixels import copied_side, published_side
 from svipctl.errors import DataError, shortened
+from svipctl.text_files import read_lines
 
 
 @dataclass(frozen=True)
@@ -224,10 +226,10 @@ def _boxes(folder: Path, files: Sequence[str]) -> NDArray[np.float64]:
     try:
         box_of_id = dict(line.split(maxsplit=1) for line in read_lines(folder / "bounding_boxes.txt"))
         id_of_file = cub_image_ids(folder)
-        boxes = np.array([box_of_id[id_of_file[file]].split() for file in files], dtype=np.float64)
+        boxes = np.array([[number(cell) for cell in box_of_id[id_of_file[file]].split()] for file in files])
     except (KeyError, ValueError) as error:
         raise DataError(f"the bounding boxes in {folder} do not fit the images", why=str(error)) from error
-    if boxes.shape != (len(files), 4) or not np.isfinite(boxes).all():
+    if boxes.shape != (len(files), 4):
         raise DataError(f"the bounding boxes in {folder} do not fit the images", why=f"a table of shape {boxes.shape}")
     return boxes
 
