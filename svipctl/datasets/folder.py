@@ -187,7 +187,7 @@ def _list_images(
             labels.append(label)
     for name in unknown:
         problems.append(f"images/{name} has no row in attributes.csv{_hint(name, classes, problems)}")
-    warnings += [described(left_out, folder)] if left_out else []
+    warnings += [described(left_out)] if left_out else []
     pictured = set(labels)
     empty = [name for label, name in enumerate(classes) if label not in pictured]
     if empty:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from svipctl.errors import DataError, shortened
+from svipctl.errors import DataError
 from svipctl.files import open_regular
 
 _ENDINGS = (
     ".apng .bmp .dib .gif .jfi .jfif .jif .jpe .jpeg .jpg .mpo .pjp .pjpeg .png .tif .tiff .webp".split()  # noqa: SIM905
 )
+_NAMED = 5
 _UNFINISHED = ("~", "_original", ".bak", ".orig", ".tmp", ".part", ".crdownload")
 _JUNK = re.compile(
     r"\._.*|\.DS_Store|\.thumb.*|\.Trash.*|\.git|\.ipynb_checkpoints|\.Spotlight-.*|\.fseventsd|\.TemporaryItems|\.cache"
@@ -90,12 +91,11 @@ def is_image(path: Path) -> bool:
         return False
 
 
-def described(left_out: Iterable[Entry], folder: Path) -> str:
-    """Return one sentence on what is left out of a folder; empty if nothing is."""
-    named = [f"{entry.path.relative_to(folder)} ({entry.left_out})" for entry in left_out]
-    if not named:
-        return ""
-    return f"{len(named):,} of the files in {folder} are left out: {shortened(named, 5)}"
+def described(left_out: Sequence[Entry]) -> str:
+    """Return one sentence on what is left out of folders."""
+    named = [f"{entry.path} ({entry.left_out})" for entry in left_out[:_NAMED]]
+    more = f" and {len(left_out) - _NAMED:,} more" if len(left_out) > _NAMED else ""
+    return f"{len(left_out):,} files or folders are left out: {', '.join(named)}{more}"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

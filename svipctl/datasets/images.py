@@ -188,6 +188,12 @@ def image_size(path: Path, *, upright: bool) -> tuple[int, int]:
         return (height, width) if upright and exif_orientation(image) >= _SIDEWAYS else (width, height)
 
 
+def stored_orientation(path: Path) -> int:
+    """Return the EXIF orientation of an image file; errors as of `image_size`."""
+    with _opened(path) as image:
+        return exif_orientation(image)
+
+
 def exif_orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of an image, 1 to 8; 1 (upright) if it has none that can be read."""
     try:

@@ -47,7 +47,7 @@ def confusion(
     from svipctl.evaluation.per_class import confusion as confusion_counts
     from svipctl.visuals.confusion import Picture, confused_pairs, confusion_figure
 
-    benchmark = open_run_dataset(run, settings)
+    benchmark = open_run_dataset(run, settings, file)
     measured = evaluate(run, benchmark, settings)
     names = measured.classes
     row = reading_row(measured.results)
