@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as TF
@@ -233,9 +233,10 @@ def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
     except (ResourceError, GeneratorExit):
         raise
     except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
+        unknown = isinstance(error, UnidentifiedImageError)
         raise DataError(
             f"image {path} does not decode",
-            why=str(error) or type(error).__name__,
+            why="cannot identify its format" if unknown else str(error) or type(error).__name__,
             todo="replace it, or take it out of the data set",
         ) from error
 
