@@ -51,7 +51,7 @@ def status_of_own(
         found = check_images(root, [*images, *masks], progress)
         undecodable, oriented = found.undecodable, found.oriented
     if undecodable and not problem:
-        problem = f"{len(undecodable):,} images do not decode"
+        problem = f"{len(undecodable):,} images do not decode, for instance {undecodable[0]}"
         todo = "replace these images, or take them out of the data set"
     return DatasetStatus(
         name=name,

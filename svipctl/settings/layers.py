@@ -242,7 +242,8 @@ def _read_toml(path: Path, problems: list[str]) -> Tree:
         return tomllib.loads(read_text(path, what="configuration file"))
     except SvipError as error:
         is_missing = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
-        problems.append(error.what if is_missing else f"{path} cannot be read: {error.what}: {error.why}")
+        reason = ": ".join(part for part in (error.what, error.why) if part)
+        problems.append(error.what if is_missing else f"{path} cannot be read: {reason}")
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         problems.append(f"{path} cannot be read: {error}")
     return {}

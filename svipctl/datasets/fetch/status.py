@@ -90,7 +90,8 @@ def status_of(
 
             found = check_images(root, benchmark.images, progress)
         if found and found.undecodable and not missing:
-            state, problem = "damaged", f"{len(found.undecodable):,} images do not decode"
+            count = f"{len(found.undecodable):,} images do not decode"
+            state, problem = "damaged", f"{count}, for instance {found.undecodable[0]}"
     except SvipError as error:
         there = root.is_dir() and any(root.iterdir())
         state, problem = ("damaged" if there else "absent"), error.what if there else ""
