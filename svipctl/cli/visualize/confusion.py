@@ -40,24 +40,12 @@ def confusion(
         show_plan(run, file, "confusion", settings)
         return
 
-    import numpy as np
-
-    from svipctl.datasets.images import decode
-    from svipctl.evaluation.per_class import answers_under, reading_row
-    from svipctl.evaluation.per_class import confusion as confusion_counts
-    from svipctl.visuals.confusion import Picture, confused_pairs, confusion_figure
+    from svipctl.visuals.confusion import confusion_figure, confusion_of, thumbnails
 
     benchmark = open_run_dataset(run, settings)
     measured = evaluate(run, benchmark, settings)
-    names = measured.classes
-    row = reading_row(measured.results)
-    labels, answers = measured.results.answers.labels, answers_under(measured.results, row)
-    counts = confusion_counts(labels, answers, len(names))
-    pairs = confused_pairs(counts, labels, answers, top)
-
-    def thumbnail(place: int) -> Picture:
-        return np.asarray(decode(benchmark.image_path(int(measured.predictions.indices[place]))).resize((160, 160)))
-
+    names, thumbnail = measured.classes, thumbnails(measured, benchmark)
+    row, counts, pairs = confusion_of(measured, top)
     title = f"{benchmark.name} · {run.name}"
     if pairs:
         figure.draw(lambda: confusion_figure(counts, pairs, names, thumbnail, row, title))
