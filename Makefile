@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types generated clean
+.PHONY: help demo test lint types generated site clean
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -36,7 +36,10 @@ types: .venv/dev-installed ## mypy, strict
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-generated: .venv/dev-installed ## Completions and docs/cli.md from the program
+site: .venv/dev-installed ## The documentation site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+generated: .venv/dev-installed ## Completions and reference pages from the program
 	$(BIN)/python docs/generate.py
 
 clean: ## Remove what make and the tools made
