@@ -23,8 +23,8 @@ from svipctl.settings.schema import Settings
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"bash": "svipctl.bash", "zsh": "_svipctl", "fish": "svipctl.fish", "powershell": "svipctl.ps1"}
 INTRODUCTION = """
-Made by `make generated`; `svipctl COMMAND --help` shows the same. [json.md](json.md) describes what each command prints
-with `--json`, [exit-codes.md](exit-codes.md) the exit codes.
+Made by `make generated`; `svipctl COMMAND --help` shows the same. [JSON documents](json.md) describes what each command prints
+with `--json`, [exit codes](exit-codes.md) how it ends.
 """
 SETTINGS_INTRODUCTION = """
 # Settings

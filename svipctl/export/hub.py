@@ -14,6 +14,7 @@ from svipctl.errors import ConfigError, DataError, NetworkError
 from svipctl.export.artifact import Shipped
 from svipctl.export.card import CARD
 from svipctl.inference.checkpoint import METADATA, WEIGHTS
+from svipctl.model.weights import first_line
 from svipctl.runs.run import Run
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -73,14 +74,18 @@ def push(shipped: Shipped, run: Run, repository: str, licence: str) -> str:
             [CommitOperationAdd(name, content) for name, content in files.items()],
             commit_message=f"svipctl: {run.name}",
         )
-    except (HfHubHTTPError, ValueError) as error:
-        raise DataError(
-            f"the Hub refuses to publish {repository}",
-            why=str(error).splitlines()[0],
-            todo="log in with a token that may write: hf auth login",
+    except Exception as error:  # huggingface_hub and its HTTP client each raise errors of their own
+        if isinstance(error, ValueError) or (isinstance(error, HfHubHTTPError) and error.response.status_code < 500):
+            raise DataError(
+                f"the Hub refuses to publish {repository}",
+                why=first_line(error),
+                todo="log in with a token that may write: hf auth login",
+            ) from error
+        raise NetworkError(
+            f"{repository} is not published: the Hub cannot be reached",
+            why=first_line(error),
+            todo=f"the export is complete; try again with --force: {shipped.path}",
         ) from error
-    except OSError as error:
-        raise NetworkError(f"{repository} is not published: the Hub cannot be reached", why=str(error)) from error
     return f"hf://{repository}@{commit.oid}"
 
 

@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
 from svipctl.errors import DataError, NetworkError
 from svipctl.inference.checkpoint import METADATA, WEIGHTS
+from svipctl.model.weights import first_line
 from svipctl.settings.layers import resolve_workspace
 
 _ADDRESS = re.compile(r"hf:/+([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?/?")  # a Path makes one slash of two
@@ -60,12 +61,11 @@ def local_checkpoint(path: str | Path, *, offline: bool | None = None) -> Path:
             why="it does not exist, or it is private and you are not logged in",
             todo="check the address, or log in: hf auth login",
         ) from error
-    except (HfHubHTTPError, OSError) as error:
-        forbidden = "downloads are disabled (--offline)" if offline else str(error).splitlines()[0]
+    except Exception as error:  # huggingface_hub and its HTTP client each raise errors of their own
         raise NetworkError(
             f"{repository} is not in the cache and cannot be downloaded",
-            why=forbidden,
-            todo="try again with a network connection" if offline else "",
+            why="downloads are disabled (--offline)" if offline else first_line(error),
+            todo="try again with a network connection",
         ) from error
     if not (folder / METADATA).is_file():
         raise DataError(f"{repository} holds no checkpoint of svipctl", why=f"it has no {METADATA}")

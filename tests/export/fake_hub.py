@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
             asked = json.loads(body)
             name = f"{asked['organization']}/{asked['name']}"
             self.server.repositories.setdefault(name, [])
-            self.server.private |= {name} if asked.get("private") else set()
+            self.server.private |= {name} if asked.get("private") or asked.get("visibility") == "private" else set()
             self._answer({"url": f"{self.server.address}/{name}"})
         elif parts == ["api", "validate-yaml"]:
             self._answer({"warnings": [], "errors": []})
@@ -88,7 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = self._parts()
         is_file = parts[0] != "api"
-        name, revision = "/".join(parts[:2] if is_file else parts[2:4]), parts[3 if is_file else 5]
+        name = "/".join(parts[:2] if is_file else parts[2:4])
+        revision = "".join(parts[3:4] if is_file else parts[5:6]) or "main"
         files = self.server.files_of(name, revision)
         if files is None:
             code = "RevisionNotFound" if name in self.server.repositories else "RepoNotFound"
@@ -101,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
             content = files["/".join(parts[4:])]
             headers = {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": newest[-1]}
             self._send(content, 200, headers)
-        elif parts[4] == "tree":
+        elif parts[4:5] == ["tree"]:
             self._answer([{"type": "file", "path": path, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
                           for path, content in files.items()])  # fmt: skip
         else:
