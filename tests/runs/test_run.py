@@ -103,6 +103,8 @@ def test_a_run_is_abandoned_while_nobody_is_at_work_in_it_and_it_has_no_checkpoi
 
 def test_a_folder_that_is_no_run_is_never_taken_for_an_abandoned_one(tmp_path: Path) -> None:
     (tmp_path / "cub" / "a").mkdir(parents=True)
+    assert new_run(settings(tmp_path, "name=a"), anew=True).is_abandoned, "killed after the folder was made"
+    (tmp_path / "cub" / "a" / "notes.txt").touch()
     with pytest.raises(ConfigError, match="already a run"):
         new_run(settings(tmp_path, "name=a"), anew=True)
     assert not started(tmp_path, "name=b").is_abandoned
