@@ -58,7 +58,7 @@ def _converted_weights(network: SVIP) -> dict[str, Tensor]:
             for name, _ in module.named_parameters(recurse=False)
         ]
     names = _NAMES[network]
-    converted = _Converted.apply(*map(network.get_parameter, names))  # type: ignore[no-untyped-call]
+    converted = _Converted.apply(*map(network.get_parameter, names))
     return {f"network.{name}": value for name, value in zip(names, converted)}
 
 
