@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.errors import CheckFailed
+from svipctl.errors import CheckFailed, ConfigError
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
@@ -16,7 +19,21 @@ if TYPE_CHECKING:
 
 
 @command(flags.OFFLINE, flags.DATA_DIR, flags.RUNS_DIR, layers=False)
-def doctor(*, overrides: Overrides) -> None:
+def doctor(
+    *,
+    overrides: Overrides,
+    self_test: Annotated[
+        bool,
+        typer.Option(
+            "--self-test",
+            help="Also train and evaluate a small network on the device, compare it with the CPU, and measure images "
+            "per second and memory at the size of the preset of CUB.",
+        ),
+    ] = False,
+    gpu: Annotated[
+        str, typer.Option("--gpu", help="Device of --self-test: auto, cpu, or the index of a GPU.")
+    ] = "auto",
+) -> None:
     """Diagnose the installation, hardware and data.
 
     Each problem comes with the command that fixes it, and makes the exit code 1. A data set that is absent is no problem.
@@ -24,10 +41,11 @@ def doctor(*, overrides: Overrides) -> None:
     Examples:
         svipctl doctor
         svipctl doctor --json --offline
+        svipctl doctor --self-test --gpu 0
 
     """
     found: list[Finding] = []
-    for finding in _examined(overrides):
+    for finding in chain(_examined(overrides), _self_tested(gpu) if self_test else ()):
         found.append(finding)
         todo = f"\n{'next:':>15} {finding.todo}" if finding.todo else ""
         sink.say(f"{finding.state:<7} {finding.name}: {finding.found}{todo}")
@@ -40,6 +58,14 @@ def doctor(*, overrides: Overrides) -> None:
             document=document,
         )
     sink.document(document)
+
+
+def _self_tested(gpu: str) -> Iterator[Finding]:
+    if "," in gpu:
+        raise ConfigError(f"--gpu {gpu} names several devices", todo="test them one after the other")
+    from svipctl.doctor.self_test import self_test
+
+    yield from self_test(gpu)
 
 
 def _examined(overrides: Overrides) -> Iterator[Finding]:
