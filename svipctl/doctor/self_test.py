@@ -102,7 +102,7 @@ def relative_difference(found: Tensor, expected: Tensor) -> float:
     """Return the norm of the difference as a share of the expected norm; infinite if a value is not finite."""
     if not found.isfinite().all():
         return float("inf")
-    return ((found - expected).norm() / expected.norm()).item()
+    return float((found - expected).norm() / expected.norm())
 
 
 def seconds_a_call(call: Callable[[], object], device: torch.device, calls: int) -> float:
