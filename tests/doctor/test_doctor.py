@@ -17,8 +17,6 @@ from tests.cli.program import ROOT
 from tests.conftest import Command
 from tests.processes import fresh
 
-pytestmark = pytest.mark.slow
-
 VERSIONS = {"numpy": "2.1.0", "rich": "12.0"}
 
 
