@@ -9,12 +9,12 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError, create_model
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.errors import ConfigError, nearest
@@ -87,11 +87,11 @@ def resolve(
     own[-1].values["dataset"] = dataset
 
     chosen = next((layer for layer in reversed(own) if "recipe" in layer.values), None)
-    recipe = "svipctl" if chosen is None else chosen.values["recipe"]
+    recipe = default_recipe(dataset, _backbone(own)) if chosen is None else chosen.values["recipe"]
     if chosen is not None and recipe not in RECIPES:
         problems.append(f"recipe ({chosen.origin}): there is no recipe {recipe!r} ({nearest(str(recipe), RECIPES)})")
         chosen.values["recipe"] = recipe = "svipctl"
-    presets = preset_layers(dataset, recipe)
+    presets = [Layer("default", {"recipe": recipe}), *preset_layers(dataset, recipe)]
     values, origins = _merged([*presets, *backbone_layers(_backbone([*presets, *own]), recipe), *own], problems)
     return Resolved(_validated(Settings, values, origins, problems), origins)
 
@@ -147,7 +147,8 @@ def _merged(layers: Sequence[Layer], problems: list[str]) -> tuple[Tree, dict[st
         for key in [key for key, value in flat_values(layer.values).items() if not is_known(key, value, known)]:
             problems.append(f"{key} ({layer.origin}): no such setting ({nearest(key, known)})")
             remove_key(layer.values, key)
-    return _merge(layers), {key: layer.origin for layer in layers for key in flat_values(layer.values)}
+    merged = reduce(_merge, (layer.values for layer in layers), Tree())
+    return merged, {key: layer.origin for layer in layers for key in flat_values(layer.values)}
 
 
 def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problems: list[str]) -> M:
@@ -176,6 +177,11 @@ def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problem
             todo="fix each where its brackets say; `svipctl config show` lists every setting",
         )
     return settings
+
+
+def default_recipe(dataset: str, backbone: str) -> RecipeName:
+    """Return the recipe where none is asked for: the strongest on photographs, or the method of the paper, corrected."""
+    return "hybrid" if backbone == "lite" or dataset not in (*OFFICIAL, *BUILT_IN) else "svipctl"
 
 
 def preset_layers(dataset: str, recipe: str) -> list[Layer]:
@@ -216,21 +222,10 @@ def _backbone(layers: Sequence[Layer]) -> str:
     return str(next(names, ""))
 
 
-def _merge(layers: Sequence[Layer]) -> Tree:
-    """Deep-merge by pydantic-settings, the last layer winning."""
-
-    class Merged(BaseSettings):
-        """Settings fed by our layers only."""
-
-        model_config = {"extra": "allow"}
-
-        @classmethod
-        def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], *_: PydanticBaseSettingsSource, **__: PydanticBaseSettingsSource
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return tuple(InitSettingsSource(settings_cls, layer.values) for layer in reversed(layers))
-
-    return Merged().model_extra or {}
+def _merge(below: Tree, above: Tree) -> Tree:
+    """Return the values of two layers; the upper one wins, and sections are merged."""
+    both = [key for key in above if isinstance(above[key], dict) and isinstance(below.get(key), dict)]
+    return below | above | {key: _merge(below[key], above[key]) for key in both}
 
 
 def _read_toml(path: Path, problems: list[str]) -> Tree:

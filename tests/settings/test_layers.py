@@ -189,3 +189,22 @@ def test_a_folder_is_trained_with_the_backbone_that_is_installed(
     monkeypatch.setattr("svipctl.model.lite_weights.PACKAGE", "json" if installed else "no-such-package")
     assert resolve("mine").settings.model.backbone == backbone
     assert resolve("cub").settings.model.backbone == "vit_base"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "flags", "recipe"),
+    [
+        ("cub", {}, "svipctl"),
+        ("toybirds", {}, "svipctl"),
+        ("cub", {"model.backbone": "lite"}, "hybrid"),
+        ("cub", {"model.backbone": "lite", "recipe": "svipctl"}, "svipctl"),
+        ("birds", {}, "hybrid"),
+        ("birds", {"recipe": "paper"}, "paper"),
+    ],
+)
+def test_the_recipe_for_photographs_is_the_default_of_folders_and_of_lite(
+    dataset: str, flags: dict[str, str], recipe: str
+) -> None:
+    resolved = resolve(dataset, flags=flags)
+    assert resolved.settings.recipe == recipe
+    assert resolved.settings.method.fusion == ("eszsl" if recipe == "hybrid" else "none")
