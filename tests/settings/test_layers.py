@@ -188,7 +188,7 @@ def test_a_folder_is_trained_with_the_backbone_that_is_installed(
 ) -> None:
     monkeypatch.setattr("svipctl.model.lite_weights.PACKAGE", "json" if installed else "no-such-package")
     assert resolve("mine").settings.model.backbone == backbone
-    assert resolve("cub").settings.model.backbone == "vit_base"
+    assert resolve("cub").settings.model.backbone == "deit_base"
 
 
 @pytest.mark.parametrize(
