@@ -7,7 +7,7 @@ from importlib import import_module
 
 from svipctl.doctor.finding import Finding
 
-NEEDED_HERE = (("packaging", "packaging"), ("pydantic", "pydantic"))
+NEEDED_HERE = (("packaging", "packaging"), ("pydantic", "pydantic"), ("pydantic_settings", "pydantic-settings"))
 """Module and package of what the examination itself needs."""
 REQUIRED = (
     *NEEDED_HERE,

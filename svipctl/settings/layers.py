@@ -9,12 +9,12 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError, create_model
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.errors import ConfigError, nearest
@@ -147,8 +147,9 @@ def _merged(layers: Sequence[Layer], problems: list[str]) -> tuple[Tree, dict[st
         for key in [key for key, value in flat_values(layer.values).items() if not is_known(key, value, known)]:
             problems.append(f"{key} ({layer.origin}): no such setting ({nearest(key, known)})")
             remove_key(layer.values, key)
-    merged = reduce(_merge, (layer.values for layer in layers), Tree())
-    return merged, {key: layer.origin for layer in layers for key in flat_values(layer.values)}
+    return _Layered(layers=layers).model_extra or {}, {
+        key: layer.origin for layer in layers for key in flat_values(layer.values)
+    }
 
 
 def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problems: list[str]) -> M:
@@ -222,10 +223,23 @@ def _backbone(layers: Sequence[Layer]) -> str:
     return str(next(names, ""))
 
 
-def _merge(below: Tree, above: Tree) -> Tree:
-    """Return the values of two layers; the upper one wins, and sections are merged."""
-    both = [key for key in above if isinstance(above[key], dict) and isinstance(below.get(key), dict)]
-    return below | above | {key: _merge(below[key], above[key]) for key in both}
+class _Layered(BaseSettings):
+    """The values of layers, merged section by section, the last layer winning."""
+
+    model_config = SettingsConfigDict(extra="allow")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return a source a layer, the highest first, and no other: the environment is a layer of ours."""
+        layers = init_settings()["layers"]
+        return tuple(InitSettingsSource(settings_cls, layer.values) for layer in reversed(layers))
 
 
 def _read_toml(path: Path, problems: list[str]) -> Tree:

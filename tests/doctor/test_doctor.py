@@ -67,7 +67,7 @@ def test_what_is_there_but_cannot_be_imported_is_found_and_the_rest_is_still_tol
 
 @pytest.mark.parametrize(
     ("module", "package"),
-    [("packaging", "packaging"), ("scipy", "scipy"), ("gensim", "gensim")],
+    [("pydantic_settings", "pydantic-settings"), ("packaging", "packaging"), ("scipy", "scipy"), ("gensim", "gensim")],
 )
 def test_every_required_package_that_cannot_be_imported_is_found(module: str, package: str, tmp_path: Path) -> None:
     (tmp_path / "broken" / module).mkdir(parents=True)
