@@ -25,6 +25,8 @@ LEVELS = (
         "distributed",
         "signals",
         "files",
+        "text_files",
+        "npz_files",
         "pickles",
         "templates",
         "device",

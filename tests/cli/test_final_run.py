@@ -15,6 +15,8 @@ from svipctl.training.development import VALIDATION_CURVE
 from tests.conftest import Command
 from tests.processes import Finished, forked
 
+pytestmark = pytest.mark.slow
+
 TWO_EPOCHS = ("--epochs", "2", "--set", "train.monitor=validation", "--set", "train.select=validation")
 
 
@@ -96,6 +98,7 @@ def test_a_final_run_has_the_configuration_of_its_development_run(
     assert row[7] == re.search(r"gamma (-?\d\.\d{4})", said)[1]
 
 
+@pytest.mark.fast
 def test_the_calibrated_row_of_a_final_run_has_that_gamma(folder: Path, shared_folder: Path) -> None:
     done = forked(
         *("eval", str(shared_folder), "--run", "final", "--json", "--gpu", "cpu"),
@@ -112,6 +115,7 @@ def test_the_calibrated_row_of_a_final_run_has_that_gamma(folder: Path, shared_f
     assert "no row gzsl-calibrated" not in done.stderr
 
 
+@pytest.mark.fast
 def test_no_image_that_chose_gamma_is_a_test_image(folder: Path, shared_folder: Path) -> None:
     chosen = set((folder / "runs" / "small" / "final" / "validation_images.txt").read_text().splitlines())
     trained = set((folder / "runs" / "small" / "final" / "training_images.txt").read_text().splitlines())
