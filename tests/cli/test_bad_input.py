@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,16 +20,14 @@ from tests.conftest import Command, write_rows
 from tests.faults import fill_disk, limit_files
 from tests.processes import Finished, files_under, fresh
 
-
-def _taken(done: Finished) -> str:
-    first = done.stderr.split("\n", 1)[0]
-    return f"{first}\n" if first.startswith("run ") else ""
+_NOTES = re.compile(r"(run .*\n|(warning: )?gamma .*\n|.*, loading\n)*")
+"""The run and the gamma that were taken, and the first line of a training."""
 
 
 def assert_refused(done: Finished, code: int, *parts: str) -> None:
-    """Exit code, no stdout, no traceback, and every part of the message, which only the run that was taken precedes."""
+    """Exit code, no stdout, no traceback, and every part of the message, which only notes of what was taken precede."""
     assert (done.code, done.stdout) == (code, ""), done.stderr
-    assert done.stderr.removeprefix(_taken(done)).startswith("error: ")
+    assert _NOTES.sub("", done.stderr, count=1).startswith("error: ")
     assert "Traceback" not in done.stderr
     assert "unexpected" not in done.stderr
     assert [part for part in parts if part not in done.stderr] == []

@@ -12,7 +12,7 @@ from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli.data._info import check_info, dataset_of
-from svipctl.datasets.names import OFFICIAL
+from svipctl.datasets.names import OFFICIAL, check_dataset
 from svipctl.errors import CheckFailed, ConfigError, DataError, nearest
 from svipctl.settings import flags
 
@@ -59,6 +59,12 @@ def status(
     """
     settings = overrides.workspace()
 
+    for name in datasets or ():
+        check_dataset(name)
+
+    from svipctl.datasets.fetch.status import status_of
+    from svipctl.datasets.own_status import status_of_own
+
     if info is not None:
         if datasets and len(datasets) > 1:
             raise ConfigError(
@@ -69,13 +75,6 @@ def status(
     for name in datasets or OFFICIAL:
         if info is not None and name not in OFFICIAL:
             raise ConfigError(f"{name!r} is not a benchmark that is downloaded", why=nearest(name, OFFICIAL))
-        checked.append(name)
-
-    from svipctl.datasets.fetch.status import status_of
-    from svipctl.datasets.own_status import status_of_own
-
-    found = []
-    for name in checked:
         read = status_of if name in OFFICIAL else status_of_own
         with sink.progress(f"decoding {name}") as progress:
             found.append(read(name, settings.data_dir, verify=verify, progress=progress))
