@@ -23,7 +23,9 @@ def baseline(
     dataset: _options.Dataset,
     *,
     overrides: Overrides,
-    method: Annotated[Literal["ridge", "eszsl", "sae"], typer.Option("--method", help="Method to fit.")] = "ridge",
+    method: Annotated[
+        Literal["ridge", "eszsl", "sae", "prototypes", "bilinear"], typer.Option("--method", help="Method to fit.")
+    ] = "ridge",
     folds: Annotated[
         list[int] | None,
         typer.Option(
@@ -34,7 +36,7 @@ def baseline(
     ] = None,
     dry_run: bool,
 ) -> None:
-    """Fit and score a closed-form baseline.
+    """Fit and score a baseline: a linear map between features and attributes.
 
     It uses the backbone's own features, and is scored under every protocol.
 
