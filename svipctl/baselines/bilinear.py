@@ -20,7 +20,7 @@ def bilinear(
 ) -> list[Floats]:
     """Train bilinear maps W from zero, for each pair of learning rate and epochs.
 
-    The score of a class with attributes s is x W s, as in DeViSE (Frome et al., NeurIPS 2013), ALE (Akata et al., TPAMI
+    The score of a class with attributes s is x W s, as in DeViSE (NeurIPS 2013), ALE (Akata et al., TPAMI
     2016) and SJE (Akata et al., CVPR 2015). The loss is not one of their ranking losses, but the softmax cross-entropy
     over the seen classes, with unnormalised scores. Minibatches of 128 with momentum 0.9, a constant learning rate, no
     weight decay: the number of epochs regularises.
