@@ -52,7 +52,9 @@ def bilinear(
     order = torch.Generator().manual_seed(seed)
     found = {}
     for epoch in range(1, max(epochs for _, epochs in settings) + 1):
-        for batch in torch.randperm(len(inputs), generator=order).split(BATCH_SIZE):
+        shuffled = torch.randperm(len(inputs), generator=order)
+        for start in range(0, len(inputs), BATCH_SIZE):
+            batch = shuffled[start : start + BATCH_SIZE]
             images = inputs[batch]
             errors = class_scores(images @ mappings, classes, "dot").softmax(dim=-1) - answers[batch]
             gradient = images.T @ (errors @ classes) / len(batch)

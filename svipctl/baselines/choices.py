@@ -191,4 +191,4 @@ def _with_intercept(table: Floats, seen: Floats) -> Floats:
 
 
 def _mean_eigenvalue(table: Floats) -> float:
-    return float((table**2).sum()) / table.shape[1]
+    return float((table**2).sum() / table.shape[1])

@@ -123,8 +123,11 @@ def _on_fold(method: Method, features: ImageFeatures, benchmark: Benchmark, fold
                 predicted, compared_with = compared(method, images, mapping, table, seen)
                 for kind in scores_of(method):
                     scored = Scored.of_split(score(predicted, compared_with, kind), labels, split)
-                    curve = seen_unseen_curve(scored.answers())
-                    best = curve.best()
-                    reached = OnFold(fold, float(curve.gammas[best]), 100 * float(curve.harmonic[best]))
-                    found.append((Choice(preparation, targets, weights, kind), reached))
+                    found.append((Choice(preparation, targets, weights, kind), _best_point(fold, scored)))
     return found
+
+
+def _best_point(fold: int, scored: Scored) -> OnFold:
+    curve = seen_unseen_curve(scored.answers())
+    best = curve.best()
+    return OnFold(fold, float(curve.gammas[best]), 100 * float(curve.harmonic[best]))

@@ -36,9 +36,9 @@ def baseline(
     ] = None,
     dry_run: bool,
 ) -> None:
-    """Fit and score a baseline: a linear map between features and attributes.
+    """Fit and score a linear baseline.
 
-    It uses the backbone's own features, and is scored under every protocol.
+    It maps between the backbone's own features and class attributes, and is scored under every protocol.
 
     Examples:
         svipctl baseline toybirds --method eszsl
