@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from svipctl.model.eszsl import eszsl
 from svipctl.model.recipe import Recipe
-from svipctl.model.ridge import ridge
+from svipctl.model.ridge import prototypes, ridge
 
 
 class ClosedForm(nn.Module):
@@ -48,9 +47,8 @@ class ClosedForm(nn.Module):
         elif self.recipe.fusion == "ridge":
             (found,) = ridge(inputs, targets[rows], [for_tokens * of_tokens])
         else:
-            means = np.stack([inputs[rows == row].mean(axis=0) for row in range(len(targets))])
-            (prototypes,) = ridge(targets, means, [for_classes * of_classes])
-            found = prototypes.T
+            (of_attributes,) = prototypes(inputs, rows, targets, [for_classes * of_classes])
+            found = of_attributes.T
         self.matrix.copy_(torch.from_numpy(found))
 
     def forward(self, attributes: Tensor, tokens: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ def status(
                 "--info needs the one data set of the file", todo=f"svipctl data status {datasets[0]} --info {info}"
             )
         datasets = [dataset_of(info, datasets[0] if datasets else None)]
-    checked = []
+    found = []
     for name in datasets or OFFICIAL:
         if info is not None and name not in OFFICIAL:
             raise ConfigError(f"{name!r} is not a benchmark that is downloaded", why=nearest(name, OFFICIAL))
