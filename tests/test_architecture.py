@@ -21,7 +21,20 @@ LEVELS = (
     ("runs", "semantics"),
     ("settings",),
     ("datasets", "model"),
-    ("distributed", "signals", "files", "pickles", "templates", "device", "cpu_count", "errors", "types", "version"),
+    (
+        "distributed",
+        "signals",
+        "files",
+        "text_files",
+        "npz_files",
+        "pickles",
+        "templates",
+        "device",
+        "cpu_count",
+        "errors",
+        "types",
+        "version",
+    ),
 )
 """Rooms from the top floor down; a room imports from lower floors only."""
 GROUND = len(LEVELS) - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -69,6 +69,7 @@ def train(
         from svipctl.cli._training_progress import reporter
         from svipctl.datasets.names import dataset_name
         from svipctl.inference.checkpoint import read_metadata
+        from svipctl.settings.command_line import folder_arguments
         from svipctl.training.session import carry_out, choose
 
         session = choose(settings, configured.origins, resume, ranks, development)
@@ -81,8 +82,8 @@ def train(
         else:
             best = carry_out(session, ranks, sink, reporter)
     run, settings = session.run, session.settings
-    elsewhere = f" --runs-dir {settings.runs_dir}" if settings.runs_dir != Path("runs") else ""
-    sink.say(f"done: {run.folder}\nnext: svipctl eval {settings.dataset} --run {run.name}{elsewhere}")
+    following = ["svipctl", "eval", settings.dataset, "--run", run.name, *folder_arguments(settings)]
+    sink.say(f"done: {run.folder}\nnext: {shlex.join(following)}")
     name = dataset_name(settings.dataset)
     sink.document({"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
 

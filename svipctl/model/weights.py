@@ -22,6 +22,7 @@ from svipctl.files import file_sha256
 from svipctl.model import lite
 from svipctl.model.backbone import ALIASES, create_backbone
 from svipctl.model.jax_weights import load_npz
+from svipctl.pickles import check_torch_file
 
 _HEADS = ("head.", "head_dist.", "fc.", "classifier.")
 
@@ -85,6 +86,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     check_weights_file(str(path))
     if path.suffix == ".safetensors":
         return read_safetensors(path)
+    check_torch_file(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:

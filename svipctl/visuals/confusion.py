@@ -71,7 +71,8 @@ def thumbnails(evaluation: ModelEvaluation, benchmark: Benchmark) -> Thumbnail:
     """Return the function that reads the picture of an evaluated image."""
 
     def thumbnail(place: int) -> Picture:
-        return np.asarray(decode(benchmark.image_path(int(evaluation.predictions.indices[place]))).resize((160, 160)))
+        path = benchmark.image_path(int(evaluation.predictions.indices[place]))
+        return np.asarray(decode(path, upright=benchmark.upright).resize((160, 160)))
 
     return thumbnail
 

@@ -21,6 +21,8 @@ from svipctl.training.trackers import Trackers, _use_local_store, check_trackers
 from tests.conftest import Command
 from tests.training.test_resume import ARGUMENTS, RUN, STEPS, signal_at_update
 
+pytestmark = pytest.mark.slow
+
 Curves = dict[str, list[tuple[int, float]]]
 WITH = ("--set", "train.tensorboard=true")
 INSTALLED = [name for name in ("tensorboard", "mlflow", "trackio", "wandb") if importlib.util.find_spec(name)]
@@ -172,12 +174,14 @@ def test_a_tracker_that_fails_is_dropped_with_a_warning(tmp_path: Path) -> None:
     assert "the tracker tensorboard failed and receives nothing more" in warnings[0]
 
 
+@pytest.mark.slow
 def test_a_tracker_that_does_not_start_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://x")
     with pytest.raises(ConfigError, match="mlflow does not start"):
         Trackers(Run(tmp_path), asking("mlflow"), print).begin(1)
 
 
+@pytest.mark.slow
 def test_each_run_of_a_process_has_a_store_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 

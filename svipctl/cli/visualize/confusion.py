@@ -42,7 +42,7 @@ def confusion(
 
     from svipctl.visuals.confusion import confusion_figure, confusion_of, thumbnails
 
-    benchmark = open_run_dataset(run, settings)
+    benchmark = open_run_dataset(run, settings, file)
     measured = evaluate(run, benchmark, settings)
     names, thumbnail = measured.classes, thumbnails(measured, benchmark)
     row, counts, pairs = confusion_of(measured, top)
