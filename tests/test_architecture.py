@@ -21,7 +21,10 @@ LEVELS = (
     ("runs", "semantics"),
     ("settings",),
     ("datasets", "model"),
-    ("distributed", "signals", "files", "pickles", "templates", "device", "cpu_count", "errors", "types", "version"),
+    (
+        *("distributed", "signals", "files", "pickles", "templates", "device", "cpu_count", "errors", "quoting"),
+        *("types", "version"),
+    ),
 )
 """Rooms from the top floor down; a room imports from lower floors only."""
 GROUND = len(LEVELS) - 1

@@ -19,7 +19,7 @@ from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.settings.flags import RECIPE
 
 Completion = Callable[[str], list[str]]
-_SAFE = re.compile(r"[\w.,:+@%/=-]+")
+_SAFE = re.compile(r"[\w./][\w.,:+@%/=-]*")
 """Words that mean themselves in every shell. Typer's scripts do not quote, and zsh evaluates what they print."""
 
 

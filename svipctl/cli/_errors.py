@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import signal
 import sys
 from contextlib import suppress
 
@@ -48,7 +48,20 @@ def _print(error: SvipError) -> None:
     lines += [f"  {line}" for line in error.why.splitlines()]
     if error.todo:
         lines.append(f"  next: {error.todo}")
-    sys.stderr.write("\n".join(lines) + "\n")
+    sink.complain("\n".join(lines))
+
+
+def report_any(error: Exception) -> ExitCode:
+    """Report what ended a command, whatever it is."""
+    import typer
+
+    if isinstance(error, SvipError):
+        return report(error)
+    if isinstance(error, typer.Abort):
+        return report(interrupted(error))
+    if isinstance(error, typer.TyperException):
+        return report_usage(error)
+    return report_defect(error)
 
 
 def report_defect(error: Exception) -> ExitCode:
@@ -71,7 +84,7 @@ def report_defect(error: Exception) -> ExitCode:
 def interrupted(error: BaseException) -> Interrupted:
     """Return the error of Ctrl-C, or of a signal, where nothing listens for it."""
     todo = "run the same command again, a training with --resume"
-    if isinstance(error, Signalled):
+    if isinstance(error, Signalled) and error.received is not signal.SIGINT:
         return Interrupted(f"stopped by {error.received.name}", todo=todo)
     return InterruptedByHand("stopped by Ctrl-C", todo=todo)
 
@@ -107,12 +120,6 @@ def _full_disk(error: OSError) -> ResourceError | None:
         why=f"the system says: {error.strerror}",
         todo="free some space, or send it elsewhere",
     )
-
-
-def silence_stdout() -> None:
-    """Keep Python from complaining at exit after a reader closed the pipe early."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
 
 
 def report_usage(error: Exception) -> ExitCode:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from svipctl.quoting import printable, printable_line
 from svipctl.types import ProgressCallback
 
 _PLAN_NAMES = {
@@ -29,6 +30,8 @@ class Sink:
         self.debug = False
         self.silent = False
         """Set in all but the first of several processes, which print only errors of their own."""
+        self.is_answered = False
+        """True once the document is written."""
         self._items: int | None = None  # written so far of a list that is open, None when there is none
 
     @property
@@ -57,6 +60,7 @@ class Sink:
         if self._items is not None:
             text = "\n  ]" + ("," + text[1:] if document else "\n}")
             self._items = None
+        self.is_answered = True
         sys.stdout.write(text + "\n")
         sys.stdout.flush()  # an error's document that cannot be written is known before the error is reported
 
@@ -75,13 +79,17 @@ class Sink:
     def say(self, text: str) -> None:
         """Print the result for a person, without --json."""
         if not (self.json or self.silent):
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(printable(text) + "\n")
 
     def note(self, text: str) -> None:
         """Print a note on stderr."""
         if not (self.quiet or self.silent):
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
+            self.complain(text)
+
+    def complain(self, text: str) -> None:
+        """Print on stderr whatever the flags are."""
+        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.flush()
 
     def warn(self, text: str) -> None:
         """Print a warning on stderr, without --quiet."""
@@ -91,6 +99,8 @@ class Sink:
         """Print a table for a person: drawn by rich on a terminal, aligned plain text elsewhere."""
         if self.json or self.silent:
             return
+        title, columns = printable_line(title), [printable_line(name) for name in columns]
+        rows = [[printable_line(cell) for cell in row] for row in rows]
         if sys.stdout.isatty():
             from svipctl.cli import _tables
 
@@ -144,7 +154,12 @@ def _bars(*, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]
     counts = (
         (progress.DownloadColumn(), progress.TransferSpeedColumn()) if in_bytes else (progress.MofNCompleteColumn(),)
     )
-    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), *counts, progress.TimeRemainingColumn())
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        *counts,
+        progress.TimeRemainingColumn(),
+    )
     console, tasks = Console(stderr=True), dict[str, progress.TaskID]()
     with progress.Progress(
         *columns, console=console, transient=not in_bytes, redirect_stdout=sys.stdout.isatty()
@@ -152,7 +167,7 @@ def _bars(*, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]
 
         def move(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = display.add_task(what, total=None)
+                tasks[what] = display.add_task(printable_line(what), total=None)
             display.update(tasks[what], completed=done, total=total or None)
 
         yield move

@@ -12,7 +12,7 @@ from svipctl.cli._command import command
 from svipctl.cli._evaluation_table import show_curve, show_evaluation
 from svipctl.cli._output import describe_plan, sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import find_any_run, interruptible, joined_processes, open_dataset, with_precision_of
+from svipctl.cli._runs import find_any_run, joined_processes, open_dataset, shared_progress, with_precision_of
 from svipctl.errors import ConfigError
 from svipctl.settings import flags
 
@@ -50,6 +50,7 @@ def eval_(
     zsl: Annotated[bool, typer.Option("--zsl", help="Show the zero-shot row only.")] = False,
     csv: _options.Csv = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown on stdout.")] = False,
+    standalone: _options.Standalone = False,
     dry_run: bool,
 ) -> None:
     """Evaluate a run under every protocol.
@@ -93,7 +94,7 @@ def eval_(
         if dry_run:
             _show_plan(configured, run, checkpoint)
             return
-        with joined_processes(configured.settings.gpu) as ranks:
+        with joined_processes(configured.settings.gpu, standalone=standalone) as ranks:
             evaluation = _evaluate(configured, run, checkpoint, ranks)
     document = evaluation.document
     for warning in document["warnings"]:
@@ -145,5 +146,5 @@ def _evaluate(configured: Resolved, name: str | None, checkpoint: Path | None, r
     subject, settings, partial = _chosen(configured, name, checkpoint)
     with ranks.first():
         benchmark = open_dataset(settings, allow_partial=partial)
-    with interruptible("predicting", ranks) as progress:
+    with shared_progress("predicting", ranks) as progress:
         return evaluate_subject(subject, benchmark, settings, progress, ranks)

@@ -14,8 +14,9 @@ from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import announce_run, find_any_run, interruptible, open_dataset, with_precision_of
+from svipctl.cli._runs import announce_run, find_any_run, open_dataset, with_precision_of
 from svipctl.errors import CheckFailed, ConfigError, DataError
+from svipctl.quoting import spreadsheet_cell
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def predict(
     sink.begin_list(head, "images")
     named = (entry for name in images for entry in (listed(sys.stdin) if name == "-" else [name]))
     done = failed = 0
-    with interruptible("naming") as progress:
+    with sink.progress("naming") as progress:
         results = model.classify_each(
             find_pictures(named), table, gamma=chosen.value, top=top, batch_size=settings.eval.batch_size
         )
@@ -160,7 +161,8 @@ def _rows(named: ClassifiedImage) -> list[list[object]]:
     rows: list[list[object]] = []
     for rank, answer in enumerate(named.answers, 1):
         reasons = [_reasons(found, "; ") for found in (answer.speaks_for, answer.speaks_against)]
-        rows.append([named.image, rank, answer.name, f"{answer.score:.6f}", *reasons, patches])
+        row = [named.image, rank, answer.name, f"{answer.score:.6f}", *reasons, patches]
+        rows.append([spreadsheet_cell(cell) for cell in row])
     return rows
 
 

@@ -48,6 +48,7 @@ def train(
             autocompletion=_completion.resumable,
         ),
     ] = None,
+    standalone: _options.Standalone = False,
     dry_run: bool,
 ) -> None:
     """Train SVIP on a data set.
@@ -65,7 +66,7 @@ def train(
     configured, development = _configure(dataset, overrides, final, from_development)
     settings = configured.settings
 
-    with joined_processes(settings.gpu, dry_run=dry_run) as ranks:
+    with joined_processes(settings.gpu, standalone=standalone, dry_run=dry_run) as ranks:
         from svipctl.cli._training_progress import reporter
         from svipctl.datasets.names import dataset_name
         from svipctl.inference.checkpoint import read_metadata

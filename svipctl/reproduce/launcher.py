@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from svipctl.cpu_count import processor_count
+from svipctl.distributed.rendezvous import without_launcher
 from svipctl.reproduce.step_state import begin
 from svipctl.reproduce.table_plan import TableStep
 
@@ -101,7 +102,7 @@ class LocalLauncher(Launcher):
     def __init__(self, jobs: int, *, lock: int | None = None, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(jobs)
         self._lock = () if lock is None else (lock,)
-        self._environment = dict(os.environ if environment is None else environment)
+        self._environment = without_launcher(os.environ if environment is None else environment)
         if jobs > 1:
             self._environment.setdefault(_THREADS, str(max(1, processor_count() // jobs)))
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svipctl.cli._output import sink
-from svipctl.cli._runs import interruptible
 from svipctl.cli.visualize._figure import Figure, open_run_dataset, plan_figure
 from svipctl.cli.visualize._options import ImageOptions
 from svipctl.errors import ConfigError
@@ -103,7 +102,7 @@ def inspected(plan: ImageFigure, inspector: Inspector, images: Sequence[int | Pa
     """Run the model on images, one after another, with a progress bar and in the theme of the figure."""
     from svipctl.visuals.style import themed
 
-    with interruptible("looking") as progress, themed(plan.options.theme.value):
+    with sink.progress("looking") as progress, themed(plan.options.theme.value):
 
         def results() -> Iterator[Inspection]:
             for done, one in enumerate(inspector.inspect(images), 1):
