@@ -17,7 +17,12 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 def shell_command(*words: object) -> str:
     """Return a command line of svipctl that a shell reads as exactly these words."""
-    return shlex.join(["svipctl", *map(str, words)])
+    return shell_words("svipctl", *words)
+
+
+def shell_words(*words: object) -> str:
+    """Return words as a shell reads them, for instance an option and its value."""
+    return shlex.join(map(str, words))
 
 
 def printable(text: str) -> str:

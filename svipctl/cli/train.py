@@ -13,6 +13,7 @@ from svipctl.cli._output import describe_plan, sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import joined_processes
 from svipctl.errors import ConfigError
+from svipctl.quoting import shell_command
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def train(
         else:
             best = carry_out(session, ranks, sink, reporter)
     run, settings = session.run, session.settings
-    elsewhere = f" --runs-dir {settings.runs_dir}" if settings.runs_dir != Path("runs") else ""
-    sink.say(f"done: {run.folder}\nnext: svipctl eval {settings.dataset} --run {run.name}{elsewhere}")
+    elsewhere = ("--runs-dir", settings.runs_dir) if settings.runs_dir != Path("runs") else ()
+    sink.say(f"done: {run.folder}\nnext: {shell_command('eval', settings.dataset, '--run', run.name, *elsewhere)}")
     name = dataset_name(settings.dataset)
     sink.document({"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from svipctl.quoting import shell_words
+
 OFFICIAL = ("cub", "awa2", "sun")
 BUILT_IN = ("toybirds",)
 
@@ -32,7 +34,7 @@ def own_folder(name: str) -> Path:
     if (Path(name) / "config.toml").exists() and not (Path(name) / "attributes.csv").exists():
         raise ConfigError(
             f"{name} is a run, not a data set",
-            todo=f"name its data set: {Path(name).resolve().parent.name} --run {name}",
+            todo=f"name its data set: {shell_words(Path(name).resolve().parent.name, '--run', name)}",
         )
     return Path(name)
 

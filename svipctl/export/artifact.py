@@ -25,6 +25,7 @@ from svipctl.export.torch_export import TorchRunner, write_torch
 from svipctl.files import atomic_write_text, file_sha256, unfinished_file
 from svipctl.inference.gamma import Gamma
 from svipctl.inference.load import load_run
+from svipctl.quoting import shell_words
 from svipctl.runs.run import Run
 from svipctl.types import ProgressCallback
 
@@ -109,10 +110,13 @@ class Order:
         if format_of(path) not in (None, self.format):
             raise ConfigError(
                 f"{path} has the name of another format than {self.format}",
-                todo=f"name it {path.with_suffix(SUFFIXES[self.format])}, or choose --format {format_of(path)}",
+                todo=f"name it {path.with_suffix(SUFFIXES[self.format])}, or choose {shell_words('--format', format_of(path))}",
             )
         if path.is_dir():
-            raise ConfigError(f"{path} is a folder", todo=f"name a file, for instance -o {path / 'model'}{path.suffix}")
+            raise ConfigError(
+                f"{path} is a folder",
+                todo=f"name a file, for instance {shell_words('-o', path / f'model{path.suffix}')}",
+            )
         if path.exists() and not self.replace:
             raise ConfigError(
                 f"{path} is there already", todo="choose another file with -o, or replace it with --force"

@@ -18,6 +18,7 @@ import tomli_w
 from svipctl.datasets.identity import identity_of, is_same
 from svipctl.errors import ConfigError, DataError, explained_disk_errors
 from svipctl.files import atomic_write_text, file_lock, is_locked, resolve_folder
+from svipctl.quoting import shell_command
 from svipctl.runs.records import append, as_lines, as_table, rewrite, whole_records
 from svipctl.settings.schema import Settings
 from svipctl.signals import held
@@ -111,7 +112,7 @@ class Run:
         if not self.finished and not resolve_folder(self.best).exists():
             raise DataError(
                 f"{self.name} is unfinished, and which of its epochs counts is not known yet",
-                todo=f"svipctl train {self.settings().dataset} --resume {self.name}",
+                todo=shell_command("train", self.settings().dataset, "--resume", self.name),
             )
 
     def environment(self) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tomli_w
 
+from svipctl.quoting import shell_command
 from svipctl.settings.flags import TRAINING_BY_KEY
 from svipctl.settings.keys import flatten, parse_setting
 from svipctl.settings.layers import resolve
@@ -70,7 +70,7 @@ def train_command(settings: Settings, development: Sequence[str] = ()) -> str:
 
     """
     different = differences_from_presets(settings)
-    return shlex.join(["svipctl", *train_arguments(settings.dataset, different, development)])
+    return shell_command(*train_arguments(settings.dataset, different, development))
 
 
 def assignment(key: str, value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 
 from svipctl.errors import ConfigError, explained_disk_errors
 from svipctl.files import atomic_write
+from svipctl.quoting import printable, shell_words
 
 Theme = Literal["light", "dark"]
 
@@ -98,7 +100,7 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 def entitle(figure: Figure, title: str) -> None:
     """Write a title above a figure, unless it is empty."""
     if title:
-        figure.suptitle(title, x=0.01, ha="left", weight="bold")
+        figure.suptitle(printable(title), x=0.01, ha="left", weight="bold")
 
 
 def check_suffix(path: Path) -> None:
@@ -106,7 +108,7 @@ def check_suffix(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(
             f"{path.name}: figures are {' or '.join(suffix[1:].upper() for suffix in SUFFIXES)}",
-            todo=f"-o {path.with_suffix('.png').name}",
+            todo=shell_words("-o", path.with_suffix(".png").name),
         )
 
 
@@ -133,4 +135,7 @@ def save(figure: Figure, path: Path) -> None:
                 pixels.save(unfinished, format="PNG", dpi=(DPI, DPI))
             else:
                 # No date and no version of the program: neither belongs to what is shown.
-                figure.savefig(unfinished, format="svg", metadata={"Date": None, "Creator": None})
+                text = io.StringIO()
+                figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+                # Names may hold what XML cannot.
+                unfinished.write_text(printable(text.getvalue()), encoding="utf-8")

@@ -8,6 +8,7 @@ from functools import lru_cache
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from svipctl.quoting import printable
 from svipctl.visuals.style import FONT, NORMAL, SMALL
 
 
@@ -56,5 +57,5 @@ def wrapped(text: str, room: float, size: float = NORMAL, *, most: int | None = 
 def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
     """Return the width of text in the figure's font, in inches."""
     font = FontProperties(family=FONT, size=size, weight=weight)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    width, _, _ = text_to_path.get_text_width_height_descent(printable(text), font, ismath=False)
     return 1.08 * float(width) / 72  # letters are wider on a screen, where they sit on whole pixels

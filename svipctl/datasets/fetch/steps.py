@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from svipctl.datasets.fetch.assets import Asset, Manifest, assets_of, built_in
 from svipctl.errors import ConfigError, DataError
+from svipctl.quoting import shell_command
 
 _TOP_FOLDERS = {"cub": "CUB_200_2011", "awa2": "Animals_with_Attributes2", "sun": "SUNAttributeDB"}
 
@@ -52,7 +53,7 @@ def repair_command(dataset: str, data_dir: Path, *, broken: bool = False) -> str
     """
     stamps = [stamp_path(data_dir, dataset, asset) for asset in assets_of(dataset, built_in())]
     again = broken or all(stamp.exists() for stamp in stamps)
-    return f"svipctl data fetch {dataset}" + (" --again" if again else "")
+    return shell_command("data", "fetch", dataset, *(["--again"] if again else []))
 
 
 def plan_fetch(
