@@ -10,7 +10,7 @@ import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 
 class ExitCode(IntEnum):
@@ -111,35 +111,61 @@ def shortened(entries: Sequence[str], count: int, separator: str = ", ") -> str:
     return shown + f"{' ' if separator == ', ' else separator}and {more:,} more" if more > 0 else shown
 
 
+_ELSEWHERE = "choose another place with --runs-dir or --data-dir"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says when a disk takes no more."""
+"""Errors of the operating system that say that a disk takes no more."""
+_SYSTEM: Mapping[int, tuple[type[SvipError] | None, str, str]] = {
+    **dict.fromkeys(FULL, (ResourceError, "no room left while {doing} {name}", f"free some space, or {_ELSEWHERE}")),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS),
+        (None, "not allowed to {verb} {name}", "change the permissions, or " + _ELSEWHERE),
+    ),
+    errno.ENAMETOOLONG: (ConfigError, "{name} cannot be {done} there: the name is too long", "choose a shorter one"),
+    errno.ELOOP: (None, "{name} cannot be {done} there: its links lead in a circle", "remove the link"),
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE),
+        (
+            ResourceError,
+            "too many files are open to {verb} {name}",
+            "allow more (ulimit -n 4096), or use fewer workers",
+        ),
+    ),
+    errno.ENOMEM: (ResourceError, "not enough memory to {verb} {name}", "free some memory"),
+}
+"""errno -> class of our error (None: DataError for reading, ConfigError for writing), its first line, and what to do."""
+_FORMS = {"read": ("reading", "read"), "write": ("writing", "written")}
+
+
+def system_error(error: OSError, name: object, verb: Literal["read", "write"] = "read") -> SvipError:
+    """Return our error for what the operating system says.
+
+    Args:
+        error: What it says.
+        name: File or folder that was used.
+        verb: What was to be done with it.
+
+    """
+    doing, done = _FORMS[verb]
+    by_verb, other = (DataError, "") if verb == "read" else (ConfigError, "name another place")
+    kind, what, todo = _SYSTEM.get(error.errno or 0, (None, "{name} cannot be {done}" + " there" * bool(other), other))
+    return (kind or by_verb)(
+        what.format(name=name, verb=verb, doing=doing, done=done),
+        why=f"the system says: {error.strerror or error}",
+        todo=todo,
+    )
 
 
 @contextmanager
 def explained_disk_errors(writing: str) -> Iterator[None]:
-    """Turn a full disk, a quota, a missing permission or a path that is none into our errors.
+    """Turn what the operating system says while something is written into our errors.
 
-    `writing` names what was being written.
+    `writing` names what is written.
     """
     try:
         yield
+    except BrokenPipeError:
+        raise  # the reader of the output is gone, which is no error of what is written
     except OSError as error:
-        if error.errno in FULL:
-            raise ResourceError(
-                f"no room left while writing {writing}",
-                why=f"the system says: {error.strerror}",
-                todo="free some space, or choose another place with --runs-dir or --data-dir",
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise ConfigError(
-                f"not allowed to write {writing}",
-                why=f"the system says: {error.strerror}",
-                todo="choose another place with --runs-dir or --data-dir",
-            ) from error
-        if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG):
-            raise ConfigError(
-                f"{writing} cannot be written there",
-                why=f"the system says: {error.strerror}",
-                todo="name another place",
-            ) from error
-        raise
+        if error.errno is None:
+            raise  # a library's own error under that name
+        raise system_error(error, writing, "write") from error

@@ -7,14 +7,78 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from svipctl.errors import ConfigError, ResourceError
+from svipctl.errors import ConfigError, DataError, ResourceError, system_error
 
 _PATIENCE = 0.5  # seconds: `is_locked` in another process holds the lock for a moment only
+_NO_FILES = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: Path, limit: int | None = None, *, what: str = "file", todo: str = "") -> BinaryIO:
+    """Open a file that a user named, for reading; never wait for a pipe, and never touch a device.
+
+    Args:
+        path: The file.
+        limit: Bytes of the largest file that is accepted; any size if None.
+        what: Noun for the file in the error of a missing one.
+        todo: Advice in that error.
+
+    Raises:
+        DataError: It is missing, not a regular file, larger than the limit, or must not be read.
+        ConfigError: Its name is too long.
+
+    """
+    try:
+        _require_regular(path, path.stat(), limit)  # before it is opened: opening a device can change it
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        try:
+            _require_regular(path, os.fstat(file.fileno()), limit)  # another one may have that name by now
+        except DataError:
+            file.close()
+            raise
+        return file
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(f"there is no {what} {path}", todo=todo) from error
+    except OSError as error:
+        raise system_error(error, path) from error
+    except ValueError as error:
+        raise DataError(f"{str(path)!r} is not the name of a file", why=str(error)) from error
+
+
+def read_regular(path: Path, limit: int | None = None, *, what: str = "file", todo: str = "") -> bytes:
+    """Return the content of a file that a user named; arguments and errors as of `open_regular`."""
+    with open_regular(path, limit, what=what, todo=todo) as file:
+        try:
+            content = file.read() if limit is None else file.read(limit + 1)
+        except OSError as error:
+            raise system_error(error, path) from error
+    if limit is not None and len(content) > limit:  # it grows, or its size is not known, as in /proc
+        raise _too_large(path, len(content), limit)
+    return content
+
+
+def _require_regular(path: Path, status: os.stat_result, limit: int | None) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _NO_FILES.get(stat.S_IFMT(status.st_mode), "something else")
+        raise DataError(f"{path} is {kind}, not a file", todo="name a regular file")
+    if limit is not None and status.st_size > limit:
+        raise _too_large(path, status.st_size, limit)
+
+
+def _too_large(path: Path, size: int, limit: int) -> DataError:
+    return DataError(f"{path} is too large to be read", why=f"it has {size:,} bytes; at most {limit:,} are accepted")
 
 
 @contextmanager

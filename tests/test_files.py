@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -9,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from svipctl.errors import ConfigError
-from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_lock, is_locked
+from svipctl.errors import ConfigError, DataError, SvipError
+from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_lock, is_locked, open_regular
 
 
 def test_a_second_one_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
@@ -102,3 +104,33 @@ def test_a_folder_is_replaced_whole_or_kept(tmp_path: Path) -> None:
         (unfinished / "b").write_text("third")
     assert [path.name for path in folder.iterdir()] == ["b"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_regular_file_is_opened_and_a_larger_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"12345")
+    with open_regular(path, limit=5) as file:
+        assert file.read() == b"12345"
+    with pytest.raises(DataError, match="too large"):
+        open_regular(path, limit=4)
+    with pytest.raises(DataError, match="there is no list"):
+        open_regular(tmp_path / "b", what="list")
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "device", "socket", "too long", "null", "circle"])
+def test_whatever_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = {"device": Path("/dev/zero"), "too long": tmp_path / ("x" * 300), "null": tmp_path / "a\0b"}.get(
+        kind, tmp_path / "a"
+    )
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "circle":
+        path.symlink_to(path)
+    with socket.socket(socket.AF_UNIX) as one:
+        if kind == "socket":
+            one.bind(str(path))
+        with pytest.raises(SvipError) as caught:
+            open_regular(path)
+    assert caught.value.exit_code == (2 if kind == "too long" else 3)

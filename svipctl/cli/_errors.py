@@ -19,6 +19,7 @@ from svipctl.errors import (
     ResourceError,
     SvipError,
     nearest,
+    system_error,
 )
 from svipctl.signals import Signalled
 
@@ -69,8 +70,8 @@ def report_defect(error: Exception) -> ExitCode:
     lines = str(error).strip().splitlines()
     if isinstance(error, MemoryError) or ("torch" in sys.modules and _is_out_of_memory(error)):
         return report(ResourceError("out of memory", why=lines[0] if lines else "", todo="use a smaller --batch-size"))
-    if isinstance(error, OSError) and (full := _full_disk(error)):
-        return report(full)
+    if isinstance(error, OSError) and error.errno is not None:
+        return report(_from_system(error))
     if isinstance(error, ImportError):
         return report(SvipError("a library cannot be imported", why=lines[0] if lines else "", todo=_import_fix(error)))
     defect = SvipError(
@@ -106,20 +107,23 @@ def report_unwritten(error: OSError) -> ExitCode:
     """Report on stderr alone that stdout cannot be written: neither can a document."""
     if sink.debug:
         _print_traceback(error)
-    shown = _full_disk(error) or SvipError("the output cannot be written", why=str(error.strerror))
+    shown = _from_system(error)
     with suppress(OSError):
         _print(shown)
     return shown.exit_code
 
 
-def _full_disk(error: OSError) -> ResourceError | None:
-    if error.errno not in FULL:
-        return None
-    return ResourceError(
-        "no room left where the output is written",
-        why=f"the system says: {error.strerror}",
-        todo="free some space, or send it elsewhere",
-    )
+def _from_system(error: OSError) -> SvipError:
+    """Return our error for what the operating system says of a file, or of the output if it names none."""
+    if error.filename is not None:
+        return system_error(error, error.filename)
+    if error.errno in FULL:
+        return ResourceError(
+            "no room left where the output is written",
+            why=f"the system says: {error.strerror}",
+            todo="free some space, or send it elsewhere",
+        )
+    return SvipError("the output cannot be written", why=f"the system says: {error.strerror}")
 
 
 def report_usage(error: Exception) -> ExitCode:
