@@ -5,6 +5,7 @@ The loss is in `svipctl.model.losses`, the optimizer and its schedule in `svipct
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -23,6 +24,7 @@ from svipctl.device import autocast, peak_memory
 from svipctl.distributed.shard import Shard
 from svipctl.evaluation.evaluate import score_split
 from svipctl.evaluation.protocols import evaluate_protocols
+from svipctl.files import atomic_write_text
 from svipctl.inference.checkpoint import save_checkpoint
 from svipctl.inference.dataset_predictions import predict_dataset
 from svipctl.model.losses import Terms, group_columns, training_loss
@@ -31,6 +33,7 @@ from svipctl.settings.schema import Settings
 from svipctl.signals import Stop
 from svipctl.training.batches import Clocked, steps_of, training_batches
 from svipctl.training.closed_form import fit_closed_form
+from svipctl.training.development import VALIDATION_CURVE
 from svipctl.training.optimisation import Optimisation
 from svipctl.training.setup import Setup
 from svipctl.training.state import Position, load_state, save_state
@@ -104,6 +107,7 @@ class Trainer:
             self.loss, self.optimisation, parts=1 if parts == "auto" else parts, adapt=parts == "auto", ranks=self.ranks
         )
         self.position = load_state(run.last, self.optimisation) if resume else Position()
+        self.validation: dict[str, list[float]] | None = None
         self.saved = self.looked = time.monotonic()
 
     @explained_lost_workers("run the same command with --resume")
@@ -219,7 +223,8 @@ class Trainer:
             progress=lambda done, total: self.save_and_leave_if_asked(),
         )
         scored = score_split(setup.benchmark, split, predictions, self.network.scorer)
-        rows = evaluate_protocols(scored, resamples=0).document()["protocols"]
+        results = evaluate_protocols(scored, resamples=0)
+        self.validation, rows = results.curve.document(), results.document()["protocols"]
         gzsl, oracle = rows["gzsl"], rows["gzsl-oracle"]
         figures = {"T1": rows["zsl"]["T1"], "U": gzsl["U"], "S": gzsl["S"], "H": gzsl["H"], "H_oracle": oracle["H"]}
         figures |= {f"{figure}_reference": rows["reference"][figure] for figure in "USH"}
@@ -248,10 +253,13 @@ class Trainer:
         self.run.check_folder()
         metadata = replace(self.setup.model.metadata, epoch=record["epoch"], metrics=record)
 
-        def add_state(unfinished: Path) -> None:
-            save_state(unfinished, self.position, self.optimisation)
+        def add(unfinished: Path) -> None:
+            if with_state:
+                save_state(unfinished, self.position, self.optimisation)
+            elif self.validation is not None:
+                atomic_write_text(unfinished / VALIDATION_CURVE, json.dumps(self.validation))
 
-        save_checkpoint(folder, self.network, metadata, extra=add_state if with_state else None)
+        save_checkpoint(folder, self.network, metadata, extra=add)
 
     def stop_is_asked(self) -> bool:
         """Return whether some process of the run has received a signal."""
