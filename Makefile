@@ -1,18 +1,24 @@
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types generated clean
+.PHONY: help demo test test-slow test-all lint types generated clean
 
 help: ## This list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
 demo: .venv/installed ## Train and evaluate on the built-in benchmark
 	$(BIN)/svipctl train toybirds
 	$(BIN)/svipctl eval toybirds
 
-test: .venv/dev-installed ## The whole test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
+test: .venv/dev-installed ## The fast tests: at most five minutes on two cores
+	$(PYTEST) -m "not slow or fast"
+
+test-slow: .venv/dev-installed ## The tests that `make test` leaves out: commands in processes of their own, kills, browsers
+	$(PYTEST) -m "slow and not fast"
+
+test-all: test test-slow ## Every test
 
 lint: .venv/dev-installed ## Style, spelling and staleness of generated files
 	$(BIN)/ruff check .

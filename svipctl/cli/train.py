@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -71,6 +70,7 @@ def train(
         from svipctl.cli._training_progress import reporter
         from svipctl.datasets.names import dataset_name
         from svipctl.inference.checkpoint import read_metadata
+        from svipctl.settings.command_line import folder_arguments
         from svipctl.training.session import carry_out, choose
 
         session = choose(settings, configured.origins, resume, ranks, development)
@@ -83,8 +83,8 @@ def train(
         else:
             best = carry_out(session, ranks, sink, reporter)
     run, settings = session.run, session.settings
-    elsewhere = ("--runs-dir", settings.runs_dir) if settings.runs_dir != Path("runs") else ()
-    sink.say(f"done: {run.folder}\nnext: {shell_command('eval', settings.dataset, '--run', run.name, *elsewhere)}")
+    following = shell_command("eval", settings.dataset, "--run", run.name, *folder_arguments(settings))
+    sink.say(f"done: {run.folder}\nnext: {following}")
     name = dataset_name(settings.dataset)
     sink.document({"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
 

@@ -45,6 +45,12 @@ def setting_arguments(values: Mapping[str, Any]) -> list[str]:
     return words
 
 
+def folder_arguments(settings: Settings) -> list[str]:
+    """Return the flags of the folders of data and runs, unless they are the default ones."""
+    folders = {"data_dir": settings.data_dir, "runs_dir": settings.runs_dir}
+    return setting_arguments({key: path for key, path in folders.items() if path != Settings.model_fields[key].default})
+
+
 def train_arguments(dataset: str, values: Mapping[str, Any], development: Sequence[str] = ()) -> list[str]:
     """Return what follows `svipctl` to train with these settings.
 

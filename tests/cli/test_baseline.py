@@ -10,6 +10,8 @@ import pytest
 from tests.cli.test_schemas import follows
 from tests.conftest import NETWORK, Command
 
+pytestmark = pytest.mark.slow
+
 NETWORK_FLAGS = (
     *("--backbone", "vit_tiny_patch16_224", "--weights", "none", "--gpu", "cpu"),
     *("--set", NETWORK, "--set", "data.workers=0"),

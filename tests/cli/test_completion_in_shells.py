@@ -17,6 +17,8 @@ import pytest
 from tests.cli.program import ROOT, install_in
 from tests.processes import clean_environment
 
+pytestmark = pytest.mark.slow
+
 COMPLETIONS = ROOT / "completions"
 START = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], f"source {COMPLETIONS}/svipctl.bash"),

@@ -12,6 +12,8 @@ import pytest
 from tests.cli.test_schemas import follows
 from tests.conftest import Command
 
+pytestmark = pytest.mark.slow
+
 
 def by_hand_while_settings_are_read() -> None:
     from svipctl.settings import layers

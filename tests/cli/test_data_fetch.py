@@ -18,7 +18,7 @@ from tests.datasets.official_layout import needs_metadata
 from tests.faults import kill_at
 from tests.processes import files_under
 
-pytestmark = needs_metadata
+pytestmark = [pytest.mark.slow, needs_metadata]
 IMAGES = {"cub": 11_788, "awa2": 37_322, "sun": 14_340}
 
 
@@ -104,6 +104,7 @@ def test_killed_at_20_moments_then_finished_byte_identical(
     }
 
 
+@pytest.mark.fast
 def test_archives_of_another_kind_or_checksum_are_refused_and_nothing_is_installed(
     command: Command, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_archives_of_another_kind_or_checksum_are_refused_and_nothing_is_install
     assert not (tmp_path / "data" / "awa2" / ".assets").exists()
 
 
+@pytest.mark.fast
 def test_offline_and_unknown_names_are_refused_and_a_plan_does_nothing(command: Command, tmp_path: Path) -> None:
     assert command("data", "fetch", "cub", "--offline").code == 4
     assert command("data", "fetch", "cubs").code == 2

@@ -14,7 +14,7 @@ from tests.cli.test_schemas import follows
 from tests.conftest import Command
 from tests.datasets.official_layout import lay_out, needs_metadata, needs_photographs
 
-pytestmark = [needs_metadata, needs_photographs]
+pytestmark = [pytest.mark.slow, needs_metadata, needs_photographs]
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from tests.conftest import NETWORK, TESTED, TRAINED, Command
 from tests.faults import limit_files
 from tests.processes import files_under
 
+pytestmark = pytest.mark.slow
+
 PACK = ("--backbone", "vit_tiny_patch16_224", "--set", NETWORK, "--workers", "1")
 IMAGES = 6 * (TRAINED + TESTED) + 2 * 2 * TESTED
 PIXELS = "packed/shorter-side-32/rows.npy"
@@ -61,6 +63,7 @@ def test_a_dry_run_draws_no_toy_birds(tmp_path: Path, command: Command) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--verify", "--verify-all"])
+@pytest.mark.fast
 def test_the_check_finds_a_changed_byte_and_ends_with_1(flag: str, packed_folder: Path, command: Command) -> None:
     good = command("data", "pack", str(packed_folder), *PACK, flag, "--json")
     assert (good.code, good.document["packs"][0]["images_compared"]) == (0, IMAGES)
@@ -85,6 +88,7 @@ def test_checking_what_is_not_packed_ends_with_3(small_folder: Path, command: Co
     assert "no packed pixels" in done.stderr
 
 
+@pytest.mark.fast
 def test_a_file_that_may_not_grow_ends_with_5_and_nothing_looks_finished(small_folder: Path, command: Command) -> None:
     done = command("data", "pack", str(small_folder), *PACK, first=functools.partial(limit_files, 20_000))
     assert done.code == 5, done.stderr
@@ -101,6 +105,7 @@ def test_an_unreadable_image_ends_with_3(small_folder: Path, command: Command) -
     assert not (small_folder / PIXELS).exists()
 
 
+@pytest.mark.fast
 def test_training_and_evaluation_give_the_same_with_and_without_a_pack(
     packed_folder: Path, shared_folder: Path, tiny: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:

@@ -22,6 +22,8 @@ from tests.cli.program import ROOT
 from tests.cli.test_help import EXAMPLES
 from tests.processes import clean_environment
 
+pytestmark = pytest.mark.slow
+
 NEEDS = {
     r"^make (test|lint|types)\b": "an installation; .ci/run calls them",
     r"^make demo\b": "an installation; the commands that it then runs are README's and run here",
@@ -59,6 +61,7 @@ def is_light(line: Line) -> bool:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.fast
 def test_no_document_names_a_flag_or_a_setting_that_is_not_there(
     document: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +118,7 @@ def test_what_a_test_has_not_is_still_needed_by_a_document(pattern: str) -> None
     assert any(re.search(pattern, line.text) for name in DOCUMENTS for line in lines_of(name))
 
 
+@pytest.mark.fast
 def test_the_makefile_does_what_documents_say_of_it() -> None:
     if shutil.which("make") is None:
         pytest.skip("make is not installed")

@@ -9,6 +9,8 @@ import pytest
 from tests.cli.test_schemas import follows
 from tests.conftest import Command, of_every_recipe
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("words", "said"),

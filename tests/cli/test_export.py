@@ -15,6 +15,8 @@ from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, SEEN, TESTED, UNSEEN, Command
 from tests.processes import files_under
 
+pytestmark = pytest.mark.slow
+
 IMAGES = len(SEEN) * TESTED + len(UNSEEN) * 2 * TESTED
 
 
@@ -40,6 +42,7 @@ def perturb_one_weight(factor: float = 1.0) -> None:
     artifact.ShippedGraph = Broken  # type: ignore[misc]
 
 
+@pytest.mark.fast
 def test_onnx_is_written_checked_and_described(command: Command, folder: Path, shared_folder: Path) -> None:
     import onnxruntime
 

@@ -14,6 +14,8 @@ from svipctl.training.development import VALIDATION_CURVE
 from tests.conftest import Command
 from tests.processes import Finished, forked
 
+pytestmark = pytest.mark.slow
+
 TWO_EPOCHS = ("--epochs", "2", "--set", "train.monitor=validation", "--set", "train.select=validation")
 
 
@@ -78,6 +80,7 @@ def test_epochs_are_the_median_and_gamma_is_pooled_over_what_each_fold_found(fol
     assert config["train"]["epochs"] == development["epochs"] == len(records(runs / "final"))
 
 
+@pytest.mark.fast
 def test_the_calibrated_row_of_a_final_run_has_that_gamma(folder: Path, shared_folder: Path) -> None:
     done = forked(
         *("eval", str(shared_folder), "--run", "final", "--json", "--gpu", "cpu"),
@@ -94,6 +97,7 @@ def test_the_calibrated_row_of_a_final_run_has_that_gamma(folder: Path, shared_f
     assert "no row gzsl-calibrated" not in done.stderr
 
 
+@pytest.mark.fast
 def test_no_image_that_chose_gamma_is_a_test_image(folder: Path, shared_folder: Path) -> None:
     chosen = set((folder / "runs" / "small" / "final" / "validation_images.txt").read_text().splitlines())
     trained = set((folder / "runs" / "small" / "final" / "training_images.txt").read_text().splitlines())

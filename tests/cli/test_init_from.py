@@ -18,6 +18,8 @@ from tests.conftest import ATTRIBUTES, SEEN, Command, write_small_folder
 from tests.inference.published_files import save_published
 from tests.processes import Finished, files_under, forked
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("--set", "method.context=words", "--recipe", "reference", "--set", "train.monitor=none")
 LAST = ("--set", "train.select=last", "--set", "method.keep=3")
 
@@ -57,6 +59,7 @@ def backbone_arguments(network: tuple[str, ...]) -> tuple[str, ...]:
     return ("--set", next(flag for flag in network if flag.startswith("model.backbone_args")), *LAST[2:])
 
 
+@pytest.mark.fast
 def test_a_published_file_scores_as_the_run_it_was_made_from(
     origin: Path, with_words: Path, network: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:
@@ -158,6 +161,7 @@ def test_a_run_that_begins_with_another_remembers_its_images(
     assert "trained on 1 of the 20" in scored.stderr
 
 
+@pytest.mark.fast
 def test_weights_that_know_a_folds_unseen_classes_do_not_begin_its_run(
     origin: Path, with_words: Path, network: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:

@@ -19,6 +19,8 @@ from tests.conftest import Command
 from tests.processes import Finished, clean_environment, fresh
 from tests.training.test_resume import CLOCK, signal_at_update
 
+pytestmark = pytest.mark.slow
+
 # 36 images: 8 batches of 4 (5 % 2 == 1), so that shares differ in size
 ARGUMENTS = ("--precision", "fp32", "--epochs", "2", "--batch-size", "5", "--set", "train.drop_last=false")
 RUN = Path("runs/small/one")
@@ -79,6 +81,7 @@ def alone(shared_folder: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.T
     return folder
 
 
+@pytest.mark.fast
 def test_two_processes_train_what_one_does_and_print_once(
     alone: Path, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:

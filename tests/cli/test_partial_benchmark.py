@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Command
 from tests.datasets.official_layout import lay_out, needs_metadata, needs_photographs
 
-pytestmark = [needs_metadata, needs_photographs]
+pytestmark = [pytest.mark.slow, needs_metadata, needs_photographs]
 
 
 def test_training_on_part_of_cub_is_refused_then_works_with_allow_partial(

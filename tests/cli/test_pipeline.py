@@ -22,7 +22,7 @@ from tests.datasets.official_archives import build_archives, write_manifest
 from tests.datasets.official_layout import METADATA, needs_metadata
 from tests.processes import clean_environment
 
-pytestmark = pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")]
 VECTORS = METADATA / "w2v" / "derived_googlenews_subset.txt"
 TINY = {
     "SVIPCTL_GPU": "cpu",

@@ -14,7 +14,7 @@ import pytest
 from tests.cli.program import ROOT
 from tests.processes import clean_environment
 
-pytestmark = pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")]
 
 
 def run(folder: Path, dataset: str, **documents: Any) -> subprocess.CompletedProcess[str]:

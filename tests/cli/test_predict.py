@@ -20,6 +20,8 @@ from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, SEEN, UNSEEN, Command, write_rows
 from tests.processes import files_under, fresh
 
+pytestmark = pytest.mark.slow
+
 HEADER = ["class", *ATTRIBUTES]
 CPU = ("--gpu", "cpu")
 POSTSCRIPT = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(run) print flush nonsense\n"
@@ -39,6 +41,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.fast
 def test_json_is_one_documented_document(
     command: Command, pictures: list[str], tmp_path: Path, shared_folder: Path
 ) -> None:

@@ -32,6 +32,8 @@ from svipctl.training.setup import image_size
 from tests.cli.program import Page, commands, pages
 from tests.reference.traces import FOLDER
 
+pytestmark = pytest.mark.slow
+
 LISTS = 10_000
 LONG = {
     "drawing": "svipctl.datasets.registry.draw_all",

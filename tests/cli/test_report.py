@@ -16,6 +16,8 @@ from tests.conftest import SEEN, UNSEEN, Command
 from tests.processes import files_under
 from tests.visuals.browser import needs_browser, opened
 
+pytestmark = pytest.mark.slow
+
 CPU = ("--gpu", "cpu")
 FIGURES = ("curves", "embedding", "confusion")
 

@@ -17,6 +17,8 @@ from tests.cli.test_schemas import follows
 from tests.conftest import Command, of_every_recipe, write_small_folder
 from tests.processes import clean_environment, forked, fresh
 
+pytestmark = pytest.mark.slow
+
 _REPORT = ("reproduction.csv", "reproduction.json", "reproduction.md")
 
 

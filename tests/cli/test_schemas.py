@@ -13,6 +13,8 @@ from tests.cli.program import ROOT, commands
 from tests.conftest import Command
 from tests.reference.traces import FOLDER
 
+pytestmark = pytest.mark.slow
+
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "docs" / "schemas").glob("*.json")}
 PREDICTIONS = (FOLDER / "evaluation" / "tiny.npz").resolve()
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.cli.program import ROOT
 
+pytestmark = pytest.mark.slow
+
 ENDS = "import sys; sys.exit({code})"
 IS_PREEMPTED = """
 import os, signal, sys

@@ -17,6 +17,8 @@ from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, Command
 from tests.processes import Finished, clean_environment
 
+pytestmark = pytest.mark.slow
+
 FRESH = [("--version",), ("config", "show", "cub", "--json"), ("completion", "zsh"), ("data", "status")]
 HELP = [(*page.path.split()[1:], "--help") for page in pages()]
 COMMANDS = {page.path.removeprefix("svipctl "): page for page in commands()}

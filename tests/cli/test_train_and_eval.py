@@ -14,6 +14,8 @@ from tests.conftest import SEEN, TESTED, TRAINED, UNSEEN, Command
 from tests.processes import Finished, files_under, fresh
 from tests.reference.traces import FOLDER
 
+pytestmark = pytest.mark.slow
+
 GZSL_ROWS = {"gzsl", "gzsl-oracle", "reference", "ausuc"}
 
 
@@ -23,6 +25,7 @@ def evaluated(trained: Path, shared_folder: Path) -> Finished:
     return fresh("eval", str(shared_folder), "--json", "--gpu", "cpu", cwd=trained.parents[2])
 
 
+@pytest.mark.fast
 def test_a_run_folder_has_every_file_of_the_contract(trained: Path, evaluated: Finished) -> None:
     assert evaluated.code == 0, evaluated.stderr
     files = set(files_under(trained))
@@ -54,6 +57,7 @@ def test_the_run_says_what_it_was(trained: Path) -> None:
     assert sorted(images) == sorted(f"images/{name}/{index}.png" for name in SEEN for index in range(TRAINED))
 
 
+@pytest.mark.fast
 def test_metrics_csv_and_jsonl_agree(trained: Path) -> None:
     (record,) = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     with (trained / "metrics.csv").open(newline="") as file:
@@ -62,6 +66,7 @@ def test_metrics_csv_and_jsonl_agree(trained: Path) -> None:
     assert record["epoch"] == 1
 
 
+@pytest.mark.fast
 def test_the_document_of_eval_has_the_keys_of_the_contract(evaluated: Finished, trained: Path) -> None:
     document = evaluated.document
     assert {"dataset", "run", "recipe", "images", "protocols", "intervals", "selection"} <= set(document)
@@ -92,6 +97,7 @@ def test_best_h_is_at_least_the_uncalibrated_one(evaluated: Finished) -> None:
     assert rows["gzsl"]["H"] == pytest.approx(expected)
 
 
+@pytest.mark.fast
 def test_a_run_trained_on_test_images_is_not_evaluated(
     command: Command, trained_copy: Path, shared_folder: Path
 ) -> None:
@@ -140,6 +146,7 @@ def test_a_misspelt_run_is_answered_with_the_nearest(command: Command, trained_c
         (("--zsl", "--gzsl"), {"zsl"} | GZSL_ROWS),
     ],
 )
+@pytest.mark.fast
 def test_predictions_of_anybody_are_scored_and_filtered(
     flags: tuple[str, ...], rows: set[str], command: Command
 ) -> None:

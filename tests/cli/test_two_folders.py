@@ -12,6 +12,8 @@ from tests.cli.test_bad_input import assert_refused, change
 from tests.conftest import Command
 from tests.processes import files_under
 
+pytestmark = pytest.mark.slow
+
 CPU = ("--gpu", "cpu")
 
 
@@ -33,6 +35,7 @@ def test_a_run_notes_its_folder(trained: Path, shared_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", [("eval",), ("export",), ("visualize", "patches")], ids=" ".join)
+@pytest.mark.fast
 def test_the_run_of_another_folder_is_refused_and_that_folder_named(
     verb: tuple[str, ...], command: Command, trained_copy: Path, other: Path, shared_folder: Path
 ) -> None:

@@ -16,6 +16,8 @@ from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, SEEN, UNSEEN, Command
 from tests.processes import files_under
 
+pytestmark = pytest.mark.slow
+
 VERBS = ("patches", "attributes", "attention", "sheet")
 CPU = ("--gpu", "cpu")
 TEST_IMAGES = 20
@@ -27,6 +29,7 @@ def small(masked_folder: Path, trained_copy: Path) -> str:
     return str(masked_folder)
 
 
+@pytest.mark.fast
 def test_the_number_beside_the_patches_is_the_one_eval_prints(command: Command, small: str, tmp_path: Path) -> None:
     evaluated = command("eval", small, "--json", *CPU).document["selection"]["mask"]["auc"]
     assert f"the true masks: AUC {evaluated:.1f}" in command("eval", small, *CPU).stdout

@@ -17,6 +17,8 @@ from tests.datasets.official_layout import lay_out, needs_metadata
 from tests.processes import files_under, fresh
 from tests.semantics.vector_cases import PUBLISHED
 
+pytestmark = pytest.mark.slow
+
 SUBSET = PUBLISHED / "derived_googlenews_subset.txt"
 
 
@@ -122,6 +124,7 @@ def test_a_row_without_a_known_word_is_zero_and_told(small_folder: Path, command
     assert "rows are zero: has_wing_color::red, has_wing_color::green" in done.stderr
 
 
+@pytest.mark.fast
 def test_built_vectors_are_what_training_uses(
     small_folder: Path, vectors: Path, tiny: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:
@@ -164,6 +167,7 @@ def test_what_cannot_be_built_is_refused(
     assert files_under(small_folder) == before
 
 
+@pytest.mark.fast
 def test_a_pickle_that_would_run_something_is_refused(small_folder: Path, command: Command, tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"\x80\x04cposix\nmkdir\n(X\x03\x00\x00\x00runtR.")
     build = command("w2v", "build", str(small_folder), "--vectors", "model")

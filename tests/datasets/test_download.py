@@ -433,7 +433,7 @@ GOOD_HEADERS = b'HTTP/1.1 200 OK\r\nETag: "a"\r\n'
     ids=["headers", "interim answer", "no body", "body", "last byte", "chunk size", "trailer"],
 )
 @pytest.mark.parametrize("checked", [True, False])
-def test_a_server_that_drips_is_given_up_at_whatever_place_and_the_next_mirror_is_asked(
+def test_a_server_that_drips_is_given_up_at_whatever_place_and_another_may_give_the_file(
     server: FaultyServer, tmp_path: Path, sent: bytes, checked: bool
 ) -> None:
     server.always[PATH] = Answer(raw=sent)

@@ -17,6 +17,8 @@ from tests.cli.program import ROOT
 from tests.conftest import Command
 from tests.processes import fresh
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = {"numpy": "2.1.0", "rich": "12.0"}
 
 

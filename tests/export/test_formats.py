@@ -21,6 +21,8 @@ from svipctl.export.torch_export import TorchRunner, write_torch
 from svipctl.model.recipe import Recipe
 from tests.model.tiny import ARGUMENTS, ATTRIBUTES, NAME, svip, vit
 
+pytestmark = pytest.mark.slow
+
 PLAIN = Pixels()
 HALF = ([0.5] * 3, [0.5] * 3)
 FORMATS: dict[str, tuple[Callable[..., None], Callable[[Path], Any]]] = {

@@ -13,6 +13,7 @@ from svipctl.datasets.folder import open_folder
 from tests.photographs.cub50_folder import SOURCE, build
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.photographs,
     pytest.mark.skipif(not (SOURCE / "cub50").is_dir(), reason=f"no photographs in {SOURCE}"),
 ]

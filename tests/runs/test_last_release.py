@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 from tests.conftest import NETWORK, Command
 from tests.runs.last_release import COMMITTED, copy_runs, recorded
 
+pytestmark = pytest.mark.slow
+
 CLOCK = {"seconds", "images_per_second", "data_wait", "peak_memory_mib"}
 CPU = ("--gpu", "cpu", "--precision", "fp32")
 # Percentages are counts of images and equal to the digit. What comes from the scores themselves may differ in its last
@@ -35,6 +37,7 @@ def without_scores(document: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["final", "whole"])
+@pytest.mark.fast
 def test_eval_gives_the_recorded_figures(command: Command, runs: Path, name: str) -> None:
     expected = recorded(f"runs/small/{name}/eval/metrics.json")
     (runs / name / "eval" / "metrics.json").unlink()
@@ -61,6 +64,7 @@ def test_eval_gives_the_recorded_figures(command: Command, runs: Path, name: str
     assert found.get("development") == expected.get("development")
 
 
+@pytest.mark.fast
 def test_an_unfinished_run_resumes_to_the_weights_of_the_uninterrupted_one(command: Command, runs: Path) -> None:
     done = command("train", "small", "--resume", "stopped", "--gpu", "cpu")
     assert done.code == 0, done.stderr

@@ -18,6 +18,8 @@ from svipctl.inference.load import load_checkpoint
 from tests.conftest import Command
 from tests.faults import limit_files, refuse_changes
 
+pytestmark = pytest.mark.slow
+
 EPOCHS, STEPS = 2, 9
 CLOCK = {"seconds", "images_per_second", "data_wait", "peak_memory_mib"}
 RUN = Path("runs/small/one")
@@ -89,7 +91,7 @@ def whole(
     return result(folder / RUN)
 
 
-@pytest.mark.parametrize("step", [2, 3, 5, 7, 9, 10, 11, 14, 16, 18])
+@pytest.mark.parametrize("step", [2, 3, 5, 7, pytest.param(9, marks=pytest.mark.fast), 10, 11, 14, 16, 18])
 def test_killed_at_a_step_and_resumed_is_bit_identical(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, step: int
 ) -> None:
@@ -102,7 +104,7 @@ def test_killed_at_a_step_and_resumed_is_bit_identical(
     assert result(tmp_path / RUN) == whole
 
 
-@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("name", [pytest.param(signal.SIGTERM, marks=pytest.mark.fast), signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_is_seen_within_a_step_and_the_state_saved(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, name: signal.Signals
 ) -> None:
@@ -377,6 +379,7 @@ def test_a_data_worker_killed_in_eval_is_told(command: Command, shared_folder: P
 
 
 @pytest.mark.parametrize("number", [19, 21])  # a file of the new state, and its name
+@pytest.mark.fast
 def test_a_disk_that_fills_while_saving_is_told_and_loses_nothing(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, number: int
 ) -> None:
@@ -405,6 +408,7 @@ def test_a_training_state_that_does_not_fit_on_the_disk_is_told(
     assert "resuming one at epoch 1, step 4" in resumed.stderr
 
 
+@pytest.mark.fast
 def test_a_changed_configuration_is_listed_and_refused(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
@@ -580,6 +584,7 @@ def test_a_dry_run_of_a_resume_needs_no_weights_file_as_the_resume_needs_none(
         assert done.code == 0, done.stderr
 
 
+@pytest.mark.fast
 def test_a_damaged_state_is_told(command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
     command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))

@@ -23,6 +23,8 @@ from tests.model.test_lite import SMALL
 from tests.processes import files_under
 from tests.training.test_resume import result, signal_at_update
 
+pytestmark = pytest.mark.slow
+
 STEM = "backbone.patch_embed.backbone."
 NETWORK = "model.backbone_args={img_size=64,embed_dim=16,depth=1,num_heads=2,proj_drop_rate=0.2}"
 LITE = (

@@ -21,6 +21,8 @@ from svipctl.training.trackers import Trackers, _use_local_store, check_trackers
 from tests.conftest import Command
 from tests.training.test_resume import ARGUMENTS, RUN, STEPS, signal_at_update
 
+pytestmark = pytest.mark.slow
+
 Curves = dict[str, list[tuple[int, float]]]
 WITH = ("--set", "train.tensorboard=true")
 INSTALLED = [name for name in ("tensorboard", "mlflow", "trackio", "wandb") if importlib.util.find_spec(name)]

@@ -25,6 +25,8 @@ from tests.evaluation.cases import benchmark
 from tests.visuals.browser import needs_browser, opened, probed, told
 from tests.visuals.evaluated import Evaluated, evaluated
 
+pytestmark = pytest.mark.slow
+
 ODD = ["<script>alert(1)</script>", "&amp; \"quoted\" 'class'", "$x^2$ {{ 7 * 7 }}", "Größe_中文"]
 HUNDREDS = 717
 LOADING = ("src", "srcset", "href", "action", "data", "poster", "background", "formaction", "xlink:href")

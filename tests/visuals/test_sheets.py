@@ -24,6 +24,8 @@ from svipctl.visuals.text import fitted, text_width, wrapped
 from svipctl.visuals.tiles import MARGIN, Sheet, faded, overlay
 from tests.visuals.cases import tiny_inspector
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def inspections(tmp_path: Path) -> list[Inspection]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from svipctl.datasets.benchmark import Benchmark
@@ -13,7 +12,7 @@ from svipctl.evaluation.protocols import about
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.quoting import shell_command
 from svipctl.runs.run import Run
-from svipctl.settings.command_line import differences_from_presets, train_command
+from svipctl.settings.command_line import differences_from_presets, folder_arguments, train_command
 from svipctl.settings.keys import flatten
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
@@ -168,9 +167,7 @@ def training_command(run: Run, settings: Settings, development: Mapping[str, Any
 
 def commands(run: Run, settings: Settings, development: Mapping[str, Any] | None, dataset: str) -> list[str]:
     """Return the commands that train, evaluate and report the run again."""
-    rest = [dataset, "--run", run.name]
-    for flag, value, default in (("--data-dir", settings.data_dir, "data"), ("--runs-dir", settings.runs_dir, "runs")):
-        rest += [flag, str(value)] if value != Path(default) else []
+    rest = [dataset, "--run", run.name, *folder_arguments(settings)]
     return [
         training_command(run, settings, development),
         shell_command("eval", *rest),
