@@ -11,8 +11,8 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from svipctl.errors import ConfigError, DataError, ResourceError, system_error
 
@@ -26,7 +26,7 @@ _NO_FILES = {
 }
 
 
-def open_regular(path: Path, limit: int | None = None, *, what: str = "file", todo: str = "") -> BinaryIO:
+def open_regular(path: Path, limit: int | None = None, *, what: str = "file", todo: str = "") -> BufferedReader:
     """Open a file that a user named, for reading; never wait for a pipe, and never touch a device.
 
     Args:
@@ -212,7 +212,7 @@ def require_disk_space(folder: Path, needed: int, what: str, todo: str) -> None:
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

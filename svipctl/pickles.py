@@ -8,6 +8,7 @@ import pickle
 import pickletools
 import re
 import struct
+import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from svipctl.errors import DataError
+from svipctl.files import open_regular, read_regular
 
 DAMAGE = (
     pickle.UnpicklingError,
@@ -34,6 +36,7 @@ DAMAGE = (
 )
 """Exceptions that unpickling a damaged file can raise."""
 
+_LARGEST = 2**26  # bytes of a pickled table; the largest published one has 0.8 MB
 _NUMBERS_AND_TEXTS = re.compile(r"[fiu][1248]|b1|[SU][0-9]{1,5}")
 
 
@@ -45,12 +48,8 @@ def read_pickled_array(path: Path) -> NDArray[np.float64]:
 
     """
     try:
-        found = _ArrayUnpickler(io.BytesIO(_checked(path.read_bytes())), encoding="latin1").load()
+        found = _ArrayUnpickler(io.BytesIO(_checked(read_regular(path, _LARGEST))), encoding="latin1").load()
         array = np.asarray(found) if isinstance(found, PickledArray) else None
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read", why=str(error.strerror)) from error
     except DAMAGE as error:
         raise DataError(f"{path} is not a pickle of plain data", why=str(error) or "it is cut short") from error
     if array is None or array.dtype.kind not in "fiu":
@@ -74,17 +73,30 @@ def read_torch(path: Path, *, allowed: Sequence[type] = ()) -> Any:
     """
     import torch
 
+    check_torch_file(path)
     try:
         with torch.serialization.safe_globals([*allowed, *_safe_globals()]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing") from error
-    except IsADirectoryError as error:
-        raise DataError(f"{path} is a folder, not a file") from error
     except Exception as error:  # torch's unpickler raises whatever a damaged file leads it to
         lines = str(error).strip().splitlines() or ["no details"]
         why = next((line.strip() for line in lines if "global" in line.lower()), lines[0])[:300]
         raise DataError(f"{path} is not a file of plain data", why=why) from error
+
+
+def check_torch_file(path: Path) -> None:
+    """Check what torch's own reader does not: that a file is one, and that it is not larger unpacked than packed.
+
+    Raises:
+        DataError: It is missing, not a regular file, or a zip archive with compressed content, which torch never writes.
+
+    """
+    with open_regular(path) as file:
+        try:
+            packed = [info.filename for info in zipfile.ZipFile(file).infolist() if info.compress_type]
+        except Exception:  # not a zip archive, or a damaged one; torch tells which
+            return
+    if packed:
+        raise DataError(f"{path} is not what torch.save writes", why=f"{packed[0]} is compressed in it")
 
 
 class PickledArray:

@@ -22,8 +22,19 @@ LEVELS = (
     ("settings",),
     ("datasets", "model"),
     (
-        *("distributed", "signals", "files", "pickles", "templates", "device", "cpu_count", "errors", "quoting"),
-        *("types", "version"),
+        "distributed",
+        "signals",
+        "files",
+        "text_files",
+        "npz_files",
+        "pickles",
+        "templates",
+        "device",
+        "cpu_count",
+        "errors",
+        "quoting",
+        "types",
+        "version",
     ),
 )
 """Rooms from the top floor down; a room imports from lower floors only."""

@@ -12,7 +12,6 @@ from svipctl.baselines.choices import Method, fit
 from svipctl.baselines.develop import Developed, develop, scored_by
 from svipctl.baselines.image_features import ImageFeatures
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.official import partial_warning
 from svipctl.evaluation.leakage import check_gamma, check_untouched
 from svipctl.evaluation.protocols import evaluate_protocols
 from svipctl.evaluation.result import Evaluation, evaluation_document
@@ -106,7 +105,7 @@ def _score(
         development=run.development(),
         missing_images=len(benchmark.missing) or None,
         warnings=[
-            *([partial_warning(benchmark)] if benchmark.missing else []),
+            *benchmark.warnings,
             *(["the backbone has random weights, so these are random features"] if random_weights else []),
         ],
     )

@@ -14,9 +14,11 @@ from typing import Any
 
 import typer
 
-from svipctl.datasets.csv_rows import is_group_row
+from svipctl.datasets.csv_rows import csv_rows, is_group_row
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.errors import SvipError
 from svipctl.settings.flags import RECIPE
+from svipctl.text_files import read_lines, read_text
 
 Completion = Callable[[str], list[str]]
 _SAFE = re.compile(r"[\w./][\w.,:+@%/=-]*")
@@ -122,8 +124,8 @@ def _from_project_file(key: str) -> str:
     import tomllib
 
     try:
-        value = tomllib.loads(Path("svipctl.toml").read_text(encoding="utf-8")).get(key)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        value = tomllib.loads(read_text(Path("svipctl.toml"))).get(key)
+    except (SvipError, tomllib.TOMLDecodeError, RecursionError):
         return ""
     return value if isinstance(value, str) else ""
 
@@ -165,36 +167,25 @@ def _is_own_data(word: str) -> bool:
 
 
 def _readable(read: Callable[[Path], Iterator[str]], folder: Path) -> list[str]:
-    from csv import Error
-
     try:
         return list(read(folder))
-    except (OSError, UnicodeDecodeError, Error):
+    except (OSError, SvipError):
         return []
-
-
-def _rows(path: Path) -> list[list[str]]:
-    import csv
-
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.reader(file) if row]
 
 
 def _class_names(folder: Path) -> Iterator[str]:
     if (folder / "attributes.csv").is_file():
-        rows = _rows(folder / "attributes.csv")[1:]
+        rows = csv_rows(folder / "attributes.csv")[1:]
         yield from (row[0] for row in (rows[1:] if rows and is_group_row(rows[0]) else rows))
     else:
         for path in sorted(folder.glob("xlsa17/data/*/allclasses.txt"))[:1]:
-            yield from path.read_text(encoding="utf-8").split()
+            yield from read_text(path).split()
 
 
 def _attribute_names(folder: Path) -> Iterator[str]:
     if (folder / "attributes.csv").is_file():
-        yield from next(iter(_rows(folder / "attributes.csv")), [""])[1:]
+        yield from next(iter(csv_rows(folder / "attributes.csv")), [""])[1:]
     else:
         lists = [folder / "attributes.txt", folder / "Animals_with_Attributes2" / "predicates.txt"]
         for path in [path for path in lists if path.is_file()][:1]:
-            yield from (
-                line.split(maxsplit=1)[-1] for line in path.read_text(encoding="utf-8").splitlines() if line.split()
-            )
+            yield from (line.split(maxsplit=1)[-1] for line in read_lines(path))

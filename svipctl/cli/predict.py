@@ -73,6 +73,7 @@ def predict(
     trained = found.settings()
     settings = with_precision_of(trained, overrides.resolve(trained.dataset))
 
+    from svipctl.datasets.image_files import Entry, described
     from svipctl.device import choose_dtype, use_device
     from svipctl.inference.checkpoint import read_metadata
     from svipctl.inference.class_table import candidate_classes
@@ -100,9 +101,14 @@ def predict(
     sink.begin_list(head, "images")
     named = (entry for name in images for entry in (listed(sys.stdin) if name == "-" else [name]))
     done = failed = 0
+    left_out: list[Entry] = []
     with sink.progress("naming") as progress:
         results = model.classify_each(
-            find_pictures(named), table, gamma=chosen.value, top=top, batch_size=settings.eval.batch_size
+            find_pictures(named, left_out.append),
+            table,
+            gamma=chosen.value,
+            top=top,
+            batch_size=settings.eval.batch_size,
         )
         for result in results:
             if isinstance(result, UnreadableImage):
@@ -119,6 +125,8 @@ def predict(
                     _show(result)
                 sink.item(result.document())
             progress(done + failed, done + failed)
+    if left_out:
+        sink.warn(described(left_out))
     counts = {"named": done, "failed": failed}
     if not done and not failed:
         raise CheckFailed("no image was named", why="the list on stdin is empty")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,10 @@ class Benchmark:
     """Images of the benchmark that are not on the disk; every other field leaves them out."""
     word_vectors_file: Path | None = None
     """Where `w2v build` puts the attributes' word vectors."""
+    upright: bool = True
+    """Whether photographs are rotated as their EXIF orientation says; the published sets are read as they are stored."""
+    warnings: tuple[str, ...] = field(default=(), repr=False)
+    """What is left out, and what makes scores doubtful; to be shown once to whoever uses the data set."""
     problems: tuple[str, ...] = field(default=(), repr=False)
     """Contradictions already found by whoever read the files; reported together with those found here."""
 
@@ -154,9 +159,9 @@ class Benchmark:
     def _contradictions(self) -> list[str]:
         """Everything that would make a number from this benchmark meaningless."""
         problems = []
-        if len(set(self.classes)) != len(self.classes):
-            repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
-            problems.append(f"two classes have the same name: {', '.join(repeated)}")
+        repeated = sorted(name for name, count in Counter(self.classes).items() if count > 1)
+        if repeated:
+            problems.append(f"two classes have the same name: {shortened(repeated, 5)}")
         for row, name in zip(self.class_attributes, self.classes):
             if not np.isfinite(row).all():
                 bad = self.attributes[int(np.flatnonzero(~np.isfinite(row))[0])]

@@ -6,28 +6,33 @@ Free of heavy imports, so that completion can use it.
 from __future__ import annotations
 
 import csv
+import io
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from svipctl.errors import DataError
+from svipctl.text_files import read_text, same_spelling
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
 def csv_rows(path: Path) -> list[list[str]]:
-    """Its rows, every cell stripped; empty rows are left out.
+    """Return the rows of a table, every cell stripped and in NFC; empty rows are left out.
 
     Raises:
         DataError: There is no such file, it is no CSV in UTF-8, or there is something else than commas between its columns.
 
     """
+    text = read_text(path, what="table", todo="name a CSV file, or write it")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except FileNotFoundError as error:
-        raise DataError(f"there is no table {path}", todo="name a CSV file, or write it") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a readable CSV file in UTF-8", why=str(error)) from error
+        rows = [[same_spelling(cell.strip()) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+    except csv.Error as error:
+        raise DataError(f"{path} is not a readable CSV file", why=str(error)) from error
+    rows = [row for row in rows if any(row)]
     if rows and len(rows[0]) == 1:
         for separator, name in _SEPARATORS.items():
             if separator in rows[0][0]:
@@ -49,8 +54,27 @@ def is_group_row(row: Sequence[str]) -> bool:
 
 def is_number(cell: str) -> bool:
     """Return whether a cell can be read as a number."""
+    return _NUMBER.fullmatch(cell) is not None
+
+
+def number(cell: object) -> float:
+    """Return the finite number in a cell: digits of ASCII with a point or an exponent, as every spreadsheet writes them.
+
+    Python's own `float` also takes `1_000`, `infinity`, `nan` and the digits of every script.
+
+    Args:
+        cell: Text, or a number of Python or numpy, as tables in memory have them.
+
+    Raises:
+        ValueError: It is something else, or too large.
+
+    """
+    if isinstance(cell, str) and not (is_number(cell) or _NOT_FINITE.fullmatch(cell)):
+        raise ValueError(f"{cell!r} is not a number")
     try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+        value = float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{cell!r} is not a number") from error
+    if not math.isfinite(value):
+        raise ValueError(f"{cell} is not a finite number")
+    return value

@@ -1,7 +1,7 @@
 """A data set of your own: a folder with pictures, a table of attributes, and who is unseen.
 
     FOLDER/
-      images/<class>/<picture>.jpg   one folder a class
+      images/<class>/<picture>.jpg   one folder a class; pictures in its subfolders belong to the class too
       attributes.csv                 class, then one column an attribute; optional second row with group names
       split.csv                      image,split with trainval, test_seen, test_unseen or unused
       unseen.txt                     instead of split.csv: the unseen classes, one a line
@@ -16,16 +16,21 @@ test image. Without `folds.csv` the seen classes are dealt to three folds in the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import FOLDS, PARTS, Benchmark, Indices
-from svipctl.datasets.csv_rows import csv_rows, is_group_row
-from svipctl.errors import DataError, nearest
+from svipctl.datasets.csv_rows import csv_rows, is_group_row, number
+from svipctl.datasets.image_files import Entry, described, entries
+from svipctl.datasets.look_alikes import equal_classes, equal_files
+from svipctl.errors import DataError, nearest, shortened
+from svipctl.text_files import read_lines, same_spelling
 
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
+_EXPLAINED = 20  # problems with a hint: more are not shown, and each hint compares a name with all others
 UNUSED = "unused"
 """In the place of a split, of a picture that is to be left out."""
 
@@ -52,7 +57,8 @@ def open_folder(root: Path, name: str | None = None) -> Benchmark:
         )
     problems: list[str] = []
     classes, attributes, groups, table = _read_attributes(root / "attributes.csv", problems)
-    images, labels = _list_images(root / "images", classes, problems)
+    warnings: list[str] = []
+    images, labels = _list_images(root / "images", classes, problems, warnings)
     if (root / "split.csv").exists():
         parts = _read_split(root / "split.csv", images, problems)
     else:
@@ -62,6 +68,10 @@ def open_folder(root: Path, name: str | None = None) -> Benchmark:
     masks = tuple(str(Path("masks", *Path(image).parts[1:]).with_suffix(".png")) for image in images)
     if has_masks:
         problems += [f"{mask} is missing" for mask in masks if not (root / mask).exists()]
+    unseen = {int(label) for label in labels[parts["test_unseen"]]}
+    warnings += equal_classes(classes, table, unseen.union(seen), unseen) if not problems else []
+    tests = np.concatenate([parts["test_seen"], parts["test_unseen"]])
+    warnings += equal_files(root, [images[index] for index in parts["trainval"]], [images[index] for index in tests])
     return Benchmark(
         name=name or root.resolve().name,
         root=root,
@@ -77,6 +87,7 @@ def open_folder(root: Path, name: str | None = None) -> Benchmark:
         groups=groups,
         masks=masks if has_masks else (),
         word_vectors_file=root / "word_vectors.npz",
+        warnings=tuple(warnings),
         problems=tuple(problems),
     )
 
@@ -100,84 +111,112 @@ def _rows(path: Path, header: str, problems: list[str]) -> list[list[str]]:
     try:
         rows = csv_rows(path)
     except DataError as error:
-        problems.append(": ".join(part for part in (error.what, error.why) if part))
+        problems.append(_in_one_line(error))
         return []
     return rows[1:] if rows and rows[0][:1] == [header] else rows
 
 
 def _read_attributes(
     path: Path, problems: list[str]
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[int, ...], ...], np.ndarray]:
-    """Class names, attribute names, attribute groups and the (C, K) table."""
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[int, ...], ...], NDArray[np.float64]]:
+    """Return class names, attribute names, attribute groups and the (C, K) table."""
     header, *body = _attribute_rows(path)
     attributes = tuple(header[1:])
     problems += [
         f"attributes.csv: column {number} has no attribute name" for number, a in enumerate(attributes, 2) if not a
     ]
-    problems += [f"attributes.csv: attribute {a!r} occurs twice" for a in _repeated(attributes)]
+    repeated = (name for name, count in Counter(attributes).items() if name and count > 1)
+    problems += [f"attributes.csv: attribute {name!r} occurs twice" for name in sorted(repeated)]
     groups: tuple[tuple[int, ...], ...] = ()
     if body and is_group_row(body[0]):
-        names = body[0][1:]
-        if len(names) != len(attributes):
-            problems.append(f"attributes.csv: {len(names)} group names for {len(attributes)} attributes")
-            names = names[: len(attributes)]
-        groups = tuple(tuple(i for i, n in enumerate(names) if n == group) for group in dict.fromkeys(names) if group)
+        groups = _groups(body[0][1:], len(attributes), problems)
         body = body[1:]
-    table = np.full((len(body), len(attributes)), np.nan)
-    for number, row in enumerate(body):
-        if len(row) != len(attributes) + 1:
-            problems.append(
-                f"attributes.csv: class {row[0]!r} has {len(row) - 1} values for {len(attributes)} attributes"
-            )
-            table[number] = 1  # counted once, as this problem
-            continue
+    complete = [row for row in body if len(row) == len(header)]
+    table = np.ones((len(complete), len(attributes)))  # 1 where there is a problem, which is counted once
+    for values, row in zip(table, complete):
         for column, cell in enumerate(row[1:]):
             try:
-                table[number, column] = float(cell)
-            except ValueError:
-                problems.append(f"attributes.csv: class {row[0]!r}, {attributes[column]!r}: {cell!r} is not a number")
-                table[number, column] = 1
-    classes = tuple(row[0] for row in body)
-    return classes, attributes, groups, table
+                values[column] = number(cell)
+            except ValueError as error:
+                problems.append(f"attributes.csv: class {row[0]!r}, {attributes[column]!r}: {error}")
+    if len(complete) < len(body):
+        table = table[:0]
+        problems += [
+            f"attributes.csv: class {row[0]!r} has {len(row) - 1} values for {len(attributes)} attributes"
+            for row in body
+            if len(row) != len(header)
+        ]
+    return tuple(row[0] for row in body), attributes, groups, table
 
 
-def _list_images(folder: Path, classes: Sequence[str], problems: list[str]) -> tuple[tuple[str, ...], Indices]:
-    """Picture paths relative to the data folder, sorted, and their labels."""
+def _groups(names: list[str], attributes: int, problems: list[str]) -> tuple[tuple[int, ...], ...]:
+    """Return the columns of each group."""
+    if len(names) != attributes:
+        problems.append(f"attributes.csv: {len(names)} group names for {attributes} attributes")
+    columns: dict[str, list[int]] = {}
+    for column, name in enumerate(names[:attributes]):
+        columns.setdefault(name, []).append(column)
+    return tuple(tuple(found) for name, found in columns.items() if name)
+
+
+def _list_images(
+    folder: Path, classes: Sequence[str], problems: list[str], warnings: list[str]
+) -> tuple[tuple[str, ...], Indices]:
+    """Return picture paths relative to the data folder, sorted, and their labels; name what is left out."""
     label_of = {name: label for label, name in enumerate(classes)}
     images: list[str] = []
     labels: list[int] = []
-    for subfolder in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if subfolder.name not in label_of:
-            problems.append(
-                f"images/{subfolder.name} has no row in attributes.csv ({nearest(subfolder.name, classes)})"
-            )
-            continue
-        for path in sorted(subfolder.iterdir()):
-            if path.suffix.lower() in PICTURES:
-                images.append(f"images/{subfolder.name}/{path.name}")
-                labels.append(label_of[subfolder.name])
+    left_out: list[Entry] = []
+    unknown: dict[str, None] = {}
+    for entry in entries(folder):
+        name, *below = entry.path.relative_to(folder).parts or ("",)
+        label = label_of.get(same_spelling(name))
+        file = f"images/{entry.path.relative_to(folder).as_posix()}"
+        if entry.closed:
+            problems.append(f"{file}: {entry.left_out}")
+        elif entry.left_out:
+            left_out.append(entry)
+        elif not below:
+            left_out.append(Entry(entry.path, "in no folder of a class"))
+        elif label is None:
+            unknown.setdefault(name)
+        elif not _is_one_line(file):
+            problems.append(f"{file!a}: a name that is not one line of text in UTF-8: rename it")
+        else:
+            images.append(file)
+            labels.append(label)
+    for name in unknown:
+        problems.append(f"images/{name} has no row in attributes.csv{_hint(name, classes, problems)}")
+    warnings += [described(left_out)] if left_out else []
+    pictured = set(labels)
+    empty = [name for label, name in enumerate(classes) if label not in pictured]
+    if empty:
+        warnings.append(
+            f"{len(empty)} classes of attributes.csv have no pictures and take no part: {shortened(empty, 5)}"
+        )
     return tuple(images), np.array(labels, dtype=np.int64)
 
 
 def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> dict[str, Indices]:
-    index_of = {image: index for index, image in enumerate(images)}
+    index_of = {same_spelling(image): index for index, image in enumerate(images)}
+    if len(index_of) < len(images):
+        problems.append("two pictures have names that differ only in how their accents are written")
     parts: dict[str, list[int]] = {split: [] for split in PARTS}
     placed: set[str] = set()
     for row in _rows(path, "image", problems):
         image, split = (*row, "")[:2]
         image = image if image.startswith("images/") else f"images/{image}"
-        if split == UNUSED:
-            placed.add(image)
-        elif split not in parts:
-            problems.append(f"split.csv: {split!r} is not a split ({nearest(split, [*PARTS, UNUSED])})")
+        if split not in (*parts, UNUSED):
+            problems.append(f"split.csv: {split!r} is not a split{_hint(split, [*PARTS, UNUSED], problems)}")
         elif image not in index_of:
             problems.append(f"split.csv: there is no picture {image}")
         elif image in placed:
             problems.append(f"split.csv: {image} is named twice")
         else:
             placed.add(image)
-            parts[split].append(index_of[image])
-    left_out = [image for image in images if image not in placed]
+            if split != UNUSED:
+                parts[split].append(index_of[image])
+    left_out = [image for image in index_of if image not in placed]
     if left_out:
         problems.append(
             f"split.csv: {len(left_out)} of {len(images)} pictures are not in it, for instance {left_out[0]}; "
@@ -190,17 +229,19 @@ def _split_by_classes(
     path: Path, classes: Sequence[str], images: Sequence[str], labels: Indices, problems: list[str]
 ) -> dict[str, Indices]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        problems.append(f"unseen.txt is not text in UTF-8: {error}")
-        lines = []
-    unseen_names = [line.strip() for line in lines if line.strip()]
-    for name in unseen_names:
-        if name not in classes:
-            problems.append(f"unseen.txt: no class {name!r} in attributes.csv ({nearest(name, classes)})")
-        elif classes.index(name) not in labels:
+        names = read_lines(path)
+    except DataError as error:
+        problems.append(_in_one_line(error))
+        names = []
+    label_of = {name: label for label, name in enumerate(classes)}
+    pictured = set(labels.tolist())
+    for name in names:
+        if name not in label_of:
+            hint = _hint(name, classes, problems)
+            problems.append(f"unseen.txt: no class {name!r} in attributes.csv{hint}")
+        elif label_of[name] not in pictured:
             problems.append(f"unseen.txt: class {name!r} has no pictures")
-    unseen = np.isin(labels, [classes.index(name) for name in unseen_names if name in classes])
+    unseen = np.isin(labels, [label_of[name] for name in names if name in label_of])
     test_seen: list[int] = []
     for label in np.unique(labels[~unseen]):
         mine = [int(index) for index in np.flatnonzero(labels == label)]
@@ -212,7 +253,7 @@ def _split_by_classes(
 
 
 def _read_folds(
-    path: Path, classes: Sequence[str], seen: Sequence[int], problems: list[str]
+    path: Path, classes: Sequence[str], seen: Collection[int], problems: list[str]
 ) -> tuple[tuple[int, ...], ...]:
     """Validation classes of each fold; empty when there are too few seen classes for folds."""
     if not path.exists():
@@ -220,26 +261,41 @@ def _read_folds(
             return ()
         order = _shuffled_by_name(list(seen), classes)
         return tuple(tuple(sorted(order[fold::FOLDS])) for fold in range(FOLDS))
-    folds: list[list[int]] = [[] for _ in range(FOLDS)]
+    label_of = {name: label for label, name in enumerate(classes)}
+    fold_of: dict[int, int] = {}
     for row in _rows(path, "class", problems):
         name, fold = (*row, "")[:2]
-        if name not in classes or fold not in ("1", "2", "3"):
+        if name not in label_of or fold not in ("1", "2", "3"):
             problems.append(f"folds.csv: {','.join(row)!r} is not a class and a fold 1, 2 or 3")
-        elif classes.index(name) not in seen:
+        elif label_of[name] not in seen:
             problems.append(f"folds.csv: class {name!r} is not a seen class")
-        elif any(classes.index(name) in members for members in folds):
+        elif label_of[name] in fold_of:
             problems.append(f"folds.csv: class {name!r} is named twice")
         else:
-            folds[int(fold) - 1].append(classes.index(name))
-    dealt = {label for members in folds for label in members}
-    problems += [f"folds.csv: seen class {classes[label]!r} is in no fold" for label in seen if label not in dealt]
-    return tuple(tuple(sorted(fold)) for fold in folds)
+            fold_of[label_of[name]] = int(fold) - 1
+    problems += [f"folds.csv: seen class {classes[label]!r} is in no fold" for label in seen if label not in fold_of]
+    return tuple(tuple(sorted(label for label in fold_of if fold_of[label] == fold)) for fold in range(FOLDS))
 
 
 def _shuffled_by_name(indices: list[int], names: Sequence[str]) -> list[int]:
-    """The same order on every machine, unrelated to the alphabet."""
-    return sorted(indices, key=lambda index: (zlib.crc32(names[index].encode()), names[index]))
+    """Return the same order on every machine, unrelated to the alphabet and to how accents are written."""
+    spelled = {index: same_spelling(names[index]) for index in indices}
+    return sorted(indices, key=lambda index: (zlib.crc32(spelled[index].encode()), spelled[index]))
 
 
-def _repeated(names: Sequence[str]) -> list[str]:
-    return sorted({name for name in names if name and names.count(name) > 1})
+def _is_one_line(name: str) -> bool:
+    """Return whether a list of names, one a line, can hold a name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return len(name.splitlines()) == 1
+
+
+def _hint(name: str, known: Collection[str], problems: list[str]) -> str:
+    """Return the known names that a name is close to, in brackets, for the first problems only."""
+    return f" ({nearest(name, known)})" if len(problems) < _EXPLAINED else ""
+
+
+def _in_one_line(error: DataError) -> str:
+    return ": ".join(part for part in (error.what, error.why) if part)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.errors import SvipError
 from svipctl.files import file_sha256
 
 FOLDER, TABLE = "data_folder", "attributes_sha256"
@@ -42,5 +43,5 @@ def is_same(noted: Mapping[str, Any], dataset: str) -> bool:
 def _sha256(path: Path) -> str:
     try:
         return file_sha256(path)
-    except OSError:
+    except SvipError:
         return ""

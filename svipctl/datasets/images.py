@@ -5,9 +5,10 @@ The deterministic part (`Geometry`) depends on nothing but the file, so its pixe
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
-from contextlib import nullcontext
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,17 +17,32 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as TF
 
-from svipctl.errors import DataError
+from svipctl.errors import ConfigError, DataError, ResourceError
+from svipctl.files import open_regular
 
 CROP_RATIO = 224 / 256  # of the centre crop to the resized shorter side, as in the published transforms
 _ASPECT = (3 / 4, 4 / 3)
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 """By content, whatever the file is called. Not all that Pillow knows: PostScript, for one, is run by a program."""
+_MOST_DECODED = {"JPEG": 178_956_970, "MPO": 178_956_970, "WEBP": 44_739_242, "": 89_478_485}
+"""Pixels of the largest image of a format (of others: ""); Pillow's own limit for JPEG, as others hold an image several times."""
+_TURNS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the image upright."""
+_SIDEWAYS = 5  # orientations from here on exchange width and height
 _MOST_PIXELS = 2**26  # of a whole resized image; a picture of 1 x 60,000 would become 256 x 15 million
 
 Pixels = NDArray[np.uint8]
@@ -142,46 +158,87 @@ def mirrored(images: Tensor, which: Tensor) -> Tensor:
     return torch.where(which.to(images.device, non_blocking=True).view(-1, 1, 1, 1), images.flip(3), images)
 
 
-def decode(source: Path | Image.Image, *, upright: bool = False) -> Image.Image:
+def decode(source: Path | Image.Image, *, upright: bool = True) -> Image.Image:
     """Return an image as RGB: the first frame of an animation, the upper 8 bits of 16-bit grey.
 
     Args:
         source: The file, or a PIL image, which stays as it is.
-        upright: Rotate a photograph as its EXIF orientation says. Benchmarks are read as they are stored, as published.
+        upright: Rotate a photograph as its EXIF orientation says. The published data sets are read as they are stored.
 
     Raises:
-        DataError: Missing, not an image, or cut short.
+        DataError: Missing, not an image, too large, or cut short.
 
     """
-    path = source if isinstance(source, Path) else getattr(source, "filename", "") or "given as a PIL image"
-    try:
-        with nullcontext(source) if isinstance(source, Image.Image) else Image.open(source, formats=FORMATS) as image:
-            return _eight_bits(ImageOps.exif_transpose(image) if upright else image).convert("RGB")
-    except FileNotFoundError as error:
-        raise DataError(f"image {path} is missing") from error
-    except IsADirectoryError as error:
-        raise DataError(f"there is no picture in the folder {path}") from error
-    except (
-        *(UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError),
-        struct.error,  # Pillow's, when EXIF values are not of the kind they say
-    ) as error:
-        raise DataError(
-            f"image {path} does not decode", why=str(error), todo="replace it, or take it out of the data set"
-        ) from error
+    image, orientation = _loaded(source)  # by a function that ends, so that two copies are in memory and not three
+    turn = _TURNS[orientation] if upright else None
+    return image if turn is None else image.transpose(turn)
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Return width and height of an image, from its header.
+def image_size(path: Path, *, upright: bool) -> tuple[int, int]:
+    """Return width and height of what `decode` returns, from the header of the file if possible.
 
     Raises:
         DataError: It is missing or no image.
 
     """
+    with _opened(path) as image:
+        if image.format == "TIFF":
+            image.load()  # Pillow rotates these itself
+        width, height = image.size
+        return (height, width) if upright and exif_orientation(image) >= _SIDEWAYS else (width, height)
+
+
+def stored_orientation(path: Path) -> int:
+    """Return the EXIF orientation of an image file; errors as of `image_size`."""
+    with _opened(path) as image:
+        return exif_orientation(image)
+
+
+def exif_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an image, 1 to 8; 1 (upright) if it has none that can be read."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return decode(path).size  # raises the error that explains it
+        value = image.getexif().get(0x0112, 1)
+    except Exception:  # whatever a damaged value leads Pillow to; the picture itself may be whole
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def _loaded(source: Path | Image.Image) -> tuple[Image.Image, int]:
+    """Return an image as RGB and as it is stored, and its EXIF orientation."""
+    with _opened(source) as image:
+        image.load()
+        eight_bits = _eight_bits(image)
+        return eight_bits if eight_bits.mode == "RGB" else eight_bits.convert("RGB"), exif_orientation(image)
+
+
+@contextmanager
+def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
+    """Yield an image of which nothing but the header is decoded yet; what Pillow raises becomes a DataError."""
+    path = source if isinstance(source, Path) else getattr(source, "filename", "") or "given as a PIL image"
+    try:
+        if isinstance(source, Image.Image):
+            yield source
+            return
+        with open_regular(source) as file, Image.open(file, formats=FORMATS) as image:
+            largest = _MOST_DECODED.get(image.format or "", _MOST_DECODED[""])
+            if math.prod(image.size) > largest:
+                raise ValueError(f"it has {math.prod(image.size):,} pixels; at most {largest:,} are decoded")
+            yield image
+    except (ConfigError, DataError) as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            raise DataError(f"image {path} is missing") from error
+        if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name too long)
+            raise DataError(f"there is no picture in the folder {path}") from error
+        raise DataError(f"image {error.what}", why=error.why, todo=error.todo) from error
+    except (ResourceError, GeneratorExit):
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
+        unknown = isinstance(error, UnidentifiedImageError)
+        raise DataError(
+            f"image {path} does not decode",
+            why="cannot identify its format" if unknown else str(error) or type(error).__name__,
+            todo="replace it, or take it out of the data set",
+        ) from error
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

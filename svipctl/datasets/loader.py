@@ -67,7 +67,7 @@ class ImageDataset(Dataset["Sample | DataError"]):
     packed: PackedImages | None = None
 
     def __post_init__(self, benchmark: Benchmark) -> None:
-        self.root = benchmark.root
+        self.root, self.upright = benchmark.root, benchmark.upright
         self.files = [benchmark.images[index] for index in self.indices]
         geometry = Geometry(self.transform.resize, self.transform.size)
         self.geometry = geometry if self.seed is None else self.transform.training_geometry
@@ -109,7 +109,7 @@ class ImageDataset(Dataset["Sample | DataError"]):
         """After the deterministic part."""
         if self.packed is not None:
             return self.packed.pixels(self.files[position])
-        return self.geometry(decode(self.root / self.files[position]))
+        return self.geometry(decode(self.root / self.files[position], upright=self.upright))
 
     def _random(self, position: int) -> np.random.Generator | None:
         if self.seed is None:

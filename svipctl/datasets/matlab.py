@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.errors import DataError
+from svipctl.files import read_regular
 
 Variable = NDArray[np.float64] | tuple[str, ...]
 """A table of numbers in MATLAB's shape, or the texts of a cell array."""
@@ -32,7 +33,7 @@ _CONTENT = {_CELLS: {_MATRIX}, _CHARACTERS: {1, 2, 4, 16, 17, 18}}
 """Class of a matrix -> types of the elements with its content; those with numbers have others."""
 _NUMERIC = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}
 _COMPLEX = 8
-_LARGEST = 2**28  # bytes of one unpacked variable; the largest needed one has 9 MB
+_LARGEST = 2**25  # bytes of one unpacked variable; the largest needed one has 9 MB
 
 
 class _Damaged(ValueError):
@@ -51,12 +52,7 @@ def read_mat(path: Path, keys: Sequence[str]) -> dict[str, Variable]:
             installed.
 
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read", why=str(error.strerror)) from error
+    content = read_regular(path)
     recorded = _recorded_sha256(path)
     try:
         if recorded not in (None, hashlib.sha256(content).hexdigest()):

@@ -13,7 +13,7 @@ from torch import Tensor
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, decode, image_size
 from svipctl.datasets.published_pixels import scale_on_disk
-from svipctl.errors import ConfigError
+from svipctl.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,18 @@ def object_mask(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray
 
     """
     if benchmark.masks:
-        pixels = geometry(decode(benchmark.root / benchmark.masks[index]))
+        mask = decode(benchmark.root / benchmark.masks[index])
+        width, height = image_size(benchmark.image_path(index), upright=benchmark.upright)
+        if width != height and mask.size == (height, width):
+            raise DataError(
+                f"mask {benchmark.masks[index]} lies on its side",
+                why=f"the upright image has {width} x {height} pixels, the mask {height} x {width}",
+                todo="rotate the mask as the EXIF orientation of its photograph says",
+            )
+        pixels = geometry(mask)
     else:
         assert benchmark.boxes is not None
-        size = image_size(benchmark.image_path(index))
+        size = image_size(benchmark.image_path(index), upright=benchmark.upright)
         drawn = Image.new("RGB", size)
         box = benchmark.boxes[index] * scale_on_disk(benchmark, size)
         left, top, width, height = (round(float(value)) for value in box)

@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import PARTS, Benchmark, Indices
+from svipctl.datasets.csv_rows import number
 from svipctl.datasets.fetch.assets import SPLIT_FOLDERS
 from svipctl.datasets.fetch.steps import repair_command
 from svipctl.datasets.groups import attribute_groups
 from svipctl.datasets.part_locations import cub_image_ids
 from svipctl.datasets.paths import reroot
-from svipctl.datasets.proposed_split import ProposedSplit, read_lines, read_names, read_proposed_split
+from svipctl.datasets.proposed_split import ProposedSplit, read_names, read_proposed_split
 from svipctl.datasets.published_pixels import copied_side, published_side
 from svipctl.errors import DataError, shortened
+from svipctl.text_files import read_lines
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
         copied_side=0 if published is None else copied_side(paths),
         word_vectors_file=root / "word_vectors.npz",
         missing=missing,
+        upright=False,
+        warnings=(_partial_warning(name, missing, len(files)),) if missing else (),
     )
 
 
@@ -145,13 +149,11 @@ def describe_missing(missing: Sequence[str], class_of: Callable[[str], str] = _p
     return f"missing images of {classes}:\n" + shortened(missing, 3, "\n")
 
 
-def partial_warning(benchmark: Benchmark) -> str:
-    """One sentence on what a benchmark with missing images is, and exactly what is missing."""
-    total = len(benchmark.images) + len(benchmark.missing)
+def _partial_warning(name: str, missing: Sequence[str], total: int) -> str:
+    """Return one sentence on what a benchmark with missing images is, and exactly what is missing."""
     return (
-        f"{benchmark.name} is used without {_count(len(benchmark.missing), total)} images: "
-        f"numbers are not comparable with published ones\n"
-        + describe_missing(benchmark.missing, OFFICIAL_BENCHMARKS[benchmark.name].class_of)
+        f"{name} is used without {_count(len(missing), total)} images: numbers are not comparable with published ones\n"
+        + describe_missing(missing, OFFICIAL_BENCHMARKS[name].class_of)
     )
 
 
@@ -224,10 +226,10 @@ def _boxes(folder: Path, files: Sequence[str]) -> NDArray[np.float64]:
     try:
         box_of_id = dict(line.split(maxsplit=1) for line in read_lines(folder / "bounding_boxes.txt"))
         id_of_file = cub_image_ids(folder)
-        boxes = np.array([box_of_id[id_of_file[file]].split() for file in files], dtype=np.float64)
+        boxes = np.array([[number(cell) for cell in box_of_id[id_of_file[file]].split()] for file in files])
     except (KeyError, ValueError) as error:
         raise DataError(f"the bounding boxes in {folder} do not fit the images", why=str(error)) from error
-    if boxes.shape != (len(files), 4) or not np.isfinite(boxes).all():
+    if boxes.shape != (len(files), 4):
         raise DataError(f"the bounding boxes in {folder} do not fit the images", why=f"a table of shape {boxes.shape}")
     return boxes
 

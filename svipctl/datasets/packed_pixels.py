@@ -69,7 +69,8 @@ def stamp_of(benchmark: Benchmark, geometry: Geometry) -> dict[str, Any]:
         digest.update(f"{file}\0{_size_and_time(benchmark.root / file)}\n".encode())
     jpeg = pillow_features.version("jpg")
     software = {"pillow": PIL.__version__, "jpeg": jpeg, "torchvision": torchvision.__version__}
-    return {"geometry": geometry.key, "software": software, "source": digest.hexdigest()}
+    turned = {"orientation": "upright"} if benchmark.upright else {}
+    return {"geometry": geometry.key, "software": software, "source": digest.hexdigest(), **turned}
 
 
 def pack_folder(root: Path, geometry: Geometry) -> Path:
@@ -97,8 +98,12 @@ def find_pack(benchmark: Benchmark, geometry: Geometry) -> tuple[PackedImages | 
     changed = [key for key, value in now.items() if pack.index.get(key) != value]
     if not changed:
         return pack, ""
-    images_changed = "images were changed, added or removed since"
-    return None, _unused(folder, "the image libraries have changed" if "software" in changed else images_changed)
+    reasons = {
+        "software": "the image libraries have changed",
+        "orientation": "they were packed without EXIF orientation",
+    }
+    found = [reason for key, reason in reasons.items() if key in changed]
+    return None, _unused(folder, found[0] if found else "images were changed, added or removed since")
 
 
 def plan_pack(benchmark: Benchmark, geometry: Geometry, *, block_bytes: int = BLOCK_BYTES) -> PackPlan:
@@ -110,7 +115,8 @@ def plan_pack(benchmark: Benchmark, geometry: Geometry, *, block_bytes: int = BL
     """
     files = images_packed(benchmark, geometry)
     if geometry.resize == "none":
-        shapes = tuple((3, *reversed(image_size(benchmark.root / file))) for file in files)
+        sizes = (image_size(benchmark.root / file, upright=benchmark.upright) for file in files)
+        shapes = tuple((3, height, width) for width, height in sizes)
     else:
         shapes = ((3, geometry.size, geometry.size),) * len(files)
     folder, stamp = pack_folder(benchmark.root, geometry), stamp_of(benchmark, geometry)
@@ -181,7 +187,7 @@ def check_pack(
     wrong = [f"the checksum does not match: {file}" for file in pack.damaged()]
     sample = [pack.files[row] for row in np.random.default_rng(0).permutation(len(pack.files))[:images]]
     for done, file in enumerate(sample, 1):
-        if not np.array_equal(geometry(decode(benchmark.root / file)), pack.pixels(file)):
+        if not np.array_equal(geometry(decode(benchmark.root / file, upright=benchmark.upright)), pack.pixels(file)):
             wrong.append(f"decoding yields other pixels: {file}")
         if progress:
             progress(done, len(sample))
@@ -198,7 +204,8 @@ class _Blocks(Dataset["Written | DataError | OSError"]):
     """Blocks of missing images, each decoded and written by the process that takes it."""
 
     def __init__(self, plan: PackPlan, missing: list[int]) -> None:
-        self._root, self._geometry, self._store = plan.benchmark.root, plan.geometry, plan.store
+        self._root, self._upright = plan.benchmark.root, plan.benchmark.upright
+        self._geometry, self._store = plan.geometry, plan.store
         sizes = [np.prod(plan.store.shapes[row]) for row in missing]
         block = (np.cumsum(sizes, dtype=np.int64) - 1) // plan.block_bytes
         self._blocks = np.split(np.array(missing, dtype=np.int64), np.flatnonzero(np.diff(block)) + 1)
@@ -215,7 +222,7 @@ class _Blocks(Dataset["Written | DataError | OSError"]):
 
     def _decoded(self, row: int) -> Bytes:
         path = self._root / self._store.files[row]
-        pixels = self._geometry(decode(path)).transpose(2, 0, 1)
+        pixels = self._geometry(decode(path, upright=self._upright)).transpose(2, 0, 1)
         if pixels.shape != self._store.shapes[row]:
             raise DataError(f"image {path} has changed while it was packed", todo="run the command again")
         return pixels

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.proposed_split import read_lines
+from svipctl.datasets.csv_rows import number
 from svipctl.errors import DataError
+from svipctl.text_files import read_lines
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,9 @@ def part_places(benchmark: Benchmark) -> PartPlaces | None:
         return None
     try:
         names = tuple(line.split(maxsplit=1)[1] for line in read_lines(folder / "parts" / "parts.txt"))
-        table = np.array(
-            [line.split() for line in read_lines(folder / "parts" / "part_locs.txt")], dtype=np.float64
-        ).reshape(-1, len(names), 5)
-        if not (table[:, :, 1] == np.arange(1, len(names) + 1)).all() or not np.isfinite(table).all():
+        lines = read_lines(folder / "parts" / "part_locs.txt")
+        table = np.array([[number(cell) for cell in line.split()] for line in lines]).reshape(-1, len(names), 5)
+        if not (table[:, :, 1] == np.arange(1, len(names) + 1)).all():
             raise ValueError("each image should have each part once, in order")
         row_of_id = {int(number): row for row, number in enumerate(table[:, 0, 0])}
         id_of_file = cub_image_ids(folder)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from svipctl.datasets.benchmark import FOLDS, PARTS, Indices
 from svipctl.datasets.matlab import Variable, read_mat
 from svipctl.errors import DataError
+from svipctl.text_files import read_lines
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,6 @@ def _names(value: Variable, where: Path, key: str) -> tuple[str, ...]:
     if not isinstance(value, tuple):
         raise DataError(f"{where} is damaged", why=f"{key} should be a list of names")
     return value
-
-
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file, stripped, without empty ones."""
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read", why=str(error)) from error
 
 
 def _numbers(value: Variable, where: Path, key: str) -> NDArray[np.float64]:

@@ -52,7 +52,7 @@ def _sizes(files: Sequence[Path]) -> Iterator[tuple[int, tuple[int, int]]]:
     """Place, width and height of some of the images."""
     for position in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).round().astype(int)) if files else ():
         with suppress(DataError):  # whatever reads that image says what is wrong with it
-            yield int(position), image_size(files[position])
+            yield int(position), image_size(files[position], upright=False)
 
 
 def scale_on_disk(benchmark: Benchmark, size: tuple[int, int]) -> float:

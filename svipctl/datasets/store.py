@@ -25,7 +25,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from svipctl.errors import DataError, explained_disk_errors
-from svipctl.files import atomic_write_text, file_lock, require_disk_space, sync
+from svipctl.files import atomic_write_text, file_lock, open_regular, read_regular, require_disk_space, sync
 from svipctl.types import ProgressCallback
 
 FORMAT = 2
@@ -57,7 +57,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            self.index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            self.index: dict[str, Any] = json.loads(read_regular(folder / INDEX))
             if self.index["format"] != FORMAT:
                 raise DataError(f"{folder} cannot be read", why="another version of svipctl wrote it")
             self.files: list[str] = self.index["files"]
@@ -67,9 +67,11 @@ class Store:
             self._start = _data_start(folder / ROWS, self._offsets[-1])
             if len(self._shapes) != len(self.files) or not self._checksums.any(axis=1).all():
                 raise ValueError("its index and its rows do not match")
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            self._row = {file: row for row, file in enumerate(self.files)}
+        except DataError:
+            raise
+        except Exception as error:  # json and numpy raise whatever a damaged file leads them to
             raise DataError(f"{folder} cannot be read", why=f"it is damaged: {error}") from error
-        self._row = {file: row for row, file in enumerate(self.files)}
         self._descriptor = os.open(folder / ROWS, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -161,8 +163,8 @@ class StorePlan:
         try:
             _data_start(self.unfinished / ROWS, self.bytes)
             _checksums(self.unfinished, len(self.files))
-            return bool(json.loads((self.unfinished / INDEX).read_text(encoding="utf-8")) == self.index)
-        except (OSError, EOFError, ValueError):
+            return bool(json.loads(read_regular(self.unfinished / INDEX)) == self.index)
+        except Exception:  # as above
             return False
 
     def missing(self) -> list[int]:
@@ -299,9 +301,10 @@ def _data_start(path: Path, expected: int) -> int:
     """Return where the data of a .npy file begins.
 
     Raises:
-        OSError, ValueError: The file is missing, or does not hold so many bytes.
+        DataError, ValueError: The file is missing, or does not hold so many bytes.
 
     """
+    open_regular(path).close()  # a map of a pipe would wait for it
     mapped = open_memmap(path, mode="r")
     if mapped.dtype != np.uint8 or mapped.size != expected or path.stat().st_size != mapped.offset + expected:
         raise ValueError(f"{path.name} does not hold {expected} bytes")
@@ -312,10 +315,11 @@ def _checksums(folder: Path, count: int) -> Bytes:
     """Load the checksums of so many rows, (N, 16), zeros for a row that is not finished.
 
     Raises:
-        OSError, EOFError, ValueError: The file is missing or damaged, or has another number of checksums.
+        DataError, EOFError, ValueError: The file is missing or damaged, or has another number of checksums.
 
     """
-    checksums: Bytes = np.load(folder / CHECKSUMS)
+    with open_regular(folder / CHECKSUMS) as file:
+        checksums: Bytes = np.load(file)
     if checksums.dtype != np.uint8 or checksums.shape != (count, _DIGEST_BYTES):
         raise ValueError(f"{CHECKSUMS} does not have {count} checksums")
     return checksums

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from svipctl.datasets.official import partial_warning
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import check_devices, choose_dtype, precision_name
 from svipctl.evaluation.leakage import check_scorable
@@ -56,5 +55,5 @@ def plan_evaluation(subject: Run | Path, settings: Settings, *, allow_partial: b
         "split": found.split.name,
         "images": {"seen": len(found.split.seen), "unseen": len(found.split.unseen)},
         "memory_mib": round(4 * sum(parameter.numel() for parameter in found.model.network.parameters()) / _MIB),
-        "warnings": [*([partial_warning(benchmark)] if benchmark.missing else []), *found.warnings],
+        "warnings": [*benchmark.warnings, *found.warnings],
     }

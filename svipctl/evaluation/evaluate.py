@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
-from svipctl.datasets.official import partial_warning
 from svipctl.datasets.workers import explained_lost_workers
 from svipctl.device import precision_name, use_device
 from svipctl.distributed.ranks import ALONE, Ranks
@@ -106,7 +105,7 @@ def evaluate_model(
         development=None if scorable.development is None else dict(scorable.development),
         checkpoint=None if model.checkpoint is None else dict(model.checkpoint),
         warnings=[
-            *([partial_warning(benchmark)] if benchmark.missing else []),
+            *benchmark.warnings,
             *scorable.warnings,
             *predictions.notes,
         ],

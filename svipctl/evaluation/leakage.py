@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.network import check_same_benchmark
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.runs.run import Run
+from svipctl.text_files import same_spelling
 
 UNKNOWN = "unknown"
 """Value of `images` in a checkpoint's `backbone_weights` if the training images of the weights are not known."""
@@ -65,7 +66,7 @@ def check_scorable(model: TrainedModel, benchmark: Benchmark) -> Scorable:
 
 def check_zero_shot(metadata: Metadata, unseen_classes: Sequence[str]) -> None:
     """Raise DataError if the model was trained on a class that is scored as unseen."""
-    shared = sorted(set(metadata.seen_classes).intersection(unseen_classes))
+    shared = _in_both(metadata.seen_classes, unseen_classes)
     if shared:
         raise DataError(
             f"the run was trained on {len(shared)} of the {len(unseen_classes)} classes that are unseen now",
@@ -101,7 +102,7 @@ def check_run(run: Run, benchmark: Benchmark, split: Split, *, of_best: bool) ->
 
 def check_untouched(run: Run, scored_images: list[str]) -> None:
     """Raise DataError if the run was trained on any of these images."""
-    shared = sorted((run.training_images() | run.initial_images()).intersection(scored_images))
+    shared = _in_both(run.training_images() | run.initial_images(), scored_images)
     if shared:
         raise DataError(
             f"{run.name} was trained on {len(shared)} of the {len(scored_images)} images it would be scored on",
@@ -112,9 +113,8 @@ def check_untouched(run: Run, scored_images: list[str]) -> None:
 
 def check_start(run: Run, benchmark: Benchmark, split: Split) -> None:
     """Raise DataError if the weights that the run began with were trained on images of its unseen classes."""
-    begun_with = run.initial_images()
-    place = {name: index for index, name in enumerate(benchmark.images)}
-    labels = {int(benchmark.labels[place[name]]) for name in begun_with if name in place}
+    begun_with = set(_in_both(run.initial_images(), benchmark.images))
+    labels = {int(label) for name, label in zip(benchmark.images, benchmark.labels) if name in begun_with}
     shared = sorted(benchmark.classes[label] for label in labels.intersection(split.unseen_classes.tolist()))
     if shared:
         raise DataError(
@@ -143,10 +143,16 @@ def warnings_of_start(weights: Mapping[str, str]) -> list[str]:
 
 def check_gamma(run: Run, scored_images: list[str]) -> None:
     """Raise DataError if the run's gamma was chosen on any of these images, whatever its development runs are called."""
-    shared = sorted(run.validation_images().intersection(scored_images))
+    shared = _in_both(run.validation_images(), scored_images)
     if shared:
         raise DataError(
             f"the gamma of {run.name} was chosen on {len(shared)} of the {len(scored_images)} images it would be scored on",
             why=f"for instance {shared[0]}; gzsl-calibrated would be gzsl-oracle under another name",
             todo="train development runs and the final run again on this split",
         )
+
+
+def _in_both(noted: Iterable[str], names: Sequence[str]) -> list[str]:
+    """Return the names that a run has noted, sorted; they are compared in NFC, as a folder may have been copied from macOS."""
+    spelled = {same_spelling(name) for name in noted}
+    return sorted(name for name in names if same_spelling(name) in spelled)

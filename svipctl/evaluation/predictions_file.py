@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import torch
 from svipctl.errors import DataError
 from svipctl.evaluation.protocols import Scored
 from svipctl.model.scores import class_scores
+from svipctl.npz_files import read_npz
 
 _ARRAYS = (
     "class_attributes",
@@ -23,6 +22,7 @@ _ARRAYS = (
     "seen_predictions",
 )
 _SLACK = 1e-2  # the published code adds 1e-5 to each length that it divides by
+_MOST_SCORES = 2**26  # 16,000 images of 4,000 classes, in half a gigabyte
 _LARGEST = 1e300  # beyond it differences and the scale of the softmax overflow
 
 
@@ -38,13 +38,7 @@ def read_predictions(path: Path, *, scale: float = 5.0) -> Scored:
         DataError: With everything that is wrong with the file.
 
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError as error:
-        raise DataError(f"there is no predictions file {path}", todo="name a .npz file (docs/evaluation.md)") from error
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        raise DataError(f"{path} is not a .npz file of plain arrays", why=str(error)) from error
+    arrays = read_npz(path, what="predictions file", todo="name a .npz file (docs/evaluation.md)")
     problems = [f"array {name!r} is missing" for name in _ARRAYS if name not in arrays] or _contradictions(arrays)
     if problems:
         raise DataError(f"{path} cannot be scored", why="\n".join(f"- {problem}" for problem in problems))
@@ -93,6 +87,11 @@ def _contradictions(arrays: dict[str, np.ndarray]) -> list[str]:
             problems.append(f"{side}_classes is empty")
         if stray := np.setdiff1d(labels, classes).size:
             problems.append(f"{side}_labels names {stray} classes that are not in {side}_classes")
+    scores = sum(arrays[f"{side}_labels"].size for side in ("seen", "unseen")) * len(table)
+    if scores > _MOST_SCORES:
+        problems.append(
+            f"there would be {scores:,} scores of images and classes; at most {_MOST_SCORES:,} are computed"
+        )
     if np.intersect1d(arrays["seen_classes"], arrays["unseen_classes"]).size:
         problems.append("a class is both seen and unseen")
     return problems

@@ -91,7 +91,7 @@ def part_truth(
     distances = np.full((len(indices), len(points), len(groups)), _UNKNOWN)
     columns = [[places.names.index(name) for name in group] for group in groups]
     for row, index in enumerate(indices):
-        size = image_size(benchmark.image_path(int(index)))
+        size = image_size(benchmark.image_path(int(index)), upright=benchmark.upright)
         scale = scale_on_disk(benchmark, size)
         parts = seen_points(places.points[index] * scale, size, geometry)
         is_seen = places.visible[index] & ((parts >= 0) & (parts < geometry.size)).all(axis=1)
@@ -112,7 +112,7 @@ def window_centres(size: int, shape: tuple[int, int]) -> Floats:
 def seen_box(benchmark: Benchmark, index: int, geometry: Geometry) -> Floats:
     """(4,) left, top, right and bottom of the object's box in what the network sees; not cut at its border."""
     assert benchmark.boxes is not None
-    size = image_size(benchmark.image_path(index))
+    size = image_size(benchmark.image_path(index), upright=benchmark.upright)
     left, top, width, height = benchmark.boxes[index] * scale_on_disk(benchmark, size)
     return seen_points(np.array([[left, top], [left + width, top + height]]), size, geometry).ravel()
 

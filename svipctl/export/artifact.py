@@ -187,6 +187,7 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressC
                 labels,
                 TOLERANCE[order.precision] if order.tolerance is None else order.tolerance,
                 progress,
+                upright=benchmark.upright,
             )
             failed = path.with_name(f"{path.name}.failed-parity")
             final = failed if parity.breaches else path

@@ -120,6 +120,8 @@ def compare(
     labels: np.ndarray,
     tolerance: float,
     progress: ProgressCallback | None = None,
+    *,
+    upright: bool = True,
 ) -> Parity:
     """Compare an exported file with the model.
 
@@ -133,6 +135,7 @@ def compare(
         labels: (N,) their classes among the classes.
         tolerance: See `TOLERANCE`.
         progress: Called with images done and images in all.
+        upright: As the data set of the images is read.
 
     Raises:
         DataError: An image does not decode.
@@ -149,7 +152,7 @@ def compare(
             comparison = BatchComparison(batch, name)
             count = len(images) if batch == BATCHES[-1] else few
             for places in _batches(_spread(len(images), count), batch):
-                pictures = [decode(images[place]) for place in places]
+                pictures = [decode(images[place], upright=upright) for place in places]
                 if pixels.resize:
                     pictures = _alike(pictures, *_ENLARGED[batch])
                     given = torch.stack([channels_first(np.asarray(picture)) for picture in pictures])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.csv_rows import csv_rows, is_group_row
+from svipctl.datasets.csv_rows import csv_rows, is_group_row, number
 from svipctl.errors import DataError, nearest, shortened
 from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.network import check_same_benchmark
+from svipctl.text_files import same_spelling
 
 _SCALES = (1.0, 100.0)  # shares and percentages, the two ways attribute values are published
 _SHOWN = 20
@@ -51,8 +52,7 @@ class ClassTable:
     @classmethod
     def of(cls, benchmark: Benchmark, seen_classes: Collection[str]) -> ClassTable:
         """Return the classes of a data set."""
-        seen = np.array([name in seen_classes for name in benchmark.classes], dtype=bool)
-        return cls(benchmark.classes, benchmark.class_attributes, seen)
+        return cls(benchmark.classes, benchmark.class_attributes, _is_seen(benchmark.classes, seen_classes))
 
     def extended(self, others: ClassTable) -> ClassTable:
         """Return these classes followed by the others.
@@ -211,20 +211,21 @@ def _checked_table(
     values: tuple[float, float] | None,
 ) -> ClassTable:
     """Check a header and rows of cells (empty rows are skipped), and sort their columns in the order of the attributes."""
-    header = list(rows[0][1:])
+    header = [same_spelling(str(name)) for name in rows[0][1:]]
+    attributes = [same_spelling(name) for name in attributes]
     problems = _column_problems(header, attributes)
     if problems:
         raise _refusal(title, problems)
     order = [header.index(name) for name in attributes]
-    classes: list[str] = []
+    classes: dict[str, None] = {}
     table: list[list[float]] = []
-    for number, row in enumerate(rows[1:], 2):
+    for place, row in enumerate(rows[1:], 2):
         if not row:
             continue
-        name = str(row[0])
+        name = same_spelling(str(row[0]))
         label = f"class {name!r}"
         if not name:
-            problems.append(f"row {number} has no class name")
+            problems.append(f"row {place} has no class name")
         elif name in classes:
             problems.append(f"{label} is there twice")
         if len(row) != len(header) + 1:
@@ -235,26 +236,27 @@ def _checked_table(
         ]
         if not any(numbers):
             problems.append(f"{label} has no attribute: every value is 0")
-        classes.append(name)
+        classes[name] = None
         table.append(numbers)
     if not classes and not problems:
         problems.append("there is no class in it, only a header")
     if problems:
         raise _refusal(title, problems)
-    seen = np.array([name in seen_classes for name in classes], dtype=bool)
-    return ClassTable(tuple(classes), np.array(table, dtype=np.float64), seen)
+    return ClassTable(tuple(classes), np.array(table, dtype=np.float64), _is_seen(classes, seen_classes))
 
 
 def _column_problems(header: list[str], attributes: Sequence[str]) -> list[str]:
-    unknown = [name for name in dict.fromkeys(header) if name not in set(attributes)]
-    missing = [name for name in attributes if name not in set(header)]
+    given, known = Counter(header), set(attributes)
+    unknown = [name for name in dict.fromkeys(header) if name not in known]
+    missing = [name for name in attributes if name not in given]
     if len(missing) == len(attributes):
         return [
             f"none of its {len(header)} columns is one of the {len(attributes)} attributes of the run "
             f"({attributes[0]}, ...): it is a table of other attributes"
         ]
-    problems = [f"column {name!r} is there twice" for name in sorted({n for n in header if header.count(n) > 1})]
-    for name in unknown:
+    problems = [f"column {name!r} is there twice" for name, count in sorted(given.items()) if count > 1]
+    problems += [f"{len(unknown)} columns are no attributes of the run"] if len(unknown) > _SHOWN else []
+    for name in unknown[:_SHOWN]:
         meant = get_close_matches(name, missing, n=1, cutoff=0.8)
         if meant:
             missing.remove(meant[0])
@@ -266,19 +268,22 @@ def _column_problems(header: list[str], attributes: Sequence[str]) -> list[str]:
 def _value(cell: Any, attribute: str, title: str, values: tuple[float, float] | None, problems: list[str]) -> float:
     """Return the number in a cell; 1 for a cell with a problem, so that its class is not also reported as empty."""
     try:
-        number = float(cell)
-    except (TypeError, ValueError):
-        problems.append(f"{title}, {attribute!r}: {cell!r} is not a number")
+        value = number(cell)
+    except ValueError as error:
+        problems.append(f"{title}, {attribute!r}: {error}")
         return 1.0
-    if not math.isfinite(number):
-        problems.append(f"{title}, {attribute!r}: {cell} is not a finite number")
-        return 1.0
-    if values and not values[0] <= number <= values[1]:
+    if values and not values[0] <= value <= values[1]:
         problems.append(
-            f"{title}, {attribute!r}: {number:g} is outside the data set's range, {values[0]:g} to {values[1]:g}"
+            f"{title}, {attribute!r}: {value:g} is outside the data set's range, {values[0]:g} to {values[1]:g}"
         )
         return 1.0
-    return number
+    return value
+
+
+def _is_seen(classes: Iterable[str], seen_classes: Collection[str]) -> NDArray[np.bool_]:
+    """Return whether each class is seen, (C,); names are compared in NFC."""
+    seen = {same_spelling(name) for name in seen_classes}
+    return np.array([same_spelling(name) in seen for name in classes], dtype=bool)
 
 
 def _refusal(title: str, problems: list[str]) -> DataError:

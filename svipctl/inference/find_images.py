@@ -4,46 +4,69 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from svipctl.datasets.folder import PICTURES
+from svipctl.datasets.image_files import Entry, entries
+from svipctl.errors import DataError
 
 
-def find_pictures(named: Iterable[str]) -> Iterator[Path]:
+def find_pictures(named: Iterable[str], left_out: Callable[[Entry], object] = lambda entry: None) -> Iterator[Path]:
     """Image files in the order they are named, found while they are asked for.
 
-    A folder gives every picture below it, sorted by name within each folder; only one folder's names are held at a
-    time. A pattern (`*`, `?`, `[...]`, `**`) that is no file's name gives what it matches. What names nothing, and a
-    folder that cannot be listed, is given as it is: whoever opens it says so.
+    A folder gives every picture below it, as `svipctl.datasets.image_files` finds them. A pattern (`*`, `?`, `[...]`,
+    `**`) that is no file's name gives what it matches. What names nothing, and a folder that cannot be listed, is given
+    as it is: whoever opens it says so.
+
+    Args:
+        named: Names of files and folders, and patterns.
+        left_out: Called with each entry of a folder that is not an image.
+
     """
     for name in named:
         path = Path(name)
         if os.path.isdir(name):  # noqa: PTH112 (Path.is_dir raises for a name too long for a file)
-            yield from _or_itself(_below(path), path)
+            yield from _or_itself(_below(path, left_out), path)
         elif not os.path.exists(name) and glob.has_magic(name):  # noqa: PTH110 (as above)
-            matches = (Path(match) for match in glob.iglob(name, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
-            yield from _or_itself((match for match in matches if match.is_file()), path)
+            yield from _or_itself(_matching(name, left_out), path)
         else:
             yield path
 
 
 def listed(lines: Iterable[str]) -> Iterator[str]:
-    """The names in a list, one a line; empty lines are passed over."""
-    for line in lines:
-        name = line.rstrip("\r\n")
+    """Yield the names in a list, one a line, without a byte-order mark; empty lines are skipped.
+
+    Raises:
+        DataError: The list is in UTF-16.
+
+    """
+    for number, line in enumerate(lines):
+        if number == 0 and os.fsencode(line[:2]) in (BOM_UTF16_LE, BOM_UTF16_BE):
+            raise DataError("the list of images is in UTF-16", todo="write it in UTF-8")
+        name = (line.removeprefix("\ufeff") if number == 0 else line).rstrip("\r\n")
         if name.strip():
             yield name
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    closed: list[Path] = []
-    for parent, folders, files in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        folders.sort()
-        for name in sorted(files):
-            if Path(name).suffix.lower() in PICTURES:
-                yield Path(parent, name)
+def _below(folder: Path, left_out: Callable[[Entry], object]) -> Iterator[Path]:
+    closed = []
+    for entry in entries(folder):
+        if not entry.left_out:
+            yield entry.path
+        elif entry.closed:
+            closed.append(entry.path)
+        else:
+            left_out(entry)
     yield from closed
+
+
+def _matching(pattern: str, left_out: Callable[[Entry], object]) -> Iterator[Path]:
+    for match in glob.iglob(pattern, recursive=True):  # noqa: PTH207 (Path.glob takes no absolute pattern)
+        if not os.path.isdir(match):  # noqa: PTH112 (as above)
+            yield Path(match)
+        elif "**" not in pattern:  # which matches what is in the folder, too
+            yield from _below(Path(match), left_out)
 
 
 def _or_itself(found: Iterator[Path], named: Path) -> Iterator[Path]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import zlib
 from pathlib import Path
-from zipfile import BadZipFile
 
-import numpy as np
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from svipctl.errors import DataError
+from svipctl.npz_files import npz_shapes
 
 _ANCHOR = "embedding/kernel"
 _UNUSED = ("head/", "pre_logits/")  # classifiers of the pretraining
@@ -29,7 +27,7 @@ def load_npz(backbone: VisionTransformer, path: Path) -> None:
         DataError: Missing, damaged, no such file, or of another network.
 
     """
-    shapes = _shapes(path)
+    shapes = npz_shapes(path, what="weights file")
     prefix = next((name.removesuffix(_ANCHOR) for name in shapes if name.endswith(_ANCHOR)), None)
     if prefix is None:
         raise DataError(f"{path} holds no Vision Transformer of JAX", why=f"it has no {_ANCHOR}")
@@ -44,16 +42,6 @@ def load_npz(backbone: VisionTransformer, path: Path) -> None:
             why="\n".join(f"- {problem}" for problem in problems),
             todo="name the backbone that the weights belong to with --backbone",
         )
-
-
-def _shapes(path: Path) -> Shapes:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name].shape for name in file.files}
-    except FileNotFoundError as error:
-        raise DataError(f"there is no weights file {path}") from error
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is no archive of numpy's arrays", why=str(error)) from error
 
 
 def _misfits(backbone: VisionTransformer, own: Shapes) -> list[str]:

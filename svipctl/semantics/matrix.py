@@ -14,7 +14,8 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from svipctl.errors import ConfigError, DataError, explained_disk_errors
-from svipctl.files import atomic_write
+from svipctl.files import atomic_write, open_regular
+from svipctl.npz_files import read_npz
 from svipctl.semantics.phrases import attribute_words
 
 Pooling = Literal["sum", "mean"]
@@ -86,15 +87,14 @@ class WordMatrix:
 
         """
         again = "build it again: svipctl w2v build"
+        open_regular(path, what="file of word vectors", todo="svipctl w2v build").close()
         try:
-            found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_npz(path)
+            found = _read_safetensors(path) if path.suffix == ".safetensors" else read_npz(path)
             vectors = found.pop("vectors")
             names = {key: tuple(map(str, found.pop(key))) for key in ("attributes", "unknown", "words") if key in found}
             matrix = cls(vectors, **names, **{key: str(found[key]) for key in _TEXTS if key in found})  # type: ignore[arg-type]
             if vectors.ndim != 2 or not np.isfinite(vectors).all():
                 raise ValueError("its vectors are no table of finite numbers")
-        except FileNotFoundError as error:
-            raise DataError(f"{path} is missing", todo="svipctl w2v build") from error
         except Exception as error:  # numpy, zipfile, json and safetensors raise whatever damage leads them to
             raise DataError(f"{path} is not a word-vector file", why=str(error), todo=again) from error
         rows = len(matrix.attributes)
@@ -120,11 +120,6 @@ def check_name(path: Path) -> None:
 
 _METADATA = "word_vectors"
 _TEXTS = ("source", "source_sha256", "pooling", "scheme")
-
-
-def _read_npz(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 import numpy as np
 from numpy.typing import NDArray
 
+from svipctl.datasets.csv_rows import number
 from svipctl.semantics.vectors import WIDEST, Damaged, Vectors, checked
 
 _LONGEST_LINE = 2**20
@@ -45,14 +46,14 @@ def read_text(
     encoded = {word.encode(): word for word in wanted}
     found: Vectors = {}
     words = 0
-    for number, line in enumerate(_lines(blocks), 1 if count is None else 2):
+    for place, line in enumerate(_lines(blocks), 1 if count is None else 2):
         if not line:
             continue
         words += 1
         numbers = line.count(b" ")
         width = width or numbers
         if numbers < width or not 0 < width <= WIDEST:
-            raise Damaged(f"line {number:,} has {numbers} numbers" + (f", not {width}" if width else ""))
+            raise Damaged(f"line {place:,} has {numbers} numbers" + (f", not {width}" if width else ""))
         word = encoded.get(line[: line.find(b" ")])
         # A longer line belongs to a word with spaces in it, such as GloVe's `at name@domain.com`.
         if word is None or word in found or numbers > width:
@@ -60,15 +61,15 @@ def read_text(
         try:
             vector = _numbers(line)
         except ValueError as error:
-            raise Damaged(f"line {number:,}: {error}") from error
-        found[word] = checked(vector, f"{word!r} (line {number:,})")
+            raise Damaged(f"line {place:,}: {error}") from error
+        found[word] = checked(vector, f"{word!r} (line {place:,})")
     if count not in (None, words):
         raise Damaged(f"its header says {count:,} words, there are {words:,}")
     return found, width or 0
 
 
 def _numbers(line: bytes) -> NDArray[np.float64]:
-    return np.array([float(part) for part in line.split(b" ")[1:]])
+    return np.array([number(part.decode("ascii")) for part in line.split(b" ")[1:]])
 
 
 def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:

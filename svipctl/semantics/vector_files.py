@@ -21,6 +21,7 @@ from threading import Event
 from typing import BinaryIO
 
 from svipctl.errors import DataError
+from svipctl.files import open_regular
 from svipctl.quoting import shell_words
 from svipctl.semantics.text_vectors import is_text, read_text
 from svipctl.semantics.vectors import WIDEST, Damaged, Vectors
@@ -30,6 +31,7 @@ from svipctl.types import ProgressCallback
 _GZIP, _ZIP, _PICKLE = b"\x1f\x8b", b"PK\x03\x04", b"\x80"
 _HEADER = re.compile(rb"([0-9]{1,18})[ \t]+([0-9]{1,18})[ \t\r]*\n")
 _BLOCK = 2**18  # fits into the processor's cache
+_UNPACKED, _SMALL = 20, 2**24  # gzip makes digits a third as long, and a file of zeros a thousandth
 _HASHED = 2**23  # few and long calls: Python's lock is needed between two
 
 
@@ -61,15 +63,13 @@ def read_word_vectors(path: Path, wanted: AbstractSet[str], progress: ProgressCa
     """
     stopped = Event()
     try:
-        with ThreadPoolExecutor(1) as pool, path.open("rb") as file:
+        with ThreadPoolExecutor(1) as pool, open_regular(path, what="file of word vectors") as file:
             sha256 = pool.submit(_sha256, path, stopped)
             try:
                 vectors, width, kind = _words(file, path, wanted, progress)
                 return WordVectors(vectors, width, sha256.result(), kind)
             finally:
                 stopped.set()
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing") from error
     except (Damaged, OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} is not a whole word-vector file",
@@ -108,13 +108,16 @@ def _blocks(
     stream: BinaryIO | gzip.GzipFile, file: BinaryIO, size: int, progress: ProgressCallback | None
 ) -> Iterator[bytes]:
     """Yield the unpacked content, reporting the position in the packed file."""
-    while True:
-        block = stream.read(_BLOCK)
+    unpacked, most = 0, _UNPACKED * size + _SMALL
+    while block := stream.read(_BLOCK):
+        unpacked += len(block)
+        if stream is not file and unpacked > most:
+            raise Damaged(f"it unpacks to more than {most:,} bytes, which no word vectors do")
         if progress:
             progress(file.tell(), size)
-        if not block:
-            return
         yield block
+    if progress:
+        progress(size, size)
 
 
 def _sha256(path: Path, stopped: Event) -> str:
@@ -123,7 +126,7 @@ def _sha256(path: Path, stopped: Event) -> str:
     Handing over each block instead would make the two threads wait for Python's lock.
     """
     digest, buffer = hashlib.sha256(), memoryview(bytearray(_HASHED))
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         while not stopped.is_set() and (count := file.readinto(buffer)):
             digest.update(buffer[:count])
     return digest.hexdigest()

@@ -17,9 +17,10 @@ from pydantic import BaseModel, ValidationError, create_model
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
-from svipctl.errors import ConfigError, nearest
+from svipctl.errors import ConfigError, SvipError, nearest
 from svipctl.settings.keys import Tree, flat_values, is_known, known_keys, nested, parse_setting, remove_key
 from svipctl.settings.schema import RecipeName, Section, Settings
+from svipctl.text_files import read_text
 
 PROJECT_FILE = "svipctl.toml"
 ENVIRONMENT_PREFIX = "SVIPCTL_"
@@ -238,10 +239,12 @@ class _Layered(BaseSettings):
 
 def _read_toml(path: Path, problems: list[str]) -> Tree:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        problems.append(f"there is no configuration file {path}")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(read_text(path, what="configuration file"))
+    except SvipError as error:
+        is_missing = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+        reason = ": ".join(part for part in (error.what, error.why) if part)
+        problems.append(error.what if is_missing else f"{path} cannot be read: {reason}")
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         problems.append(f"{path} cannot be read: {error}")
     return {}
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.official import partial_warning
 from svipctl.datasets.registry import open_benchmark
 from svipctl.device import precision_name
 from svipctl.distributed.ranks import Ranks
@@ -159,8 +158,8 @@ def _opened(settings: Settings, ranks: Ranks, listener: Listener) -> Benchmark:
         benchmark = open_benchmark(
             settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
         )
-    if benchmark.missing:
-        listener.warn(partial_warning(benchmark))
+    for warning in benchmark.warnings:
+        listener.warn(warning)
     return benchmark
 
 

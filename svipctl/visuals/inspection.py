@@ -117,7 +117,7 @@ class Inspector:
 
         """
         files = [image if isinstance(image, Path) else self.benchmark.image_path(image) for image in images]
-        upright = any(isinstance(image, Path) for image in images)
+        upright = self.benchmark.upright or any(isinstance(image, Path) for image in images)
         done = 0
         for batch in read_batches(files, self.model.transform, _BATCH, upright=upright):
             pixels = []

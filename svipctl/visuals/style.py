@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image
 from svipctl.errors import ConfigError, explained_disk_errors
 from svipctl.files import atomic_write
 from svipctl.quoting import printable, shell_words
+from svipctl.visuals.fonts import font_families
 
 Theme = Literal["light", "dark"]
 
@@ -31,8 +33,6 @@ CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
 SEQUENTIAL = "cividis"
 """Colour map of magnitudes: even in lightness, and the same for colour-blind readers."""
 
-FONT = "DejaVu Sans"
-"""Comes with matplotlib, so that a figure is the same on every machine."""
 SUFFIXES = (".png", ".svg")
 DPI = 150
 SMALL, NORMAL, LARGE = 8, 9, 11
@@ -51,7 +51,6 @@ _LOOK: Any = {  # its keys are literals to the type checker
     "axes.titlesize": NORMAL,
     "axes.labelsize": NORMAL,
     "figure.titlesize": LARGE,
-    "font.family": FONT,
     "font.size": NORMAL,
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
@@ -77,9 +76,11 @@ def themed(theme: Theme = "light") -> Generator[None]:
         theme: `light` for paper, `dark` for a dark page.
 
     """
-    with matplotlib.rc_context(rc={}):
+    with matplotlib.rc_context(rc={}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+")  # `undrawable` names them before
         matplotlib.rcdefaults()  # a matplotlibrc of the user's would make other bytes
         matplotlib.rcParams.update(_LOOK)
+        matplotlib.rcParams["font.family"] = list(font_families())
         matplotlib.rcParams["axes.prop_cycle"] = cycler(color=_CYCLES[theme])
         for keys, (light, dark) in _COLOURS.items():
             matplotlib.rcParams.update(dict.fromkeys(keys, light if theme == "light" else dark))

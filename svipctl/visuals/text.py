@@ -9,7 +9,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from svipctl.quoting import printable
-from svipctl.visuals.style import FONT, NORMAL, SMALL
+from svipctl.visuals.fonts import font_families
+from svipctl.visuals.style import NORMAL, SMALL
 
 
 def readable(attribute: str) -> str:
@@ -56,6 +57,6 @@ def wrapped(text: str, room: float, size: float = NORMAL, *, most: int | None = 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
     """Return the width of text in the figure's font, in inches."""
-    font = FontProperties(family=FONT, size=size, weight=weight)
+    font = FontProperties(family=list(font_families()), size=size, weight=weight)
     width, _, _ = text_to_path.get_text_width_height_descent(printable(text), font, ismath=False)
     return 1.08 * float(width) / 72  # letters are wider on a screen, where they sit on whole pixels

@@ -36,8 +36,8 @@ def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no table"):
         csv_rows(tmp_path / "a.csv")
-    with pytest.raises(DataError, match="not a readable CSV file"):
+    with pytest.raises(DataError, match="is a folder, not a file"):
         csv_rows(tmp_path)
     (tmp_path / "a.csv").write_bytes(b"class,\xff\xfe\x00\n")
-    with pytest.raises(DataError, match="not a readable CSV file"):
+    with pytest.raises(DataError, match="not text in UTF-8"):
         csv_rows(tmp_path / "a.csv")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -174,3 +178,226 @@ def test_a_class_in_two_folds_is_our_error(small_folder: Path) -> None:
     write_rows(small_folder / "folds.csv", [["class", "fold"], ["seen_a", 1], ["seen_a", 2], ["seen_b", 3]])
     with pytest.raises(DataError):
         open_folder(small_folder)
+
+
+@pytest.fixture
+def unsplit(small_folder: Path) -> Path:
+    """The tiny data folder with `unseen.txt`, so that each new picture has a split."""
+    (small_folder / "split.csv").unlink()
+    (small_folder / "unseen.txt").write_text("\n".join(UNSEEN))
+    return small_folder
+
+
+def copy(folder: Path, name: str) -> None:
+    """Add a picture of its own content."""
+    path = folder / "images" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = folder / "images" / "seen_a" / "0.png"
+    path.write_bytes(picture.read_bytes() + name.encode())
+
+
+def link(folder: Path, name: str, target: Path) -> None:
+    shutil.move(folder / "images" / name, target)
+    (folder / "images" / name).symlink_to(target, target_is_directory=True)
+
+
+COUNTED: dict[str, tuple[int, Callable[[Path], object]]] = {
+    "a subfolder": (1, lambda folder: copy(folder, "seen_a/deep/er/x.png")),
+    "another ending": (1, lambda folder: copy(folder, "seen_a/x.jfif")),
+    "capitals": (1, lambda folder: copy(folder, "seen_a/X.PNG")),
+    "no ending": (1, lambda folder: copy(folder, "seen_a/x")),
+    "an unknown ending": (1, lambda folder: copy(folder, "seen_a/x.2024")),
+    "a linked class": (0, lambda folder: link(folder, "seen_b", folder.parent / "elsewhere")),
+    "a linked picture": (1, lambda folder: (folder / "images/seen_a/x.png").symlink_to(folder / "images/seen_b/0.png")),
+    "a linked folder of pictures": (0, lambda folder: link(folder, "", folder.parent / "all")),
+    "a broken link": (1, lambda folder: (folder / "images/seen_a/x.png").symlink_to("gone")),
+    "a pipe": (1, lambda folder: os.mkfifo(folder / "images/seen_a/x.png")),
+}
+
+
+@pytest.mark.parametrize("kind", COUNTED)
+def test_every_picture_of_a_class_counts(kind: str, unsplit: Path) -> None:
+    before = len(open_folder(unsplit).images)
+    more, change = COUNTED[kind]
+    change(unsplit)
+    benchmark = open_folder(unsplit)
+    assert len(benchmark.images) == before + more
+    assert not [warning for warning in benchmark.warnings if "left out" in warning or "no pictures" in warning]
+
+
+NAMED: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "a loose picture": ("loose.png (in no folder of a class)", lambda folder: copy(folder, "loose.png")),
+    "a text": ("seen_a/notes.txt", lambda folder: (folder / "images/seen_a/notes.txt").write_text("notes")),
+    "a photograph of another format": (
+        "seen_a/x.heic (not an image that can be read)",
+        lambda folder: (folder / "images/seen_a/x.heic").write_bytes(b"\0\0\0\x18ftypheic"),
+    ),
+    "a hidden picture": ("seen_a/.x.png (hidden)", lambda folder: copy(folder, "seen_a/.x.png")),
+    "a hidden folder": ("seen_a/.more (hidden)", lambda folder: copy(folder, "seen_a/.more/x.png")),
+    "a circle of links": ("seen_a/again", lambda folder: (folder / "images/seen_a/again").symlink_to("..")),
+    "a class without its folder": ("1 classes", lambda folder: shutil.rmtree(folder / "images/seen_c")),
+    "a class that is a file": (
+        "seen_c (in no folder",
+        lambda folder: empty_class(folder).rmdir() or copy(folder, "seen_c"),
+    ),
+    "a class without pictures": ("take no part: seen_c", lambda folder: empty_class(folder)),
+    "a class of texts": ("take no part: seen_c", lambda folder: (empty_class(folder) / "a.txt").write_text("a")),
+    "equal files": (
+        "have the content of a training image: images/seen_b/",
+        lambda folder: [  # one of the two is held out
+            shutil.copy(folder / f"images/seen_b/{name}", folder / "images/unseen_x") for name in ("0.png", "1.png")
+        ],
+    ),
+    "equal attributes": (
+        "one is unseen: 'seen_a' and 'unseen_x'",
+        lambda folder: rewrite(folder / "attributes.csv", lambda rows: rows[8].__setitem__(slice(1, 7), rows[2][1:])),
+    ),
+}
+
+
+def empty_class(folder: Path) -> Path:
+    shutil.rmtree(folder / "images/seen_c")
+    (folder / "images/seen_c").mkdir()
+    return folder / "images/seen_c"
+
+
+def rewrite(path: Path, change: Callable[[list[list[str]]], object]) -> None:
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    change(rows)
+    write_rows(path, [*map(list, rows)])
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_what_takes_no_part_or_makes_scores_doubtful_is_named_in_one_warning(kind: str, unsplit: Path) -> None:
+    assert open_folder(unsplit).warnings == ()
+    said, change = NAMED[kind]
+    change(unsplit)
+    assert sum(said in warning for warning in open_folder(unsplit).warnings) == 1
+
+
+REFUSED: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "an unseen class without pictures": (
+        "class 'unseen_x' has no pictures",
+        lambda folder: shutil.rmtree(folder / "images/unseen_x"),
+    ),
+    "a folder of an unknown class": ("images/jay has no row", lambda folder: copy(folder, "jay/x.png")),
+    "a name of two lines": ("not one line of text", lambda folder: copy(folder, "seen_a/x\u2028y.png")),
+    "a name that is no text": (
+        "not one line of text",
+        lambda folder: shutil.copy(folder / "images/seen_a/0.png", folder / "images/seen_a/\udcff.png"),
+    ),
+    "pictures that are no folder": (
+        "images/.: it cannot be listed",
+        lambda folder: shutil.rmtree(folder / "images") or (folder / "images").touch(),
+    ),
+    "an attribute table that is a folder": (
+        "is a folder",
+        lambda folder: (folder / "attributes.csv").unlink() or (folder / "attributes.csv").mkdir(),
+    ),
+    "an attribute table that is a pipe": (
+        "is a pipe",
+        lambda folder: (folder / "attributes.csv").unlink() or os.mkfifo(folder / "attributes.csv"),
+    ),
+    "a list of classes that is a device": (
+        "is a device",
+        lambda folder: (folder / "unseen.txt").unlink() or (folder / "unseen.txt").symlink_to("/dev/zero"),
+    ),
+    "a list of folds that is a pipe": ("is a pipe", lambda folder: os.mkfifo(folder / "folds.csv")),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_changes_the_split_is_an_error(kind: str, unsplit: Path) -> None:
+    said, change = REFUSED[kind]
+    change(unsplit)
+    with pytest.raises(DataError) as caught:
+        open_folder(unsplit)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_are_the_same_however_their_accents_are_written(form: str, small_folder: Path) -> None:
+    """On the disk and in the tables, as after a copy from macOS."""
+    before, other = open_folder(small_folder), {"NFC": "NFD", "NFD": "NFC"}[form]
+    for folder in (small_folder / "images").iterdir():
+        folder.rename(folder.with_name(normalize(form, f"{folder.name}_é")))
+    (small_folder / "images" / normalize(form, "seen_a_é") / "0.png").rename(
+        small_folder / "images" / normalize(form, "seen_a_é") / normalize(form, "ü.png")
+    )
+    for table in ("attributes.csv", "split.csv"):
+        text = (small_folder / table).read_text().replace("seen_a/0.png", "seen_a/ü.png")
+        for name in (*SEEN, *UNSEEN):
+            text = text.replace(f"\n{name}", f"\n{name}_é")
+        (small_folder / table).write_text(normalize(other, text), encoding="utf-8")
+    after = open_folder(small_folder)
+    assert after.classes == tuple(f"{name}_é" for name in before.classes)
+    assert len(after.images) == len(before.images)
+    assert [after.image_path(index).exists() for index in range(len(after.images))] == [True] * len(after.images)
+    assert len(after.trainval) == len(before.trainval)
+
+
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252", "utf-32")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("name", ["attributes.csv", "split.csv", "folds.csv"])
+def test_a_table_is_read_the_same_in_utf_8_and_in_utf_16_with_its_mark_and_refused_otherwise(
+    name: str, end: str, encoding: str, small_folder: Path
+) -> None:
+    rows = [["class", "fold"], *([name, number // 2 + 1] for number, name in enumerate(SEEN))]
+    write_rows(small_folder / "folds.csv", rows)
+    before = open_folder(small_folder)
+    text = (small_folder / name).read_text().replace("\n", end)
+    if encoding not in ENCODINGS[:3]:
+        text = text.replace("seen_a", "seen_ä")
+    (small_folder / name).write_bytes(text.encode(encoding))
+    if encoding in ENCODINGS[:3]:
+        after = open_folder(small_folder)
+        assert np.array_equal(after.class_attributes, before.class_attributes)
+        assert np.array_equal(after.trainval, before.trainval)
+        assert after.folds == before.folds
+    else:
+        with pytest.raises(DataError, match=name):
+            open_folder(small_folder)
+
+
+NO_NUMBERS = (
+    *(
+        "1_0",
+        "١",
+        "１",
+        "½",
+        "0x1",
+        "1e",
+        "e1",
+        "1e1.5",
+        "--1",
+        "+-1",
+        "1,5",
+        "1 0",
+        "1\u00a00",
+        "$1",
+        "50%",
+        "True",
+        "∞",
+    ),
+    *("nan", "NaN", "inf", "-Infinity", "1e999", "-1e999", "1" * 400, "", "-", ".", "1.0.0", "1f", "0b1", "1j", "None"),
+)
+
+
+@pytest.mark.parametrize("cell", NO_NUMBERS)
+def test_a_cell_that_no_spreadsheet_reads_as_a_number_is_none(cell: str, small_folder: Path) -> None:
+    rewrite(small_folder / "attributes.csv", lambda rows: rows[2].__setitem__(1, f'"{cell}"'))
+    text = (small_folder / "attributes.csv").read_text(encoding="utf-8").replace('"""', '"')
+    (small_folder / "attributes.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match="not a (finite )?number"):
+        open_folder(small_folder)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"), [("1", 1), ("+2.5", 2.5), ("-3.", -3), (".5", 0.5), ("1E+05", 1e5), (" 7e-2 ", 0.07), ("007", 7)]
+)
+def test_what_spreadsheets_write_is_a_number(cell: str, value: float, small_folder: Path) -> None:
+    rewrite(small_folder / "attributes.csv", lambda rows: rows[2].__setitem__(1, cell))
+    assert open_folder(small_folder).class_attributes[0, 0] == value

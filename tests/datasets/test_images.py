@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import socket
+import struct
+import zlib
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, RandomResizedCrop, Resize
 from torchvision.transforms import functional as TF
 
 from svipctl.datasets import images as images_module
-from svipctl.datasets.images import Geometry, Normalisation, Transform, decode, mirrored
+from svipctl.datasets.images import Geometry, Normalisation, Transform, decode, exif_orientation, image_size, mirrored
 from svipctl.errors import DataError
 
 
@@ -75,14 +84,40 @@ def test_postscript_is_not_run_whatever_it_is_called(tmp_path: Path) -> None:
         decode(path)
 
 
-def test_a_damaged_exif_value_is_our_error(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112], exif[0x0100] = 6, 9  # orientation, and a width of type 4, a number
-    picture(8, 8).save(tmp_path / "a.jpg", exif=exif)
+def exif(orientation: object) -> Image.Exif:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags
+
+
+def test_a_damaged_exif_value_hides_neither_the_picture_nor_its_orientation(tmp_path: Path) -> None:
+    tags = exif(6)
+    tags[0x0100] = 9  # a width of type 4, a number
+    picture(8, 6).save(tmp_path / "a.jpg", exif=tags)
     whole = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "a.jpg").write_bytes(whole.replace(b"\1\0\0\4", b"\1\0\0\2"))  # now it is said to be text
-    with pytest.raises(DataError, match="does not decode"):
-        decode(tmp_path / "a.jpg", upright=True)
+    assert decode(tmp_path / "a.jpg").size == (6, 8)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535, 2**31, "6", b"\xff", (6, 6), 6.5])
+def test_an_orientation_that_is_none_leaves_a_picture_as_it_is(orientation: object) -> None:
+    image = picture(8, 6)
+    image.getexif()[0x0112] = orientation
+    assert exif_orientation(image) == 1
+    assert decode(image).size == (8, 6)
+
+
+@settings(max_examples=150)
+@given(place=st.integers(20, 120), junk=st.binary(min_size=1, max_size=12))
+def test_exif_of_any_bytes_hides_no_picture(place: int, junk: bytes) -> None:
+    """Only EXIF is damaged: 6 bytes of SOI and APP1's marker and length come before it."""
+    file, tags = BytesIO(), exif(6)
+    tags[0x010F], tags[0x8769] = "maker", {0x9003: "2026:01:01 00:00:00"}
+    picture(8, 6).save(file, "JPEG", exif=tags)
+    content = bytearray(file.getvalue())
+    end = 4 + int.from_bytes(content[4:6], "big")
+    content[min(place, end - len(junk)) : min(place, end - len(junk)) + len(junk)] = junk
+    assert sorted(decode(Image.open(BytesIO(content))).size) == [6, 8]
 
 
 def test_a_folder_is_no_picture(tmp_path: Path) -> None:
@@ -160,12 +195,79 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped_to_white(tmp_path: Path) -> 
     assert np.array_equal(np.asarray(decode(tmp_path / "deep.png"))[..., 0], grey.astype(np.uint8))
 
 
-def test_exif_orientation_turns_a_picture_only_when_asked_for(tmp_path: Path) -> None:
-    upright, exif = picture(30, 20), Image.Exif()
-    exif[0x0112] = 8  # to be shown turned a quarter to the left
-    upright.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "turned.png", exif=exif)
-    assert decode(tmp_path / "turned.png").size == (20, 30)
-    assert torch.equal(pixels(decode(tmp_path / "turned.png", upright=True)), pixels(upright))
+ENDINGS = ("jpg", "png", "webp", "tif")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_each_exif_orientation_is_undone_in_every_format(orientation: int, ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"turned.{ending}"
+    upright = Image.new("RGB", (48, 32), "red")  # quarters of four colours, which survive JPEG
+    for place, colour in (((24, 0), "lime"), ((0, 16), "blue"), ((24, 16), "white")):
+        upright.paste(Image.new("RGB", (24, 16), colour), place)
+    stored = ImageOps.exif_transpose(with_orientation(upright, INVERSE[orientation]))
+    stored.save(path, exif=exif(orientation), quality=95)
+    found = decode(path)
+    corners = [found.getpixel(place) for place in ((6, 4), (42, 4), (6, 28), (42, 28))]
+    expected = [upright.getpixel(place) for place in ((6, 4), (42, 4), (6, 28), (42, 28))]
+    assert found.size == image_size(path, upright=True) == (48, 32)
+    assert np.abs(np.array(corners) - np.array(expected)).max() < 40
+    if ending != "tif":  # which Pillow itself rotates
+        assert decode(path, upright=False).size == image_size(path, upright=False) == stored.size
+
+
+INVERSE = {6: 8, 8: 6} | {same: same for same in (1, 2, 3, 4, 5, 7)}
+"""EXIF orientation -> the one that undoes it."""
+
+
+def with_orientation(image: Image.Image, orientation: int) -> Image.Image:
+    image = image.copy()
+    image.getexif()[0x0112] = orientation
+    return image
+
+
+HOSTILE = {
+    "a FIFO": lambda path: os.mkfifo(path),
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
+    "a link to itself": lambda path: path.symlink_to(path),
+    "a link to nothing": lambda path: path.symlink_to(path.with_name("gone")),
+    "a text": lambda path: path.write_text("no picture"),
+    "a gzip bomb": lambda path: path.write_bytes(gzip.compress(bytes(10**6))),
+    "170 million pixels": lambda path: path.write_bytes(huge(13_000, 13_000)),
+    "a side of 2 ** 31 pixels": lambda path: path.write_bytes(huge(2**31 - 1, 1)),
+    "no pixel": lambda path: path.write_bytes(huge(0, 5)),
+    "a broken WebP": lambda path: path.write_bytes(b"RIFF\x40\0\0\0WEBPVP8X" + bytes(range(48))),
+    "a broken GIF": lambda path: path.write_bytes(b"GIF89a\4\0\4\0\x80\0\0" + bytes(40)),
+    "a broken TIFF": lambda path: path.write_bytes(b"II*\0\x08\0\0\0\xff\xff" + bytes(range(200))),
+}
+
+
+def huge(width: int, height: int) -> bytes:
+    """A PNG that says that it is large, with next to no content."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = (header, b"IDAT" + zlib.compress(b""), b"IEND")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks
+    )
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_whatever_has_the_name_of_a_picture_is_refused_at_once(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's name is short
+    HOSTILE[kind](Path("a.png"))
+    for read in (decode, lambda path: image_size(path, upright=True)):
+        with pytest.raises(DataError, match=r"a\.png") if read is decode else suppress(DataError):
+            read(Path("a.png"))
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".png", "a\0.png", "b/c.png"])
+def test_a_name_that_no_picture_can_have_is_our_error(name: str, tmp_path: Path) -> None:
+    (tmp_path / "b").touch()
+    with pytest.raises(DataError):
+        decode(tmp_path / name)
 
 
 def test_pixels_without_a_known_brightness_do_not_decode(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_another_kind_of_file_is_told_from_a_missing_key(tmp_path: Path, content
     with pytest.raises(DataError, match="lacks a"):
         read_mat(path, ["a"])
     path.unlink()
-    with pytest.raises(DataError, match="is missing"):
+    with pytest.raises(DataError, match="there is no file"):
         read_mat(path, ["a"])
 
 

@@ -286,7 +286,7 @@ def test_finished_blocks_are_not_decoded_again(tmp_path: Path, monkeypatch: pyte
     assert plan.store.bytes_to_write() == 4 * 3 * 32 * 32
     decoded: list[str] = []
 
-    def watched(path: Path) -> Any:
+    def watched(path: Path, *, upright: bool) -> Any:
         decoded.append(path.name)
         return decode(path)
 

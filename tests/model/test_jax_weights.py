@@ -94,7 +94,7 @@ KERNEL = "Transformer/encoderblock_0/MlpBlock_3/Dense_0/kernel"
         (without("head/bias"), {"mlp_ratio": 2}, "size of tensor"),
         (lambda arrays: arrays | {"Transformer/encoderblock_1/extra": np.ones(3)}, {}, "numbers in the file"),
         (lambda arrays: arrays | {"cls": np.full((1, 1, 16), np.nan)}, {}, "not finite: cls_token"),
-        (lambda arrays: arrays | {"cls": np.array([{}, 1], dtype=object)}, {}, "no archive of numpy's arrays"),
+        (lambda arrays: arrays | {"cls": np.array([{}, 1], dtype=object)}, {}, "not a .npz file of plain arrays"),
     ],
 )
 def test_a_file_of_another_network_is_refused(changed: Any, arguments: Any, said: str, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_file_of_another_network_is_refused(changed: Any, arguments: Any, said
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x93NUMPY\x01\x00"])
 def test_a_damaged_file_is_told(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "w.npz").write_bytes(content)
-    with pytest.raises(DataError, match="no archive of numpy's arrays"):
+    with pytest.raises(DataError, match="not a .npz file of plain arrays"):
         load_backbone(NAME, ARGUMENTS, str(tmp_path / "w.npz"))
     with pytest.raises(DataError, match="there is no weights file"):
         load_backbone(NAME, ARGUMENTS, str(tmp_path / "gone.npz"))

@@ -128,8 +128,11 @@ def damaged(files: dict[str, Path]) -> dict[str, tuple[bytes, str]]:
         "text cut by a line": (text[: text.rindex(b"\nof ") + 1], "says 7 words, there are 6"),
         "text cut in a line": (text.rstrip()[:-30], "numbers, not 5"),
         "text with more lines": (text + b"more 1 2 3 4 5\n", "says 7 words, there are 8"),
-        "text with a wrong number": (b"a 1 2\nred 1 x\n", "line 2: .*float"),
-        "text not a number": (b"a 1 2\nred 1 nan\n", r"'red' \(line 2\) is not finite"),
+        "text with a wrong number": (b"a 1 2\nred 1 x\n", "line 2: 'x' is not a number"),
+        "text not a number": (b"a 1 2\nred 1 nan\n", "line 2: nan is not a finite number"),
+        "text of other digits": ("a 1 2\nred 1 ١\n".encode(), "line 2: .*ascii"),
+        "text of Python's digits": (b"a 1 2\nred 1 1_0\n", "line 2: '1_0' is not a number"),
+        "bomb of empty lines": (gzip.compress(b"a 1 2\n" + b"\n" * 2**25), "unpacks to more than"),
         "text narrower": (b"a 1 2\nred 1\n", "line 2 has 1 numbers, not 2"),
         "text of one long line": (b"a 1 2\n" + b"1 " * 2**20, "a line has no end"),
         "cut gzip": (gzip.compress(binary)[:-9], "ended before the end-of-stream"),
@@ -143,6 +146,7 @@ DAMAGES = (
     *("empty", "html", "zip", "cut binary", "cut in a word", "too many promised", "too few promised", "narrower"),
     *("wider", "no width", "absurd width", "not a number", "infinite", "no spaces", "far space", "text cut by a line"),
     *("text cut in a line", "text with more lines", "text with a wrong number", "text not a number", "text narrower"),
+    *("text of other digits", "text of Python's digits", "bomb of empty lines"),
     *("text of one long line", "cut gzip", "gzip of another checksum", "gzip of nothing", "gzip garbage"),
 )
 
@@ -159,9 +163,9 @@ def test_damage_is_told_by_its_place(damage: str, files: dict[str, Path], tmp_pa
 
 
 def test_a_missing_file_and_a_folder_are_our_errors(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is missing"):
+    with pytest.raises(DataError, match="there is no file of word vectors"):
         read_word_vectors(tmp_path / "none", ALL)
-    with pytest.raises(DataError, match="not a whole word-vector file"):
+    with pytest.raises(DataError, match="is a folder"):
         read_word_vectors(tmp_path, ALL)
 
 

@@ -37,13 +37,13 @@ def check_info(info: Path, dataset: str, data_dir: Path) -> dict[str, Any]:
 
     """
     from svipctl.datasets.import_info import differences, read_info_file
-    from svipctl.datasets.official import open_official, partial_warning
+    from svipctl.datasets.official import open_official
 
     found = read_info_file(info, dataset)
     benchmark = open_official(dataset, data_dir, allow_partial=True)
     images = sum(len(labels) for labels in found.labels.values())
-    if benchmark.missing:
-        sink.warn(partial_warning(benchmark))
+    for warning in benchmark.warnings:
+        sink.warn(warning)
     different = differences(found, benchmark)
     document = {
         "dataset": dataset,

@@ -62,7 +62,6 @@ def pack(
     settings = overrides.resolve(dataset).settings
 
     from svipctl.cpu_count import processor_count
-    from svipctl.datasets.official import partial_warning
     from svipctl.datasets.packed_pixels import geometries
     from svipctl.datasets.registry import pictures_to_draw
     from svipctl.training.setup import image_size, transform_of
@@ -74,8 +73,8 @@ def pack(
         sink.document({"dry_run": True, "dataset": dataset, "pictures_to_draw": to_draw, "packs": []})
         return
     benchmark = open_dataset(settings)
-    if benchmark.missing:
-        sink.warn(partial_warning(benchmark))
+    for warning in benchmark.warnings:
+        sink.warn(warning)
     if verify or verify_all:
         _check(benchmark, wanted, None if verify_all else _SAMPLE)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,15 +16,19 @@ from svipctl.errors import CheckFailed, ConfigError, DataError, nearest
 from svipctl.quoting import shell_command
 from svipctl.settings import flags
 
+if TYPE_CHECKING:
+    from svipctl.datasets.fetch.status import DatasetStatus
+
 
 @command(flags.DATA_DIR, layers=False)
 def status(
     datasets: Annotated[
         list[str] | None,
         typer.Argument(
-            help="cub, awa2, sun. (default: all; then an absent one is no error)",
+            help="cub, awa2, sun, toybirds, or a folder of your own. "
+            "(default: cub, awa2 and sun; then an absent one is no error)",
             show_default=False,
-            autocompletion=_completion.official,
+            autocompletion=_completion.datasets,
         ),
     ] = None,
     *,
@@ -41,12 +45,15 @@ def status(
 
     A data set that cannot be used comes with the command that fixes it, and makes the exit code 3.
 
+    With --verify all images that do not decode are listed, and those with an EXIF orientation are counted.
+
     With --info the exit code is 1 if the file is not the proposed split; missing images are a warning then. Nothing in
     the file is executed.
 
     Examples:
         svipctl data status
         svipctl data status cub --verify
+        svipctl data status my-birds/ --verify
         svipctl data status cub --info x-CUB-data-image.pth
 
     """
@@ -54,6 +61,7 @@ def status(
 
     from svipctl.datasets.fetch.status import status_of
     from svipctl.datasets.names import OFFICIAL
+    from svipctl.datasets.own_status import status_of_own
 
     if info is not None:
         if datasets and len(datasets) > 1:
@@ -62,10 +70,13 @@ def status(
                 todo=shell_command("data", "status", datasets[0], "--info", info),
             )
         datasets = [dataset_of(info, datasets[0] if datasets else None)]
-    for name in datasets or ():
-        if name not in OFFICIAL:
+    found = []
+    for name in datasets or OFFICIAL:
+        if info is not None and name not in OFFICIAL:
             raise ConfigError(f"{name!r} is not a benchmark that is downloaded", why=nearest(name, OFFICIAL))
-    found = [status_of(name, settings.data_dir, verify=verify) for name in datasets or OFFICIAL]
+        read = status_of if name in OFFICIAL else status_of_own
+        with sink.progress(f"decoding {name}") as progress:
+            found.append(read(name, settings.data_dir, verify=verify, progress=progress))
     rows = []
     for one in found:
         images = "" if one.images_in_all is None else f"{one.images:,} of {one.images_in_all:,}"
@@ -77,6 +88,8 @@ def status(
             rows.append([f"  {asset.name}", state, "", "", "", asset.source])
     columns = ["data set", "state", "images", "word vectors", "packs", "next, or where from"]
     sink.table(f"data sets in {settings.data_dir}", columns, rows)
+    for one in found:
+        _show_images(one)
     document: dict[str, Any] = {"data_dir": str(settings.data_dir), "datasets": [one.document() for one in found]}
     if info is not None:
         try:
@@ -94,3 +107,16 @@ def status(
             document=document,
         )
     sink.document(document)
+
+
+def _show_images(found: DatasetStatus) -> None:
+    """Show what decoding all images has found, and the warnings of a data folder."""
+    for warning in found.warnings:
+        sink.warn(warning)
+    for line in found.undecodable:
+        sink.say(f"does not decode: {line}")
+    if found.oriented:
+        how = "read as they are stored, as published" if found.assets else "turned upright"
+        sink.say(
+            f"{found.name}: {found.oriented:,} of {found.images:,} images have an EXIF orientation; they are {how}"
+        )

@@ -73,9 +73,19 @@ def plan_figure(
     return Figure(name, options, run, settings, file)
 
 
-def open_run_dataset(run: Run, settings: Settings) -> Benchmark:
-    """Open the run's data set."""
-    return _runs.open_dataset(settings, allow_partial=run.settings().data.allow_partial)
+def open_run_dataset(run: Run, settings: Settings, file: Path | None = None) -> Benchmark:
+    """Open the run's data set, and warn of names that the figure in `file` cannot show."""
+    benchmark = _runs.open_dataset(settings, allow_partial=run.settings().data.allow_partial)
+    if file is not None and file.suffix.lower() == ".png":
+        from svipctl.visuals.fonts import undrawable
+
+        if names := undrawable((*benchmark.classes, *benchmark.attributes)):
+            sink.warn(
+                f"{len(names)} names, such as {names[0]}, have characters that a PNG cannot show on this machine: "
+                f"install Noto Sans CJK for Chinese, Japanese and Korean, or write an SVG, which browsers show in any "
+                f"script: -o {file.stem}.svg"
+            )
+    return benchmark
 
 
 def evaluate(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = "predicting") -> ModelEvaluation:

@@ -74,15 +74,19 @@ def plan_images(
         )
     figure = plan_figure(name, dataset, options, overrides, file_name=f"{name}-own" if options.images else name)
 
+    from svipctl.datasets.image_files import Entry, described
     from svipctl.inference.find_images import find_pictures
     from svipctl.visuals.image_choice import images_of, spread
 
     run, settings = figure.run, figure.settings
-    benchmark = open_run_dataset(run, settings)
+    benchmark = open_run_dataset(run, settings, figure.file)
     split = benchmark.split(run.settings().train.fold)
     images: list[int | Path]
     if options.images:
-        images = list(islice(find_pictures(options.images), options.limit))
+        left_out: list[Entry] = []
+        images = list(islice(find_pictures(options.images, left_out.append), options.limit))
+        if left_out:
+            sink.warn(described(left_out))
     else:
         found = images_of(benchmark, split, options.split.value, options.classes or ())
         count = None if shown is None else options.limit or shown

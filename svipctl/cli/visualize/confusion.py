@@ -47,7 +47,7 @@ def confusion(
     from svipctl.evaluation.per_class import confusion as confusion_counts
     from svipctl.visuals.confusion import Picture, confused_pairs, confusion_figure
 
-    benchmark = open_run_dataset(run, settings)
+    benchmark = open_run_dataset(run, settings, file)
     measured = evaluate(run, benchmark, settings)
     names = measured.classes
     row = reading_row(measured.results)
@@ -56,7 +56,8 @@ def confusion(
     pairs = confused_pairs(counts, labels, answers, top)
 
     def thumbnail(place: int) -> Picture:
-        return np.asarray(decode(benchmark.image_path(int(measured.predictions.indices[place]))).resize((160, 160)))
+        path = benchmark.image_path(int(measured.predictions.indices[place]))
+        return np.asarray(decode(path, upright=benchmark.upright).resize((160, 160)))
 
     title = f"{benchmark.name} · {run.name}"
     if pairs:

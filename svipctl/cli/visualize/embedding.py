@@ -34,7 +34,7 @@ def embedding(
     """
     figure = plan_figure("embedding", dataset, options, overrides)
     run, settings, file = figure.run, figure.settings, figure.file
-    benchmark = open_run_dataset(run, settings)
+    benchmark = open_run_dataset(run, settings, file)
     split = benchmark.split(run.settings().train.fold)
     names = [benchmark.classes[label] for label in split.classes]
     for name in classes or ():

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from svipctl.datasets.fetch.assets import Asset, assets_of, built_in
 from svipctl.datasets.fetch.steps import repair_command, stamp_path
 from svipctl.datasets.official import attribute_names, missing_images, open_official
-from svipctl.errors import DataError, SvipError
+from svipctl.errors import SvipError
+from svipctl.types import ProgressCallback
+
+if TYPE_CHECKING:
+    from svipctl.datasets.image_check import ImageCheck
 
 State = Literal["complete", "partial", "absent", "damaged"]
 
@@ -37,31 +41,41 @@ class DatasetStatus(BaseModel):
     state: State
     problem: str
     todo: str
-    assets: tuple[AssetStatus, ...]
-    images: int
+    assets: tuple[AssetStatus, ...] = ()
+    images: int = 0
     """Images on the disk."""
-    images_in_all: int | None
-    word_vectors: bool
-    packs: int
+    images_in_all: int | None = None
+    word_vectors: bool = False
+    packs: int = 0
+    undecodable: tuple[str, ...] = ()
+    """`file: reason` of each image that does not decode, if all were decoded."""
+    oriented: int | None = None
+    """Number of images with an EXIF orientation, if all were decoded."""
+    warnings: tuple[str, ...] = ()
+    """What is left out, and what makes scores doubtful."""
 
     def document(self) -> dict[str, Any]:
         """Return the entry of the JSON document of `data status`."""
         return self.model_dump(mode="json", by_alias=True)
 
 
-def status_of(name: str, data_dir: Path, *, verify: bool = False) -> DatasetStatus:
+def status_of(
+    name: str, data_dir: Path, *, verify: bool = False, progress: ProgressCallback | None = None
+) -> DatasetStatus:
     """Return the status of `data_dir/<name>`; never raises for what is wrong there.
 
     Args:
         name: `cub`, `awa2` or `sun`.
         data_dir: Folder of the data sets.
         verify: Also compare every installed file's size with the recorded one, and decode every image.
+        progress: Called with images decoded and images in all.
 
     """
     root = data_dir / name
     assets = tuple(_asset_status(asset, name, data_dir, verify=verify) for asset in assets_of(name, built_in()))
     broken = [asset for asset in assets if asset.state == "damaged"]
     images, total = 0, None
+    found: ImageCheck | None = None
     state: State = "complete"
     problem = ""
     try:
@@ -71,9 +85,13 @@ def status_of(name: str, data_dir: Path, *, verify: bool = False) -> DatasetStat
         benchmark = open_official(name, data_dir, allow_partial=bool(images))
         if missing:
             state, problem = "partial", f"{len(missing):,} of {total:,} images are missing"
-        elif verify and not broken:
-            problem = _first_bad_image(benchmark.root, benchmark.images)
-            state = "damaged" if problem else "complete"
+        if verify:
+            from svipctl.datasets.image_check import check_images
+
+            found = check_images(root, benchmark.images, progress)
+        if found and found.undecodable and not missing:
+            count = f"{len(found.undecodable):,} images do not decode"
+            state, problem = "damaged", f"{count}, for instance {found.undecodable[0]}"
     except SvipError as error:
         there = root.is_dir() and any(root.iterdir())
         state, problem = ("damaged" if there else "absent"), error.what if there else ""
@@ -89,6 +107,8 @@ def status_of(name: str, data_dir: Path, *, verify: bool = False) -> DatasetStat
         images_in_all=total,
         word_vectors=(root / "word_vectors.npz").exists(),
         packs=len(list(root.glob("packed/[!.]*/index.json"))),
+        undecodable=found.undecodable if found else (),
+        oriented=found.oriented if found else None,
     )
 
 
@@ -109,15 +129,3 @@ def _asset_status(asset: Asset, name: str, data_dir: Path, *, verify: bool) -> A
         elif found.stat().st_size != size:
             problem = problem or f"{file} has another size than when it was unpacked"
     return AssetStatus(name=asset.name, state="damaged" if problem else "complete", source=source, problem=problem)
-
-
-def _first_bad_image(root: Path, images: tuple[str, ...]) -> str:
-    """Return the first problem of decoding the images; empty if there is none."""
-    from svipctl.datasets.images import decode
-
-    for file in images:
-        try:
-            decode(root / file)
-        except DataError as error:
-            return f"{error.what}: {error.why}"
-    return ""

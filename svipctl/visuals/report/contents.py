@@ -121,7 +121,9 @@ def _pairs(
         if place is None:
             return None
         path = benchmark.image_path(int(evaluation.predictions.indices[place]))
-        return picture(np.asarray(decode(path)), f"an image of {names[labels[place]]}", largest=112)
+        return picture(
+            np.asarray(decode(path, upright=benchmark.upright)), f"an image of {names[labels[place]]}", largest=112
+        )
 
     pairs = confused_pairs(confusion(labels, answers, len(names)), labels, answers, PAIRS)
     return [(pair, shown(pair.wrong), shown(pair.right)) for pair in pairs]

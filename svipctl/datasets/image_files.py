@@ -1,0 +1,105 @@
+"""Which files below a folder are images: one rule for data folders and for folders named on the command line.
+
+Files with the ending of an image are images, and so are files that begin like one; links are followed. What a system
+puts into every folder is ignored; everything else is left out with a reason.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from svipctl.errors import DataError
+from svipctl.files import open_regular
+
+_ENDINGS = (
+    ".apng .bmp .dib .gif .jfi .jfif .jif .jpe .jpeg .jpg .mpo .pjp .pjpeg .png .tif .tiff .webp".split()  # noqa: SIM905
+)
+_NAMED = 5
+_UNFINISHED = ("~", "_original", ".bak", ".orig", ".tmp", ".part", ".crdownload")
+_JUNK = re.compile(
+    r"\._.*|\.DS_Store|\.thumb.*|\.Trash.*|\.git|\.ipynb_checkpoints|\.Spotlight-.*|\.fseventsd|\.TemporaryItems|\.cache"
+    r"|__MACOSX|@eaDir|#recycle|\$RECYCLE\.BIN|System Volume Information|lost\+found|(eh)?thumbs.*\.db(:encryptable)?"
+    r"|desktop\.ini|picasa\.ini|Icon\r",
+    re.IGNORECASE,
+)
+_BEGINNINGS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL
+)
+"""Not TIFF, as which raw files of cameras begin, with a thumbnail as their first image."""
+
+
+class Entry(NamedTuple):
+    """A file or folder in a folder of images."""
+
+    path: Path
+    left_out: str = ""
+    """Why it is not an image; empty if it is one."""
+    closed: bool = False
+    """True for a folder that cannot be listed."""
+
+
+def entries(folder: Path) -> Iterator[Entry]:
+    """Yield the images below a folder and what is left out, by name: first those in a folder, then its subfolders.
+
+    Only one folder's names are held at a time, and nothing is decoded. Each folder is listed once, however many links
+    lead to it.
+    """
+    waiting = [folder]
+    listed: set[tuple[int, int]] = set()
+    while waiting:
+        parent = waiting.pop()
+        try:
+            status = parent.stat()
+            with os.scandir(parent) as scan:
+                found = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Entry(parent, f"it cannot be listed: {error.strerror}", closed=True)
+            continue
+        if (status.st_dev, status.st_ino) in listed:
+            yield Entry(parent, "a link to a folder that is listed already")
+            continue
+        listed.add((status.st_dev, status.st_ino))
+        folders = []
+        for one in found:
+            path, is_folder, is_hidden = parent / one.name, _is_folder(one), one.name.startswith(".")
+            if _JUNK.fullmatch(one.name) or (is_hidden and not is_folder and not is_image(path)):
+                continue
+            if is_hidden:
+                yield Entry(path, "hidden")
+            elif is_folder:
+                folders.append(path)
+            else:
+                yield Entry(path, "" if is_image(path) else "not an image that can be read")
+        waiting += reversed(folders)
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file is an image by its ending, or begins like one."""
+    name = path.name.lower()
+    if path.suffix.lower() in _ENDINGS:
+        return True
+    if name.endswith(_UNFINISHED):
+        return False
+    try:
+        with open_regular(path) as file:
+            return _BEGINNINGS.match(file.read(18)) is not None
+    except (DataError, OSError):
+        return False
+
+
+def described(left_out: Sequence[Entry]) -> str:
+    """Return one sentence on what is left out of folders."""
+    named = [f"{entry.path} ({entry.left_out})" for entry in left_out[:_NAMED]]
+    more = f" and {len(left_out) - _NAMED:,} more" if len(left_out) > _NAMED else ""
+    return f"{len(left_out):,} files or folders are left out: {', '.join(named)}{more}"
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
