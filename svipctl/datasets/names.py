@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from svipctl.quoting import shell_words
+
 OFFICIAL = ("cub", "awa2", "sun")
 BUILT_IN = ("toybirds",)
 
@@ -33,7 +35,7 @@ def own_folder(name: str) -> Path:
     if (Path(name) / "config.toml").exists() and not (Path(name) / "attributes.csv").exists():
         raise ConfigError(
             f"{name} is a run, not a data set",
-            todo=f"name its data set: {Path(name).resolve().parent.name} --run {name}",
+            todo=f"name its data set: {shell_words(Path(name).resolve().parent.name, '--run', name)}",
         )
     return Path(name)
 

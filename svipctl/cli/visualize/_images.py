@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svipctl.cli._output import sink
-from svipctl.cli._runs import announce_gamma, interruptible
+from svipctl.cli._runs import announce_gamma
 from svipctl.cli.visualize._figure import Figure, open_run_dataset, plan_figure
 from svipctl.cli.visualize._options import ImageOptions
 from svipctl.errors import ConfigError
@@ -119,7 +119,7 @@ def inspected(plan: ImageFigure, inspector: Inspector, images: Sequence[int | Pa
     from svipctl.visuals.style import themed
 
     announce_gamma(inspector.model.gamma)
-    with interruptible("looking") as progress, themed(plan.options.theme.value):
+    with sink.progress("looking") as progress, themed(plan.options.theme.value):
 
         def results() -> Iterator[Inspection]:
             for done, one in enumerate(inspector.inspect(images), 1):
