@@ -62,8 +62,6 @@ def predict(
         raise ConfigError("--json and --csv are two forms of the same output", todo="choose one")
     if extend and classes is None:
         raise ConfigError("--extend adds classes to the run's, and there are none to add", todo="--classes FILE.csv")
-    if gamma is not None and not abs(gamma) < float("inf"):
-        raise ConfigError(f"--gamma {gamma}: not a finite number")
 
     found = find_any_run(run, overrides)
     if run is None:
@@ -80,14 +78,15 @@ def predict(
     from svipctl.inference.load import load_run
     from svipctl.inference.trained_model import UnreadableImage
 
+    given = None if gamma is None else Gamma(gamma, "given")
     device = use_device(settings.gpu)
     benchmark = _benchmark(settings, needed=classes is None or extend)
     table = candidate_classes(read_metadata(found.best), benchmark, classes, extend=extend)
     for one, other in table.indistinguishable():
         sink.warn(f"classes {one!r} and {other!r} have the same attributes: no image can tell them apart")
     model = load_run(found, device, choose_dtype(settings.precision, device))
-    chosen = model.gamma if gamma is None else Gamma(gamma, "given")
-    if chosen.value == 0 and gamma is None and table.seen.any() and not table.seen.all():
+    chosen = given or model.gamma
+    if chosen.value == 0 and given is None and table.seen.any() and not table.seen.all():
         sink.warn(f"gamma is 0, which favours the classes that were trained: {chosen.origin}; --gamma sets it")
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # a file's name need not be text

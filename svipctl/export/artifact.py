@@ -57,7 +57,7 @@ class Order:
     """The file; by default in the run's folder, one folder for each kind of export."""
     precision: ExportPrecision = "fp32"
     pixels: Pixels = field(default_factory=Pixels)
-    gamma: float | None = None
+    gamma: Gamma | None = None
     """Written into the file's description; the run's calibrated one if None."""
     licence: str | None = None
     """Of the weights, as their owner states it."""
@@ -165,7 +165,7 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressC
     model = load_run(run, torch.device("cpu"))
     metadata, classes = model.metadata, model.own_classes(benchmark)
     images, labels = _evaluation_images(run, benchmark, order.images)
-    gamma = model.gamma if order.gamma is None else Gamma(order.gamma, "given to the export")
+    gamma = order.gamma or model.gamma
     description = describe(model, classes, gamma, order.pixels, order.precision, order.licence)
     graph = ShippedGraph(model.network, metadata.mean, metadata.std, metadata.image_size, order.pixels, order.precision)
     path = order.file(run)

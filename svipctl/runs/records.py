@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from svipctl.files import atomic_write_text
+from svipctl.files import atomic_write_text, read_regular
+from svipctl.runs.documents import EpochRecord, StepRecord, parse
 
+METRICS, STEPS = "metrics.jsonl", "steps.jsonl"
 Record = Mapping[str, Any]
 
 
@@ -51,6 +53,18 @@ def rewrite(path: Path, text: str) -> None:
 
 
 def whole_records(path: Path) -> list[dict[str, Any]]:
-    """The lines of a .jsonl file; a last one that a full disk cut short is left out."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    """Return the lines of `metrics.jsonl` or `steps.jsonl`; a last one that a full disk cut short is left out.
+
+    Raises:
+        DataError: A line is damaged; names it and its field.
+
+    """
+    if not path.is_symlink() and not path.exists():
+        return []
+    kind = StepRecord if path.name == STEPS else EpochRecord
+    lines = read_regular(path).split(b"\n")[:-1]  # what follows the last line end was cut short
+    todo = "restore the file from a copy, or remove the line"
+    return [
+        parse(kind, line, path, todo=todo, place=f"line {number}: ").model_dump()
+        for number, line in enumerate(lines, 1)
+    ]

@@ -151,7 +151,8 @@ def check_final(settings: Settings, development: Development) -> None:
 
 def check_resumed(run: Run, development: Development) -> None:
     """Raise ConfigError unless the run to go on with was started from the same development."""
-    if run.development() != development.document():
+    before = run.development()
+    if before is None or before.document() != development.document():
         raise ConfigError(
             f"{run.name} was started from other development runs, or from none",
             todo="leave out --from-development to go on, or train a new run without --resume",

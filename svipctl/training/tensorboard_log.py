@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from svipctl.errors import ConfigError, explained_disk_errors
-from svipctl.runs.records import Record, whole_records
+from svipctl.runs.records import Record
 from svipctl.runs.run import Run
 
 FOLDER = "tensorboard"
@@ -50,8 +50,8 @@ class Board:
         with explained_disk_errors(str(self.folder)):
             shutil.rmtree(self.folder, ignore_errors=True)
             self.writer = SummaryWriter(str(self.folder))
-        self.steps(whole_records(self.run.folder / "steps.jsonl"))
-        for record in whole_records(self.run.folder / "metrics.jsonl"):
+        self.steps(self.run.steps)
+        for record in self.run.metrics:
             self.epoch(record)
 
     def steps(self, records: Iterable[Record]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from svipctl.errors import ConfigError, DataError, ResourceError
 from svipctl.files import file_lock
 from svipctl.runs.lookup import new_run
+from svipctl.runs.manifest import MANIFEST
 from svipctl.runs.run import Run
 from tests.processes import files_under
 from tests.runs.made import settings, started
@@ -33,6 +34,7 @@ def test_checkpointing_of_a_run_from_before_there_was_a_choice_is_understood(
     run = started(tmp_path)
     config = run.folder / "config.toml"
     config.write_text(config.read_text().replace('checkpointing = "none"', f"checkpointing = {written}"))
+    (run.folder / MANIFEST).unlink()  # there were none then
     assert written in config.read_text()
     assert run.settings().train.checkpointing == kind
 
@@ -111,6 +113,7 @@ def test_a_run_is_abandoned_while_nobody_is_at_work_in_it_and_it_has_no_checkpoi
 
 def test_a_folder_that_is_no_run_is_never_taken_for_an_abandoned_one(tmp_path: Path) -> None:
     (tmp_path / "cub" / "a").mkdir(parents=True)
+    (tmp_path / "cub" / "a" / "notes.txt").touch()
     with pytest.raises(ConfigError, match="already a run"):
         new_run(settings(tmp_path, "name=a"), anew=True)
     assert not started(tmp_path, "name=b").is_abandoned
