@@ -10,7 +10,10 @@ import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class ExitCode(IntEnum):
@@ -109,6 +112,12 @@ def shortened(entries: Sequence[str], count: int, separator: str = ", ") -> str:
     shown = separator.join(entries[:count])
     more = len(entries) - count
     return shown + f"{' ' if separator == ', ' else separator}and {more:,} more" if more > 0 else shown
+
+
+def misfits(error: ValidationError) -> str:
+    """Return the first fields of a document that do not fit, and why."""
+    found = [".".join(str(part) for part in one["loc"]) + f": {one['msg']}" for one in error.errors()]
+    return shortened([one.removeprefix(": ") for one in found], 3, "; ")
 
 
 _ELSEWHERE = "choose another place with --runs-dir or --data-dir"

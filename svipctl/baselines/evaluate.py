@@ -68,7 +68,7 @@ def fit_and_score(
         development=developed.document(run.name),
         validation_images=_validation_images(benchmark, baseline.folds),
     )
-    run.save_once(BASELINE, baseline.document(features.what))
+    run.save_json(BASELINE, baseline.document(features.what))
     evaluation = _score(baseline, developed, settings, benchmark, features, run)
     run.save_json("eval/metrics.json", evaluation.document)
     return evaluation

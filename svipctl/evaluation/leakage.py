@@ -12,7 +12,7 @@ from svipctl.errors import DataError
 from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.network import check_same_benchmark
 from svipctl.inference.trained_model import TrainedModel
-from svipctl.runs.documents import Development
+from svipctl.runs.documents import DevelopmentDocument
 from svipctl.runs.run import Run
 
 UNKNOWN = "unknown"
@@ -25,7 +25,7 @@ class Scorable:
 
     model: TrainedModel
     split: Split
-    development: Development | None
+    development: DevelopmentDocument | None
     """Findings of the development runs of a final run, `gamma` among them."""
     warnings: tuple[str, ...]
 
@@ -74,7 +74,7 @@ def check_zero_shot(metadata: Metadata, unseen_classes: Sequence[str]) -> None:
         )
 
 
-def check_run(run: Run, benchmark: Benchmark, split: Split, *, of_best: bool) -> Development | None:
+def check_run(run: Run, benchmark: Benchmark, split: Split, *, of_best: bool) -> DevelopmentDocument | None:
     """Every check of a run that is to be scored on a split.
 
     Args:

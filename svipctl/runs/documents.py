@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 
-from svipctl.errors import DataError, shortened
+from svipctl.errors import DataError, misfits
 
 M = TypeVar("M")
 Figures = dict[str, float]
@@ -32,7 +32,7 @@ class DevelopmentRun(Document):
     harmonic: float = 0.0
 
 
-class Development(Document):
+class DevelopmentDocument(Document):
     """What a final run takes from its development runs: `development.json`."""
 
     gamma: float
@@ -61,7 +61,7 @@ class SelectionFigures(AucFigures):
     box: AucFigures | None = None
 
 
-class Evaluation(Document):
+class EvaluationDocument(Document):
     """The last evaluation of a run: `eval/metrics.json`."""
 
     epoch: int | None = None
@@ -72,12 +72,12 @@ class Evaluation(Document):
     intervals: dict[str, dict[str, tuple[float, float]]] = {}
     selection: SelectionFigures = SelectionFigures()
     settings: dict[str, Any] | None = None
-    development: Development | None = None
+    development: DevelopmentDocument | None = None
     missing_images: int | None = None
     warnings: list[str] = []
 
 
-class Finished(Document):
+class FinishedDocument(Document):
     """The end of a training: `finished.json`."""
 
     epochs: int
@@ -85,7 +85,7 @@ class Finished(Document):
     selected_by: str = ""
 
 
-class BaselineFit(Document):
+class BaselineDocument(Document):
     """What was fitted in place of a network: `baseline.json`."""
 
     method: str = ""
@@ -93,7 +93,7 @@ class BaselineFit(Document):
     features: str = ""
 
 
-class Environment(Document):
+class EnvironmentDocument(Document):
     """What the run depends on besides its configuration: `environment.json`."""
 
     precision: str | None = None
@@ -138,12 +138,6 @@ def parse(kind: type[M], content: bytes, path: Path, *, todo: str = "", place: s
             todo=todo or "restore it from a copy, or train again",
         ) from error
     return found
-
-
-def misfits(error: ValidationError) -> str:
-    """Return the first fields that do not fit, and why."""
-    found = [".".join(str(part) for part in one["loc"]) + f": {one['msg']}" for one in error.errors()]
-    return shortened([one.removeprefix(": ") for one in found], 3, "; ")
 
 
 @cache

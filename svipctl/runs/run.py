@@ -16,9 +16,16 @@ import tomli_w
 from pydantic import ValidationError
 
 from svipctl.datasets.identity import identity_of, is_same
-from svipctl.errors import ConfigError, DataError, explained_disk_errors
+from svipctl.errors import ConfigError, DataError, explained_disk_errors, misfits
 from svipctl.files import atomic_write_bytes, atomic_write_text, is_locked, is_text, resolve_folder
-from svipctl.runs.documents import BaselineFit, Development, Environment, Evaluation, Finished, misfits, parse
+from svipctl.runs.documents import (
+    BaselineDocument,
+    DevelopmentDocument,
+    EnvironmentDocument,
+    EvaluationDocument,
+    FinishedDocument,
+    parse,
+)
 from svipctl.runs.manifest import MANIFEST, add_to_manifest, is_expected, read_checked, write_manifest
 from svipctl.runs.records import METRICS, STEPS, append, as_lines, as_table, rewrite, whole_records
 from svipctl.settings.schema import Settings
@@ -127,7 +134,7 @@ class Run:
             DataError: It is damaged.
 
         """
-        found = self.read(_ENVIRONMENT, Environment)
+        found = self.read(_ENVIRONMENT, EnvironmentDocument)
         return found.model_dump(exclude_unset=True) if found else {}
 
     def is_of(self, dataset: str) -> bool:
@@ -260,7 +267,7 @@ class Run:
     @_writing
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Mark the run as complete."""
-        self.save_once(_FINISHED, summary)
+        self.save_json(_FINISHED, summary)
 
     def training_images(self) -> frozenset[str]:
         """Return the images the run was trained on, relative to the data set's folder.
@@ -304,16 +311,16 @@ class Run:
             raise DataError(what, why=f"{file} is damaged: {why}", todo=todo)
         return frozenset(names)
 
-    def development(self) -> Development | None:
+    def development(self) -> DevelopmentDocument | None:
         """Return what a final run took from its development runs, or None of any other run.
 
         Raises:
             DataError: It is damaged.
 
         """
-        return self.read(_DEVELOPMENT, Development)
+        return self.read(_DEVELOPMENT, DevelopmentDocument)
 
-    def evaluation(self, epoch: int | None = None) -> Evaluation | None:
+    def evaluation(self, epoch: int | None = None) -> EvaluationDocument | None:
         """Return the last evaluation of the run by `svipctl eval`, or None if there is none.
 
         Args:
@@ -323,17 +330,17 @@ class Run:
             DataError: It is damaged.
 
         """
-        found = self.read(_EVALUATION, Evaluation, todo="run `svipctl eval` again")
+        found = self.read(_EVALUATION, EvaluationDocument, todo="run `svipctl eval` again")
         of_another = found is not None and epoch is not None and found.epoch not in (None, epoch)
         return None if of_another else found
 
-    def finished_document(self) -> Finished | None:
+    def finished_document(self) -> FinishedDocument | None:
         """Return how the training ended, or None of an unfinished run."""
-        return self.read(_FINISHED, Finished)
+        return self.read(_FINISHED, FinishedDocument)
 
-    def baseline(self) -> BaselineFit | None:
+    def baseline(self) -> BaselineDocument | None:
         """Return what was fitted, or None of a run that is no baseline."""
-        return self.read(BASELINE, BaselineFit)
+        return self.read(BASELINE, BaselineDocument)
 
     def origins(self) -> dict[str, str]:
         """Return dotted key -> layer of each setting that is not a default; empty if the run does not say it."""
@@ -358,19 +365,19 @@ class Run:
         return parse(kind, read_checked(path.parent, path.name, todo=todo), path, todo=todo)
 
     @_writing
-    def save_once(self, relative: str, document: Mapping[str, Any]) -> None:
-        """Write a JSON file of the run that never changes, and add it to the manifest."""
-        self.save_json(relative, document)
-        with explained_disk_errors(f"the run {self.folder}"):
-            add_to_manifest(self.folder, relative)
-
-    @_writing
     def save_json(self, relative: str, document: Mapping[str, Any]) -> None:
-        """Write a JSON file of the run, complete or not at all."""
+        """Write a JSON file of the run, complete or not at all; the manifest lists those that are written once.
+
+        Args:
+            relative: The file: directly in the run's folder if it is written once.
+            document: What it holds.
+
+        """
         path = self.folder / relative
         with explained_disk_errors(str(path)):
             path.parent.mkdir(parents=True, exist_ok=True)
             rewrite(path, json.dumps(document, indent=2) + "\n")
+            add_to_manifest(path.parent, path.name)
 
 
 def _without_none(tree: Any) -> Any:

@@ -192,7 +192,7 @@ def _begin(session: Session, run: Run, setup: Setup, images: list[str]) -> None:
         validation_images=development.validation_images(setup.benchmark) if development else (),
         initial_images=setup.initial_images,
     )
-    run.save_once(ORIGINS, session.origins)
+    run.save_json(ORIGINS, session.origins)
 
 
 def _tell(session: Session, setup: Setup, listener: Listener) -> None:

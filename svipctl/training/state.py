@@ -18,10 +18,9 @@ import numpy as np
 import torch
 from pydantic import ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
 
-from svipctl.errors import DataError
+from svipctl.errors import DataError, misfits
 from svipctl.model.weights import first_line
 from svipctl.pickles import DAMAGE
-from svipctl.runs.documents import misfits
 from svipctl.runs.manifest import is_expected, read_checked
 from svipctl.training.optimisation import Optimisation
 

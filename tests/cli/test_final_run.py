@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import Command
 from tests.processes import Finished, forked
+from tests.runs.made import rewrite
 
 TWO_EPOCHS = ("--epochs", "2", "--set", "train.monitor=validation", "--set", "train.select=validation")
 
@@ -112,13 +113,13 @@ def relabelled(runs: Path) -> None:
     path = runs / "d1" / "checkpoints" / "best" / "metadata.json"
     metadata = json.loads(path.read_text())
     metadata["metrics"]["monitor"] = "test"
-    path.write_text(json.dumps(metadata))
+    rewrite(path, json.dumps(metadata))
 
 
 def on_test_images(runs: Path) -> None:
     """d1 as if the fold had been dealt otherwise when it was trained."""
     path = runs / "d1" / "training_images.txt"
-    path.write_text("\n".join(path.read_text().splitlines()[1:]) + "\n")
+    rewrite(path, "\n".join(path.read_text().splitlines()[1:]) + "\n")
 
 
 def unfinished(runs: Path) -> None:
