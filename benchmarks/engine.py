@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from svipctl.device import autocast, choose_dtype, cpu_has_bf16
 from svipctl.model.backbone import create_backbone, image_size_of
-from svipctl.model.losses import Terms, training_loss
+from svipctl.model.losses import Terms, group_columns, training_loss
 from svipctl.model.recipe import Recipe
 from svipctl.model.scores import normalise_class_attributes
 from svipctl.model.svip import SVIP, Checkpointing
@@ -67,7 +67,7 @@ def main() -> None:
     labels = torch.randint(0, CLASSES, (wanted.batch_size,), device=device)
     words = torch.randn(ATTRIBUTES, 300)
     table = normalise_class_attributes(torch.rand(CLASSES, ATTRIBUTES)).to(device)
-    groups = [torch.tensor(group, device=device) for group in GROUPS]
+    groups = group_columns(GROUPS).to(device)
 
     def network(recipe: Recipe) -> SVIP:
         torch.manual_seed(0)

@@ -24,7 +24,7 @@ def training_step(
     images: Tensor,
     labels: Tensor,
     class_attributes: Tensor,
-    groups: Sequence[Tensor],
+    groups: Tensor,
     *,
     anomaly_detection: bool = True,
 ) -> Terms:

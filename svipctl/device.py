@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -101,7 +102,11 @@ def cpu_has_bf16() -> bool:
 
 def full_precision(tensor: Tensor) -> Tensor:
     """Return at least float32: scores that are ranked, summed or divided must not be rounded to half precision."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
+    if tensor.dtype == torch.float64:
+        return tensor
+    return tensor.to(
+        torch.float32, memory_format=torch.contiguous_format
+    )  # in one copy what a product would copy again
 
 
 def _has_bf16(device: torch.device) -> bool:
@@ -124,6 +129,12 @@ def arithmetic_name(dtype: torch.dtype, device: torch.device) -> str:
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
     """Autocast to that arithmetic; nothing in fp32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
+def no_autocast(like: Tensor) -> AbstractContextManager[object]:
+    """Return a context without autocast on a tensor's device; none where nothing is cast, so that no graph holds one."""
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from svipctl.device import full_precision
 from svipctl.model.patch_classifier import ranking_quality
@@ -62,7 +63,7 @@ def training_loss(
     output: TrainingOutput,
     labels: Tensor,
     class_attributes: Tensor,
-    groups: Sequence[Sequence[int] | Tensor],
+    groups: Tensor,
     recipe: Recipe,
 ) -> Terms:
     """The total loss of a step, in full precision whatever the passes were computed in.
@@ -71,7 +72,7 @@ def training_loss(
         output: Both passes.
         labels: (B,) rows of `class_attributes`.
         class_attributes: (C, K) of the seen classes, normalised.
-        groups: Attribute columns of each group, for the decorrelation term.
+        groups: Attribute columns of each group, from `group_columns`, for the decorrelation term.
         recipe: The switches and weights.
 
     """
@@ -85,7 +86,10 @@ def training_loss(
         cross_entropy = cross_entropy + recipe.contextualized_weight * second
     patch = F.binary_cross_entropy_with_logits(patch_logits, patch_targets)
     consistency = consistency_term(source, contextualized, recipe)
-    decorrelation = recipe.decorrelation_weight * group_norm(full_precision(output.contextualized_attributes), groups)
+    decorrelation = consistency.new_zeros(())
+    if recipe.decorrelation_weight:
+        norm = group_norm(full_precision(output.contextualized_attributes), groups)
+        decorrelation = recipe.decorrelation_weight * norm
 
     loss = cross_entropy
     if recipe.passes == "both":
@@ -133,9 +137,25 @@ def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
 
-def group_norm(attributes: Tensor, groups: Sequence[Sequence[int] | Tensor]) -> Tensor:
-    """L2 norm over each group's attributes, batch mean, group mean: (B, K) -> scalar (0 without groups)."""
-    if not groups:
+def group_columns(groups: Sequence[Sequence[int]]) -> Tensor:
+    """Return the columns of each attribute group, (G, size of the largest), shorter ones filled up with -1."""
+    rows = [torch.tensor(group, dtype=torch.int64) for group in groups]
+    return pad_sequence(rows, batch_first=True, padding_value=-1) if rows else torch.zeros(0, 0, dtype=torch.int64)
+
+
+def group_norm(attributes: Tensor, groups: Tensor) -> Tensor:
+    """L2 norm over each group's attributes, mean over batch and groups.
+
+    Args:
+        attributes: (B, K).
+        groups: From `group_columns`, on the same device.
+
+    Returns:
+        A scalar, 0 without groups.
+
+    """
+    if not groups.numel():
         return attributes.new_zeros(())
-    columns = [torch.as_tensor(group, device=attributes.device) for group in groups]
-    return torch.stack([attributes[:, group].norm(dim=-1).mean() for group in columns]).mean()
+    with_zero = F.pad(attributes, (0, 1))  # the column that -1 stands for
+    norms: Tensor = with_zero[:, groups].norm(dim=-1)
+    return norms.mean()

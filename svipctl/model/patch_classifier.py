@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from svipctl.device import full_precision, no_autocast
+
 HIDDEN = 512
 
 
@@ -19,8 +21,11 @@ class PatchClassifier(nn.Sequential):
         super().__init__(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
     def logits(self, windows: Tensor) -> Tensor:
-        """(B, windows, width) -> (B, windows)."""
-        logits: Tensor = self(windows)
+        """(B, windows, width) -> (B, windows); the last layer in full precision, for in half windows tie for their rank."""
+        first, activation, last = self
+        hidden = activation(first(windows))
+        with no_autocast(hidden):
+            logits: Tensor = last(full_precision(hidden))
         return logits.squeeze(-1)
 
 

@@ -54,9 +54,9 @@ def rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int, class_toke
             maps = block.rows()
             row = _starting_row(maps, class_token) if row is None else row
             attention = torch.einsum("bi,bij->bj", row, maps)
-        row = (attention + row) / 2
+        row = attention + row  # twice the normalised one: halved once at the end, which is exact
     assert row is not None
-    return row[:, prefix:]
+    return row[:, prefix:].div(2 ** len(blocks))
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from svipctl.device import full_precision
+from svipctl.device import full_precision, no_autocast
 from svipctl.errors import ConfigError
 from svipctl.model.backbone import (
     RunBlock,
@@ -225,7 +225,7 @@ class SVIP(nn.Module):
     def source_attention(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The source pass's window scores, as in `source_scores`, and its attention on each patch (B, blocks, patches)."""
         source_tokens, attention = self._encode(embed_patches(self.backbone, images))
-        with torch.autocast(images.device.type, enabled=False):
+        with no_autocast(images):
             layers = layer_attention(
                 attention, prefix=self.backbone.num_prefix_tokens, class_token=has_class_token(self.backbone)
             )
@@ -290,7 +290,7 @@ class SVIP(nn.Module):
         return encode(self.backbone, patches, keep_attention=keep_attention, run=self._run_block)
 
     def _window_scores(self, attention: list[AttentionInputs], source: Tensor) -> Tensor:
-        with torch.autocast(source.device.type, enabled=False):
+        with no_autocast(source):
             return self._scores_in_full_precision(attention, source)
 
     def _scores_in_full_precision(self, attention: list[AttentionInputs], source: Tensor) -> Tensor:
@@ -315,7 +315,7 @@ class SVIP(nn.Module):
             return None
         if choice == "selected":
             return related
-        with torch.autocast(features.device.type, enabled=False):
+        with no_autocast(features):
             return self._related(similarity_scores(features))
 
     def _pool(self, windows: Tensor, chosen: Tensor | None) -> Tensor:
@@ -328,4 +328,5 @@ class SVIP(nn.Module):
         if chosen is None:
             return windows.mean(dim=1)
         weights = chosen.to(windows.dtype) / self.keep
-        return torch.einsum("bn,bnk->bk", weights, windows)
+        with no_autocast(windows):
+            return torch.einsum("bn,bnk->bk", weights, windows)

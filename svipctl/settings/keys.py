@@ -33,7 +33,7 @@ def known_choices() -> dict[str, list[str]]:
 
 
 def _choices(annotation: Any) -> list[str]:
-    if get_origin(annotation) in (Union, types.UnionType):
+    if get_origin(annotation) in (Union, types.UnionType, tuple):
         return [choice for part in get_args(annotation) for choice in _choices(part)]
     if get_origin(annotation) is Literal:
         return [str(value) for value in get_args(annotation)]

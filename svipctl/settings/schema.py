@@ -25,6 +25,7 @@ from svipctl.model.recipe import Recipe
 from svipctl.types import Precision
 
 RecipeName = Literal["svipctl", "reference", "paper"]
+TrackerName = Literal["tensorboard", "wandb", "trackio", "mlflow"]
 
 
 def _at_home(path: Any) -> Any:
@@ -49,6 +50,11 @@ def _images(value: Any) -> Any:
     if isinstance(value, str) and not value.isdecimal():
         raise ValueError("it is a number of images; `--batch-size auto` finds in how many parts they fit")
     return value
+
+
+def _split_names(value: Any) -> Any:
+    """Names with commas between them: easier to type in a shell than a TOML list."""
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 
 _HOME = BeforeValidator(_at_home)
@@ -154,8 +160,11 @@ class TrainSettings(Section):
     """Leave out the last incomplete batch of an epoch (kept when it is the only one)."""
     save_every: float = Field(15.0, ge=0)
     """Minutes between two saves within an epoch; each epoch is saved anyway. 0 saves after every step."""
+    trackers: Annotated[tuple[TrackerName, ...], BeforeValidator(_split_names)] = ()
+    """Experiment trackers that also receive the figures of steps and epochs: tensorboard, wandb, trackio, mlflow (each
+    needs the extra of its name: docs/trackers.md)."""
     tensorboard: bool = False
-    """Also write the figures of steps and epochs for TensorBoard, in the run's `tensorboard/` (needs the extra)."""
+    """The earlier name of `trackers = ["tensorboard"]`."""
     fold: Literal[1, 2, 3] | None = None
     """Development run: train on a fold of trainval and validate on its held-out classes and images."""
     monitor: Literal["validation", "test", "none"] = "validation"
@@ -163,6 +172,11 @@ class TrainSettings(Section):
     development run never sees the test images."""
     select: Literal["last", "validation", "test"] = "last"
     """Which epoch becomes checkpoints/best: the last, the best H of the monitored split (published: test)."""
+
+    @property
+    def tracker_names(self) -> tuple[str, ...]:
+        """Names of the trackers, each once."""
+        return tuple(dict.fromkeys((*self.trackers, *(["tensorboard"] if self.tensorboard else []))))
 
     @model_validator(mode="after")
     def _selection_is_monitored(self) -> TrainSettings:

@@ -20,7 +20,7 @@ AUTO = "auto"
 FREE = frozenset(
     [
         *("gpu", "offline", "name", "data_dir", "runs_dir", "data.workers", "train.save_every"),
-        *("train.accumulate", "train.checkpointing", "train.compile", "train.tensorboard"),
+        *("train.accumulate", "train.checkpointing", "train.compile", "train.tensorboard", "train.trackers"),
         *("eval.batch_size", "eval.bootstrap", "eval.selection"),
     ]
 )

@@ -22,7 +22,7 @@ from svipctl.training.environment import describe_environment
 from svipctl.training.resume import Resumable, check_same_images, find_resumable
 from svipctl.training.setup import Setup, prepare
 from svipctl.training.step_log import Record
-from svipctl.training.tensorboard_log import Board, check_installed
+from svipctl.training.trackers import Trackers, check_trackers
 from svipctl.training.trainer import Reporter, Trainer
 from svipctl.types import ProgressCallback
 
@@ -91,12 +91,11 @@ def choose(
     """The unfinished run that `resume` means (`svipctl.training.resume`), else a new one.
 
     Raises:
-        ConfigError: The name is taken, the named run is finished or of another configuration, TensorBoard is not installed.
+        ConfigError: The name is taken, the named run is finished or of another configuration, or a tracker is not installed.
         DataError: There is no run of the name to resume, or it has no checkpoint.
 
     """
-    if asked.train.tensorboard:
-        check_installed()
+    check_trackers(asked)
     found = None
     if resume is not None:
         found = ranks.decided(lambda: find_resumable(asked, origins, resume, final=development is not None))
@@ -151,9 +150,10 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
             with (
                 listening() as stop,
                 reporting(settings.train.epochs, len(images), resumed=not is_new) as reporter,
-                closing(Board(run)) if settings.train.tensorboard and ranks.is_first else nullcontext() as board,
+                closing(Trackers(run, settings, listener.warn)) if ranks.is_first else nullcontext() as trackers,
             ):
-                return Trainer(settings, setup, run, reporter, resume=not is_new, stop=stop, board=board).train()
+                trainer = Trainer(settings, setup, run, reporter, resume=not is_new, stop=stop, trackers=trackers)
+                return trainer.train()
         except BaseException:
             run.discard_without_checkpoint()
             raise

@@ -25,7 +25,7 @@ from svipctl.evaluation.evaluate import score_split
 from svipctl.evaluation.protocols import evaluate_protocols
 from svipctl.inference.checkpoint import save_checkpoint
 from svipctl.inference.dataset_predictions import predict_dataset
-from svipctl.model.losses import Terms, training_loss
+from svipctl.model.losses import Terms, group_columns, training_loss
 from svipctl.model.scores import normalise_class_attributes
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
@@ -36,7 +36,7 @@ from svipctl.training.setup import Setup
 from svipctl.training.state import Position, load_state, save_state
 from svipctl.training.step import Stepper
 from svipctl.training.step_log import Record, StepLog
-from svipctl.training.tensorboard_log import Board
+from svipctl.training.trackers import Trackers
 
 _READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
 _LOOK_EVERY = 5.0  # seconds, where a step takes so long that the wait does not matter
@@ -72,7 +72,7 @@ class Trainer:
         *,
         resume: bool = False,
         stop: Stop | None = None,
-        board: Board | None = None,
+        trackers: Trackers | None = None,
     ) -> None:
         """Build the optimizer, and restore the state of a run to resume.
 
@@ -83,14 +83,14 @@ class Trainer:
             reporter: Called after steps and epochs.
             resume: Continue from `checkpoints/last`; `setup` has its weights.
             stop: Checked after each step and each evaluated batch; when it asks, the state is saved first.
-            board: Receives the same records as the run; None for no TensorBoard.
+            trackers: Receive the same records as the run; None for none.
 
         """
         self.settings, self.setup, self.run, self.reporter = settings, setup, run, reporter
         self.stop = Stop() if stop is None else stop  # a stop that asks for nothing is false
-        self.board = board
+        self.trackers = trackers
         self.network, self.device, self.ranks = setup.model.network, setup.model.device, setup.ranks
-        self.groups = [torch.tensor(group, device=self.device) for group in setup.benchmark.groups]
+        self.groups = group_columns(setup.benchmark.groups).to(self.device)
         table = torch.from_numpy(setup.benchmark.class_attributes[setup.split.seen_classes])
         table = normalise_class_attributes(table, settings.method.class_norm_epsilon)
         self.class_attributes = table.float().to(self.device)
@@ -120,8 +120,8 @@ class Trainer:
         """
         self.run.keep_metrics(self.position.epoch, self.position.record)
         self.run.keep_steps(self.position.epoch + 1, self.position.step)
-        if self.board:
-            self.board.begin(self.steps)
+        if self.trackers:
+            self.trackers.begin(self.steps)
         for epoch in range(self.position.epoch, self.settings.train.epochs):
             self.train_epoch(epoch)
         best, select = self.position.best, self.settings.train.select
@@ -147,8 +147,8 @@ class Trainer:
         self.position = Position(epoch=epoch + 1, best=self.position.best, record=record)
         self.save()
         self.run.add_metrics(record)
-        if self.board:
-            self.board.epoch(record)
+        if self.trackers:
+            self.trackers.epoch(record)
         self.reporter.epoch(record)
         if self.stop_is_asked():
             self.leave()
@@ -268,12 +268,12 @@ class Trainer:
             self.leave()
 
     def step_log(self, epoch: int, order: Indices) -> StepLog:
-        """Return the log of an epoch's steps, which writes to the run's steps.jsonl and to its board."""
+        """Return the log of an epoch's steps, which writes to the run's steps.jsonl and to its trackers."""
 
         def write(records: Sequence[Record]) -> None:
             self.run.add_steps(records)
-            if self.board:
-                self.board.steps(records)
+            if self.trackers:
+                self.trackers.steps(records)
 
         def images(step: int) -> list[str]:
             return [self.setup.benchmark.images[i] for i in order[step * self.batch_size :][: self.batch_size]]

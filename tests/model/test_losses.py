@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from svipctl.model.losses import Terms, TrainingOutput, consistency_term, group_norm, training_loss
+from svipctl.model.losses import Terms, TrainingOutput, consistency_term, group_columns, group_norm, training_loss
 from svipctl.model.recipe import Recipe
 
 LABELS = torch.tensor([0, 2, 1, 2])
+GROUPS = group_columns([(0, 1), (2, 3, 4), (5,)])
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -34,7 +35,7 @@ def table() -> Tensor:
 
 
 def loss(output: TrainingOutput, table: Tensor, **switches: Any) -> Terms:
-    return training_loss(output, LABELS, table, [(0, 1), (2, 3, 4), (5,)], Recipe(**switches))
+    return training_loss(output, LABELS, table, GROUPS, Recipe(**switches))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 20.0])
@@ -91,9 +92,11 @@ def test_consistency_none_is_zero() -> None:
 
 def test_group_norm_by_hand() -> None:
     attributes = torch.tensor([[3.0, 4.0, 2.0], [0.0, 1.0, -6.0]], dtype=torch.float64)
-    assert group_norm(attributes, [(0, 1), (2,)]).item() == pytest.approx(((5 + 1) / 2 + (2 + 6) / 2) / 2)
-    assert group_norm(attributes, [(0, 2), (1,)]).item() == pytest.approx(((13**0.5 + 6) / 2 + 2.5) / 2)
-    assert group_norm(attributes, []).item() == 0
+    assert group_norm(attributes, group_columns([(0, 1), (2,)])).item() == pytest.approx(
+        ((5 + 1) / 2 + (2 + 6) / 2) / 2
+    )
+    assert group_norm(attributes, group_columns([(0, 2), (1,)])).item() == pytest.approx(((13**0.5 + 6) / 2 + 2.5) / 2)
+    assert group_norm(attributes, group_columns([])).item() == 0
 
 
 def test_total_is_the_weighted_sum_of_its_terms(output: TrainingOutput, table: Tensor) -> None:
@@ -101,7 +104,7 @@ def test_total_is_the_weighted_sum_of_its_terms(output: TrainingOutput, table: T
     source, contextualized = output.source_attributes @ table.T, output.contextualized_attributes @ table.T
     entropy = F.cross_entropy(5 * source, LABELS) + F.cross_entropy(5 * contextualized, LABELS)
     patch = F.binary_cross_entropy(output.patch_logits.sigmoid(), output.patch_targets)
-    norm = 0.3 * group_norm(output.contextualized_attributes, [(0, 1), (2, 3, 4), (5,)])
+    norm = 0.3 * group_norm(output.contextualized_attributes, GROUPS)
     torch.testing.assert_close(terms.cross_entropy, entropy)
     torch.testing.assert_close(terms.patch, patch)
     torch.testing.assert_close(terms.decorrelation, norm)

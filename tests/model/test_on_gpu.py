@@ -49,7 +49,7 @@ def test_both_passes_and_the_loss_stay_there_and_wait_for_nothing(
         moved(model)
         images, labels = torch.randn(3, 3, 32, 32, device=GPU), torch.randint(0, 4, (3,), device=GPU)
         coverage = torch.rand(3, model.grid.windows, device=GPU)
-        table, groups = torch.rand(4, ATTRIBUTES, device=GPU), [torch.tensor([0, 1], device=GPU)]
+        table, groups = torch.rand(4, ATTRIBUTES, device=GPU), torch.tensor([[0, 1]], device=GPU)
         for frozen in (False, True):
             with autocast(dtype, GPU):
                 output = model.training_pass(images, frozen_backbone=frozen, coverage=coverage)

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from svipctl.errors import ConfigError
-from svipctl.model.losses import TrainingOutput, training_loss
+from svipctl.model.losses import TrainingOutput, group_columns, training_loss
 from svipctl.model.recipe import Recipe
 from svipctl.model.selection_controls import centre_scores, drawn_scores, object_scores, random_scores
 from svipctl.model.windows import WindowGrid, top_mask
@@ -127,7 +127,7 @@ def test_a_class_token_head_needs_a_class_token_and_one_pass() -> None:
 def test_one_pass_leaves_context_and_classifier_without_gradient() -> None:
     model = svip(Recipe(passes="source"))
     output = model.training_pass(images())
-    training_loss(output, torch.tensor([0, 1, 2]), torch.eye(5), [], model.recipe).loss.backward()
+    training_loss(output, torch.tensor([0, 1, 2]), torch.eye(5), group_columns([]), model.recipe).loss.backward()
     untouched = {name for name, value in model.named_parameters() if value.grad is None}
     assert untouched == {
         name for name, _ in model.named_parameters() if name.startswith(("context.", "patch_classifier."))
@@ -138,7 +138,9 @@ def loss(**switches: Any) -> float:
     generator = torch.Generator().manual_seed(0)
     source, second = torch.randn(2, 3, 5, generator=generator, dtype=torch.float64)
     output = TrainingOutput(source, second, torch.randn(3, 4, generator=generator).double(), torch.eye(3, 4).double())
-    terms = training_loss(output, torch.tensor([0, 1, 2]), torch.eye(5).double(), [[0, 1]], Recipe(**switches))
+    terms = training_loss(
+        output, torch.tensor([0, 1, 2]), torch.eye(5).double(), group_columns([[0, 1]]), Recipe(**switches)
+    )
     return float(terms.loss)
 
 

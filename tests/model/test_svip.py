@@ -10,7 +10,7 @@ from torch.nn.functional import linear
 
 from svipctl.errors import ConfigError
 from svipctl.model.backbone import embed_patches, encode
-from svipctl.model.losses import training_loss
+from svipctl.model.losses import group_columns, training_loss
 from svipctl.model.recipe import Recipe
 from svipctl.model.rollout import last_attention_scores, paper_rollout_scores, rollout_scores, similarity_scores
 from svipctl.model.svip import SVIP
@@ -142,7 +142,7 @@ def test_window_of_one_patch_works_on_a_7x7_grid() -> None:
 def loss(model: SVIP, **arguments: Any) -> torch.Tensor:
     table = torch.eye(ATTRIBUTES)
     output = model.training_pass(images(), **arguments)
-    return training_loss(output, torch.tensor([0, 1, 2]), table, [(0, 1)], model.recipe).loss
+    return training_loss(output, torch.tensor([0, 1, 2]), table, group_columns([(0, 1)]), model.recipe).loss
 
 
 def test_frozen_backbone_gets_no_gradient_but_head_and_classifier_do(model: SVIP) -> None:
@@ -167,11 +167,13 @@ def test_bf16_autocast_gives_finite_outputs_and_a_full_precision_loss(model: SVI
         output = model.training_pass(images())
         prediction = model.predict(images())
         scores = model.source_scores(images())
-    assert output.source_attributes.dtype == torch.bfloat16
-    assert scores.dtype == torch.float32
+    assert prediction.windows.dtype == torch.bfloat16
+    in_full = (output.source_attributes, output.patch_logits, prediction.attributes, prediction.unrelated, scores)
+    assert {values.dtype for values in in_full} == {torch.float32}
     assert all(torch.isfinite(getattr(output, name)).all() for name in output.__dataclass_fields__)
     assert torch.isfinite(prediction.attributes).all()
-    half = training_loss(output, torch.tensor([0, 1, 2]), torch.eye(ATTRIBUTES), [(0, 1)], model.recipe).loss
+    groups = group_columns([(0, 1)])
+    half = training_loss(output, torch.tensor([0, 1, 2]), torch.eye(ATTRIBUTES), groups, model.recipe).loss
     assert half.dtype == torch.float32
     assert half.item() == pytest.approx(exact.item(), rel=0.2)
 

@@ -19,7 +19,7 @@ from timm.models.vision_transformer import VisionTransformer
 from svipctl.datasets.groups import attribute_groups
 from svipctl.inference.published_names import published_name
 from svipctl.model.backbone import create_backbone
-from svipctl.model.losses import Terms, TrainingOutput, training_loss
+from svipctl.model.losses import Terms, TrainingOutput, group_columns, training_loss
 from svipctl.model.recipe import Recipe
 from svipctl.model.scores import normalise_class_attributes
 from svipctl.model.svip import SVIP
@@ -101,7 +101,7 @@ class ModelTrace:
         """Both passes and the loss on the trace's batch of that step."""
         images, labels = self.batch(step)
         output = model.training_pass(images, frozen_backbone=frozen_backbone)
-        groups = attribute_groups(self.config["dataset"].lower())
+        groups = group_columns(attribute_groups(self.config["dataset"].lower()))
         return training_loss(output, labels, self.class_attributes(model.recipe), groups, model.recipe), output
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from svipctl.errors import ConfigError, ResourceError
-from svipctl.model.losses import Terms, training_loss
+from svipctl.model.losses import Terms, group_columns, training_loss
 from svipctl.model.recipe import Recipe
 from svipctl.model.scores import normalise_class_attributes
 from svipctl.settings.schema import OptimSettings
@@ -26,7 +26,7 @@ def stepper(room: int | None = None, **options: Any) -> Stepper:
     model = svip(RECIPE).double().train()
     settings = OptimSettings(optimizer="adam", lr=1e-3, clip_norm=1e9, schedule="constant")
     table = normalise_class_attributes(torch.rand(3, ATTRIBUTES, generator=torch.Generator().manual_seed(1)).double())
-    groups = [torch.tensor([0, 1]), torch.tensor([2, 3, 4])]
+    groups = group_columns([(0, 1), (2, 3, 4)])
 
     def loss_of(some: Tensor, labels: Tensor, epoch: int, _: Tensor | None) -> Terms:
         if room is not None and len(some) > room:
