@@ -32,15 +32,20 @@ class DevelopmentRun(Document):
     harmonic: float = 0.0
 
 
-class DevelopmentDocument(Document):
+class FoundOnFolds(Document):
+    """What a baseline chose on its folds, among how many choices."""
+
+    choice: dict[str, Any] | None = None
+    tried: int | None = None
+
+
+class DevelopmentDocument(FoundOnFolds):
     """What a final run takes from its development runs: `development.json`."""
 
     gamma: float
     runs: Annotated[list[DevelopmentRun], Field(min_length=1)]
     rule: str = "from development runs"
     epochs: int = 0
-    choice: dict[str, Any] | None = None
-    tried: int | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the document as it was written."""
@@ -72,7 +77,7 @@ class EvaluationDocument(Document):
     intervals: dict[str, dict[str, tuple[float, float]]] = {}
     selection: SelectionFigures = SelectionFigures()
     settings: dict[str, Any] | None = None
-    development: DevelopmentDocument | None = None
+    development: FoundOnFolds | None = None
     missing_images: int | None = None
     warnings: list[str] = []
 

@@ -336,7 +336,7 @@ class Run:
 
     def finished_document(self) -> FinishedDocument | None:
         """Return how the training ended, or None of an unfinished run."""
-        return self.read(_FINISHED, FinishedDocument)
+        return self.read(_FINISHED, FinishedDocument) if self.finished else None
 
     def baseline(self) -> BaselineDocument | None:
         """Return what was fitted, or None of a run that is no baseline."""
