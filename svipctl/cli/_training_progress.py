@@ -23,7 +23,7 @@ _TERMS = {
     "consistency": "consistency",
     "decorrelation": "decorrelation",
 }
-_SHARES = {"accuracy": "train %", "patch_auc": "patch AUC"}
+_SHARES = {"contextualized_accuracy": "train %", "patch_auc": "patch AUC"}
 Clock = Callable[[], float]
 _MINUTE = 60.0
 
@@ -159,12 +159,15 @@ def reporter(epochs: int, images: int, *, resumed: bool = False) -> Iterator[Rep
 
 def epoch_line(record: dict[str, Any], epochs: int) -> str:
     """Loss terms, accuracies and, where there is one, the monitored split's figures."""
+    from svipctl.runs.records import accuracy_of
+
     parts = [
         f"epoch {record['epoch']}/{epochs}",
         f"loss {record['loss']:.3f}",
         f"patch {record['patch']:.3f}",
-        f"train {record['accuracy']:.1f} %",
     ]
+    accuracy = accuracy_of(record)
+    parts += [] if accuracy is None else [f"train {accuracy:.1f} %"]
     if "monitor" in record:
         figures = " ".join(f"{name} {record[name]:.1f}" for name in ("T1", "U", "S"))
         parts.append(f"{record['monitor']}: {figures} H* {record['H_oracle']:.1f}")

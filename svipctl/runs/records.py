@@ -35,6 +35,15 @@ def as_table(records: Sequence[Record], *, header: bool = True) -> str:
     return text.getvalue()
 
 
+def accuracy_of(record: Record) -> float | None:
+    """Return the accuracy on the training batches, percent: of the contextualized pass, which inference reads.
+
+    Records of release 0.1 have that of the source pass only, under the name `accuracy`.
+    """
+    found = record.get("contextualized_accuracy", record.get("accuracy"))
+    return None if found is None else float(found)
+
+
 def append(path: Path, text: str, *, durably: bool = False) -> None:
     """Write at the end of a file, which need not be there; `durably` waits until it is on the disk."""
     with path.open("a", newline="", encoding="utf-8") as file:

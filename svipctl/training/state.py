@@ -12,11 +12,11 @@ import random
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
 
 from svipctl.errors import DataError, misfits
 from svipctl.model.weights import first_line
@@ -25,6 +25,15 @@ from svipctl.runs.manifest import is_expected, read_checked
 from svipctl.training.optimisation import Optimisation
 
 FILE = "training.pt"
+_FIGURES_OF_0_1 = (
+    *("loss", "cross_entropy", "patch", "consistency", "decorrelation"),
+    *("source_accuracy", "patch_accuracy", "patch_auc", "patch_recall", "gradient_norm"),
+)
+
+
+def _named_sums(sums: Any) -> Any:
+    """Return sums by name: release 0.1 wrote them in the order of its figures, and counted one accuracy."""
+    return dict(zip(_FIGURES_OF_0_1, sums)) if isinstance(sums, list) else sums
 
 
 @dataclass
@@ -37,8 +46,8 @@ class Position:
     """Finished epochs: trained, evaluated and recorded."""
     step: NonNegativeInt = 0
     """Finished steps of the current epoch."""
-    sums: list[float] = field(default_factory=list)
-    """Of the loss terms over those steps."""
+    sums: Annotated[dict[str, float], BeforeValidator(_named_sums)] = field(default_factory=dict)
+    """Figure -> its sum over those steps."""
     seconds: float = 0.0
     """Spent on those steps."""
     waited: float = 0.0

@@ -13,6 +13,8 @@ from svipctl.runs.run import Run
 
 Floats = NDArray[np.float64]
 _MOST_POINTS = 300
+_EARLIER_NAMES = {"source_accuracy": "accuracy"}
+"""Figure -> what release 0.1 called it; later `accuracy` is only in records of the recipe `reference`, beside this one."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def read_history(run: Run) -> History:
 
 
 def _column(records: list[dict[str, Any]], name: str, epochs: list[float]) -> tuple[Floats, Floats]:
-    known = [(epoch, one[name]) for epoch, one in zip(epochs, records) if isinstance(one.get(name), int | float)]
+    values = [one.get(name, one.get(_EARLIER_NAMES.get(name, name))) for one in records]
+    known = [(epoch, value) for epoch, value in zip(epochs, values) if isinstance(value, int | float)]
     columns = np.array(known, dtype=np.float64).reshape(-1, 2)
     return columns[:, 0], columns[:, 1]
