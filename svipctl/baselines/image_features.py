@@ -88,7 +88,8 @@ def image_features(settings: Settings, benchmark: Benchmark, progress: ProgressC
 def _of_backbone_alone(settings: Settings) -> Settings:
     """Return the settings without what only the method needs: word vectors, boxes, mirrored features, a loop over epochs."""
     method = settings.method.model_copy(update={"context": "none", "selection": "learned"})
-    data = settings.data.model_copy(update={"augment": "none", "resize": "shorter-side", "keep_features": False})
+    resize = settings.data.evaluation_resize
+    data = settings.data.model_copy(update={"augment": "none", "keep_features": False, "resize": resize})
     return settings.model_copy(update={"method": method, "data": data})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,20 +24,25 @@ class Overrides:
     """Each `key=value` of --set."""
     config: Path | None = None
     """The file of --config."""
+    reads: Collection[str] | None = None
+    """Settings that the command reads (`svipctl.settings.effects`); all if None."""
 
-    def resolve(self, dataset: str, more: Mapping[str, Any] | None = None) -> Resolved:
+    def resolve(self, dataset: str, more: Mapping[str, Any] | None = None, *, reads: Collection[str] = ()) -> Resolved:
         """Return the settings of a command that has a data set.
 
         Args:
             dataset: Name or folder of the data set, which chooses the presets.
             more: Dotted key -> value of what the command itself decides, above the flags; None takes a flag back.
+            reads: Settings that the command reads besides.
 
         Raises:
-            ConfigError: The configuration has errors, or a folder is a file.
+            ConfigError: The configuration has errors or names what the command does not read, or a folder is a file.
 
         """
+        from svipctl.settings.effects import check_effect
         from svipctl.settings.layers import resolve
 
+        check_effect(self.assignments, None if self.reads is None else (*self.reads, *reads))
         found = resolve(dataset, flags={**self.flags, **(more or {})}, **self._sources())
         _apply(found.settings.data_dir, found.settings.runs_dir, offline=found.settings.offline)
         return found

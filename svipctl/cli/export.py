@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from svipctl.export.artifact import Shipped
 
 
-@command(flags.DATA_DIR, flags.RUNS_DIR, dry_run=True)
+@command(flags.DATA_DIR, flags.RUNS_DIR, dry_run=True, reads="EXPORT")
 def export(
     dataset: _options.Dataset,
     *,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("image", "rank", "class", "score", "for", "against", "patches")
 
 
-@command(*flags.EVALUATION)
+@command(*flags.EVALUATION, reads="PREDICTION")
 def predict(
     images: Annotated[
         list[str],

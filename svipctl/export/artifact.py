@@ -24,6 +24,7 @@ from svipctl.export.runner import Runner
 from svipctl.export.safetensors import SafetensorsRunner, write_safetensors
 from svipctl.export.torch_export import TorchRunner, write_torch
 from svipctl.files import atomic_write_text, file_sha256
+from svipctl.inference.checkpoint import read_metadata
 from svipctl.inference.gamma import Gamma
 from svipctl.inference.load import load_run
 from svipctl.runs.run import Run
@@ -99,6 +100,11 @@ class Order:
             )
         if self.format == "onnx":
             require_onnx()
+        if self.pixels.resize and read_metadata(run.best).resize == "square":
+            raise ConfigError(
+                "--resize resizes the shorter side and crops, and this run was trained on images resized to a square",
+                todo="leave out --resize, and resize images before they are given to the file",
+            )
         selection = run.settings().method.selection
         if selection in _NOT_OF_PIXELS:
             raise ConfigError(

@@ -47,6 +47,7 @@ def describe(
         "outputs": list(OUTPUTS),
         "pixels": {"kind": pixels.kind, "layout": "RGB, (batch, 3, height, width)", "resize_inside": pixels.resize},
         "image_size": metadata.image_size,
+        "resize": metadata.resize,
         "mean": list(metadata.mean),
         "std": list(metadata.std),
         "windows": [grid.rows // grid.side, grid.columns // grid.side],

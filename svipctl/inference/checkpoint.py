@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,8 @@ class Metadata:
     mean: Triple
     std: Annotated[Sequence[PositiveFloat], Field(min_length=3, max_length=3)]
     image_size: Positive
+    resize: Literal["shorter-side", "square"] = "shorter-side"
+    """What evaluation resizes images to."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Of the epoch, as in metrics.jsonl."""
     class_attributes_sha256: str = ""

@@ -130,7 +130,8 @@ class TrainedModel:
     @cached_property
     def transform(self) -> Transform:
         """The transform of evaluation: from an image of any size to uint8 (3, size, size)."""
-        return Transform(self.metadata.image_size)
+        resize = self.metadata.resize
+        return Transform(self.metadata.image_size, resize, test_resize=resize)
 
     @cached_property
     def geometry(self) -> Geometry:
