@@ -10,10 +10,10 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-from svipctl.baselines.eszsl import eszsl
-from svipctl.baselines.ridge import Floats, ridge
 from svipctl.baselines.sae import sae
 from svipctl.evaluation.calibration import Integers, unit_rows
+from svipctl.model.eszsl import eszsl
+from svipctl.model.ridge import Floats, ridge
 from svipctl.model.scores import ClassScore, class_scores, normalise_class_attributes
 
 Method = Literal["ridge", "eszsl", "sae"]

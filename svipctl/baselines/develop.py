@@ -11,10 +11,10 @@ import numpy as np
 
 from svipctl.baselines.choices import Choice, Method, attributes_for, candidates, score
 from svipctl.baselines.image_features import ImageFeatures
-from svipctl.baselines.ridge import Floats
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.evaluation.calibration import seen_unseen_curve
 from svipctl.evaluation.protocols import Scored
+from svipctl.model.ridge import Floats
 from svipctl.model.scores import ClassScore
 from svipctl.types import ProgressCallback
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from svipctl.baselines.ridge import Floats
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.features import FeaturePlan, Features, make_features
 from svipctl.datasets.packed_pixels import images_packed
@@ -19,6 +18,7 @@ from svipctl.inference.stem_features import feature_plan, prepare_stem_features
 from svipctl.inference.stream import dataset_inputs
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import mean_patch_tokens, stem_of
+from svipctl.model.ridge import Floats
 from svipctl.model.weights import tensors_sha256
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import prepare

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg import eigh
 
-from svipctl.baselines.ridge import Floats
+from svipctl.model.ridge import Floats
 
 _RANK = 1e-10
 

@@ -6,8 +6,9 @@ score minus its best unseen score. Sorting these margins gives every point of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,8 @@ class Curve:
     """(P,) U, never falling."""
     seen: Floats
     """(P,) S, never rising."""
+    steps: Floats
+    """(P - 1,) the gammas at which answers change."""
 
     @property
     def harmonic(self) -> Floats:
@@ -103,6 +106,26 @@ class Curve:
     def best(self) -> int:
         """Index of the first point of largest H."""
         return int(self.harmonic.argmax())
+
+    def harmonic_at(self, gammas: Floats) -> Floats:
+        """Return H at each gamma."""
+        return self.harmonic[np.searchsorted(self.steps, gammas, side="right")]
+
+    def document(self) -> dict[str, list[float]]:
+        """Return the curve in JSON's types, without the steps at which neither accuracy changes."""
+        changes = (np.diff(self.unseen) != 0) | (np.diff(self.seen) != 0)
+        kept = np.concatenate([[True], changes])
+        return {
+            "steps": self.steps[changes].tolist(),
+            "unseen": self.unseen[kept].tolist(),
+            "seen": self.seen[kept].tolist(),
+        }
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Sequence[float]]) -> Self:
+        """Return the curve of a `document`."""
+        steps, unseen, seen = (np.asarray(document[key], dtype=np.float64) for key in ("steps", "unseen", "seen"))
+        return cls(_between(steps), unseen, seen, steps)
 
 
 def best_of(scores: Floats, classes: Integers) -> tuple[Integers, Floats]:
@@ -152,8 +175,20 @@ def seen_unseen_curve(answers: Answers, weights: Floats | None = None) -> Curve:
     lost = np.bincount(position, weights * answers.seen_correct, len(steps))
     unseen = np.concatenate([[0.0], np.cumsum(gained)])
     seen = np.concatenate([np.cumsum(lost[::-1])[::-1], [0.0]])
+    return Curve(_between(steps), unseen, seen, steps)
+
+
+def pooled_gamma(curves: Sequence[Curve]) -> float:
+    """Return the gamma of the largest mean H over curves of different folds, the first of equals."""
+    candidates = _between(np.unique(np.concatenate([curve.steps for curve in curves])))
+    mean = np.mean([curve.harmonic_at(candidates) for curve in curves], axis=0)
+    return float(candidates[mean.argmax()])
+
+
+def _between(steps: Floats) -> Floats:
+    """Return a gamma inside each interval of constant answers, for the steps (P - 1,) between them."""
     if len(steps) == 0:
-        return Curve(np.zeros(1), unseen, seen)
+        return np.zeros(1)
     middles = (steps[1:] + steps[:-1]) / 2
     # A rounded middle must not leave its interval [step, next step).
     middles = np.where((middles >= steps[:-1]) & (middles < steps[1:]), middles, steps[:-1])
@@ -162,7 +197,7 @@ def seen_unseen_curve(answers: Answers, weights: Floats | None = None) -> Curve:
         min(steps[0] - 1, np.nextafter(steps[0], -np.inf)),
         max(steps[-1] + 1, np.nextafter(steps[-1], np.inf)),
     )
-    return Curve(np.concatenate([[first], middles, [last]]), unseen, seen)
+    return np.concatenate([[first], middles, [last]])
 
 
 def accuracies(answers: Answers, gamma: float, weights: Floats | None = None) -> tuple[float, float]:

@@ -22,8 +22,7 @@ from svipctl.evaluation.truth import object_truth
 from svipctl.inference.dataset_predictions import Predictions, predict_dataset
 from svipctl.inference.load import load_for_evaluation
 from svipctl.inference.trained_model import TrainedModel
-from svipctl.model.recipe import Recipe
-from svipctl.model.scores import recipe_scores
+from svipctl.model.class_scorer import ClassScorer
 from svipctl.runs.run import Run
 from svipctl.settings.schema import DataSettings, EvalSettings, Settings
 from svipctl.types import ProgressCallback
@@ -76,7 +75,7 @@ def evaluate_model(
         peaks_of=None if groups is None else groups.chosen,
         progress=progress,
     )
-    scored = score_split(benchmark, split, predictions, network.recipe)
+    scored = score_split(benchmark, split, predictions, network.scorer)
     results = evaluate_protocols(
         scored, gamma=scorable.gamma, resamples=settings.bootstrap, seed=seed, split=split.name
     )
@@ -115,10 +114,10 @@ def evaluate_model(
     return ModelEvaluation(document, results, scored, classes, predictions, scorable)
 
 
-def score_split(benchmark: Benchmark, split: Split, predictions: Predictions, recipe: Recipe) -> Scored:
-    """Return class scores among the split's classes, as the recipe computes them, in float64."""
+def score_split(benchmark: Benchmark, split: Split, predictions: Predictions, scorer: ClassScorer) -> Scored:
+    """Return class scores among the split's classes, in float64."""
     table = torch.from_numpy(benchmark.class_attributes[split.classes])
-    scores = recipe_scores(torch.from_numpy(predictions.attributes), table, recipe)
+    scores = scorer(torch.from_numpy(predictions.attributes), table)
     return Scored.of_split(scores.numpy(), benchmark.labels[predictions.indices], split)
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from svipctl.export.resize import resize_and_crop
-from svipctl.model.scores import recipe_scores
 from svipctl.model.svip import SVIP
 
 ExportPrecision = Literal["fp32", "fp16", "int8"]
@@ -94,7 +93,7 @@ class ShippedGraph(nn.Module):
 
         """
         prediction = self.model.predict((self._shares(images) - self.mean) / self.std)
-        scores = recipe_scores(prediction.attributes, class_attributes, self.model.recipe) - gamma
+        scores = self.model.scorer(prediction.attributes, class_attributes) - gamma
         return scores, prediction.attributes, 1 - prediction.unrelated
 
     def _shares(self, images: Tensor) -> Tensor:

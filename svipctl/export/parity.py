@@ -20,7 +20,6 @@ from svipctl.export.graph import OUTPUTS, ExportPrecision, Pixels
 from svipctl.export.runner import Outputs, Runner
 from svipctl.inference.class_table import ClassTable
 from svipctl.inference.trained_model import TrainedModel
-from svipctl.model.scores import recipe_scores
 from svipctl.types import ProgressCallback
 
 BATCHES = (1, 3, 16)
@@ -175,7 +174,7 @@ def _expected(
 ) -> Outputs:
     """Return what the model says of images of any size."""
     prediction = model.predict_pixels(torch.stack([model.transform(picture) for picture in pictures]))
-    scores = recipe_scores(prediction.attributes, torch.from_numpy(class_attributes), model.network.recipe)
+    scores = model.network.scorer(prediction.attributes, torch.from_numpy(class_attributes))
     scores = scores - torch.from_numpy(gamma)
     return Outputs(scores.numpy(), prediction.attributes.numpy(), (1 - prediction.unrelated).numpy())
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from svipctl.inference.class_table import ClassTable
-from svipctl.model.recipe import Recipe
-from svipctl.model.scores import class_scores, normalise_class_attributes
+from svipctl.model.class_scorer import ClassScorer
+from svipctl.model.scores import class_scores
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class AnswerMaker:
-    """The candidate classes and a recipe's way to score them."""
+    """The candidate classes and a network's way to score them."""
 
     attributes: Sequence[str]
     classes: ClassTable
     gamma: float
     """Subtracted from the scores of seen classes."""
-    recipe: Recipe
+    scorer: ClassScorer
     top: int = 5
     """Answers per image."""
     reasons: int = 3
@@ -73,9 +73,9 @@ class AnswerMaker:
             predicted: (B, K) attributes in float64.
 
         """
-        scores = class_scores(predicted, self._table, self.recipe.class_score)
+        scores = class_scores(predicted, self._table, self.scorer.recipe.class_score)
         calibrated = scores - self.gamma * torch.from_numpy(self.classes.seen).to(scores.dtype)
-        is_cosine = self.recipe.class_score == "cosine"
+        is_cosine = self.scorer.recipe.class_score == "cosine"
         length = predicted.norm(dim=-1, keepdim=True).clamp_min(1e-12) if is_cosine else 1.0
         found = []
         for vector, row in zip(predicted / length, calibrated):
@@ -85,10 +85,8 @@ class AnswerMaker:
 
     @cached_property
     def _table(self) -> Tensor:
-        """(C, K) class attributes, normalised as the recipe says."""
-        return normalise_class_attributes(
-            torch.from_numpy(self.classes.class_attributes), self.recipe.class_norm_epsilon
-        )
+        """(C, K) what predictions are compared with."""
+        return self.scorer.table(torch.from_numpy(self.classes.class_attributes))
 
     @cached_property
     def _surplus(self) -> Tensor:

@@ -34,6 +34,8 @@ class Predictions:
     """(N, windows), probability that the window is unrelated."""
     source_scores: NDArray[np.float64] | None
     """(N, windows), the window scores that supervise the patch classifier; high is related. None when not asked for."""
+    tokens: NDArray[np.float64]
+    """(N, D) mean patch tokens."""
     peaks: NDArray[np.int64] | None = None
     """(N, G) the window, in raster order, at which the attribute head is highest for each of the attributes asked for."""
     notes: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ def predict_dataset(
     batch_size: int = BATCH_SIZE,
     workers: int = 0,
     ranks: Ranks = ALONE,
+    mirrored: bool = False,
     source_scores: bool = False,
     peaks_of: NDArray[np.int64] | None = None,
     progress: ProgressCallback | None = None,
@@ -63,6 +66,7 @@ def predict_dataset(
         batch_size: Images computed together.
         workers: Processes that decode images; 0 decodes in this one.
         ranks: The processes that divide the images.
+        mirrored: Flip all images left to right.
         source_scores: Also run the source pass for the window scores (a second forward pass).
         peaks_of: (C, G) columns of the attributes of each class whose maps' peaks are wanted; -1 for none.
         progress: Called with images done and images in all, of this process; equally often in all processes.
@@ -75,20 +79,21 @@ def predict_dataset(
     network = model.network
     mine = indices[list(ranks.share(range(len(indices))))]
     with ranks.first():
-        features = find_stem_features(model, benchmark)
+        features = find_stem_features(model, benchmark, mirrored=mirrored)
     note = find_pack(benchmark, model.geometry)[1] if features is None else ""
     objects = None
     if network.recipe.selection == "object":
         objects = object_coverage(benchmark, mine, model.geometry, *network.grid.window_shape)
     if features is None:
-        inputs = dataset_inputs(model, benchmark, mine, batch_size=batch_size, workers=workers)
+        inputs = dataset_inputs(model, benchmark, mine, mirrored=mirrored, batch_size=batch_size, workers=workers)
     else:
         inputs = _feature_inputs(model, benchmark, mine, features, batch_size)
-    attributes, unrelated, scores, peaks = [], [], [], []
+    attributes, unrelated, tokens, scores, peaks = [], [], [], [], []
     done = 0
     with closing(inputs), model.inference():
         for which, images in inputs:
-            prediction = network.predict(images, coverage=None if objects is None else objects.of(which))
+            flips = torch.full((len(which),), mirrored)
+            prediction = network.predict(images, coverage=None if objects is None else objects.of(which, flips))
             if source_scores:
                 scores.append(network.source_scores(images).double().cpu())
             if peaks_of is not None:
@@ -96,6 +101,7 @@ def predict_dataset(
                 peaks.append(_peaks(prediction.windows, columns.to(model.device)).double().cpu())
             attributes.append(prediction.attributes.double().cpu())
             unrelated.append(prediction.unrelated.double().cpu())
+            tokens.append(prediction.tokens.double().cpu())
             done += len(images)
             if progress:
                 progress(done, len(mine))
@@ -115,6 +121,7 @@ def predict_dataset(
         indices=indices,
         attributes=predicted,
         unrelated=gathered(unrelated, windows),
+        tokens=gathered(tokens, network.backbone.embed_dim),
         source_scores=gathered(scores, windows) if source_scores else None,
         peaks=None if peaks_of is None else gathered(peaks, peaks_of.shape[1]).astype(np.int64),
         notes=(note,) if note else (),

@@ -23,8 +23,8 @@ from svipctl.semantics.matrix import WordMatrix
 from svipctl.semantics.toy_corpus import train_toy_vectors
 from svipctl.settings.schema import Settings
 
-WORD_VECTORS = "context.word_vectors"
-"""Name in a state dict of the word vectors, which belong to the data set rather than to the training."""
+WORD_VECTORS = ("context.word_vectors", "attribute_head.words")
+"""Names in a state dict of the word vectors, which belong to the data set rather than to the training."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Architecture:
         """Construct the network with new weights.
 
         Args:
-            word_vectors: (K, words), needed if the recipe's context is `words`.
+            word_vectors: (K, words), needed if the recipe needs them.
             backbone: With its weights; a new one if None.
 
         Raises:
@@ -94,14 +94,15 @@ def network_from_state(description: Mapping[str, Any], state: Mapping[str, Tenso
         ConfigError, RuntimeError, KeyError, TypeError, ValueError: Description and tensors do not fit together.
 
     """
+    words = next((state[name] for name in WORD_VECTORS if name in state), None)
     architecture = Architecture.of_description(description)
     with torch.device("meta"):
-        planned = architecture.build(state.get(WORD_VECTORS))
+        planned = architecture.build(words)
     if problems := misfits(state, planned.state_dict()):
         raise ValueError(shortened(problems, 5, "; "))
     if image_size_of(planned.backbone) != description["image_size"]:
         raise ValueError(f"image_size: {description['image_size']}, and the backbone takes another")
-    network = architecture.build(state.get(WORD_VECTORS))
+    network = architecture.build(words)
     network.load_state_dict(dict(state))
     return network
 
@@ -111,7 +112,7 @@ def new_network(settings: Settings, benchmark: Benchmark, backbone: VisionTransf
 
     Args:
         settings: Backbone, window and recipe.
-        benchmark: With its word vectors if the recipe's context is `words`; a built-in data set's are trained if needed.
+        benchmark: With its word vectors if the recipe needs them; a built-in data set's are trained if needed.
         backbone: With its weights; a new one if None.
 
     Raises:
@@ -120,7 +121,7 @@ def new_network(settings: Settings, benchmark: Benchmark, backbone: VisionTransf
 
     """
     words = None
-    if settings.method.context == "words":
+    if settings.method.needs_words:
         words = load_word_vectors(benchmark, built_in=settings.dataset in BUILT_IN)
     return Architecture.of_settings(settings, len(benchmark.attributes)).build(words, backbone)
 

@@ -46,12 +46,15 @@ class StemFeatures:
         return rows.permute(0, 3, 1, 2)
 
 
-def find_stem_features(model: TrainedModel, benchmark: Benchmark) -> StemFeatures | None:
-    """Return the kept features of the images under the transform of evaluation, or None if there are none, or no stem."""
+def find_stem_features(model: TrainedModel, benchmark: Benchmark, *, mirrored: bool = False) -> StemFeatures | None:
+    """Return the kept features of the images, or of their mirror images, under the transform of evaluation.
+
+    None if there are none, or the backbone has no stem.
+    """
     if stem_of(model.network.backbone) is None or not (benchmark.root / "features").is_dir():
         return None
-    plain = find_features(_plan(model, benchmark, model.geometry, mirrored=False))
-    return StemFeatures(plain) if plain else None
+    found = find_features(_plan(model, benchmark, model.geometry, mirrored=mirrored))
+    return StemFeatures(found) if found else None
 
 
 def prepare_stem_features(

@@ -263,7 +263,7 @@ class TrainedModel:
         chosen = self.gamma if gamma is None else Gamma(gamma, "given")
         if top < 1:
             raise ConfigError(f"top is {top}", why="each image has at least one answer")
-        answer_maker = AnswerMaker(self.attributes, table, chosen.value, self.network.recipe, top)
+        answer_maker = AnswerMaker(self.attributes, table, chosen.value, self.network.scorer, top)
         for batch in read_batches(as_sources(images), self.transform, batch_size):
             readable = [pixels for _, pixels in batch if isinstance(pixels, Tensor)]
             classified = self._classify_pixels(torch.stack(readable), answer_maker) if readable else iter(())

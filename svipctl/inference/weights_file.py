@@ -71,7 +71,7 @@ def read_trained(path: Path) -> TrainedWeights:
     folder = checkpoint_folder(path)
     if folder is not None:
         state, metadata = read_checkpoint(folder)
-        kept = {name: tensor for name, tensor in state.items() if name != WORD_VECTORS}
+        kept = {name: tensor for name, tensor in state.items() if name not in WORD_VECTORS}
         return TrainedWeights(folder, kept, metadata.sha256, published=False, metadata=metadata, epoch=metadata.epoch)
     if not path.is_file():
         raise DataError(
@@ -100,7 +100,7 @@ def read_trained(path: Path) -> TrainedWeights:
     state = from_published(network) if published else dict(network)
     return TrainedWeights(
         path,
-        {name: tensor.detach() for name, tensor in state.items() if name != WORD_VECTORS},
+        {name: tensor.detach() for name, tensor in state.items() if name not in WORD_VECTORS},
         file_sha256(path),
         published,
         epoch=epoch,
@@ -115,7 +115,7 @@ def put_into(model: SVIP, weights: TrainedWeights) -> None:
         DataError: Lists every tensor that is missing, unexpected, of another shape or not finite, by the file's names.
 
     """
-    expected = {name: tensor for name, tensor in model.state_dict().items() if name != WORD_VECTORS}
+    expected = {name: tensor for name, tensor in model.state_dict().items() if name not in WORD_VECTORS}
     shown = published_name if weights.published else str
     problems = misfits(weights.state, expected, shown)
     problems += [

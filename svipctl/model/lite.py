@@ -31,13 +31,17 @@ _STRIDES: dict[int, dict[str, Any]] = {
 }
 _TRANSFORMER: dict[str, Any] = {"img_size": 224, "embed_dim": 128, "depth": 2, "num_heads": 4}
 
+_CHANNELS = {16: 112, 32: 1280}
+_BARE: dict[str, Any] = {"class_token": False, "pos_embed": "none", "global_pool": "", "final_norm": False}
+
 
 def create_lite(arguments: Mapping[str, Any]) -> VisionTransformer:
     """The backbone with random weights.
 
     Args:
         arguments: Of timm's `VisionTransformer`, over `img_size` 224, `embed_dim` 128, `depth` 2, `num_heads` 4; and
-            `stride`: 32 (default, the 1,280 channels before timm's pooling) or 16 (112 channels).
+            `stride`: 32 (default, the 1,280 channels before timm's pooling) or 16 (112 channels). With `depth` 0 the
+            tokens are the stem's patches as they are: no projection, class token, position embedding or norm.
 
     Raises:
         ValueError, TypeError, AssertionError: An argument is wrong.
@@ -49,6 +53,9 @@ def create_lite(arguments: Mapping[str, Any]) -> VisionTransformer:
         raise ValueError(f"stride = {stride!r}: the stem has feature maps at stride 16 and 32")
     stem = create_model(_STEM, **_STRIDES[stride])
     embed = partial(HybridEmbed, backbone=stem)
+    if arguments["depth"] == 0:
+        arguments |= _BARE | {"embed_dim": _CHANNELS[stride]}
+        embed = partial(embed, proj=False)
     vit = VisionTransformer(**{"patch_size": 1, "num_classes": 0, "embed_layer": embed, **arguments})
     vit.pretrained_cfg = stem.pretrained_cfg
     return vit

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 ScoreSource = Literal["rollout", "paper-rollout", "attention", "cosine"]
 WindowChoice = Literal["selected", "similar", "all"]
@@ -34,8 +34,20 @@ class Recipe(BaseModel):
     passes: Literal["both", "source"] = "both"
     """`source` leaves out the second pass and the selection: a plain Vision Transformer with a linear head, fine-tuned
     end to end (the paper's "ViT baseline")."""
-    head: Literal["windows", "class-token"] = "windows"
-    """What the attribute head reads: window features, or (only without the second pass) the class token."""
+    head: Literal["windows", "class-token", "attribute-attention"] = "windows"
+    """What the attribute head reads: window features, (only without the second pass) the class token, or window features
+    that each attribute attends to with weights of its own (DAZLE)."""
+    attention_queries: Literal["free", "words"] = "free"
+    """Queries of the attribute attention: learned, or the attributes' word vectors, as in DAZLE."""
+    attention_rank: int = Field(64, gt=0)
+    """Width of learned queries."""
+    fusion: Literal["none", "ridge", "eszsl", "prototypes"] = "none"
+    """A closed-form map from mean patch tokens to attributes, fitted after training, whose predictions are added to the
+    head's: ridge regression, ESZSL, or from class attributes to mean tokens."""
+    fusion_weight: float = Field(1.0, ge=0)
+    """Weight of the closed form's prediction; the head's is 1, both of length 1."""
+    fusion_penalties: tuple[PositiveFloat, PositiveFloat] = (1.0, 10.0)
+    """Penalties of the closed form on tokens and on class attributes, relative to the mean eigenvalue of each."""
     selection: Literal["learned", "random", "centre", "object"] = "learned"
     """Who chooses the related windows, in training and at inference: the method, or as a control chance, the middle of
     the image, or the object's mask or box. No selection at all is keep = 1e9."""
@@ -55,6 +67,11 @@ class Recipe(BaseModel):
     context_layout: Literal["patch-major", "channel-major"] = "patch-major"
     """Order in which the (patches x width) context is flattened; channel-major (published) scrambles the patches."""
 
+    class_attributes: Literal["l2", "centred", "whitened"] = "l2"
+    """Class attributes as they are scored against: rows of length 1, these minus the mean of the seen classes, or these
+    whitened by the covariance of the seen classes."""
+    whitening_shrinkage: float = Field(0.1, gt=0)
+    """Share of the covariance's largest eigenvalue that is added to all of them."""
     class_score: Literal["cosine", "dot"] = "cosine"
     """Similarity of predicted and class attributes; `dot` (published) leaves predictions unnormalised."""
     class_norm_epsilon: float = Field(0.0, ge=0)
@@ -80,10 +97,19 @@ class Recipe(BaseModel):
     """Apply that weight twice, as the published code does."""
 
     @model_validator(mode="after")
-    def _class_token_has_one_pass(self) -> Recipe:
+    def _head_fits(self) -> Recipe:
         if self.head == "class-token" and self.passes != "source":
             raise ValueError("method.head = 'class-token' has no windows to select: it needs method.passes = 'source'")
+        if self.head == "attribute-attention" and self.pooling != "mean":
+            raise ValueError(
+                "method.head = 'attribute-attention' pools by its attention: leave method.pooling = 'mean'"
+            )
         return self
+
+    @property
+    def needs_words(self) -> bool:
+        """True if the network is built with the attributes' word vectors."""
+        return self.context == "words" or (self.head == "attribute-attention" and self.attention_queries == "words")
 
     def windows_kept(self, windows: int) -> int:
         """M for a grid of so many windows, at least 1 and at most all."""

@@ -7,8 +7,6 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from svipctl.model.recipe import Recipe
-
 ClassScore = Literal["cosine", "dot"]
 
 
@@ -33,9 +31,3 @@ def class_scores(predicted: Tensor, class_attributes: Tensor, kind: ClassScore) 
     if kind == "cosine":
         predicted = F.normalize(predicted, dim=-1)
     return predicted @ class_attributes.T
-
-
-def recipe_scores(predicted: Tensor, class_attributes: Tensor, recipe: Recipe) -> Tensor:
-    """Return class scores as a recipe computes them: (B, K), (C, K) not normalised -> (B, C)."""
-    table = normalise_class_attributes(class_attributes, recipe.class_norm_epsilon)
-    return class_scores(predicted, table, recipe.class_score)

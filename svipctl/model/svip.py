@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from svipctl.device import full_precision, no_autocast
 from svipctl.errors import ConfigError
+from svipctl.model.attribute_attention import AttributeAttention
 from svipctl.model.backbone import (
     RunBlock,
     embed_patches,
@@ -22,6 +23,8 @@ from svipctl.model.backbone import (
     run_block_keeping_attention,
     stem_of,
 )
+from svipctl.model.class_scorer import ClassScorer
+from svipctl.model.closed_form import ClosedForm
 from svipctl.model.contextualization import FreeContext, NoContext, WordContext
 from svipctl.model.losses import TrainingOutput
 from svipctl.model.patch_classifier import HIDDEN, PatchClassifier
@@ -58,6 +61,8 @@ class Prediction:
     """(B, windows, K) the attribute head on each window, before pooling."""
     related: Tensor
     """bool (B, windows), the M windows taken for related: those that were not contextualized."""
+    tokens: Tensor
+    """float32 (B, D), the mean patch token that `method.fusion` reads."""
 
 
 class SVIP(nn.Module):
@@ -79,7 +84,7 @@ class SVIP(nn.Module):
             backbone: From `create_backbone`.
             attributes: K.
             recipe: The switches.
-            word_vectors: (K, words), needed when `recipe.context` is `words`.
+            word_vectors: (K, words), needed when `recipe.needs_words`.
             window: Side of a window in patches.
             hidden: Hidden width of the patch classifier.
 
@@ -95,21 +100,34 @@ class SVIP(nn.Module):
             raise ConfigError(
                 "the backbone has no class token", todo="--set method.head=windows, or another --backbone"
             )
-        self.attribute_head = nn.Linear(width if recipe.head == "windows" else backbone.embed_dim, attributes)
+        if not backbone.blocks and recipe.passes == "both" and recipe.score_source != "cosine":
+            raise ConfigError(
+                "a backbone without blocks has no attention to select patches by",
+                todo="--set method.passes=source, or --set method.score_source=cosine",
+            )
+        if recipe.needs_words and (word_vectors is None or len(word_vectors) != attributes):
+            raise ConfigError(
+                f"the recipe needs a word vector for each of the {attributes} attributes",
+                why="none were given" if word_vectors is None else f"there are {len(word_vectors)}",
+                todo="build them with `svipctl w2v build`, or train without words: --set method.context=free",
+            )
+        self.attribute_head: nn.Linear | AttributeAttention
+        if recipe.head == "attribute-attention":
+            words = word_vectors if recipe.attention_queries == "words" else None
+            self.attribute_head = AttributeAttention(width, attributes, rank=recipe.attention_rank, words=words)
+        else:
+            self.attribute_head = nn.Linear(width if recipe.head == "windows" else backbone.embed_dim, attributes)
         self.patch_classifier = PatchClassifier(width, hidden)
         self.context: WordContext | FreeContext | NoContext
         if recipe.context == "words":
-            if word_vectors is None or len(word_vectors) != attributes:
-                raise ConfigError(
-                    f"the contextualization needs a word vector for each of the {attributes} attributes",
-                    why="none were given" if word_vectors is None else f"there are {len(word_vectors)}",
-                    todo="build them with `svipctl w2v build`, or train without words: --set method.context=free",
-                )
+            assert word_vectors is not None
             self.context = WordContext(
                 word_vectors, backbone.embed_dim, self.grid.patches_per_window, recipe.context_layout
             )
         else:
             self.context = FreeContext(width) if recipe.context == "free" else NoContext(width)
+        self.scorer = ClassScorer(attributes, recipe)
+        self.closed_form = ClosedForm(backbone.embed_dim, attributes, recipe) if recipe.fusion != "none" else None
 
     def run_blocks(
         self, *, compiled: bool = False, checkpointing: Checkpointing = "none", backend: str = "inductor"
@@ -171,16 +189,22 @@ class SVIP(nn.Module):
         """
         patches = embed_patches(self.backbone, images)
         logits = self.patch_classifier.logits(self.grid.group(patches))
+        choice = None
         if self.recipe.passes == "source":
-            windows = self._head_of_source(patches)
-            everything = torch.ones_like(logits, dtype=torch.bool)
-            return Prediction(self._pool(windows, None), logits.sigmoid(), windows, everything)
-        related = self._related(self._selecting(-logits, images, coverage))
-        tokens, _ = self._encode(self.contextualize(patches, related), keep_attention=False)
-        features = self.grid.group(tokens)
-        windows = self.attribute_head(features)
-        choice = self._choose(self.recipe.inference_windows, related, features)
-        return Prediction(self._pool(windows, choice), logits.sigmoid(), windows, related)
+            features, tokens = self._read_source(patches)
+            windows = self._head(features, None).expand(-1, self.grid.windows, -1)
+            related = torch.ones_like(logits, dtype=torch.bool)
+        else:
+            related = self._related(self._selecting(-logits, images, coverage))
+            tokens, _ = self._encode(self.contextualize(patches, related), keep_attention=False)
+            features = self.grid.group(tokens)
+            choice = self._choose(self.recipe.inference_windows, related, features)
+            windows = self._head(features, choice)
+        attributes, mean_token = self._pool(windows, choice), full_precision(tokens).mean(dim=1)
+        if self.closed_form is not None:
+            with torch.autocast(images.device.type, enabled=False):
+                attributes = self.closed_form(attributes, mean_token)
+        return Prediction(attributes, logits.sigmoid(), windows, related, mean_token)
 
     def training_pass(
         self, images: Tensor, *, frozen_backbone: bool = False, coverage: Tensor | None = None
@@ -252,22 +276,25 @@ class SVIP(nn.Module):
         """The only pass of `passes = source`; there is nothing to select, so the patch classifier learns nothing."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_backbone):
             patches = embed_patches(self.backbone, images)
-            tokens = self._source_features(patches)
-        attributes = self._pool(self.attribute_head(tokens), None)
+            features, _ = self._read_source(patches)
+        attributes = self._pool(self._head(features, None), None)
         nothing = torch.zeros(len(images), self.grid.windows, device=images.device)
         return TrainingOutput(attributes, attributes, nothing, nothing)
 
-    def _source_features(self, patches: Tensor) -> Tensor:
-        """What the head reads of the source pass: window features, or the class token as the one window."""
-        if self.recipe.head == "windows":
-            return self.grid.group(self._encode(patches, keep_attention=False)[0])
-        tokens, _ = encode(self.backbone, patches, keep_attention=False, keep_prefix=True, run=self._run_block)
-        return tokens[:, :1]
+    def _read_source(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the head reads of the source pass, and its patch tokens (B, patches, D).
 
-    def _head_of_source(self, patches: Tensor) -> Tensor:
-        """(B, windows, K); what the class token says holds for every window."""
-        windows: Tensor = self.attribute_head(self._source_features(patches))
-        return windows.expand(-1, self.grid.windows, -1)
+        The head reads window features, or the class token as the one window: what it says holds for every window.
+        """
+        tokens, _ = encode(self.backbone, patches, keep_attention=False, keep_prefix=True, run=self._run_block)
+        patch_tokens = tokens[:, self.backbone.num_prefix_tokens :]
+        return (tokens[:, :1] if self.recipe.head == "class-token" else self.grid.group(patch_tokens)), patch_tokens
+
+    def _head(self, features: Tensor, chosen: Tensor | None) -> Tensor:
+        """Return the attribute head on each window (B, windows, K); attention is among the chosen windows."""
+        if isinstance(self.attribute_head, AttributeAttention):
+            return cast(Tensor, self.attribute_head(features, chosen))
+        return cast(Tensor, self.attribute_head(features))
 
     def _selecting(self, learned: Tensor, images: Tensor, coverage: Tensor | None) -> Tensor:
         """The scores (B, windows) whose top M are the related windows: the method's own, or a control's."""
@@ -307,7 +334,8 @@ class SVIP(nn.Module):
         return top_mask(scores.detach(), self.keep)
 
     def _pooled_head(self, features: Tensor, choice: WindowChoice, related: Tensor) -> Tensor:
-        return self._pool(self.attribute_head(features), self._choose(choice, related, features))
+        chosen = self._choose(choice, related, features)
+        return self._pool(self._head(features, chosen), chosen)
 
     def _choose(self, choice: WindowChoice, related: Tensor, features: Tensor) -> Tensor | None:
         """The windows to pool as a mask (B, windows), or None for all of them."""

@@ -28,12 +28,15 @@ class Row:
     """Key of the published row it is compared with, in `published_numbers.toml`."""
     unless: str = ""
     """A setting that must be zero in the recipe."""
+    recipe: str = ""
+    """The only recipe that the row is for; empty if it is for all."""
 
 
-def all_rows() -> tuple[Row, ...]:
-    """Return every row, the full method first."""
+def all_rows(recipe: str = "") -> tuple[Row, ...]:
+    """Return every row, or every row over one recipe; the full method first."""
     text = (files("svipctl.reproduce") / "rows.toml").read_text(encoding="utf-8")
-    return tuple(Row(name, **row) for name, row in tomllib.loads(text).items())
+    rows = tuple(Row(name, **row) for name, row in tomllib.loads(text).items())
+    return tuple(row for row in rows if not recipe or row.recipe in ("", recipe))
 
 
 def select_rows(controls: str, recipes: str) -> dict[str, tuple[Row, ...]]:
@@ -53,8 +56,7 @@ def select_rows(controls: str, recipes: str) -> dict[str, tuple[Row, ...]]:
             raise ConfigError(f"there is no recipe {recipe!r}", why=nearest(recipe, RECIPES))
     if not selected:
         raise ConfigError("--recipes names no recipe", why=f"known: {', '.join(RECIPES)}")
-    rows = all_rows()
-    known = [row.name for row in rows]
+    known = [row.name for row in all_rows()]
     for word in [word for word in _words(controls) if word != "none"]:
         recipe, slash, name = word.rpartition("/")
         if slash and recipe not in selected:
@@ -67,7 +69,7 @@ def select_rows(controls: str, recipes: str) -> dict[str, tuple[Row, ...]]:
             )
         for one in [recipe] if slash else selected:
             selected[one] |= set(known) if name == "all" else {name}
-    return {recipe: tuple(row for row in rows if row.name in names) for recipe, names in selected.items()}
+    return {recipe: tuple(row for row in all_rows(recipe) if row.name in names) for recipe, names in selected.items()}
 
 
 def reason_to_leave_out(row: Row, changed: Collection[str], full: Mapping[str, Any], available: Collection[str]) -> str:

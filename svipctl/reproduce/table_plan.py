@@ -48,7 +48,9 @@ class TableRequest:
         controls = [
             f"{recipe}/{name}"
             for recipe, rows in self.rows.items()
-            for name in (["all"] if len(rows) == len(all_rows()) else [row.name for row in rows if row.name != FULL])
+            for name in (
+                ["all"] if len(rows) == len(all_rows(recipe)) else [row.name for row in rows if row.name != FULL]
+            )
         ]
         words = ["svipctl", "reproduce", self.dataset, "--recipes", ",".join(self.rows)]
         words += ["--controls", ",".join(controls) or "none", "--seeds", f"{self.seeds}", "--folds", f"{self.folds}"]

@@ -37,8 +37,8 @@ class Flag:
 RECIPE = Flag(
     "recipe",
     "--recipe",
-    "Set of switches: svipctl (corrected), reference (as published) or paper.",
-    values=("svipctl", "reference", "paper"),
+    "Set of switches: svipctl (corrected), hybrid (strongest), reference (as published) or paper.",
+    values=("svipctl", "hybrid", "reference", "paper"),
 )
 NAME = Flag("name", "--name", "Name of the run.")
 BACKBONE = Flag(

@@ -24,7 +24,7 @@ from pydantic import (
 from svipctl.model.recipe import Recipe
 from svipctl.types import Precision
 
-RecipeName = Literal["svipctl", "reference", "paper"]
+RecipeName = Literal["svipctl", "hybrid", "reference", "paper"]
 TrackerName = Literal["tensorboard", "wandb", "trackio", "mlflow"]
 
 

@@ -5,8 +5,9 @@ A final run trains on all of trainval and touches test once (protocols, validati
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -15,6 +16,8 @@ import numpy as np
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError
+from svipctl.evaluation.calibration import Curve, pooled_gamma
+from svipctl.files import resolve_folder
 from svipctl.inference.checkpoint import read_metadata
 from svipctl.runs.lookup import find_run
 from svipctl.runs.run import Run
@@ -23,7 +26,11 @@ from svipctl.settings.layers import Resolved
 from svipctl.settings.schema import Settings
 from svipctl.training.resume import differences
 
-RULE = "median over the development runs"
+RULE = "largest H on the validation images, mean over the development runs"
+MEDIAN_RULE = "median over the development runs"
+"""For runs of svipctl 0.1, which kept no curve."""
+VALIDATION_CURVE = "validation_curve.json"
+"""The file of a checkpoint with the seen-unseen curve of the monitored split."""
 # A fold may end at another epoch and use another seed; how its epochs were watched does not change what was trained.
 _FREE = frozenset(["dataset", "recipe", "seed", "precision", "data.allow_partial", "train.epochs"])
 _FREE_OF_SPLIT = frozenset(["train.fold", "train.monitor", "train.select"])
@@ -42,6 +49,13 @@ class FoundOnFold:
     """Of the best H on the fold's validation images, for that checkpoint."""
     harmonic: float
     """That H, percent."""
+    curve: Curve | None = None
+    """Seen-unseen curve of the fold's validation images."""
+
+    def document(self) -> dict[str, Any]:
+        """Return what `development.json` says of the run."""
+        names = ("run", "fold", "seed", "epochs", "gamma", "harmonic")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -58,8 +72,16 @@ class Development:
         return max(1, round(median(found.epochs for found in self.found)))
 
     @property
+    def curves(self) -> list[Curve]:
+        """The curves of all runs, none if a run has none."""
+        curves = [found.curve for found in self.found if found.curve is not None]
+        return curves if len(curves) == len(self.found) else []
+
+    @property
     def gamma(self) -> float:
-        """Median over the runs: one fold with a flat curve does not move it far."""
+        """The gamma of the largest mean H over the runs' validation images."""
+        if self.curves:
+            return pooled_gamma(self.curves)
         return float(median(found.gamma for found in self.found))
 
     @property
@@ -72,10 +94,10 @@ class Development:
     def document(self) -> dict[str, Any]:
         """What `development.json` of the final run holds."""
         return {
-            "rule": RULE,
+            "rule": RULE if self.curves else MEDIAN_RULE,
             "epochs": self.epochs,
             "gamma": self.gamma,
-            "runs": [asdict(found) for found in self.found],
+            "runs": [found.document() for found in self.found],
         }
 
     def validation_images(self, benchmark: Benchmark) -> list[str]:
@@ -195,8 +217,25 @@ def _found_by(run: Run, wanted: Settings) -> FoundOnFold:
             todo=f"svipctl train {wanted.dataset} --fold {fold} --set train.monitor=validation",
         )
     return FoundOnFold(
-        run.name, fold, settings.seed, int(record["epoch"]), float(record["gamma"]), float(record["H_oracle"])
+        run.name,
+        fold,
+        settings.seed,
+        int(record["epoch"]),
+        float(record["gamma"]),
+        float(record["H_oracle"]),
+        _validation_curve(run),
     )
+
+
+def _validation_curve(run: Run) -> Curve | None:
+    """Return the curve of a run's best checkpoint, None if svipctl 0.1 saved it."""
+    path = resolve_folder(run.best) / VALIDATION_CURVE
+    if not path.exists():
+        return None
+    try:
+        return Curve.of_document(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged", why=str(error), todo="train the development run again") from error
 
 
 def _check_same_configuration(run: Run, settings: Settings, wanted: Settings) -> None:

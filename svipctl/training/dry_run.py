@@ -56,7 +56,7 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         if not begins:
             check_same_benchmark(read_metadata(run.last), benchmark)
             check_same_images(run, [benchmark.images[index] for index in train])
-        if begins and settings.method.context == "words":
+        if begins and settings.method.needs_words:
             check_word_vectors(benchmark, built_in=settings.dataset in BUILT_IN)
         kept = len(benchmark.images) + (len(benchmark.trainval) if settings.data.augment == "flip" else 0)
     with torch.device("meta"):  # shapes are enough

@@ -89,6 +89,7 @@ def prepare(
     else:
         start = new_start(settings, benchmark, split)
     network = start.network
+    network.scorer.fit(torch.from_numpy(benchmark.class_attributes[split.seen_classes]))
     transform = transform_of(settings, image_size_of(network.backbone))
     packs = [find_pack(benchmark, geometry) for geometry in geometries(transform)]
     network.run_blocks(compiled=settings.train.compile, checkpointing=settings.train.checkpointing)

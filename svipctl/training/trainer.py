@@ -5,6 +5,7 @@ The loss is in `svipctl.model.losses`, the optimizer and its schedule in `svipct
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -23,14 +24,16 @@ from svipctl.device import autocast, peak_memory
 from svipctl.distributed.shard import Shard
 from svipctl.evaluation.evaluate import score_split
 from svipctl.evaluation.protocols import evaluate_protocols
+from svipctl.files import atomic_write_text
 from svipctl.inference.checkpoint import save_checkpoint
 from svipctl.inference.dataset_predictions import predict_dataset
 from svipctl.model.losses import Terms, group_columns, training_loss
-from svipctl.model.scores import normalise_class_attributes
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.signals import Stop
 from svipctl.training.batches import Clocked, steps_of, training_batches
+from svipctl.training.closed_form import fit_closed_form
+from svipctl.training.development import VALIDATION_CURVE
 from svipctl.training.optimisation import Optimisation
 from svipctl.training.setup import Setup
 from svipctl.training.state import Position, load_state, save_state
@@ -92,8 +95,7 @@ class Trainer:
         self.network, self.device, self.ranks = setup.model.network, setup.model.device, setup.ranks
         self.groups = group_columns(setup.benchmark.groups).to(self.device)
         table = torch.from_numpy(setup.benchmark.class_attributes[setup.split.seen_classes])
-        table = normalise_class_attributes(table, settings.method.class_norm_epsilon)
-        self.class_attributes = table.float().to(self.device)
+        self.class_attributes = self.network.scorer.table(table).float().to(self.device)
         images = len(setup.split.train)
         self.batch_size = min(settings.train.batch_size, images)
         self.steps = steps_of(images, self.batch_size, drop_last=settings.train.drop_last)
@@ -105,6 +107,7 @@ class Trainer:
             self.loss, self.optimisation, parts=1 if parts == "auto" else parts, adapt=parts == "auto", ranks=self.ranks
         )
         self.position = load_state(run.last, self.optimisation) if resume else Position()
+        self.validation: dict[str, list[float]] | None = None
         self.saved = self.looked = time.monotonic()
 
     @explained_lost_workers("run the same command with --resume")
@@ -138,6 +141,8 @@ class Trainer:
         record: Record = {"epoch": epoch + 1, "lr": self.optimisation.learning_rate(epoch, self.steps - 1)}
         record |= means | self.speed()
         record |= {"parts": self.stepper.parts, "peak_memory_mib": round(peak_memory(self.device), 1)}
+        if self.setup.monitored is not None or epoch + 1 == self.settings.train.epochs:
+            fit_closed_form(self.settings, self.setup, lambda done, total: self.save_and_leave_if_asked())
         record |= self.validate()
         record |= {"seconds": round(time.perf_counter() - started, 2)}
         # Best before state: what is cut off before the state is saved is done again, with the same outcome.
@@ -217,8 +222,9 @@ class Trainer:
             ranks=self.ranks,
             progress=lambda done, total: self.save_and_leave_if_asked(),
         )
-        scored = score_split(setup.benchmark, split, predictions, self.settings.method)
-        rows = evaluate_protocols(scored, resamples=0).document()["protocols"]
+        scored = score_split(setup.benchmark, split, predictions, self.network.scorer)
+        results = evaluate_protocols(scored, resamples=0)
+        self.validation, rows = results.curve.document(), results.document()["protocols"]
         gzsl, oracle = rows["gzsl"], rows["gzsl-oracle"]
         figures = {"T1": rows["zsl"]["T1"], "U": gzsl["U"], "S": gzsl["S"], "H": gzsl["H"], "H_oracle": oracle["H"]}
         figures |= {f"{figure}_reference": rows["reference"][figure] for figure in "USH"}
@@ -246,10 +252,13 @@ class Trainer:
             return
         metadata = replace(self.setup.model.metadata, epoch=record["epoch"], metrics=record)
 
-        def add_state(unfinished: Path) -> None:
-            save_state(unfinished, self.position, self.optimisation)
+        def add(unfinished: Path) -> None:
+            if with_state:
+                save_state(unfinished, self.position, self.optimisation)
+            elif self.validation is not None:
+                atomic_write_text(unfinished / VALIDATION_CURVE, json.dumps(self.validation))
 
-        save_checkpoint(folder, self.network, metadata, extra=add_state if with_state else None)
+        save_checkpoint(folder, self.network, metadata, extra=add)
 
     def stop_is_asked(self) -> bool:
         """Return whether some process of the run has received a signal."""

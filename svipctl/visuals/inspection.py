@@ -212,7 +212,7 @@ def new_inspector(
     names = [benchmark.classes[label] for label in split.classes]
     seen = np.array([name in model.seen_classes for name in names], dtype=bool)
     classes = ClassTable(tuple(names), benchmark.class_attributes[split.classes], seen)
-    answer_maker = AnswerMaker(benchmark.attributes, classes, gamma, model.network.recipe, top, reasons)
+    answer_maker = AnswerMaker(benchmark.attributes, classes, gamma, model.network.scorer, top, reasons)
     return Inspector(model, benchmark, split, answer_maker)
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.linalg import solve_sylvester
 
-from svipctl.baselines.eszsl import eszsl
-from svipctl.baselines.ridge import ridge
 from svipctl.baselines.sae import sae
+from svipctl.model.eszsl import eszsl
+from svipctl.model.ridge import ridge
 
 Floats = NDArray[np.float64]
 shapes = st.tuples(st.integers(1, 30), st.integers(1, 12), st.integers(1, 6), st.integers(0, 2**32 - 1))

@@ -10,6 +10,7 @@ from statistics import median
 
 import pytest
 
+from svipctl.training.development import VALIDATION_CURVE
 from tests.conftest import Command
 from tests.processes import Finished, forked
 from tests.runs.made import rewrite
@@ -54,11 +55,24 @@ def records(run: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_epochs_and_gamma_are_the_medians_of_what_each_fold_found(folder: Path) -> None:
+def test_epochs_are_the_median_and_gamma_is_pooled_over_what_each_fold_found(folder: Path) -> None:
     runs = folder / "runs" / "small"
     best = [max(records(runs / name), key=lambda record: record["H_oracle"]) for name in ("d1", "d2")]
     development = json.loads((runs / "final" / "development.json").read_text())
-    assert development["gamma"] == pytest.approx(median(record["gamma"] for record in best))
+    curves = [json.loads((runs / name / "checkpoints/best" / VALIDATION_CURVE).read_text()) for name in ("d1", "d2")]
+
+    def mean_harmonic(gamma: float) -> float:
+        found = []
+        for curve, record in zip(curves, best):
+            place = sum(step <= gamma for step in curve["steps"])
+            unseen, seen = curve["unseen"][place], curve["seen"][place]
+            found.append(2 * unseen * seen / (unseen + seen) if unseen + seen else 0.0)
+            highest = max(2 * u * s / (u + s) if u + s else 0.0 for u, s in zip(curve["unseen"], curve["seen"]))
+            assert 100 * highest == pytest.approx(record["H_oracle"], abs=1e-3)
+        return sum(found) / len(found)
+
+    steps = sorted(step for curve in curves for step in curve["steps"])
+    assert mean_harmonic(development["gamma"]) == max(mean_harmonic(gamma) for gamma in [steps[0] - 1, *steps])
     assert development["epochs"] == max(1, round(median(record["epoch"] for record in best)))
     assert [(run["run"], run["fold"]) for run in development["runs"]] == [("d1", 1), ("d2", 2)]
     config = tomllib.loads((runs / "final" / "config.toml").read_text())
@@ -191,3 +205,15 @@ def test_a_dry_run_of_a_final_run_tells_what_it_takes_over(
     done = command("train", str(shared_folder), *without_epochs(tiny), *final("d1", "d2"), "--dry-run", "--json")
     assert done.code == 0, done.stderr
     assert done.document["development"] == json.loads((copied / "final" / "development.json").read_text())
+
+
+def test_development_runs_of_the_last_release_without_a_curve_give_their_median(
+    copied: Path, command: Command, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    for name in ("d1", "d2"):
+        (copied / name / "checkpoints/best" / VALIDATION_CURVE).unlink()
+    done = command("train", str(shared_folder), *without_epochs(tiny), *final("d1", "d2"), "--name", "again")
+    assert done.code == 0, done.stderr
+    development = json.loads((copied / "again" / "development.json").read_text())
+    assert development["gamma"] == pytest.approx(median(run["gamma"] for run in development["runs"]))
+    assert "median" in development["rule"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svipctl.evaluation.calibration import accuracies, harmonic_mean, seen_unseen_curve, unit_rows
+from svipctl.evaluation.calibration import (
+    Answers,
+    Curve,
+    accuracies,
+    harmonic_mean,
+    pooled_gamma,
+    seen_unseen_curve,
+    unit_rows,
+)
 from svipctl.evaluation.protocols import Scored
 from tests.evaluation.cases import adversarial, scored
 
@@ -112,3 +121,32 @@ def test_other_weights_give_per_image_accuracies() -> None:
 def test_harmonic_mean_is_zero_where_both_are() -> None:
     result = harmonic_mean(np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.5, 0.0]))
     assert result.tolist() == [0.0, 0.5, 0.0]
+
+
+@given(st.integers(1, 4), st.integers(2, 30), st.integers(0, 99))
+def test_the_pooled_gamma_has_the_largest_mean_h_of_all(folds: int, images: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    answers = []
+    for _ in range(folds):
+        labels = np.concatenate([rng.integers(0, 5, images), [0, 4]])
+        scores = rng.normal(size=(images + 2, 5)).round(1)
+        answers.append(Answers.from_scores(scores, labels, np.arange(3), np.arange(3, 5)))
+
+    def mean(gamma: float) -> float:
+        pairs = [accuracies(one, gamma) for one in answers]
+        return float(np.mean([2 * u * s / (u + s) if u + s else 0.0 for u, s in pairs]))
+
+    found = pooled_gamma([seen_unseen_curve(one) for one in answers])
+    margins = np.concatenate([one.margins for one in answers])
+    assert mean(found) == pytest.approx(max(mean(gamma) for gamma in [margins.min() - 1, *margins]))
+
+
+@given(st.integers(0, 40), st.integers(0, 99))
+def test_a_curve_read_from_its_document_has_the_same_h_everywhere(images: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores, labels = rng.normal(size=(images, 4)).round(1), rng.integers(0, 4, images)
+    curve = seen_unseen_curve(Answers.from_scores(scores, labels, np.arange(2), np.arange(2, 4)))
+    again = Curve.of_document(json.loads(json.dumps(curve.document())))
+    gammas = np.concatenate([curve.gammas, curve.steps, rng.normal(size=20)])
+    np.testing.assert_array_equal(again.harmonic_at(gammas), curve.harmonic_at(gammas))
+    assert again.harmonic.max() == curve.harmonic.max()

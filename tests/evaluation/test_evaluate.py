@@ -15,6 +15,7 @@ from svipctl.evaluation.evaluate import evaluate_model, evaluate_subject, score_
 from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.dataset_predictions import Predictions, predict_dataset
 from svipctl.inference.load import load_run
+from svipctl.model.class_scorer import ClassScorer
 from svipctl.model.recipe import Recipe
 from svipctl.runs.run import Run
 from svipctl.settings.schema import EvalSettings
@@ -36,8 +37,9 @@ def test_document_is_returned_and_kept_beside_the_checkpoint(run: Run, data: Ben
 @pytest.mark.parametrize("kind", ["dot", "cosine"])
 def test_scores_are_products_with_normalised_class_attributes(tmp_path: Path, kind: str) -> None:
     rng, data = np.random.default_rng(0), benchmark(tmp_path)
-    predictions = Predictions(np.array([8, 2, 3]), rng.random((3, 5)), rng.random((3, 4)), rng.random((3, 4)))
-    result = score_split(data, data.test_split(), predictions, Recipe(class_score=kind, scale=3))  # type: ignore[arg-type]
+    predictions = Predictions(np.array([8, 2, 3]), *(rng.random((3, width)) for width in (5, 4, 4, 7)))
+    scorer = ClassScorer(len(data.attributes), Recipe(class_score=kind, scale=3))  # type: ignore[arg-type]
+    result = score_split(data, data.test_split(), predictions, scorer)
     table = data.class_attributes / np.linalg.norm(data.class_attributes, axis=1, keepdims=True)
     lengths = np.linalg.norm(predictions.attributes, axis=1, keepdims=True) if kind == "cosine" else 1
     np.testing.assert_allclose(result.scores, predictions.attributes / lengths @ table.T)

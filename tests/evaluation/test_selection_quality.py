@@ -25,7 +25,7 @@ from tests.model.tiny import svip
 @pytest.fixture
 def predictions() -> Predictions:
     rng = np.random.default_rng(0)
-    return Predictions(np.array([8, 2, 3]), rng.random((3, 5)), rng.random((3, 4)), rng.random((3, 4)))
+    return Predictions(np.array([8, 2, 3]), *(rng.random((3, width)) for width in (5, 4, 4, 7)))
 
 
 def truth_of(data: Benchmark, predictions: Predictions) -> ObjectTruth | None:

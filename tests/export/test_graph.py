@@ -10,7 +10,6 @@ from PIL import Image
 from svipctl.export.graph import Pixels, ShippedGraph
 from svipctl.export.program import traced
 from svipctl.model.recipe import Recipe
-from svipctl.model.scores import class_scores, normalise_class_attributes
 from svipctl.model.svip import SVIP
 from tests.inference.models import trained_model
 from tests.model.tiny import ATTRIBUTES, svip, vit
@@ -20,6 +19,8 @@ RECIPES = [
     Recipe(keep=2),
     Recipe(keep=2, pooling="max", class_score="dot", class_norm_epsilon=1e-5, inference_windows="all"),
     Recipe(keep=3, inference_windows="similar", context="none"),
+    Recipe(passes="source", head="attribute-attention", class_attributes="whitened", fusion="eszsl"),
+    Recipe(keep=2, head="attribute-attention", attention_queries="words", class_attributes="centred", fusion="ridge"),
 ]
 
 
@@ -36,8 +37,7 @@ def expected(network: SVIP, images: np.ndarray, given: tuple[np.ndarray, np.ndar
     """Return class scores, attributes and patch scores as evaluation computes them."""
     model, (classes, gamma) = trained_model(network, mean=MEAN, std=STD), given
     prediction = model.predict_pixels(torch.stack([model.transform(Image.fromarray(image)) for image in images]))
-    table = normalise_class_attributes(torch.from_numpy(classes), network.recipe.class_norm_epsilon)
-    scores = class_scores(prediction.attributes, table, network.recipe.class_score)
+    scores = network.scorer(prediction.attributes, torch.from_numpy(classes))
     return scores.numpy() - gamma, prediction.attributes.numpy(), 1 - prediction.unrelated.numpy()
 
 
@@ -81,6 +81,8 @@ def test_half_precision_chooses_the_same_windows_and_leaves_the_model_alone() ->
         Recipe(keep=2, inference_windows="similar", pooling="max", context="none"),
         Recipe(passes="source"),
         Recipe(passes="source", head="class-token"),
+        RECIPES[3],
+        RECIPES[4],
     ],
 )
 def test_controls_and_baselines_are_traced_with_a_free_batch(recipe: Recipe) -> None:

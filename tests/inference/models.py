@@ -26,7 +26,7 @@ def metadata(network: SVIP, **changed: Any) -> Metadata:
         "backbone_weights": {"source": "none", "sha256": ""},
         "window": 2,
         "classifier_hidden": 8,
-        "method": network.recipe.model_dump(),
+        "method": network.recipe.model_dump(mode="json"),
         "attributes": [f"a{number}" for number in range(network.attribute_head.out_features)],
         "classes": ["x", "y"],
         "seen_classes": ["x"],

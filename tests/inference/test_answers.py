@@ -8,6 +8,7 @@ import torch
 
 from svipctl.inference.answers import AnswerMaker
 from svipctl.inference.class_table import ClassTable
+from svipctl.model.class_scorer import ClassScorer
 from svipctl.model.recipe import Recipe
 
 NAMES = tuple(f"attribute_{number}" for number in range(5))
@@ -32,7 +33,7 @@ def expected_scores(table: ClassTable, kind: str) -> np.ndarray:
 @pytest.mark.parametrize("gamma", [0.0, 0.3])
 def test_answers_are_the_best_classes_after_gamma(kind: str, gamma: float) -> None:
     table = class_table()
-    maker = AnswerMaker(NAMES, table, gamma, Recipe(class_score=kind), top=4)  # type: ignore[arg-type]
+    maker = AnswerMaker(NAMES, table, gamma, ClassScorer(len(NAMES), Recipe(class_score=kind)), top=4)  # type: ignore[arg-type]
     for scores, answers in zip(expected_scores(table, kind) - gamma * table.seen, maker.answers(PREDICTED)):
         best = np.argsort(-scores)[:4]
         assert [answer.name for answer in answers] == [f"class_{number}" for number in best]
@@ -42,7 +43,7 @@ def test_answers_are_the_best_classes_after_gamma(kind: str, gamma: float) -> No
 @pytest.mark.parametrize("kind", ["cosine", "dot"])
 def test_the_reasons_of_all_attributes_add_up_to_the_lead_over_the_other_classes(kind: str) -> None:
     table = class_table()
-    maker = AnswerMaker(NAMES, table, 0.2, Recipe(class_score=kind), reasons=5)  # type: ignore[arg-type]
+    maker = AnswerMaker(NAMES, table, 0.2, ClassScorer(len(NAMES), Recipe(class_score=kind)), reasons=5)  # type: ignore[arg-type]
     rows = table.class_attributes / np.linalg.norm(table.class_attributes, axis=1)[:, None]
     for raw, answers in zip(expected_scores(table, kind), maker.answers(PREDICTED)):
         for answer in answers:
@@ -61,7 +62,8 @@ def test_the_reasons_of_all_attributes_add_up_to_the_lead_over_the_other_classes
 
 def test_the_strongest_reasons_come_first_and_no_more_than_asked_for() -> None:
     (all_of_them, *_), (few, *_) = (
-        AnswerMaker(NAMES, class_table(), 0.0, Recipe(), reasons=reasons).answers(PREDICTED)[0] for reasons in (5, 1)
+        AnswerMaker(NAMES, class_table(), 0.0, ClassScorer(len(NAMES), Recipe()), reasons=reasons).answers(PREDICTED)[0]
+        for reasons in (5, 1)
     )
     lifting = [reason.weight for reason in all_of_them.speaks_for]
     lowering = [reason.weight for reason in all_of_them.speaks_against]
@@ -71,5 +73,5 @@ def test_the_strongest_reasons_come_first_and_no_more_than_asked_for() -> None:
 
 
 def test_one_candidate_is_always_the_answer() -> None:
-    for (answer,) in AnswerMaker(NAMES, class_table(1), 0.0, Recipe()).answers(PREDICTED):
+    for (answer,) in AnswerMaker(NAMES, class_table(1), 0.0, ClassScorer(len(NAMES), Recipe())).answers(PREDICTED):
         assert answer.name == "class_0"

@@ -41,7 +41,17 @@ def svip(recipe: Recipe | None = None, *, window: int = 2, backbone: VisionTrans
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = SVIP(backbone, ATTRIBUTES, recipe or Recipe(), word_vectors=words(), window=window, hidden=8).eval()
-    return scramble(model, 1)
+    return fit_at_random(scramble(model, 1))
+
+
+def fit_at_random(network: SVIP) -> SVIP:
+    """Fill what training fits to the seen classes and images."""
+    generator = torch.Generator().manual_seed(2)
+    fitted = [network.scorer] if network.closed_form is None else [network.scorer, network.closed_form]
+    for module in fitted:
+        for buffer in module.buffers():
+            buffer.copy_(torch.randn(buffer.shape, generator=generator))
+    return network
 
 
 def images(count: int = 3, size: int = 32, seed: int = 5) -> torch.Tensor:

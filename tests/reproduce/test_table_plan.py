@@ -168,9 +168,11 @@ def test_controls_are_chosen_by_name_for_all_recipes_or_one() -> None:
     assert [row.name for row in chosen["svipctl"]] == ["full", "sel-none"]
     assert [row.name for row in chosen["reference"]] == ["full", "sel-none", "e-none"]
     assert [len(rows) for rows in select_rows("svipctl/all", "svipctl,reference").values()] == [
-        len(all_rows()),
+        len(all_rows("svipctl")),
         1,
     ]
+    ours = {row.name for row in all_rows("hybrid")} - {row.name for row in all_rows("svipctl")}
+    assert {"no-fusion", "with-svip"} <= ours
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 def ridge(features: Floats, targets: Floats, weights: Sequence[float]) -> list[Floats]:

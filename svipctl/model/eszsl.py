@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg import eigh
 
-from svipctl.baselines.ridge import Floats
-from svipctl.evaluation.calibration import Integers
+from svipctl.model.ridge import Floats, Integers
 
 
 def eszsl(
