@@ -30,7 +30,7 @@ class BackboneArguments(BaseModel):
     stride: Literal[16, 32] | None = None
     """Of the stem of `lite`."""
     embed_dim: Side | None = None
-    depth: Annotated[Count, Field(ge=1)] | None = None
+    depth: Count | None = None
     num_heads: Annotated[Count, Field(ge=1)] | None = None
     mlp_ratio: Annotated[float, Field(strict=True, gt=0, le=16)] | None = None
     reg_tokens: Count | None = None

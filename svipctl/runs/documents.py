@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError, model_validator
 
 from svipctl.errors import DataError, misfits
 
@@ -105,6 +105,20 @@ class EnvironmentDocument(Document):
     data_folder: str | None = None
     attributes_sha256: str | None = None
     packages: dict[str, str | None] = {}
+
+
+class CurveDocument(Document):
+    """A seen-unseen curve: `validation_curve.json` of a checkpoint."""
+
+    steps: list[float]
+    unseen: list[float]
+    seen: list[float]
+
+    @model_validator(mode="after")
+    def _one_point_between_two_steps(self) -> CurveDocument:
+        if not len(self.unseen) == len(self.seen) == len(self.steps) + 1:
+            raise ValueError("unseen and seen have one point more than there are steps")
+        return self
 
 
 class EpochRecord(Document):
