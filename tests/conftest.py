@@ -95,10 +95,17 @@ def small_folder(shared_folder: Path, tmp_path: Path) -> Path:
 def tiny() -> tuple[str, ...]:
     """Arguments with which training takes a second."""
     return (
-        *("--backbone", "vit_tiny_patch16_224", "--weights", "none", "--epochs", "1", "--batch-size", "4"),
+        *("--recipe", "svipctl", "--backbone", "vit_tiny_patch16_224", "--weights", "none"),
+        *("--epochs", "1", "--batch-size", "4"),
         *("--set", NETWORK, "--set", "method.context=free", "--gpu", "cpu", "--set", "data.workers=0"),
         *("--set", "optim.warmup_epochs=0"),
     )
+
+
+def of_every_recipe(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the arguments without the recipe that they begin with, for tables."""
+    assert arguments[0] == "--recipe"
+    return arguments[2:]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Faults of the machine, for any code that uses the file system: a full disk, and a kill at a chosen moment.
 
-They act through audit events and a limit of the operating system, so they know nothing of the code that is tested.
+They act where Python meets the operating system, so they know nothing of the code that is tested: on the names of files
+that are made, on the calls that change the disk, and on the length of files.
 """
 
 from __future__ import annotations
@@ -11,27 +12,42 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+CHANGES = ("pwrite", "fsync", "rename", "replace", "unlink", "mkdir")
+"""Functions of `os` that change the disk."""
+
+Fault = Callable[[str, int, Callable[..., Any], tuple[Any, ...]], None]
+"""Called before each change with its name, its number from 1 on, the real function and its arguments."""
 
 _NAMES = {"os.mkdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
 """Events that make a name, and the position of the new name in their arguments."""
 
 _listeners: list[Callable[[Path], None]] = []
 _hooked: list[bool] = []
+_for_good = ExitStack()
+"""Faults of a process that a test has started, which last as long as it does."""
+
+
+def _no_space(path: object = None) -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
 
 @contextmanager
-def full_disk(folder: Path, *, after: int = 0) -> Iterator[None]:
-    """Fail to make files and names below a folder, once so many have been made."""
+def full_disk(folder: Path, *, after: int = 0, name: str = "*") -> Iterator[None]:
+    """Fail to make files and names below a folder, once so many that match a pattern have been made."""
     made = 0
 
     def fail(path: Path) -> None:
         nonlocal made
-        if path.is_relative_to(folder):
+        if path.is_relative_to(folder) and fnmatch(path.name, name):
             made += 1
             if made > after:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+                raise _no_space(str(path))
 
     with _listening(fail):
         yield
@@ -46,6 +62,65 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def disk_fault(fault: Fault, *names: str) -> Iterator[None]:
+    """Call a fault before each change of the disk by this process."""
+    calls = 0
+
+    def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            fault(name, calls, real, arguments)
+            return real(*arguments, **options)
+
+        return call
+
+    with patch.multiple(os, **{name: counted(name, getattr(os, name)) for name in names or CHANGES}):
+        yield
+
+
+def killed_at(moment: int) -> Fault:
+    """Kill the process at a change: before it, after it, or in the middle of a write."""
+
+    def fault(name: str, number: int, real: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        if number != moment:
+            return
+        if name == "pwrite":
+            real(arguments[0], arguments[1][: len(arguments[1]) // 2], arguments[2])
+        elif moment % 2:
+            with suppress(OSError):
+                real(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return fault
+
+
+def full_from(moment: int) -> Fault:
+    """Refuse this change and all later ones because the disk is full."""
+
+    def fault(name: str, number: int, real: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        if number >= moment:
+            raise _no_space()
+
+    return fault
+
+
+def fill_disk(folder: str, after: int, name: str = "*") -> None:
+    """In a started process: `full_disk` for a folder of the working directory, for good."""
+    _for_good.enter_context(full_disk(Path.cwd() / folder, after=after, name=name))
+
+
+def refuse_changes(moment: int, *names: str) -> None:
+    """In a started process: the disk is full from this change on, for good."""
+    _for_good.enter_context(disk_fault(full_from(moment), *names))
+
+
+def limit_files(size: int) -> None:
+    """In a started process: `largest_file` for good."""
+    _for_good.enter_context(largest_file(size))
 
 
 def kill_at(number: int, folder: str) -> None:

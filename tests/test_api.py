@@ -39,7 +39,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder: Path, shared_folder: Path) -> svipctl.TrainingRun:
-    return svipctl.train(shared_folder, name="one", settings=SMALL, runs_dir=folder / "runs", device="cpu")
+    return svipctl.train(
+        shared_folder, recipe="svipctl", name="one", settings=SMALL, runs_dir=folder / "runs", device="cpu"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,8 @@ def test_train_gives_the_run_that_the_command_gives(
     run: svipctl.TrainingRun, shared_folder: Path, tmp_path: Path, command: Command
 ) -> None:
     sets = [f"--set={key}={value}" for key, value in SMALL.items() if key != "model.backbone_args"]
-    arguments = ("train", str(shared_folder), "--name", "one", "--gpu", "cpu", f"--set={NETWORK}", *sets)
+    arguments = ("train", str(shared_folder), "--recipe", "svipctl", "--name", "one", "--gpu", "cpu")
+    arguments += (f"--set={NETWORK}", *sets)
     assert command(*arguments).code == 0
     other = json.loads((tmp_path / "runs/small/one/checkpoints/best/metadata.json").read_text())
     own = json.loads((run.folder / "checkpoints/best/metadata.json").read_text())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError, create_model
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.errors import ConfigError, nearest
@@ -86,11 +86,11 @@ def resolve(
     own[-1].values["dataset"] = dataset
 
     chosen = next((layer for layer in reversed(own) if "recipe" in layer.values), None)
-    recipe = "svipctl" if chosen is None else chosen.values["recipe"]
+    recipe = default_recipe(dataset, _backbone(own)) if chosen is None else chosen.values["recipe"]
     if chosen is not None and recipe not in RECIPES:
         problems.append(f"recipe ({chosen.origin}): there is no recipe {recipe!r} ({nearest(str(recipe), RECIPES)})")
         chosen.values["recipe"] = recipe = "svipctl"
-    presets = preset_layers(dataset, recipe)
+    presets = [Layer("default", {"recipe": recipe}), *preset_layers(dataset, recipe)]
     values, origins = _merged([*presets, *backbone_layers(_backbone([*presets, *own]), recipe), *own], problems)
     return Resolved(_validated(Settings, values, origins, problems), origins)
 
@@ -146,7 +146,9 @@ def _merged(layers: Sequence[Layer], problems: list[str]) -> tuple[Tree, dict[st
         for key in [key for key, value in flat_values(layer.values).items() if not is_known(key, value, known)]:
             problems.append(f"{key} ({layer.origin}): no such setting ({nearest(key, known)})")
             remove_key(layer.values, key)
-    return _merge(layers), {key: layer.origin for layer in layers for key in flat_values(layer.values)}
+    return _Layered(layers=layers).model_extra or {}, {
+        key: layer.origin for layer in layers for key in flat_values(layer.values)
+    }
 
 
 def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problems: list[str]) -> M:
@@ -175,6 +177,11 @@ def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problem
             todo="fix each where its brackets say; `svipctl config show` lists every setting",
         )
     return settings
+
+
+def default_recipe(dataset: str, backbone: str) -> RecipeName:
+    """Return the recipe where none is asked for: the strongest on photographs, or the method of the paper, corrected."""
+    return "hybrid" if backbone == "lite" or dataset not in (*OFFICIAL, *BUILT_IN) else "svipctl"
 
 
 def preset_layers(dataset: str, recipe: str) -> list[Layer]:
@@ -210,21 +217,23 @@ def _backbone(layers: Sequence[Layer]) -> str:
     return str(next(names, ""))
 
 
-def _merge(layers: Sequence[Layer]) -> Tree:
-    """Deep-merge by pydantic-settings, the last layer winning."""
+class _Layered(BaseSettings):
+    """The values of layers, merged section by section, the last layer winning."""
 
-    class Merged(BaseSettings):
-        """Settings fed by our layers only."""
+    model_config = SettingsConfigDict(extra="allow")
 
-        model_config = {"extra": "allow"}
-
-        @classmethod
-        def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], *_: PydanticBaseSettingsSource, **__: PydanticBaseSettingsSource
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return tuple(InitSettingsSource(settings_cls, layer.values) for layer in reversed(layers))
-
-    return Merged().model_extra or {}
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return a source a layer, the highest first, and no other: the environment is a layer of ours."""
+        layers = init_settings()["layers"]
+        return tuple(InitSettingsSource(settings_cls, layer.values) for layer in reversed(layers))
 
 
 def _read_toml(path: Path, problems: list[str]) -> Tree:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
+import functools
 import json
 import pickle
-import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from svipctl.datasets.fetch.steps import plan_fetch
 from svipctl.errors import ConfigError
 from svipctl.inference.checkpoint import read_checkpoint
 from tests.conftest import Command, write_rows
+from tests.faults import fill_disk, limit_files
 from tests.processes import Finished, files_under, fresh
 
 
@@ -241,27 +241,12 @@ def test_a_gpu_that_is_not_there_is_a_usage_error(command: Command, shared_folde
     assert_refused(command("train", str(shared_folder), *tiny, "--gpu", "7"), 2, "there is no GPU 7", "--gpu cpu")
 
 
-def allow_small_files() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
-
-
-def fill_disk_in_second_epoch() -> None:
-    """The disk is full in the middle of writing the second `last` checkpoint."""
-    write = Path.write_bytes
-
-    def failing(path: Path, content: bytes) -> int:
-        if "last" in path.parent.name and (path.parent.parent / "last").exists():
-            write(path, content[: len(content) // 2])
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write(path, content)
-
-    Path.write_bytes = failing
-
-
 def test_a_file_that_cannot_grow_is_a_resource_error(
     command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
-    done = command("train", str(shared_folder), *tiny, "--name", "full", "--quiet", first=allow_small_files)
+    done = command(
+        "train", str(shared_folder), *tiny, "--name", "full", "--quiet", first=functools.partial(limit_files, 8192)
+    )
     assert_refused(done, 5, "no room left while writing the checkpoint")
     assert not (tmp_path / "runs" / "small" / "full").exists()
 
@@ -270,7 +255,9 @@ def test_a_full_disk_in_a_later_epoch_leaves_the_earlier_checkpoint(
     command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     flags = (*tiny, "--epochs", "2", "--name", "full", "--quiet")
-    done = command("train", str(shared_folder), *flags, first=fill_disk_in_second_epoch)
+    done = command(
+        "train", str(shared_folder), *flags, first=functools.partial(fill_disk, "runs", 2, "model.safetensors")
+    )
     assert_refused(done, 5, "no room left while writing the checkpoint", "No space left", "--runs-dir")
     checkpoints = tmp_path / "runs" / "small" / "full" / "checkpoints"
     assert not [path.name for path in checkpoints.iterdir() if path.name.startswith(".")]

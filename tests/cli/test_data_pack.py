@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.test_schemas import follows
 from tests.conftest import NETWORK, TESTED, TRAINED, Command
+from tests.faults import limit_files
 from tests.processes import files_under
 
 PACK = ("--backbone", "vit_tiny_patch16_224", "--set", NETWORK, "--workers", "1")
@@ -84,12 +85,8 @@ def test_checking_what_is_not_packed_ends_with_3(small_folder: Path, command: Co
     assert "no packed pixels" in done.stderr
 
 
-def _little_room() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
-
-
 def test_a_file_that_may_not_grow_ends_with_5_and_nothing_looks_finished(small_folder: Path, command: Command) -> None:
-    done = command("data", "pack", str(small_folder), *PACK, first=_little_room)
+    done = command("data", "pack", str(small_folder), *PACK, first=functools.partial(limit_files, 20_000))
     assert done.code == 5, done.stderr
     assert "no room left" in done.stderr
     assert not (small_folder / PIXELS).exists()

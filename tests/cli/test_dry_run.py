@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_schemas import follows
-from tests.conftest import Command
+from tests.conftest import Command, of_every_recipe
 from tests.runs.made import rewrite
 
 
@@ -103,6 +103,15 @@ def test_a_dry_run_of_training_counts_what_a_run_keeps_on_the_disk_and_more_whil
 def test_a_dry_run_of_a_table_counts_its_trainings(
     shared_folder: Path, tiny: tuple[str, ...], command: Command
 ) -> None:
-    words = ("reproduce", str(shared_folder), *tiny, "--controls", "none", "--no-baselines", "--dry-run", "--json")
+    words = (
+        "reproduce",
+        str(shared_folder),
+        *of_every_recipe(tiny),
+        "--controls",
+        "none",
+        "--no-baselines",
+        "--dry-run",
+        "--json",
+    )
     one, three = (command(*words, "--recipes", "svipctl", "--seeds", seeds).document for seeds in ("1", "3"))
     assert one["disk_mib"] / 2 == three["disk_mib"] / 4  # a development run besides

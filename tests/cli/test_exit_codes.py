@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +16,7 @@ import pytest
 
 from svipctl.errors import ExitCode
 from tests.cli.program import ROOT
+from tests.faults import limit_files
 from tests.processes import clean_environment, fresh
 
 TABLE = dict(re.findall(r"^\| (\d+) \| (.+) \|$", (ROOT / "docs" / "exit-codes.md").read_text(), re.MULTILINE))
@@ -55,11 +56,6 @@ def test_a_failed_check_is_1(trained_copy: Path, tmp_path: Path) -> None:
     assert "error: 1 of 1 images could not be read" in done.stderr
 
 
-def no_large_files() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-
 def process(arguments: tuple[str, ...], cwd: Path, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "svipctl", *arguments], cwd=cwd, env=clean_environment(), text=True,
@@ -68,7 +64,7 @@ def process(arguments: tuple[str, ...], cwd: Path, before: Callable[[], None] | 
 
 
 def test_a_disk_that_takes_no_more_is_5(shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
-    running = process(("train", str(shared_folder), *tiny, "--quiet"), tmp_path, no_large_files)
+    running = process(("train", str(shared_folder), *tiny, "--quiet"), tmp_path, functools.partial(limit_files, 8192))
     _, said = running.communicate(timeout=300)
     assert running.returncode == ExitCode.RESOURCES, said
     assert said.startswith("error: no room left")

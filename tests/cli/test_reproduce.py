@@ -14,7 +14,7 @@ import pytest
 from svipctl.cli._reproduce import check_published
 from svipctl.errors import CheckFailed
 from tests.cli.test_schemas import follows
-from tests.conftest import Command, write_small_folder
+from tests.conftest import Command, of_every_recipe, write_small_folder
 from tests.processes import clean_environment, forked, fresh
 
 _REPORT = ("reproduction.csv", "reproduction.json", "reproduction.md")
@@ -22,7 +22,18 @@ _REPORT = ("reproduction.csv", "reproduction.json", "reproduction.md")
 
 def asked(tiny: tuple[str, ...], *more: str) -> tuple[str, ...]:
     """One recipe, one seed, no controls."""
-    return ("reproduce", "small", *tiny, "--seeds", "1", "--controls", "none", "--recipes", "reference", *more)
+    return (
+        "reproduce",
+        "small",
+        *of_every_recipe(tiny),
+        "--seeds",
+        "1",
+        "--controls",
+        "none",
+        "--recipes",
+        "reference",
+        *more,
+    )
 
 
 def report(folder: Path) -> dict[str, str]:

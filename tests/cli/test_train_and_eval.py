@@ -36,6 +36,7 @@ def test_a_run_folder_has_every_file_of_the_contract(trained: Path, evaluated: F
         "finished.json",
     }
     expected |= {"training_images.txt", "eval/metrics.json", "checkpoints/last/training.pt"}
+    expected |= {"checkpoints/best/validation_curve.json"}
     for name in ("last", "best"):
         expected |= {f"checkpoints/{name}/model.safetensors", f"checkpoints/{name}/metadata.json"}
     assert files == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -33,8 +33,8 @@ class Answer:
     """Send the body in chunks, without a length."""
     endless: bool = False
     """Repeat the body until the client goes away."""
-    silent_headers: bool = False
-    """Begin the headers, and then wait until the client goes away."""
+    raw: bytes = b""
+    """Send this in place of an answer, and then wait until the client goes away."""
     at_cut: Callable[[], None] | None = None
     """Called when the bytes before the cut are sent."""
 
@@ -96,9 +96,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.served.requests.append(Request(self.path, self.headers.get("Range"), self.headers.get("If-Range")))
         answer = self.served.answer(self.path)
         self.close_connection = True
-        if answer.silent_headers:
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nServer: ")
-            self.rfile.read(1)
+        if answer.raw:
+            self.wfile.write(answer.raw)
+            self.wfile.flush()
+            with suppress(OSError):
+                self.rfile.read(1)
             return
         content = answer.content if answer.content is not None else self.served.files.get(self.path)
         status = 404 if content is None and answer.status == 200 else answer.status

@@ -13,7 +13,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry
 from svipctl.datasets.packed_pixels import PackPlan, pack, plan_pack
 from tests import processes
-from tests.datasets.disk_faults import disk_fault, killed_at
+from tests.faults import disk_fault, killed_at
 
 SMALL_BLOCK = 3 * 32 * 32 * 2
 _FORKS = processes._FORKS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,14 @@ def test_a_wrong_file_is_refused_with_the_place(tmp_path: Path, text: str, words
         manifest(path)
     assert words in str(caught.value)
     assert str(path) in caught.value.what
+
+
+@pytest.mark.parametrize("path", ["gone.toml", "folder", "pipe", "/dev/zero", "x" * 300, "a\0b"])
+def test_what_is_no_file_is_refused(tmp_path: Path, path: str) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError):
+        manifest(tmp_path / path)
 
 
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from torch import Tensor
 from svipctl.datasets.features import FeaturePlan, find_features, make_features
 from svipctl.datasets.store import CHECKSUMS, INDEX, ROWS
 from svipctl.errors import DataError, ResourceError
-from tests.datasets.disk_faults import disk_fault, full_from, killed_at
 from tests.datasets.packs import in_process
+from tests.faults import disk_fault, full_from, killed_at
 from tests.processes import files_under
 
 FILES = ("a/1.png", "a/2.png", "b/1.png")

@@ -21,7 +21,7 @@ import pytest
 from scipy.io import savemat
 
 from svipctl.datasets.fetch.assets import Asset, Manifest
-from svipctl.datasets.fetch.download import Patience
+from svipctl.datasets.fetch.connection import Patience
 from svipctl.datasets.fetch.install import fetch
 from svipctl.datasets.fetch.steps import bytes_needed, plan_fetch
 from svipctl.datasets.matlab import read_mat
@@ -147,11 +147,11 @@ def test_room_is_needed_for_an_archive_beside_its_files_and_not_for_what_has_arr
     sizes = {"cub-images": 1000, "proposed-splits": 100}
     manifest = {name: asset.model_copy(update={"estimate": sizes[name]}) for name, asset in manifest_of(server).items()}
     steps = plan_fetch(["cub"], tmp_path, manifest=manifest)
-    assert bytes_needed(steps, tmp_path) == 1000 + 1000, "of the splits little is kept, and their archive is gone"
-    assert bytes_needed(steps, tmp_path, keep_archives=True) == 1000 + 1100
+    assert bytes_needed(steps) == 1000 + 1000, "of the splits little is kept, and their archive is gone"
+    assert bytes_needed(steps, keep_archives=True) == 1000 + 1100
     (tmp_path / ".archives").mkdir()
     (tmp_path / ".archives" / f"{IMAGES[1:]}.part").write_bytes(b"." * 600)
-    assert bytes_needed(steps, tmp_path) == 400 + 1000
+    assert bytes_needed(steps) == 400 + 1000
 
 
 def test_a_disk_too_small_is_reported_before_anything_is_fetched(server: FaultyServer, tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_download_that_fails_is_finished_by_the_next_run(
 def test_the_stamp_names_the_address_that_gave_the_file(server: FaultyServer, tmp_path: Path) -> None:
     manifest = manifest_of(server)
     server.files |= {"/mirror" + path: content for path, content in server.files.items()}
-    fetch(plan_fetch(["cub"], tmp_path, manifest=manifest), tmp_path, mirrors=[f"{server.address}/mirror"])
+    fetch(plan_fetch(["cub"], tmp_path, manifest=manifest, mirrors=[f"{server.address}/mirror"]), tmp_path)
     stamp = json.loads((tmp_path / "cub" / ".assets" / "cub-images.json").read_text())
     assert stamp["from"] == f"{server.address}/mirror{IMAGES}"
 

@@ -33,7 +33,6 @@ from svipctl.datasets.packed_pixels import (
     plan_pack,
 )
 from svipctl.errors import CheckFailed, ConfigError, DataError, ResourceError
-from tests.datasets.disk_faults import disk_fault, full_from, killed_at
 from tests.datasets.packs import (
     SMALL_BLOCK,
     in_process,
@@ -44,6 +43,7 @@ from tests.datasets.packs import (
     packed,
     picture,
 )
+from tests.faults import disk_fault, full_from, killed_at
 from tests.processes import clean_environment, files_under
 from tests.training.test_trainer import trained_here
 
@@ -304,7 +304,7 @@ import sys
 from pathlib import Path
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Geometry
-from tests.datasets.disk_faults import disk_fault, full_from, killed_at
+from tests.faults import disk_fault, full_from, killed_at
 from tests.datasets.packs import packed
 def said(done, total):
     print(done, flush=True)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from svipctl.errors import DataError, ResourceError
-from svipctl.files import resolve_folder
+from svipctl.files import atomic_write_text, resolve_folder
 from svipctl.inference.checkpoint import METADATA, WEIGHTS, read_checkpoint, read_metadata, save_checkpoint
 from svipctl.inference.load import load_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
+from tests.faults import disk_fault, full_from
 from tests.inference.models import metadata
 from tests.model.tiny import images, scramble, svip
 
@@ -89,27 +87,12 @@ def test_damaged_metadata_is_a_data_error(folder: Path, text: str) -> None:
     assert caught.value.why.startswith(METADATA)
 
 
-def full(*_: Any) -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.mark.parametrize("moment", ["weights", "metadata", "extra", "folder"])
-def test_full_disk_leaves_the_previous_checkpoint_and_no_stray_folder(
-    folder: Path, model: SVIP, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
-    calls: list[int] = []
-
-    def fsync(descriptor: int) -> None:
-        calls.append(descriptor)
-        if len(calls) == {"weights": 1, "metadata": 2, "folder": 3}.get(moment):
-            full()
-
+@pytest.mark.parametrize("moment", range(1, 5), ids=["weights", "metadata", "extra", "folder"])
+def test_full_disk_leaves_the_previous_checkpoint_and_no_stray_folder(folder: Path, model: SVIP, moment: int) -> None:
     before = model.attribute_head.weight.detach().clone()
     scramble(model, 9)
-    with monkeypatch.context() as patch:
-        patch.setattr("svipctl.files.os.fsync", fsync)
-        with pytest.raises(ResourceError, match="no room left while writing the checkpoint"):
-            save_checkpoint(folder, model, metadata(model, epoch=2), extra=full if moment == "extra" else None)
+    with disk_fault(full_from(moment), "fsync"), pytest.raises(ResourceError, match="no room left while writing"):
+        save_checkpoint(folder, model, metadata(model, epoch=2), extra=lambda new: atomic_write_text(new / "a", "a"))
     state, read = read_checkpoint(folder)
     assert read.epoch == 1
     assert torch.equal(state["attribute_head.weight"], before)

@@ -94,7 +94,7 @@ def test_a_final_run_takes_its_epochs_and_gamma_from_an_old_development_run(
     (tmp_path / "vectors.txt").write_text("bill 1 0 0\nwing 1 1 0\ncolor 0 1 0\nred 0 0 1\ngreen 0 0 2\nblue 0 0 4\n")
     built = command("w2v", "build", "small", "--vectors", "vectors.txt")
     assert built.code == 0, built.stderr
-    flags = ("--backbone", "vit_tiny_patch16_224", "--weights", "none", "--batch-size", "4")
+    flags = ("--recipe", "svipctl", "--backbone", "vit_tiny_patch16_224", "--weights", "none", "--batch-size", "4")
     flags += ("--lr", "1e-3", "--seed", "2", "--set", "method.context=words", "--set", "optim.warmup_epochs=0")
     flags += ("--set", NETWORK, "--set", "data.workers=0", "--set", "train.save_every=0")
     done = command("train", "small", *flags, *CPU, "--final", "--from-development", "fold1", "--name", "new")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,12 +11,9 @@ from svipctl.files import file_lock
 from svipctl.runs.lookup import new_run
 from svipctl.runs.manifest import MANIFEST
 from svipctl.runs.run import Run
+from tests.faults import disk_fault, full_from
 from tests.processes import files_under
 from tests.runs.made import settings, started
-
-
-def full(*_: Any, **__: Any) -> None:
-    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_what_is_started_is_read_back(tmp_path: Path) -> None:
@@ -79,17 +74,14 @@ def test_saving_json_leaves_no_unfinished_file(tmp_path: Path) -> None:
     assert path.read_text() == '{\n  "a": 1\n}\n'
 
 
-def test_a_disk_that_is_full_when_a_run_goes_on_leaves_its_records(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_is_full_when_a_run_goes_on_leaves_its_records(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a", finished=False)
     for epoch in (1, 2, 3):
         run.add_metrics({"epoch": epoch, "loss": epoch / 4})
         run.add_steps([{"epoch": epoch, "step": 1, "loss": 0.5}])
     before = files_under(run.folder)
 
-    with monkeypatch.context() as patch:
-        patch.setattr("svipctl.runs.records.os.fsync", full)
+    with disk_fault(full_from(1), "fsync"):
         with pytest.raises(ResourceError):
             run.keep_metrics(2, {"epoch": 2, "loss": 0.5})
         with pytest.raises(ResourceError):
@@ -113,6 +105,7 @@ def test_a_run_is_abandoned_while_nobody_is_at_work_in_it_and_it_has_no_checkpoi
 
 def test_a_folder_that_is_no_run_is_never_taken_for_an_abandoned_one(tmp_path: Path) -> None:
     (tmp_path / "cub" / "a").mkdir(parents=True)
+    assert new_run(settings(tmp_path, "name=a"), anew=True).is_abandoned, "killed after the folder was made"
     (tmp_path / "cub" / "a" / "notes.txt").touch()
     with pytest.raises(ConfigError, match="already a run"):
         new_run(settings(tmp_path, "name=a"), anew=True)
@@ -143,12 +136,9 @@ def test_a_baseline_has_no_network_and_says_where_its_figures_are(tmp_path: Path
     assert "eval/metrics.json" in refused.value.todo
 
 
-def test_a_run_is_finished_when_the_disk_took_it_and_not_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_finished_when_the_disk_took_it_and_not_before(tmp_path: Path) -> None:
     run = started(tmp_path, finished=False)
-    monkeypatch.setattr("svipctl.runs.records.os.fsync", full)
-    with pytest.raises(ResourceError):
+    with disk_fault(full_from(1), "fsync"), pytest.raises(ResourceError):
         run.finish({"epochs": 1})
     assert not run.finished
 

@@ -174,3 +174,22 @@ def test_a_tilde_that_no_shell_has_seen_is_the_home_folder(tmp_path: Path, monke
     ).settings
     assert (found.data_dir, found.runs_dir) == (tmp_path / "home", tmp_path / "home" / "runs")
     assert (found.model.weights, found.model.init_from) == (str(tmp_path / "home" / "w.pth"), "~nobody-9/x")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "flags", "recipe"),
+    [
+        ("cub", {}, "svipctl"),
+        ("toybirds", {}, "svipctl"),
+        ("cub", {"model.backbone": "lite"}, "hybrid"),
+        ("cub", {"model.backbone": "lite", "recipe": "svipctl"}, "svipctl"),
+        ("birds", {}, "hybrid"),
+        ("birds", {"recipe": "paper"}, "paper"),
+    ],
+)
+def test_the_recipe_for_photographs_is_the_default_of_folders_and_of_lite(
+    dataset: str, flags: dict[str, str], recipe: str
+) -> None:
+    resolved = resolve(dataset, flags=flags)
+    assert resolved.settings.recipe == recipe
+    assert resolved.settings.method.fusion == ("eszsl" if recipe == "hybrid" else "none")

@@ -16,6 +16,7 @@ import pytest
 from svipctl.files import file_lock
 from svipctl.inference.load import load_checkpoint
 from tests.conftest import Command
+from tests.faults import limit_files, refuse_changes
 from tests.runs.made import rewrite
 
 EPOCHS, STEPS = 2, 9
@@ -64,26 +65,6 @@ def signal_at_fsync(name: signal.Signals, target: str, number: int = 1) -> None:
         original(file)
 
     os.fsync = fsync  # type: ignore[assignment]
-
-
-def full_disk_at_fsync(number: int) -> None:
-    """In the forked process: the disk is full from the `number`-th file on."""
-    original, count = os.fsync, [0]
-
-    def fsync(file: int) -> None:
-        count[0] += 1
-        if count[0] >= number:
-            raise OSError(28, "No space left on device")
-        original(file)
-
-    os.fsync = fsync  # type: ignore[assignment]
-
-
-def no_file_longer_than(size: int) -> None:
-    """In the forked process: the system itself refuses to write on, in the middle of a file."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def result(folder: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
@@ -401,7 +382,7 @@ def test_a_disk_that_fills_while_saving_is_told_and_loses_nothing(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, number: int
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
-    full = command(*arguments, first=functools.partial(full_disk_at_fsync, number))
+    full = command(*arguments, first=functools.partial(refuse_changes, number, "fsync"))
     assert full.code == 5
     assert "no room left" in full.stderr
     resumed = command(*arguments, "--resume", "auto")
@@ -417,7 +398,7 @@ def test_a_training_state_that_does_not_fit_on_the_disk_is_told(
     last = tmp_path / RUN / "checkpoints" / "last"
     sizes = {name: (last / name).stat().st_size for name in ("model.safetensors", "training.pt")}
     assert sizes["model.safetensors"] < sizes["training.pt"] - 8192
-    full = command(*arguments, "--resume", first=functools.partial(no_file_longer_than, sizes["training.pt"] - 4096))
+    full = command(*arguments, "--resume", first=functools.partial(limit_files, sizes["training.pt"] - 4096))
     assert full.code == 5, full.stderr
     assert "no room left" in full.stderr
     resumed = command(*arguments, "--resume")
@@ -624,18 +605,11 @@ def test_a_run_does_not_go_on_with_another_class_table(
         assert "class attributes of small have changed" in refused.stderr
 
 
-def full_disk_while_the_run_begins() -> None:
-    from svipctl.training import session
-
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    session.Run.save_json = full  # type: ignore[method-assign]
-
-
 def test_a_run_that_cannot_begin_leaves_no_folder_behind(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
-    failed = command("train", str(shared_folder), *tiny, *ARGUMENTS, first=full_disk_while_the_run_begins)
+    failed = command(
+        "train", str(shared_folder), *tiny, *ARGUMENTS, first=functools.partial(refuse_changes, 1, "fsync")
+    )
     assert failed.code == 5, failed.stderr
     assert not (tmp_path / RUN).exists()

@@ -44,7 +44,14 @@ class Listener:
 
 def settings_of(data: Path, *assignments: str) -> Settings:
     """Return the configuration of a run of two epochs that takes a second."""
-    base = ["model.backbone=vit_tiny", "model.weights=none", f"{NETWORK}", "gpu=cpu", "train.epochs=2"]
+    base = [
+        "recipe=svipctl",
+        "model.backbone=vit_tiny",
+        "model.weights=none",
+        f"{NETWORK}",
+        "gpu=cpu",
+        "train.epochs=2",
+    ]
     base += ["train.batch_size=8", "data.workers=0", "optim.warmup_epochs=1", "precision=fp32", "train.monitor=test"]
     return resolve(str(data), assignments=[*base, *assignments]).settings
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from svipctl.errors import ConfigError, ResourceError
 from svipctl.visuals.style import CYCLE, RELATED, SEEN, SEQUENTIAL, UNRELATED, UNSEEN, Theme, new_figure, save, themed
+from tests.faults import largest_file
 from tests.processes import clean_environment
 
 NAME = "<script>alert('x')</script> & $a_b$"
@@ -78,16 +79,10 @@ def test_other_formats_are_refused_and_folders_are_made(tmp_path: Path) -> None:
         draw(tmp_path / "file" / "a.png")
 
 
-def test_a_full_disk_leaves_the_picture_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_picture_that_was_there(tmp_path: Path) -> None:
     draw(tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
-
-    def full(self: Image.Image, path: Path, **_: object) -> None:
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(ResourceError):
+    with largest_file(len(before) // 2), pytest.raises(ResourceError):
         draw(tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

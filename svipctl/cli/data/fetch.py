@@ -70,7 +70,6 @@ def fetch(
         fetch_steps(
             steps,
             settings.data_dir,
-            mirrors=mirror or (),
             keep_archives=keep_archives,
             offline=settings.offline,
             progress=progress,

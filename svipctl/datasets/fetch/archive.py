@@ -6,7 +6,6 @@ Members of zip files are described as tarfile's `TarInfo`, so both kinds pass th
 from __future__ import annotations
 
 import errno
-import fnmatch
 import gzip
 import shutil
 import stat
@@ -17,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import IO, Self
 
@@ -30,11 +30,8 @@ _LARGEST_HEADER = 2**24  # bytes; tarfile reads an extended header at once
 _JUNK = ("__MACOSX", ".DS_Store")
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError)
 
-_Members = Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]
-"""Description and content of each member."""
 
-
-def unpack(archive: Path, target: Path, asset: Asset, *, dataset: str, progress: ProgressCallback | None = None) -> int:
+def unpack(archive: Path, target: Path, asset: Asset, dataset: str, progress: ProgressCallback | None = None) -> None:
     """Unpack the members that a benchmark needs into a folder, which appears complete or not at all.
 
     Args:
@@ -44,28 +41,22 @@ def unpack(archive: Path, target: Path, asset: Asset, *, dataset: str, progress:
         dataset: Name of the benchmark.
         progress: Receives the bytes of the archive that are read, and its size.
 
-    Returns:
-        Number of unpacked files.
-
     Raises:
         DataError: The archive is damaged or cut short, or has a harmful member.
         ResourceError: The disk is full.
 
     """
-    done, patterns, names = 0, asset.patterns(dataset), dict[str, str]()
+    patterns, names = asset.patterns(dataset) or ("*",), dict[str, str]()
     with explained_disk_errors(f"the files of {archive.name}"), _explained(archive), atomic_folder(target) as folder:
         for path, source in _checked_files(archive, asset, progress):
-            wanted = not patterns or any(fnmatch.fnmatchcase(str(path), pattern) for pattern in patterns)
+            wanted = any(fnmatchcase(str(path), pattern) for pattern in patterns)
             if not wanted or path.parts[0] in _JUNK or path.name in _JUNK or path.name.startswith("._"):
                 continue
             if _is_taken(path, names):
-                raise _refusal(archive, str(path), "another member has the same name on some disks")
-            written = folder / path
-            written.parent.mkdir(parents=True, exist_ok=True)
-            with written.open("xb") as file:
+                raise _refusal(archive, path, "another member has the same name on some disks")
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            with (folder / path).open("xb") as file:
                 shutil.copyfileobj(source, file, _BLOCK)
-            done += 1
-    return done
 
 
 def verify_archive(archive: Path, asset: Asset) -> None:
@@ -84,17 +75,17 @@ def _checked_files(
     archive: Path, asset: Asset, progress: ProgressCallback | None = None
 ) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
     """Yield path and content of each file. What the caller does not read is read here, up to the archive's end."""
-    count = unpacked = 0
+    unpacked = 0
     with archive.open("rb") as file:
-        for member, source in _zip_members(file) if asset.kind == "zip" else _gzip_members(file, asset.kind):
-            count += 1
+        members = _zip_members(file) if asset.kind == "zip" else _gzip_members(file, asset.kind)
+        for count, (member, source) in enumerate(members, 1):
             unpacked += member.size
-            if count > asset.members:
-                raise _refusal(archive, member.name, f"more than {asset.members:,} members")
-            if member.size < 0 or unpacked > asset.unpacked:
-                raise _refusal(archive, member.name, f"it unpacks to more than {asset.unpacked:,} bytes")
             if harm := _harm(member):
                 raise _refusal(archive, member.name, harm)
+            if count > asset.members:
+                raise _refusal(archive, member.name, f"more than {asset.members:,} members")
+            if unpacked > asset.unpacked:
+                raise _refusal(archive, member.name, f"it unpacks to more than {asset.unpacked:,} bytes")
             if source is not None:
                 yield PurePosixPath(member.name), source
                 _read_to_end(source)
@@ -105,18 +96,16 @@ def _checked_files(
 def _harm(member: tarfile.TarInfo) -> str:
     """Return why a member must not be unpacked; empty if it may."""
     name, parts = member.name, PurePosixPath(member.name).parts
-    if member.issparse() or not (member.isreg() or member.isdir()):
-        return "it is a link, a device or another special file"
-    if name.startswith("/") or "\\" in name or ":" in name[:2] or ".." in parts:
-        return "its path leads out of the folder"
-    unfit = any(ord(letter) < 32 for letter in name) or any(len(part.encode()) > 255 for part in parts)
-    if unfit or not (parts or member.isdir()):
-        return "its name is not valid for a file"
     try:
         tarfile.data_filter(member, "unpacked")
     except tarfile.FilterError as error:
         return str(error)
-    return ""
+    if name.startswith("/") or "\\" in name or ":" in name[:2] or ".." in parts:
+        return "its path leads out of the folder"
+    if member.issparse() or not (member.isreg() or member.isdir()) or member.size < 0:
+        return "it is a link, a device or another special file"
+    unfit = any(ord(letter) < 32 for letter in name) or any(len(part.encode()) > 255 for part in parts)
+    return "its name is not valid for a file" if unfit or not (parts or member.isdir()) else ""
 
 
 def _is_taken(path: PurePosixPath, names: dict[str, str]) -> bool:
@@ -132,39 +121,30 @@ def _folded(path: str) -> str:
     return unicodedata.normalize("NFC", path).casefold()
 
 
-def _refusal(archive: Path, name: str, why: str) -> DataError:
-    return DataError(
-        f"{archive.name} is not unpacked: member {name!r} is refused",
-        why=why,
-        todo="delete this archive, and get it from its official source",
-    )
-
-
-class _Stream(gzip.GzipFile):
-    """A decompressed stream that does not read an extended header of gigabytes into memory."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        if size is not None and size > _LARGEST_HEADER:
-            raise tarfile.ReadError(f"a header of {size:,} bytes")
-        return super().read(size)
+def _refusal(archive: Path, name: str | PurePosixPath, why: str) -> DataError:
+    what = f"{archive.name} is not unpacked: member {str(name)!r} is refused"
+    return DataError(what, why=why, todo="delete this archive, and get it from its official source")
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """A header that must be intact: tarfile takes a damaged or missing one for the end of the archive."""
+    """A header that must be intact and small: tarfile takes a damaged one for the end, and reads gigabytes of another."""
 
     @classmethod
-    def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
-            return super().fromtarfile(tar)
+            member = super().frombuf(buf, encoding, errors)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the intact end; typeshed does not have it
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from error
+        if not (member.isreg() or 0 <= member.size <= _LARGEST_HEADER):
+            raise tarfile.ReadError(f"a header of {member.size:,} bytes")
+        return member
 
 
-def _gzip_members(file: IO[bytes], kind: Kind) -> _Members:
+def _gzip_members(file: IO[bytes], kind: Kind) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
     # Not tarfile's own "r|gz", which accepts a stream that is cut short or has a wrong CRC.
-    with _Stream(fileobj=file) as stream:
+    with gzip.GzipFile(fileobj=file) as stream:
         if kind == "tar.gz":
             with tarfile.open(fileobj=stream, mode="r:", tarinfo=_StrictTarInfo) as tar:
                 for member in tar:
@@ -172,7 +152,7 @@ def _gzip_members(file: IO[bytes], kind: Kind) -> _Members:
         _read_to_end(stream)
 
 
-def _zip_members(file: IO[bytes]) -> _Members:
+def _zip_members(file: IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
     with zipfile.ZipFile(file) as packed:
         for entry in packed.infolist():
             if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

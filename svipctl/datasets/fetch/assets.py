@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
-from svipctl.errors import ConfigError
+from svipctl.errors import ConfigError, DataError
+from svipctl.files import read_regular
 
 Kind = Literal["tar.gz", "zip", "gz"]
 SPLIT_FOLDERS = {"cub": "CUB", "awa2": "AWA2", "sun": "SUN"}
+HEAD = 15
+"""Bytes that distinguish an archive from a page."""
+_MAGIC: dict[Kind, bytes] = {"tar.gz": b"\x1f\x8b", "gz": b"\x1f\x8b", "zip": b"PK"}
 _SMALLEST_LIMIT = 2**20
+_LARGEST_MANIFEST = 2**20
 
 
 class Asset(BaseModel):
@@ -57,18 +63,46 @@ class Asset(BaseModel):
         """Published SHA-256 or MD5, if there is one."""
         return self.sha256 or self.md5
 
-    @property
-    def algorithm(self) -> str:
-        """Algorithm of the checksum."""
-        return "md5" if self.md5 and not self.sha256 else "sha256"
+    def hash_of(self, file: BinaryIO) -> hashlib._Hash:
+        """Return the hash of what follows in a file, by the algorithm of the checksum; it can be continued."""
+        algorithm = "md5" if self.md5 and not self.sha256 else "sha256"
+        return hashlib.file_digest(file, partial(hashlib.new, algorithm, usedforsecurity=False))  # type: ignore[arg-type]
+
+    def head_problem(self, head: bytes) -> str:
+        """Return what is wrong with the first bytes of a file; empty if nothing is."""
+        return (
+            ""
+            if head.startswith(_MAGIC[self.kind])
+            else f"it is no {self.kind} archive, it begins with {head[:HEAD]!r}"
+        )
+
+    def problem_of(self, path: Path, found: hashlib._Hash | None = None) -> str:
+        """Return why a file is not the asset, by its first bytes, size and checksum; empty if it is.
+
+        Args:
+            path: The file.
+            found: Hash of its content, if it is known already.
+
+        """
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            if problem := self.head_problem(file.read(HEAD)):
+                return problem
+            if self.size not in (None, size):
+                return f"it has {size:,} bytes, it should have {self.size:,}"
+            file.seek(0)
+            if self.checksum and (digest := (found or self.hash_of(file)).hexdigest()) != self.checksum:
+                return f"its checksum is {digest}, it should be {self.checksum}"
+        return ""
 
     def patterns(self, dataset: str) -> tuple[str, ...]:
         """Return the patterns of the members that a benchmark needs."""
         return tuple(pattern.replace("{SPLIT}", SPLIT_FOLDERS[dataset]) for pattern in self.keep)
 
-    def addresses(self, mirrors: Sequence[str] = ()) -> list[str]:
-        """Return the addresses to try in order: the file below each base address, or the asset's own mirrors."""
-        return [f"{base.rstrip('/')}/{self.file}" for base in mirrors] or list(self.mirrors)
+    def moved_to(self, mirrors: Sequence[str]) -> Asset:
+        """Return the asset as the file below each of other base addresses, if there are any."""
+        addresses = tuple(f"{base.rstrip('/')}/{self.file}" for base in mirrors)
+        return self.model_copy(update={"mirrors": addresses}) if addresses else self
 
 
 Manifest = dict[str, Asset]
@@ -98,8 +132,8 @@ def assets_of(dataset: str, found: Manifest) -> list[Asset]:
 
 def _read(path: Path) -> Manifest:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        tables = tomllib.loads(read_regular(path, _LARGEST_MANIFEST).decode("utf-8"))
+    except (DataError, ValueError) as error:
         raise ConfigError(f"the manifest {path} cannot be read", why=str(error)) from error
     named = {name: {"name": name} | table if isinstance(table, dict) else table for name, table in tables.items()}
     try:

@@ -1,21 +1,20 @@
-"""HTTP: one answer to a request for a file or its rest, with the range and the version that the server declares."""
+"""HTTP: one connection to a mirror, given up when it is too slow, and the headers that decide whether bytes fit."""
 
 from __future__ import annotations
 
 import os
 import re
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import httpx
+from tenacity import nap
 
 from svipctl.errors import NetworkError
 
@@ -23,14 +22,11 @@ _VARIABLES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "SSL_CERT_FILE", "SSL_CE
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(?:(\d{1,18})|\*)", re.ASCII)
 _STRONG_TAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _CLOCKS = timedelta(seconds=60)  # two changes within it may have the same Last-Modified
+_MOST_REDIRECTS = 20
 
 
 class RefusedError(Exception):
     """The mirror does not give the file; the next one may."""
-
-
-class DamagedError(RefusedError):
-    """The mirror does not have the file."""
 
 
 class TransientError(Exception):
@@ -42,15 +38,37 @@ class TransientError(Exception):
 
 
 class RangeError(TransientError):
-    """The answer does not continue what was asked for; trying again without a range helps."""
+    """The answer does not continue what was asked for; trying again at once without a range helps."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 0.0)
 
 
 @dataclass(frozen=True)
-class Response:
-    """The body of an answer."""
+class Patience:
+    """Limits after which a mirror is given up."""
+
+    waits: tuple[float, ...] = (1.0, 4.0, 10.0)
+    """Seconds before each further attempt; attempts that receive bytes do not count."""
+    longest_wait: float = 60.0
+    """Most seconds that a server may ask for."""
+    connections: int = 1000
+    """Most connections for one file."""
+    timeout: float = 30.0
+    """Seconds without a byte."""
+    slowest: int = 2**16
+    """Fewest bytes of the file in each `period`."""
+    period: float = 60.0
+    """Seconds."""
+    sleep: Callable[[float], None] = nap.sleep
+
+
+@dataclass(frozen=True)
+class Body:
+    """The body of an answer: bytes of a file."""
 
     start: int
-    """Offset of its first byte in the file."""
+    """Offset of the first one."""
     total: int | None
     """Bytes of the file, if the server declares them."""
     version: str
@@ -59,23 +77,22 @@ class Response:
 
 
 @contextmanager
-def request(address: str, *, start: int = 0, version: str = "", timeout: float, patience: float) -> Iterator[Response]:
+def connect(address: str, start: int, version: str, patience: Patience) -> Iterator[Body]:
     """Ask for a file from an offset on.
 
     Args:
         address: Of the file.
         start: Offset; the answer may begin at 0 all the same.
-        version: Strong validator that the file must still have for an answer that begins at the offset.
-        timeout: Seconds without a byte after which the connection is given up.
-        patience: Seconds after which a connection is given up whose answer has not begun, for headers that drip.
+        version: Strong validator that the file must still have for an answer that begins at the offset; may be empty.
+        patience: Limits after which the connection is given up.
 
     Yields:
         The answer; its blocks end early with an exception.
 
     Raises:
-        RefusedError: The server does not have the file.
-        RangeError: The server answers with another range.
-        TransientError: The server is busy, or the connection ended early.
+        RefusedError: The server does not give the file, or too slowly.
+        RangeError: It answers with another range.
+        TransientError: It is busy, or the connection ended early.
         NetworkError: The proxy or the certificates that the environment names cannot be used.
 
     """
@@ -83,73 +100,102 @@ def request(address: str, *, start: int = 0, version: str = "", timeout: float, 
     if start:
         headers |= {"Range": f"bytes={start}-"} | ({"If-Range": version} if version else {})
     try:
-        with (
-            _client(timeout) as client,
-            _deadline(patience) as (trace, lift),
-            client.stream("GET", address, headers=headers, extensions={"trace": trace}) as response,
-        ):
-            lift()
-            yield _answer(response, start)
-    except httpx.TooManyRedirects as error:
-        raise RefusedError("it redirects in a circle") from error
+        with _client(patience) as client, _Watch(patience) as watch:
+            request = client.build_request("GET", address, headers=headers, extensions={"trace": watch.trace})
+            with closing(_follow(client, request)) as watch.response:
+                yield _answer(watch.response, start)
     except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
         raise RefusedError(f"no address: {error}") from error
     except (httpx.RequestError, httpx.StreamError) as error:
         raise TransientError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
 
 
-@contextmanager
-def _deadline(seconds: float) -> Iterator[tuple[Callable[[str, dict[str, Any]], None], Callable[[], None]]]:
-    """Shut down the connections of a request after some seconds.
+class _Watch(threading.Thread):
+    """Shuts down connections that bring too few bytes, whether headers, chunk sizes or the body drip."""
 
-    Yields:
-        The trace function by which httpx reports the connections, and the function that lifts the deadline.
+    def __init__(self, patience: Patience) -> None:
+        super().__init__(daemon=True)
+        self.response: httpx.Response | None = None
+        self._patience, self._sockets = patience, list[socket.socket]()
+        self._over, self._given_up = threading.Event(), False
 
-    """
-    sockets: list[socket.socket] = []
-
-    def shut_down() -> None:
-        for one in sockets:
-            with suppress(OSError):
-                socket.socket.shutdown(one, socket.SHUT_RDWR)  # not TLS's own, which another thread may be using
-
-    def trace(event: str, info: dict[str, Any]) -> None:
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Receive httpx's events."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            sockets.append(info["return_value"].get_extra_info("socket"))
+            self._sockets.append(info["return_value"].get_extra_info("socket"))
 
-    timer = threading.Timer(seconds, shut_down)
-    timer.daemon = True
-    timer.start()
+    def run(self) -> None:
+        """Compare the bytes once a period."""
+        before = 0
+        while not self._over.wait(self._patience.period):
+            received = self.response.num_bytes_downloaded if self.response else 0
+            self._given_up = self._given_up or received < before + self._patience.slowest
+            before = received
+            for one in self._sockets if self._given_up else ():
+                with suppress(OSError):
+                    socket.socket.shutdown(one, socket.SHUT_RDWR)  # not TLS's own, which another thread may be using
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        self._over.set()
+        if self._given_up and (kind is None or issubclass(kind, httpx.HTTPError | TransientError | RefusedError)):
+            least, seconds = self._patience.slowest, self._patience.period
+            raise RefusedError(f"it sends fewer than {least:,} bytes in {seconds:g} seconds")
+
+
+def _follow(client: httpx.Client, request: httpx.Request) -> httpx.Response:
+    """Follow redirects; httpx would read their bodies, which may be endless, and leave https."""
+    for _ in range(_MOST_REDIRECTS):
+        response = client.send(request, stream=True)
+        if response.next_request is None:
+            return response
+        response.close()
+        if request.url.scheme == "https" != response.next_request.url.scheme:
+            raise RefusedError(f"it redirects from https to {response.next_request.url.scheme}")
+        request = response.next_request
+    raise RefusedError("it redirects in a circle")
+
+
+def _client(patience: Patience) -> httpx.Client:
+    """Return a client with the certificates and the proxy that the environment names."""
     try:
-        yield trace, timer.cancel
-    finally:
-        timer.cancel()
+        return httpx.Client(timeout=patience.timeout)
+    except (ImportError, OSError, ValueError) as error:
+        given = [name for name in _VARIABLES if os.environ.get(name) or os.environ.get(name.lower())]
+        raise NetworkError(
+            "the connection that the environment asks for cannot be made",
+            why=f"{str(error).splitlines()[0]}" + (f" (set: {', '.join(given)})" if given else ""),
+            todo="correct or unset the variable; or give the archives: --from FOLDER",
+        ) from error
 
 
-def _answer(response: httpx.Response, start: int) -> Response:
+def _answer(response: httpx.Response, start: int) -> Body:
     """Check status and range; `start` is 0 if no range was asked for."""
     status, headers = response.status_code, response.headers
     # Raw: a server that calls a .tgz a compressed encoding of something means the same bytes. As they come: what a
     # chunk size holds back would be lost when the connection breaks.
-    blocks, length = response.iter_raw(), headers.get("Content-Length", "")
+    version, blocks, length = _strong_validator(headers), response.iter_raw(), headers.get("Content-Length", "")
     if status == 200:
-        return Response(0, int(length) if length.isdigit() else None, _version(headers), blocks)
+        return Body(0, int(length) if length.isdigit() else None, version, blocks)
     if status in (206, 416) and start:
         declared = headers.get("Content-Range", "").strip()
         found = _CONTENT_RANGE.fullmatch(declared)
         first, last, total = (int(group or -1) for group in (found.groups() if found else (None, None, None)))
-        complete = status == 416 and total == start
+        if status == 416 and total == start:
+            return Body(start, total, version, iter(()))
         fits = first == start <= last and (last < total or total < 0) and length in ("", f"{last - start + 1}")
-        if complete or (status == 206 and fits):
-            rest = iter(()) if complete else blocks
-            return Response(start, total if total >= 0 else None, _version(headers), rest)
-        raise RangeError(f"it answers with another range ({declared[:60]!r}) than bytes {start:,} and following", 0.0)
+        if status == 206 and fits:
+            return Body(start, total if total >= 0 else None, version, blocks)
+        raise RangeError(f"it answers with another range ({declared[:60]!r}) than bytes {start:,} and following")
     if status in (408, 425, 429) or status >= 500:
         raise TransientError(f"HTTP status {status}", _retry_after(headers.get("Retry-After", "")))
     raise RefusedError(f"HTTP status {status}")
 
 
-def _version(headers: httpx.Headers) -> str:
+def _strong_validator(headers: httpx.Headers) -> str:
     """Return the validator that If-Range may name (RFC 9110, 8.8 and 13.1.5); empty without a strong one."""
     tag = headers.get("ETag", "").strip()
     if tag:
@@ -170,29 +216,3 @@ def _retry_after(value: str) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def _client(timeout: float) -> httpx.Client:
-    """Return a client with the certificates and the proxy that the environment names."""
-    try:
-        hooks = {"response": [_refuse_downgrade]}
-        return httpx.Client(follow_redirects=True, timeout=timeout, verify=certificates(), event_hooks=hooks)
-    except (ImportError, OSError, ValueError) as error:
-        given = [name for name in _VARIABLES if os.environ.get(name) or os.environ.get(name.lower())]
-        raise NetworkError(
-            "the connection that the environment asks for cannot be made",
-            why=f"{str(error).splitlines()[0]}" + (f" (set: {', '.join(given)})" if given else ""),
-            todo="correct or unset the variable; or give the archives: --from FOLDER",
-        ) from error
-
-
-@cache
-def certificates() -> ssl.SSLContext:
-    """Read the certificates once a process."""
-    return httpx.create_ssl_context()
-
-
-def _refuse_downgrade(response: httpx.Response) -> None:
-    following = response.next_request
-    if following is not None and response.url.scheme == "https" and following.url.scheme != "https":
-        raise RefusedError(f"it redirects from https to {following.url.scheme}")

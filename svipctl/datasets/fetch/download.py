@@ -1,65 +1,68 @@
-"""Download of one file: by mirrors, resumed, retried, and not called done before it is checked."""
+"""Download of one file: by mirrors, resumed, retried, and not called done before it is checked.
+
+<file>.part  what has arrived so far; the same command continues it
+<file>.json  where it comes from: address, version and size that the server declared
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import os
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
+from typing import NoReturn
 
 import tenacity
-from tenacity import nap
+from pydantic import BaseModel, ValidationError
 
-from svipctl.datasets.fetch.assets import Asset
-from svipctl.datasets.fetch.connection import DamagedError, RangeError, RefusedError, TransientError, request
-from svipctl.datasets.fetch.partial_file import HEAD, Origin, Part, head_problem
+from svipctl.datasets.fetch.archive import verify_archive
+from svipctl.datasets.fetch.assets import HEAD, Asset
+from svipctl.datasets.fetch.connection import Body, Patience, RangeError, RefusedError, TransientError, connect
 from svipctl.errors import DataError, NetworkError, SvipError, explained_disk_errors
 from svipctl.files import file_lock, require_disk_space
 from svipctl.types import ProgressCallback
 
+DEFAULT_PATIENCE = Patience()
 DISK_FULL = "free some space, or choose another place with --data-dir"
 _SPARE = 2**26  # bytes of disk to leave free
 
 
-@dataclass(frozen=True)
-class Patience:
-    """Limits after which a mirror is given up."""
+class Origin(BaseModel):
+    """Origin of the bytes of a download."""
 
-    waits: tuple[float, ...] = (1.0, 4.0, 10.0)
-    """Seconds before each further attempt; attempts that receive bytes do not count."""
-    longest_wait: float = 60.0
-    """Most seconds that a server may ask for."""
-    connections: int = 1000
-    """Most connections for one file."""
-    timeout: float = 30.0
-    """Seconds without a byte."""
-    begin: float = 60.0
-    """Seconds until an answer must have begun."""
-    slowest: float = 2**16
-    """Fewest bytes in each `period`."""
-    period: float = 60.0
-    """Seconds."""
-    sleep: Callable[[float], None] = nap.sleep
+    address: str = ""
+    version: str = ""
+    """Strong validator that the server gave; empty without one."""
+    total: int | None = None
+    """Bytes of the file that the server declared."""
+
+    @classmethod
+    def read(cls, target: Path) -> Origin:
+        """Return the origin of a downloaded file; empty for a file put there by hand."""
+        try:
+            return cls.model_validate_json(_origin_path(target).read_bytes())
+        except (OSError, ValidationError):
+            return cls()
 
 
-DEFAULT_PATIENCE = Patience()
+def remove_download(target: Path) -> None:
+    """Delete a downloaded file and the record of its origin."""
+    target.unlink(missing_ok=True)
+    _origin_path(target).unlink(missing_ok=True)
+
+
+def _origin_path(target: Path) -> Path:
+    return target.with_name(f"{target.name}.json")
 
 
 def download(
-    asset: Asset,
-    folder: Path,
-    *,
-    mirrors: Sequence[str] = (),
-    patience: Patience = DEFAULT_PATIENCE,
-    progress: ProgressCallback | None = None,
+    asset: Asset, folder: Path, *, patience: Patience = DEFAULT_PATIENCE, progress: ProgressCallback | None = None
 ) -> Path:
     """Download `folder/<asset.file>`, which appears there complete and checked, or not at all.
 
     Args:
         asset: The file, its addresses, size and checksums.
         folder: Created if needed; the unfinished `.part` stays in it and is continued.
-        mirrors: Base addresses to use in place of the asset's own; the file's name is appended.
         patience: Limits after which a mirror is given up.
         progress: Receives the bytes so far and the bytes in all (0 while unknown).
 
@@ -78,16 +81,13 @@ def download(
         with file_lock(folder, busy=f"another process is downloading {asset.file} into {folder}"):
             if target.exists():
                 return target
-            with Part(asset, target.with_name(f"{target.name}.part")) as part:
-                for address in asset.addresses(mirrors):
+            with closing(_Part(asset, target, patience, progress)) as part:
+                for address in asset.mirrors:
                     try:
-                        _download_from(address, part, patience, progress)
+                        return part.complete(address)
                     except RefusedError as error:
                         answers.append(f"{address}: {error}")
                         kind = DataError if isinstance(error.__cause__, DataError) else kind
-                    else:
-                        part.finish(target)
-                        return target
     raise kind(
         f"{asset.file} could not be downloaded",
         why="\n".join(answers),
@@ -95,113 +95,128 @@ def download(
     )
 
 
-def _download_from(address: str, part: Part, patience: Patience, progress: ProgressCallback | None) -> None:
-    """Complete a part from one mirror and check it; once more from the start if joined bytes do not fit.
+class _Part:
+    """The bytes of an asset that have arrived, hashed in their order."""
 
-    Raises:
-        RefusedError: The mirror does not give the asset.
+    def __init__(self, asset: Asset, target: Path, patience: Patience, progress: ProgressCallback | None) -> None:
+        self.asset, self.target, self.patience, self.progress = asset, target, patience, progress
+        self.origin = Origin.read(target)
+        self.path = target.with_name(f"{target.name}.part")
+        self.file = self.path.open("a+b")
+        self.file.seek(0)
+        self.hash = asset.hash_of(self.file)
+        self.size = self.file.tell()
+        self.joined = self.size > 0
+        """True if the bytes may come from several responses."""
 
-    """
-    for last in (False, True):
+    def close(self) -> None:
+        """Close the file; an empty one is deleted."""
+        self.file.close()
+        if not self.size:
+            remove_download(self.target)
+            self.path.unlink()
+
+    def complete(self, address: str) -> Path:
+        """Receive what is missing from a mirror, over as many connections as needed; check the file, and rename it.
+
+        Raises:
+            RefusedError: The mirror does not give the asset.
+
+        """
+        waits, self.most = self.patience.waits, self.size
+        self.connections, self.ranges, self.rejected = 0, True, False
+        self.own_wait = tenacity.wait_chain(*map(tenacity.wait_fixed, waits))
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TransientError),
+            stop=lambda state: state.attempt_number > len(waits) or self.connections == self.patience.connections,
+            wait=self._wait,
+            sleep=self.patience.sleep,
+        )
         try:
-            _receive_all(address, part, patience, progress)
-            part.check()
-            return
-        except DamagedError:
-            joined = part.joined
-            part.restart(Origin())
-            if last or not joined:
-                raise
+            attempts(self._attempt, address)
+        except tenacity.RetryError as error:
+            last = error.last_attempt.exception()
+            raise RefusedError(f"{last}; given up after {self.connections:,} connections") from last
+        os.fsync(self.file.fileno())
+        return self.path.replace(self.target)
 
-
-def _receive_all(address: str, part: Part, patience: Patience, progress: ProgressCallback | None) -> None:
-    """Receive what a part lacks, over as many connections as needed."""
-    own_wait = tenacity.wait_chain(*map(tenacity.wait_fixed, patience.waits))
-
-    def wait(state: tenacity.RetryCallState) -> float:
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        """Return the seconds before the next attempt; one that received bytes starts the count of failures anew."""
         error = state.outcome.exception() if state.outcome else None
+        self.ranges = self.ranges and not isinstance(error, RangeError)
+        if self.size > self.most:
+            self.most, state.attempt_number = self.size, 1
         asked = error.wait if isinstance(error, TransientError) else None
-        return min(patience.longest_wait, own_wait(state) if asked is None else asked)
+        return min(self.patience.longest_wait, self.own_wait(state) if asked is None else asked)
 
-    ranges, most = True, part.size
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(TransientError),
-        stop=tenacity.stop_after_attempt(len(patience.waits) + 1),
-        wait=wait,
-        sleep=patience.sleep,
-        reraise=True,
-    )
-    try:
-        for number, attempt in enumerate(attempts):
-            with attempt:
-                if number == patience.connections:
-                    raise RefusedError(f"{number:,} connections did not bring the whole file")
-                try:
-                    _receive(address, part, ranges, patience, progress)
-                except TransientError as error:
-                    ranges = ranges and not isinstance(error, RangeError)
-                    if part.size > most:  # it goes on, however slowly: count the failures anew
-                        most, attempt.retry_state.attempt_number = part.size, 1
-                    raise
-    except TransientError as error:
-        raise RefusedError(f"{error}, {len(patience.waits) + 1} times") from error
+    def _attempt(self, address: str) -> None:
+        """Append the bytes of one connection, which are kept however it ends, and check the file once it is whole.
 
+        Without a published checksum nothing would show that bytes of two versions were joined: then the file is continued
+        only if a strong validator says that it is the same version, and otherwise begins anew.
+        """
+        asset = self.asset
+        known = self.origin if self.origin.address == address else Origin()
+        if not self.size or self.size < (asset.size or known.total or self.size + 1):
+            start = self.size if self.ranges and (asset.checksum or known.version) else 0
+            self.connections += 1
+            with connect(address, start, known.version, self.patience) as body:
+                same = asset.checksum or body.version == known.version
+                if body.start and not (same and body.total in (None, asset.size or known.total or body.total)):
+                    raise RangeError("the file has changed on the server")
+                self._append(body, Origin(address=address, version=body.version, total=body.total))
+        if problem := asset.problem_of(self.path, self.hash):
+            self._reject(problem)
+        if not asset.checksum:
+            try:
+                verify_archive(self.path, asset)
+            except DataError as error:
+                self._reject(f"{error.what}: {error.why}", error)
 
-def _receive(address: str, part: Part, ranges: bool, patience: Patience, progress: ProgressCallback | None) -> None:
-    """Append to a part the bytes of one connection; the part is kept however the connection ends.
-
-    Without a published checksum nothing would show that bytes of two versions were joined: then a part is continued only
-    if a strong validator says that it is the same version, and otherwise begins anew.
-    """
-    asset = part.asset
-    known = part.origin if part.origin.address == address else Origin()
-    if part.size and part.size >= (asset.size or known.total or part.size + 1):
-        return
-    start = part.size if ranges and (asset.checksum or known.version) else 0
-    limits = {"timeout": patience.timeout, "patience": patience.begin}
-    with request(address, start=start, version=known.version, **limits) as answer:
-        total = asset.size or answer.total
-        blocks = _limited(answer.blocks, (total or asset.largest) - answer.start, patience)
-        if answer.start:
-            same = asset.checksum or answer.version == known.version
-            if not same or answer.total not in (None, asset.size or known.total or answer.total):
-                raise RangeError("the file has changed on the server", 0.0)
-        else:
+    def _append(self, body: Body, origin: Origin) -> None:
+        """Append the body of an answer, or replace the bytes if it has the whole file."""
+        asset, total, blocks = self.asset, self.asset.size or body.total, body.blocks
+        if not body.start:
             head = b""
             while len(head) < HEAD and (block := next(blocks, b"")):
                 head += block
-            if problem := head_problem(head, asset.kind):
-                raise RefusedError(problem)
-            if answer.total is not None and (answer.total > asset.largest or answer.total != total):
+            problem = asset.head_problem(head)
+            if body.total and (body.total != total or body.total > asset.largest):
                 right = f"{asset.size:,}" if asset.size else f"at most {asset.largest:,}"
-                raise RefusedError(f"it has {answer.total:,} bytes there, it should have {right}")
+                problem = problem or f"it has {body.total:,} bytes there, it should have {right}"
+            if problem:
+                raise RefusedError(problem)
             blocks = chain([head], blocks)
-        needed = max(0, (total or asset.bytes_to_fetch) - answer.start)
-        require_disk_space(part.path.parent, needed + _SPARE, f"the download needs {needed:,} more bytes", DISK_FULL)
-        if answer.start:
-            part.joined = True
+        needed = max(0, (total or asset.bytes_to_fetch) - body.start)
+        what = f"the download needs {needed:,} more bytes"
+        require_disk_space(self.target.parent, needed + _SPARE, what, DISK_FULL)
+        if body.start:
+            self.joined = True
         else:
-            part.restart(Origin(address=address, version=answer.version, total=answer.total))
+            self._restart(origin)
         for block in blocks:
-            part.append(block)
-            if progress:
-                progress(part.size, total or asset.bytes_to_fetch)
-        if total and part.size < total:
-            raise TransientError(f"the connection ended after {part.size:,} of {total:,} bytes")
+            if self.size + len(block) > (total or asset.largest):
+                self._reject("it sends more bytes than the file has")
+            self.file.write(block)
+            self.file.flush()  # so that they outlive a kill
+            self.hash.update(block)
+            self.size += len(block)
+            if self.progress:
+                self.progress(self.size, total or asset.bytes_to_fetch)
+        if total and self.size < total:
+            raise TransientError(f"the connection ended after {self.size:,} of {total:,} bytes")
 
+    def _restart(self, origin: Origin) -> None:
+        """Remove the bytes; those that follow are of another origin."""
+        self.file.truncate(0)
+        self.file.seek(0)
+        self.origin, self.size, self.joined = origin, 0, False
+        self.hash = self.asset.hash_of(self.file)
+        _origin_path(self.target).write_text(origin.model_dump_json(), encoding="utf-8")
 
-def _limited(blocks: Iterator[bytes], room: int, patience: Patience) -> Iterator[bytes]:
-    """Pass blocks on as long as they fit into `room` bytes and come fast enough."""
-    since, brought = time.monotonic(), 0
-    for block in blocks:
-        room -= len(block)
-        brought += len(block)
-        if room < 0:
-            raise DamagedError("it sends more bytes than the file has")
-        if time.monotonic() - since >= patience.period:
-            if brought < patience.slowest:
-                raise RefusedError(
-                    f"it sends fewer than {patience.slowest:,.0f} bytes in {patience.period:.0f} seconds"
-                )
-            since, brought = time.monotonic(), 0
-        yield block
+    def _reject(self, problem: str, cause: Exception | None = None) -> NoReturn:
+        """Remove the bytes; once more from the start if they were joined."""
+        again = self.joined and not self.rejected
+        self._restart(Origin())
+        self.rejected, self.most = True, 0
+        raise (TransientError(problem, 0.0) if again else RefusedError(problem)) from cause

@@ -15,14 +15,15 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 from scipy.io import savemat
 
 from svipctl.datasets.fetch.archive import unpack
-from svipctl.datasets.fetch.download import DEFAULT_PATIENCE, DISK_FULL, Patience, download
-from svipctl.datasets.fetch.partial_file import Origin, problem_of, remove_download
+from svipctl.datasets.fetch.connection import Patience
+from svipctl.datasets.fetch.download import DEFAULT_PATIENCE, DISK_FULL, Origin, download, remove_download
 from svipctl.datasets.fetch.steps import Step, bytes_needed, parts_of, stamp_path
 from svipctl.datasets.matlab import read_mat
 from svipctl.errors import DataError, NetworkError, explained_disk_errors
@@ -37,7 +38,6 @@ def fetch(
     steps: Sequence[Step],
     data_dir: Path,
     *,
-    mirrors: Sequence[str] = (),
     keep_archives: bool = False,
     offline: bool = False,
     patience: Patience = DEFAULT_PATIENCE,
@@ -50,7 +50,6 @@ def fetch(
     Args:
         steps: From `plan_fetch`.
         data_dir: Folder of the data sets.
-        mirrors: Base addresses to download from in place of the assets' own.
         keep_archives: Keep the archives.
         offline: Refuse to download.
         patience: Limits after which a mirror is given up.
@@ -73,7 +72,7 @@ def fetch(
     if not todo:
         return
     report = progress or (lambda task, done, total: None)
-    archives, needed = data_dir / ".archives", bytes_needed(todo, data_dir, keep_archives=keep_archives)
+    archives, needed = data_dir / ".archives", bytes_needed(todo, keep_archives=keep_archives)
     require_disk_space(data_dir, needed, f"fetching needs about {needed:,} bytes", DISK_FULL)
     with explained_disk_errors(f"data sets in {data_dir}"):
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -81,56 +80,51 @@ def fetch(
             for position, step in enumerate(todo):
                 if step.state == "download":
                     received = partial(report, f"downloading {step.asset.file}")
-                    download(step.asset, archives, mirrors=mirrors, patience=patience, progress=received)
+                    download(step.asset, archives, patience=patience, progress=received)
                 _install(step, data_dir, report)
                 needed_again = any(later.asset.file == step.asset.file for later in todo[position + 1 :])
-                if step.source is None and not keep_archives and not needed_again:
-                    remove_download(archives / step.asset.file)
+                if not (step.given or keep_archives or needed_again):
+                    remove_download(step.archive)
             if archives.is_dir() and not any(archives.iterdir()):
                 archives.rmdir()
 
 
 def _install(step: Step, data_dir: Path, report: Progress) -> None:
     """Unpack an archive, or link the user's folder; move the files to their places, and write the stamp last."""
-    root, asset = data_dir / step.dataset, step.asset
-    archive = step.source or data_dir / ".archives" / asset.file
+    root, asset, archive = data_dir / step.dataset, step.asset, step.archive
     unpacked = root / ".unpacking" / asset.name
     try:
         if archive.is_dir():
-            _link_folder(archive, unpacked, step, partial(report, f"copying {asset.name}"))
+            _link_folder(archive, unpacked, parts_of(asset, step.dataset), partial(report, f"copying {asset.name}"))
+        elif step.given and (problem := asset.problem_of(archive)):
+            raise DataError(f"{archive} is not {asset.file}", why=problem, todo="leave --from out to download it")
         else:
-            if step.source is not None and (problem := problem_of(asset, archive)):
-                raise DataError(f"{archive} is not {asset.file}", why=problem, todo="leave --from out to download it")
-            progress = partial(report, f"unpacking {asset.file}")
-            unpack(archive, unpacked, asset, dataset=step.dataset, progress=progress)
+            unpack(archive, unpacked, asset, step.dataset, partial(report, f"unpacking {asset.file}"))
         _drop_features(unpacked)
         found = sorted(path for path in unpacked.rglob("*") if path.is_file())
         if not found:
-            raise DataError(
-                f"{asset.file} has nothing that {step.dataset} needs", todo="get it from its official source"
-            )
+            todo = "get it from its official source"
+            raise DataError(f"{asset.file} has nothing that {step.dataset} needs", todo=todo)
     except DataError as error:
-        if step.source is not None:
-            raise
-        remove_download(archive)  # or the next run would use it again
-        todo = "it is deleted; the same command downloads it again"
-        raise DataError(error.what, why=error.why, todo=todo) from error
+        if not step.given:
+            remove_download(archive)  # or the next run would use it again
+            error.todo = "it is deleted; the same command downloads it again"
+        raise
     stamp = stamp_path(data_dir, step.dataset, asset)
     stamp.unlink(missing_ok=True)  # while the files of an earlier one are replaced, it is not complete
     files = {path.relative_to(unpacked).as_posix(): path.stat().st_size for path in found}
-    checksums = {name: file_sha256(unpacked / name) for name in files if name.endswith(".mat")}
-    for name in files:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (unpacked / name).replace(root / name)
     record = {
         "asset": asset.name,
-        "from": step.source.name if step.source else Origin.read(archive).address,
+        "from": archive.name if step.given else Origin.read(archive).address,
         "sha256": asset.sha256,
         "md5": asset.md5,
         "installed": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "files": files,
-        "sha256_of": checksums,
+        "sha256_of": {name: file_sha256(unpacked / name) for name in files if name.endswith(".mat")},
     }
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (unpacked / name).replace(root / name)
     os.sync()
     stamp.parent.mkdir(exist_ok=True)
     atomic_write_text(stamp, json.dumps(record) + "\n")
@@ -148,21 +142,19 @@ def _drop_features(unpacked: Path) -> None:
             file.write(b"MATLAB 5.0 MAT-file, without features".ljust(116))  # replaces scipy's, which has the time
 
 
-def _link_folder(source: Path, unpacked: Path, step: Step, progress: ProgressCallback) -> None:
+def _link_folder(source: Path, unpacked: Path, parts: Sequence[str], progress: ProgressCallback) -> None:
     """Link the user's unpacked files, or copy them if the disk cannot link; they stay unchanged."""
-    done = 0
+    done = count(1)
 
     def link(path: str, target: str) -> None:
-        nonlocal done
         try:
             os.link(os.path.realpath(path), target)
         except OSError:
             shutil.copy2(path, target)
-        done += 1
-        progress(done, 0)
+        progress(next(done), 0)
 
     with atomic_folder(unpacked) as folder:
-        for part in parts_of(step.asset, step.dataset):
+        for part in parts:
             if (source / part).is_dir():  # through links too: people keep images on other disks
                 shutil.copytree(source / part, folder / part, copy_function=link)
             elif (source / part).exists():

@@ -96,18 +96,19 @@ def _asset_status(asset: Asset, name: str, data_dir: Path, *, verify: bool) -> A
     path = stamp_path(data_dir, name, asset)
     if not path.exists():
         return AssetStatus(name=asset.name, state="absent")
+    source = problem = ""
     try:
-        stamp = json.loads(path.read_text(encoding="utf-8"))
-        source, files = str(stamp["from"]), dict(stamp["files"])
+        stamp = json.loads(path.read_bytes())
+        source, sizes = str(stamp["from"]), dict(stamp["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return AssetStatus(name=asset.name, state="damaged", problem=f"{path} cannot be read: {error}")
-    if verify:
-        for file, size in files.items():
-            found = data_dir / name / file
-            if not found.is_file() or found.stat().st_size != size:
-                what = "has another size than when it was unpacked" if found.is_file() else "is missing"
-                return AssetStatus(name=asset.name, state="damaged", source=source, problem=f"{file} {what}")
-    return AssetStatus(name=asset.name, state="complete", source=source)
+        problem, sizes = f"{path} cannot be read: {error}", {}
+    for file, size in sizes.items() if verify else ():
+        found = data_dir / name / file
+        if not found.is_file():
+            problem = problem or f"{file} is missing"
+        elif found.stat().st_size != size:
+            problem = problem or f"{file} has another size than when it was unpacked"
+    return AssetStatus(name=asset.name, state="damaged" if problem else "complete", source=source, problem=problem)
 
 
 def _first_bad_image(root: Path, images: tuple[str, ...]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,10 @@ class Step:
     asset: Asset
     state: str
     """`installed`, `unpack` (the archive is on the disk) or `download`."""
-    source: Path | None = None
-    """Archive or unpacked folder given by the user."""
-    address: str = ""
-    """First address to download from."""
+    archive: Path
+    """The user's archive or unpacked folder, or the downloaded archive."""
+    given: bool
+    """True if the archive is the user's."""
 
     def document(self) -> dict[str, Any]:
         """Return the entry of the JSON document of `--dry-run`."""
@@ -35,7 +34,7 @@ class Step:
             "asset": self.asset.name,
             "state": self.state,
             "bytes": self.asset.bytes_to_fetch if self.state == "download" else 0,
-            "from": str(self.source) if self.source else self.address,
+            "from": str(self.archive) if self.given else self.asset.mirrors[0],
             "licence": self.asset.licence,
         }
 
@@ -50,8 +49,7 @@ def repair_command(dataset: str, data_dir: Path, *, broken: bool = False) -> str
 
     Assets without a stamp are fetched anyway, which continues an interrupted fetch; installed ones need --again.
     """
-    stamps = [stamp_path(data_dir, dataset, asset) for asset in assets_of(dataset, built_in())]
-    again = broken or all(stamp.exists() for stamp in stamps)
+    again = broken or all(stamp_path(data_dir, dataset, asset).exists() for asset in assets_of(dataset, built_in()))
     return f"svipctl data fetch {dataset}" + (" --again" if again else "")
 
 
@@ -86,15 +84,13 @@ def plan_fetch(
     steps = []
     for dataset in datasets:
         for asset in assets_of(dataset, manifest or built_in()):
-            given = _given(source, asset, dataset) if source is not None else None
+            given = _given(source, asset, dataset) if source else None
+            archive = given or data_dir / ".archives" / asset.file
+            state = "unpack" if archive.exists() else "download"
             if stamp_path(data_dir, dataset, asset).exists() and not again:
                 state = "installed"
-            elif given is not None or (data_dir / ".archives" / asset.file).exists():
-                state = "unpack"
-            else:
-                state = "download"
-            steps.append(Step(dataset, asset, state, given, asset.addresses(mirrors)[0]))
-    if source is not None and not any(step.source for step in steps):
+            steps.append(Step(dataset, asset.moved_to(mirrors), state, archive, bool(given)))
+    if source is not None and not any(step.given for step in steps):
         files = ", ".join(sorted({step.asset.file for step in steps}))
         raise DataError(
             f"{source} has nothing of {', '.join(datasets)}",
@@ -104,17 +100,16 @@ def plan_fetch(
     return steps
 
 
-def bytes_needed(steps: Sequence[Step], data_dir: Path, *, keep_archives: bool = False) -> int:
+def bytes_needed(steps: Sequence[Step], *, keep_archives: bool = False) -> int:
     """Return the approximate number of bytes that the disk needs for steps, without what has arrived already."""
     to_come, unpacked = {}, {}
     for step in steps:
-        archive = step.source or data_dir / ".archives" / step.asset.file
-        part = archive.with_name(f"{archive.name}.part")
-        size = archive.stat().st_size if archive.exists() else step.asset.bytes_to_fetch
+        part = step.archive.with_name(f"{step.archive.name}.part")
+        size = step.archive.stat().st_size if step.archive.exists() else step.asset.bytes_to_fetch
         if step.state == "download":
-            to_come[step.asset.file] = max(0, size - (part.stat().st_size if part.exists() else 0))
+            to_come[part] = max(0, size - (part.stat().st_size if part.exists() else 0))
         if not step.asset.keep:  # photographs do not get larger; of the other archives little is kept
-            unpacked[step.asset.file] = size
+            unpacked[part] = size
     at_once = sum(to_come.values()) if keep_archives else max(to_come.values(), default=0)
     return at_once + sum(unpacked.values())
 
@@ -140,8 +135,8 @@ def _given(source: Path, asset: Asset, dataset: str) -> Path | None:
 def _check_mirror(mirror: str) -> None:
     try:
         parts = urlsplit(mirror)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-        why = "" if good and not re.search(r"\s", mirror) else "it is not http:// or https:// and a server's name"
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and mirror.split() == [mirror]
+        why = "" if good else "it is not http:// or https:// and a server's name"
     except ValueError as error:  # brackets, or an invalid port
         why = str(error)
     if why:
