@@ -7,7 +7,7 @@ import re
 import sys
 from contextlib import suppress
 
-from svipctl.cli._output import sink
+from svipctl.cli._output import folded, sink
 from svipctl.errors import (
     FULL,
     CheckFailed,
@@ -49,7 +49,7 @@ def _print(error: SvipError) -> None:
     lines += [f"  {line}" for line in error.why.splitlines()]
     if error.todo:
         lines.append(f"  next: {error.todo}")
-    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.write(folded("\n".join(lines), sys.stderr) + "\n")
 
 
 def report_defect(error: Exception) -> ExitCode:

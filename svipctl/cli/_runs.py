@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from svipctl.cli._overrides import Overrides
     from svipctl.datasets.benchmark import Benchmark
     from svipctl.distributed.ranks import Ranks
+    from svipctl.inference.gamma import Gamma
     from svipctl.runs.run import Run
     from svipctl.settings.layers import Resolved
     from svipctl.settings.schema import Settings
@@ -35,6 +36,11 @@ def announce_run(run: Run) -> None:
     sink.note(f"run {run.folder}{part}")
 
 
+def announce_gamma(gamma: Gamma) -> None:
+    """Note the gamma that answers are given with, and its origin; warn if it was not calibrated."""
+    (sink.note if gamma.value or gamma.origin == "given" else sink.warn)(str(gamma))
+
+
 def select_run(
     dataset: str, name: str | None, overrides: Overrides, more: Mapping[str, Any] | None = None
 ) -> tuple[Run, Settings]:
@@ -47,12 +53,15 @@ def select_run(
         more: As for `Overrides.resolve`.
 
     """
-    from svipctl.device import choose_device
     from svipctl.runs.lookup import find_run
 
     configured = overrides.resolve(dataset, more)
-    choose_device(configured.settings.gpu)  # a missing GPU is an error in a dry run too
-    run = find_run(configured.settings.runs_dir, configured.settings.dataset, name)
+    settings = configured.settings
+    run = find_run(settings.runs_dir, settings.dataset, name, data_dir=settings.data_dir)
+
+    from svipctl.device import choose_device
+
+    choose_device(settings.gpu)  # a missing GPU is an error in a dry run too
     if name is None:
         announce_run(run)
     return run, with_precision_of(run.settings(), configured)
@@ -81,17 +90,19 @@ def open_dataset(settings: Settings, *, allow_partial: bool = False) -> Benchmar
 
 
 @contextmanager
-def interruptible(what: str, ranks: Ranks | None = None) -> Iterator[ProgressCallback]:
+def interruptible(what: str, ranks: Ranks | None = None, *, is_shown: bool = True) -> Iterator[ProgressCallback]:
     """Show the progress of a loop, and raise Interrupted at its next item after a signal.
 
     Args:
         what: What the loop does.
         ranks: The processes that share the work: a signal to any of them interrupts all.
+        is_shown: Show progress; False where the results themselves appear on the terminal one by one.
 
     """
     from svipctl.signals import listening
 
-    with listening() as stop, sink.progress(what) as progress:
+    shown = sink.progress(what) if is_shown else nullcontext(lambda done, total: None)
+    with listening() as stop, shown as progress:
 
         def step(done: int, total: int) -> None:
             progress(done, total)

@@ -10,10 +10,11 @@ import typer
 
 from svipctl.cli import _options
 from svipctl.cli._command import command
-from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import interruptible, open_dataset
 from svipctl.errors import CheckFailed, ConfigError
+from svipctl.plans import describe_plan
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def export(
     from svipctl.runs.lookup import find_run
 
     settings = overrides.resolve(dataset).settings
-    found = find_run(settings.runs_dir, settings.dataset, run)
+    found = find_run(settings.runs_dir, settings.dataset, run, data_dir=settings.data_dir)
 
     from svipctl.export.artifact import Order, export_run, format_of
     from svipctl.export.graph import Pixels
@@ -131,18 +132,15 @@ def export(
 
 
 def _show(shipped: Shipped) -> None:
+    from svipctl.export.parity import comparison_rows
+
     document = shipped.document
-    rows = [
-        [
-            f"batch {one['batch']}, {one['classes']} classes",
-            str(one["images"]),
-            *("not finite" if gap is None else f"{gap:.1e}" for gap in one["largest_difference"].values()),
-            f"{100 * one['equal_answers']:.1f} %",
-        ]
-        for one in document["comparisons"]
-    ]
     columns = ["compared", "images", "scores", "attributes", "patch scores", "equal answers"]
-    sink.table(f"largest differences, {document['runtime']} against {document['reference']}", columns, rows)
+    sink.table(
+        f"largest differences, {document['runtime']} against {document['reference']}",
+        columns,
+        comparison_rows(document),
+    )
     accuracy = document["accuracy"]
     altered = ", enlarged and made one size in each batch" if document["resize_inside"] else ""
     sink.say(

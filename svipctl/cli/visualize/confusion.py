@@ -27,7 +27,7 @@ def confusion(
 
     Each pair comes with an image of the mistake and one of the other class.
 
-    Answers are those of gzsl-calibrated where the run has a gamma from validation, else of gzsl-oracle.
+    Answers are given with the run's gamma from validation images, or with gamma 0 where it has none.
 
     Examples:
         svipctl visualize confusion toybirds
@@ -46,13 +46,14 @@ def confusion(
     measured = evaluate(run, benchmark, settings)
     names, thumbnail = measured.classes, thumbnails(measured, benchmark)
     row, counts, pairs = confusion_of(measured, top)
-    title = f"{benchmark.name} · {run.name}"
+    title = f"{benchmark.name} · {run.name}\nAnswers are given with {measured.model.gamma}."
     if pairs:
         figure.draw(lambda: confusion_figure(counts, pairs, names, thumbnail, row, title))
     figure.show(
         f"{file}: {len(pairs)} pairs" if pairs else "no image was answered wrongly: there is nothing to show",
         benchmark.name,
         protocol=row,
+        **measured.model.gamma.document(),
         pairs=[{"true": names[one.true], "answered": names[one.answered], "mistakes": one.mistakes} for one in pairs],
         files=[str(file)] if pairs else [],
     )
