@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, Literal
@@ -109,6 +109,29 @@ def shortened(entries: Sequence[str], count: int, separator: str = ", ") -> str:
     shown = separator.join(entries[:count])
     more = len(entries) - count
     return shown + f"{' ' if separator == ', ' else separator}and {more:,} more" if more > 0 else shown
+
+
+def shortened_name(name: str, length: int = 26) -> str:
+    """Return a name of at most `length` characters; the middle is left out, because names differ at both ends."""
+    if len(name) <= length:
+        return name
+    tail = (length - 1) // 2
+    return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def raise_together(*checks: Callable[[], object]) -> None:
+    """Run all checks, and raise the errors of those that fail as one, of the kind of the first."""
+    found: list[SvipError] = []
+    for check in checks:
+        try:
+            check()
+        except SvipError as error:
+            found.append(error)
+    if found:
+        first, *others = found
+        more = [line for error in others for line in (error.what, error.why) if line]
+        todo = "\n        ".join(dict.fromkeys(error.todo for error in found if error.todo))
+        raise type(first)(first.what, why="\n".join([*filter(None, [first.why]), *more]), todo=todo) from first
 
 
 _ELSEWHERE = "choose another place with --runs-dir or --data-dir"

@@ -193,6 +193,18 @@ def resolve_folder(folder: Path) -> Path:
     return previous if previous.exists() else folder
 
 
+def require_path(path: Path, what: str, todo: str = "") -> None:
+    """Raise DataError, which says `what` the path is of, unless it exists; as `open_regular` for other reasons."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(f"there is no {what} {path}", todo=todo) from error
+    except OSError as error:
+        raise system_error(error, path) from error
+    except ValueError as error:
+        raise DataError(f"{str(path)!r} is not the name of a file", why=str(error)) from error
+
+
 def nearest_existing(path: Path) -> Path:
     """Return the path, or the nearest of its parents that exists."""
     return next((one for one in (path, *path.parents) if one.exists()), Path())

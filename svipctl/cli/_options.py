@@ -70,6 +70,8 @@ DRY_RUN = parameter(
 )
 OUTPUT = (
     parameter("json", bool, typer.Option("--json", help="Print one JSON document on stdout."), False),
-    parameter("quiet", bool, typer.Option("--quiet", help="Print no progress and no notes."), False),
+    parameter(
+        "quiet", bool, typer.Option("--quiet", help="Print errors and what --json or --csv asks for only."), False
+    ),
     parameter("debug", bool, typer.Option("--debug", help="Show the traceback of an error."), False),
 )

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
+from svipctl.cli._progress import ProgressLines, bars
 from svipctl.quoting import printable, printable_line
 from svipctl.types import ProgressCallback
-
-_PLAN_NAMES = {
-    "disk_mib": "disk for checkpoints",
-    "features_mib": "disk for the stem's features",
-    "memory_mib": "memory for the network",
-    "parts": "parts of a batch",
-}
-_PLAN_NOTES = {"memory_mib": "; Python and torch take about 1 GiB besides, activations what the batch takes"}
 
 
 class Sink:
@@ -40,9 +35,9 @@ class Sink:
         return sys.stderr.isatty() and not (self.quiet or self.silent) and os.environ.get("TERM") != "dumb"
 
     @property
-    def draws_on_stdout(self) -> bool:
-        """True if stdout is a terminal for plots in text."""
-        return sys.stdout.isatty() and not (self.json or self.quiet or self.silent)
+    def columns(self) -> int:
+        """Width of stdout: of the terminal, or else as wide as anything may be."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
     @property
     def has_braille(self) -> bool:
@@ -77,7 +72,12 @@ class Sink:
             self._items += 1
 
     def say(self, text: str) -> None:
-        """Print the result for a person, without --json."""
+        """Print the result for a person, without --json and --quiet."""
+        if not self.quiet:
+            self.data(folded(text, sys.stdout))
+
+    def data(self, text: str) -> None:
+        """Print the result for another program as it is, without --json."""
         if not (self.json or self.silent):
             sys.stdout.write(printable(text) + "\n")
 
@@ -88,7 +88,7 @@ class Sink:
 
     def complain(self, text: str) -> None:
         """Print on stderr whatever the flags are."""
-        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.write(printable(folded(text, sys.stderr)) + "\n")
         sys.stderr.flush()
 
     def warn(self, text: str) -> None:
@@ -97,7 +97,7 @@ class Sink:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table for a person: drawn by rich on a terminal, aligned plain text elsewhere."""
-        if self.json or self.silent:
+        if self.json or self.quiet or self.silent:
             return
         title, columns = printable_line(title), [printable_line(name) for name in columns]
         rows = [[printable_line(cell) for cell in row] for row in rows]
@@ -114,25 +114,20 @@ class Sink:
 
     @contextmanager
     def progress(self, what: str) -> Iterator[ProgressCallback]:
-        """Show a bar on a terminal; elsewhere one line when the work is done."""
+        """Show a bar on a terminal; elsewhere a line a minute, and one when the work is done."""
         if self.is_live:
-            with _bars() as move:
+            with bars() as move:
                 yield lambda done, total: move(what, done, total)
             return
-        last = [0]
-
-        def remember(done: int, total: int) -> None:
-            last[0] = done
-
-        yield remember
-        if last[0]:
-            self.note(f"{what}: {last[0]} done")
+        lines = ProgressLines(what, self.note)
+        yield lines.move
+        lines.end()
 
     @contextmanager
     def transfers(self) -> Iterator[Callable[[str, int, int], None]]:
         """Show a bar for each of several transfers on a terminal; elsewhere a line when one begins."""
         if self.is_live:
-            with _bars(in_bytes=True) as move:
+            with bars(in_bytes=True) as move:
                 yield move
             return
         begun: set[str] = set()
@@ -145,50 +140,22 @@ class Sink:
         yield line
 
 
-@contextmanager
-def _bars(*, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar on stderr for each name that is reported; those of bytes stay when they are done."""
-    from rich import progress
-    from rich.console import Console
-
-    counts = (
-        (progress.DownloadColumn(), progress.TransferSpeedColumn()) if in_bytes else (progress.MofNCompleteColumn(),)
-    )
-    columns = (
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        *counts,
-        progress.TimeRemainingColumn(),
-    )
-    console, tasks = Console(stderr=True), dict[str, progress.TaskID]()
-    with progress.Progress(
-        *columns, console=console, transient=not in_bytes, redirect_stdout=sys.stdout.isatty()
-    ) as display:
-
-        def move(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = display.add_task(printable_line(what), total=None)
-            display.update(tasks[what], completed=done, total=total or None)
-
-        yield move
-
-
-def describe_plan(plan: Mapping[str, Any]) -> str:
-    """Return what --dry-run shows: a line for each value that is known and needed."""
+def folded(text: str, stream: TextIO) -> str:
+    """Return text with its long lines broken between words if the stream is a terminal; commands to paste stay whole."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
     return "\n".join(
-        f"{_PLAN_NAMES.get(key, key.replace('_', ' '))}: {_in_words(value)}{' MiB' if key.endswith('_mib') else ''}"
-        f"{_PLAN_NOTES.get(key, '')}"
-        for key, value in plan.items()
-        if value is not None and (value or key != "features_mib")
+        line if len(line) <= width or "next:" in line else "\n".join(_wrapped(line, width)) for line in text.split("\n")
     )
 
 
-def _in_words(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{one} {name}" for name, one in value.items())
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
+def _wrapped(line: str, width: int) -> list[str]:
+    start = len(line) - len(line.lstrip())
+    hanging = " " * (start + 2)
+    return textwrap.wrap(
+        line, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
 
 
 sink = Sink()

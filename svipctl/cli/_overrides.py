@@ -25,12 +25,15 @@ class Overrides:
     config: Path | None = None
     """The file of --config."""
 
-    def resolve(self, dataset: str, more: Mapping[str, Any] | None = None) -> Resolved:
+    def resolve(
+        self, dataset: str, more: Mapping[str, Any] | None = None, *, inherited: Mapping[str, Any] | None = None
+    ) -> Resolved:
         """Return the settings of a command that has a data set.
 
         Args:
             dataset: Name or folder of the data set, which chooses the presets.
             more: Dotted key -> value of what the command itself decides, above the flags; None takes a flag back.
+            inherited: Dotted key -> value of what another run decides, below the flags.
 
         Raises:
             ConfigError: The configuration has errors, or a folder is a file.
@@ -38,7 +41,7 @@ class Overrides:
         """
         from svipctl.settings.layers import resolve
 
-        found = resolve(dataset, flags={**self.flags, **(more or {})}, **self._sources())
+        found = resolve(dataset, flags={**(inherited or {}), **self.flags, **(more or {})}, **self._sources())
         _apply(found.settings.data_dir, found.settings.runs_dir, offline=found.settings.offline)
         return found
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._output import sink
 from svipctl.cli._runs import open_dataset
-from svipctl.cli._training_progress import duration
 from svipctl.datasets.registry import pictures_to_draw
 from svipctl.device import check_devices
 from svipctl.errors import CheckFailed, explained_disk_errors
+from svipctl.pace import duration
+from svipctl.plans import describe_plan
 from svipctl.quoting import shell_command
 from svipctl.reproduce.execute import StepResult, left_to_do, required_resources
 from svipctl.reproduce.step_state import states
@@ -78,7 +79,7 @@ def write_plan(plan: TablePlan, file: Path) -> None:
     """Write the commands that are left, one a line: `--plan`."""
     lines = [shell_command(*arguments) for arguments in left_to_do(plan)]
     if str(file) == "-":
-        sink.say("\n".join(lines))
+        sink.data("\n".join(lines))
     else:
         with explained_disk_errors(str(file)):
             text = "".join(f"{line}\n" for line in lines)

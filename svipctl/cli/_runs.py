@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from svipctl.cli._overrides import Overrides
     from svipctl.datasets.benchmark import Benchmark
     from svipctl.distributed.ranks import Ranks
+    from svipctl.inference.gamma import Gamma
     from svipctl.runs.run import Run
     from svipctl.settings.layers import Resolved
     from svipctl.settings.schema import Settings
@@ -37,6 +38,11 @@ def announce_run(run: Run) -> None:
     sink.note(f"run {run.folder}{part}")
 
 
+def announce_gamma(gamma: Gamma) -> None:
+    """Note the gamma that answers are given with, and its origin; warn if it was not calibrated."""
+    (sink.note if gamma.value or gamma.origin == "given" else sink.warn)(str(gamma))
+
+
 def select_run(
     dataset: str, name: str | None, overrides: Overrides, more: Mapping[str, Any] | None = None
 ) -> tuple[Run, Settings]:
@@ -49,12 +55,15 @@ def select_run(
         more: As for `Overrides.resolve`.
 
     """
-    from svipctl.device import choose_device
     from svipctl.runs.lookup import find_run
 
     configured = overrides.resolve(dataset, more)
-    choose_device(configured.settings.gpu)  # a missing GPU is an error in a dry run too
-    run = find_run(configured.settings.runs_dir, configured.settings.dataset, name)
+    settings = configured.settings
+    run = find_run(settings.runs_dir, settings.dataset, name, data_dir=settings.data_dir)
+
+    from svipctl.device import choose_device
+
+    choose_device(settings.gpu)  # a missing GPU is an error in a dry run too
     if name is None:
         announce_run(run)
     return run, with_precision_of(run.settings(), configured)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 _NARROWEST = 12
-"""Least width of a column of words that has as many letters."""
+"""Least width of a column of words, in which longer words are broken where whole ones do not fit."""
 
 
 def draw(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, ruled: bool) -> None:
@@ -29,15 +29,23 @@ def draw(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, r
         padding=(0, 1, 0, 0),
     )
     console = Console()
-    least = 1
-    for number, cells in enumerate(zip(columns, *rows)):
-        width = max(map(cell_len, cells))
-        is_words = number == 0 or any(cell[:1].isalpha() for cell in cells[1:])
-        width = min(width, _NARROWEST) if is_words else width
-        justify: JustifyMethod = "left" if is_words else "right"
-        table.add_column(cells[0], justify=justify, overflow="fold", no_wrap=not is_words, min_width=width)
-        least += width + 2  # a rule and a space
+    contents = list(zip(columns, *rows))
+    is_words = [not number or any(cell[:1].isalpha() for cell in cells[1:]) for number, cells in enumerate(contents)]
+    whole = [
+        max(cell_len(part) for cell in cells for part in (cell.split() if words else [cell]) or [""])
+        for cells, words in zip(contents, is_words)
+    ]
+    narrow = [min(width, _NARROWEST) if words else width for width, words in zip(whole, is_words)]
+    least = whole if _total(whole) <= console.width else narrow
+    for cells, words, width in zip(contents, is_words, least):
+        justify: JustifyMethod = "left" if words else "right"
+        table.add_column(cells[0], justify=justify, overflow="fold", no_wrap=not words, min_width=width)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # a name with brackets is no markup
-    console.width = max(console.width, least)
+    console.width = max(console.width, _total(least))
     console.print(table)
+
+
+def _total(widths: Sequence[int]) -> int:
+    """Return the width of a table: each column with a rule and a space."""
+    return 1 + sum(width + 2 for width in widths)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from svipctl.cli._output import sink
+from svipctl.cli._progress import MINUTE
+from svipctl.pace import Clock, Pace, duration, time_left
+from svipctl.runs.records import epoch_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,53 +27,13 @@ _TERMS = {
     "decorrelation": "decorrelation",
 }
 _SHARES = {"accuracy": "train %", "patch_auc": "patch AUC"}
-Clock = Callable[[], float]
-_MINUTE = 60.0
-
-
-class Pace:
-    """How fast epochs go by in this process; a resumed run does not count what another one did.
-
-    Attributes:
-        left: Seconds until the end, None while nothing is known.
-        rate: Epochs a second since the report before, None while nothing is known.
-
-    """
-
-    def __init__(self, epochs: int, *, resumed: bool = False, clock: Clock = time.monotonic) -> None:
-        self.epochs = epochs
-        self.left: float | None = None
-        self.rate: float | None = None
-        self._clock = clock
-        # Of a resumed run nobody says where in the epoch it went on: the first report is the start.
-        self._start: tuple[float, float] | None = None if resumed else (0.0, clock())
-        self._last = self._start
-
-    def at(self, place: float) -> None:
-        """So many epochs of the run are done."""
-        now = self._clock()
-        if self._start is None or self._last is None:
-            self._start = self._last = (place, now)
-            return
-        first, started = self._start
-        before, then = self._last
-        if place > before and now > then:
-            self.rate = (place - before) / (now - then)
-        if place > first:
-            self.left = (now - started) / (place - first) * (self.epochs - place)
-        self._last = (place, now)
-
-    def pause(self) -> None:
-        """What went by since the last report was no training: it counts for the time left, not for the rate."""
-        if self._last is not None:
-            self._last = (self._last[0], self._clock())
 
 
 class Lines:
     """One line an epoch, and one a minute in between, so that a log shows that something goes on."""
 
     def __init__(
-        self, epochs: int, *, resumed: bool = False, clock: Clock = time.monotonic, silence: float = _MINUTE
+        self, epochs: int, *, resumed: bool = False, clock: Clock = time.monotonic, silence: float = MINUTE
     ) -> None:
         """`silence` is how many seconds may go by within an epoch without a line."""
         self.epochs = epochs
@@ -91,7 +54,7 @@ class Lines:
 
     def _tell(self, line: str, *, is_last: bool = False) -> None:
         left = None if is_last else self.pace.left
-        sink.note(line + (f"  {duration(left)} left" if left else ""))
+        sink.note(line + time_left(left))
         self._told = self._clock()
 
 
@@ -157,30 +120,5 @@ def reporter(epochs: int, images: int, *, resumed: bool = False) -> Iterator[Rep
         yield live
 
 
-def epoch_line(record: dict[str, Any], epochs: int) -> str:
-    """Loss terms, accuracies and, where there is one, the monitored split's figures."""
-    parts = [
-        f"epoch {record['epoch']}/{epochs}",
-        f"loss {record['loss']:.3f}",
-        f"patch {record['patch']:.3f}",
-        f"train {record['accuracy']:.1f} %",
-    ]
-    if "monitor" in record:
-        figures = " ".join(f"{name} {record[name]:.1f}" for name in ("T1", "U", "S"))
-        parts.append(f"{record['monitor']}: {figures} H* {record['H_oracle']:.1f}")
-    parts.append(f"{record['images_per_second']:.0f} images/s")
-    if record.get("parts", 1) > 1:
-        parts.append(f"batches in {record['parts']} parts")
-    return "  ".join(parts)
-
-
 def _term(value: float) -> str:
     return f"{value:.3f}" if abs(value) >= 0.001 else f"{value:.0e}"
-
-
-def duration(seconds: float) -> str:
-    """45 s, 3 min, 2 h 10 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

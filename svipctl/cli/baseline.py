@@ -12,6 +12,7 @@ from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import open_dataset
 from svipctl.settings import flags
+from svipctl.settings.inputs import check_inputs
 
 
 @command(
@@ -23,7 +24,9 @@ def baseline(
     dataset: _options.Dataset,
     *,
     overrides: Overrides,
-    method: Annotated[Literal["ridge", "eszsl", "sae"], typer.Option("--method", help="Method to fit.")] = "ridge",
+    method: Annotated[
+        Literal["ridge", "eszsl", "sae", "prototypes", "bilinear"], typer.Option("--method", help="Method to fit.")
+    ] = "ridge",
     folds: Annotated[
         list[int] | None,
         typer.Option(
@@ -34,9 +37,9 @@ def baseline(
     ] = None,
     dry_run: bool,
 ) -> None:
-    """Fit and score a closed-form baseline.
+    """Fit and score a linear baseline.
 
-    It uses the backbone's own features, and is scored under every protocol.
+    It maps between the backbone's own features and class attributes, and is scored under every protocol.
 
     Examples:
         svipctl baseline toybirds --method eszsl
@@ -46,6 +49,7 @@ def baseline(
     settings = overrides.resolve(dataset, {"name": overrides.flags.get("name") or method}).settings
 
     chosen = tuple(dict.fromkeys(folds or [1]))
+    check_inputs(settings)
 
     from svipctl.device import choose_device
     from svipctl.runs.lookup import new_run

@@ -28,7 +28,7 @@ def completion(
 
     """
     script = completion_script(shell)
-    sink.say(script.rstrip("\n"))
+    sink.data(script.rstrip("\n"))
     sink.document({"shell": shell, "script": script})
 
 

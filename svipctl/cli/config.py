@@ -15,12 +15,13 @@ from svipctl.errors import ConfigError
 from svipctl.settings import flags
 
 
-@command(flags.RECIPE)
+@command(flags.RECIPE, flags.BACKBONE)
 def show(
     dataset: _options.Dataset = "toybirds",
     *,
     overrides: Overrides,
     origin: Annotated[bool, typer.Option("--origin", help="Show the layer that each value comes from.")] = False,
+    describe: Annotated[bool, typer.Option("--describe", help="Show what each setting means.")] = False,
     diff: Annotated[
         str | None,
         typer.Option(
@@ -33,8 +34,11 @@ def show(
 ) -> None:
     """Print every setting as `train` would use it.
 
+    The output is TOML, and may be saved to a file for --config.
+
     Examples:
         svipctl config show cub
+        svipctl config show cub --backbone lite --describe
         svipctl config show cub --recipe reference --origin
         svipctl config show cub --diff reference
 
@@ -43,29 +47,29 @@ def show(
         raise ConfigError("--origin and --diff are two views", todo="give one of them")
 
     from svipctl.datasets.names import own_folder
-    from svipctl.settings.keys import flatten
+    from svipctl.settings.command_line import toml_text
+    from svipctl.settings.keys import flatten, known_keys
     from svipctl.settings.preset import DATASETS, preset_settings
 
     if dataset not in DATASETS:
         own_folder(dataset)
     found = overrides.resolve(dataset)
     flat = flatten(found.settings)
-    shown = {key: dumps(value, default=str) for key, value in flat.items()}
     if diff is not None:
+        shown = {key: dumps(value, default=str) for key, value in flat.items()}
         other = flatten(preset_settings(diff, dataset=dataset, recipe=found.settings.recipe))
         theirs = {key: dumps(value, default=str) for key, value in other.items()}
         different = {key: (theirs[key], shown[key]) for key in shown if theirs[key] != shown[key]}
         for key, (their, own) in different.items():
-            sink.say(f"{key} = {own}  # {their} in {diff}")
+            sink.data(f"{key} = {own}  # {their} in {diff}")
         if not different:
             sink.note(f"nothing differs from {diff}")
         pairs = {key: {"preset": loads(their), "value": loads(own)} for key, (their, own) in different.items()}
         sink.document({"preset": diff, "differences": pairs})
         return
     origins = {key: found.origins.get(key, "default") for key in flat}
+    descriptions = {key: " ".join((field.description or "").split()) for key, field in known_keys()}
     document: dict[str, object] = {"settings": found.settings.model_dump(mode="json")}
-    sink.document(document | {"origins": origins} if origin else document)
-    width = max(len(f"{key} = {value}") for key, value in shown.items())
-    for key, value in shown.items():
-        line = f"{key} = {value}"
-        sink.say(f"{line.ljust(width)}  # {origins[key]}" if origin else line)
+    document |= {"origins": origins} if origin else {}
+    sink.document(document | ({"descriptions": descriptions} if describe else {}))
+    sink.data(toml_text(flat, descriptions if describe else {}, origins if origin else {}))

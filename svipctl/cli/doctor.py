@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.errors import CheckFailed
+from svipctl.errors import CheckFailed, ConfigError
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
@@ -16,21 +19,45 @@ if TYPE_CHECKING:
 
 
 @command(flags.OFFLINE, flags.DATA_DIR, flags.RUNS_DIR, layers=False)
-def doctor(*, overrides: Overrides) -> None:
+def doctor(
+    *,
+    overrides: Overrides,
+    all_: Annotated[bool, typer.Option("--all", help="Show also what is right, and what is absent.")] = False,
+    self_test: Annotated[
+        bool,
+        typer.Option(
+            "--self-test",
+            help="Also train and evaluate a small network on the device, compare it with the CPU, and measure images "
+            "per second and memory at the size of the preset of CUB.",
+        ),
+    ] = False,
+    gpu: Annotated[
+        str, typer.Option("--gpu", help="Device of --self-test: auto, cpu, or the index of a GPU.")
+    ] = "auto",
+) -> None:
     """Diagnose the installation, hardware and data.
 
     Each problem comes with the command that fixes it, and makes the exit code 1. A data set that is absent is no problem.
 
     Examples:
         svipctl doctor
+        svipctl doctor --all
         svipctl doctor --json --offline
+        svipctl doctor --self-test --gpu 0
 
     """
     found: list[Finding] = []
-    for finding in _examined(overrides):
+    examined = ((finding, all_) for finding in _examined(overrides))
+    tested = ((finding, True) for finding in (_self_tested(gpu) if self_test else ()))
+    for finding, is_shown in chain(examined, tested):
         found.append(finding)
         todo = f"\n{'next:':>15} {finding.todo}" if finding.todo else ""
-        sink.say(f"{finding.state:<7} {finding.name}: {finding.found}{todo}")
+        if is_shown or finding.state == "wrong":
+            sink.say(f"{finding.state:<7} {finding.name}: {finding.found}{todo}")
+    if not all_:
+        absent = ", ".join(one.name for one in found if one.state == "absent")
+        right = sum(one.state == "ok" for one in found)
+        sink.say(f"{right} checks are right{f'; absent: {absent}' if absent else ''}; svipctl doctor --all lists them")
     wrong = [finding for finding in found if finding.state == "wrong"]
     document = {"healthy": not wrong, "findings": [finding.document() for finding in found]}
     if wrong:
@@ -40,6 +67,14 @@ def doctor(*, overrides: Overrides) -> None:
             document=document,
         )
     sink.document(document)
+
+
+def _self_tested(gpu: str) -> Iterator[Finding]:
+    if "," in gpu:
+        raise ConfigError(f"--gpu {gpu} names several devices", todo="test them one after the other")
+    from svipctl.doctor.self_test import self_test
+
+    yield from self_test(gpu)
 
 
 def _examined(overrides: Overrides) -> Iterator[Finding]:

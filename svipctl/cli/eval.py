@@ -10,11 +10,14 @@ import typer
 from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
 from svipctl.cli._evaluation_table import show_curve, show_evaluation
-from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import find_any_run, joined_processes, open_dataset, shared_progress, with_precision_of
 from svipctl.errors import ConfigError
+from svipctl.files import require_path
+from svipctl.plans import describe_plan
 from svipctl.settings import flags
+from svipctl.settings.inputs import check_inputs
 
 if TYPE_CHECKING:
     from svipctl.distributed.ranks import Ranks
@@ -42,12 +45,13 @@ def eval_(
         Path | None,
         typer.Option(
             "--checkpoint",
-            help="Evaluate a .pth of the published code, or a checkpoint folder, instead of a run.",
+            help="Evaluate a .pth of the published code, a checkpoint folder or hf://OWNER/NAME instead of a run.",
             autocompletion=_completion.checkpoints,
         ),
     ] = None,
     gzsl: Annotated[bool, typer.Option("--gzsl", help="Show the generalised rows only.")] = False,
     zsl: Annotated[bool, typer.Option("--zsl", help="Show the zero-shot row only.")] = False,
+    curve: Annotated[bool, typer.Option("--curve", help="Draw the seen-unseen curve below the table.")] = False,
     csv: _options.Csv = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown on stdout.")] = False,
     standalone: _options.Standalone = False,
@@ -71,6 +75,10 @@ def eval_(
         dataset, run = found.settings().dataset, str(found.folder)
     if (dataset is None) == (predictions is None):
         raise ConfigError("name either a data set or --predictions FILE", todo="svipctl eval toybirds")
+    if checkpoint is not None and str(checkpoint).startswith("hf:"):
+        from svipctl.inference.hub import local_checkpoint
+
+        checkpoint = local_checkpoint(checkpoint, offline=overrides.workspace().offline)
     published = checkpoint is not None and not checkpoint.is_dir()
     if not published and overrides.flags.keys() & {"recipe", "model.backbone"}:
         raise ConfigError("a run knows its recipe and its backbone", todo="leave out --recipe and --backbone")
@@ -85,17 +93,20 @@ def eval_(
                 todo=f"leave out {', '.join(useless)}",
             )
 
+        require_path(predictions, "predictions file", "name a .npz file (docs/evaluation.md)")
+
         from svipctl.evaluation.score_predictions import score_file
 
         evaluation: Evaluation = score_file(predictions)
     else:
         recipe = {"recipe": overrides.flags.get("recipe", "reference")} if published else {}
         configured = overrides.resolve(str(dataset), recipe)
+        chosen = _chosen(configured, run, checkpoint)
         if dry_run:
-            _show_plan(configured, run, checkpoint)
+            _show_plan(*chosen)
             return
         with joined_processes(configured.settings.gpu, standalone=standalone) as ranks:
-            evaluation = _evaluate(configured, run, checkpoint, ranks)
+            evaluation = _evaluate(*chosen, ranks)
     document = evaluation.document
     for warning in document["warnings"]:
         sink.warn(warning)
@@ -105,10 +116,10 @@ def eval_(
     if csv or markdown:
         from svipctl.evaluation import tables
 
-        sink.say((tables.comma_separated if csv else tables.markdown)(document).rstrip("\n"))
+        sink.data((tables.comma_separated if csv else tables.markdown)(document).rstrip("\n"))
         return
     show_evaluation(document)
-    if not zsl:
+    if curve and not sink.quiet:
         show_curve(evaluation.results)
     sink.document(document)
 
@@ -119,19 +130,19 @@ def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> 
 
     settings = configured.settings
     if checkpoint is not None:
+        check_inputs(settings, {"checkpoint": checkpoint})
         owner = owner_of(checkpoint)
         if owner is not None:
             settings = with_precision_of(owner.settings(), configured)
         return checkpoint, settings, settings.data.allow_partial
-    run = find_run(settings.runs_dir, settings.dataset, name)
+    run = find_run(settings.runs_dir, settings.dataset, name, data_dir=settings.data_dir)
     trained = run.settings()
     return run, with_precision_of(trained, configured), settings.data.allow_partial or trained.data.allow_partial
 
 
-def _show_plan(configured: Resolved, name: str | None, checkpoint: Path | None) -> None:
+def _show_plan(subject: Run | Path, settings: Settings, partial: bool) -> None:
     from svipctl.evaluation.dry_run import plan_evaluation
 
-    subject, settings, partial = _chosen(configured, name, checkpoint)
     plan = plan_evaluation(subject, settings, allow_partial=partial)
     for warning in plan["warnings"]:
         sink.warn(warning)
@@ -139,11 +150,10 @@ def _show_plan(configured: Resolved, name: str | None, checkpoint: Path | None) 
     sink.document({"dry_run": True, **plan})
 
 
-def _evaluate(configured: Resolved, name: str | None, checkpoint: Path | None, ranks: Ranks) -> Evaluation:
+def _evaluate(subject: Run | Path, settings: Settings, partial: bool, ranks: Ranks) -> Evaluation:
     """Evaluate in one of the processes: its share of the images, and all of the figures."""
     from svipctl.evaluation.evaluate import evaluate_subject
 
-    subject, settings, partial = _chosen(configured, name, checkpoint)
     with ranks.first():
         benchmark = open_dataset(settings, allow_partial=partial)
     with shared_progress("predicting", ranks) as progress:

@@ -10,10 +10,11 @@ import typer
 
 from svipctl.cli import _options
 from svipctl.cli._command import command
-from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import open_dataset
 from svipctl.errors import CheckFailed, ConfigError
+from svipctl.plans import describe_plan
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ def export(
         float | None, typer.Option("--gamma", help="Gamma written into the file. (default: the run's calibrated one)")
     ] = None,
     licence: Annotated[str | None, typer.Option("--licence", help="Licence of the weights, as you state it.")] = None,
+    push: Annotated[
+        str | None,
+        typer.Option("--push", metavar="OWNER/NAME", help="Publish it on the Hugging Face Hub, with a model card."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     images: Annotated[
         int,
@@ -61,12 +66,14 @@ def export(
 ) -> None:
     """Export a run to a file, and verify it.
 
-    The file is in ONNX, torch.export or safetensors format, and is compared with the model.
+    The file is in ONNX, torch.export or safetensors format, and is compared with the model. With --push the checkpoint,
+    the file and a model card go to a repository of the Hugging Face Hub, a private one if it is new.
 
     Examples:
         svipctl export toybirds
         svipctl export cub -o cub.pt2
         svipctl export toybirds --precision int8 --resize
+        svipctl export cub --push OWNER/NAME --licence cc-by-4.0
 
     """
     if gamma is not None and not math.isfinite(gamma):
@@ -77,7 +84,7 @@ def export(
     from svipctl.runs.lookup import find_run
 
     settings = overrides.resolve(dataset).settings
-    found = find_run(settings.runs_dir, settings.dataset, run)
+    found = find_run(settings.runs_dir, settings.dataset, run, data_dir=settings.data_dir)
 
     from svipctl.export.artifact import Order, export_run, format_of
     from svipctl.export.graph import Pixels
@@ -94,8 +101,12 @@ def export(
         replace=force,
     )
     order.check(found)
+    if push is not None:
+        from svipctl.export.hub import check_push
+
+        check_push(push, licence, offline=settings.offline)
     if dry_run:
-        plan = order.plan(found)
+        plan = order.plan(found) | ({"push": push} if push else {})
         sink.say(describe_plan(plan))
         sink.document({"dry_run": True, **plan})
         return
@@ -112,22 +123,24 @@ def export(
             todo=f"see {shipped.report}, or allow more with --tolerance",
             document=document,
         )
+    if push is not None:
+        from svipctl.export.hub import push as push_to_hub
+
+        document["published"] = push_to_hub(shipped, found, push, str(licence))
+        sink.say(f"published: {document['published']}")
     sink.document(document)
 
 
 def _show(shipped: Shipped) -> None:
+    from svipctl.export.parity import comparison_rows
+
     document = shipped.document
-    rows = [
-        [
-            f"batch {one['batch']}, {one['classes']} classes",
-            str(one["images"]),
-            *("not finite" if gap is None else f"{gap:.1e}" for gap in one["largest_difference"].values()),
-            f"{100 * one['equal_answers']:.1f} %",
-        ]
-        for one in document["comparisons"]
-    ]
     columns = ["compared", "images", "scores", "attributes", "patch scores", "equal answers"]
-    sink.table(f"largest differences, {document['runtime']} against {document['reference']}", columns, rows)
+    sink.table(
+        f"largest differences, {document['runtime']} against {document['reference']}",
+        columns,
+        comparison_rows(document),
+    )
     accuracy = document["accuracy"]
     altered = ", enlarged and made one size in each batch" if document["resize_inside"] else ""
     sink.say(

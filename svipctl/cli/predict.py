@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv as csv_files
+import glob
 import io
+import os
 import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,14 +18,14 @@ from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import announce_run, find_any_run, open_dataset, with_precision_of
-from svipctl.errors import CheckFailed, ConfigError, DataError
-from svipctl.quoting import spreadsheet_cell
+from svipctl.cli._runs import announce_gamma, announce_run, find_any_run, open_dataset, with_precision_of
+from svipctl.datasets.names import is_dataset
+from svipctl.errors import CheckFailed, ConfigError, DataError, shortened_name
+from svipctl.files import require_path
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
-    from svipctl.inference.answers import Reason
     from svipctl.inference.trained_model import ClassifiedImage
     from svipctl.settings.schema import Settings
 
@@ -48,6 +52,9 @@ def predict(
         ),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Answers per image.")] = 5,
+    reasons: Annotated[
+        bool, typer.Option("--reasons", help="Show the attributes that speak for and against each answer.")
+    ] = False,
     csv: _options.Csv = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be read.")] = False,
 ) -> None:
@@ -55,6 +62,7 @@ def predict(
 
     Examples:
         svipctl predict photo.jpg
+        svipctl predict photo.jpg --reasons
         svipctl predict pictures/ --classes mine.csv --csv
         find . -name "*.jpg" | svipctl predict - --json
 
@@ -66,12 +74,22 @@ def predict(
     if gamma is not None and not abs(gamma) < float("inf"):
         raise ConfigError(f"--gamma {gamma}: not a finite number")
 
+    if is_dataset(images[0]):
+        from svipctl.runs.lookup import check_is_no_dataset
+
+        check_is_no_dataset(images, overrides.workspace().runs_dir)
+        sink.warn(f"{images[0]} is a data set: all its images are classified, those of training among them")
     found = find_any_run(run, overrides)
     if run is None:
         announce_run(found)
     found.require_network()
     trained = found.settings()
     settings = with_precision_of(trained, overrides.resolve(trained.dataset))
+    # A name in quotes may be a pattern.
+    if not any(name == "-" or os.path.exists(name) or glob.has_magic(name) for name in images):  # noqa: PTH110 (any length)
+        raise DataError(f"there is no image {', '.join(images)}", todo="name files, folders, or patterns in quotes")
+    if classes is not None:
+        require_path(classes, "table", "name a CSV file, or write it")
 
     from svipctl.datasets.image_files import Entry, described
     from svipctl.device import choose_dtype, use_device
@@ -89,20 +107,21 @@ def predict(
         sink.warn(f"classes {one!r} and {other!r} have the same attributes: no image can tell them apart")
     model = load_run(found, device, choose_dtype(settings.precision, device))
     chosen = model.gamma if gamma is None else Gamma(gamma, "given")
-    if chosen.value == 0 and gamma is None and table.seen.any() and not table.seen.all():
-        sink.warn(f"gamma is 0, which favours the classes that were trained: {chosen.origin}; --gamma sets it")
+    if table.seen.any() and not table.seen.all():
+        announce_gamma(chosen)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # a file's name need not be text
     rows = csv_files.writer(sys.stdout, lineterminator="\n") if csv else None
     if rows:
         rows.writerow(_COLUMNS)
-    head: dict[str, Any] = {"run": str(found.folder), "dataset": model.metadata.dataset}
-    head |= {"gamma": chosen.value, "gamma_origin": chosen.origin, "classes": len(table.classes)}
-    sink.begin_list(head, "images")
+    show = _show_reasons if reasons else _Lines(table.classes).show
+    head: dict[str, Any] = {"run": str(found.folder), "dataset": model.metadata.dataset, **chosen.document()}
+    sink.begin_list({**head, "classes": len(table.classes), "attributes": list(model.attributes)}, "images")
     named = (entry for name in images for entry in (listed(sys.stdin) if name == "-" else [name]))
     done = failed = 0
     left_out: list[Entry] = []
-    with sink.progress("naming") as progress:
+    shown = nullcontext(lambda done, total: None) if sys.stdout.isatty() else sink.progress("classifying")
+    with shown as progress:
         results = model.classify_each(
             find_pictures(named, left_out.append),
             table,
@@ -120,9 +139,9 @@ def predict(
             else:
                 done += 1
                 if rows:
-                    rows.writerows(_rows(result))
+                    rows.writerows([spreadsheet_cell(cell) for cell in row] for row in result.rows())
                 else:
-                    _show(result)
+                    show(result)
                 sink.item(result.document())
             progress(done + failed, done + failed)
     if left_out:
@@ -155,26 +174,33 @@ def _benchmark(settings: Settings, *, needed: bool) -> Benchmark | None:
         return None
 
 
-def _show(named: ClassifiedImage) -> None:
+class _Lines:
+    """A line an image: its name, the best class with its score, and as many more as there is room for."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._class = min(max(map(len, classes)), max(16, sink.columns // 2 - 8))
+        self._image = max(12, min(40, sink.columns - self._class - 9))
+
+    def show(self, named: ClassifiedImage) -> None:
+        """Print the line; names are shortened to the width of a terminal, and whole elsewhere."""
+        answers = [f"{answer.name} {answer.score:.3f}" for answer in named.answers]
+        if not sys.stdout.isatty():
+            sink.say("  ".join([str(named.image), *answers]))
+            return
+        image, name = shortened_name(str(named.image), self._image), shortened_name(named.answers[0].name, self._class)
+        line = f"{image:{self._image}}  {name:{self._class}} {named.answers[0].score:6.3f}"
+        for answer in answers[1:]:
+            if len(line) + 2 + len(answer) > sink.columns:
+                break
+            line += f"  {answer}"
+        sink.say(line)
+
+
+def _show_reasons(named: ClassifiedImage) -> None:
+    """Print an image's windows, and its best classes with the attributes that speak for and against each."""
     kept = " ".join("".join("#" if cell else "." for cell in row) for row in named.related)
-    rows = [
-        [answer.name, f"{answer.score:.3f}", _reasons(answer.speaks_for), _reasons(answer.speaks_against)]
-        for answer in named.answers
-    ]
-    sink.table(f"{named.image}   windows kept: {kept}", ["class", "score", "for", "against"], rows)
-
-
-def _rows(named: ClassifiedImage) -> list[list[object]]:
-    patches = " ".join(f"{row}:{column}" for row, column in named.kept_windows)
-    rows: list[list[object]] = []
-    for rank, answer in enumerate(named.answers, 1):
-        reasons = [_reasons(found, "; ") for found in (answer.speaks_for, answer.speaks_against)]
-        row = [named.image, rank, answer.name, f"{answer.score:.6f}", *reasons, patches]
-        rows.append([spreadsheet_cell(cell) for cell in row])
-    return rows
-
-
-def _reasons(reasons: tuple[Reason, ...], separator: str = ", ") -> str:
-    return separator.join(
-        f"{'no ' if reason.lacking else ''}{reason.attribute} {reason.weight:+.2f}" for reason in reasons
-    )
+    sink.say(f"{named.image}\n  windows kept: {kept}")
+    for answer in named.answers:
+        sink.say(f"  {answer.score:6.3f}  {answer.name}")
+        for word, reasons in (("for", answer.speaks_for), ("against", answer.speaks_against)):
+            sink.say(f"          {word}: {', '.join(map(str, reasons)) or 'nothing'}")

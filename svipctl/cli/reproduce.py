@@ -13,6 +13,7 @@ from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.settings import flags
+from svipctl.settings.inputs import check_inputs
 
 if TYPE_CHECKING:
     from svipctl.settings.schema import Settings
@@ -47,7 +48,9 @@ def reproduce(
     ] = "all",
     baselines: Annotated[
         bool,
-        typer.Option("--baselines/--no-baselines", help="Fit Ridge, ESZSL and SAE on the backbone's features."),
+        typer.Option(
+            "--baselines/--no-baselines", help="Fit the methods of `svipctl baseline` on the backbone's features."
+        ),
     ] = True,
     check: Annotated[
         bool,
@@ -92,12 +95,14 @@ def reproduce(
         svipctl reproduce toybirds --controls none --seeds 1 --plan -
 
     """
+    configured = overrides.resolve(dataset)
+    check_inputs(configured.settings)
+
     from svipctl.baselines.choices import METHODS
     from svipctl.reproduce.rows import select_rows
     from svipctl.reproduce.table_plan import TableRequest, check_assignable, flag_overrides, make_plan
 
     check_assignable([assignment.partition("=")[0].strip() for assignment in overrides.assignments])
-    configured = overrides.resolve(dataset)
     rows = select_rows(controls, recipes)
     methods = METHODS if baselines else ()
     request = TableRequest(dataset, rows, seeds, folds, methods, flag_overrides(configured), overrides.config, name)

@@ -8,15 +8,18 @@ import typer
 
 from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
-from svipctl.cli._output import describe_plan, sink
+from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import joined_processes
 from svipctl.errors import ConfigError
+from svipctl.plans import describe_plan
 from svipctl.quoting import shell_command
 from svipctl.settings import flags
+from svipctl.settings.inputs import check_inputs
 
 if TYPE_CHECKING:
     from svipctl.settings.layers import Resolved
+    from svipctl.settings.schema import Settings
     from svipctl.training.development import Development
     from svipctl.training.session import Session
 
@@ -38,6 +41,14 @@ def train(
             autocompletion=_completion.runs,
         ),
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="First train on each fold, then a final run with the epoch count and the gamma found there. "
+            "The same command continues what was cut short.",
+        ),
+    ] = False,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -60,11 +71,52 @@ def train(
         svipctl train toybirds --recipe reference --gpu 0
         svipctl train toybirds --resume
         svipctl train cub --init-from published.pth --dry-run
+        svipctl train toybirds --calibrate
         svipctl train toybirds --final --from-development svipctl-seed0-fold1
 
     """
-    configured, development = _configure(dataset, overrides, final, from_development)
+    if not calibrate:
+        document = _train(*_configure(dataset, overrides, final, from_development), resume, standalone, dry_run)
+    else:
+        has_fold = overrides.resolve(dataset, _batch_size(overrides)).settings.train.fold is not None
+        if final or from_development or resume or has_fold:
+            raise ConfigError(
+                "--calibrate contradicts --fold, --final, --from-development and --resume",
+                why="it trains the folds and the final run, and continues what it finds",
+                todo="leave them out",
+            )
+        document = _train_calibrated(dataset, overrides, standalone, dry_run)
+    sink.document(document)
+
+
+def _train_calibrated(dataset: str, overrides: Overrides, standalone: bool, dry_run: bool) -> dict[str, Any]:
+    """Train or continue a run on each fold, then the final run; return the document of the last."""
+    from svipctl.training.development import FOLDS, calibrated_name
+    from svipctl.training.resume import AUTO
+
+    name = calibrated_name(overrides.resolve(dataset, _batch_size(overrides)).settings)
+    folds = [f"{name}-fold{fold}" for fold in FOLDS]
+    for fold, own_name in zip(FOLDS, folds):
+        more = {**_batch_size(overrides), "train.fold": fold, "train.monitor": "validation", "name": own_name}
+        document = _train(overrides.resolve(dataset, more), None, AUTO, standalone, dry_run)
+    if dry_run:
+        sink.say(f"then the final run {name}, with the epoch count and the gamma of {', '.join(folds)}")
+        return document
+    without_epochs = Overrides(
+        {key: value for key, value in overrides.flags.items() if key != "train.epochs"} | {"name": name},
+        overrides.assignments,
+        overrides.config,
+    )
+    return _train(*_configure(dataset, without_epochs, True, folds), AUTO, standalone, dry_run)
+
+
+def _train(
+    configured: Resolved, development: Development | None, resume: str | None, standalone: bool, dry_run: bool
+) -> dict[str, Any]:
+    """Train or continue a run, or show what would be done; return the document of the command."""
     settings = configured.settings
+    _check(settings, resume)
+    sink.note(f"{settings.dataset}: recipe {settings.recipe}, backbone {settings.model.backbone}, loading")
 
     with joined_processes(settings.gpu, standalone=standalone, dry_run=dry_run) as ranks:
         from svipctl.cli._training_progress import reporter
@@ -78,34 +130,59 @@ def train(
             sink.note(f"{session.run.name} is finished: nothing is left to do")
             best = read_metadata(session.run.best).metrics
         elif dry_run:
-            _show_plan(session)
-            return
+            return _show_plan(session)
         else:
             best = carry_out(session, ranks, sink, reporter)
     run, settings = session.run, session.settings
     following = shell_command("eval", settings.dataset, "--run", run.name, *folder_arguments(settings))
     sink.say(f"done: {run.folder}\nnext: {following}")
     name = dataset_name(settings.dataset)
-    sink.document({"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
+    return {"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best}
 
 
 def _configure(
     dataset: str, overrides: Overrides, final: bool, from_development: list[str] | None
 ) -> tuple[Resolved, Development | None]:
     """Return the settings, and for a final run what development found."""
-    more: dict[str, Any] = {}
-    if overrides.flags.get("train.batch_size") == "auto":
-        more = {"train.batch_size": None, "train.accumulate": "auto"}
+    more = _batch_size(overrides)
     if not (final or from_development):
         return overrides.resolve(dataset, more), None
 
-    from svipctl.training.development import with_development
+    from svipctl.runs.lookup import find_run
 
     _check_final_flags(final, from_development, "train.epochs" in overrides.flags)
-    return with_development(lambda **found: overrides.resolve(dataset, more | found), from_development or [])
+    folder = overrides.workspace().runs_dir
+    for name in from_development or ():
+        find_run(folder, dataset, name)
+
+    from svipctl.training.development import with_development
+
+    return with_development(lambda **found: overrides.resolve(dataset, more, inherited=found), from_development or [])
 
 
-def _show_plan(session: Session) -> None:
+def _batch_size(overrides: Overrides) -> dict[str, Any]:
+    """Return what `--batch-size auto` stands for."""
+    is_auto = overrides.flags.get("train.batch_size") == "auto"
+    return {"train.batch_size": None, "train.accumulate": "auto"} if is_auto else {}
+
+
+def _check(settings: Settings, resume: str | None) -> None:
+    """Raise the errors of everything that is not there: the run to resume, the data set, files, a GPU that is named."""
+    from svipctl.errors import raise_together
+    from svipctl.runs.lookup import find_run
+
+    def gpu() -> None:
+        if settings.gpu not in ("auto", "cpu") and "," not in settings.gpu:
+            from svipctl.device import choose_device
+
+            choose_device(settings.gpu)
+
+    if resume not in (None, "auto"):
+        find_run(settings.runs_dir, settings.dataset, resume)
+    raise_together(gpu, lambda: check_inputs(settings))
+
+
+def _show_plan(session: Session) -> dict[str, Any]:
     from svipctl.training.dry_run import plan_training
 
     for change in session.changed:
@@ -117,7 +194,7 @@ def _show_plan(session: Session) -> None:
     if session.development is not None:
         sink.say(session.development.summary)
         plan["development"] = session.development.document()
-    sink.document({"dry_run": True, **plan})
+    return {"dry_run": True, **plan}
 
 
 def _check_final_flags(final: bool, development: list[str] | None, has_epochs: bool) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from svipctl.quoting import shell_words
+from svipctl.quoting import shell_command, shell_words
 
 OFFICIAL = ("cub", "awa2", "sun")
 BUILT_IN = ("toybirds",)
@@ -39,7 +40,22 @@ def own_folder(name: str) -> Path:
     return Path(name)
 
 
+def is_dataset(name: str) -> bool:
+    """Return whether it is the name of a benchmark, or a folder with the table of a data set."""
+    is_benchmark = name in (*OFFICIAL, *BUILT_IN) and not Path(name).exists()
+    return is_benchmark or os.path.exists(os.path.join(name, "attributes.csv"))  # noqa: PTH110, PTH118 (any length)
+
+
 def check_dataset(name: str) -> None:
     """Raise ConfigError unless it is a benchmark or a folder; what is in that is not looked at."""
     if name not in (*OFFICIAL, *BUILT_IN):
         own_folder(name)
+
+
+def check_present(name: str, data_dir: Path) -> None:
+    """Raise ConfigError as `check_dataset`, and DataError if a benchmark to be downloaded is not there at all."""
+    check_dataset(name)
+    if name in OFFICIAL and not (data_dir / name).is_dir():
+        from svipctl.errors import DataError
+
+        raise DataError(f"{name} is not in {data_dir}", todo=shell_command("data", "fetch", name))

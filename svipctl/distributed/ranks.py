@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from svipctl.device import is_out_of_memory
+from svipctl.device import is_device_fault, is_out_of_memory
 from svipctl.distributed.rendezvous import Place, Remark, meet
 from svipctl.errors import PeerLost
 
@@ -167,6 +167,6 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) or is_device_fault(error):
             raise
         raise PeerLost("another process of this run ended, or cannot be reached", why=str(error)[:200]) from error

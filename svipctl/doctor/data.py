@@ -10,6 +10,7 @@ from svipctl.datasets.fetch.status import status_of
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.datasets.registry import pictures_to_draw, word_vectors_file
 from svipctl.doctor.finding import Finding
+from svipctl.model import lite_weights
 from svipctl.quoting import shell_command
 from svipctl.settings.layers import RECIPES
 from svipctl.settings.preset import preset_settings
@@ -56,6 +57,9 @@ def check_weights(offline: bool) -> Iterator[Finding]:
             presets.append(dataset if recipe == RECIPES[0] else f"{dataset} with {recipe}")
     for backbone, presets in used.items():
         name = f"pretrained {backbone}"
+        if backbone == lite_weights.NAME:  # a default only where they are installed
+            yield Finding(name, "ok", str(lite_weights.stem_weights_file()))
+            continue
         path = cached_weights(backbone)
         if path is not None:
             yield Finding(name, "ok", f"in the cache: {path}")

@@ -93,6 +93,7 @@ def evaluate_model(
             "recipe": model.metadata.recipe,
             "epoch": model.metadata.epoch,
             "split": split.name,
+            **model.gamma.document(),
             "settings": {
                 "precision": precision_name(model.dtype),
                 "bootstrap": settings.bootstrap,

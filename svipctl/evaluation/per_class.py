@@ -11,9 +11,6 @@ import numpy as np
 from svipctl.evaluation.calibration import Integers
 from svipctl.evaluation.protocols import ProtocolResults
 
-READING_ROWS = ("gzsl-calibrated", "gzsl-oracle", "zsl")
-"""Protocols under which single answers are read, the best first: a gamma from validation, else the one from test."""
-
 
 @dataclass(frozen=True)
 class ClassFigures:
@@ -32,8 +29,12 @@ class ClassFigures:
 
 
 def reading_row(evaluation: ProtocolResults) -> str:
-    """The protocol whose answers are shown image by image."""
-    return next(row for row in (*READING_ROWS, "gzsl") if row in evaluation.rows or row == "gzsl")
+    """Return the protocol whose answers are shown image by image: the one with the gamma of predictions.
+
+    That is the one from validation images, which a development run is scored on, or else 0; never one from test images.
+    """
+    of_validation = () if evaluation.split == "test" else ("gzsl-oracle",)
+    return next((row for row in ("gzsl-calibrated", *of_validation, "gzsl", "zsl") if row in evaluation.rows), "gzsl")
 
 
 def answers_under(evaluation: ProtocolResults, row: str) -> Integers:

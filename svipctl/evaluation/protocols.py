@@ -78,6 +78,8 @@ class ProtocolResults:
     warnings: tuple[str, ...]
     curve: Curve
     answers: Answers
+    split: str = "test"
+    """`test`, or the fold whose validation images were scored."""
 
     def per_image(self) -> dict[str, dict[str, float]]:
         """The rows with accuracies averaged over images instead of classes, at the same gammas."""
@@ -158,6 +160,7 @@ def evaluate_protocols(
         warnings=tuple(warnings),
         curve=curve,
         answers=answers,
+        split=split,
     )
 
 

@@ -47,9 +47,40 @@ def markdown(document: Document) -> str:
 
 
 def table(document: Document) -> list[list[str]]:
-    """Of each protocol its name, T1, U, S, H or area, and what it is."""
+    """Return of each protocol its name, T1, U, S, H or area, gamma, and what it is."""
     split = document.get("split", "test")
-    return [[row, *_cells(figures, half), about(row, split)] for row, _, figures, half in _protocols(document)]
+    return [
+        [row, *_cells(figures, half), f"{figures['gamma']:.4f}" if "gamma" in figures else "", about(row, split)]
+        for row, _, figures, half in _protocols(document)
+    ]
+
+
+def remarks(document: Document) -> Iterator[str]:
+    """Yield what an evaluation found besides the protocols.
+
+    H over images differs from H over classes where classes have unequal numbers of images. The peaks of the attributes'
+    maps are shown next to what other places would give.
+    """
+    if "gamma_origin" in document:
+        yield f"gamma of predictions and figures: {document['gamma']:.4f}, {document['gamma_origin']}"
+    per_image = document["per_image"]
+    figures = [f"{row} {per_image[row]['H']:.1f}" for row in document["protocols"] if "H" in per_image.get(row, {})]
+    if figures:
+        yield f"H over images instead of classes: {', '.join(figures)}"
+    difference = leak(document)
+    if difference is not None:
+        yield f"the leak, H of reference minus H of gzsl-calibrated: {difference:+.1f}"
+    own = document.get("selection", {})
+    truths = {"its own labels": own, "the true masks": own.get("mask", {}), "the boxes": own.get("box", {})}
+    for name, found in truths.items():
+        if "auc" in found:
+            yield f"patch selection against {name}: AUC {found['auc']:.1f}, recall {found.get('recall', 100):.1f}"
+    chance = "{uniform:.1f} for any window, {centre:.1f} for the centre, {shuffled:.1f} for another image's peak"
+    localized = document.get("localisation", {})
+    if found := localized.get("object"):
+        yield f"peaks of part attributes inside the {found['truth']}: {found['inside']:.1f} % ({chance.format(**found)})"
+    if found := localized.get("parts"):
+        yield f"their distance to the part: {found['distance']:.1f} % of the bird's diagonal ({chance.format(**found)})"
 
 
 def _rows(document: Document) -> Iterator[tuple[str, str, Mapping[str, float], Mapping[str, float]]]:

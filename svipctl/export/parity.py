@@ -206,3 +206,16 @@ def _alike(pictures: list[Image.Image], wider: float, higher: float) -> list[Ima
     width, height = pictures[0].size
     size = (max(1, round(width * wider)), max(1, round(height * higher)))
     return [picture if picture.size == size else picture.resize(size) for picture in pictures]
+
+
+def comparison_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Return a row of text for each comparison of an export's report."""
+    return [
+        [
+            f"batch {one['batch']}, {one['classes']} classes",
+            str(one["images"]),
+            *("not finite" if gap is None else f"{gap:.1e}" for gap in one["largest_difference"].values()),
+            f"{100 * one['equal_answers']:.1f} %",
+        ]
+        for one in document["comparisons"]
+    ]

@@ -28,6 +28,9 @@ class Reason:
     lacking: bool
     """True if the class has less of it than the others: what counts, for or against, is then its absence."""
 
+    def __str__(self) -> str:
+        return f"{'no ' if self.lacking else ''}{self.attribute} {self.weight:+.2f}"
+
 
 @dataclass(frozen=True)
 class Answer:

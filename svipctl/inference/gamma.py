@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import Metadata
@@ -19,9 +19,27 @@ class Gamma:
     value: float
     origin: str
 
+    def __str__(self) -> str:
+        return f"gamma {self.shown} ({self.origin})"
+
+    @property
+    def shown(self) -> str:
+        """The value with four decimals."""
+        return f"{self.value:.4f}" if self.value else "0"
+
+    def document(self) -> dict[str, Any]:
+        """Return the entries of the JSON documents of everything that uses it."""
+        return {"gamma": self.value, "gamma_origin": self.origin}
+
+
+NOT_CALIBRATED = "not calibrated on validation images, so seen classes are favoured"
+"""Origin of the gamma 0 of a run without development runs, and of a checkpoint that is not a run's best one."""
+
 
 def calibrated_gamma(run: Run, metadata: Metadata) -> Gamma:
     """Return the run's gamma, chosen on validation images, or 0 if it has none. A gamma from test images is never used.
+
+    Evaluation, predictions, figures, reports and exports all use this one.
 
     Raises:
         DataError: A document of the run is damaged.
@@ -31,14 +49,10 @@ def calibrated_gamma(run: Run, metadata: Metadata) -> Gamma:
     if development is not None:
         runs = ", ".join(one["run"] for one in development["runs"])
         return Gamma(float(development["gamma"]), f"chosen on validation images, by {runs}")
-    _, protocols = read_evaluation(run, metadata.epoch)
-    value = protocols.get("gzsl-calibrated", {}).get("gamma", math.nan)
-    if math.isfinite(value):
-        return Gamma(value, "calibrated by `svipctl eval`")
     chosen = metadata.metrics.get("gamma")
     if chosen is not None and str(metadata.metrics.get("monitor", "")).startswith("fold-"):
         return Gamma(float(chosen), f"chosen on the validation images of {metadata.metrics['monitor']}")
-    return Gamma(0.0, "the run was not calibrated on validation images")
+    return Gamma(0.0, NOT_CALIBRATED)
 
 
 def read_evaluation(run: Run, epoch: int) -> tuple[str, dict[str, dict[str, float]]]:

@@ -23,7 +23,7 @@ from svipctl.errors import CheckFailed, ConfigError, DataError
 from svipctl.inference.answers import Answer, AnswerMaker
 from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.class_table import Classes, ClassTable, candidate_classes, class_table_from
-from svipctl.inference.gamma import Gamma, calibrated_gamma
+from svipctl.inference.gamma import NOT_CALIBRATED, Gamma, calibrated_gamma
 from svipctl.inference.image_sources import Images, ImageSource, as_sources, read_batches
 from svipctl.model.backbone import mean_patch_tokens
 from svipctl.model.svip import SVIP, Prediction
@@ -66,8 +66,16 @@ class ClassifiedImage:
         return {
             "image": str(self.image),
             "answers": [answer.document() for answer in self.answers],
+            "attributes": self.attributes.tolist(),
             "windows": {"grid": list(self.related.shape), "kept": self.kept_windows},
         }
+
+    def rows(self) -> Iterator[list[object]]:
+        """Yield the rows of `svipctl predict --csv`, one an answer."""
+        patches = " ".join(f"{row}:{column}" for row, column in self.kept_windows)
+        for rank, answer in enumerate(self.answers, 1):
+            reasons = ["; ".join(map(str, some)) for some in (answer.speaks_for, answer.speaks_against)]
+            yield [self.image, rank, answer.name, f"{answer.score:.6f}", *reasons, patches]
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ class TrainedModel:
     def gamma(self) -> Gamma:
         """The calibrated gamma of the run, and its origin; 0 without a run."""
         if self.run is None or not self.is_best:
-            return Gamma(0.0, "gamma was not calibrated for this checkpoint")
+            return Gamma(0.0, NOT_CALIBRATED)
         return calibrated_gamma(self.run, self.metadata)
 
     @contextmanager

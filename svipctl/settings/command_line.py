@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.quoting import shell_command
 from svipctl.settings.flags import TRAINING_BY_KEY
 from svipctl.settings.keys import flatten, parse_setting
@@ -23,6 +25,8 @@ def differences_from_presets(settings: Settings) -> dict[str, Any]:
     # What chooses a preset is compared with what stands there when nobody chooses.
     theirs["model.backbone"] = resolve(settings.dataset, flags={"recipe": settings.recipe}).settings.model.backbone
     theirs["recipe"] = resolve(settings.dataset).settings.recipe
+    if settings.dataset not in (*OFFICIAL, *BUILT_IN):
+        theirs["model.backbone"] = None  # the default of a folder depends on what is installed
     return {key: value for key, value in flatten(settings).items() if value != theirs[key]}
 
 
@@ -85,14 +89,37 @@ def assignment(key: str, value: Any) -> str:
         return f"{key}={value}"
     if isinstance(value, float) and float(f"{value:g}") == value:  # every float setting takes 5 for 5.0
         return f"{key}={value:g}"
-    return f"{key}={_toml(value)}"
+    return f"{key}={toml_value(value)}"
 
 
-def _toml(value: Any) -> str:
+def toml_text(values: Mapping[str, Any], descriptions: Mapping[str, str], origins: Mapping[str, str]) -> str:
+    """Return a configuration as a TOML file with a line for each setting.
+
+    Args:
+        values: Dotted key -> value; None has no line of its own, only a comment.
+        descriptions: Dotted key -> comment above the line; may be empty.
+        origins: Dotted key -> comment behind the value; may be empty.
+
+    """
+    shown = {
+        key: f"# {key} = (not set)" if value is None else f"{key} = {toml_value(value)}"
+        for key, value in values.items()
+    }
+    width = max(map(len, shown.values()))
+    lines: list[str] = []
+    for key, line in shown.items():
+        lines += [f"# {descriptions[key]}"] if descriptions else []
+        lines.append(f"{line.ljust(width)}  # {origins[key]}" if origins else line)
+    return "\n".join(lines)
+
+
+def toml_value(value: Any) -> str:
+    """Return a value as a TOML file has it, on one line."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(key)} = {_toml(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(key)} = {toml_value(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ", ".join(_toml(inner) for inner in value) + "]"
+        return "[" + ", ".join(toml_value(inner) for inner in value) + "]"
+    value = str(value) if isinstance(value, Path) else value
     return tomli_w.dumps({"v": value}).partition("=")[2].strip()
 
 

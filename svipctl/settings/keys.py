@@ -16,6 +16,15 @@ from svipctl.settings.schema import Settings
 Tree = dict[str, Any]
 """Values in nested sections, as a TOML file has them."""
 
+WHERE_AND_HOW = frozenset(
+    [
+        *("gpu", "offline", "name", "data_dir", "runs_dir", "data.workers", "train.save_every"),
+        *("train.accumulate", "train.checkpointing", "train.compile", "train.tensorboard", "train.trackers"),
+        *("eval.batch_size", "eval.bootstrap", "eval.selection"),
+    ]
+)
+"""Settings that decide where and how fast, not what is trained: a resumed run takes them from the new command."""
+
 
 def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every dotted key and its pydantic field, in the order of the schema."""
@@ -25,6 +34,13 @@ def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[
             yield prefix + name, field
         else:
             yield from known_keys(section, f"{prefix}{name}.")
+
+
+def full_keys(name: str) -> list[str]:
+    """Return the setting of that name, or else those whose last part it is; a name that is unknown is returned as it is."""
+    known = [key for key, _ in known_keys()]
+    ends = [key for key in known if key.rpartition(".")[2] == name]
+    return [name] if name in known or not ends else ends
 
 
 def known_choices() -> dict[str, list[str]]:

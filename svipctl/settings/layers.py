@@ -18,7 +18,8 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.errors import ConfigError, SvipError, nearest
-from svipctl.settings.keys import Tree, flat_values, is_known, known_keys, nested, parse_setting, remove_key
+from svipctl.model import lite_weights
+from svipctl.settings.keys import Tree, flat_values, full_keys, is_known, known_keys, nested, parse_setting, remove_key
 from svipctl.settings.schema import RecipeName, Section, Settings
 from svipctl.text_files import read_text
 
@@ -188,7 +189,12 @@ def default_recipe(dataset: str, backbone: str) -> RecipeName:
 def preset_layers(dataset: str, recipe: str) -> list[Layer]:
     """Return the preset of a recipe, then of a data set (`folder` for a folder of your own)."""
     name = dataset if dataset in (*OFFICIAL, *BUILT_IN) else "folder"
-    return [Layer(f"recipe {recipe}", _read_preset("recipes", recipe)), *_by_recipe("datasets", name, recipe)]
+    installed = {"model": {"backbone": lite_weights.NAME}} if name == "folder" and lite_weights.is_installed() else {}
+    return [
+        Layer(f"recipe {recipe}", _read_preset("recipes", recipe)),
+        *_by_recipe("datasets", name, recipe),
+        Layer(f"preset {name}, lite is installed", installed),
+    ]
 
 
 def backbone_layers(backbone: str, recipe: str) -> list[Layer]:
@@ -262,9 +268,12 @@ def _from_environment(environment: Mapping[str, str]) -> Tree:
 def _from_assignments(assignments: Sequence[str], problems: list[str]) -> Tree:
     values: Tree = {}
     for assignment in assignments:
-        key, equals, value = assignment.partition("=")
+        name, equals, value = assignment.partition("=")
+        keys = full_keys(name.strip())
         if not equals:
             problems.append(f"--set {assignment}: write it as key=value")
+        elif len(keys) > 1:
+            problems.append(f"--set {assignment}: {name.strip()} is the end of {' and of '.join(keys)}")
         else:
-            values[key.strip()] = parse_setting(key.strip(), value.strip())
+            values[keys[0]] = parse_setting(keys[0], value.strip())
     return values

@@ -12,19 +12,11 @@ from svipctl.files import is_locked
 from svipctl.quoting import shell_command, shell_words
 from svipctl.runs.lookup import find_run, is_row_of_table, list_runs, name_of
 from svipctl.runs.run import Run
-from svipctl.settings.keys import flatten
+from svipctl.settings.keys import WHERE_AND_HOW, flatten
 from svipctl.settings.schema import Settings
 from svipctl.training.state import read_position
 
 AUTO = "auto"
-# These decide where and how fast, not what: a resumed run takes them from the new command.
-FREE = frozenset(
-    [
-        *("gpu", "offline", "name", "data_dir", "runs_dir", "data.workers", "train.save_every"),
-        *("train.accumulate", "train.checkpointing", "train.compile", "train.tensorboard", "train.trackers"),
-        *("eval.batch_size", "eval.bootstrap", "eval.selection"),
-    ]
-)
 # Of these, what the run had unless another value is asked for: without them it may not fit into memory.
 _KEPT = ("train.accumulate", "train.checkpointing", "train.compile")
 _ARITHMETIC = {"float32": "fp32", "bfloat16": "bf16"}
@@ -109,7 +101,7 @@ def differences(started: Settings, asked: Mapping[str, Any]) -> list[str]:
     return [
         f"{key}: {had.get(key)} in the run, {value} now"
         for key, value in sorted(asked.items())
-        if key not in FREE and had.get(key) != value
+        if key not in WHERE_AND_HOW and had.get(key) != value
     ]
 
 
@@ -161,9 +153,9 @@ def _as_started(run: Run) -> Settings:
 
 def _merged(started: Settings, now: Settings, asked: Mapping[str, Any]) -> Settings:
     """The run's settings, with the free ones of the new command."""
-    free = {key: getattr(now, key) for key in FREE if "." not in key and key != "name"}
+    free = {key: getattr(now, key) for key in WHERE_AND_HOW if "." not in key and key != "name"}
     sections: dict[str, dict[str, Any]] = {}
-    for key in FREE:
+    for key in WHERE_AND_HOW:
         section, _, name = key.partition(".")
         if name and (key in asked or key not in _KEPT):
             sections.setdefault(section, {})[name] = getattr(getattr(now, section), name)

@@ -10,10 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.images import decode
+from svipctl.errors import shortened_name
 from svipctl.evaluation.calibration import Integers
-from svipctl.evaluation.per_class import most_confused
-from svipctl.visuals.style import SEQUENTIAL, SMALL, entitle, new_figure
-from svipctl.visuals.text import shortened
+from svipctl.evaluation.per_class import answers_under, confusion, most_confused, reading_row
+from svipctl.evaluation.result import ModelEvaluation
+from svipctl.visuals.style import SEQUENTIAL, SMALL, new_figure
+from svipctl.visuals.text import entitle
 
 Picture = NDArray[np.uint8]
 """(H, W, 3)."""
@@ -56,10 +60,28 @@ def confused_pairs(counts: Integers, labels: Integers, answers: Integers, top: i
     return pairs
 
 
+def confusion_of(evaluation: ModelEvaluation, top: int) -> tuple[str, Integers, list[Pair]]:
+    """Return the protocol that single answers are read under, its (C, C) counts and its most confused pairs."""
+    row = reading_row(evaluation.results)
+    labels, answers = evaluation.results.answers.labels, answers_under(evaluation.results, row)
+    counts = confusion(labels, answers, len(evaluation.classes))
+    return row, counts, confused_pairs(counts, labels, answers, top)
+
+
+def thumbnails(evaluation: ModelEvaluation, benchmark: Benchmark) -> Thumbnail:
+    """Return the function that reads the picture of an evaluated image."""
+
+    def thumbnail(place: int) -> Picture:
+        path = benchmark.image_path(int(evaluation.predictions.indices[place]))
+        return np.asarray(decode(path, upright=benchmark.upright).resize((160, 160)))
+
+    return thumbnail
+
+
 def confusion_figure(
     counts: Integers, pairs: Sequence[Pair], names: Sequence[str], thumbnail: Thumbnail, row: str, title: str = ""
 ) -> Figure:
-    """Draw the shares among the classes of the pairs, next to an example of each of the first pairs.
+    """Draw the shares among the classes of the pairs, next to an example of each pair.
 
     Args:
         counts: (C, C) as for `confused_pairs`.
@@ -71,13 +93,12 @@ def confusion_figure(
 
     """
     classes = sorted({label for pair in pairs for label in (pair.true, pair.answered)})
-    shown = pairs[:6]
-    figure = new_figure(11.0, max(3.9, min(0.34 * len(classes) + 2.0, 7.2), 1.15 * len(shown) + 0.4))
+    figure = new_figure(11.0, max(3.9, min(0.34 * len(classes) + 2.0, 7.2), 1.15 * len(pairs) + 0.6))
     entitle(figure, title)
     left, right = figure.subfigures(1, 2, width_ratios=(1.5, 1.0), squeeze=False)[0]
     draw_confusion(left.subplots(), counts, classes, names, row)
-    panels = right.subplots(len(shown), 2, squeeze=False)
-    for pair, (first, second) in zip(shown, panels):
+    panels = right.subplots(len(pairs), 2, squeeze=False)
+    for pair, (first, second) in zip(pairs, panels):
         _draw_example(first, pair.wrong, thumbnail, names[pair.true], "answered as →")
         _draw_example(second, pair.right, thumbnail, names[pair.answered], f"{pair.mistakes} mistakes between them")
     return figure
@@ -88,7 +109,7 @@ def draw_confusion(axes: Axes, counts: Integers, classes: Sequence[int], names: 
     totals = counts.sum(axis=1, keepdims=True)[classes]
     shares = 100 * counts[np.ix_(classes, classes)] / np.maximum(totals, 1)
     image = axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=100)
-    labels = [shortened(names[label]) for label in classes]
+    labels = [shortened_name(names[label]) for label in classes]
     axes.set_xticks(range(len(classes)), labels, rotation=90, fontsize=SMALL - 1)
     axes.set_yticks(range(len(classes)), labels, fontsize=SMALL - 1)
     axes.set(title=f"Most confused classes, percent of the row ({row})", xlabel="answered", ylabel="true")
@@ -105,4 +126,4 @@ def _draw_example(axes: Axes, image: int | None, thumbnail: Thumbnail, *lines: s
     axes.set_axis_off()
     if image is not None:
         axes.imshow(thumbnail(image), aspect="equal")
-    axes.set_title("\n".join(shortened(line, 40) for line in lines), fontsize=SMALL - 1.5)
+    axes.set_title("\n".join(shortened_name(line, 40) for line in lines), fontsize=SMALL - 1.5)

@@ -19,7 +19,8 @@ from svipctl.evaluation.protocols import ProtocolResults
 from svipctl.evaluation.reliability import Reliability, reliability
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.visuals.history import Floats, History
-from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, entitle, new_figure
+from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, new_figure
+from svipctl.visuals.text import entitle
 
 TERMS = {
     "loss": "loss",
@@ -145,7 +146,7 @@ def draw_seen_unseen(axes: Axes, evaluations: Mapping[str, ProtocolResults]) -> 
             axes.plot(100 * figures["U"], 100 * figures["S"], mark, label=point, **look)
     _draw_harmonic_lines(axes)
     axes.set(xlabel="U, unseen accuracy, percent", ylabel="S, seen accuracy, percent", xlim=_PERCENT, ylim=_PERCENT)
-    _finish(axes, "Seen against unseen (open marks: chosen on the scored images)", over_epochs=False)
+    _finish(axes, "Seen against unseen", over_epochs=False, legend="open marks: chosen on the scored images")
 
 
 def draw_harmonic(axes: Axes, evaluation: ProtocolResults) -> None:
@@ -234,7 +235,7 @@ def _draw_harmonic_lines(axes: Axes) -> None:
     axes.add_collection(LineCollection(lines, colors=GREY, linewidths=0.6, alpha=0.5, zorder=0), autolim=False)
 
 
-def _finish(axes: Axes, title: str, *, over_epochs: bool = True) -> None:
+def _finish(axes: Axes, title: str, *, over_epochs: bool = True, legend: str | None = None) -> None:
     """Draw title, grid and legend, and whole numbers below curves over epochs."""
     axes.set_title(title)
     axes.grid(alpha=0.6, linewidth=0.5)
@@ -243,4 +244,4 @@ def _finish(axes: Axes, title: str, *, over_epochs: bool = True) -> None:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="best", frameon=True, framealpha=0.85)
+        axes.legend(loc="best", frameon=True, framealpha=0.85, title=legend, title_fontsize=SMALL - 1)

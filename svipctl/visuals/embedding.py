@@ -16,9 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.errors import shortened_name
 from svipctl.evaluation.calibration import Bools, Integers, unit_rows
-from svipctl.visuals.style import GREY, SMALL, entitle, new_figure
-from svipctl.visuals.text import shortened
+from svipctl.evaluation.result import ModelEvaluation
+from svipctl.visuals.style import GREY, SMALL, new_figure
+from svipctl.visuals.text import entitle
 
 Floats = NDArray[np.float64]
 MOST_NAMED = 24
@@ -59,6 +62,22 @@ def principal_plane(vectors: Floats) -> Plane:
 def attribute_plane(predicted: Floats) -> Plane:
     """Return the principal plane of predicted attributes (N, K), of their directions, which decide cosine scores."""
     return principal_plane(unit_rows(predicted))
+
+
+def evaluation_embedding(
+    evaluation: ModelEvaluation, benchmark: Benchmark, plane: Plane, classes: Sequence[str] = (), title: str = ""
+) -> Figure:
+    """Draw the evaluated images on their plane, as `embedding_figure` does; `classes` are names to colour."""
+    split, names = evaluation.split, evaluation.classes
+    return embedding_figure(
+        plane,
+        evaluation.results.answers.labels,
+        np.isin(split.classes, split.seen_classes),
+        names,
+        benchmark.class_attributes[split.classes],
+        coloured=[names.index(name) for name in classes],
+        title=title,
+    )
 
 
 def embedding_figure(
@@ -104,7 +123,7 @@ def embedding_figure(
         axes.scatter(points[:, 0], points[:, 1], s=16, color=colour, marker=mark, alpha=0.75, linewidths=0)
         x, y = of_classes[label]
         axes.scatter(x, y, s=90, color=colour, marker=mark, edgecolors=ink, linewidths=1.2, zorder=3)
-        text = shortened(names[label], 36) + ("" if seen[label] else " (unseen)")
+        text = shortened_name(names[label], 36) + ("" if seen[label] else " (unseen)")
         handles.append(Line2D([], [], color=colour, marker=mark, linestyle="", markersize=5, label=text))
     text = "large, outlined: the class's own attributes"
     handles.append(Line2D([], [], c="none", mec=ink, marker="o", linestyle="", markersize=8, label=text))

@@ -98,12 +98,6 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     return Figure(figsize=(width_in, height_in), layout="constrained")
 
 
-def entitle(figure: Figure, title: str) -> None:
-    """Write a title above a figure, unless it is empty."""
-    if title:
-        figure.suptitle(printable(title), x=0.01, ha="left", weight="bold")
-
-
 def check_suffix(path: Path) -> None:
     """Raise ConfigError unless a figure can be written to a file of this name."""
     if path.suffix.lower() not in SUFFIXES:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from svipctl.errors import shortened_name
 from svipctl.quoting import printable
 from svipctl.visuals.fonts import font_families
-from svipctl.visuals.style import NORMAL, SMALL
+from svipctl.visuals.style import LARGE, NORMAL, SMALL
 
 
 def readable(attribute: str) -> str:
@@ -18,18 +20,27 @@ def readable(attribute: str) -> str:
     return attribute.removeprefix("has_").replace("_", " ")
 
 
-def shortened(name: str, length: int = 26) -> str:
-    """Return a name of at most `length` characters; the middle is left out, because names differ at both ends."""
-    if len(name) <= length:
-        return name
-    tail = (length - 1) // 2
-    return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
-
-
 def fitted(text: str, room: float, size: float = SMALL, weight: str = "normal") -> str:
-    """Return text at most `room` inches wide, `shortened` as little as possible."""
-    shorter = (shortened(text, length) for length in range(max(len(text), 2), 1, -1))
+    """Return text at most `room` inches wide, shortened as little as possible."""
+    shorter = (shortened_name(text, length) for length in range(max(len(text), 2), 1, -1))
     return next((one for one in shorter if text_width(one, size, weight) <= room), "…")
+
+
+def entitle(figure: Figure, title: str) -> None:
+    """Write the first line of a title above a figure, and its other lines, in small type, below.
+
+    Args:
+        figure: With a layout engine, which makes room.
+        title: Empty for none. The first line is shortened to the width, others are wrapped.
+
+    """
+    first, *notes = printable(title).splitlines() or [""]
+    room = figure.get_figwidth() - 0.3
+    if first:
+        figure.suptitle(fitted(first, room, LARGE, "bold"), x=0.01, ha="left", weight="bold")
+    if notes:
+        lines = [line for note in notes for line in wrapped(note, room, SMALL)]
+        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=SMALL)
 
 
 def wrapped(text: str, room: float, size: float = NORMAL, *, most: int | None = None) -> list[str]:

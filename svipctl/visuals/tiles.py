@@ -22,6 +22,7 @@ from svipctl.visuals.text import fitted, text_width, wrapped
 WIDTH, MARGIN = 7.5, 0.2
 INNER = WIDTH - 2 * MARGIN
 """Inches of a sheet from its left to its right margin."""
+_VEIL = "#8a8f98"
 LINE = 0.165
 """Height of a line of small text, inches."""
 
@@ -107,7 +108,7 @@ class Sheet:
         """Return a sheet with a title and, below it, sentences about all of it.
 
         Args:
-            title: Shortened to one line.
+            title: Its first line is shortened to the width; others are wrapped below, after the sentences.
             sentences: Wrapped.
             height: Inches below them.
 
@@ -115,7 +116,8 @@ class Sheet:
             The sheet, and the y of the first inch below the sentences.
 
         """
-        lines = wrapped(sentences, INNER)
+        title, *notes = title.splitlines()
+        lines = [line for text in (sentences, *notes) for line in wrapped(text, INNER)]
         top = 0.46 + len(lines) * LINE
         sheet = cls.of(WIDTH, top + height)
         sheet.text(MARGIN, 0.14, title, size=LARGE, weight="bold", room=INNER)
@@ -176,13 +178,12 @@ def overlay(
     return mixed.clip(0, 255).astype(np.uint8)
 
 
-def faded(pixels: NDArray[np.uint8], shown: NDArray[np.bool_] | None, paper: str | None = None) -> NDArray[np.uint8]:
-    """Return the image faded into the paper wherever it is not shown.
+def faded(pixels: NDArray[np.uint8], shown: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    """Return the image with a grey, between a light and a dark page, over what is not shown.
 
     Args:
         pixels: (H, W, 3).
         shown: (rows, columns) of windows or of pixels; None for all of them.
-        paper: Colour of the page, by default that of the theme.
 
     """
     if shown is None:
@@ -190,8 +191,8 @@ def faded(pixels: NDArray[np.uint8], shown: NDArray[np.bool_] | None, paper: str
     height, width = pixels.shape[:2]
     rows = (np.arange(height) * shown.shape[0]) // height
     columns = (np.arange(width) * shown.shape[1]) // width
-    colour = np.array(to_rgb(paper or matplotlib.rcParams["figure.facecolor"])) * 255
-    return np.where(shown[rows][:, columns, None], pixels, 0.2 * pixels + 0.8 * colour).astype(np.uint8)
+    hidden = 0.08 * pixels + 0.92 * np.array(to_rgb(_VEIL)) * 255
+    return np.where(shown[rows][:, columns, None], pixels, hidden).astype(np.uint8)
 
 
 def scale(sheet: Sheet, right: float, y: float, low: str, high: str) -> None:

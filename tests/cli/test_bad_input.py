@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,16 +20,14 @@ from tests.conftest import Command, write_rows
 from tests.faults import fill_disk, limit_files
 from tests.processes import Finished, files_under, fresh
 
-
-def _taken(done: Finished) -> str:
-    first = done.stderr.split("\n", 1)[0]
-    return f"{first}\n" if first.startswith("run ") else ""
+_NOTES = re.compile(r"(run .*\n|(warning: )?gamma .*\n|.*, loading\n)*")
+"""The run and the gamma that were taken, and the first line of a training."""
 
 
 def assert_refused(done: Finished, code: int, *parts: str) -> None:
-    """Exit code, no stdout, no traceback, and every part of the message, which only the run that was taken precedes."""
+    """Exit code, no stdout, no traceback, and every part of the message, which only notes of what was taken precede."""
     assert (done.code, done.stdout) == (code, ""), done.stderr
-    assert done.stderr.removeprefix(_taken(done)).startswith("error: ")
+    assert _NOTES.sub("", done.stderr, count=1).startswith("error: ")
     assert "Traceback" not in done.stderr
     assert "unexpected" not in done.stderr
     assert [part for part in parts if part not in done.stderr] == []
@@ -286,3 +285,12 @@ def test_json_error_of_damaged_data_is_one_document(
     done = command("train", str(small_folder), *tiny, "--json")
     assert done.code == 3
     assert json.loads(done.stdout)["error"]["exit_code"] == 3
+
+
+def test_a_data_set_and_a_gpu_that_are_missing_are_reported_together(command: Command) -> None:
+    done = command("train", "cub", "--gpu", "77")
+    assert_refused(done, 2, "there is no GPU 77", "cub is not in data", "svipctl data fetch cub")
+
+
+def test_without_data_and_runs_the_way_begins_with_the_download(command: Command) -> None:
+    assert_refused(command("eval", "sun"), 3, "svipctl data fetch sun, then train one: svipctl train sun")

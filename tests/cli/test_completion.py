@@ -139,11 +139,11 @@ def test_a_name_that_a_shell_could_take_for_more_is_not_offered(name: str, runs:
 
 
 def test_names_written_down_for_completion_are_those_of_the_program(values: Asker) -> None:
-    from svipctl.model import lite
+    from svipctl.model import lite_weights
     from svipctl.model.backbone import ALIASES
     from svipctl.settings.layers import RECIPES
 
-    assert set(values("svipctl train cub --backbone ")) == {lite.NAME, *ALIASES}
+    assert set(values("svipctl train cub --backbone ")) == {lite_weights.NAME, *ALIASES}
     assert values("svipctl train cub --recipe ") == list(RECIPES)
     assert set(values("svipctl train cub --set ")) == {f"{key}=" for key, _ in known_keys()}
     assert set(known_choices()["precision"]) == set(values("svipctl train cub --precision "))

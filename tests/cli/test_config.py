@@ -10,6 +10,7 @@ import pytest
 
 from svipctl.settings.keys import known_keys
 from tests.cli.program import ROOT
+from tests.conftest import Command
 from tests.processes import clean_environment, fresh
 
 
@@ -38,10 +39,27 @@ def test_every_setting_is_shown_with_its_origin(tmp_path: Path) -> None:
 def test_text_has_one_line_a_setting(tmp_path: Path) -> None:
     done = fresh("config", "show", "--origin", cwd=tmp_path)
     assert done.code == 0, done.stderr
-    lines = dict(line.split(" = ", 1) for line in done.stdout.splitlines())
+    lines = dict(line.removeprefix("# ").split(" = ", 1) for line in done.stdout.splitlines())
     assert list(lines) == [key for key, _ in known_keys()]
     assert lines["optim.lr"].split() == ["0.001", "#", "preset", "toybirds"]
     assert lines["offline"].split() == ["false", "#", "default"]
+
+
+@pytest.mark.parametrize("flags", [(), ("--origin",), ("--describe", "--origin"), ("--backbone", "lite")])
+def test_the_output_is_a_configuration_file(flags: tuple[str, ...], command: Command, tmp_path: Path) -> None:
+    shown = command("config", "show", "cub", "--set", "model.backbone_args={depth = 3}", *flags)
+    (tmp_path / "mine.toml").write_text(shown.stdout)
+    again = command("config", "show", "cub", "--config", "mine.toml", "--json")
+    assert again.code == 0, again.stderr
+    direct = command("config", "show", "cub", "--set", "model.backbone_args={depth = 3}", *flags, "--json")
+    assert again.document["settings"] == direct.document["settings"]
+
+
+def test_every_setting_is_described(command: Command) -> None:
+    assert [key for key, field in known_keys() if not field.description] == []
+    descriptions = command("config", "show", "--describe", "--json").document["descriptions"]
+    assert descriptions["optim.lr"] == "Learning rate after warm-up."
+    assert "# Learning rate after warm-up.\noptim.lr = " in command("config", "show", "--describe").stdout
 
 
 def test_only_what_differs_from_a_preset_is_shown_with_both_values(tmp_path: Path) -> None:

@@ -80,6 +80,25 @@ def test_a_command_line_that_cannot_be_used_imports_nothing_heavy(words: tuple[s
     assert not HEAVY.intersection(answer["modules"])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("train nowhere", "train cub", "train toybirds --resume nope", "train toybirds --weights nope.pth"),
+        *("train toybirds --init-from nope.pth", "train toybirds --final --from-development nope"),
+        *("eval nowhere", "eval sun", "eval toybirds --run nope", "eval --predictions nope.npz"),
+        *("eval toybirds --checkpoint nope.pth", "baseline nowhere", "reproduce nowhere", "reproduce cub"),
+        *("predict nope.jpg", "predict --run nope nope.jpg", "export nowhere", "export toybirds --run nope"),
+        *("visualize patches nowhere", "visualize patches toybirds --run nope", "visualize report nowhere"),
+        *("visualize curves nowhere", "visualize compare a b", "data pack nowhere", "data status nowhere"),
+        *("w2v build nowhere", "w2v build cub", "w2v check nowhere", "config show nowhere"),
+    ],
+)
+def test_what_does_not_exist_is_reported_before_anything_heavy_is_imported(line: str, tmp_path: Path) -> None:
+    (answer,) = ask([request(*line.split())], tmp_path)
+    assert answer["code"] in (2, 3)
+    assert not HEAVY.intersection(answer["modules"])  # type: ignore[arg-type]
+
+
 def test_import_and_every_help_import_nothing_heavy(tmp_path: Path) -> None:
     paths = tree()
     answers = ask([request(library=True), *(request(*path, "--help") for path in paths)], tmp_path)

@@ -11,11 +11,15 @@ import pytest
 
 from svipctl.cli._errors import report
 from svipctl.cli._output import Sink, sink
-from svipctl.cli._training_progress import Lines, duration, epoch_line
+from svipctl.cli._progress import ProgressLines
+from svipctl.cli._training_progress import Lines
 from svipctl.errors import DataError, ExitCode
+from svipctl.pace import duration
+from svipctl.runs.records import epoch_line
 from tests.conftest import Command
 from tests.reference.traces import FOLDER
 
+PREDICTIONS = str((FOLDER / "evaluation" / "tiny.npz").resolve())
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 RECORD = {"epoch": 2, "loss": 1.25, "patch": 0.5, "accuracy": 43.21, "images_per_second": 99.6}
 
@@ -46,6 +50,20 @@ def test_off_a_terminal_a_long_epoch_prints_a_line_a_minute(capsys: pytest.Captu
     assert len(told) == 3
 
 
+def test_off_a_terminal_every_long_step_prints_a_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    lines = ProgressLines("computing", Sink().note, clock=lambda: now[0])
+    for done in range(1, 9):  # of 25 seconds each
+        now[0] = 25.0 * done
+        lines.move(done * 1000, 8000)
+    lines.end()
+    assert capsys.readouterr().err.splitlines() == [
+        "computing: 3,000 of 8,000  2 min left",
+        "computing: 6,000 of 8,000  50 s left",
+        "computing: 8000 done",
+    ]
+
+
 def test_quiet_and_json_leave_one_document_and_an_empty_stderr(
     command: Command, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
@@ -56,13 +74,21 @@ def test_quiet_and_json_leave_one_document_and_an_empty_stderr(
 
 
 def test_a_table_off_a_terminal_is_aligned_plain_text(command: Command) -> None:
-    done = command("eval", "--predictions", str((FOLDER / "evaluation" / "tiny.npz").resolve()), "--quiet")
-    assert (done.code, done.stderr) == (0, "")
+    done = command("eval", "--predictions", PREDICTIONS)
+    assert done.code == 0
     assert not CONTROL.search(done.stdout)
     lines = done.stdout.splitlines()
     rows = ["protocol", "zsl", "gzsl", "gzsl-oracle", "reference", "ausuc"]
     assert [line.split()[0] for line in lines[1:-1]] == rows
     assert lines[-1].startswith("H over images instead of classes: gzsl ")
+
+
+def test_quiet_prints_what_a_program_asks_for_and_nothing_else(command: Command) -> None:
+    plain = command("eval", "--predictions", PREDICTIONS, "--quiet")
+    assert (plain.code, plain.stdout, plain.stderr) == (0, "", "")
+    assert command("eval", "--predictions", PREDICTIONS, "--csv", "--quiet").stdout.startswith("protocol,")
+    assert command("eval", "--predictions", PREDICTIONS, "--json", "--quiet").document["images"]
+    assert command("completion", "fish", "--quiet").stdout
 
 
 def test_json_silences_text_and_text_silences_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,18 +50,22 @@ def test_json_is_one_documented_document(
     assert done.code == 0, done.stderr
     document = done.document
     assert follows("predict", document)
-    assert set(document) == {"run", "dataset", "gamma", "gamma_origin", "classes", "images", "named", "failed"}
+    assert set(document) == {
+        *("run", "dataset", "gamma", "gamma_origin", "classes", "attributes", "images", "named", "failed")
+    }
+    assert document["attributes"] == list(ATTRIBUTES)
     assert (document["dataset"], document["classes"]) == ("small", len(SEEN) + len(UNSEEN))
     assert (document["named"], document["failed"]) == (3, 0)
     assert [one["image"] for one in document["images"]] == pictures
     for one in document["images"]:
-        assert set(one) == {"image", "answers", "windows"}
+        assert set(one) == {"image", "answers", "attributes", "windows"}
+        assert len(one["attributes"]) == len(ATTRIBUTES)
         assert [set(answer) for answer in one["answers"]] == [{"class", "score", "for", "against", "lacking"}] * 2
         assert {answer["class"] for answer in one["answers"]} <= {*SEEN, *UNSEEN}
         assert one["answers"][0]["score"] >= one["answers"][1]["score"]
         rows, columns = one["windows"]["grid"]
         assert all(0 <= row < rows and 0 <= column < columns for row, column in one["windows"]["kept"])
-    assert "gamma is 0" in done.stderr
+    assert "warning: gamma 0 (not calibrated on validation images" in done.stderr
     assert {name for name in files_under(tmp_path) if not name.startswith(".streams")} == set(before)
 
 
@@ -80,9 +84,12 @@ def test_csv_and_table_say_the_same_as_json(command: Command, pictures: list[str
         assert said == [f"no {name}" if name in answer["lacking"] else name for name in answer["for"]]
     kept = [" ".join(f"{row}:{column}" for row, column in one["windows"]["kept"]) for one in document["images"]]
     assert [row["patches"] for row in rows[::2]] == kept
-    text = command("predict", *flags)
-    assert (text.code, text.stderr) == (0, "")
-    assert all(part in text.stdout for part in (*pictures, *(answer["class"] for answer in answers)))
+    lines = command("predict", *flags[:-3], *CPU).stdout.splitlines()
+    assert [line.split("  ")[0] for line in lines] == pictures, "a line an image"
+    assert [line.split("  ")[1].split()[0] for line in lines] == [answer["class"] for answer in answers[::2]]
+    text = command("predict", *flags[:-3], "--reasons", *CPU).stdout
+    assert all(part in text for part in (*pictures, *(f"{answer['score']:.3f}" for answer in answers)))
+    assert all(f"{name} {weight:+.2f}" in text for answer in answers for name, weight in answer["for"].items())
 
 
 def test_a_table_replaces_the_classes_and_extend_adds_to_them(
@@ -189,7 +196,7 @@ def test_strict_stops_at_the_first_bad_picture(command: Command, pictures: list[
     as_json = command("predict", pictures[0], str(tmp_path / "text.jpg"), pictures[1], "--strict", "--json", *CPU)
     assert as_json.code == 3
     assert [len(as_json.document["images"]), set(as_json.document)] == [
-        1, {"run", "dataset", "gamma", "gamma_origin", "classes", "images", "error"},
+        1, {"run", "dataset", "gamma", "gamma_origin", "classes", "attributes", "images", "error"},
     ]  # fmt: skip
 
 
@@ -295,6 +302,13 @@ def test_flags_that_do_not_go_together_are_refused(flags: tuple[str, ...], part:
 
 def test_without_a_run_the_way_to_one_is_told(tmp_path: Path) -> None:
     assert_refused(fresh("predict", "x.png", cwd=tmp_path), 3, "no finished run", "svipctl train")
+
+
+def test_a_data_set_in_the_place_of_an_image_is_refused_with_the_command_that_is_meant(
+    command: Command, pictures: list[str], shared_folder: Path
+) -> None:
+    done = command("predict", str(shared_folder), pictures[0])
+    assert_refused(done, 2, "is a data set", f"svipctl predict {pictures[0]} --run small/first")
 
 
 def test_a_table_is_enough_when_the_data_set_is_gone(

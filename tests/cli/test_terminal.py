@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svipctl.cli._output import Sink
-from svipctl.cli._training_progress import Live, Pace
+from svipctl.cli._output import Sink, folded
+from svipctl.cli._training_progress import Live
+from svipctl.pace import Pace
 from tests.cli.terminal import on_terminal
 from tests.conftest import Command
 from tests.reference.traces import FOLDER
@@ -40,8 +41,8 @@ class Clock:
         return self.now
 
 
-def test_on_a_terminal_eval_draws_the_curve_with_its_protocols(tmp_path: Path) -> None:
-    code, shown = on_terminal("eval", "--predictions", PREDICTIONS, cwd=tmp_path, NO_COLOR="1")
+def test_when_asked_eval_draws_the_curve_with_its_protocols(tmp_path: Path) -> None:
+    code, shown = on_terminal("eval", "--predictions", PREDICTIONS, "--curve", cwd=tmp_path, NO_COLOR="1")
     assert code == 0
     assert len(BRAILLE.findall(shown)) > 20
     assert "o gzsl  x gzsl-oracle" in shown
@@ -58,28 +59,62 @@ def test_in_a_file_there_is_the_table_alone(command: Command) -> None:
 
 
 def test_a_dumb_terminal_gets_plain_ascii_lines(tmp_path: Path) -> None:
-    code, shown = on_terminal("eval", "--predictions", PREDICTIONS, cwd=tmp_path, TERM="dumb")
+    code, shown = on_terminal("eval", "--predictions", PREDICTIONS, "--curve", cwd=tmp_path, TERM="dumb")
     assert code == 0
     assert "\x1b" not in shown
     assert shown.replace("±", "").isascii()
     assert "***" in shown
 
 
-def test_who_asks_for_less_or_has_less_gets_less(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_has_less_gets_less(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", Terminal(io.BytesIO(), encoding="utf-8"))
     monkeypatch.setenv("TERM", "xterm")
-    assert (Sink().draws_on_stdout, Sink().has_braille) == (True, True)
-    for asked in ("json", "quiet", "silent"):
-        sink = Sink()
-        setattr(sink, asked, True)
-        assert not sink.draws_on_stdout
+    assert Sink().has_braille
     monkeypatch.setenv("TERM", "linux")
     assert not Sink().has_braille
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stdout", Terminal(io.BytesIO(), encoding="ascii"))
-    assert (Sink().draws_on_stdout, Sink().has_braille) == (True, False)
-    monkeypatch.setattr("sys.stdout", io.StringIO())
-    assert not Sink().draws_on_stdout
+    assert not Sink().has_braille
+
+
+def shown_lines(code: int, shown: str, columns: int, lines: int) -> list[str]:
+    """The lines of a command that ended well, which all fit on a screen."""
+    assert code == 0, shown
+    found = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown).replace("\r", "").splitlines()
+    assert max(map(len, found)) <= columns
+    assert len(found) < lines
+    return found
+
+
+def test_the_numbers_of_an_evaluation_fit_on_a_small_screen(tmp_path: Path) -> None:
+    done = on_terminal("eval", "--predictions", PREDICTIONS, cwd=tmp_path, columns=80, NO_COLOR="1")
+    found = shown_lines(*done, 80, 24)
+    assert not BRAILLE.search("".join(found))
+    assert next(line for line in found if "protocol" in line).split()[-1] == "gamma"
+
+
+def test_a_prediction_is_a_line_that_fits_and_no_bar_is_left(
+    trained_copy: Path, shared_folder: Path, tmp_path: Path
+) -> None:
+    pictures = [str(path) for path in sorted((shared_folder / "images").rglob("0.png"))]
+    flags = ("--run", "first", "--gamma", "0.1", "--gpu", "cpu")
+    found = shown_lines(*on_terminal("predict", *pictures, *flags, cwd=tmp_path, columns=80), 80, 24)
+    assert found[0] == "gamma 0.1000 (given)"
+    assert len(found) == 1 + len(pictures)
+    assert all(re.search(r"  (un)?seen_\w +-?\d\.\d{3}", line) for line in found[1:])
+
+
+def test_long_lines_break_between_words_and_commands_stay_whole() -> None:
+    terminal = Terminal(io.BytesIO(), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("COLUMNS", "30")
+        text = "  a long line of several words_that_are_long\n  next: svipctl train toybirds --recipe paper"
+        assert folded(text, terminal).splitlines() == [
+            "  a long line of several",
+            "    words_that_are_long",
+            "  next: svipctl train toybirds --recipe paper",
+        ]
+        assert folded(text, io.StringIO()) == text
 
 
 def test_brackets_in_a_name_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,9 +175,10 @@ def test_a_bar_on_the_terminal_takes_nothing_out_of_a_file(
     pictures = str(shared_folder / "images")
     code, shown = on_terminal("predict", pictures, *flags, cwd=tmp_path, stdout=tmp_path / "bar")
     assert code == 0, shown
-    assert "naming" in shown
-    code, shown = on_terminal("predict", pictures, *flags, "--quiet", cwd=tmp_path, stdout=tmp_path / "no bar")
-    assert (code, shown) == (0, "")
+    assert "classifying" in shown
+    code, shown = on_terminal("predict", pictures, *flags, cwd=tmp_path, stdout=tmp_path / "no bar", TERM="dumb")
+    assert code == 0
+    assert "\x1b" not in shown
     assert (tmp_path / "bar").read_bytes() == (tmp_path / "no bar").read_bytes() != b""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -39,13 +38,21 @@ def test_the_number_beside_the_patches_is_the_one_eval_prints(command: Command, 
     assert selection["images"] == TEST_IMAGES
     assert selection["auc"] == pytest.approx(evaluated, abs=1e-6)
     assert selection["eval"] == {"auc": evaluated, "images": TEST_IMAGES}
-    pages = [(tmp_path / name).read_text() for name in done.document["files"]]
-    assert len(pages) == 2
-    for page in pages:
-        assert f"{evaluated:.1f} over all {TEST_IMAGES} (svipctl eval)" in page
-    on_first = [one["auc"] for one in done.document["images"] if one["file"] == "all-1.svg"]
+    assert done.document["files"] == ["all.svg"], "a file that is named is written"
+    page = (tmp_path / "all.svg").read_text()
+    assert f"{evaluated:.1f} over all {TEST_IMAGES} (svipctl eval)" in page
+    assert f"over the {TEST_IMAGES} images here" in page
+    assert "gamma 0 (not calibrated on validation images" in page
+    assert (done.document["gamma"], "not calibrated" in done.document["gamma_origin"]) == (0, True)
+
+
+def test_a_folder_that_is_named_gets_the_pages(command: Command, small: str, tmp_path: Path) -> None:
+    done = command("visualize", "patches", small, "--limit", "99", "-o", "pages/", "--json", *CPU)
+    assert done.document["files"] == ["pages/patches-1.png", "pages/patches-2.png"]
+    on_first = [one["auc"] for one in done.document["images"] if one["file"] == "pages/patches-1.png"]
     assert len(on_first) == PATCHES_PAGE
-    assert f"masks: {np.mean(on_first):.1f} over the {PATCHES_PAGE} images here" in pages[0]
+    named = command("visualize", "patches", small, "--limit", "2", "-o", "birds", "--json", *CPU)
+    assert named.document["files"] == ["birds.png"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -99,7 +106,7 @@ def test_pictures_of_ones_own_are_shown(command: Command, small: str, tmp_path: 
     (tmp_path / "mine").mkdir()
     for number in range(3):
         Image.new("RGB", (90, 50), (80 * number, 40, 200)).save(tmp_path / "mine" / f"<b>{number}.jpg")
-    done = command("visualize", verb, small, "mine", "-o", "folder", "--json", *CPU)
+    done = command("visualize", verb, small, "mine", "-o", "folder/", "--json", *CPU)
     assert done.code == 0, done.stderr
     assert follows(f"visualize-{verb}", done.document)
     assert done.document["split"] is None

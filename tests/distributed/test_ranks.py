@@ -36,6 +36,14 @@ def test_a_lost_peer_is_told_and_memory_that_did_not_suffice_is_not_taken_for_on
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
 
+@pytest.mark.parametrize(
+    "said", ["CUDA error: an illegal memory access was encountered", "device-side assert triggered"]
+)
+def test_a_kernel_that_failed_is_not_taken_for_a_lost_peer(said: str) -> None:
+    with pytest.raises(RuntimeError, match=said), _explained():
+        raise RuntimeError(said)
+
+
 def test_without_a_place_a_process_is_alone() -> None:
     with joined(None) as ranks:
         assert ranks is ALONE

@@ -169,3 +169,11 @@ def test_what_is_wrong_ends_with_code_1_and_what_mends_it(command: Command, tmp_
     assert "wrong   runs write access" in done.stdout
     assert "next: choose another folder with --runs-dir FOLDER" in done.stderr
     assert command("doctor", "--runs-dir", "file/runs", "--json").document["healthy"] is False
+
+
+def test_what_is_right_takes_a_line_unless_all_is_asked_for(command: Command) -> None:
+    short = command("doctor", "--offline").stdout.splitlines()
+    assert len(short) == 1
+    assert "checks are right; absent: " in short[0]
+    assert "cub, awa2, sun" in short[0]
+    assert len(command("doctor", "--offline", "--all").stdout.splitlines()) > 20

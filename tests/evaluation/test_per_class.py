@@ -65,9 +65,14 @@ def test_the_most_confused_pair_comes_first_and_the_more_mistaken_class_before_t
     assert most_confused(np.diag([3, 3]), 5) == []
 
 
-@pytest.mark.parametrize(("gamma", "row"), [(0.1, "gzsl-calibrated"), (None, "gzsl-oracle")])
-def test_single_answers_are_read_under_a_gamma_from_validation_if_there_is_one(gamma: float | None, row: str) -> None:
-    assert reading_row(evaluate_protocols(scored(0), gamma=gamma, resamples=0)) == row
+@pytest.mark.parametrize(
+    ("gamma", "split", "row"),
+    [(0.1, "test", "gzsl-calibrated"), (None, "test", "gzsl"), (None, "fold-1", "gzsl-oracle")],
+)
+def test_single_answers_are_never_read_under_a_gamma_from_test_images(
+    gamma: float | None, split: str, row: str
+) -> None:
+    assert reading_row(evaluate_protocols(scored(0), gamma=gamma, resamples=0, split=split)) == row
 
 
 def test_with_unseen_images_alone_answers_are_those_among_unseen_classes() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import Metadata, read_metadata
-from svipctl.inference.gamma import calibrated_gamma
+from svipctl.inference.gamma import Gamma, calibrated_gamma, read_evaluation
 from svipctl.runs.run import Run
 
 
@@ -25,14 +25,14 @@ def evaluated(folder: Path, text: str) -> Run:
     return Run(folder)
 
 
-def test_the_calibrated_gamma_of_an_evaluation_is_used(trained_copy: Path, metadata: Metadata) -> None:
-    run = evaluated(trained_copy, json.dumps({"protocols": {"gzsl-calibrated": {"gamma": 0.25}}}))
-    assert calibrated_gamma(run, metadata).value == 0.25
-
-
-def test_an_evaluation_of_another_epoch_says_nothing(trained_copy: Path, metadata: Metadata) -> None:
-    document = {"epoch": metadata.epoch + 1, "protocols": {"gzsl-calibrated": {"gamma": 0.25}}}
-    assert calibrated_gamma(evaluated(trained_copy, json.dumps(document)), metadata).value == 0
+def test_gamma_does_not_depend_on_whether_the_run_was_evaluated(trained_copy: Path, metadata: Metadata) -> None:
+    before = calibrated_gamma(Run(trained_copy), metadata)
+    document = {"epoch": metadata.epoch, "protocols": {"gzsl-calibrated": {"gamma": 0.25}}}
+    assert (
+        calibrated_gamma(evaluated(trained_copy, json.dumps(document)), metadata) == before == Gamma(0, before.origin)
+    )
+    assert str(before) == "gamma 0 (not calibrated on validation images, so seen classes are favoured)"
+    assert read_evaluation(Run(trained_copy), metadata.epoch + 1) == ("test", {}), "of another epoch"
 
 
 def test_a_final_run_has_the_gamma_of_its_development_before_it_is_evaluated(
@@ -41,6 +41,8 @@ def test_a_final_run_has_the_gamma_of_its_development_before_it_is_evaluated(
     (trained_copy / "development.json").write_text(json.dumps({"gamma": 0.12, "runs": [{"run": "d1"}, {"run": "d2"}]}))
     found = calibrated_gamma(Run(trained_copy), metadata)
     assert (found.value, found.origin) == (0.12, "chosen on validation images, by d1, d2")
+    assert str(found) == "gamma 0.1200 (chosen on validation images, by d1, d2)"
+    assert found.document() == {"gamma": 0.12, "gamma_origin": found.origin}
 
 
 def test_a_gamma_that_was_chosen_on_test_is_not_used(trained_copy: Path, metadata: Metadata) -> None:
@@ -56,4 +58,4 @@ def test_a_development_run_has_the_gamma_of_its_validation_images(trained_copy: 
 @pytest.mark.parametrize("text", ["{", "[]", '{"protocols": {"gzsl-calibrated": {"gamma": "many"}}}'])
 def test_a_damaged_evaluation_is_said_to_be_damaged(text: str, trained_copy: Path, metadata: Metadata) -> None:
     with pytest.raises(DataError, match="damaged"):
-        calibrated_gamma(evaluated(trained_copy, text), metadata)
+        read_evaluation(evaluated(trained_copy, text), metadata.epoch)

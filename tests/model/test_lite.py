@@ -15,7 +15,7 @@ from timm import create_model
 from torch import Tensor
 
 from svipctl.errors import ConfigError, DataError
-from svipctl.model import lite
+from svipctl.model import lite, lite_weights
 from svipctl.model.backbone import create_backbone, embed_patches, encode, grid_of, stem_features, stem_of
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
@@ -122,7 +122,7 @@ def test_the_package_is_loaded_and_named_with_its_sha256() -> None:
 
 @needs_package
 def test_a_damaged_file_of_the_package_is_not_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    whole = lite.stem_weights_file()
+    whole = lite_weights.stem_weights_file()
     damaged = Path(shutil.copy(whole, tmp_path / whole.name))
     damaged.write_bytes(damaged.read_bytes()[:-1])
     monkeypatch.setattr(lite, "stem_weights_file", lambda: damaged)

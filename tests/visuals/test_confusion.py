@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from svipctl.errors import shortened_name
 from svipctl.evaluation.per_class import confusion
 from svipctl.visuals.confusion import confused_pairs, confusion_figure
 from svipctl.visuals.style import themed
-from svipctl.visuals.text import shortened
 
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2])
 ANSWERS = np.array([0, 1, 1, 0, 1, 2, 1])
@@ -47,11 +47,11 @@ def test_the_figure_shows_percent_of_each_true_class() -> None:
         100 * np.array([[1 / 3, 2 / 3, 0], [0.5, 0.5, 0], [0, 0.5, 0.5]])
     )
     assert sorted(asked) == [1, 4, 4, 6]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["wren", "robin", shortened(NAMES[2])]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["wren", "robin", shortened_name(NAMES[2])]
 
 
 @pytest.mark.parametrize("name", ["", "short", "x" * 26, "first_part_that_differs_and_last_part"])
 def test_a_shortened_name_keeps_both_ends(name: str) -> None:
-    short = shortened(name)
+    short = shortened_name(name)
     assert len(short) <= 26
     assert short == name or (name.startswith(short.partition("…")[0]) and name.endswith(short.partition("…")[2]))

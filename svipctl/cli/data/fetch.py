@@ -12,6 +12,8 @@ from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.settings import flags
 
+_VECTORS = "word2vec-google-news-300"
+
 
 @command(flags.OFFLINE, flags.DATA_DIR, dry_run=True, layers=False)
 def fetch(
@@ -48,6 +50,7 @@ def fetch(
     """
     settings = overrides.workspace()
 
+    from svipctl.datasets.fetch.assets import built_in
     from svipctl.datasets.fetch.assets import manifest as read_manifest
     from svipctl.datasets.fetch.install import fetch as fetch_steps
     from svipctl.datasets.fetch.steps import plan_fetch
@@ -59,11 +62,13 @@ def fetch(
     found = read_manifest(manifest)
     steps = plan_fetch(names, settings.data_dir, source=source, manifest=found, again=again, mirrors=mirror or ())
     if dry_run:
-        rows = [[s.asset.name, s.state, f"{s.asset.bytes_to_fetch:,}", s.asset.licence] for s in steps]
-        sink.table("what would be done", ["asset", "state", "bytes", "licence"], rows)
+        sink.table("what would be done", ["asset", "state", "MB", "from", "licence"], [step.row() for step in steps])
         total = sum({s.asset.name: s.asset.bytes_to_fetch for s in steps if s.state == "download"}.values())
         free = free_disk_space(settings.data_dir)
-        sink.say(f"to download: {total:,} bytes; {free:,} are free; nothing was done")
+        sink.say(f"to download: {total / 1e6:,.1f} MB; {free / 1e6:,.0f} MB are free; nothing was done")
+        vectors = built_in()[_VECTORS]
+        sink.say(f"then the word vectors, from {_VECTORS} ({vectors.bytes_to_fetch / 1e6:,.1f} MB):")
+        sink.say("\n".join(f"  svipctl w2v build {name} --vectors {_VECTORS}" for name in names))
         sink.document({"dry_run": True, "bytes": total, "free": free, "steps": [step.document() for step in steps]})
         return
     with sink.transfers() as progress:

@@ -14,6 +14,7 @@ from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import open_dataset
 from svipctl.errors import CheckFailed, ConfigError
 from svipctl.settings import flags
+from svipctl.settings.inputs import check_inputs
 
 if TYPE_CHECKING:
     from svipctl.datasets.benchmark import Benchmark
@@ -60,6 +61,7 @@ def pack(
         raise ConfigError("a check writes nothing, with or without --dry-run", todo="leave out --dry-run")
 
     settings = overrides.resolve(dataset).settings
+    check_inputs(settings)
 
     from svipctl.cpu_count import processor_count
     from svipctl.datasets.packed_pixels import geometries

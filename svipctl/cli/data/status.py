@@ -12,6 +12,7 @@ from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli.data._info import check_info, dataset_of
+from svipctl.datasets.names import OFFICIAL, check_dataset
 from svipctl.errors import CheckFailed, ConfigError, DataError, nearest
 from svipctl.quoting import shell_command
 from svipctl.settings import flags
@@ -59,8 +60,10 @@ def status(
     """
     settings = overrides.workspace()
 
+    for name in datasets or ():
+        check_dataset(name)
+
     from svipctl.datasets.fetch.status import status_of
-    from svipctl.datasets.names import OFFICIAL
     from svipctl.datasets.own_status import status_of_own
 
     if info is not None:
@@ -77,17 +80,8 @@ def status(
         read = status_of if name in OFFICIAL else status_of_own
         with sink.progress(f"decoding {name}") as progress:
             found.append(read(name, settings.data_dir, verify=verify, progress=progress))
-    rows = []
-    for one in found:
-        images = "" if one.images_in_all is None else f"{one.images:,} of {one.images_in_all:,}"
-        vectors = "yes" if one.word_vectors else "no"
-        rows.append([one.name, one.state, images, vectors, str(one.packs), one.todo])
-        by_hand = one.state != "absent" and not any(asset.source for asset in one.assets)
-        for asset in one.assets:
-            state = "by hand" if by_hand and asset.state == "absent" else asset.state
-            rows.append([f"  {asset.name}", state, "", "", "", asset.source])
     columns = ["data set", "state", "images", "word vectors", "packs", "next, or where from"]
-    sink.table(f"data sets in {settings.data_dir}", columns, rows)
+    sink.table(f"data sets in {settings.data_dir}", columns, [row for one in found for row in one.rows()])
     for one in found:
         _show_images(one)
     document: dict[str, Any] = {"data_dir": str(settings.data_dir), "datasets": [one.document() for one in found]}

@@ -66,9 +66,13 @@ def plan_figure(
 
     from svipctl.visuals.style import check_suffix
 
-    file = options.output or run.folder / "figures" / f"{file_name or name}.png"
-    if file.is_dir() or not file.suffix:
-        file /= f"{name}.png"
+    file = run.folder / "figures" / f"{file_name or name}.png"
+    if options.output is not None:
+        file = Path(options.output)
+        if not options.is_one_file:
+            file /= f"{name}.png"
+        elif not file.suffix:
+            file = file.with_name(f"{file.name}.png")
     check_suffix(file)
     return Figure(name, options, run, settings, file)
 
@@ -96,6 +100,7 @@ def evaluate(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = 
         measured = evaluate_subject(run, benchmark, settings, progress)
     for warning in measured.document["warnings"]:
         sink.warn(warning)
+    _runs.announce_gamma(measured.model.gamma)
     return measured
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svipctl.cli._output import sink
+from svipctl.cli._runs import announce_gamma
 from svipctl.cli.visualize._figure import Figure, open_run_dataset, plan_figure
 from svipctl.cli.visualize._options import ImageOptions
 from svipctl.errors import ConfigError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from svipctl.visuals.inspection import Inspection, Inspector
 
 _SHOWN = 16
+_MOST_IN_A_FILE = 200
+"""Images of a figure that --output names one file for; beyond, a picture is too tall for many programs."""
 _OF_A_FOLD = {"test": "validation", "seen": "seen validation", "unseen": "unseen validation", "train": "training"}
 
 
@@ -53,6 +56,10 @@ class ImageFigure(Figure):
         """Second part of the figure's title."""
         whose = "own pictures" if self.options.images else f"{self.split_name} images"
         return f"{self.benchmark.name}, {whose} · {self.run.name}"
+
+    def heading(self, what: str, inspector: Inspector) -> str:
+        """Return the figure's title, and below it the gamma of the answers."""
+        return f"{what}: {self.title}\nAnswers are given with {inspector.model.gamma}."
 
 
 def plan_images(
@@ -91,6 +98,11 @@ def plan_images(
         found = images_of(benchmark, split, options.split.value, options.classes or ())
         count = None if shown is None else options.limit or shown
         images = [int(index) for index in (spread(found, count) if count else found)]
+    if options.is_one_file and shown is not None and len(images) > _MOST_IN_A_FILE:
+        raise ConfigError(
+            f"{len(images)} images are too many for one file",
+            todo=f"-o {figure.file.with_suffix('')}/ for a folder of pages, or --limit {_MOST_IN_A_FILE}",
+        )
     return ImageFigure(name, options, run, settings, figure.file, benchmark, split, images)
 
 
@@ -106,6 +118,7 @@ def inspected(plan: ImageFigure, inspector: Inspector, images: Sequence[int | Pa
     """Run the model on images, one after another, with a progress bar and in the theme of the figure."""
     from svipctl.visuals.style import themed
 
+    announce_gamma(inspector.model.gamma)
     with sink.progress("looking") as progress, themed(plan.options.theme.value):
 
         def results() -> Iterator[Inspection]:
@@ -138,8 +151,10 @@ def draw_pages(
     """
     from svipctl.visuals.pages import write_pages
 
+    if plan.options.is_one_file:
+        per_page = max(per_page, len(plan.images))
     files: list[str] = []
-    sink.begin_list(plan.head, "images")
+    sink.begin_list({**plan.head, **inspector.model.gamma.document()}, "images")
     with inspected(plan, inspector, plan.images) as inspections:
         for page in write_pages(inspections, plan.file, draw, per_page):
             files.append(str(page.path))

@@ -47,8 +47,14 @@ class FigureOptions:
     run: RunName = None
     theme: Annotated[Theme, typer.Option("--theme", help="light for paper, dark for a dark page.")] = Theme.light
     output: Annotated[
-        Path | None, output("A .png or .svg file, or a folder. (default: the folder figures of the run)")
+        str | None,
+        output("A .png or .svg file, or a folder, with / at its end. (default: the folder figures of the run)"),
     ] = None
+
+    @property
+    def is_one_file(self) -> bool:
+        """True if --output names a file, not a folder."""
+        return self.output is not None and not self.output.endswith("/") and not Path(self.output).is_dir()
 
 
 @dataclass(frozen=True, kw_only=True)

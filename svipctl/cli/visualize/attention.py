@@ -37,6 +37,6 @@ def attention(dataset: _options.Dataset, *, options: ImageOptions, overrides: Ov
     draw_pages(
         plan,
         inspector,
-        lambda page: attention_sheet(page, f"What it attends to: {plan.title}", score=score),
+        lambda page: attention_sheet(page, plan.heading("What it attends to", inspector), score=score),
         PER_PAGE,
     )

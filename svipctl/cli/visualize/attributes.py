@@ -86,7 +86,7 @@ def attributes(
         plan,
         inspector,
         lambda page: attribute_sheet(
-            page, f"Where each attribute is seen: {plan.title}", names, strongest=top, named=named
+            page, plan.heading("Where each attribute is seen", inspector), names, strongest=top, named=named
         ),
         PER_PAGE,
         details=details,

@@ -60,9 +60,11 @@ def curves(
         figure.draw(lambda: training_figure(history, title))
     else:
         measured = evaluate(run, open_run_dataset(run, settings), settings)
-        honest = reliabilities(measured)
+        honest, gamma = reliabilities(measured), measured.model.gamma
+        title += f"\nPredictions are made with {gamma}."
         figure.draw(lambda: everything_figure(history, measured.results, honest, title))
         document = {
+            **gamma.document(),
             "ausuc": 100 * measured.results.curve.area,
             "calibration_error": {name: 100 * one.error for name, one in honest.items()},
         }

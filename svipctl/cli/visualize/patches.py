@@ -56,7 +56,7 @@ def patches(dataset: _options.Dataset, *, options: ImageOptions, overrides: Over
         inspector,
         lambda page: patch_sheet(
             page,
-            f"What the model keeps: {plan.title}",
+            plan.heading("What the model keeps", inspector),
             score_source=inspector.model.network.recipe.score_source,
             evaluated=evaluated,
         ),

@@ -59,6 +59,7 @@ def report(
             "figure": "report",
             "classes": len(contents.classes),
             "protocols": measured.document["protocols"],
+            **measured.model.gamma.document(),
             "bytes": size,
             "files": [str(file)],
         }

@@ -60,8 +60,16 @@ def sheet(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overri
                 yield one
 
         groups = sorted_groups(counted(), count, wanted)
-        save(contact_sheet(groups, f"Contact sheet: {plan.title}", looked_at=looked_at), plan.file)
+        save(contact_sheet(groups, plan.heading("Contact sheet", inspector), looked_at=looked_at), plan.file)
     shown = [one for found in groups.values() for one in found]
     sink.say(f"{plan.file}: {len(shown)} images of {looked_at} looked at")
     images = [{**item(one), "file": str(plan.file)} for one in shown]
-    sink.document({**plan.head, "images": images, "files": [str(plan.file)], "looked_at": looked_at})
+    sink.document(
+        {
+            **plan.head,
+            **inspector.model.gamma.document(),
+            "images": images,
+            "files": [str(plan.file)],
+            "looked_at": looked_at,
+        }
+    )

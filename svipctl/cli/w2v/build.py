@@ -11,6 +11,7 @@ from svipctl.cli import _completion, _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
+from svipctl.datasets.names import check_present
 from svipctl.settings import flags
 
 _DOWNLOADED = ("word2vec-google-news-300", "glove-wiki-gigaword-50", "glove-wiki-gigaword-300")
@@ -48,6 +49,7 @@ def build(
 
     """
     settings = overrides.workspace()
+    check_present(dataset, settings.data_dir)
 
     from svipctl.datasets.registry import attribute_names, open_benchmark, pictures_to_draw, word_vectors_file
     from svipctl.semantics.build import build_matrix, choose_source

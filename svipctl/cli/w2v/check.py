@@ -11,7 +11,9 @@ from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
+from svipctl.datasets.names import check_present
 from svipctl.errors import CheckFailed, ConfigError
+from svipctl.files import require_path
 from svipctl.quoting import shell_command
 from svipctl.settings import flags
 
@@ -38,6 +40,9 @@ def check(
 
     """
     settings = overrides.workspace()
+    check_present(dataset, settings.data_dir)
+    if against is not None:
+        require_path(against, "file")
 
     from svipctl.datasets.registry import attribute_names, word_vectors_file
     from svipctl.pickles import read_pickled_array

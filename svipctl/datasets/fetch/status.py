@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -58,6 +59,15 @@ class DatasetStatus(BaseModel):
         """Return the entry of the JSON document of `data status`."""
         return self.model_dump(mode="json", by_alias=True)
 
+    def rows(self) -> Iterator[list[str]]:
+        """Yield the rows of the table of `data status`: the benchmark, then its assets."""
+        images = "" if self.images_in_all is None else f"{self.images:,} of {self.images_in_all:,}"
+        yield [self.name, self.state, images, "yes" if self.word_vectors else "no", str(self.packs), self.todo]
+        by_hand = self.state != "absent" and not any(asset.source for asset in self.assets)
+        for asset in self.assets:
+            state = "by hand" if by_hand and asset.state == "absent" else asset.state
+            yield [f"  {asset.name}", state, "", "", "", asset.source]
+
 
 def status_of(
     name: str, data_dir: Path, *, verify: bool = False, progress: ProgressCallback | None = None
@@ -97,11 +107,12 @@ def status_of(
         state, problem = ("damaged" if there else "absent"), error.what if there else ""
     if broken and state == "complete":
         state, problem = "damaged", broken[0].problem
+    instead = ", or use what is there: --allow-partial" if state == "partial" else ""
     return DatasetStatus(
         name=name,
         state=state,
         problem=problem,
-        todo="" if state == "complete" else repair_command(name, data_dir, broken=bool(broken)),
+        todo="" if state == "complete" else repair_command(name, data_dir, broken=bool(broken)) + instead,
         assets=assets,
         images=images,
         images_in_all=total,

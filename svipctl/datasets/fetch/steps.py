@@ -28,6 +28,12 @@ class Step:
     given: bool
     """True if the archive is the user's."""
 
+    def row(self) -> list[str]:
+        """Return the row of the table of `--dry-run`: asset, state, MB, source and licence."""
+        asset = self.asset
+        source = str(self.archive) if self.given else urlsplit(asset.mirrors[0]).netloc
+        return [asset.name, self.state, f"{asset.bytes_to_fetch / 1e6:,.1f}", source, asset.licence]
+
     def document(self) -> dict[str, Any]:
         """Return the entry of the JSON document of `--dry-run`."""
         return {

@@ -46,6 +46,11 @@ class Candidate:
         return reading_row(self.evaluation.results)
 
     @property
+    def gamma(self) -> str:
+        """The gamma that single answers are given with, and its origin."""
+        return str(self.evaluation.model.gamma)
+
+    @property
     def command(self) -> str:
         """The command that trains it again."""
         development = self.evaluation.document.get("development")

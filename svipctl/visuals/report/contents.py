@@ -39,6 +39,8 @@ class Contents:
     kept: int
     """Windows of an image that are taken for related, of `windows`."""
     windows: int
+    gamma: str
+    """The gamma that single answers are given with, and its origin."""
     reading: str
     """The protocol under which single answers are read."""
     reading_meaning: str
@@ -82,6 +84,7 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, evaluation: Model
     network, row = evaluation.model.network, reading_row(results)
     classes = per_class(results, evaluation.classes)
     ranked = sorted(classes, key=lambda one: (one.accuracy.get(row, 0.0), one.name))
+    shown = min(EXTREMES, len(ranked) // 2)  # no class is both
     again = trained.model_copy(update={"data_dir": settings.data_dir, "runs_dir": settings.runs_dir})
     return Contents(
         title=f"{run.name} on {benchmark.name}",
@@ -91,13 +94,14 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, evaluation: Model
         selection=tables.selection_rows(document),
         kept=network.keep,
         windows=network.grid.windows,
+        gamma=str(evaluation.model.gamma),
         reading=row,
         reading_meaning=tables.MEANINGS.get(row, ""),
         names=evaluation.classes,
         classes=classes,
         class_rows=[name for name in results.rows if any(name in one.accuracy for one in classes)],
-        hardest=ranked[:EXTREMES],
-        best=ranked[::-1][:EXTREMES],
+        hardest=ranked[:shown],
+        best=ranked[::-1][:shown],
         pairs=_pairs(benchmark, evaluation, row),
         training_charts=charts.training_charts(read_history(run)),
         evaluation_charts=charts.evaluation_charts(evaluation),

@@ -25,7 +25,6 @@ EACH = 3
 """Number of images of each kind: seen or unseen, rightly or wrongly named."""
 ATTRIBUTES = 4
 _SIDE = 128
-_PAPER = "#8a8f98"  # between the light and the dark page
 _AMONG_UNSEEN = 1e6  # a gamma that leaves unseen classes only
 
 
@@ -91,14 +90,14 @@ def _card(one: Inspection, answered: str, attributes: Sequence[str], score_sourc
     true = str(one.true_class)
     windows = [_tile(one.pixels, "image", f"image of {true}")]
     if one.kept is not None:
-        windows.append(_tile(faded(one.pixels, one.kept, _PAPER), "windows kept", f"windows of {true} that were kept"))
+        windows.append(_tile(faded(one.pixels, one.kept), "windows kept", f"windows of {true} that were kept"))
     if one.related is not None:
         windows.append(_tile(_coloured(one.related), "classifier", "probability that a window is related"))
     low, span = one.scores.min(), float(np.ptp(one.scores))
     scores = _coloured((one.scores - low) / span if span else np.zeros_like(one.scores))
     windows.append(_tile(scores, SCORES[score_source], "window scores of the source pass"))
     if one.mask is not None:
-        windows.append(_tile(faded(one.pixels, one.mask, _PAPER), f"true {one.truth}", f"where {true} is"))
+        windows.append(_tile(faded(one.pixels, one.mask), f"true {one.truth}", f"where {true} is"))
     return Card(true, answered, bool(one.is_seen), one.auc, windows, _attribute_tiles(one, attributes))
 
 

@@ -155,7 +155,7 @@ def provenance(
         ]
         rows.append(("checked", f"none of the {len(run.validation_images())} validation images is scored here"))
     elif split.name == "test":
-        rows.append(("gamma", "none from validation: this run has no development runs"))
+        rows.append(("gamma", str(evaluation.model.gamma)))
     return rows
 
 

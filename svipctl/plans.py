@@ -1,0 +1,32 @@
+"""What --dry-run shows of the plans of training, evaluation, export and reproduction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_PLAN_NAMES = {
+    "disk_mib": "disk for checkpoints",
+    "features_mib": "disk for the stem's features",
+    "memory_mib": "memory for the network",
+    "parts": "parts of a batch",
+}
+_PLAN_NOTES = {"memory_mib": "; Python and torch take about 1 GiB besides, activations what the batch takes"}
+
+
+def describe_plan(plan: Mapping[str, Any]) -> str:
+    """Return what --dry-run shows: a line for each value that is known and needed."""
+    return "\n".join(
+        f"{_PLAN_NAMES.get(key, key.replace('_', ' '))}: {_in_words(value)}{' MiB' if key.endswith('_mib') else ''}"
+        f"{_PLAN_NOTES.get(key, '')}"
+        for key, value in plan.items()
+        if value is not None and (value or key != "features_mib")
+    )
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{one} {name}" for name, one in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

@@ -1,0 +1,155 @@
+"""Overview of runs: how each was trained, what it reached, and mean and deviation over seeds of otherwise equal ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from svipctl.files import is_locked
+from svipctl.runs.run import Run
+from svipctl.settings.command_line import differences_from_presets
+from svipctl.settings.keys import WHERE_AND_HOW, flatten
+from svipctl.settings.schema import Settings
+
+FIGURES = {
+    "T1": ("zsl", "T1"),
+    "H": ("gzsl-calibrated", "H"),
+    "H_oracle": ("gzsl-oracle", "H"),
+    "AUSUC": ("ausuc", "value"),
+}
+"""Figure -> row and name in `eval/metrics.json`; H is calibrated on validation images, H_oracle on the scored ones."""
+_HEADS = {"T1": "T1", "H": "H", "H_oracle": "H*", "AUSUC": "AUSUC"}
+_OWN_COLUMNS = {"dataset", "recipe", "model.backbone", "seed", "train.fold", "train.epochs"}
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A run in the table of runs."""
+
+    run: Run
+    settings: Settings
+    state: str
+    """`finished`, `training`, `unfinished` or `abandoned`."""
+    epochs: int
+    """Finished epochs."""
+    split: str
+    """`test` or the fold that the figures are of; empty without figures."""
+    figures: Mapping[str, float]
+    """Figure -> percent, those of `FIGURES` that are known."""
+    different: Mapping[str, Any]
+    """Setting -> value of what neither the presets nor a column of the table says."""
+
+    @property
+    def differences(self) -> str:
+        """`different` as text."""
+        return ", ".join(f"{key}={value}" for key, value in self.different.items())
+
+    def document(self) -> dict[str, Any]:
+        """Return the entry of `svipctl runs --json`."""
+        return {
+            "dataset": self.run.folder.parent.name,
+            "run": self.run.name,
+            "recipe": self.settings.recipe,
+            "backbone": self.settings.model.backbone,
+            "seed": self.settings.seed,
+            "fold": self.settings.train.fold,
+            "different": {key: json.loads(json.dumps(value, default=str)) for key, value in self.different.items()},
+            "epochs": self.epochs,
+            "epochs_asked": self.settings.train.epochs,
+            "split": self.split or None,
+            **{name: self.figures.get(name) for name in FIGURES},
+            "state": self.state,
+        }
+
+
+@dataclass(frozen=True)
+class SeedGroup:
+    """Runs that differ in their seed only."""
+
+    runs: tuple[Overview, ...]
+
+    def mean(self, figure: str) -> tuple[float, float] | None:
+        """Return mean and standard deviation (n - 1) of a figure; None unless two runs have it."""
+        values = [one.figures[figure] for one in self.runs if figure in one.figures]
+        return (fmean(values), stdev(values)) if len(values) > 1 else None
+
+    def document(self) -> dict[str, Any]:
+        """Return the entry of `svipctl runs --json`."""
+        means = {name: self.mean(name) for name in FIGURES}
+        return {
+            "dataset": self.runs[0].run.folder.parent.name,
+            "runs": [one.run.name for one in self.runs],
+            "means": {name: {"mean": found[0], "sd": found[1]} for name, found in means.items() if found},
+        }
+
+
+def overview(run: Run) -> Overview:
+    """Return what the files of a run say; its network is not loaded.
+
+    Raises:
+        DataError: Its configuration or its evaluation is damaged.
+
+    """
+    settings, records = run.settings(), run.metrics
+    finished = run.read_json("finished.json") or {}
+    best = finished.get("best_epoch", len(records))
+    evaluation = run.read_json("eval/metrics.json") or {}
+    rows = evaluation.get("protocols", {}) if evaluation.get("epoch") in (None, best) else {}
+    figures = {name: float(rows[row][key]) for name, (row, key) in FIGURES.items() if key in rows.get(row, {})}
+    split = str(evaluation.get("split", "test")) if rows else ""
+    record = next((one for one in records if one["epoch"] == best and "monitor" in one), None)
+    if not rows and record is not None:
+        split, figures = str(record["monitor"]), {name: record[name] for name in FIGURES if name in record}
+        figures.pop("H", None)  # of the monitored split without calibration
+    hidden = WHERE_AND_HOW | _OWN_COLUMNS
+    different = {key: value for key, value in differences_from_presets(settings).items() if key not in hidden}
+    return Overview(run, settings, _state(run), len(records), split, figures, different)
+
+
+def seed_groups(runs: Sequence[Overview]) -> list[SeedGroup]:
+    """Return the groups of two or more runs that are equal but for their seed, in the order of their first runs."""
+    groups: dict[str, list[Overview]] = {}
+    for one in runs:
+        free = {*WHERE_AND_HOW, "seed", *(["train.epochs"] if one.run.development() else [])}
+        same = {key: value for key, value in flatten(one.settings).items() if key not in free}
+        key = json.dumps([one.run.is_baseline and one.run.name, one.split, same], default=str)
+        groups.setdefault(key, []).append(one)
+    return [SeedGroup(tuple(group)) for group in groups.values() if len({one.settings.seed for one in group}) > 1]
+
+
+def overview_table(runs: Sequence[Overview], groups: Sequence[SeedGroup]) -> tuple[str, list[str], list[list[str]]]:
+    """Return title, columns and rows of the table of runs; a column in which all runs agree goes into the title."""
+    columns: dict[str, list[str]] = {
+        "data set": [one.run.folder.parent.name for one in runs],
+        "recipe": [one.settings.recipe for one in runs],
+        "backbone": [one.settings.model.backbone for one in runs],
+        "split": [one.split for one in runs],
+    }
+    common = [f"{name} {values[0]}" for name, values in columns.items() if len(set(values)) == 1 and values[0]]
+    columns = {"run": [one.run.name for one in runs]} | {n: v for n, v in columns.items() if len(set(v)) > 1}
+    columns["different"] = [one.differences for one in runs]
+    columns["epochs"] = [f"{one.epochs}/{one.settings.train.epochs}" for one in runs]
+    columns |= {
+        head: [f"{one.figures[name]:.1f}" if name in one.figures else "" for one in runs]
+        for name, head in _HEADS.items()
+    }
+    columns["state"] = [one.state for one in runs]
+    for group in groups:
+        means = {head: group.mean(name) for name, head in _HEADS.items()}
+        shown = {head: "{:.1f} ±{:.1f}".format(*mean) for head, mean in means.items() if mean}
+        shown["run"] = f"mean of {', '.join(one.run.name for one in group.runs)}"
+        for head, cells in columns.items():
+            cells.append(shown.get(head, ""))
+    columns = {head: cells for head, cells in columns.items() if any(cells)}
+    return ", ".join([f"{len(runs)} runs", *common]), list(columns), [list(row) for row in zip(*columns.values())]
+
+
+def _state(run: Run) -> str:
+    if run.finished or run.is_baseline:
+        return "finished"
+    if is_locked(run.folder):
+        return "training"
+    return "unfinished" if run.has_checkpoint else "abandoned"

@@ -1,0 +1,58 @@
+"""`svipctl runs`: the table of runs, sorted, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_schemas import follows
+from tests.conftest import Command
+
+
+@pytest.fixture
+def two(trained_copy: Path) -> Path:
+    """The folder of runs with two that differ in their seed, the second one with a higher T1."""
+    other = Path(shutil.copytree(trained_copy, trained_copy.parent / "second"))
+    config = (other / "config.toml").read_text()
+    (other / "config.toml").write_text(config.replace("seed = 0", "seed = 1"))
+    (other / "eval").mkdir()
+    (other / "eval" / "metrics.json").write_text('{"epoch": 1, "protocols": {"zsl": {"T1": 99.0}}}')
+    return trained_copy.parent
+
+
+def test_the_document_has_every_run_and_the_mean_over_seeds(command: Command, two: Path) -> None:
+    done = command("runs", "small", "--json")
+    assert done.code == 0, done.stderr
+    assert follows("runs", done.document)
+    assert [one["run"] for one in done.document["runs"]] == ["first", "second"]
+    assert [one["state"] for one in done.document["runs"]] == ["finished"] * 2
+    (group,) = done.document["means"]
+    assert group["means"]["T1"]["mean"] == pytest.approx((done.document["runs"][0]["T1"] + 99.0) / 2)
+
+
+def test_the_best_come_first_when_they_are_sorted_by_a_figure(command: Command, two: Path) -> None:
+    rows = list(csv.DictReader(command("runs", "small", "--sort", "T1", "--csv").stdout.splitlines()))
+    assert [row["run"] for row in rows] == ["second", "first"]
+    assert "model.weights=none" in rows[0]["different"]
+    lines = command("runs", "--sort", "name").stdout.splitlines()
+    assert lines[0].startswith("2 runs, data set small, recipe svipctl")
+    assert [line.split()[0] for line in lines[2:]] == ["first", "second", "mean"]
+    assert "99.0" in lines[3]
+
+
+def test_a_damaged_run_is_reported_and_the_others_are_listed(command: Command, two: Path) -> None:
+    (two / "second" / "config.toml").write_text("epochs = ")
+    done = command("runs", "--json")
+    assert done.code == 0
+    assert "second/config.toml is damaged" in done.stderr
+    assert [one["run"] for one in done.document["runs"]] == ["first"]
+
+
+def test_no_runs_and_no_such_data_set_are_told_apart(command: Command, tmp_path: Path) -> None:
+    done = command("runs")
+    assert (done.code, done.stdout) == (0, "")
+    assert "svipctl train toybirds" in done.stderr
+    assert command("runs", "tpybirds").code == 2
