@@ -22,6 +22,7 @@ from svipctl.cli._runs import announce_gamma, announce_run, find_any_run, open_d
 from svipctl.datasets.names import is_dataset
 from svipctl.errors import CheckFailed, ConfigError, DataError, shortened_name
 from svipctl.files import require_path
+from svipctl.quoting import spreadsheet_cell
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
