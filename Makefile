@@ -3,7 +3,7 @@ BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all lint types generated clean
+.PHONY: help demo test test-slow test-all lint types generated site clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -42,7 +42,10 @@ types: .venv/dev-installed ## mypy, strict
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-generated: .venv/dev-installed ## Completions and docs/cli.md from the program
+site: .venv/dev-installed ## The documentation site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+generated: .venv/dev-installed ## Completions and reference pages from the program
 	$(BIN)/python docs/generate.py
 
 clean: ## Remove what make and the tools made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from svipctl.inference.trained_model import TrainedModel
 from svipctl.runs.run import Run
 from svipctl.settings.layers import Resolved, resolve
 from svipctl.settings.schema import RecipeName
-from svipctl.training.development import with_development
+from svipctl.training.development import FOLDS, calibrated_name, with_development
+from svipctl.training.resume import AUTO
 from svipctl.training.session import carry_out, choose
 from svipctl.training.step_log import Record
 from svipctl.training.trainer import Reporter
@@ -111,6 +113,7 @@ def train(
     name: str = "",
     settings: Mapping[str, Any] | None = None,
     from_development: Sequence[str] = (),
+    calibrate: bool = False,
     resume: str | None = None,
     data_dir: str | Path = "data",
     runs_dir: str | Path = "runs",
@@ -121,11 +124,12 @@ def train(
 
     Args:
         dataset: `cub`, `awa2`, `sun`, `toybirds`, or a folder of your own.
-        recipe: `svipctl`, `reference` or `paper`; the preset's if None.
+        recipe: `svipctl`, `hybrid`, `reference` or `paper`; that of the data set if None.
         seed: Random seed; 0 if None.
         name: Of the run; made from recipe and seed if empty.
         settings: Any settings by dotted key, for instance `{"optim.lr": 1e-4}` (docs/recipes.md).
         from_development: Names of finished development runs, for a final run with their epoch count and gamma.
+        calibrate: First train, or continue, a development run on each fold, and take these.
         resume: Name or folder of an unfinished run, or `auto`, as `svipctl train --resume`.
         data_dir: Folder of the named data sets.
         runs_dir: Folder of the runs.
@@ -148,6 +152,17 @@ def train(
 
     def configure(**found: Any) -> Resolved:
         return resolve(str(dataset), flags=found | flags)  # what the user sets is checked against what was found
+
+    if calibrate:
+        if from_development or resume:
+            raise ConfigError("calibrate=True trains the development runs itself", todo="pass no other run")
+        one = partial(train, dataset, recipe=recipe, seed=seed, resume=AUTO, device=device, progress=progress)
+        one = partial(one, data_dir=data_dir, runs_dir=runs_dir)
+        final, given = calibrated_name(configure().settings), dict(settings or {})
+        for fold in FOLDS:
+            one(name=f"{final}-fold{fold}", settings=given | {"train.fold": fold, "train.monitor": "validation"})
+        given.pop("train.epochs", None)
+        return one(name=final, settings=given, from_development=[f"{final}-fold{fold}" for fold in FOLDS])
 
     development = None
     if from_development:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -14,8 +16,9 @@ from torch import Tensor
 from svipctl.errors import ConfigError
 from svipctl.types import Precision
 
-# Of the CPU's allocator; of CUDA itself, beside torch's own allocator (pinned memory, a GPU that others fill); of its libraries.
-_SIGNS_OF_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
+# Of the CPU's allocator; of CUDA, its driver, Triton and NCCL (also CUDA_ERROR_OUT_OF_MEMORY); of cuBLAS and cuDNN.
+_SIGNS_OF_NO_MEMORY = ("can't allocate memory", "out of memory", "out_of_memory", "alloc_failed", "allocation_failed")
+_SIGNS_OF_FAULT = ("CUDA error", "CUDA driver error", "device-side assert", "Triton Error [CUDA]")
 
 
 def gpu_flag(device: str | int | torch.device) -> str:
@@ -36,13 +39,15 @@ def choose_device(gpu: str, local: int = 0) -> torch.device:
 
     """
     count = torch.cuda.device_count()
-    own = gpu.split(",")
+    own = [name.strip() for name in gpu.split(",")]
     if len(own) > 1:
+        if set(own) != {"cpu"}:
+            _check_list(gpu, own)
         if local >= len(own):
             raise ConfigError(
                 f"--gpu {gpu} names {len(own)} devices", why=f"this is process {local + 1} of the machine"
             )
-        return choose_device(own[local].strip())
+        return choose_device(own[local])
     if gpu == "cpu" or (gpu == "auto" and not count):
         return torch.device("cpu")
     if gpu == "auto":
@@ -55,10 +60,29 @@ def choose_device(gpu: str, local: int = 0) -> torch.device:
         return torch.device("cuda", local % count)
     if not (gpu.isascii() and gpu.isdecimal()):
         raise ConfigError(f"--gpu {gpu}: not a GPU", why="it is auto, cpu, the index of a GPU, or several: 0,1")
+    if local:
+        raise ConfigError(
+            f"--gpu {gpu} names one GPU, and this is process {local + 1} of the machine",
+            why="two processes of a run cannot share a GPU",
+            todo="leave out --gpu, or name a GPU for each process, for instance --gpu 0,1",
+        )
     if int(gpu) >= count:
         there = f"this machine has GPU 0 to {count - 1}" if count > 1 else f"this machine has {count or 'no'} GPU"
         raise ConfigError(f"there is no GPU {gpu}", why=there, todo="use --gpu auto or --gpu cpu")
     return torch.device("cuda", int(gpu))
+
+
+def _check_list(gpu: str, names: Sequence[str]) -> None:
+    """Raise ConfigError unless a list names different GPUs."""
+    wrong = next((name for name in names if not (name.isascii() and name.isdecimal())), None)
+    if wrong is not None:
+        raise ConfigError(f"--gpu {gpu}: not a list of GPUs", why=f"{wrong!r} is not the index of a GPU")
+    if len({int(name) for name in names}) < len(names):
+        raise ConfigError(
+            f"--gpu {gpu} names a GPU twice",
+            why="each process of a run needs a GPU of its own",
+            todo="name different GPUs, for instance --gpu 0,1",
+        )
 
 
 def check_devices(gpu: str) -> torch.device:
@@ -70,13 +94,36 @@ def check_devices(gpu: str) -> torch.device:
 def use_device(gpu: str, local: int = 0) -> torch.device:
     """The device of `--gpu`, made this process's own: what names no GPU goes there, and never to the first one.
 
-    Its fp32 is fp32: torch lets convolutions round to TF32 unless told otherwise.
+    Its fp32 is fp32: torch lets convolutions round to TF32 unless told otherwise, and products where
+    TORCH_ALLOW_TF32_CUBLAS_OVERRIDE is set. cuDNN's attention is not used: nobody has compared it with the others here.
+
+    Raises:
+        ConfigError: There is no such GPU, or it cannot be used, for instance because its driver is too old.
+
     """
     device = choose_device(gpu, local)
     if device.type == "cuda":
-        torch.cuda.set_device(device)
+        try:
+            torch.cuda.set_device(device)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            raise ConfigError(
+                f"GPU {device.index} cannot be used",
+                why=" ".join(str(error).partition("\n")[0].split()),
+                todo="svipctl doctor, or go without: --gpu cpu",
+            ) from error
+        torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.enable_cudnn_sdp(False)
     return device
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that this process can see, as CUDA_VISIBLE_DEVICES names them."""
+    count = torch.cuda.device_count()
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return named[:count] if len(named) >= count else [str(index) for index in range(count)]
 
 
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
@@ -141,7 +188,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an exception says that memory, the device's or the machine's, did not suffice."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return any(sign in str(error) for sign in _SIGNS_OF_NO_MEMORY)
+    return any(sign in str(error).lower() for sign in _SIGNS_OF_NO_MEMORY)
+
+
+def is_device_fault(error: BaseException) -> bool:
+    """Return whether a GPU reports that a kernel failed, which it does at some later call, whatever that is."""
+    return any(sign in str(error) for sign in _SIGNS_OF_FAULT)
 
 
 def is_compiler_failure(error: BaseException) -> bool:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
     [
         "svipctl.cli.train",
         "svipctl.training.trainer",
@@ -57,7 +57,7 @@ def forked(*arguments: str, cwd: Path, streams: Path, first: Callable[[], None] 
     """The program's entry point in a forked process with its own streams; `first` runs in it before."""
     streams.mkdir(parents=True, exist_ok=True)
     out, err = streams / "stdout", streams / "stderr"
-    process = _FORKS.Process(target=_enter, args=(arguments, cwd, out, err, first))
+    process = FORKS.Process(target=_enter, args=(arguments, cwd, out, err, first))
     process.start()
     process.join(600)
     assert process.exitcode is not None, "the command did not end"

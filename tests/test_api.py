@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import svipctl
+from svipctl.errors import ConfigError
 from tests.conftest import NETWORK, Command
 from tests.processes import fresh
 
@@ -207,3 +208,14 @@ def test_nothing_is_printed_unless_asked_for(
     shown = capfd.readouterr()
     assert shown.out == ""
     assert "epoch 1: loss" in shown.err
+
+
+def test_calibrate_gives_a_final_run_with_the_gamma_of_all_folds(shared_folder: Path, tmp_path: Path) -> None:
+    run = svipctl.train(shared_folder, calibrate=True, settings=SMALL, runs_dir=tmp_path, device="cpu")
+    names = [f"{run.name}-fold{fold}" for fold in (1, 2, 3)]
+    development = run.development()
+    assert development is not None
+    assert [one["run"] for one in development["runs"]] == names
+    assert run.load().gamma.value == development["gamma"]
+    with pytest.raises(ConfigError, match="trains the development runs itself"):
+        svipctl.train(shared_folder, calibrate=True, resume="auto", runs_dir=tmp_path)

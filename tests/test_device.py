@@ -7,7 +7,16 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from svipctl.device import arithmetic_name, autocast, choose_device, choose_dtype, is_out_of_memory, use_device
+from svipctl.device import (
+    arithmetic_name,
+    autocast,
+    check_devices,
+    choose_device,
+    choose_dtype,
+    is_out_of_memory,
+    use_device,
+    visible_gpus,
+)
 from svipctl.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -47,10 +56,51 @@ def test_the_process_goes_to_its_gpu_and_computes_fp32_there(monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    products.allow_tf32 = True  # as TORCH_ALLOW_TF32_CUBLAS_OVERRIDE has it
     assert use_device("cpu") == CPU
-    assert (chosen, torch.backends.cudnn.allow_tf32) == ([], True)
+    assert (chosen, products.allow_tf32, convolutions.allow_tf32) == ([], True, True)
     assert use_device("0,1", local=1) == torch.device("cuda", 1)
-    assert (chosen, torch.backends.cudnn.allow_tf32) == ([torch.device("cuda", 1)], False)
+    assert (chosen, products.allow_tf32, convolutions.allow_tf32) == ([torch.device("cuda", 1)], False, False)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(True)
+
+
+def test_a_gpu_whose_driver_is_too_old_is_a_wrong_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_old(device: torch.device) -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040).")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", too_old)
+    with pytest.raises(ConfigError) as caught:
+        use_device("0")
+    assert "too old" in caught.value.why
+
+
+@pytest.mark.parametrize("gpu", ["0,0", "0,00", "0,cpu", "cpu,0", "0,auto", "auto,auto", "0,", ","])
+def test_a_list_that_is_not_of_different_gpus_is_refused(gpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ConfigError):
+        check_devices(gpu)
+
+
+def test_one_gpu_is_not_for_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("1", local=0) == torch.device("cuda", 1)
+    with pytest.raises(ConfigError, match="process 2 of the machine"):
+        choose_device("1", local=1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "count", "gpus"),
+    [("", 2, ["0", "1"]), ("3,5", 2, ["3", "5"]), ("GPU-a, GPU-b", 2, ["GPU-a", "GPU-b"]), ("3,-1,5", 1, ["3"])],
+)
+def test_gpus_are_named_as_cuda_visible_devices_names_them(
+    variable: str, count: int, gpus: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+    assert visible_gpus() == gpus
 
 
 @pytest.mark.parametrize("has", [True, False])
@@ -72,6 +122,11 @@ def test_a_gpu_is_asked_itself_whether_it_has_bf16(has: bool, monkeypatch: pytes
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("CUDA driver error: out of memory"), True),
+        (RuntimeError("Triton Error [CUDA]: out of memory"), True),
+        (RuntimeError("cuMemCreate failed: CUDA_ERROR_OUT_OF_MEMORY"), True),
+        (RuntimeError("NCCL error: unhandled cuda error\nCuda failure 2 'out of memory'"), True),
+        (RuntimeError("out of resource: shared memory, Required: 245760"), False),
         (RuntimeError("shapes do not match"), False),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
@@ -10,21 +9,41 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
+from svipctl.baselines.bilinear import bilinear, mean_length
 from svipctl.baselines.sae import sae
 from svipctl.evaluation.calibration import Integers, unit_rows
+from svipctl.model.class_scorer import ClassScorer
 from svipctl.model.eszsl import eszsl
-from svipctl.model.ridge import Floats, ridge
-from svipctl.model.scores import ClassScore, class_scores, normalise_class_attributes
+from svipctl.model.recipe import Recipe
+from svipctl.model.ridge import Floats, Spectrum, prototypes, ridge, spectrum
+from svipctl.model.scores import class_scores, normalise_class_attributes
 
-Method = Literal["ridge", "eszsl", "sae"]
-Preparation = Literal["plain", "l2", "standardised"]
-Targets = Literal["plain", "l2", "centred", "l2-centred", "standardised"]
+Method = Literal["ridge", "eszsl", "sae", "prototypes", "bilinear"]
+Preparation = Literal["plain", "l2", "l2-centred", "standardised"]
+Targets = Literal["plain", "l2", "centred", "l2-centred", "whitened", "standardised"]
+Score = Literal["cosine", "unit-prediction", "dot"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-# Weights are relative to the mean eigenvalue of what they are added to, so that one grid suits every preparation.
-_RIDGE = tuple(float(10**power) for power in np.arange(-4, 2.01, 0.5))
-_ESZSL = tuple(product((1e-2, 1e-1, 1.0, 10.0, 100.0), (1e-3, 1e-2, 1e-1, 1.0, 10.0)))
-_SAE = tuple(float(10**power) for power in np.arange(-3, 3.01, 0.5))
+
+def _powers(first: int, last: int) -> tuple[tuple[float], ...]:
+    return tuple((float(10**power),) for power in np.arange(first, last + 0.01, 0.5))
+
+
+GRIDS: dict[Method, tuple[tuple[float, ...], ...]] = {
+    "ridge": _powers(-4, 2),
+    "eszsl": tuple(product((1e-2, 1e-1, 1.0, 10.0, 100.0), (1e-3, 1e-2, 1e-1, 1.0, 10.0))),
+    "sae": _powers(-3, 3),
+    "prototypes": _powers(-4, 2),
+    "bilinear": tuple(product((3.0, 10.0, 30.0), (3, 10, 20))),
+}
+"""Weights that are tried, as `Choice.weights` has them."""
+
+_SCORED: dict[Targets, Literal["l2", "centred", "whitened"]] = {
+    "l2": "l2",
+    "l2-centred": "centred",
+    "whitened": "whitened",
+}
+"""Targets that the method also has, as `method.class_attributes` calls them."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +51,19 @@ class Choice:
     """One set of hyper-parameters."""
 
     features: Preparation
-    """`l2`: rows of length 1. `standardised`: each feature with mean 0 and deviation 1 over the training images."""
+    """`l2`: rows of length 1; `l2-centred`: these minus the mean of the training images. `standardised`: each feature
+    with mean 0 and deviation 1 over the training images."""
     targets: Targets
     """Class attributes as the benchmark has them, or rows of length 1; either also minus the mean of the seen classes,
-    without which the cosines of classes lie close together; or each attribute with mean 0 and deviation 1 over the seen
-    classes. Predictions are scored against the same."""
+    without which the cosines of classes lie close together; `whitened`: rows of length 1, centred, and whitened by the
+    covariance of the seen classes (`svipctl.model.class_scorer`); or each attribute with mean 0 and deviation 1 over the
+    seen classes. Predictions are scored against the same."""
     weights: tuple[float, ...]
-    """Relative; ridge and SAE have one, ESZSL two (features, attributes)."""
-    score: ClassScore
-    """Of a prediction and a class's attributes."""
+    """Penalties relative to the mean eigenvalue of what they are added to, so that one grid suits every preparation:
+    ridge, SAE and prototypes have one, ESZSL two (features, attributes). For bilinear: learning rate and epochs."""
+    score: Score
+    """Similarity of a prediction and a class's attributes: cosine, dot product, or the dot product with predictions of
+    length 1, which is how the method scores. Of prototypes: cosine of an image's feature and a class's prototype."""
 
 
 @dataclass(frozen=True)
@@ -54,26 +77,25 @@ class Prepared:
 
     @classmethod
     def by(cls, preparation: Preparation, training: Floats) -> Prepared:
-        """The preparation (N, d) training features ask for."""
-        width = training.shape[1]
-        mean, deviation = np.zeros(width), np.ones(width)
+        """Return the preparation (N, d) training features ask for."""
+        unit_length = preparation in ("l2", "l2-centred")
+        rows = unit_rows(training) if unit_length else training
+        mean, deviation = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+        if preparation in ("l2-centred", "standardised"):
+            mean = rows.mean(axis=0)
         if preparation == "standardised":
-            mean, deviation = training.mean(axis=0), training.std(axis=0)
+            deviation = rows.std(axis=0)
             deviation = np.where(deviation > 0, deviation, 1)
-        unfinished = cls(mean, deviation, preparation == "l2", 0.0)
-        squares = (unfinished(training) ** 2).sum(axis=1)
-        return cls(mean, deviation, preparation == "l2", float(np.sqrt(squares.mean())) or 1.0)
+        return cls(mean, deviation, unit_length, mean_length((rows - mean) / deviation))
 
     def __call__(self, features: Floats) -> Floats:
         """(n, d) -> (n, d + 1): the last column is a constant as large as a mean row is long, an intercept."""
-        prepared = (features - self.mean) / self.deviation
-        if self.unit_length:
-            prepared = unit_rows(prepared)
-        return np.column_stack([prepared, np.full(len(prepared), self.constant)])
+        rows = unit_rows(features) if self.unit_length else features
+        return np.column_stack([(rows - self.mean) / self.deviation, np.full(len(rows), self.constant)])
 
 
 def attributes_for(targets: Targets, class_attributes: Floats, seen: Floats) -> Floats:
-    """Class attributes as targets and as what is scored against.
+    """Return class attributes as targets and as what is scored against.
 
     Args:
         targets: How.
@@ -81,9 +103,11 @@ def attributes_for(targets: Targets, class_attributes: Floats, seen: Floats) -> 
         seen: (S, K), those of the classes that are trained on: nothing depends on any other class.
 
     """
-    if targets in ("l2", "l2-centred"):
-        class_attributes, seen = unit_rows(class_attributes), unit_rows(seen)
-    if targets in ("plain", "l2"):
+    if targets in _SCORED:
+        scorer = ClassScorer(seen.shape[1], Recipe(class_attributes=_SCORED[targets])).double()
+        scorer.fit(torch.from_numpy(seen))
+        return scorer.table(torch.from_numpy(class_attributes)).numpy()
+    if targets == "plain":
         return class_attributes
     centred: Floats = class_attributes - seen.mean(axis=0)
     if targets == "standardised":
@@ -92,63 +116,79 @@ def attributes_for(targets: Targets, class_attributes: Floats, seen: Floats) -> 
     return centred
 
 
-def score(predicted: Floats, class_attributes: Floats, kind: ClassScore) -> Floats:
-    """Return class scores: (N, K), (C, K) -> (N, C)."""
-    table = torch.from_numpy(class_attributes)
-    if kind == "cosine":
-        table = normalise_class_attributes(table)
-    return class_scores(torch.from_numpy(predicted), table, kind).numpy()
+def scores_of(method: Method) -> tuple[Score, ...]:
+    """Return the scores that are tried."""
+    return ("cosine",) if method == "prototypes" else get_args(Score)
 
 
-def candidates(
-    method: Method, features: Floats, rows: Integers, class_attributes: Floats
-) -> Iterator[tuple[Preparation, Targets, tuple[float, ...], Prepared, Floats]]:
-    """Every map that a method's grid gives on these training images.
+def maps(
+    method: Method,
+    inputs: Floats,
+    rows: Integers,
+    seen: Floats,
+    weights: tuple[tuple[float, ...], ...],
+    of_inputs: Spectrum | None = None,
+) -> list[Floats]:
+    """Return the map that each of `weights` gives on training images.
 
     Args:
         method: Which baseline.
-        features: (N, d), raw.
-        rows: (N,) rows of `class_attributes`.
-        class_attributes: (C, K) of the seen classes, as the benchmark has them.
+        inputs: (N, d + 1), prepared.
+        rows: (N,) rows of `seen`.
+        seen: (S, K) attributes of the seen classes, as targets.
+        weights: As in `Choice`.
+        of_inputs: Spectrum of the inputs, if it is known.
 
-    Yields:
-        Preparation, targets, weights, the preparation fixed by these images, and the map (d + 1, K).
+    Returns:
+        (d + 1, K) each; of prototypes (K + 1, d), for class attributes with an intercept.
 
     """
-    for preparation in get_args(Preparation):
-        prepared = Prepared.by(preparation, features)
-        inputs = prepared(features)
-        for targets in get_args(Targets):
-            table = attributes_for(targets, class_attributes, class_attributes)
-            grid = _grid(method)
-            for weights, found in zip(grid, _maps(method, inputs, rows, table, grid)):
-                yield preparation, targets, weights, prepared, found
-
-
-def fit(
-    method: Method, choice: Choice, features: Floats, rows: Integers, class_attributes: Floats
-) -> tuple[Prepared, Floats]:
-    """The map of one choice; arguments as in `candidates`."""
-    prepared = Prepared.by(choice.features, features)
-    table = attributes_for(choice.targets, class_attributes, class_attributes)
-    (found,) = _maps(method, prepared(features), rows, table, [choice.weights])
-    return prepared, found
-
-
-def _grid(method: Method) -> list[tuple[float, ...]]:
-    if method == "eszsl":
-        return [*_ESZSL]
-    return [(weight,) for weight in (_RIDGE if method == "ridge" else _SAE)]
-
-
-def _maps(method: Method, inputs: Floats, rows: Integers, table: Floats, grid: list[tuple[float, ...]]) -> list[Floats]:
-    of_features = float((inputs**2).sum()) / inputs.shape[1]
+    if method == "bilinear":
+        return bilinear(inputs, rows, seen, [(rate, int(epochs)) for rate, epochs in weights])
+    if method == "prototypes":
+        table = _with_intercept(seen, seen)
+        return prototypes(inputs[:, :-1], rows, table, [weight * _mean_eigenvalue(table) for (weight,) in weights])
+    of_inputs, unit = of_inputs or spectrum(inputs), _mean_eigenvalue(inputs)
     if method == "ridge":
-        return ridge(inputs, table[rows], [weight * of_features for (weight,) in grid])
+        return ridge(inputs, seen[rows], [weight * unit for (weight,) in weights], of_inputs)
     if method == "eszsl":
-        of_attributes = float((table**2).sum()) / table.shape[1]
-        pairs = [(features * of_features, attributes * of_attributes) for features, attributes in grid]
-        return eszsl(inputs, rows, table, pairs)
+        pairs = [(features * unit, attributes * _mean_eigenvalue(seen)) for features, attributes in weights]
+        return eszsl(inputs, rows, seen, pairs, of_inputs)
     # Both sides of the autoencoder weigh the same at 1.
-    balance = float((table[rows] ** 2).sum()) / float((inputs**2).sum())
-    return sae(inputs, table[rows], [weight * balance for (weight,) in grid])
+    balance = float((seen[rows] ** 2).sum()) / float((inputs**2).sum())
+    return sae(inputs, seen[rows], [weight * balance for (weight,) in weights], of_inputs)
+
+
+def compared(method: Method, inputs: Floats, mapping: Floats, table: Floats, seen: Floats) -> tuple[Floats, Floats]:
+    """Apply a map to images or to classes.
+
+    Args:
+        method: Which baseline.
+        inputs: (n, d + 1), prepared.
+        mapping: Of `maps`.
+        table: (C, K) class attributes, as targets.
+        seen: (S, K) those of the seen classes.
+
+    Returns:
+        Rows of images (n, k) and of classes (C, k) to be compared: in the space of attributes, k = K, or of features.
+
+    """
+    if method == "prototypes":
+        return inputs[:, :-1], _with_intercept(table, seen) @ mapping
+    return inputs @ mapping, table
+
+
+def score(predicted: Floats, classes: Floats, kind: Score) -> Floats:
+    """Return class scores: (N, k), (C, k) -> (N, C)."""
+    table = torch.from_numpy(classes)
+    if kind == "cosine":
+        table = normalise_class_attributes(table)
+    return class_scores(torch.from_numpy(predicted), table, "dot" if kind == "dot" else "cosine").numpy()
+
+
+def _with_intercept(table: Floats, seen: Floats) -> Floats:
+    return Prepared.by("plain", seen)(table)
+
+
+def _mean_eigenvalue(table: Floats) -> float:
+    return float((table**2).sum() / table.shape[1])

@@ -9,13 +9,25 @@ from typing import Any, get_args
 
 import numpy as np
 
-from svipctl.baselines.choices import Choice, Method, attributes_for, candidates, score
+from svipctl.baselines.choices import (
+    GRIDS,
+    Choice,
+    Method,
+    Preparation,
+    Prepared,
+    Targets,
+    attributes_for,
+    compared,
+    maps,
+    score,
+    scores_of,
+)
+from svipctl.baselines.fit import training_images
 from svipctl.baselines.image_features import ImageFeatures
-from svipctl.datasets.benchmark import Benchmark, Split
+from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.calibration import seen_unseen_curve
 from svipctl.evaluation.protocols import Scored
-from svipctl.model.ridge import Floats
-from svipctl.model.scores import ClassScore
+from svipctl.model.ridge import spectrum
 from svipctl.types import ProgressCallback
 
 RULE = "best H over all gammas on the validation part of the folds (mean over folds); gamma: median over the folds"
@@ -92,26 +104,30 @@ def develop(
     return Developed(best, tuple(reached[best]), len(reached))
 
 
-def scored_by(benchmark: Benchmark, split: Split, predicted: Floats, choice: Choice, indices: np.ndarray) -> Scored:
-    """Class scores among the split's classes of images by index."""
-    every = benchmark.class_attributes
-    table = attributes_for(choice.targets, every[split.classes], every[split.seen_classes])
-    return Scored.of_split(score(predicted, table, choice.score), benchmark.labels[indices], split)
-
-
 def _on_fold(method: Method, features: ImageFeatures, benchmark: Benchmark, fold: int) -> list[tuple[Choice, OnFold]]:
     split = benchmark.split(fold)
     validated = np.concatenate([split.seen, split.unseen])
-    training, held_out = features.of(split.train), features.of(validated)
-    rows = np.searchsorted(split.seen_classes, benchmark.labels[split.train])
-    table = benchmark.class_attributes[split.seen_classes]
+    labels = benchmark.labels[validated]
+    training, rows = training_images(features, benchmark, split)
+    held_out = features.of(validated)
+    seen_classes, classes = (benchmark.class_attributes[some] for some in (split.seen_classes, split.classes))
     found = []
-    for preparation, targets, weights, prepared, mapping in candidates(method, training, rows, table):
-        predicted = prepared(held_out) @ mapping
-        for kind in get_args(ClassScore):
-            choice = Choice(preparation, targets, weights, kind)
-            curve = seen_unseen_curve(scored_by(benchmark, split, predicted, choice, validated).answers())
-            best = curve.best()
-            reached = OnFold(fold, float(curve.gammas[best]), 100 * float(curve.harmonic[best]))
-            found.append((choice, reached))
+    for preparation in get_args(Preparation):
+        prepared = Prepared.by(preparation, training)
+        inputs, images = prepared(training), prepared(held_out)
+        of_inputs = spectrum(inputs) if method in ("ridge", "eszsl", "sae") else None
+        for targets in get_args(Targets):
+            seen, table = (attributes_for(targets, some, seen_classes) for some in (seen_classes, classes))
+            grid = GRIDS[method]
+            for weights, mapping in zip(grid, maps(method, inputs, rows, seen, grid, of_inputs)):
+                predicted, compared_with = compared(method, images, mapping, table, seen)
+                for kind in scores_of(method):
+                    scored = Scored.of_split(score(predicted, compared_with, kind), labels, split)
+                    found.append((Choice(preparation, targets, weights, kind), _best_point(fold, scored)))
     return found
+
+
+def _best_point(fold: int, scored: Scored) -> OnFold:
+    curve = seen_unseen_curve(scored.answers())
+    best = curve.best()
+    return OnFold(fold, float(curve.gammas[best]), 100 * float(curve.harmonic[best]))

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from svipctl.baselines.choices import Method, fit
-from svipctl.baselines.develop import Developed, develop, scored_by
+from svipctl.baselines.choices import Method
+from svipctl.baselines.develop import Developed, develop
+from svipctl.baselines.fit import fit_and_predict
 from svipctl.baselines.image_features import ImageFeatures
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.leakage import check_gamma, check_untouched
@@ -82,15 +83,11 @@ def _score(
     run: Run,
 ) -> Evaluation:
     split = benchmark.test_split()
-    rows = np.searchsorted(split.seen_classes, benchmark.labels[split.train])
-    table = benchmark.class_attributes[split.seen_classes]
-    prepared, mapping = fit(baseline.method, developed.choice, features.of(split.train), rows, table)
     tested = np.concatenate([split.seen, split.unseen])
     images = [benchmark.images[index] for index in tested]
     check_untouched(run, images)
     check_gamma(run, images)
-    predicted = prepared(features.of(tested)) @ mapping
-    scored = scored_by(benchmark, split, predicted, developed.choice, tested)
+    scored = fit_and_predict(baseline.method, developed.choice, features, benchmark, split, tested)
     results = evaluate_protocols(scored, gamma=developed.gamma, resamples=settings.eval.bootstrap, seed=settings.seed)
     random_weights = features.model.metadata.backbone_weights["source"] == "none"
     classes = tuple(benchmark.classes[label] for label in split.classes)

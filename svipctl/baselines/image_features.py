@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.features import FeaturePlan, Features, make_features
 from svipctl.datasets.packed_pixels import images_packed
 from svipctl.errors import ConfigError
-from svipctl.inference.stem_features import feature_plan, prepare_stem_features
+from svipctl.inference.stem_features import feature_plan, prepare_stem_features, trainval_files
 from svipctl.inference.stream import dataset_inputs
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import mean_patch_tokens, stem_of
@@ -25,33 +25,40 @@ from svipctl.training.setup import prepare
 from svipctl.types import ProgressCallback
 
 _AT_ONCE = 256
+_TRAINING = "fitted to images and their mirror images"
 
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """Features of a data set's images under the transform of evaluation."""
+    """Features of a data set's images under the transform of evaluation, and of the mirror images of trainval."""
 
     model: TrainedModel
     """The backbone that gave them."""
     what: str
     """Description of what a row is the mean of."""
     kept: Features
+    mirrored: Features
     files: tuple[str, ...]
 
     def of(self, indices: Indices) -> Floats:
-        """(n, d) of images by index."""
-        files = [self.files[index] for index in indices]
-        return np.concatenate(
-            [self._means(files[start : start + _AT_ONCE]) for start in range(0, len(files), _AT_ONCE)]
-        )
+        """Return the features (n, d) of images by index."""
+        return self._means(self.kept, indices)
 
-    def _means(self, files: Sequence[str]) -> Floats:
-        rows = self.kept.gather(files).double()
-        return rows.reshape(len(rows), -1, rows.shape[-1]).mean(dim=1).numpy()
+    def of_mirrored(self, indices: Indices) -> Floats:
+        """Return the features (n, d) of the mirror images of images of trainval, by index."""
+        return self._means(self.mirrored, indices)
+
+    def _means(self, kept: Features, indices: Indices) -> Floats:
+        files = [self.files[index] for index in indices]
+        means = []
+        for start in range(0, len(files), _AT_ONCE):
+            rows = kept.gather(files[start : start + _AT_ONCE])
+            means.append(rows.reshape(len(rows), -1, rows.shape[-1]).mean(dim=1, dtype=torch.float64).numpy())
+        return np.concatenate(means)
 
 
 def image_features(settings: Settings, benchmark: Benchmark, progress: ProgressCallback | None = None) -> ImageFeatures:
-    """The features of all images, read from beside the images or computed and kept there.
+    """Return the features of all images and of trainval's mirror images, kept next to the images once computed.
 
     A hybrid's are the mean over the positions of its stem's feature map, the very features that training with a frozen
     stem reads (`svipctl.inference.stem_features`); those of a plain Vision Transformer the mean of the patch tokens after its
@@ -75,42 +82,53 @@ def image_features(settings: Settings, benchmark: Benchmark, progress: ProgressC
     model = prepare(_of_backbone_alone(settings), benchmark).model
     workers = settings.data.workers
     if stem_of(model.network.backbone) is not None:
-        stem = prepare_stem_features(model, benchmark, model.transform, workers=workers, progress=progress)
-        return ImageFeatures(model, "mean over positions of the stem's feature map", stem.plain, benchmark.images)
+        transform = replace(model.transform, augment="flip")
+        stem = prepare_stem_features(model, benchmark, transform, workers=workers, progress=progress)
+        assert stem.mirrored is not None
+        what = f"mean over positions of the stem's feature map; {_TRAINING}"
+        return ImageFeatures(model, what, stem.plain, stem.mirrored, benchmark.images)
 
-    def rows(files: Sequence[str]) -> Iterator[Tensor]:
-        return _rows(model, benchmark, benchmark.positions(files), workers)
+    def make(*, mirrored: bool) -> Features:
+        def rows(files: Sequence[str]) -> Iterator[Tensor]:
+            return _rows(model, benchmark, benchmark.positions(files), mirrored, workers)
 
-    kept = make_features(_plan(model, benchmark), rows, progress)
-    return ImageFeatures(model, "mean patch token of the backbone", kept, benchmark.images)
+        return make_features(_plan(model, benchmark, mirrored=mirrored), rows, progress)
+
+    plain, mirrored = make(mirrored=False), make(mirrored=True)
+    what = f"mean patch token of the backbone; {_TRAINING}"
+    return ImageFeatures(model, what, plain, mirrored, benchmark.images)
 
 
 def _of_backbone_alone(settings: Settings) -> Settings:
-    """Return the settings without what only the method needs: word vectors, boxes, mirrored features, a loop over epochs."""
-    method = settings.method.model_copy(update={"context": "none", "selection": "learned"})
+    """Return the settings without what only the method needs: word vectors, boxes, a loop over epochs."""
+    switches = {"context": "none", "selection": "learned", "attention_queries": "free"}
+    method = settings.method.model_copy(update=switches)
     data = settings.data.model_copy(update={"augment": "none", "resize": "shorter-side", "keep_features": False})
     return settings.model_copy(update={"method": method, "data": data})
 
 
-def _plan(model: TrainedModel, benchmark: Benchmark) -> FeaturePlan:
+def _plan(model: TrainedModel, benchmark: Benchmark, *, mirrored: bool) -> FeaturePlan:
     backbone = model.network.backbone
     sha256 = tensors_sha256(backbone)
+    stamp = {"backbone": sha256, "precision": str(model.dtype)}
     return feature_plan(
         model,
         benchmark,
         model.geometry,
-        kind="-mean-patch",
-        stamp={"backbone": sha256, "precision": str(model.dtype)},
-        files=images_packed(benchmark, model.geometry),
+        kind="-mean-patch-mirrored" if mirrored else "-mean-patch",
+        stamp=stamp | {"mirrored": True} if mirrored else stamp,
+        files=trainval_files(benchmark) if mirrored else images_packed(benchmark, model.geometry),
         shape=(int(backbone.num_features),),
         sha256=sha256,
         dtype=torch.float32,
     )
 
 
-def _rows(model: TrainedModel, benchmark: Benchmark, indices: Indices, workers: int) -> Iterator[Tensor]:
+def _rows(
+    model: TrainedModel, benchmark: Benchmark, indices: Indices, mirrored: bool, workers: int
+) -> Iterator[Tensor]:
     """Yield the mean patch tokens (B, D) of images in order."""
-    inputs = dataset_inputs(model, benchmark, indices, workers=workers)
+    inputs = dataset_inputs(model, benchmark, indices, mirrored=mirrored, workers=workers)
     with closing(inputs):
         for _, images in inputs:
             with model.inference() as network:

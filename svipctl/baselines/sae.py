@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import eigh
 
-from svipctl.model.ridge import Floats
+from svipctl.model.ridge import Floats, Spectrum, spectrum
 
 _RANK = 1e-10
 
 
-def sae(features: Floats, targets: Floats, weights: Sequence[float]) -> list[Floats]:
-    """Encoders W that minimise |X' - W'S'|^2 + w |W X' - S'|^2 for each w (their equation 4).
+def sae(
+    features: Floats, targets: Floats, weights: Sequence[float], of_features: Spectrum | None = None
+) -> list[Floats]:
+    """Return the encoders W that minimise |X' - W'S'|^2 + w |W X' - S'|^2 for each w (their equation 4).
 
     W solves S'S W + W (w X'X) = (1 + w) S'X (their equation 6). Both S'S and X'X are symmetric, so in their eigenbases
     the equation falls apart into one division an entry; `scipy.linalg.solve_sylvester` gives the same (tested), but
@@ -24,18 +25,18 @@ def sae(features: Floats, targets: Floats, weights: Sequence[float]) -> list[Flo
         features: (N, d) X.
         targets: (N, K) S, the attributes of each image's class.
         weights: Each greater than 0.
+        of_features: Spectrum of X, if it is known.
 
     Returns:
         W' (d, K) for each weight; predicted attributes are X W'.
 
     """
-    of_features, feature_vectors = eigh(features.T @ features, driver="evd")
-    of_targets, target_vectors = eigh(targets.T @ targets, driver="evd")
-    of_features, of_targets = np.maximum(of_features, 0), np.maximum(of_targets, 0)
+    feature_values, feature_vectors = of_features or spectrum(features)
+    target_values, target_vectors = spectrum(targets)
     middle = feature_vectors.T @ (features.T @ targets) @ target_vectors
     found = []
     for weight in weights:
-        sums = weight * of_features[:, None] + of_targets
+        sums = weight * feature_values[:, None] + target_values
         regular = sums > _RANK * sums.max()
         solved = np.divide((1 + weight) * middle, sums, out=np.zeros_like(middle), where=regular)
         found.append(feature_vectors @ solved @ target_vectors.T)

@@ -24,7 +24,9 @@ def baseline(
     dataset: _options.Dataset,
     *,
     overrides: Overrides,
-    method: Annotated[Literal["ridge", "eszsl", "sae"], typer.Option("--method", help="Method to fit.")] = "ridge",
+    method: Annotated[
+        Literal["ridge", "eszsl", "sae", "prototypes", "bilinear"], typer.Option("--method", help="Method to fit.")
+    ] = "ridge",
     folds: Annotated[
         list[int] | None,
         typer.Option(
@@ -35,9 +37,9 @@ def baseline(
     ] = None,
     dry_run: bool,
 ) -> None:
-    """Fit and score a closed-form baseline.
+    """Fit and score a linear baseline.
 
-    It uses the backbone's own features, and is scored under every protocol.
+    It maps between the backbone's own features and class attributes, and is scored under every protocol.
 
     Examples:
         svipctl baseline toybirds --method eszsl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.errors import CheckFailed
+from svipctl.errors import CheckFailed, ConfigError
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
@@ -22,6 +23,17 @@ def doctor(
     *,
     overrides: Overrides,
     all_: Annotated[bool, typer.Option("--all", help="Show also what is right, and what is absent.")] = False,
+    self_test: Annotated[
+        bool,
+        typer.Option(
+            "--self-test",
+            help="Also train and evaluate a small network on the device, compare it with the CPU, and measure images "
+            "per second and memory at the size of the preset of CUB.",
+        ),
+    ] = False,
+    gpu: Annotated[
+        str, typer.Option("--gpu", help="Device of --self-test: auto, cpu, or the index of a GPU.")
+    ] = "auto",
 ) -> None:
     """Diagnose the installation, hardware and data.
 
@@ -31,13 +43,16 @@ def doctor(
         svipctl doctor
         svipctl doctor --all
         svipctl doctor --json --offline
+        svipctl doctor --self-test --gpu 0
 
     """
     found: list[Finding] = []
-    for finding in _examined(overrides):
+    examined = ((finding, all_) for finding in _examined(overrides))
+    tested = ((finding, True) for finding in (_self_tested(gpu) if self_test else ()))
+    for finding, is_shown in chain(examined, tested):
         found.append(finding)
         todo = f"\n{'next:':>15} {finding.todo}" if finding.todo else ""
-        if all_ or finding.state == "wrong":
+        if is_shown or finding.state == "wrong":
             sink.say(f"{finding.state:<7} {finding.name}: {finding.found}{todo}")
     if not all_:
         absent = ", ".join(one.name for one in found if one.state == "absent")
@@ -52,6 +67,14 @@ def doctor(
             document=document,
         )
     sink.document(document)
+
+
+def _self_tested(gpu: str) -> Iterator[Finding]:
+    if "," in gpu:
+        raise ConfigError(f"--gpu {gpu} names several devices", todo="test them one after the other")
+    from svipctl.doctor.self_test import self_test
+
+    yield from self_test(gpu)
 
 
 def _examined(overrides: Overrides) -> Iterator[Finding]:

@@ -51,7 +51,7 @@ def eval_(
         Path | None,
         typer.Option(
             "--checkpoint",
-            help="Evaluate a .pth of the published code, or a checkpoint folder, instead of a run.",
+            help="Evaluate a .pth of the published code, a checkpoint folder or hf://OWNER/NAME instead of a run.",
             autocompletion=_completion.checkpoints,
         ),
     ] = None,
@@ -80,6 +80,10 @@ def eval_(
         dataset, run = found.settings().dataset, str(found.folder)
     if (dataset is None) == (predictions is None):
         raise ConfigError("name either a data set or --predictions FILE", todo="svipctl eval toybirds")
+    if checkpoint is not None and str(checkpoint).startswith("hf:"):
+        from svipctl.inference.hub import local_checkpoint
+
+        checkpoint = local_checkpoint(checkpoint, offline=overrides.workspace().offline)
     published = checkpoint is not None and not checkpoint.is_dir()
     if not published and overrides.flags.keys() & {"recipe", "model.backbone"}:
         raise ConfigError("a run knows its recipe and its backbone", todo="leave out --recipe and --backbone")

@@ -46,6 +46,10 @@ def export(
         float | None, typer.Option("--gamma", help="Gamma written into the file. (default: the run's calibrated one)")
     ] = None,
     licence: Annotated[str | None, typer.Option("--licence", help="Licence of the weights, as you state it.")] = None,
+    push: Annotated[
+        str | None,
+        typer.Option("--push", metavar="OWNER/NAME", help="Publish it on the Hugging Face Hub, with a model card."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     images: Annotated[
         int,
@@ -62,12 +66,14 @@ def export(
 ) -> None:
     """Export a run to a file, and verify it.
 
-    The file is in ONNX, torch.export or safetensors format, and is compared with the model.
+    The file is in ONNX, torch.export or safetensors format, and is compared with the model. With --push the checkpoint,
+    the file and a model card go to a repository of the Hugging Face Hub, a private one if it is new.
 
     Examples:
         svipctl export toybirds
         svipctl export cub -o cub.pt2
         svipctl export toybirds --precision int8 --resize
+        svipctl export cub --push OWNER/NAME --licence cc-by-4.0
 
     """
     if gamma is not None and not math.isfinite(gamma):
@@ -95,8 +101,12 @@ def export(
         replace=force,
     )
     order.check(found)
+    if push is not None:
+        from svipctl.export.hub import check_push
+
+        check_push(push, licence, offline=settings.offline)
     if dry_run:
-        plan = order.plan(found)
+        plan = order.plan(found) | ({"push": push} if push else {})
         sink.say(describe_plan(plan))
         sink.document({"dry_run": True, **plan})
         return
@@ -113,6 +123,11 @@ def export(
             todo=f"see {shipped.report}, or allow more with --tolerance",
             document=document,
         )
+    if push is not None:
+        from svipctl.export.hub import push as push_to_hub
+
+        document["published"] = push_to_hub(shipped, found, push, str(licence))
+        sink.say(f"published: {document['published']}")
     sink.document(document)
 
 

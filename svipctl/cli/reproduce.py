@@ -48,7 +48,9 @@ def reproduce(
     ] = "all",
     baselines: Annotated[
         bool,
-        typer.Option("--baselines/--no-baselines", help="Fit Ridge, ESZSL and SAE on the backbone's features."),
+        typer.Option(
+            "--baselines/--no-baselines", help="Fit the methods of `svipctl baseline` on the backbone's features."
+        ),
     ] = True,
     check: Annotated[
         bool,

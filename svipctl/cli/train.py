@@ -41,6 +41,14 @@ def train(
             autocompletion=_completion.runs,
         ),
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="First train on each fold, then a final run with the epoch count and the gamma found there. "
+            "The same command continues what was cut short.",
+        ),
+    ] = False,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -62,10 +70,47 @@ def train(
         svipctl train toybirds --recipe reference --gpu 0
         svipctl train toybirds --resume
         svipctl train cub --init-from published.pth --dry-run
+        svipctl train toybirds --calibrate
         svipctl train toybirds --final --from-development svipctl-seed0-fold1
 
     """
-    configured, development = _configure(dataset, overrides, final, from_development)
+    if not calibrate:
+        document = _train(*_configure(dataset, overrides, final, from_development), resume, dry_run)
+    else:
+        has_fold = overrides.resolve(dataset, _batch_size(overrides)).settings.train.fold is not None
+        if final or from_development or resume or has_fold:
+            raise ConfigError(
+                "--calibrate contradicts --fold, --final, --from-development and --resume",
+                why="it trains the folds and the final run, and continues what it finds",
+                todo="leave them out",
+            )
+        document = _train_calibrated(dataset, overrides, dry_run)
+    sink.document(document)
+
+
+def _train_calibrated(dataset: str, overrides: Overrides, dry_run: bool) -> dict[str, Any]:
+    """Train or continue a run on each fold, then the final run; return the document of the last."""
+    from svipctl.training.development import FOLDS, calibrated_name
+    from svipctl.training.resume import AUTO
+
+    name = calibrated_name(overrides.resolve(dataset, _batch_size(overrides)).settings)
+    folds = [f"{name}-fold{fold}" for fold in FOLDS]
+    for fold, own_name in zip(FOLDS, folds):
+        more = {**_batch_size(overrides), "train.fold": fold, "train.monitor": "validation", "name": own_name}
+        document = _train(overrides.resolve(dataset, more), None, AUTO, dry_run)
+    if dry_run:
+        sink.say(f"then the final run {name}, with the epoch count and the gamma of {', '.join(folds)}")
+        return document
+    without_epochs = Overrides(
+        {key: value for key, value in overrides.flags.items() if key != "train.epochs"} | {"name": name},
+        overrides.assignments,
+        overrides.config,
+    )
+    return _train(*_configure(dataset, without_epochs, True, folds), AUTO, dry_run)
+
+
+def _train(configured: Resolved, development: Development | None, resume: str | None, dry_run: bool) -> dict[str, Any]:
+    """Train or continue a run, or show what would be done; return the document of the command."""
     settings = configured.settings
     _check(settings, resume)
     sink.note(f"{settings.dataset}: recipe {settings.recipe}, backbone {settings.model.backbone}, loading")
@@ -82,24 +127,21 @@ def train(
             sink.note(f"{session.run.name} is finished: nothing is left to do")
             best = read_metadata(session.run.best).metrics
         elif dry_run:
-            _show_plan(session)
-            return
+            return _show_plan(session)
         else:
             best = carry_out(session, ranks, sink, reporter)
     run, settings = session.run, session.settings
     following = ["svipctl", "eval", settings.dataset, "--run", run.name, *folder_arguments(settings)]
     sink.say(f"done: {run.folder}\nnext: {shlex.join(following)}")
     name = dataset_name(settings.dataset)
-    sink.document({"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best})
+    return {"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best}
 
 
 def _configure(
     dataset: str, overrides: Overrides, final: bool, from_development: list[str] | None
 ) -> tuple[Resolved, Development | None]:
     """Return the settings, and for a final run what development found."""
-    more: dict[str, Any] = {}
-    if overrides.flags.get("train.batch_size") == "auto":
-        more = {"train.batch_size": None, "train.accumulate": "auto"}
+    more = _batch_size(overrides)
     if not (final or from_development):
         return overrides.resolve(dataset, more), None
 
@@ -113,6 +155,12 @@ def _configure(
     from svipctl.training.development import with_development
 
     return with_development(lambda **found: overrides.resolve(dataset, more, inherited=found), from_development or [])
+
+
+def _batch_size(overrides: Overrides) -> dict[str, Any]:
+    """Return what `--batch-size auto` stands for."""
+    is_auto = overrides.flags.get("train.batch_size") == "auto"
+    return {"train.batch_size": None, "train.accumulate": "auto"} if is_auto else {}
 
 
 def _check(settings: Settings, resume: str | None) -> None:
@@ -131,7 +179,7 @@ def _check(settings: Settings, resume: str | None) -> None:
     raise_together(gpu, lambda: check_inputs(settings))
 
 
-def _show_plan(session: Session) -> None:
+def _show_plan(session: Session) -> dict[str, Any]:
     from svipctl.training.dry_run import plan_training
 
     for change in session.changed:
@@ -143,7 +191,7 @@ def _show_plan(session: Session) -> None:
     if session.development is not None:
         sink.say(session.development.summary)
         plan["development"] = session.development.document()
-    sink.document({"dry_run": True, **plan})
+    return {"dry_run": True, **plan}
 
 
 def _check_final_flags(final: bool, development: list[str] | None, has_epochs: bool) -> None:

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from svipctl.device import is_out_of_memory
+from svipctl.device import is_device_fault, is_out_of_memory
 from svipctl.errors import PeerLost
 
 _BUCKET = 2**23  # numbers reduced together: fewer, larger messages
@@ -205,6 +205,6 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) or is_device_fault(error):
             raise
         raise PeerLost("another process of this run ended, or cannot be reached", why=str(error)[:200]) from error

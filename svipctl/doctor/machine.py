@@ -14,6 +14,7 @@ from svipctl.files import free_disk_space, nearest_existing
 _GIB = 2**30
 _LEAST_MEMORY = 2 * _GIB  # importing torch and training toybirds takes about half of it
 _LEAST_DISK = _GIB
+_NEWER_DRIVER = "update the NVIDIA driver, or install a torch for the CUDA of yours: https://pytorch.org/get-started"
 
 
 def check_gpus() -> Iterator[Finding]:
@@ -22,6 +23,9 @@ def check_gpus() -> Iterator[Finding]:
 
     built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
     count = torch.cuda.device_count()
+    if torch.version.cuda and (refused := _driver_problem()):
+        yield Finding("CUDA", "wrong", f"{built}: {refused}", _NEWER_DRIVER)
+        return
     yield Finding("CUDA", "ok", f"{built}, {count} GPU" if count else f"{built}, no GPU: everything runs on the CPU")
     for index in range(count):
         try:
@@ -31,6 +35,18 @@ def check_gpus() -> Iterator[Finding]:
             continue
         name = torch.cuda.get_device_name(index)
         yield Finding(f"GPU {index}", "ok", f"{name}, {free / _GIB:.1f} of {total / _GIB:.1f} GiB free")
+
+
+def _driver_problem() -> str:
+    """Return why torch cannot use the NVIDIA driver that is installed; empty if it can, or if there is none."""
+    import torch
+
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        said = " ".join(str(error).split())
+        return said if "driver" in said and "too old" in said else ""
+    return ""
 
 
 def check_memory() -> Finding:

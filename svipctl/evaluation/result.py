@@ -5,15 +5,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from svipctl.datasets.benchmark import Split
-from svipctl.errors import ConfigError
+from svipctl.errors import ConfigError, nearest
 from svipctl.evaluation.leakage import Scorable
-from svipctl.evaluation.per_class import class_document
+from svipctl.evaluation.per_class import answers_under, class_document, confusion
 from svipctl.evaluation.protocols import ProtocolResults, Scored
 from svipctl.inference.dataset_predictions import Predictions
 from svipctl.inference.trained_model import TrainedModel
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Table = Literal["protocols", "classes", "confusion"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,18 +57,33 @@ class Evaluation:
         """Return the document that `svipctl eval --json` prints."""
         return copy.deepcopy(self.document)
 
-    def to_frame(self) -> Any:
-        """Return the rows as a pandas DataFrame: one row per protocol, one column per figure.
+    def to_frame(self, table: Table = "protocols") -> DataFrame:
+        """Return a table as a pandas DataFrame; figures are in percent.
+
+        Args:
+            table: `protocols` for one row per protocol and one column per figure; `classes` for one row per class, with
+                `seen`, `images` and its accuracy under each protocol; `confusion` for the number of images of the row's
+                class that were answered with the column's, shape (C, C), under the protocol `confusion["row"]`.
 
         Raises:
-            ConfigError: pandas is not installed.
+            ConfigError: pandas is not installed, or there is no such table.
 
         """
         try:
             import pandas
         except ImportError as error:
             raise ConfigError("to_frame needs pandas, which is not installed", todo="pip install pandas") from error
-        return pandas.DataFrame.from_dict(self.rows, orient="index").rename_axis("protocol")
+        if table == "protocols":
+            return pandas.DataFrame.from_dict(self.rows, orient="index").rename_axis("protocol")
+        if table == "classes":
+            flat = [{**one, **one["accuracy"]} for one in self.document["classes"]]
+            return pandas.DataFrame(flat).drop(columns="accuracy").set_index("class")
+        if table == "confusion":
+            answers = self.results.answers
+            given = answers_under(self.results, self.document["confusion"]["row"])
+            counts = confusion(answers.labels, given, len(self.classes))
+            return pandas.DataFrame(counts, index=list(self.classes), columns=list(self.classes)).rename_axis("class")
+        raise ConfigError(f"there is no table {table!r}", why=nearest(table, get_args(Table)))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

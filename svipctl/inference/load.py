@@ -13,6 +13,7 @@ from svipctl.datasets.registry import open_benchmark
 from svipctl.device import choose_dtype, gpu_flag, use_device
 from svipctl.errors import ConfigError, DataError
 from svipctl.inference.checkpoint import METADATA, Metadata, read_checkpoint, sha256_of
+from svipctl.inference.hub import local_checkpoint
 from svipctl.inference.network import network_from_state, new_network
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.inference.weights_file import TrainedWeights, checkpoint_folder, put_into, read_trained
@@ -36,7 +37,8 @@ def load(
     """Load a trained model.
 
     Args:
-        path: A run or its folder, a checkpoint folder, or a `.pth` file of the published code.
+        path: A run or its folder, a checkpoint folder, a `.pth` file of the published code, or `hf://OWNER/NAME` with or
+            without `@REVISION`: a checkpoint on the Hugging Face Hub, from the cache if SVIPCTL_OFFLINE=1 is set.
         dataset: Name or folder of the data set, if it is not the run's; needed for a published file, which names no
             classes or attributes itself.
         data_dir: Folder of the data sets, if it is not the run's.
@@ -47,11 +49,13 @@ def load(
     Raises:
         ConfigError: The device does not exist, the run is a baseline, or a published file comes without its data set.
         DataError: The file is missing, damaged, or does not fit its data set.
+        NetworkError: The Hub cannot be reached.
 
     """
     if "," in str(device):
         raise ConfigError(f"device={device!r} names several", todo="a model is on one device")
-    path, used = path.folder if isinstance(path, Run) else Path(path), use_device(gpu_flag(device))
+    used = use_device(gpu_flag(device))
+    path = path.folder if isinstance(path, Run) else local_checkpoint(path)
     data_folder = None if data_dir is None else Path(data_dir)
     run = Run(path) if (path / "config.toml").exists() else None
     folder = run.best if run else checkpoint_folder(path)

@@ -95,6 +95,11 @@ def prepare_stem_features(
     return features
 
 
+def trainval_files(benchmark: Benchmark) -> tuple[str, ...]:
+    """Return the images whose mirror images are needed: those of trainval, in the order of the data set."""
+    return tuple(benchmark.images[index] for index in np.sort(benchmark.trainval))
+
+
 def feature_plan(
     model: TrainedModel,
     benchmark: Benchmark,
@@ -122,9 +127,7 @@ def _plan(model: TrainedModel, benchmark: Benchmark, geometry: Geometry, *, mirr
     stem = stem_of(model.network.backbone)
     assert stem is not None
     sha256 = tensors_sha256(stem)
-    files = images_packed(benchmark, geometry)
-    if mirrored:
-        files = tuple(benchmark.images[index] for index in np.sort(benchmark.trainval))
+    files = trainval_files(benchmark) if mirrored else images_packed(benchmark, geometry)
     embed = model.network.backbone.patch_embed
     return feature_plan(
         model,

@@ -14,6 +14,7 @@ from torch import Tensor
 from svipctl.errors import DataError, shortened
 from svipctl.files import file_sha256, resolve_folder
 from svipctl.inference.checkpoint import METADATA, WEIGHTS, Metadata, read_checkpoint
+from svipctl.inference.hub import address_of
 from svipctl.inference.network import WORD_VECTORS
 from svipctl.inference.published_names import from_published, is_published, published_name
 from svipctl.model.svip import SVIP
@@ -41,7 +42,9 @@ class TrainedWeights:
 
     @property
     def name(self) -> str:
-        """The file's name without the folders of this machine; of a checkpoint of a run its last three parts."""
+        """The file's name without the folders of this machine; of a run's checkpoint its last three parts; an address."""
+        if address := address_of(self.path):
+            return address
         parts = self.path.parts
         return "/".join(parts[-3:]) if "checkpoints" in parts[-3:] else self.path.name
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from svipctl.model.eszsl import eszsl
 from svipctl.model.recipe import Recipe
-from svipctl.model.ridge import ridge
+from svipctl.model.ridge import prototypes, ridge
 
 
 class ClosedForm(nn.Module):
@@ -48,9 +47,8 @@ class ClosedForm(nn.Module):
         elif self.recipe.fusion == "ridge":
             (found,) = ridge(inputs, targets[rows], [for_tokens * of_tokens])
         else:
-            means = np.stack([inputs[rows == row].mean(axis=0) for row in range(len(targets))])
-            (prototypes,) = ridge(targets, means, [for_classes * of_classes])
-            found = prototypes.T
+            (of_attributes,) = prototypes(inputs, rows, targets, [for_classes * of_classes])
+            found = of_attributes.T
         self.matrix.copy_(torch.from_numpy(found))
 
     def forward(self, attributes: Tensor, tokens: Tensor) -> Tensor:
@@ -65,5 +63,5 @@ class ClosedForm(nn.Module):
         return F.normalize(attributes, dim=-1) + self.recipe.fusion_weight * F.normalize(found, dim=-1)
 
     def _inputs(self, tokens: Tensor) -> Tensor:
-        """(N, D) -> (N, D + 1): rows of length 1, and a constant 1."""
-        return F.pad(F.normalize(tokens, dim=-1), (0, 1), value=1.0)
+        """(N, D) -> (N, D + 1): signed square roots, so that no channel outweighs the others, as rows of length 1; and 1."""
+        return F.pad(F.normalize(tokens.sign() * tokens.abs().sqrt(), dim=-1), (0, 1), value=1.0)

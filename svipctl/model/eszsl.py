@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import eigh
 
-from svipctl.model.ridge import Floats, Integers
+from svipctl.model.ridge import Floats, Integers, Spectrum, spectrum
 
 
 def eszsl(
-    features: Floats, rows: Integers, class_attributes: Floats, weights: Sequence[tuple[float, float]]
+    features: Floats,
+    rows: Integers,
+    class_attributes: Floats,
+    weights: Sequence[tuple[float, float]],
+    of_features: Spectrum | None = None,
 ) -> list[Floats]:
-    """Bilinear maps V that minimise |X V S' - Y|^2 + g |V S'|^2 + l |X V|^2 + g l |V|^2 (their equation 3).
+    """Return the bilinear maps V that minimise |X V S' - Y|^2 + g |V S'|^2 + l |X V|^2 + g l |V|^2 (their equation 3).
 
     V = (X'X + g I)^-1 X' Y S (S'S + l I)^-1, with Y = 1 where an image is of a class and -1 elsewhere.
 
@@ -22,6 +25,7 @@ def eszsl(
         rows: (N,) each image's class, a row of `class_attributes`.
         class_attributes: (C, K) S, of the seen classes.
         weights: Pairs (g, l), each greater than 0.
+        of_features: Spectrum of X, if it is known.
 
     Returns:
         V (d, K) for each pair; the score of a class with attributes s is x V s, so X V are predicted attributes.
@@ -29,13 +33,12 @@ def eszsl(
     """
     classes = len(class_attributes)
     answers = np.where(rows[:, None] == np.arange(classes), 1.0, -1.0)
-    of_features, feature_vectors = eigh(features.T @ features, driver="evd")
-    of_attributes, attribute_vectors = eigh(class_attributes.T @ class_attributes, driver="evd")
-    of_features, of_attributes = np.maximum(of_features, 0), np.maximum(of_attributes, 0)
+    feature_values, feature_vectors = of_features or spectrum(features)
+    attribute_values, attribute_vectors = spectrum(class_attributes)
     middle = feature_vectors.T @ (features.T @ answers) @ class_attributes @ attribute_vectors
     return [
         feature_vectors
-        @ (middle / ((of_features + feature_weight)[:, None] * (of_attributes + attribute_weight)))
+        @ (middle / ((feature_values + feature_weight)[:, None] * (attribute_values + attribute_weight)))
         @ attribute_vectors.T
         for feature_weight, attribute_weight in weights
     ]

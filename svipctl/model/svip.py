@@ -96,6 +96,7 @@ class SVIP(nn.Module):
         width = backbone.embed_dim * self.grid.patches_per_window
         self.backbone = backbone
         self._run_block: RunBlock = run_block
+        self.is_compiled = False
         if recipe.head == "class-token" and not has_class_token(backbone):
             raise ConfigError(
                 "the backbone has no class token", todo="--set method.head=windows, or another --backbone"
@@ -141,6 +142,7 @@ class SVIP(nn.Module):
             backend: Of torch.compile.
 
         """
+        self.is_compiled = compiled
         run: RunBlock = run_block_keeping_attention if checkpointing == "mlp" else run_block
         if compiled:
             run = torch.compile(run, backend=backend)

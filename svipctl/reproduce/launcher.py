@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from svipctl.cpu_count import processor_count
 from svipctl.reproduce.step_state import begin
 from svipctl.reproduce.table_plan import TableStep
 
-_THREADS = "OMP_NUM_THREADS"
+_THREADS, _GPUS = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
 
 
 class RunningCommand(Protocol):
@@ -89,17 +89,28 @@ def start_command(arguments: tuple[str, ...], log: Path, **options: Any) -> subp
 class LocalLauncher(Launcher):
     """Processes in sessions of their own, so that a Ctrl-C in the terminal reaches them once, through us.
 
-    Each gets its share of the processors unless OMP_NUM_THREADS says otherwise.
+    Each gets its share of the processors unless OMP_NUM_THREADS says otherwise, and sees one GPU of several: the one that
+    the fewest of those that run use.
 
     Args:
         jobs: How many run at once, at least 1.
+        gpus: GPUs to deal out, as CUDA_VISIBLE_DEVICES names them; none leaves the choice to the commands.
         lock: A descriptor that the commands inherit.
         environment: Of the commands; this process's by default.
 
     """
 
-    def __init__(self, jobs: int, *, lock: int | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        jobs: int,
+        *,
+        gpus: Sequence[str] = (),
+        lock: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(jobs)
+        self._gpus = gpus
+        self._gpu_of: dict[RunningCommand, str] = {}
         self._lock = () if lock is None else (lock,)
         self._environment = dict(os.environ if environment is None else environment)
         if jobs > 1:
@@ -109,4 +120,14 @@ class LocalLauncher(Launcher):
         arguments = begin(step)
         if arguments is None:
             return None
-        return start_command(arguments, log, env=self._environment, start_new_session=True, pass_fds=self._lock)
+        environment, gpu = self._environment, self._least_used()
+        if gpu is not None:
+            environment = environment | {_GPUS: gpu}
+        command = start_command(arguments, log, env=environment, start_new_session=True, pass_fds=self._lock)
+        if gpu is not None:
+            self._gpu_of[command] = gpu
+        return command
+
+    def _least_used(self) -> str | None:
+        used = [self._gpu_of[command] for command in self._running if command in self._gpu_of]
+        return min(self._gpus, key=used.count, default=None)

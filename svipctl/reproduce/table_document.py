@@ -18,6 +18,8 @@ _BASELINES = {
     "ridge": "ridge regression to attributes, closed form",
     "eszsl": "ESZSL (Romera-Paredes & Torr 2015), closed form",
     "sae": "SAE (Kodirov et al. 2017), Sylvester equation",
+    "prototypes": "ridge regression from class attributes to mean features, cosine to these prototypes, closed form",
+    "bilinear": "bilinear compatibility (as DeViSE, ALE and SJE) with softmax cross-entropy, SGD",
 }
 _ENVIRONMENT = (
     *("git_commit", "source_sha256", "python", "platform", "processor"),

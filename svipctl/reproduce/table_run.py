@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from svipctl.device import visible_gpus
 from svipctl.reproduce.execute import StepObserver, StepResult, execute, one_at_a_time
 from svipctl.reproduce.launcher import Launcher, LocalLauncher
 from svipctl.reproduce.run_results import collect_results
@@ -70,7 +71,8 @@ def run_table(
     with one_at_a_time(runs, on_wait) as lock, listening() as stop:
         check_configurations(plan)
         report()  # fails now if it cannot be written, not after hours
-        launcher: Launcher = LocalLauncher(jobs, lock=lock)
+        gpus = visible_gpus() if settings.gpu == "auto" and jobs > 1 else []
+        launcher: Launcher = LocalLauncher(jobs, gpus=gpus, lock=lock)
         if slurm is not None:
             parameters = {"cluster": "slurm", **slurm}
             cluster = parameters.pop("cluster")

@@ -89,7 +89,7 @@ class Run:
 
     @property
     def is_baseline(self) -> bool:
-        """True if it is a closed-form baseline: it has figures, but no network."""
+        """True if it is a baseline: it has figures, but no network."""
         return (self.folder / "baseline.json").exists()
 
     def require_network(self) -> None:

@@ -118,13 +118,13 @@ class OptimSettings(Section):
     """Optimizer, schedule and warm-up."""
 
     optimizer: Literal["adam", "adamw"] = "adamw"
-    """Optimizer; adamw decouples the weight decay from the gradient."""
+    """Adam, or AdamW with decoupled weight decay."""
     lr: PositiveFloat = 3e-5
     """Learning rate after warm-up."""
     betas: tuple[Beta, Beta] = (0.9, 0.999)
-    """Decay rates of the optimizer's first and second moment."""
+    """Decay rates of the optimizer's two moments."""
     weight_decay: float = Field(0.0, ge=0)
-    """Weight decay."""
+    """Weight decay of all parameters."""
     stem_lr_share: PositiveFloat = 1.0
     """Learning rate of a hybrid's convolutional stem as a share of that of everything else."""
     clip_norm: PositiveFloat = 1.0
@@ -134,13 +134,13 @@ class OptimSettings(Section):
     step_epochs: PositiveInt = 5
     """Epochs between two steps of the schedule `step`."""
     step_factor: PositiveFloat = 0.8
-    """Factor on the learning rate at each of these steps."""
+    """Factor of each step of the schedule `step`."""
     ramp_epochs: float = Field(0.0, ge=0)
     """Linear rise of the learning rate at the start of the main phase, in epochs."""
     warmup_epochs: NonNegativeInt = 0
     """Epochs, counted in train.epochs, in which only the heads are trained."""
     warmup_lr: PositiveFloat = 5e-5
-    """Learning rate of these epochs."""
+    """Learning rate during warm-up."""
     warmup_backbone: Literal["frozen", "accumulate"] = "frozen"
     """Warm-up runs the backbone without gradient, or (published) lets its gradients pile up and enter the clip."""
     renew_each_epoch: bool = False
@@ -153,7 +153,7 @@ class TrainSettings(Section):
     epochs: PositiveInt = 30
     """Training epochs, warm-up included."""
     batch_size: Annotated[PositiveInt, BeforeValidator(_images)] = 64
-    """Images per step."""
+    """Images per optimizer step, of all processes together."""
     accumulate: PositiveInt | Literal["auto"] = 1
     """Parts a batch is computed in, one after the other, for small memories; the result is that of the whole batch.
     `auto` (--batch-size auto) finds how few fit."""
@@ -201,7 +201,7 @@ class EvalSettings(Section):
     """Evaluation."""
 
     batch_size: PositiveInt = 64
-    """Images per batch."""
+    """Images computed together."""
     bootstrap: NonNegativeInt = 1000
     """Resamples behind the 95 % intervals; 0 leaves them out."""
     selection: bool = True
@@ -216,7 +216,7 @@ class Settings(Section):
     recipe: RecipeName = "svipctl"
     """The set of switches that a preset starts from."""
     data_dir: Annotated[Path, _HOME] = Path("data")
-    """Folder of the data sets."""
+    """Folder of the named data sets."""
     runs_dir: Annotated[Path, _HOME] = Path("runs")
     """Folder of the runs."""
     name: str = ""

@@ -19,7 +19,7 @@ from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.calibration import Curve, pooled_gamma
 from svipctl.files import resolve_folder
 from svipctl.inference.checkpoint import read_metadata
-from svipctl.runs.lookup import find_run
+from svipctl.runs.lookup import find_run, name_of
 from svipctl.runs.run import Run
 from svipctl.settings.keys import WHERE_AND_HOW, flatten
 from svipctl.settings.layers import Resolved
@@ -29,6 +29,11 @@ from svipctl.training.resume import differences
 RULE = "largest H on the validation images, mean over the development runs"
 MEDIAN_RULE = "median over the development runs"
 """For runs of svipctl 0.1, which kept no curve."""
+FOLDS = (1, 2, 3)
+"""The development folds that every data set has, or none."""
+_FEW_CLASSES = 5
+_DISAGREEMENT = 5.0
+"""Points of H that the common gamma may cost a fold before it is worth a warning."""
 VALIDATION_CURVE = "validation_curve.json"
 """The file of a checkpoint with the seen-unseen curve of the monitored split."""
 # A fold may end at another epoch and use another seed; how its epochs were watched does not change what was trained.
@@ -86,11 +91,34 @@ class Development:
         return float(median(found.gamma for found in self.found))
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """The smallest and the largest gamma that a run alone would give."""
+        gammas = [found.gamma for found in self.found]
+        return min(gammas), max(gammas)
+
+    @property
     def summary(self) -> str:
         """A line that says it."""
         names = ", ".join(found.run for found in self.found)
         epochs = f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"
-        return f"from development ({names}): {epochs}, gamma {self.gamma:.4f}"
+        each = " (each alone: {:.4f} to {:.4f})".format(*self.interval) if len(self.found) > 1 else ""
+        return f"from development ({names}): {epochs}, gamma {self.gamma:.4f}{each}"
+
+    def warnings(self, benchmark: Benchmark) -> list[str]:
+        """Return reasons to doubt gamma: few unseen classes in a fold, or folds that want different ones."""
+        fewest = min(len(benchmark.split(found.fold).unseen_classes) for found in self.found)
+        found = [f"gamma rests on {fewest} unseen classes a fold"] if fewest < _FEW_CLASSES else []
+        lost = [
+            one.harmonic - 100 * float(curve.harmonic_at(np.array([self.gamma]))[0])
+            for one, curve in zip(self.found, self.curves)
+        ]
+        if lost and max(lost) > _DISAGREEMENT:
+            worst = self.found[int(np.argmax(lost))]
+            found.append(
+                f"the folds disagree on gamma: H of {worst.run} is {max(lost):.1f} lower than with its own, "
+                f"{worst.gamma:.4f}"
+            )
+        return found
 
     def document(self) -> dict[str, Any]:
         """What `development.json` of the final run holds."""
@@ -106,6 +134,11 @@ class Development:
         splits = [benchmark.split(found.fold) for found in self.found]
         indices = np.unique(np.concatenate([part for split in splits for part in (split.seen, split.unseen)]))
         return [benchmark.images[index] for index in indices]
+
+
+def calibrated_name(settings: Settings) -> str:
+    """Return the name of the final run of `--calibrate`, with which the names of its development runs begin."""
+    return settings.name or f"{name_of(settings)}-calibrated"
 
 
 def read_development(settings: Settings, names: Sequence[str]) -> Development:

@@ -206,6 +206,8 @@ def _tell(session: Session, setup: Setup, listener: Listener) -> None:
         )
     if development is not None:
         listener.note(development.summary)
+        for warning in development.warnings(setup.benchmark):
+            listener.warn(warning)
     elif setup.monitored is None and settings.train.monitor != "none":
         listener.note("nothing is evaluated between epochs: there is no validation split without --fold")
 

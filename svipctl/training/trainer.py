@@ -20,7 +20,7 @@ from torch import Tensor
 from svipctl.datasets.benchmark import Indices
 from svipctl.datasets.loader import epoch_order
 from svipctl.datasets.workers import explained_lost_workers
-from svipctl.device import autocast, peak_memory
+from svipctl.device import peak_memory
 from svipctl.distributed.shard import Shard
 from svipctl.evaluation.evaluate import score_split
 from svipctl.evaluation.protocols import evaluate_protocols
@@ -28,6 +28,7 @@ from svipctl.files import atomic_write_text
 from svipctl.inference.checkpoint import save_checkpoint
 from svipctl.inference.dataset_predictions import predict_dataset
 from svipctl.model.losses import Terms, group_columns, training_loss
+from svipctl.model.training_pass import training_pass
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.signals import Stop
@@ -199,10 +200,9 @@ class Trainer:
 
         """
         inputs = self.setup.model.normalise(images) if self.setup.features is None else images
-        with autocast(self.setup.model.dtype, self.device):
-            output = self.network.training_pass(
-                inputs, frozen_backbone=self.optimisation.backbone_is_frozen(epoch), coverage=coverage
-            )
+        frozen = self.optimisation.backbone_is_frozen(epoch)
+        dtype = self.setup.model.dtype
+        output = training_pass(self.network, inputs, dtype, frozen_backbone=frozen, coverage=coverage)
         return training_loss(output, labels, self.class_attributes, self.groups, self.settings.method)
 
     def validate(self) -> Record:

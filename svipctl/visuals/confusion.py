@@ -10,9 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.images import decode
 from svipctl.errors import shortened_name
 from svipctl.evaluation.calibration import Integers
-from svipctl.evaluation.per_class import most_confused
+from svipctl.evaluation.per_class import answers_under, confusion, most_confused, reading_row
+from svipctl.evaluation.result import ModelEvaluation
 from svipctl.visuals.style import SEQUENTIAL, SMALL, new_figure
 from svipctl.visuals.text import entitle
 
@@ -55,6 +58,24 @@ def confused_pairs(counts: Integers, labels: Integers, answers: Integers, top: i
         wrong, right = (np.flatnonzero((labels == label) & (answers == answered)) for label in (true, answered))
         pairs.append(Pair(true, answered, mistakes, *(int(one[0]) if len(one) else None for one in (wrong, right))))
     return pairs
+
+
+def confusion_of(evaluation: ModelEvaluation, top: int) -> tuple[str, Integers, list[Pair]]:
+    """Return the protocol that single answers are read under, its (C, C) counts and its most confused pairs."""
+    row = reading_row(evaluation.results)
+    labels, answers = evaluation.results.answers.labels, answers_under(evaluation.results, row)
+    counts = confusion(labels, answers, len(evaluation.classes))
+    return row, counts, confused_pairs(counts, labels, answers, top)
+
+
+def thumbnails(evaluation: ModelEvaluation, benchmark: Benchmark) -> Thumbnail:
+    """Return the function that reads the picture of an evaluated image."""
+
+    def thumbnail(place: int) -> Picture:
+        path = benchmark.image_path(int(evaluation.predictions.indices[place]))
+        return np.asarray(decode(path, upright=benchmark.upright).resize((160, 160)))
+
+    return thumbnail
 
 
 def confusion_figure(

@@ -16,8 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import shortened_name
 from svipctl.evaluation.calibration import Bools, Integers, unit_rows
+from svipctl.evaluation.result import ModelEvaluation
 from svipctl.visuals.style import GREY, SMALL, new_figure
 from svipctl.visuals.text import entitle
 
@@ -60,6 +62,22 @@ def principal_plane(vectors: Floats) -> Plane:
 def attribute_plane(predicted: Floats) -> Plane:
     """Return the principal plane of predicted attributes (N, K), of their directions, which decide cosine scores."""
     return principal_plane(unit_rows(predicted))
+
+
+def evaluation_embedding(
+    evaluation: ModelEvaluation, benchmark: Benchmark, plane: Plane, classes: Sequence[str] = (), title: str = ""
+) -> Figure:
+    """Draw the evaluated images on their plane, as `embedding_figure` does; `classes` are names to colour."""
+    split, names = evaluation.split, evaluation.classes
+    return embedding_figure(
+        plane,
+        evaluation.results.answers.labels,
+        np.isin(split.classes, split.seen_classes),
+        names,
+        benchmark.class_attributes[split.classes],
+        coloured=[names.index(name) for name in classes],
+        title=title,
+    )
 
 
 def embedding_figure(

@@ -11,7 +11,7 @@ from scipy.linalg import solve_sylvester
 
 from svipctl.baselines.sae import sae
 from svipctl.model.eszsl import eszsl
-from svipctl.model.ridge import ridge
+from svipctl.model.ridge import prototypes, ridge, spectrum
 
 Floats = NDArray[np.float64]
 shapes = st.tuples(st.integers(1, 30), st.integers(1, 12), st.integers(1, 6), st.integers(0, 2**32 - 1))
@@ -38,6 +38,31 @@ def test_ridge_of_each_weight_is_that_of_the_weight_alone() -> None:
     weights = [1e-3, 1.0, 50.0]
     for weight, found in zip(weights, ridge(features, targets, weights)):
         np.testing.assert_allclose(found, ridge(features, targets, [weight])[0], atol=1e-12)
+
+
+@given(shapes)
+@settings(max_examples=30)
+def test_the_spectrum_holds_all_that_varies(shape: tuple[int, int, int, int]) -> None:
+    table, _ = case(*shape)
+    values, vectors = spectrum(np.column_stack([table, table[:, :1]]))
+    assert len(values) <= min(len(table), table.shape[1])
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(len(values)), atol=1e-9)
+    again = np.column_stack([table, table[:, :1]])
+    np.testing.assert_allclose(vectors * values @ vectors.T, again.T @ again, atol=1e-9 * max(1.0, values[-1]))
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(1e-2, 1e2))
+@settings(max_examples=30)
+def test_prototypes_are_ridge_regression_to_class_means_one_row_a_class(seed: int, weight: float) -> None:
+    rng = np.random.default_rng(seed)
+    table, rows = rng.standard_normal((4, 3)), np.append(np.arange(4), rng.integers(0, 4, 20))
+    features = rng.standard_normal((24, 5))
+    means = np.zeros((4, 5))
+    for row in range(4):
+        means[row] = sum(features[rows == row]) / (rows == row).sum()
+    expected = np.linalg.solve(table.T @ table + weight * np.eye(3), table.T @ means)
+    (found,) = prototypes(features, rows, table, [weight])
+    np.testing.assert_allclose(found, expected, atol=1e-9 * max(1.0, np.abs(expected).max()))
 
 
 def eszsl_loss(

@@ -18,7 +18,7 @@ NETWORK_FLAGS = (
 )
 
 
-@pytest.mark.parametrize("method", ["ridge", "eszsl", "sae"])
+@pytest.mark.parametrize("method", ["ridge", "eszsl", "sae", "prototypes", "bilinear"])
 def test_a_baseline_has_every_row_and_is_kept_as_a_run(
     method: str, command: Command, small_folder: Path, tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ from tests.processes import clean_environment
 pytestmark = pytest.mark.slow
 
 NEEDS = {
-    r"^make (test|lint|types)\b": "an installation; .ci/run calls them",
+    r"^make (test|lint|types|site)\b": "an installation; .ci/run calls them",
     r"^make demo\b": "an installation; the commands that it then runs are README's and run here",
     r"^make help\b": "the Makefile, and is run below",
     r"^source ": "the environment that `make demo` made",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
+import signal
 import tomllib
 from pathlib import Path
 from statistics import median
@@ -14,6 +16,7 @@ import pytest
 from svipctl.training.development import VALIDATION_CURVE
 from tests.conftest import Command
 from tests.processes import Finished, forked
+from tests.training.test_resume import signal_at_update
 
 pytestmark = pytest.mark.slow
 
@@ -238,3 +241,39 @@ def test_development_runs_of_the_last_release_without_a_curve_give_their_median(
     development = json.loads((copied / "again" / "development.json").read_text())
     assert development["gamma"] == pytest.approx(median(run["gamma"] for run in development["runs"]))
     assert "median" in development["rule"]
+
+
+def test_calibrate_trains_the_folds_and_the_final_run_and_continues_what_was_killed(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, "--calibrate", "--name", "all")
+    planned = command(*arguments, "--dry-run", "--json")
+    assert planned.code == 0, planned.stderr
+    assert planned.document["dry_run"]
+    killed = command(*arguments, first=functools.partial(signal_at_update, 12, signal.SIGKILL))
+    assert killed.code == -signal.SIGKILL
+    done = command(*arguments, "--json")
+    assert done.code == 0, done.stderr
+    runs = tmp_path / "runs" / "small"
+    assert {path.name for path in runs.iterdir()} == {"all", "all-fold1", "all-fold2", "all-fold3"}
+    development = json.loads((runs / "all" / "development.json").read_text())
+    assert [run["run"] for run in development["runs"]] == ["all-fold1", "all-fold2", "all-fold3"]
+    assert done.document["run"] == "runs/small/all"
+    again = command(*arguments)
+    assert again.stderr.count("is finished: nothing is left to do") == 4
+
+
+@pytest.mark.parametrize("flag", [("--fold", "1"), ("--final",), ("--resume", "auto"), ("--set", "train.fold=2")])
+def test_calibrate_contradicts_what_it_decides_itself(
+    flag: tuple[str, ...], command: Command, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    done = command("train", str(shared_folder), *tiny, "--calibrate", *flag)
+    assert done.code == 2
+    assert "--calibrate contradicts" in done.stderr
+
+
+def test_a_gamma_from_few_classes_is_warned_of(
+    command: Command, copied: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    done = command("train", str(shared_folder), *without_epochs(tiny), *final("d1", "d2"), "--name", "again")
+    assert "gamma rests on 2 unseen classes a fold" in done.stderr

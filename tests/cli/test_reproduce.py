@@ -152,7 +152,7 @@ def test_a_dry_run_writes_nothing_and_names_every_command(
     assert ended.code == 0, ended.stderr
     assert follows("reproduce", ended.document)
     kinds = [step["kind"] for step in ended.document["steps"]]
-    assert kinds == ["baseline"] * 3 + ["development", "final", "evaluation"]
+    assert kinds == ["baseline"] * 5 + ["development", "final", "evaluation"]
     assert {step["state"] for step in ended.document["steps"]} == {"to do"}
     assert not (tmp_path / "runs").exists()
 

@@ -16,7 +16,6 @@ from tests import processes
 from tests.faults import disk_fault, killed_at
 
 SMALL_BLOCK = 3 * 32 * 32 * 2
-_FORKS = processes._FORKS
 
 
 def picture(width: int, height: int, mode: str = "RGB") -> Image.Image:
@@ -64,7 +63,7 @@ def packed(benchmark: Benchmark, geometry: Geometry, **options: Any) -> PackPlan
 
 def in_process(target: Callable[..., None], *arguments: Any) -> int:
     """Exit code of a process forked for a function; negative is a signal."""
-    process = _FORKS.Process(target=target, args=arguments)
+    process = processes.FORKS.Process(target=target, args=arguments)
     process.start()
     process.join(60)
     assert process.exitcode is not None, "the process did not end"

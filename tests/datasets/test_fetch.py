@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import multiprocessing
 import random
 import signal
 import subprocess
@@ -28,11 +27,10 @@ from svipctl.datasets.matlab import read_mat
 from svipctl.errors import ConfigError, DataError, NetworkError, ResourceError, SvipError
 from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server
 from tests.faults import full_disk
-from tests.processes import clean_environment, files_under
+from tests.processes import FORKS, clean_environment, files_under
 
 IMAGES, SPLITS = "/CUB_200_2011.tgz", "/xlsa17.zip"
 SLEEPLESS = Patience(sleep=lambda seconds: None)
-_FORKS = multiprocessing.get_context("forkserver")
 
 
 def tar_of(members: dict[str, bytes]) -> bytes:
@@ -289,7 +287,7 @@ def test_killed_at_20_moments_of_the_download_then_finished_byte_identical(
     for number in range(20):
         path, name = (IMAGES, "cub-images") if number < 13 else (SPLITS, "proposed-splits")  # one after the other
         steps = plan_fetch(["cub"], tmp_path / "data", manifest=manifest)
-        process = _FORKS.Process(target=fetch, args=(steps, tmp_path / "data"))
+        process = FORKS.Process(target=fetch, args=(steps, tmp_path / "data"))
         cut = moments.randrange(len(server.files[path]) // 15)
         server.script = {path: [Answer(cut=cut, at_cut=process.kill)]}
         process.start()

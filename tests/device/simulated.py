@@ -27,6 +27,8 @@ NAME = "simulated"
 SETUP = "_setup_privateuseone_for_python_backend"
 AVAILABLE = hasattr(backend_registration, SETUP)
 """True if torch can register a device that is written in Python."""
+BACKING = [torch.device("cpu")]
+"""Where the values are; on `meta` there are none, and operations only count."""
 UNAVAILABLE = f"torch {torch.__version__} cannot register a device that is written in Python; 2.15 can"
 aten = torch.ops.aten
 _COPIES = (aten.copy_.default, aten._copy_from.default, aten._to_copy.default)
@@ -35,7 +37,7 @@ _NEEDS_VALUES = (
     *(aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default, aten.equal.default),
     *(aten.is_nonzero.default, aten._unique2.default),
 )
-_IN_HALF = ("linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "convolution", "scaled_dot_product_attention")
+_IN_HALF = ("linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "conv2d", "scaled_dot_product_attention")
 _IN_FULL = ("layer_norm", "softmax.int", "log_softmax.int", "cross_entropy_loss", "binary_cross_entropy_with_logits")
 _LIBRARIES: list[torch.library.Library] = []  # registered as long as these objects exist
 
@@ -227,7 +229,7 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 def _unwrapped(value: Any) -> Any:
     if isinstance(value, OnDevice):
         return value.values
-    return torch.device("cpu") if isinstance(value, torch.device) and value.type == NAME else value
+    return BACKING[0] if isinstance(value, torch.device) and value.type == NAME else value
 
 
 def _check_places(func: Any, others: list[Tensor]) -> None:
@@ -281,10 +283,10 @@ def _register_creation() -> None:
     """What torch calls below any dispatch mode."""
 
     def empty(size: Any, *, dtype: Any = None, **_: Any) -> Tensor:
-        return OnDevice(torch.empty(size, dtype=dtype or torch.get_default_dtype()))
+        return OnDevice(torch.empty(size, dtype=dtype or torch.get_default_dtype(), device=BACKING[0]))
 
     def empty_strided(size: Any, stride: Any, *, dtype: Any = None, **_: Any) -> Tensor:
-        return OnDevice(torch.empty_strided(size, stride, dtype=dtype or torch.get_default_dtype()))
+        return OnDevice(torch.empty_strided(size, stride, dtype=dtype or torch.get_default_dtype(), device=BACKING[0]))
 
     def copy_from(source: Tensor, target: Tensor, non_blocking: bool = False) -> Tensor:
         _note_copy(source, isinstance(target, OnDevice), non_blocking)

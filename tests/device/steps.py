@@ -16,6 +16,7 @@ from torch import Tensor
 from svipctl.datasets.images import NORMALISATIONS, mirrored
 from svipctl.device import autocast
 from svipctl.model.losses import Terms, training_loss
+from svipctl.model.training_pass import training_pass
 from svipctl.settings.layers import resolve
 from svipctl.training.optimisation import Optimisation
 from svipctl.training.state import Position, load_state, save_state
@@ -80,9 +81,9 @@ def run(case: Case, kind: str) -> Outcome:
     groups = torch.tensor([[0, 1], [2, 3]]).to(device)
 
     def loss_of(images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None) -> Terms:
-        with autocast(case.dtype, device):
-            frozen = optimisation.backbone_is_frozen(epoch)
-            output = model.training_pass(NORMALISATIONS["half"](images), frozen_backbone=frozen, coverage=coverage)
+        frozen = optimisation.backbone_is_frozen(epoch)
+        inputs = NORMALISATIONS["half"](images)
+        output = training_pass(model, inputs, case.dtype, frozen_backbone=frozen, coverage=coverage)
         return training_loss(output, labels, table, groups, recipe)
 
     step = Stepper(loss_of, optimisation, parts=case.parts)

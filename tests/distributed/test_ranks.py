@@ -88,6 +88,14 @@ def test_a_lost_peer_is_told_and_memory_that_did_not_suffice_is_not_taken_for_on
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
 
+@pytest.mark.parametrize(
+    "said", ["CUDA error: an illegal memory access was encountered", "device-side assert triggered"]
+)
+def test_a_kernel_that_failed_is_not_taken_for_a_lost_peer(said: str) -> None:
+    with pytest.raises(RuntimeError, match=said), _explained():
+        raise RuntimeError(said)
+
+
 def test_alone_nothing_is_changed_or_waited_for() -> None:
     tensor = torch.tensor([1.0, 2.0])
     ALONE.average([tensor])

@@ -66,6 +66,32 @@ def test_the_frame_has_a_row_a_protocol_and_a_column_a_figure(evaluation: Evalua
         assert frame.loc[row].dropna().to_dict() == figures
 
 
+def test_the_frame_of_classes_has_what_per_class_has(evaluation: Evaluation) -> None:
+    pytest.importorskip("pandas")
+    frame = evaluation.to_frame("classes")
+    assert list(frame.index) == list(NAMES)
+    for one in evaluation.per_class:
+        row = frame.loc[one["class"]].dropna().to_dict()
+        assert row == {"seen": one["seen"], "images": one["images"], **one["accuracy"]}
+
+
+def test_the_frame_of_confusions_counts_every_image_and_has_the_mistakes_of_the_document(
+    evaluation: Evaluation,
+) -> None:
+    pytest.importorskip("pandas")
+    frame = evaluation.to_frame("confusion")
+    assert list(frame.index) == list(frame.columns) == list(NAMES)
+    assert frame.sum(axis=1).to_list() == [one["images"] for one in evaluation.per_class]
+    mistakes = {(one["class"], one["answered"]): one["images"] for one in evaluation.document["confusion"]["pairs"]}
+    assert {pair: frame.loc[pair] for pair in mistakes} == mistakes
+    assert frame.to_numpy().sum() - frame.to_numpy().trace() == sum(mistakes.values())
+
+
+def test_another_table_is_refused(evaluation: Evaluation) -> None:
+    with pytest.raises(ConfigError, match="no table 'rows'"):
+        evaluation.to_frame("rows")  # type: ignore[arg-type]
+
+
 def test_without_pandas_the_frame_is_refused_with_what_to_install(
     evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

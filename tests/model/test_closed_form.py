@@ -13,6 +13,7 @@ from svipctl.model.recipe import Recipe
 WIDTH, ATTRIBUTES, CLASSES = 7, 4, 5
 RNG = np.random.default_rng(0)
 TOKENS = RNG.normal(size=(40, WIDTH))
+ROOTS = np.sign(TOKENS) * np.sqrt(np.abs(TOKENS))
 ROWS = np.arange(40) % CLASSES
 TABLE = RNG.normal(size=(CLASSES, ATTRIBUTES))
 
@@ -25,7 +26,7 @@ def fitted(fusion: str, **switches: object) -> ClosedForm:
 
 def expected(fusion: str, for_tokens: float, for_classes: float) -> np.ndarray:
     """Return the map (D + 1, K) by solving its normal equations."""
-    inputs = np.column_stack([TOKENS / np.linalg.norm(TOKENS, axis=1, keepdims=True), np.ones(len(TOKENS))])
+    inputs = np.column_stack([ROOTS / np.linalg.norm(ROOTS, axis=1, keepdims=True), np.ones(len(ROOTS))])
     tokens = for_tokens * (inputs**2).sum() / (WIDTH + 1) * np.eye(WIDTH + 1)
     classes = for_classes * (TABLE**2).sum() / ATTRIBUTES * np.eye(ATTRIBUTES)
     if fusion == "ridge":
@@ -49,7 +50,7 @@ def test_maps_solve_their_equations(fusion: str, penalties: tuple[float, float])
 def test_predictions_are_added_with_their_weight_each_of_length_one(weight: float) -> None:
     made = fitted("eszsl", fusion_weight=weight).double()
     tokens, attributes = torch.from_numpy(TOKENS), torch.randn(40, ATTRIBUTES, dtype=torch.float64)
-    inputs = torch.cat([F.normalize(tokens), torch.ones(40, 1)], dim=1)
+    inputs = torch.cat([F.normalize(torch.from_numpy(ROOTS)), torch.ones(40, 1)], dim=1)
     closed = F.normalize(inputs @ made.matrix)
     torch.testing.assert_close(made(attributes, tokens), F.normalize(attributes) + weight * closed)
 

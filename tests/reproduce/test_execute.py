@@ -20,7 +20,7 @@ from svipctl.reproduce.table_document import table_document
 from svipctl.reproduce.table_plan import TablePlan
 from svipctl.reproduce.table_report import write_report
 from svipctl.signals import Stop
-from tests.processes import _FORKS
+from tests.processes import FORKS
 from tests.reproduce.cases import Recorder, Writer, evaluation, plan_of
 
 
@@ -219,7 +219,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_report(tmp
     assert moments[0] > 15
     for moment in range(1, moments[0] + 1, 2):
         Path("runs").rename(f"before-{moment}")
-        process = _FORKS.Process(target=_until, args=(tmp_path, moment))
+        process = FORKS.Process(target=_until, args=(tmp_path, moment))
         process.start()
         process.join(120)
         assert process.exitcode == -signal.SIGKILL

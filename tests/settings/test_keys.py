@@ -17,6 +17,10 @@ def test_every_key_is_documented_by_its_name_once() -> None:
     assert list(flatten(Settings(dataset="cub"))) == keys
 
 
+def test_every_key_says_what_it_means() -> None:
+    assert [key for key, field in known_keys() if not field.description] == []
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [("3", 3), ("1e-4", 1e-4), ("true", True), ("[1, 2]", [1, 2]), ("{a = 1}", {"a": 1}), ('"3"', "3"), ("vit", "vit")],

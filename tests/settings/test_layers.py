@@ -176,21 +176,6 @@ def test_a_tilde_that_no_shell_has_seen_is_the_home_folder(tmp_path: Path, monke
     assert (found.model.weights, found.model.init_from) == (str(tmp_path / "home" / "w.pth"), "~nobody-9/x")
 
 
-def test_the_last_part_of_a_key_is_enough_where_it_is_the_only_one() -> None:
-    assert resolve("cub", assignments=["lr=3"]).settings.optim.lr == 3.0
-    with pytest.raises(ConfigError, match="batch_size is the end of train.batch_size and of eval.batch_size"):
-        resolve("cub", assignments=["batch_size=3"])
-
-
-@pytest.mark.parametrize(("installed", "backbone"), [(True, "lite"), (False, "deit_base")])
-def test_a_folder_is_trained_with_the_backbone_that_is_installed(
-    installed: bool, backbone: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("svipctl.model.lite_weights.PACKAGE", "json" if installed else "no-such-package")
-    assert resolve("mine").settings.model.backbone == backbone
-    assert resolve("cub").settings.model.backbone == "deit_base"
-
-
 @pytest.mark.parametrize(
     ("dataset", "flags", "recipe"),
     [
@@ -208,3 +193,18 @@ def test_the_recipe_for_photographs_is_the_default_of_folders_and_of_lite(
     resolved = resolve(dataset, flags=flags)
     assert resolved.settings.recipe == recipe
     assert resolved.settings.method.fusion == ("eszsl" if recipe == "hybrid" else "none")
+
+
+def test_the_last_part_of_a_key_is_enough_where_it_is_the_only_one() -> None:
+    assert resolve("cub", assignments=["lr=3"]).settings.optim.lr == 3.0
+    with pytest.raises(ConfigError, match="batch_size is the end of train.batch_size and of eval.batch_size"):
+        resolve("cub", assignments=["batch_size=3"])
+
+
+@pytest.mark.parametrize(("installed", "backbone"), [(True, "lite"), (False, "deit_base")])
+def test_a_folder_is_trained_with_the_backbone_that_is_installed(
+    installed: bool, backbone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("svipctl.model.lite_weights.PACKAGE", "json" if installed else "no-such-package")
+    assert resolve("mine").settings.model.backbone == backbone
+    assert resolve("cub").settings.model.backbone == "deit_base"

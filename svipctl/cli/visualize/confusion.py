@@ -40,34 +40,20 @@ def confusion(
         show_plan(run, file, "confusion", settings)
         return
 
-    import numpy as np
-
-    from svipctl.datasets.images import decode
-    from svipctl.evaluation.per_class import answers_under, reading_row
-    from svipctl.evaluation.per_class import confusion as confusion_counts
-    from svipctl.visuals.confusion import Picture, confused_pairs, confusion_figure
+    from svipctl.visuals.confusion import confusion_figure, confusion_of, thumbnails
 
     benchmark = open_run_dataset(run, settings, file)
     measured = evaluate(run, benchmark, settings)
-    names = measured.classes
-    row = reading_row(measured.results)
-    labels, answers = measured.results.answers.labels, answers_under(measured.results, row)
-    counts = confusion_counts(labels, answers, len(names))
-    pairs = confused_pairs(counts, labels, answers, top)
-
-    def thumbnail(place: int) -> Picture:
-        path = benchmark.image_path(int(measured.predictions.indices[place]))
-        return np.asarray(decode(path, upright=benchmark.upright).resize((160, 160)))
-
-    gamma = measured.model.gamma
-    title = f"{benchmark.name} · {run.name}\nAnswers are given with {gamma}."
+    names, thumbnail = measured.classes, thumbnails(measured, benchmark)
+    row, counts, pairs = confusion_of(measured, top)
+    title = f"{benchmark.name} · {run.name}\nAnswers are given with {measured.model.gamma}."
     if pairs:
         figure.draw(lambda: confusion_figure(counts, pairs, names, thumbnail, row, title))
     figure.show(
         f"{file}: {len(pairs)} pairs" if pairs else "no image was answered wrongly: there is nothing to show",
         benchmark.name,
         protocol=row,
-        **gamma.document(),
+        **measured.model.gamma.document(),
         pairs=[{"true": names[one.true], "answered": names[one.answered], "mistakes": one.mistakes} for one in pairs],
         files=[str(file)] if pairs else [],
     )

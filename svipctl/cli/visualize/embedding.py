@@ -44,23 +44,12 @@ def embedding(
         show_plan(run, file, "embedding", settings)
         return
 
-    import numpy as np
-
-    from svipctl.visuals.embedding import attribute_plane, embedding_figure
+    from svipctl.visuals.embedding import attribute_plane, evaluation_embedding
 
     measured = evaluate(run, benchmark, settings)
     plane = attribute_plane(measured.predictions.attributes)
-    figure.draw(
-        lambda: embedding_figure(
-            plane,
-            measured.results.answers.labels,
-            np.isin(split.classes, split.seen_classes),
-            names,
-            benchmark.class_attributes[split.classes],
-            coloured=[names.index(name) for name in classes or ()],
-            title=f"{benchmark.name} · {run.name}",
-        )
-    )
+    title = f"{benchmark.name} · {run.name}"
+    figure.draw(lambda: evaluation_embedding(measured, benchmark, plane, classes or (), title))
     figure.show(
         f"{file}: {len(plane.points)} images",
         benchmark.name,

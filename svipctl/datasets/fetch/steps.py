@@ -29,7 +29,8 @@ class Step:
 
     def row(self) -> list[str]:
         """Return the row of the table of `--dry-run`: asset, state, MB, source and licence."""
-        asset, source = self.asset, str(self.archive) if self.given else urlsplit(self.asset.mirrors[0]).netloc
+        asset = self.asset
+        source = str(self.archive) if self.given else urlsplit(asset.mirrors[0]).netloc
         return [asset.name, self.state, f"{asset.bytes_to_fetch / 1e6:,.1f}", source, asset.licence]
 
     def document(self) -> dict[str, Any]:

@@ -1,0 +1,84 @@
+"""The forward half of a training step in a run's arithmetic; in bf16 the backbone's weights are converted all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.func import functional_call
+
+from svipctl.device import autocast
+from svipctl.model.losses import TrainingOutput
+from svipctl.model.svip import SVIP
+
+_NAMES: WeakKeyDictionary[SVIP, list[str]] = WeakKeyDictionary()
+
+
+def training_pass(
+    network: SVIP,
+    images: Tensor,
+    dtype: torch.dtype,
+    *,
+    frozen_backbone: bool = False,
+    coverage: Tensor | None = None,
+) -> TrainingOutput:
+    """Run `SVIP.training_pass` in float32, or under autocast in bfloat16.
+
+    Autocast would convert each weight, and its gradient, in a launch of its own. Compiled blocks do that themselves.
+    """
+    options = {"frozen_backbone": frozen_backbone, "coverage": coverage}
+    with autocast(dtype, images.device):
+        if dtype == torch.float32 or network.is_compiled:
+            return network.training_pass(images, frozen_backbone=frozen_backbone, coverage=coverage)
+        weights = _converted_weights(network)
+        output: TrainingOutput = functional_call(_Pass(network), weights, (images,), options, tie_weights=False)
+        return output
+
+
+class _Pass(nn.Module):
+    def __init__(self, network: SVIP) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, **options: Any) -> TrainingOutput:
+        return self.network.training_pass(images, **options)
+
+
+def _converted_weights(network: SVIP) -> dict[str, Tensor]:
+    """Return the weights and biases of the backbone that autocast converts, converted, by their names in `_Pass`."""
+    if network not in _NAMES:  # looking for them takes milliseconds
+        _NAMES[network] = [
+            f"backbone.{prefix}.{name}"
+            for prefix, module in network.backbone.named_modules()
+            if type(module) in (nn.Linear, nn.Conv2d)
+            for name, _ in module.named_parameters(recurse=False)
+        ]
+    names = _NAMES[network]
+    converted = _Converted.apply(*map(network.get_parameter, names))
+    return {f"network.{name}": value for name, value in zip(names, converted)}
+
+
+class _Converted(torch.autograd.Function):
+    """float32 tensors as bfloat16, and their gradients back."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        return tuple(_copies(tensors, torch.bfloat16))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        converted = iter(_copies([value for value in gradients if value is not None], torch.float32))
+        return tuple(None if value is None else next(converted) for value in gradients)
+
+
+def _copies(tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    copies = [torch.empty_like(tensor, dtype=dtype) for tensor in tensors]
+    if copies:
+        torch._foreach_copy_(copies, list(tensors))
+    return copies

@@ -1,0 +1,144 @@
+"""The figures of `svipctl visualize` as matplotlib figures, from a run, an evaluation, or a model and images.
+
+Each function takes `theme`, `light` (default) or `dark`, and reads the data set from the place that the run names unless
+`dataset` is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.errors import ConfigError
+from svipctl.evaluation.result import ModelEvaluation
+from svipctl.inference.network import check_same_benchmark
+from svipctl.inference.trained_model import TrainedModel
+from svipctl.runs.run import Run
+from svipctl.visuals.attention import attention_sheet
+from svipctl.visuals.attributes import attribute_sheet
+from svipctl.visuals.confusion import confusion_figure, confusion_of, thumbnails
+from svipctl.visuals.curves import everything_figure, reliabilities, training_figure
+from svipctl.visuals.embedding import attribute_plane, evaluation_embedding
+from svipctl.visuals.history import History, read_history
+from svipctl.visuals.image_choice import attribute_numbers
+from svipctl.visuals.inspection import Inspection, new_inspector
+from svipctl.visuals.patches import SCORES, patch_sheet
+from svipctl.visuals.style import Theme, themed
+
+Images = Sequence[int | str | Path]
+"""Numbers of the data set's images, or files of your own; few enough for one page."""
+
+
+def training(run: Run, *, theme: Theme = "light") -> Figure:
+    """Plot loss terms, accuracies, the patch classifier and the learning rate over the training of a run.
+
+    Raises:
+        DataError: The records of the run are damaged.
+
+    """
+    with themed(theme):
+        return training_figure(read_history(run), run.name)
+
+
+def curves(evaluation: ModelEvaluation, *, theme: Theme = "light") -> Figure:
+    """Plot the training of the evaluated run, the seen-unseen curve, U, S and H over gamma, and the reliability."""
+    run = evaluation.model.run
+    history = History([], []) if run is None else read_history(run)
+    with themed(theme):
+        return everything_figure(history, evaluation.results, reliabilities(evaluation), _title(evaluation.model))
+
+
+def confusion(
+    evaluation: ModelEvaluation, *, top: int = 8, dataset: Benchmark | None = None, theme: Theme = "light"
+) -> Figure:
+    """Show the most confused pairs of classes, with an image of each mistake.
+
+    Raises:
+        ConfigError: No image was answered with a wrong class.
+
+    """
+    row, counts, pairs = confusion_of(evaluation, top)
+    if not pairs:
+        raise ConfigError("no image was answered with a wrong class: there is nothing to show")
+    thumbnail = thumbnails(evaluation, dataset or evaluation.model.open_dataset())
+    with themed(theme):
+        return confusion_figure(counts, pairs, evaluation.classes, thumbnail, row, _title(evaluation.model))
+
+
+def embedding(
+    evaluation: ModelEvaluation,
+    *,
+    classes: Sequence[str] = (),
+    dataset: Benchmark | None = None,
+    theme: Theme = "light",
+) -> Figure:
+    """Plot the predicted attributes on the plane of their first two principal components.
+
+    Args:
+        evaluation: From `svipctl.evaluate`.
+        classes: Names of the classes to colour; if empty those that there is room for, unseen ones first.
+        dataset: The data set.
+        theme: Colours.
+
+    """
+    plane = attribute_plane(evaluation.predictions.attributes)
+    benchmark = dataset or evaluation.model.open_dataset()
+    with themed(theme):
+        return evaluation_embedding(evaluation, benchmark, plane, classes, _title(evaluation.model))
+
+
+def patches(model: TrainedModel, images: Images, *, dataset: Benchmark | None = None, theme: Theme = "light") -> Figure:
+    """Show the windows that the model keeps of each image, the patch classifier's probability, and the true object."""
+    inspected, _ = _inspected(model, images, dataset)
+    with themed(theme):
+        return patch_sheet(inspected, _title(model), score_source=model.network.recipe.score_source)
+
+
+def attributes(
+    model: TrainedModel,
+    images: Images,
+    *,
+    names: Sequence[str] = (),
+    top: int = 4,
+    dataset: Benchmark | None = None,
+    theme: Theme = "light",
+) -> Figure:
+    """Show where the model sees the attributes that speak most for its answer, and those that you name.
+
+    Raises:
+        ConfigError: There is no such attribute, or the recipe's attribute head reads the class token.
+
+    """
+    inspected, benchmark = _inspected(model, images, dataset, reasons=top + len(names))
+    if any(one.windows is None for one in inspected):
+        raise ConfigError("the attribute head of this recipe reads the class token: there are no maps")
+    named = attribute_numbers(benchmark, names)
+    with themed(theme):
+        return attribute_sheet(inspected, _title(model), benchmark.attributes, strongest=top, named=named)
+
+
+def attention(
+    model: TrainedModel, images: Images, *, dataset: Benchmark | None = None, theme: Theme = "light"
+) -> Figure:
+    """Show the class token's attention in the blocks of the network, and the window score made from it."""
+    inspected, _ = _inspected(model, images, dataset)
+    with themed(theme):
+        return attention_sheet(inspected, _title(model), score=SCORES[model.network.recipe.score_source])
+
+
+def _inspected(
+    model: TrainedModel, images: Images, dataset: Benchmark | None, **more: Any
+) -> tuple[list[Inspection], Benchmark]:
+    benchmark = dataset or model.open_dataset()
+    check_same_benchmark(model.metadata, benchmark)
+    split = benchmark.split(model.run.settings().train.fold if model.run else None)
+    inspector = new_inspector(model, benchmark, split, model.gamma.value, **{"top": 3, "reasons": 4, **more})
+    return list(inspector.inspect([Path(one) if isinstance(one, str) else one for one in images])), benchmark
+
+
+def _title(model: TrainedModel) -> str:
+    return " · ".join([model.metadata.dataset, *([model.run.name] if model.run else [])])

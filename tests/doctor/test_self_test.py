@@ -1,0 +1,31 @@
+"""The self-test of a device: agreement with the CPU is found, and so is disagreement."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from svipctl.doctor.self_test import TOLERANCE, _compared, relative_difference, self_test
+
+CPU = torch.device("cpu")
+
+
+def test_the_cpu_agrees_with_itself_and_says_how_fast_it_is() -> None:
+    found = {finding.name: finding for finding in self_test("cpu", dataset="toybirds")}
+    assert {"self-test fp32", "self-test speed", "self-test memory"} <= set(found)
+    assert {finding.state for finding in found.values()} == {"ok"}
+    assert "images/s" in found["self-test speed"].found
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("wrong", [2.0, float("nan"), float("inf")])
+def test_another_result_is_wrong(dtype: torch.dtype, wrong: float) -> None:
+    expected = {"loss": torch.ones(2)}
+    good = _compared("test", CPU, {"loss": torch.ones(2)}, expected, dtype)
+    bad = _compared("test", CPU, {"loss": torch.tensor([1.0, wrong])}, expected, dtype)
+    assert (good.state, bad.state) == ("ok", "wrong")
+    assert bad.todo
+
+
+def test_a_difference_is_a_share_of_what_is_expected() -> None:
+    assert relative_difference(torch.tensor([3.0, 4.5]), torch.tensor([3.0, 4.0])) == pytest.approx(0.1)

@@ -1,0 +1,62 @@
+"""Figures of the Python API: each comes from what a user holds, in the theme asked for, without pyplot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from svipctl.errors import ConfigError
+from svipctl.visuals import figures
+from tests.visuals.evaluated import Evaluated, evaluated
+
+
+@pytest.fixture(scope="module")
+def subject(trained: Path, masked_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
+    return evaluated(trained, masked_folder, tmp_path_factory.mktemp("figures"))
+
+
+def words(figure: Figure) -> str:
+    """Everything that is written in a figure."""
+    return " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+FIGURES: dict[str, tuple[Callable[[Evaluated], Figure], str]] = {
+    "training": (lambda one: figures.training(one.run), "Loss terms"),
+    "curves": (lambda one: figures.curves(one.evaluation), "AUSUC"),
+    "confusion": (lambda one: figures.confusion(one.evaluation, dataset=one.benchmark), "Most confused classes"),
+    "embedding": (lambda one: figures.embedding(one.evaluation, dataset=one.benchmark), "Predicted attributes"),
+    "patches": (lambda one: figures.patches(one.evaluation.model, [0, 1], dataset=one.benchmark), "windows kept"),
+    "attributes": (
+        lambda one: figures.attributes(
+            one.evaluation.model, [0], names=[one.benchmark.attributes[0]], top=1, dataset=one.benchmark
+        ),
+        "bill color",
+    ),
+    "attention": (
+        lambda one: figures.attention(one.evaluation.model, [str(one.benchmark.image_path(0))], dataset=one.benchmark),
+        "block 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_each_figure_is_drawn_and_says_what_it_shows(subject: Evaluated, name: str) -> None:
+    draw, said = FIGURES[name]
+    figure = draw(subject)
+    assert isinstance(figure, Figure)
+    assert said in words(figure)
+
+
+def test_the_theme_is_that_asked_for(subject: Evaluated) -> None:
+    light, dark = (figures.training(subject.run, theme=theme) for theme in ("light", "dark"))
+    assert (to_hex(light.get_facecolor()), to_hex(dark.get_facecolor())) == ("#ffffff", "#16181d")
+
+
+def test_an_unknown_attribute_is_named(subject: Evaluated) -> None:
+    with pytest.raises(ConfigError, match="no attribute 'beak'"):
+        figures.attributes(subject.evaluation.model, [0], names=["beak"], dataset=subject.benchmark)
