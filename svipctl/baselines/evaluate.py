@@ -49,7 +49,7 @@ def fit_and_score(
         settings: Backbone, data and evaluation; kept as the run's configuration.
         benchmark: Its data set.
         features: Of its images.
-        run: A folder that does not exist yet.
+        run: A folder that does not exist yet, or is what a killed baseline has left.
         progress: Called with folds done and folds in all.
 
     Raises:
@@ -60,17 +60,19 @@ def fit_and_score(
     developed = develop(baseline.method, features, benchmark, baseline.folds, progress)
     split = benchmark.test_split()
     model = features.model
-    run.make()
-    run.start(
-        settings,
-        describe_environment(model.device, model.dtype, model.metadata.backbone_weights),
-        [benchmark.images[index] for index in split.train],
-        development=developed.document(run.name),
-        validation_images=_validation_images(benchmark, baseline.folds),
-    )
-    run.save_json("baseline.json", baseline.document(features.what))
-    evaluation = _score(baseline, developed, settings, benchmark, features, run)
-    run.save_json("eval/metrics.json", evaluation.document)
+    if run.is_abandoned:
+        run.discard_without_checkpoint()
+    with run.written_to(is_new=True) as run:
+        run.start(
+            settings,
+            describe_environment(model.device, model.dtype, model.metadata.backbone_weights),
+            [benchmark.images[index] for index in split.train],
+            development=developed.document(run.name),
+            validation_images=_validation_images(benchmark, baseline.folds),
+        )
+        run.save_json("baseline.json", baseline.document(features.what))
+        evaluation = _score(baseline, developed, settings, benchmark, features, run)
+        run.save_json("eval/metrics.json", evaluation.document)
     return evaluation
 
 

@@ -12,7 +12,7 @@ from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import interruptible, open_dataset
+from svipctl.cli._runs import open_dataset
 from svipctl.errors import CheckFailed, ConfigError
 from svipctl.plans import describe_plan
 from svipctl.settings import flags
@@ -112,7 +112,7 @@ def export(
         return
     benchmark = open_dataset(settings, allow_partial=found.settings().data.allow_partial)
     sink.note(f"writing {order.file(found)} of run {found.name}")
-    with interruptible("comparing") as progress:
+    with sink.progress("comparing") as progress:
         shipped = export_run(found, benchmark, order, progress)
     _show(shipped)
     document = shipped.document | {"path": str(shipped.path), "report": str(shipped.report)}

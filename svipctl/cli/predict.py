@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,10 +18,11 @@ from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import announce_gamma, announce_run, find_any_run, interruptible, open_dataset, with_precision_of
+from svipctl.cli._runs import announce_gamma, announce_run, find_any_run, open_dataset, with_precision_of
 from svipctl.datasets.names import is_dataset
 from svipctl.errors import CheckFailed, ConfigError, DataError, shortened_name
 from svipctl.files import require_path
+from svipctl.quoting import spreadsheet_cell
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
@@ -119,7 +121,8 @@ def predict(
     named = (entry for name in images for entry in (listed(sys.stdin) if name == "-" else [name]))
     done = failed = 0
     left_out: list[Entry] = []
-    with interruptible("classifying", is_shown=not sys.stdout.isatty()) as progress:
+    shown = nullcontext(lambda done, total: None) if sys.stdout.isatty() else sink.progress("classifying")
+    with shown as progress:
         results = model.classify_each(
             find_pictures(named, left_out.append),
             table,
@@ -137,7 +140,7 @@ def predict(
             else:
                 done += 1
                 if rows:
-                    rows.writerows(result.rows())
+                    rows.writerows([spreadsheet_cell(cell) for cell in row] for row in result.rows())
                 else:
                     show(result)
                 sink.item(result.document())

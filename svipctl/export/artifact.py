@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +22,10 @@ from svipctl.export.parity import TOLERANCE, compare
 from svipctl.export.runner import Runner
 from svipctl.export.safetensors import SafetensorsRunner, write_safetensors
 from svipctl.export.torch_export import TorchRunner, write_torch
-from svipctl.files import atomic_write_text, file_sha256
+from svipctl.files import atomic_write_text, file_sha256, unfinished_file
 from svipctl.inference.gamma import Gamma
 from svipctl.inference.load import load_run
+from svipctl.quoting import shell_words
 from svipctl.runs.run import Run
 from svipctl.types import ProgressCallback
 
@@ -110,10 +110,13 @@ class Order:
         if format_of(path) not in (None, self.format):
             raise ConfigError(
                 f"{path} has the name of another format than {self.format}",
-                todo=f"name it {path.with_suffix(SUFFIXES[self.format])}, or choose --format {format_of(path)}",
+                todo=f"name it {path.with_suffix(SUFFIXES[self.format])}, or choose {shell_words('--format', format_of(path))}",
             )
         if path.is_dir():
-            raise ConfigError(f"{path} is a folder", todo=f"name a file, for instance -o {path / 'model'}{path.suffix}")
+            raise ConfigError(
+                f"{path} is a folder",
+                todo=f"name a file, for instance {shell_words('-o', path / f'model{path.suffix}')}",
+            )
         if path.exists() and not self.replace:
             raise ConfigError(
                 f"{path} is there already", todo="choose another file with -o, or replace it with --force"
@@ -169,10 +172,9 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressC
     description = describe(model, classes, gamma, order.pixels, order.precision, order.licence)
     graph = ShippedGraph(model.network, metadata.mean, metadata.std, metadata.image_size, order.pixels, order.precision)
     path = order.file(run)
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unchecked{SUFFIXES[order.format]}")
     with explained_disk_errors(f"the export {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with unfinished_file(path.with_name(f".{path.stem}.unchecked{SUFFIXES[order.format]}")) as unfinished:
             _WRITERS[order.format](graph, description, len(classes.classes), unfinished)
             runner = _RUNNERS[order.format](unfinished)
             parity = compare(
@@ -209,8 +211,6 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressC
             if not parity.breaches:
                 for earlier in (failed, _report_of(failed)):
                     earlier.unlink(missing_ok=True)
-        finally:
-            unfinished.unlink(missing_ok=True)
     return Shipped(final, report, document)
 
 

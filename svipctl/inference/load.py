@@ -246,6 +246,7 @@ def normalisation_of(weights: TrainedWeights, settings: Settings) -> Normalisati
 
 def notes_on(weights: TrainedWeights) -> list[str]:
     """Return remarks for the user on a file of weights."""
-    if not weights.ignored:
-        return []
-    return [f"unused in {weights.name} and ignored: {', '.join(weights.ignored)}"]
+    notes = [f"{weights.name}: the weights are {weights.unwrapped}"] if weights.unwrapped else []
+    if weights.ignored:
+        notes.append(f"unused in {weights.name} and ignored: {', '.join(weights.ignored)}")
+    return notes

@@ -18,6 +18,7 @@ from svipctl.inference.checkpoint import Metadata, sha256_of
 from svipctl.model.backbone import create_backbone
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
+from svipctl.quoting import shell_command
 from svipctl.semantics.matrix import WordMatrix
 from svipctl.semantics.toy_corpus import train_toy_vectors
 from svipctl.settings.schema import Settings
@@ -134,7 +135,7 @@ def check_word_vectors(benchmark: Benchmark, *, built_in: bool) -> Path:
         raise DataError(
             f"{benchmark.name} has no word vectors of its attributes",
             why=f"the contextualization (method.context = words) needs {path}",
-            todo=f"svipctl w2v build {benchmark.name} --vectors FILE, or train without: --set method.context=free",
+            todo=f"{shell_command('w2v', 'build', benchmark.name, '--vectors', 'FILE')}, or train without: --set method.context=free",
         )
     return path
 

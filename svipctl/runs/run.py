@@ -6,9 +6,9 @@ import json
 import math
 import shutil
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
@@ -17,9 +17,11 @@ import tomli_w
 
 from svipctl.datasets.identity import identity_of, is_same
 from svipctl.errors import ConfigError, DataError, explained_disk_errors
-from svipctl.files import atomic_write_text, is_locked, resolve_folder
+from svipctl.files import atomic_write_text, file_lock, is_locked, resolve_folder
+from svipctl.quoting import shell_command
 from svipctl.runs.records import append, as_lines, as_table, rewrite, whole_records
 from svipctl.settings.schema import Settings
+from svipctl.signals import held
 
 P = ParamSpec("P")
 
@@ -29,11 +31,12 @@ _BEFORE_CONFIG = ("development.json", "validation_images.txt", "initial_images.t
 
 
 def _writing(method: Callable[Concatenate[Run, P], None]) -> Callable[Concatenate[Run, P], None]:
-    """Make a method do nothing on a run that is read only."""
+    """Make a method do nothing on a run that is read only, and refuse to write to another folder of the same name."""
 
     @wraps(method)
     def write(run: Run, /, *arguments: P.args, **named: P.kwargs) -> None:
         if not run.read_only:
+            run.check_folder()
             method(run, *arguments, **named)
 
     return write
@@ -46,6 +49,8 @@ class Run:
     folder: Path
     read_only: bool = False
     """True if another process of the same training writes the run: writing then does nothing."""
+    inode: int | None = None
+    """Inode of the folder since this process writes to it."""
 
     @property
     def name(self) -> str:
@@ -74,8 +79,12 @@ class Run:
 
     @property
     def is_abandoned(self) -> bool:
-        """True if it was killed before its first checkpoint: no process works in it, and there is nothing to resume."""
-        if not self.folder.is_dir() or self.finished or self.is_baseline or self.has_checkpoint:
+        """True if it was killed before its first checkpoint, or as a baseline before its figures: nothing is left to
+        resume, and no process works in it.
+        """
+        if not self.folder.is_dir() or self.finished or self.has_checkpoint:
+            return False
+        if self.is_baseline and (self.folder / "eval" / "metrics.json").exists():
             return False
         is_run = (self.folder / "config.toml").exists() or all(
             file.name in _BEFORE_CONFIG or file.match(".*.part") for file in self.folder.iterdir()
@@ -103,7 +112,7 @@ class Run:
         if not self.finished and not resolve_folder(self.best).exists():
             raise DataError(
                 f"{self.name} is unfinished, and which of its epochs counts is not known yet",
-                todo=f"svipctl train {self.settings().dataset} --resume {self.name}",
+                todo=shell_command("train", self.settings().dataset, "--resume", self.name),
             )
 
     def environment(self) -> dict[str, Any]:
@@ -140,6 +149,48 @@ class Run:
             except FileExistsError as error:
                 raise ConfigError(f"there is already a run {self.folder}", todo="choose another --name") from error
 
+    @contextmanager
+    def written_to(self, *, is_new: bool) -> Iterator[Run]:
+        """Lock the folder for this process, and yield the run as it is to be written.
+
+        A new run's folder is made first, and removed again if an exception leaves it without a checkpoint.
+
+        Raises:
+            ConfigError: As `make`, or another process is at work in it.
+
+        """
+        run, made = self, False
+        try:
+            with held():  # a signal between the two would leave a folder
+                if is_new:
+                    self.make()
+                    made = True
+            with file_lock(self.folder):
+                run = replace(self, inode=self.folder.stat().st_ino)
+                yield run
+        except BaseException:
+            if made and run.is_as_opened:
+                run.discard_without_checkpoint()
+            raise
+
+    @property
+    def is_as_opened(self) -> bool:
+        """True if the folder is the one that this process writes to: nobody has removed or replaced it."""
+        if self.inode is None:
+            return True
+        try:
+            return self.folder.stat().st_ino == self.inode
+        except OSError:
+            return False
+
+    def check_folder(self) -> None:
+        """Raise DataError if the folder was removed or replaced while this process wrote to it."""
+        if not self.is_as_opened:
+            raise DataError(
+                f"{self.folder} was removed or replaced while this command wrote to it",
+                todo="run the same command again",
+            )
+
     @_writing
     def start(
         self,
@@ -151,7 +202,7 @@ class Run:
         validation_images: Sequence[str] = (),
         initial_images: Sequence[str] = (),
     ) -> None:
-        """Write what is known before the first step into the folder that `make` has made.
+        """Write what is known before the first step into the new folder.
 
         Args:
             settings: The configuration.

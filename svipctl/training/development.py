@@ -19,6 +19,7 @@ from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.calibration import Curve, pooled_gamma
 from svipctl.files import resolve_folder
 from svipctl.inference.checkpoint import read_metadata
+from svipctl.quoting import shell_command
 from svipctl.runs.lookup import find_run, name_of
 from svipctl.runs.run import Run
 from svipctl.settings.keys import WHERE_AND_HOW, flatten
@@ -236,12 +237,12 @@ def _found_by(run: Run, wanted: Settings) -> FoundOnFold:
         raise ConfigError(
             f"{run.name} is not a development run",
             why="it has no fold, so a gamma or an epoch could only have been chosen on the test images",
-            todo=f"svipctl train {wanted.dataset} --fold 1",
+            todo=shell_command("train", wanted.dataset, "--fold", 1),
         )
     if not run.finished:
         raise ConfigError(
             f"the development run {run.name} is not finished",
-            todo=f"svipctl train {wanted.dataset} --resume {run.name}",
+            todo=shell_command("train", wanted.dataset, "--resume", run.name),
         )
     _check_same_configuration(run, settings, wanted)
     record = read_metadata(run.best).metrics
@@ -250,7 +251,7 @@ def _found_by(run: Run, wanted: Settings) -> FoundOnFold:
         raise DataError(
             f"{run.name} has no gamma from the validation part of fold {fold}",
             why=f"its best epoch was evaluated on {watched}",
-            todo=f"svipctl train {wanted.dataset} --fold {fold} --set train.monitor=validation",
+            todo=shell_command("train", wanted.dataset, "--fold", fold, "--set", "train.monitor=validation"),
         )
     return FoundOnFold(
         run.name,

@@ -250,6 +250,7 @@ class Trainer:
         """Save the weights, with the training state if asked for; only the first process writes."""
         if not self.ranks.is_first:
             return
+        self.run.check_folder()
         metadata = replace(self.setup.model.metadata, epoch=record["epoch"], metrics=record)
 
         def add(unfinished: Path) -> None:

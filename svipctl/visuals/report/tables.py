@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.protocols import about
 from svipctl.evaluation.result import ModelEvaluation
+from svipctl.quoting import shell_command
 from svipctl.runs.run import Run
 from svipctl.settings.command_line import differences_from_presets, folder_arguments, train_command
 from svipctl.settings.keys import flatten
@@ -170,8 +170,8 @@ def commands(run: Run, settings: Settings, development: Mapping[str, Any] | None
     rest = [dataset, "--run", run.name, *folder_arguments(settings)]
     return [
         training_command(run, settings, development),
-        shlex.join(["svipctl", "eval", *rest]),
-        shlex.join(["svipctl", "visualize", "report", *rest]),
+        shell_command("eval", *rest),
+        shell_command("visualize", "report", *rest),
     ]
 
 
