@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from svipctl.quoting import shell_words
+from svipctl.quoting import shell_command, shell_words
 
 OFFICIAL = ("cub", "awa2", "sun")
 BUILT_IN = ("toybirds",)
@@ -58,4 +58,4 @@ def check_present(name: str, data_dir: Path) -> None:
     if name in OFFICIAL and not (data_dir / name).is_dir():
         from svipctl.errors import DataError
 
-        raise DataError(f"{name} is not in {data_dir}", todo=f"svipctl data fetch {name}")
+        raise DataError(f"{name} is not in {data_dir}", todo=shell_command("data", "fetch", name))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 
 from torch.distributed import DistNetworkError, DistStoreError, PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
@@ -20,6 +21,9 @@ _SILENCE = 5.0  # seconds before it is said who is waited for
 _LOOK = 0.1  # seconds between two looks
 _ARRIVED = "arrived"
 _ALONE = "if this process has no peers, add --standalone"
+
+_meetings = count()
+"""Of this process; the launcher's store keeps what earlier ones have left."""
 
 Remark = Callable[[str], object]
 
@@ -119,7 +123,8 @@ def _connected(place: Place, wait: Callable[[str], None]) -> Store:
     store = TCPStore(
         place.host, place.port, place.world, has_it, timedelta(seconds=10), wait_for_workers=False, multi_tenant=True
     )
-    return PrefixStore(f"svipctl/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return PrefixStore(f"svipctl/{attempt}/{next(_meetings)}", store)
 
 
 def _is_listening(place: Place) -> bool:

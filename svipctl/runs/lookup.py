@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -181,7 +180,7 @@ def check_is_no_dataset(images: Sequence[str], runs_dir: Path) -> None:
         raise ConfigError(
             f"{dataset} is a data set, and predict takes images",
             why="a run knows its data set",
-            todo=shlex.join(["svipctl", "predict", *others, "--run", f"{dataset_name(dataset)}/{runs[-1].name}"])
+            todo=shell_command("predict", *others, "--run", f"{dataset_name(dataset)}/{runs[-1].name}")
             if runs
-            else f"train a run first: svipctl train {dataset}",
+            else f"train a run first: {shell_command('train', dataset)}",
         )

@@ -101,7 +101,7 @@ def test_every_protocol_is_a_point_on_the_seen_unseen_curve(evaluation: Protocol
     line = next(line for line in axes.lines if str(line.get_label()).startswith("AUSUC"))
     assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(1e4 * evaluation.curve.area)
     assert f"AUSUC {100 * evaluation.curve.area:.1f}" in labels(axes)
-    assert "open marks: chosen on the scored images" in axes.get_title()
+    assert axes.get_legend().get_title().get_text() == "open marks: chosen on the scored images"
 
 
 def test_several_curves_are_named(evaluation: ProtocolResults) -> None:

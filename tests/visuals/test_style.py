@@ -22,11 +22,11 @@ from svipctl.visuals.style import (
     UNRELATED,
     UNSEEN,
     Theme,
-    entitle,
     new_figure,
     save,
     themed,
 )
+from svipctl.visuals.text import entitle
 from tests.faults import largest_file
 from tests.processes import clean_environment
 

@@ -14,6 +14,7 @@ from svipctl.cli._runs import announce_gamma
 from svipctl.cli.visualize._figure import Figure, open_run_dataset, plan_figure
 from svipctl.cli.visualize._options import ImageOptions
 from svipctl.errors import ConfigError
+from svipctl.quoting import shell_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -99,9 +100,11 @@ def plan_images(
         count = None if shown is None else options.limit or shown
         images = [int(index) for index in (spread(found, count) if count else found)]
     if options.is_one_file and shown is not None and len(images) > _MOST_IN_A_FILE:
+        folder = figure.file.with_suffix("")
         raise ConfigError(
             f"{len(images)} images are too many for one file",
-            todo=f"-o {figure.file.with_suffix('')}/ for a folder of pages, or --limit {_MOST_IN_A_FILE}",
+            todo=f"{shell_words('-o', f'{folder}/')} for a folder of pages, "
+            f"or {shell_words('--limit', _MOST_IN_A_FILE)}",
         )
     return ImageFigure(name, options, run, settings, figure.file, benchmark, split, images)
 
