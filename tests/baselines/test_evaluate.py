@@ -145,7 +145,7 @@ def test_a_run_is_whole_and_touches_what_it_says(
     assert run.validation_images() == {benchmark.images[index] for index in [*split.seen, *split.unseen]}
     development = run.development()
     assert development is not None
-    assert document["protocols"]["gzsl-calibrated"]["gamma"] == development["gamma"]
+    assert document["protocols"]["gzsl-calibrated"]["gamma"] == development.gamma
     assert evaluation.results.images == {"seen": len(benchmark.test_seen), "unseen": len(benchmark.test_unseen)}
     assert not run.finished  # so that nobody takes it for a network to evaluate or to predict with
     assert any("random weights" in warning for warning in document["warnings"])
