@@ -156,7 +156,7 @@ def test_a_final_run_refuses_an_epoch_count_that_development_did_not_find(shared
     )
     development = final.development()
     assert development is not None
-    assert final.load(device="cpu").gamma.value == development["gamma"]
+    assert final.load(device="cpu").gamma.value == development.gamma
 
 
 @pytest.mark.parametrize(
