@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import signal
 import sys
@@ -23,6 +25,7 @@ from svipctl.errors import (
 )
 from svipctl.signals import Signalled
 
+_LOOP = "Symlink loop from"
 _NO_CHOICE = re.compile(r"(?P<head>.+?): '(?P<word>.*)' is not one of (?P<known>.+)")
 
 
@@ -72,6 +75,9 @@ def report_defect(error: Exception) -> ExitCode:
         return report(ResourceError("out of memory", why=lines[0] if lines else "", todo="use a smaller --batch-size"))
     if isinstance(error, OSError) and error.errno is not None:
         return report(_from_system(error))
+    if isinstance(error, RuntimeError) and lines and lines[0].startswith(_LOOP):  # pathlib's, before Python 3.13
+        path = lines[0].removeprefix(_LOOP).strip(" '")
+        return report(_from_system(OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)))
     if isinstance(error, ImportError):
         return report(SvipError("a library cannot be imported", why=lines[0] if lines else "", todo=_import_fix(error)))
     defect = SvipError(

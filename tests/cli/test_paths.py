@@ -17,6 +17,8 @@ from svipctl.errors import ExitCode
 from tests.cli.test_random_arguments import ARGUMENTS_OF, COMMANDS, OPTIONS_OF, here, program, reached  # noqa: F401
 from tests.runs.last_release import copy_runs
 
+pytestmark = pytest.mark.slow
+
 Program = Callable[[list[str]], tuple[object, str, str, bool]]
 NAMES_OF_PATHS = ("--run", "--weights", "--init-from", "--vectors", "--from-development", "--resume", "--name")
 """Options that take a path among other words."""

@@ -1,4 +1,4 @@
-"""README's script for Slurm, run as it stands there with programs that only pretend to be svipctl and scontrol."""
+"""The script of docs/training.md for Slurm, run as it stands there with programs that only pretend to be svipctl and scontrol."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def program(folder: Path, name: str, code: str) -> None:
 def test_the_job_ends_as_training_does_and_is_requeued_where_its_state_is_saved(
     training: str, code: int, requeued: bool, tmp_path: Path
 ) -> None:
-    script = re.search(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    script = re.search(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", (ROOT / "docs" / "training.md").read_text(), re.DOTALL)
     assert script is not None
     program(tmp_path, "svipctl", training)
     program(tmp_path, "scontrol", "import sys; open('requeued', 'w').write(' '.join(sys.argv[1:]))")
