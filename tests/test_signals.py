@@ -16,6 +16,7 @@ from svipctl.signals import SIGNALS, Signalled, Stop, held, listening, raise_sig
 
 @pytest.fixture(autouse=True)
 def _handlers_as_before() -> Iterator[None]:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup, which is respected
     before, hook = {one: signal.getsignal(one) for one in SIGNALS}, sys.unraisablehook
     yield
     sys.unraisablehook = hook

@@ -19,7 +19,7 @@ from svipctl.runs.documents import Document, parse
 MANIFEST = "manifest.json"
 
 
-class Entry(Document):
+class ManifestEntry(Document):
     """Size and digest of one file."""
 
     bytes: Annotated[int, Field(ge=0)]
@@ -29,7 +29,7 @@ class Entry(Document):
 class Manifest(Document):
     """The files of a folder that are written once."""
 
-    files: dict[str, Entry]
+    files: dict[str, ManifestEntry]
 
 
 def write_manifest(folder: Path, contents: Mapping[str, bytes] | None = None) -> None:
@@ -41,7 +41,7 @@ def write_manifest(folder: Path, contents: Mapping[str, bytes] | None = None) ->
 
     """
     entries = {
-        path.name: Entry(bytes=path.stat().st_size, sha256=file_sha256(path))
+        path.name: ManifestEntry(bytes=path.stat().st_size, sha256=file_sha256(path))
         for path in sorted(folder.iterdir())
         if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
     }
@@ -109,8 +109,8 @@ def is_expected(folder: Path, name: str) -> bool:
     return manifest is not None and name in manifest.files
 
 
-def _entry(content: bytes) -> Entry:
-    return Entry(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+def _entry(content: bytes) -> ManifestEntry:
+    return ManifestEntry(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 def _write(folder: Path, manifest: Manifest) -> None:

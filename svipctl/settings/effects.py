@@ -52,9 +52,7 @@ def check_effect(assignments: Sequence[str], reads: Keys | None) -> None:
         raise ConfigError(
             f"--set {', '.join(useless)}: this command does not read {'it' if len(useless) == 1 else 'them'}",
             why="the data set is the command's argument" if is_name else "a run fixes it when it is trained",
-            todo=f"leave out --set {useless[0]}, or train with it: svipctl train DATASET --set {useless[0]}=..."
-            if not is_name
-            else "leave out --set dataset",
+            todo="leave it out" if is_name else "leave it out, or train another run with it",
         )
 
 

@@ -17,6 +17,7 @@ from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.errors import CheckFailed, ConfigError, DataError
 from svipctl.inference.class_table import ClassTable
+from svipctl.inference.gamma import NOT_CALIBRATED
 from svipctl.inference.load import load_run
 from svipctl.inference.trained_model import ClassifiedImage, TrainedModel, UnreadableImage
 from svipctl.model.backbone import embed_patches, encode
@@ -314,7 +315,7 @@ def test_a_runs_own_classes_are_those_of_its_data_set_with_the_runs_gamma(
 def test_gamma_belongs_to_the_checkpoint_that_the_run_chose(model: TrainedModel, trained_copy: Path) -> None:
     (trained_copy / "development.json").write_text('{"gamma": 0.25, "runs": [{"run": "d1"}]}')
     for other in (replace(model, is_best=False), replace(model, run=None)):
-        assert (other.gamma.value, other.gamma.origin) == (0, "gamma was not calibrated for this checkpoint")
+        assert (other.gamma.value, other.gamma.origin) == (0, NOT_CALIBRATED)
 
 
 def test_classes_of_a_data_set_that_has_changed_are_refused(model: TrainedModel, data: Benchmark) -> None:

@@ -54,7 +54,7 @@ def status(
     Examples:
         svipctl data status
         svipctl data status cub --verify
-        svipctl data status my-birds/ --verify
+        svipctl data status toybirds --verify
         svipctl data status cub --info x-CUB-data-image.pth
 
     """
