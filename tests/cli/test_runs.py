@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.test_schemas import follows
 from tests.conftest import Command
+from tests.runs.made import rewrite
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def two(trained_copy: Path) -> Path:
     """The folder of runs with two that differ in their seed, the second one with a higher T1."""
     other = Path(shutil.copytree(trained_copy, trained_copy.parent / "second"))
     config = (other / "config.toml").read_text()
-    (other / "config.toml").write_text(config.replace("seed = 0", "seed = 1"))
+    rewrite(other / "config.toml", config.replace("seed = 0", "seed = 1"))
     (other / "eval").mkdir()
     (other / "eval" / "metrics.json").write_text('{"epoch": 1, "protocols": {"zsl": {"T1": 99.0}}}')
     return trained_copy.parent

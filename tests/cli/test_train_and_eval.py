@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import SEEN, TESTED, TRAINED, UNSEEN, Command
 from tests.processes import Finished, files_under, fresh
 from tests.reference.traces import FOLDER
+from tests.runs.made import rewrite
 
 pytestmark = pytest.mark.slow
 
@@ -39,9 +40,10 @@ def test_a_run_folder_has_every_file_of_the_contract(trained: Path, evaluated: F
         "finished.json",
     }
     expected |= {"training_images.txt", "eval/metrics.json", "checkpoints/last/training.pt"}
-    expected |= {"checkpoints/best/validation_curve.json"}
+    expected |= {"checkpoints/best/validation_curve.json", "manifest.json"}
     for name in ("last", "best"):
-        expected |= {f"checkpoints/{name}/model.safetensors", f"checkpoints/{name}/metadata.json"}
+        files_of_one = ("model.safetensors", "metadata.json", "manifest.json")
+        expected |= {f"checkpoints/{name}/{file}" for file in files_of_one}
     assert files == expected
 
 
@@ -101,8 +103,8 @@ def test_best_h_is_at_least_the_uncalibrated_one(evaluated: Finished) -> None:
 def test_a_run_trained_on_test_images_is_not_evaluated(
     command: Command, trained_copy: Path, shared_folder: Path
 ) -> None:
-    with (trained_copy / "training_images.txt").open("a") as file:
-        file.write("images/unseen_x/0.png\n")
+    images = trained_copy / "training_images.txt"
+    rewrite(images, images.read_text() + "images/unseen_x/0.png\n")
     done = command("eval", str(shared_folder), "--gpu", "cpu")
     assert (done.code, done.stdout) == (3, "")
     assert "was trained on 1 of the 20" in done.stderr
