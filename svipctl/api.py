@@ -18,6 +18,7 @@ from svipctl.evaluation.evaluate import evaluate_model
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.inference.load import load
 from svipctl.inference.trained_model import TrainedModel
+from svipctl.quoting import shell_command
 from svipctl.runs.run import Run
 from svipctl.settings.layers import Resolved, resolve
 from svipctl.settings.schema import RecipeName
@@ -145,7 +146,7 @@ def train(
 
     """
     if "," in device:
-        raise ConfigError(f"device={device!r} names several", todo=f"svipctl train {dataset} --gpu {device}")
+        raise ConfigError(f"device={device!r} names several", todo=shell_command("train", dataset, "--gpu", device))
     flags: dict[str, Any] = {"recipe": recipe, "seed": seed, "name": name or None, "gpu": gpu_flag(device)}
     flags |= {"data_dir": Path(data_dir), "runs_dir": Path(runs_dir), **(settings or {})}
     flags = {key: value for key, value in flags.items() if value is not None}
@@ -223,7 +224,8 @@ class _Shown(_Silent):
 
     def epoch(self, record: Record) -> None:
         """Print an epoch's loss and the figures of the monitored split."""
-        shown = ["loss", "accuracy", *(name for name in ("T1", "U", "S", "H_oracle") if name in record)]
+        figures = ("loss", "source_accuracy", "contextualized_accuracy", "T1", "U", "S", "H_oracle")
+        shown = [name for name in figures if name in record]
         self.note(f"epoch {record['epoch']}: " + ", ".join(f"{name} {record[name]:.3g}" for name in shown))
 
 

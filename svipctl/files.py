@@ -128,18 +128,24 @@ def is_locked(folder: Path) -> bool:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary file name; on success the file is synced and renamed to `path`, on failure it is removed.
-
-    Writers of the same file take turns, and what a killed one leaves is used by the next.
-    """
-    unfinished = path.with_name(f".{path.name}.part")
-    descriptor = _lock_new(unfinished)
-    try:
+    """Yield a temporary file name; on success the file is synced and renamed to `path`, on failure it is removed."""
+    with unfinished_file(path.with_name(f".{path.name}.part")) as unfinished:
         yield unfinished
         sync(unfinished)
         unfinished.replace(path)
+
+
+@contextmanager
+def unfinished_file(path: Path) -> Iterator[Path]:
+    """Make an empty file for this process alone, which renames it in the end; on failure it is removed.
+
+    Writers of the same file take turns, and what a killed one leaves is used by the next.
+    """
+    descriptor = _lock_new(path)
+    try:
+        yield path
     except BaseException:
-        unfinished.unlink(missing_ok=True)  # never after the renaming: the name may be another writer's by then
+        path.unlink(missing_ok=True)  # never after the renaming: the name may be another writer's by then
         raise
     finally:
         os.close(descriptor)
@@ -220,6 +226,15 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_text(name: str) -> bool:
+    """Return whether a name is text that UTF-8 can hold, not bytes that no encoding explains."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def sync(path: Path) -> None:

@@ -34,6 +34,7 @@ LEVELS = (
         "pace",
         "plans",
         "errors",
+        "quoting",
         "types",
         "version",
     ),

@@ -16,7 +16,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.leakage import check_gamma, check_untouched
 from svipctl.evaluation.protocols import evaluate_protocols
 from svipctl.evaluation.result import Evaluation, evaluation_document
-from svipctl.runs.run import Run
+from svipctl.runs.run import BASELINE, Run
 from svipctl.settings.schema import Settings
 from svipctl.training.environment import describe_environment
 from svipctl.types import ProgressCallback
@@ -49,7 +49,7 @@ def fit_and_score(
         settings: Backbone, data and evaluation; kept as the run's configuration.
         benchmark: Its data set.
         features: Of its images.
-        run: A folder that does not exist yet.
+        run: A folder that does not exist yet, or is what a killed baseline has left.
         progress: Called with folds done and folds in all.
 
     Raises:
@@ -60,17 +60,19 @@ def fit_and_score(
     developed = develop(baseline.method, features, benchmark, baseline.folds, progress)
     split = benchmark.test_split()
     model = features.model
-    run.make()
-    run.start(
-        settings,
-        describe_environment(model.device, model.dtype, model.metadata.backbone_weights),
-        [benchmark.images[index] for index in split.train],
-        development=developed.document(run.name),
-        validation_images=_validation_images(benchmark, baseline.folds),
-    )
-    run.save_json("baseline.json", baseline.document(features.what))
-    evaluation = _score(baseline, developed, settings, benchmark, features, run)
-    run.save_json("eval/metrics.json", evaluation.document)
+    if run.is_abandoned:
+        run.discard_without_checkpoint()
+    with run.written_to(is_new=True) as run:
+        run.start(
+            settings,
+            describe_environment(model.device, model.dtype, model.metadata.backbone_weights),
+            [benchmark.images[index] for index in split.train],
+            development=developed.document(run.name),
+            validation_images=_validation_images(benchmark, baseline.folds),
+        )
+        run.save_json(BASELINE, baseline.document(features.what))
+        evaluation = _score(baseline, developed, settings, benchmark, features, run)
+        run.save_json("eval/metrics.json", evaluation.document)
     return evaluation
 
 
@@ -97,7 +99,7 @@ def _score(
         {"dataset": benchmark.name, "run": run.name, "recipe": None, "epoch": None, "split": split.name},
         selection={},
         baseline=baseline.document(features.what),
-        development=run.development(),
+        development=developed.document(run.name),
         missing_images=len(benchmark.missing) or None,
         warnings=[
             *benchmark.warnings,

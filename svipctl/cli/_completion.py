@@ -21,7 +21,7 @@ from svipctl.settings.flags import RECIPE
 from svipctl.text_files import read_lines, read_text
 
 Completion = Callable[[str], list[str]]
-_SAFE = re.compile(r"[\w.,:+@%/=-]+")
+_SAFE = re.compile(r"[\w./][\w.,:+@%/=-]*")
 """Words that mean themselves in every shell. Typer's scripts do not quote, and zsh evaluates what they print."""
 
 

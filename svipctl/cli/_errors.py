@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
+import signal
 import sys
 from contextlib import suppress
 
-from svipctl.cli._output import folded, sink
+from svipctl.cli._output import sink
 from svipctl.errors import (
     FULL,
     CheckFailed,
@@ -49,7 +49,20 @@ def _print(error: SvipError) -> None:
     lines += [f"  {line}" for line in error.why.splitlines()]
     if error.todo:
         lines.append(f"  next: {error.todo}")
-    sys.stderr.write(folded("\n".join(lines), sys.stderr) + "\n")
+    sink.complain("\n".join(lines))
+
+
+def report_any(error: Exception) -> ExitCode:
+    """Report what ended a command, whatever it is."""
+    import typer
+
+    if isinstance(error, SvipError):
+        return report(error)
+    if isinstance(error, typer.Abort):
+        return report(interrupted(error))
+    if isinstance(error, typer.TyperException):
+        return report_usage(error)
+    return report_defect(error)
 
 
 def report_defect(error: Exception) -> ExitCode:
@@ -72,7 +85,7 @@ def report_defect(error: Exception) -> ExitCode:
 def interrupted(error: BaseException) -> Interrupted:
     """Return the error of Ctrl-C, or of a signal, where nothing listens for it."""
     todo = "run the same command again, a training with --resume"
-    if isinstance(error, Signalled):
+    if isinstance(error, Signalled) and error.received is not signal.SIGINT:
         return Interrupted(f"stopped by {error.received.name}", todo=todo)
     return InterruptedByHand("stopped by Ctrl-C", todo=todo)
 
@@ -111,12 +124,6 @@ def _from_system(error: OSError) -> SvipError:
             todo="free some space, or send it elsewhere",
         )
     return SvipError("the output cannot be written", why=f"the system says: {error.strerror}")
-
-
-def silence_stdout() -> None:
-    """Keep Python from complaining at exit after a reader closed the pipe early."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
 
 
 def report_usage(error: Exception) -> ExitCode:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from svipctl.signals import Stop
 
 COMPLETE = "_SVIPCTL_COMPLETE"
 """The environment variable of a completion request."""
@@ -13,19 +18,48 @@ COMPLETE = "_SVIPCTL_COMPLETE"
 
 def main() -> None:
     """Entry point of `svipctl`."""
-    _open_closed_streams()
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be in the terminal's encoding
-    if os.environ.get(COMPLETE):
-        sys.exit(_complete())
-    from svipctl.signals import raising
+    from svipctl.signals import end_on_signals, ignore_signals, raise_signals
 
+    atexit.register(ignore_signals)  # the last thing that Python does before it takes itself apart
     try:
-        with raising():
-            code = _run_and_flush(sys.argv[1:])
+        heard = raise_signals()
+        from svipctl.cli._streams import prepare_streams
+
+        prepare_streams()
+        code = answer(heard)
     except KeyboardInterrupt as error:
-        code = _report_interruption(error, sys.argv[1:])
+        code = _report_interruption(error)
+    end_on_signals(code)
     sys.exit(code)
+
+
+def answer(heard: Stop | None = None) -> int:
+    """Run the command of `sys.argv`, or answer a completion request.
+
+    Args:
+        heard: What `raise_signals` returned, if signals are raised.
+
+    Returns:
+        The exit code, once everything is written.
+
+    """
+    if os.environ.get(COMPLETE):
+        return _complete()
+    from svipctl.cli._errors import report_unwritten
+    from svipctl.cli._streams import silence_stdout
+    from svipctl.errors import ExitCode
+
+    code: int = ExitCode.DONE
+    try:
+        code = _run(sys.argv[1:], heard)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+        code = ExitCode.CHECK_FAILED
+    except OSError as error:  # stdout takes no more; if the command noticed it, that is reported already
+        silence_stdout()
+        code = code or report_unwritten(error)
+    return code
 
 
 def normalised(arguments: list[str]) -> list[str]:
@@ -47,48 +81,33 @@ def _with_home(argument: str) -> str:
     return flag + equals + os.path.expanduser(value)  # noqa: PTH111 (Path's raises where there is no such user)
 
 
-def _run_and_flush(arguments: list[str]) -> int:
-    """Run the command, and return its exit code once everything is written."""
-    from svipctl.cli._errors import interrupted, report_unwritten, silence_stdout
-    from svipctl.errors import ExitCode
-
-    code: int = ExitCode.DONE
-    try:
-        try:
-            code = _run(arguments)
-        except KeyboardInterrupt as error:
-            code = _report_interruption(error, arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        silence_stdout()
-        code = ExitCode.CHECK_FAILED
-    except OSError as error:  # stdout takes no more; if the command noticed it, that is reported already
-        silence_stdout()
-        code = code or report_unwritten(error)
-    except KeyboardInterrupt as error:  # while the last of it was written
-        code = interrupted(error).exit_code
-    return code
-
-
-def _report_interruption(error: KeyboardInterrupt, arguments: list[str]) -> int:
-    """Report Ctrl-C or a signal before the command started, mostly while something was imported."""
+def _report_interruption(error: KeyboardInterrupt) -> int:
+    """Report Ctrl-C or a signal, wherever the program was."""
     from svipctl.cli._errors import interrupted, report
     from svipctl.cli._output import sink
+    from svipctl.cli._streams import silence_stdout
+    from svipctl.signals import end_on_signals
 
-    sink.json = "--json" in arguments
-    return report(interrupted(error))
+    shown = interrupted(error)
+    end_on_signals(shown.exit_code)
+    sink.json = "--json" in sys.argv and not sink.is_answered
+    try:
+        report(shown)
+        sys.stdout.flush()
+    except OSError:  # nobody reads it
+        silence_stdout()
+    return shown.exit_code
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], heard: Stop | None) -> int:
     import gc
 
     gc.disable()  # nothing that start-up makes is garbage, and looking for it takes a tenth of the time of help
-    import typer
-
     from svipctl.cli._app import make_app
-    from svipctl.cli._errors import interrupted, report, report_defect, report_usage
+    from svipctl.cli._errors import report_any
     from svipctl.cli._output import sink
-    from svipctl.errors import ExitCode, SvipError
+    from svipctl.errors import ExitCode
+    from svipctl.signals import Signalled
 
     sink.json, sink.debug = "--json" in arguments, "--debug" in arguments  # for errors of the command line itself
     try:
@@ -96,16 +115,12 @@ def _run(arguments: list[str]) -> int:
         gc.enable()
         code = app(args=normalised(arguments), prog_name="svipctl", standalone_mode=False)
         return code if isinstance(code, int) else ExitCode.DONE
-    except SvipError as error:
-        return report(error)
-    except typer.TyperException as error:
-        return report_usage(error)
-    except typer.Abort as error:
-        return report(interrupted(error))
     except BrokenPipeError:
         raise
     except Exception as error:
-        return report_defect(error)
+        if heard:  # whatever an interrupted library made of the signal's exception
+            raise Signalled(heard.number) from error
+        return report_any(error)
 
 
 def _complete() -> int:
@@ -130,7 +145,7 @@ def _complete() -> int:
             sys.stdout.write("".join(f"{line}\n" for line in lines))
             sys.stdout.flush()
         except OSError:
-            from svipctl.cli._errors import silence_stdout
+            from svipctl.cli._streams import silence_stdout
 
             silence_stdout()
     except BaseException:
@@ -150,17 +165,6 @@ def _join_words_of_bash() -> str:
     os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = joined, str(joined.count("\n"))
     last = joined.rpartition("\n")[2]
     return last[: max(last.rfind("="), last.rfind(":")) + 1]
-
-
-def _open_closed_streams() -> None:
-    """Open the null device for each closed standard stream, or the next file that is opened would become that stream."""
-    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
-        if getattr(sys, name) is None:
-            file = os.open(os.devnull, os.O_RDWR)
-            if file != number:
-                os.dup2(file, number)
-                os.close(file)
-            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,13 @@ RunName = Annotated[
         "--run", help="Name or folder of a run. (default: the newest finished one)", autocompletion=_completion.runs
     ),
 ]
+STANDALONE = "--standalone"
+Standalone = Annotated[
+    bool,
+    typer.Option(
+        STANDALONE, help="Run as one process, although variables of Slurm or torchrun say that it is one of several."
+    ),
+]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")]
 
 

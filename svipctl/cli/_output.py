@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from svipctl.cli._progress import ProgressLines, bars
+from svipctl.quoting import printable, printable_line
 from svipctl.types import ProgressCallback
 
 
@@ -24,6 +25,8 @@ class Sink:
         self.debug = False
         self.silent = False
         """Set in all but the first of several processes, which print only errors of their own."""
+        self.is_answered = False
+        """True once the document is written."""
         self._items: int | None = None  # written so far of a list that is open, None when there is none
 
     @property
@@ -52,6 +55,7 @@ class Sink:
         if self._items is not None:
             text = "\n  ]" + ("," + text[1:] if document else "\n}")
             self._items = None
+        self.is_answered = True
         sys.stdout.write(text + "\n")
         sys.stdout.flush()  # an error's document that cannot be written is known before the error is reported
 
@@ -75,13 +79,17 @@ class Sink:
     def data(self, text: str) -> None:
         """Print the result for another program as it is, without --json."""
         if not (self.json or self.silent):
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(printable(text) + "\n")
 
     def note(self, text: str) -> None:
         """Print a note on stderr."""
         if not (self.quiet or self.silent):
-            sys.stderr.write(folded(text, sys.stderr) + "\n")
-            sys.stderr.flush()
+            self.complain(text)
+
+    def complain(self, text: str) -> None:
+        """Print on stderr whatever the flags are."""
+        sys.stderr.write(folded(printable(text), sys.stderr) + "\n")
+        sys.stderr.flush()
 
     def warn(self, text: str) -> None:
         """Print a warning on stderr, without --quiet."""
@@ -91,6 +99,8 @@ class Sink:
         """Print a table for a person: drawn by rich on a terminal, aligned plain text elsewhere."""
         if self.json or self.quiet or self.silent:
             return
+        title, columns = printable_line(title), [printable_line(name) for name in columns]
+        rows = [[printable_line(cell) for cell in row] for row in rows]
         if sys.stdout.isatty():
             from svipctl.cli import _tables
 

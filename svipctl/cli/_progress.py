@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from svipctl.pace import Clock, Pace, time_left
+from svipctl.quoting import printable_line
 
 MINUTE = 60.0
 
@@ -47,14 +48,14 @@ def bars(*, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]]
         else (progress.MofNCompleteColumn(), rate)
     )
     bar = progress.BarColumn(max(8, min(40, console.width - 62)))
-    columns = (progress.TextColumn("{task.description}"), bar, *counts, progress.TimeRemainingColumn())
+    columns = (progress.TextColumn("{task.description}", markup=False), bar, *counts, progress.TimeRemainingColumn())
     with progress.Progress(
         *columns, console=console, transient=not in_bytes, redirect_stdout=sys.stdout.isatty()
     ) as display:
 
         def move(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = display.add_task(what, total=None, rate="")
+                tasks[what] = display.add_task(printable_line(what), total=None, rate="")
             display.update(tasks[what], completed=done, total=total or None)
             speed = next(task.speed for task in display.tasks if task.id == tasks[what])
             display.update(tasks[what], rate=f"{speed:.0f}/s" if speed else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from svipctl.device import check_devices
 from svipctl.errors import CheckFailed, explained_disk_errors
 from svipctl.pace import duration
 from svipctl.plans import describe_plan
+from svipctl.quoting import shell_command
 from svipctl.reproduce.execute import StepResult, left_to_do, required_resources
 from svipctl.reproduce.step_state import states
 from svipctl.reproduce.table_plan import TablePlan, TableStep, available_in
@@ -77,7 +77,7 @@ def show_plan(plan: TablePlan, jobs: int, gpu: str | None) -> None:
 
 def write_plan(plan: TablePlan, file: Path) -> None:
     """Write the commands that are left, one a line: `--plan`."""
-    lines = [shlex.join(["svipctl", *arguments]) for arguments in left_to_do(plan)]
+    lines = [shell_command(*arguments) for arguments in left_to_do(plan)]
     if str(file) == "-":
         sink.data("\n".join(lines))
     else:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from svipctl.cli import _options
 from svipctl.cli._output import sink
 
 if TYPE_CHECKING:
@@ -90,48 +92,55 @@ def open_dataset(settings: Settings, *, allow_partial: bool = False) -> Benchmar
 
 
 @contextmanager
-def interruptible(what: str, ranks: Ranks | None = None, *, is_shown: bool = True) -> Iterator[ProgressCallback]:
-    """Show the progress of a loop, and raise Interrupted at its next item after a signal.
+def shared_progress(what: str, ranks: Ranks) -> Iterator[ProgressCallback]:
+    """Show the progress of a loop that processes share; a signal to any of them interrupts all at the next item.
+
+    Alone a process needs no agreement, and a signal interrupts it wherever it is.
 
     Args:
         what: What the loop does.
-        ranks: The processes that share the work: a signal to any of them interrupts all.
-        is_shown: Show progress; False where the results themselves appear on the terminal one by one.
+        ranks: The processes.
 
     """
     from svipctl.signals import listening
 
-    shown = sink.progress(what) if is_shown else nullcontext(lambda done, total: None)
-    with listening() as stop, shown as progress:
+    with sink.progress(what) as progress:
+        if ranks.world == 1:
+            yield progress
+            return
+        with listening() as stop:
 
-        def step(done: int, total: int) -> None:
-            progress(done, total)
-            if ranks is not None:
+            def step(done: int, total: int) -> None:
+                progress(done, total)
                 stop.hear(*ranks.most(stop.number))
-            stop.raise_if_asked()
+                stop.raise_if_asked()
 
-        yield step
+            yield step
+            stop.raise_if_asked()  # heard after the last item
 
 
 @contextmanager
-def joined_processes(gpu: str, *, dry_run: bool = False) -> Iterator[Ranks]:
+def joined_processes(gpu: str, *, standalone: bool = False, dry_run: bool = False) -> Iterator[Ranks]:
     """Yield this process's place among those of `--gpu`; with several devices, start a process for each and exit.
 
     A missing GPU is an error before anything is drawn. All processes but the first print only errors of their own.
 
     Args:
         gpu: The flag's value.
-        dry_run: Start no processes and use no device.
+        standalone: Be alone, whatever a launcher's variables say.
+        dry_run: Start no processes, wait for none and use no device.
 
     """
     from svipctl.device import choose_device
-    from svipctl.distributed.ranks import is_launcher, joined
+    from svipctl.distributed.ranks import joined
+    from svipctl.distributed.rendezvous import place_of
 
-    if is_launcher(gpu) and not dry_run:
+    place = None if standalone else place_of(os.environ)
+    if "," in gpu and place is None and not dry_run:
         from svipctl.distributed.launch import launch
 
-        raise typer.Exit(launch(gpu, sys.argv[1:]))
-    with joined() as ranks:
+        raise typer.Exit(launch(gpu, [word for word in sys.argv[1:] if word != _options.STANDALONE]))
+    with joined(None if dry_run else place, sink.warn) as ranks:
         if not dry_run:
             choose_device(gpu, ranks.local)
         sink.silent = not ranks.is_first

@@ -55,7 +55,7 @@ def baseline(
     from svipctl.runs.lookup import new_run
 
     choose_device(settings.gpu)
-    run = new_run(settings)
+    run = new_run(settings, anew=True)
     if dry_run:
         from svipctl.datasets.registry import pictures_to_draw
         from svipctl.model.weights import needs_download

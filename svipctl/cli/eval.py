@@ -12,13 +12,7 @@ from svipctl.cli._command import command
 from svipctl.cli._evaluation_table import show_curve, show_evaluation
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import (
-    find_any_run,
-    interruptible,
-    joined_processes,
-    open_dataset,
-    with_precision_of,
-)
+from svipctl.cli._runs import find_any_run, joined_processes, open_dataset, shared_progress, with_precision_of
 from svipctl.errors import ConfigError
 from svipctl.files import require_path
 from svipctl.plans import describe_plan
@@ -38,6 +32,7 @@ if TYPE_CHECKING:
     flags.BACKBONE.with_help("Backbone of a published --checkpoint. (default: the preset's)"),
     *flags.EVALUATION,
     dry_run=True,
+    reads="EVALUATION",
 )
 def eval_(
     dataset: _options.OptionalDataset = None,
@@ -60,6 +55,7 @@ def eval_(
     curve: Annotated[bool, typer.Option("--curve", help="Draw the seen-unseen curve below the table.")] = False,
     csv: _options.Csv = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown on stdout.")] = False,
+    standalone: _options.Standalone = False,
     dry_run: bool,
 ) -> None:
     """Evaluate a run under every protocol.
@@ -104,13 +100,15 @@ def eval_(
 
         evaluation: Evaluation = score_file(predictions)
     else:
+        from svipctl.settings.effects import PUBLISHED
+
         recipe = {"recipe": overrides.flags.get("recipe", "reference")} if published else {}
-        configured = overrides.resolve(str(dataset), recipe)
+        configured = overrides.resolve(str(dataset), recipe, reads=PUBLISHED if published else ())
         chosen = _chosen(configured, run, checkpoint)
         if dry_run:
             _show_plan(*chosen)
             return
-        with joined_processes(configured.settings.gpu) as ranks:
+        with joined_processes(configured.settings.gpu, standalone=standalone) as ranks:
             evaluation = _evaluate(*chosen, ranks)
     document = evaluation.document
     for warning in document["warnings"]:
@@ -161,5 +159,5 @@ def _evaluate(subject: Run | Path, settings: Settings, partial: bool, ranks: Ran
 
     with ranks.first():
         benchmark = open_dataset(settings, allow_partial=partial)
-    with interruptible("predicting", ranks) as progress:
+    with shared_progress("predicting", ranks) as progress:
         return evaluate_subject(subject, benchmark, settings, progress, ranks)

@@ -12,7 +12,7 @@ from svipctl.cli import _options
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import interruptible, open_dataset
+from svipctl.cli._runs import open_dataset
 from svipctl.errors import CheckFailed, ConfigError
 from svipctl.plans import describe_plan
 from svipctl.settings import flags
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from svipctl.export.artifact import Shipped
 
 
-@command(flags.DATA_DIR, flags.RUNS_DIR, dry_run=True)
+@command(flags.DATA_DIR, flags.RUNS_DIR, dry_run=True, reads="EXPORT")
 def export(
     dataset: _options.Dataset,
     *,
@@ -76,8 +76,6 @@ def export(
         svipctl export cub --push OWNER/NAME --licence cc-by-4.0
 
     """
-    if gamma is not None and not math.isfinite(gamma):
-        raise ConfigError(f"--gamma {gamma}: not a finite number")
     if tolerance is not None and not (math.isfinite(tolerance) and tolerance > 0):
         raise ConfigError(f"--tolerance {tolerance}: not a positive number")
 
@@ -88,13 +86,14 @@ def export(
 
     from svipctl.export.artifact import Order, export_run, format_of
     from svipctl.export.graph import Pixels
+    from svipctl.inference.gamma import Gamma
 
     order = Order(
         format=format or format_of(output or Path()) or "onnx",
         output=output,
         precision=precision,
         pixels=Pixels(input_, resize),
-        gamma=gamma,
+        gamma=None if gamma is None else Gamma(gamma, "given to the export"),
         licence=licence,
         images=images,
         tolerance=tolerance,
@@ -112,7 +111,7 @@ def export(
         return
     benchmark = open_dataset(settings, allow_partial=found.settings().data.allow_partial)
     sink.note(f"writing {order.file(found)} of run {found.name}")
-    with interruptible("comparing") as progress:
+    with sink.progress("comparing") as progress:
         shipped = export_run(found, benchmark, order, progress)
     _show(shipped)
     document = shipped.document | {"path": str(shipped.path), "report": str(shipped.report)}

@@ -11,6 +11,7 @@ from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.errors import ConfigError, DataError
+from svipctl.quoting import shell_command
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
@@ -70,6 +71,6 @@ def runs(
     if found:
         sink.table(*overview_table(found, groups))
     else:
-        sink.note(f"there are no runs in {folder}; train one: svipctl train {dataset or 'toybirds'}")
+        sink.note(f"there are no runs in {folder}; train one: {shell_command('train', dataset or 'toybirds')}")
     means = [group.document() for group in groups]
     sink.document({"runs_dir": str(folder), "runs": [one.document() for one in found], "means": means})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +13,7 @@ from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import joined_processes
 from svipctl.errors import ConfigError
 from svipctl.plans import describe_plan
+from svipctl.quoting import shell_command
 from svipctl.settings import flags
 from svipctl.settings.inputs import check_inputs
 
@@ -59,6 +59,7 @@ def train(
             autocompletion=_completion.resumable,
         ),
     ] = None,
+    standalone: _options.Standalone = False,
     dry_run: bool,
 ) -> None:
     """Train SVIP on a data set.
@@ -75,7 +76,8 @@ def train(
 
     """
     if not calibrate:
-        document = _train(*_configure(dataset, overrides, final, from_development), resume, dry_run)
+        configured = _configure(dataset, overrides, final, from_development)
+        document = _train(*configured, resume, standalone=standalone, dry_run=dry_run)
     else:
         has_fold = overrides.resolve(dataset, _batch_size(overrides)).settings.train.fold is not None
         if final or from_development or resume or has_fold:
@@ -84,11 +86,11 @@ def train(
                 why="it trains the folds and the final run, and continues what it finds",
                 todo="leave them out",
             )
-        document = _train_calibrated(dataset, overrides, dry_run)
+        document = _train_calibrated(dataset, overrides, standalone=standalone, dry_run=dry_run)
     sink.document(document)
 
 
-def _train_calibrated(dataset: str, overrides: Overrides, dry_run: bool) -> dict[str, Any]:
+def _train_calibrated(dataset: str, overrides: Overrides, *, standalone: bool, dry_run: bool) -> dict[str, Any]:
     """Train or continue a run on each fold, then the final run; return the document of the last."""
     from svipctl.training.development import FOLDS, calibrated_name
     from svipctl.training.resume import AUTO
@@ -97,7 +99,7 @@ def _train_calibrated(dataset: str, overrides: Overrides, dry_run: bool) -> dict
     folds = [f"{name}-fold{fold}" for fold in FOLDS]
     for fold, own_name in zip(FOLDS, folds):
         more = {**_batch_size(overrides), "train.fold": fold, "train.monitor": "validation", "name": own_name}
-        document = _train(overrides.resolve(dataset, more), None, AUTO, dry_run)
+        document = _train(overrides.resolve(dataset, more), None, AUTO, standalone=standalone, dry_run=dry_run)
     if dry_run:
         sink.say(f"then the final run {name}, with the epoch count and the gamma of {', '.join(folds)}")
         return document
@@ -106,16 +108,18 @@ def _train_calibrated(dataset: str, overrides: Overrides, dry_run: bool) -> dict
         overrides.assignments,
         overrides.config,
     )
-    return _train(*_configure(dataset, without_epochs, True, folds), AUTO, dry_run)
+    return _train(*_configure(dataset, without_epochs, True, folds), AUTO, standalone=standalone, dry_run=dry_run)
 
 
-def _train(configured: Resolved, development: Development | None, resume: str | None, dry_run: bool) -> dict[str, Any]:
+def _train(
+    configured: Resolved, development: Development | None, resume: str | None, *, standalone: bool, dry_run: bool
+) -> dict[str, Any]:
     """Train or continue a run, or show what would be done; return the document of the command."""
     settings = configured.settings
     _check(settings, resume)
     sink.note(f"{settings.dataset}: recipe {settings.recipe}, backbone {settings.model.backbone}, loading")
 
-    with joined_processes(settings.gpu, dry_run=dry_run) as ranks:
+    with joined_processes(settings.gpu, standalone=standalone, dry_run=dry_run) as ranks:
         from svipctl.cli._training_progress import reporter
         from svipctl.datasets.names import dataset_name
         from svipctl.inference.checkpoint import read_metadata
@@ -131,8 +135,8 @@ def _train(configured: Resolved, development: Development | None, resume: str | 
         else:
             best = carry_out(session, ranks, sink, reporter)
     run, settings = session.run, session.settings
-    following = ["svipctl", "eval", settings.dataset, "--run", run.name, *folder_arguments(settings)]
-    sink.say(f"done: {run.folder}\nnext: {shlex.join(following)}")
+    following = shell_command("eval", settings.dataset, "--run", run.name, *folder_arguments(settings))
+    sink.say(f"done: {run.folder}\nnext: {following}")
     name = dataset_name(settings.dataset)
     return {"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best}
 

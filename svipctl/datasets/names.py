@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from svipctl.quoting import shell_command, shell_words
+
 OFFICIAL = ("cub", "awa2", "sun")
 BUILT_IN = ("toybirds",)
 
@@ -33,7 +35,7 @@ def own_folder(name: str) -> Path:
     if (Path(name) / "config.toml").exists() and not (Path(name) / "attributes.csv").exists():
         raise ConfigError(
             f"{name} is a run, not a data set",
-            todo=f"name its data set: {Path(name).resolve().parent.name} --run {name}",
+            todo=f"name its data set: {shell_words(Path(name).resolve().parent.name, '--run', name)}",
         )
     return Path(name)
 
@@ -56,4 +58,4 @@ def check_present(name: str, data_dir: Path) -> None:
     if name in OFFICIAL and not (data_dir / name).is_dir():
         from svipctl.errors import DataError
 
-        raise DataError(f"{name} is not in {data_dir}", todo=f"svipctl data fetch {name}")
+        raise DataError(f"{name} is not in {data_dir}", todo=shell_command("data", "fetch", name))

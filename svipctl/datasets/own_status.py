@@ -10,6 +10,7 @@ from svipctl.datasets.image_files import entries
 from svipctl.datasets.names import BUILT_IN, own_folder
 from svipctl.datasets.registry import pictures_to_draw, word_vectors_file
 from svipctl.errors import SvipError
+from svipctl.quoting import shell_command
 from svipctl.types import ProgressCallback
 
 
@@ -33,7 +34,7 @@ def status_of_own(
             name=name,
             state="absent",
             problem=f"{to_draw:,} pictures are drawn on first use",
-            todo=f"svipctl w2v build {name}",
+            todo=shell_command("w2v", "build", name),
             images_in_all=to_draw,
         )
     root = data_dir / name if name in BUILT_IN else own_folder(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
@@ -11,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from svipctl.errors import ResourceError
+from svipctl.signals import held, ignore_signals
 
 # The second comes from the thread that pins memory for a GPU, when the worker's last batch was on the way through it.
 _SIGNS_OF_LOSS = ("DataLoader worker (pid", "Pin memory thread exited unexpectedly")
@@ -61,12 +61,8 @@ def load_items(
         worker_init_fn=_leave_signals_to_the_parent,
         generator=torch.Generator(),  # or creating a loader would draw from the generator of the training
     )
-    # Ctrl-C waits for this: a worker that starts does not see it before it ignores it.
-    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with held():
         waiting = iter(loader)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     try:
         while True:
             item, lost = None, ""
@@ -86,7 +82,8 @@ def load_items(
                 raise item
             yield item
     finally:
-        del waiting  # ends the workers now, not when the last traceback that refers to this frame is gone
+        with held():
+            del waiting  # ends the workers now, not when the last traceback that refers to this frame is gone
 
 
 @contextmanager
@@ -119,5 +116,4 @@ def _is_loss(error: RuntimeError) -> bool:
 
 def _leave_signals_to_the_parent(worker: int) -> None:
     """Ignore signals: a worker ends when its parent does, but Ctrl-C and Slurm's reach the whole group of processes."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+    ignore_signals()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,10 +13,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from svipctl.device import is_device_fault, is_out_of_memory
+from svipctl.distributed.rendezvous import Place, Remark, meet
 from svipctl.errors import PeerLost
 
 _BUCKET = 2**23  # numbers reduced together: fewer, larger messages
 _PATIENCE = timedelta(hours=2)  # the others wait while the first draws, downloads or evaluates
+_STEP = timedelta(minutes=30)  # the longest wait for the gradients of a process that is in the same step
 
 T = TypeVar("T")
 
@@ -122,68 +122,30 @@ ALONE = Ranks()
 
 
 @contextmanager
-def joined(environment: Mapping[str, str] | None = None) -> Iterator[Ranks]:
+def joined(place: Place | None, remark: Remark = lambda text: None) -> Iterator[Ranks]:
     """Join the other processes of the run that a launcher (torch's elastic one, or Slurm) has started; or be alone.
 
     Args:
-        environment: Where the launcher says who is who; that of the process by default.
+        place: From `place_of`.
+        remark: Receives what is waited for, if the others take long to come.
 
     Raises:
         PeerLost: The other processes cannot be reached.
 
     """
-    place = place_of(os.environ if environment is None else environment)
     if place is None:
         yield ALONE
         return
+    store = meet(place, remark)
     with _explained():
         has_nccl = torch.cuda.is_available() and dist.is_nccl_available()
         backend = "cpu:gloo,cuda:nccl" if has_nccl else "gloo"
-        dist.init_process_group(
-            backend, init_method=place.address, rank=place.rank, world_size=place.world, timeout=_PATIENCE
-        )
+        dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.world, timeout=_STEP)
         control: Any = dist.new_group(backend="gloo", timeout=_PATIENCE)  # typed as if a process could be left out
     try:
         yield Ranks(place.rank, place.world, place.local, control)
     finally:
         dist.destroy_process_group()
-
-
-def is_launcher(gpu: str) -> bool:
-    """Whether a command with this `--gpu` is to start processes rather than do the work: it names several devices, and
-    no launcher has started this one.
-    """
-    return "," in gpu and place_of(os.environ) is None
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which process this is, as its launcher says."""
-
-    rank: int
-    world: int
-    local: int
-    address: str
-
-
-def place_of(environment: Mapping[str, str]) -> Place | None:
-    """Read what torchrun, torch's elastic launcher or Slurm's srun put there; None for a process of its own."""
-    if "RANK" in environment and int(environment.get("WORLD_SIZE", "1")) > 1:
-        rank, world = int(environment["RANK"]), int(environment["WORLD_SIZE"])
-        return Place(rank, world, int(environment.get("LOCAL_RANK", "0")), "env://")
-    tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
-    if tasks > 1 and "SLURM_PROCID" in environment:
-        host = _first_host(environment.get("SLURM_STEP_NODELIST", "localhost"))
-        port = 20000 + int(environment.get("SLURM_JOB_ID", "0")) % 20000
-        rank, local = int(environment["SLURM_PROCID"]), int(environment.get("SLURM_LOCALID", "0"))
-        return Place(rank, tasks, local, f"tcp://{host}:{port}")
-    return None
-
-
-def _first_host(nodes: str) -> str:
-    """gpu03 of gpu[03-05,9],other."""
-    found = re.match(r"([^,\[]+)(?:\[([^],-]+)[^]]*\]([^,]*))?", nodes)
-    return "".join(part or "" for part in found.groups()) if found else nodes
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

@@ -11,6 +11,7 @@ from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.datasets.registry import pictures_to_draw, word_vectors_file
 from svipctl.doctor.finding import Finding
 from svipctl.model import lite_weights
+from svipctl.quoting import shell_command
 from svipctl.settings.layers import RECIPES
 from svipctl.settings.preset import preset_settings
 
@@ -26,13 +27,15 @@ def check_benchmarks(data_dir: Path) -> Iterator[Finding]:
         else:
             yield Finding(name, "wrong", status.problem or status.state, status.todo)
         if status.state != "absent":
-            yield _word_vectors(name, data_dir, f"svipctl w2v build {name} --vectors word2vec-google-news-300")
+            yield _word_vectors(
+                name, data_dir, shell_command("w2v", "build", name, "--vectors", "word2vec-google-news-300")
+            )
     for name in BUILT_IN:
         to_draw = pictures_to_draw(name, data_dir)
         found = f"{to_draw:,} pictures are drawn on first use" if to_draw else f"drawn in {data_dir / name}"
         yield Finding(name, "ok", found)
         if not to_draw:
-            yield _word_vectors(name, data_dir, f"svipctl w2v build {name}")
+            yield _word_vectors(name, data_dir, shell_command("w2v", "build", name))
 
 
 def _word_vectors(name: str, data_dir: Path, build: str) -> Finding:

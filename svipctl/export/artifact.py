@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +22,11 @@ from svipctl.export.parity import TOLERANCE, compare
 from svipctl.export.runner import Runner
 from svipctl.export.safetensors import SafetensorsRunner, write_safetensors
 from svipctl.export.torch_export import TorchRunner, write_torch
-from svipctl.files import atomic_write_text, file_sha256
+from svipctl.files import atomic_write_text, file_sha256, unfinished_file
+from svipctl.inference.checkpoint import read_metadata
 from svipctl.inference.gamma import Gamma
 from svipctl.inference.load import load_run
+from svipctl.quoting import shell_words
 from svipctl.runs.run import Run
 from svipctl.types import ProgressCallback
 
@@ -57,7 +58,7 @@ class Order:
     """The file; by default in the run's folder, one folder for each kind of export."""
     precision: ExportPrecision = "fp32"
     pixels: Pixels = field(default_factory=Pixels)
-    gamma: float | None = None
+    gamma: Gamma | None = None
     """Written into the file's description; the run's calibrated one if None."""
     licence: str | None = None
     """Of the weights, as their owner states it."""
@@ -99,6 +100,11 @@ class Order:
             )
         if self.format == "onnx":
             require_onnx()
+        if self.pixels.resize and read_metadata(run.best).resize == "square":
+            raise ConfigError(
+                "--resize resizes the shorter side and crops, and this run was trained on images resized to a square",
+                todo="leave out --resize, and resize images before they are given to the file",
+            )
         selection = run.settings().method.selection
         if selection in _NOT_OF_PIXELS:
             raise ConfigError(
@@ -110,10 +116,13 @@ class Order:
         if format_of(path) not in (None, self.format):
             raise ConfigError(
                 f"{path} has the name of another format than {self.format}",
-                todo=f"name it {path.with_suffix(SUFFIXES[self.format])}, or choose --format {format_of(path)}",
+                todo=f"name it {path.with_suffix(SUFFIXES[self.format])}, or choose {shell_words('--format', format_of(path))}",
             )
         if path.is_dir():
-            raise ConfigError(f"{path} is a folder", todo=f"name a file, for instance -o {path / 'model'}{path.suffix}")
+            raise ConfigError(
+                f"{path} is a folder",
+                todo=f"name a file, for instance {shell_words('-o', path / f'model{path.suffix}')}",
+            )
         if path.exists() and not self.replace:
             raise ConfigError(
                 f"{path} is there already", todo="choose another file with -o, or replace it with --force"
@@ -165,14 +174,13 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressC
     model = load_run(run, torch.device("cpu"))
     metadata, classes = model.metadata, model.own_classes(benchmark)
     images, labels = _evaluation_images(run, benchmark, order.images)
-    gamma = model.gamma if order.gamma is None else Gamma(order.gamma, "given to the export")
+    gamma = order.gamma or model.gamma
     description = describe(model, classes, gamma, order.pixels, order.precision, order.licence)
     graph = ShippedGraph(model.network, metadata.mean, metadata.std, metadata.image_size, order.pixels, order.precision)
     path = order.file(run)
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unchecked{SUFFIXES[order.format]}")
     with explained_disk_errors(f"the export {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with unfinished_file(path.with_name(f".{path.stem}.unchecked{SUFFIXES[order.format]}")) as unfinished:
             _WRITERS[order.format](graph, description, len(classes.classes), unfinished)
             runner = _RUNNERS[order.format](unfinished)
             parity = compare(
@@ -209,8 +217,6 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressC
             if not parity.breaches:
                 for earlier in (failed, _report_of(failed)):
                     earlier.unlink(missing_ok=True)
-        finally:
-            unfinished.unlink(missing_ok=True)
     return Shipped(final, report, document)
 
 

@@ -218,6 +218,7 @@ def describe_model(
         mean=list(normalise.mean),
         std=list(normalise.std),
         image_size=image_size_of(network.backbone),
+        resize=settings.data.evaluation_resize,
     )
 
 
@@ -246,6 +247,7 @@ def normalisation_of(weights: TrainedWeights, settings: Settings) -> Normalisati
 
 def notes_on(weights: TrainedWeights) -> list[str]:
     """Return remarks for the user on a file of weights."""
-    if not weights.ignored:
-        return []
-    return [f"unused in {weights.name} and ignored: {', '.join(weights.ignored)}"]
+    notes = [f"{weights.name}: the weights are {weights.unwrapped}"] if weights.unwrapped else []
+    if weights.ignored:
+        notes.append(f"unused in {weights.name} and ignored: {', '.join(weights.ignored)}")
+    return notes

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,9 +15,11 @@ from svipctl.inference.checkpoint import METADATA, WEIGHTS, Metadata, read_check
 from svipctl.inference.hub import address_of
 from svipctl.inference.network import WORD_VECTORS
 from svipctl.inference.published_names import from_published, is_published, published_name
+from svipctl.model.state_dicts import OF_WRAPPING_MODULES, unwrapped
 from svipctl.model.svip import SVIP
-from svipctl.model.weights import misfits, read_safetensors
-from svipctl.pickles import read_torch
+from svipctl.model.weights import misfits, read_weights
+
+_PUBLISHED = "taken from 'network'"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class TrainedWeights:
     """As the file counts; 0 if it does not say."""
     ignored: tuple[str, ...] = ()
     """Tensors of the file that nothing of the method uses."""
+    unwrapped: str = ""
+    """What was done to get at the tensors, in words; mostly nothing."""
 
     @property
     def name(self) -> str:
@@ -82,13 +84,10 @@ def read_trained(path: Path) -> TrainedWeights:
             todo="name a run's folder (runs/DATASET/NAME), a checkpoint folder, or a file of weights",
         )
     epoch = 0
-    if path.suffix == ".safetensors":
-        network: Any = read_safetensors(path)
-    else:
-        document = read_torch(path, allowed=[Namespace])
-        network = document
-        if isinstance(document, Mapping) and "network" in document:
-            network, epoch = document["network"], _epoch(document.get("epoch"))
+    document = read_weights(path)
+    if isinstance(document, Mapping):
+        epoch = _epoch(document.get("epoch"))
+    network, done = unwrapped(document, OF_WRAPPING_MODULES)
     if not isinstance(network, Mapping) or not network:
         raise DataError(
             f"{path} holds no network", why=f"it holds {_kind(network)}; the published code has a dict with `network`"
@@ -107,6 +106,7 @@ def read_trained(path: Path) -> TrainedWeights:
         file_sha256(path),
         published,
         epoch=epoch,
+        unwrapped="" if done == _PUBLISHED else done,
         ignored=tuple(sorted(set(network) - {published_name(name) for name in state})) if published else (),
     )
 

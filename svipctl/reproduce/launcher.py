@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from svipctl.cpu_count import processor_count
+from svipctl.distributed.rendezvous import without_launcher
 from svipctl.reproduce.step_state import begin
 from svipctl.reproduce.table_plan import TableStep
 
@@ -112,7 +113,7 @@ class LocalLauncher(Launcher):
         self._gpus = gpus
         self._gpu_of: dict[RunningCommand, str] = {}
         self._lock = () if lock is None else (lock,)
-        self._environment = dict(os.environ if environment is None else environment)
+        self._environment = without_launcher(os.environ if environment is None else environment)
         if jobs > 1:
             self._environment.setdefault(_THREADS, str(max(1, processor_count() // jobs)))
 

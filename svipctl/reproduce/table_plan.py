@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import BUILT_IN
 from svipctl.errors import ConfigError
+from svipctl.quoting import shell_command, shell_words
 from svipctl.reproduce.rows import FULL, Row, all_rows, reason_to_leave_out
 from svipctl.runs.lookup import TABLE
 from svipctl.settings.command_line import setting_arguments, train_arguments
@@ -56,7 +56,7 @@ class TableRequest:
         words += ["--controls", ",".join(controls) or "none", "--seeds", f"{self.seeds}", "--folds", f"{self.folds}"]
         words += [] if self.baselines else ["--no-baselines"]
         words += [] if self.prefix == TABLE else ["--name", self.prefix]
-        return shlex.join([*words, *setting_arguments(self.overrides), *self.config_arguments])
+        return shell_words(*words, *setting_arguments(self.overrides), *self.config_arguments)
 
     @property
     def config_arguments(self) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ class TableStep:
     @property
     def command(self) -> str:
         """The step as a shell command."""
-        return shlex.join(["svipctl", *self.arguments])
+        return shell_command(*self.arguments)
 
 
 @dataclass(frozen=True)

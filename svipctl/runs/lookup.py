@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from svipctl.datasets.identity import FOLDER
 from svipctl.datasets.names import OFFICIAL, check_dataset, dataset_name
 from svipctl.errors import ConfigError, DataError, nearest
+from svipctl.quoting import shell_command, shell_words
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 
@@ -41,7 +41,11 @@ def new_run(settings: Settings, *, anew: bool = False) -> Run:
         )
     run = Run(folder / settings.name)
     if run.folder.exists() and not (anew and run.is_abandoned):
-        go_on = f"--resume {run.name} goes on with it; or " if run.has_checkpoint and not run.finished else ""
+        go_on = (
+            f"{shell_words('--resume', run.name)} goes on with it; or "
+            if run.has_checkpoint and not run.finished
+            else ""
+        )
         raise ConfigError(
             f"there is already a run {run.folder}", todo=f"{go_on}choose another --name, or move that run away"
         )
@@ -90,7 +94,8 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None, *, data_dir:
             raise DataError(
                 f"the runs in {runs_dir / dataset_name(dataset)} were trained on another folder of that name",
                 why=", ".join(others),
-                todo=f"train one on {dataset}, with a --runs-dir of its own; or use --run {finished[-1].name} all the same",
+                todo=f"train one on {dataset}, with a --runs-dir of its own; or use it all the same: "
+                + shell_words("--run", finished[-1].name),
             )
         unfinished = f"; unfinished: {', '.join(run.name for run in runs)}" if runs else ""
         raise DataError(
@@ -103,7 +108,7 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None, *, data_dir:
     raise DataError(
         f"there is no run {name!r}",
         why=nearest(name, [run.name for run in runs]) if runs else f"{runs_dir} has no runs of {dataset_name(dataset)}",
-        todo="name a run, or its folder" if runs else f"train one: svipctl train {dataset}",
+        todo="name a run, or its folder" if runs else f"train one: {shell_command('train', dataset)}",
     )
 
 
@@ -111,9 +116,10 @@ def _instead(dataset: str, runs: Sequence[Run], data_dir: Path | None) -> str:
     """What to do where no run is finished."""
     if not runs:
         to_fetch = dataset in OFFICIAL and data_dir is not None and not (data_dir / dataset).is_dir()
-        return f"svipctl data fetch {dataset}, then " * to_fetch + f"train one: svipctl train {dataset}"
-    as_it_is = f", or use it as it is: --run {runs[-1].name}" if runs[-1].best.exists() else ""
-    return f"svipctl train {dataset} --resume{as_it_is}"
+        fetching = f"{shell_command('data', 'fetch', dataset)}, then " if to_fetch else ""
+        return f"{fetching}train one: {shell_command('train', dataset)}"
+    as_it_is = f", or use it as it is: {shell_words('--run', runs[-1].name)}" if runs[-1].best.exists() else ""
+    return shell_command("train", dataset, "--resume") + as_it_is
 
 
 def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
@@ -138,7 +144,7 @@ def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
         raise ConfigError(
             f"several data sets have a run {name!r}",
             why=", ".join(str(path) for path in found),
-            todo=f"name one with its data set: --run {found[0].parent.name}/{name}",
+            todo=f"name one with its data set: {shell_words('--run', f'{found[0].parent.name}/{name}')}",
         )
     if found:
         return Run(found[0])
@@ -174,7 +180,7 @@ def check_is_no_dataset(images: Sequence[str], runs_dir: Path) -> None:
         raise ConfigError(
             f"{dataset} is a data set, and predict takes images",
             why="a run knows its data set",
-            todo=shlex.join(["svipctl", "predict", *others, "--run", f"{dataset_name(dataset)}/{runs[-1].name}"])
+            todo=shell_command("predict", *others, "--run", f"{dataset_name(dataset)}/{runs[-1].name}")
             if runs
-            else f"train a run first: svipctl train {dataset}",
+            else f"train a run first: {shell_command('train', dataset)}",
         )

@@ -10,6 +10,7 @@ from svipctl.datasets.fetch.assets import Asset, built_in
 from svipctl.datasets.fetch.download import download
 from svipctl.datasets.names import BUILT_IN
 from svipctl.errors import ConfigError, DataError, NetworkError, nearest
+from svipctl.quoting import shell_command
 from svipctl.semantics.matrix import Pooling, WordMatrix, wanted_words, word_matrix
 from svipctl.semantics.phrases import scheme_of
 from svipctl.semantics.toy_corpus import train_toy_vectors
@@ -53,7 +54,7 @@ def choose_source(dataset: str, vectors: str | None, data_dir: Path, *, offline:
         raise ConfigError(
             f"the word vectors of {dataset} need a source",
             why=f"--vectors takes a file, or a name to download: {', '.join(_downloadable())}",
-            todo=f"svipctl w2v build {dataset} --vectors word2vec-google-news-300",
+            todo=shell_command("w2v", "build", dataset, "--vectors", "word2vec-google-news-300"),
         )
     if vectors in _downloadable():
         asset = built_in()[vectors]

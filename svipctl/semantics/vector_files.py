@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import json
 import re
-import shlex
 import zlib
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -23,6 +22,7 @@ from typing import BinaryIO
 
 from svipctl.errors import DataError
 from svipctl.files import open_regular
+from svipctl.quoting import shell_words
 from svipctl.semantics.text_vectors import is_text, read_text
 from svipctl.semantics.vectors import WIDEST, Damaged, Vectors
 from svipctl.semantics.word2vec_binary import read_binary
@@ -141,5 +141,5 @@ def _pickled(path: Path) -> DataError:
     return DataError(
         f"{path} is a pickle, as gensim's `save` writes it, and is not read",
         why="loading a pickle can run any program: convert it if you trust its source, and give the new file",
-        todo=f"python -c {shlex.quote(convert)}",
+        todo=shell_words("python", "-c", convert),
     )

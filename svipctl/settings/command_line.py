@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.quoting import shell_command
 from svipctl.settings.flags import TRAINING_BY_KEY
 from svipctl.settings.keys import flatten, parse_setting
 from svipctl.settings.layers import resolve
@@ -80,7 +80,7 @@ def train_command(settings: Settings, development: Sequence[str] = ()) -> str:
 
     """
     different = differences_from_presets(settings)
-    return shlex.join(["svipctl", *train_arguments(settings.dataset, different, development)])
+    return shell_command(*train_arguments(settings.dataset, different, development))
 
 
 def assignment(key: str, value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from svipctl.datasets.identity import FOLDER
 from svipctl.errors import ConfigError, DataError
 from svipctl.files import is_locked
+from svipctl.quoting import shell_command, shell_words
 from svipctl.runs.lookup import find_run, is_row_of_table, list_runs, name_of
 from svipctl.runs.run import Run
 from svipctl.settings.keys import WHERE_AND_HOW, flatten
@@ -68,17 +69,17 @@ def find_resumable(
         return _newest(settings, asked)
     run = find_run(settings.runs_dir, settings.dataset, resume)
     if run.finished:
-        raise ConfigError(f"{run.name} is finished", todo=f"svipctl eval {settings.dataset} --run {run.name}")
+        raise ConfigError(f"{run.name} is finished", todo=shell_command("eval", settings.dataset, "--run", run.name))
     if not run.has_checkpoint:
         raise DataError(
             f"{run.name} has no checkpoint to resume from",
-            todo=f"begin it anew: the same command with --name {run.name} --resume auto",
+            todo=f"begin it anew: the same command with {shell_words('--name', run.name, '--resume', 'auto')}",
         )
     if not run.is_of(settings.dataset):
         raise ConfigError(
             f"{run.name} was started on another folder of that name",
             why=str(run.environment().get(FOLDER)),
-            todo=f"svipctl train {run.environment().get(FOLDER)} --resume {run.name}",
+            todo=shell_command("train", run.environment().get(FOLDER), "--resume", run.name),
         )
     return _going_on(run, settings, asked, otherwise="train a new run without --resume")
 
@@ -127,7 +128,7 @@ def _going_on(run: Run, settings: Settings, asked: Mapping[str, Any], *, otherwi
     started = _as_started(run)
     different = differences(started, asked)
     if different:
-        longer = f"; --init-from {run.folder} begins with its weights" if run.finished else ""
+        longer = f"; {shell_words('--init-from', run.folder)} begins with its weights" if run.finished else ""
         raise ConfigError(
             f"{run.name} is {'finished' if run.finished else 'unfinished'} and was started with another configuration",
             why="\n".join(different),

@@ -11,9 +11,8 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.registry import open_benchmark
 from svipctl.device import precision_name
 from svipctl.distributed.ranks import Ranks
-from svipctl.files import file_lock
 from svipctl.runs.lookup import new_run
-from svipctl.runs.run import Run
+from svipctl.runs.run import ORIGINS, Run
 from svipctl.settings.schema import Settings
 from svipctl.signals import listening
 from svipctl.training.development import Development, check_resumed, check_same_split
@@ -100,7 +99,7 @@ def choose(
         found = ranks.decided(lambda: find_resumable(asked, origins, resume, final=development is not None))
     if found is not None:
         return Session(found.run, found.settings, origins, found, True, development)
-    run = ranks.decided(lambda: new_run(asked, anew=resume is not None))
+    run = ranks.decided(lambda: new_run(asked, anew=True))
     return Session(run, asked, origins, None, resume is not None, development)
 
 
@@ -122,7 +121,7 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
             run = Run(run.folder, read_only=True)
         elif not is_new:
             # Before anything is read that another process may be about to save.
-            at_work.enter_context(file_lock(run.folder))
+            run = at_work.enter_context(run.written_to(is_new=False))
         benchmark = _opened(settings, ranks, listener)
         with ranks.first(), listener.progress("computing the stem's features") as progress:
             setup = prepare(
@@ -133,9 +132,9 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
         _tell(session, setup, listener)
         images = [benchmark.images[index] for index in setup.split.train]
         if is_new:
-            _make_room(session, run, listener)
+            _announce_new(session, run, listener)
             if ranks.is_first:
-                at_work.enter_context(file_lock(run.folder))
+                run = at_work.enter_context(run.written_to(is_new=True))
         else:
             check_same_images(run, images)
             if session.development is not None:
@@ -143,19 +142,15 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
             listener.note(f"resuming {run.name} {session.position}")
             for change in session.changed:
                 listener.note(f"now {change}")
-        try:
-            if is_new:
-                _begin(session, run, setup, images)
-            with (
-                listening() as stop,
-                reporting(settings.train.epochs, len(images), resumed=not is_new) as reporter,
-                closing(Trackers(run, settings, listener.warn)) if ranks.is_first else nullcontext() as trackers,
-            ):
-                trainer = Trainer(settings, setup, run, reporter, resume=not is_new, stop=stop, trackers=trackers)
-                return trainer.train()
-        except BaseException:
-            run.discard_without_checkpoint()
-            raise
+        if is_new:
+            _begin(session, run, setup, images)
+        with (
+            listening() as stop,
+            reporting(settings.train.epochs, len(images), resumed=not is_new) as reporter,
+            closing(Trackers(run, settings, listener.warn)) if ranks.is_first else nullcontext() as trackers,
+        ):
+            trainer = Trainer(settings, setup, run, reporter, resume=not is_new, stop=stop, trackers=trackers)
+            return trainer.train()
 
 
 def _opened(settings: Settings, ranks: Ranks, listener: Listener) -> Benchmark:
@@ -168,14 +163,13 @@ def _opened(settings: Settings, ranks: Ranks, listener: Listener) -> Benchmark:
     return benchmark
 
 
-def _make_room(session: Session, run: Run, listener: Listener) -> None:
-    """Make the folder of a new run."""
-    if session.resume_asked and run.is_abandoned:
+def _announce_new(session: Session, run: Run, listener: Listener) -> None:
+    """Say how a new run comes to begin, and remove what a killed one of its name has left."""
+    if not run.read_only and run.is_abandoned:
         listener.note(f"{run.name} was killed before its first checkpoint: it is begun anew")
         run.discard_without_checkpoint()
     elif session.begins_instead:
         listener.note(f"there is nothing to resume: {run.name} begins")
-    run.make()
 
 
 def _begin(session: Session, run: Run, setup: Setup, images: list[str]) -> None:
@@ -191,7 +185,7 @@ def _begin(session: Session, run: Run, setup: Setup, images: list[str]) -> None:
         validation_images=development.validation_images(setup.benchmark) if development else (),
         initial_images=setup.initial_images,
     )
-    run.save_json("origins.json", session.origins)
+    run.save_json(ORIGINS, session.origins)
 
 
 def _tell(session: Session, setup: Setup, listener: Listener) -> None:

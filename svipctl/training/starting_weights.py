@@ -42,9 +42,10 @@ def new_start(settings: Settings, benchmark: Benchmark, split: Split) -> Start:
     """
     if settings.model.init_from:
         return _from_trained(settings, benchmark, split)
-    backbone, source = load_backbone(settings.model.backbone, settings.model.backbone_args, settings.model.weights)
+    model, notes = settings.model, list[str]()
+    backbone, source = load_backbone(model.backbone, model.backbone_args, model.weights, notes.append)
     normalise = NORMALISATIONS.get(settings.data.normalise) or _normalisation_of_timm(backbone.pretrained_cfg)
-    return Start(new_network(settings, benchmark, backbone), source, normalise)
+    return Start(new_network(settings, benchmark, backbone), source, normalise, notes=tuple(notes))
 
 
 def _from_trained(settings: Settings, benchmark: Benchmark, split: Split) -> Start:

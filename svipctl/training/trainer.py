@@ -250,6 +250,7 @@ class Trainer:
         """Save the weights, with the training state if asked for; only the first process writes."""
         if not self.ranks.is_first:
             return
+        self.run.check_folder()
         metadata = replace(self.setup.model.metadata, epoch=record["epoch"], metrics=record)
 
         def add(unfinished: Path) -> None:
@@ -294,6 +295,7 @@ class Trainer:
             images=images,
             write=write,
             ranks=self.ranks,
+            published=self.settings.recipe == "reference",
         )
 
     def speed(self) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from PIL import Image
 
 from svipctl.errors import ConfigError, explained_disk_errors
 from svipctl.files import atomic_write
+from svipctl.quoting import printable, shell_words
 from svipctl.visuals.fonts import font_families
 
 Theme = Literal["light", "dark"]
@@ -101,7 +103,7 @@ def check_suffix(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(
             f"{path.name}: figures are {' or '.join(suffix[1:].upper() for suffix in SUFFIXES)}",
-            todo=f"-o {path.with_suffix('.png').name}",
+            todo=shell_words("-o", path.with_suffix(".png").name),
         )
 
 
@@ -128,4 +130,7 @@ def save(figure: Figure, path: Path) -> None:
                 pixels.save(unfinished, format="PNG", dpi=(DPI, DPI))
             else:
                 # No date and no version of the program: neither belongs to what is shown.
-                figure.savefig(unfinished, format="svg", metadata={"Date": None, "Creator": None})
+                text = io.StringIO()
+                figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+                # Names may hold what XML cannot.
+                unfinished.write_text(printable(text.getvalue()), encoding="utf-8")

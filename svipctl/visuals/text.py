@@ -10,6 +10,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from svipctl.errors import shortened_name
+from svipctl.quoting import printable
 from svipctl.visuals.fonts import font_families
 from svipctl.visuals.style import LARGE, NORMAL, SMALL
 
@@ -33,7 +34,7 @@ def entitle(figure: Figure, title: str) -> None:
         title: Empty for none. The first line is shortened to the width, others are wrapped.
 
     """
-    first, *notes = title.splitlines() or [""]
+    first, *notes = printable(title).splitlines() or [""]
     room = figure.get_figwidth() - 0.3
     if first:
         figure.suptitle(fitted(first, room, LARGE, "bold"), x=0.01, ha="left", weight="bold")
@@ -68,5 +69,5 @@ def wrapped(text: str, room: float, size: float = NORMAL, *, most: int | None = 
 def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
     """Return the width of text in the figure's font, in inches."""
     font = FontProperties(family=list(font_families()), size=size, weight=weight)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    width, _, _ = text_to_path.get_text_width_height_descent(printable(text), font, ismath=False)
     return 1.08 * float(width) / 72  # letters are wider on a screen, where they sit on whole pixels

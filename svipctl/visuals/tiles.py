@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
+from svipctl.quoting import printable_line
 from svipctl.visuals.style import LARGE, NORMAL, SEQUENTIAL, SMALL, new_figure
 from svipctl.visuals.text import fitted, text_width, wrapped
 
@@ -146,7 +147,7 @@ class Sheet:
             text = fitted(text, room, size, weight)
         colour = color or _ink(0.62 if muted else 1.0)
         place = x / self.width, 1 - y / self.height
-        self.figure.text(*place, text, fontsize=size, va="top", ha=ha, weight=weight, color=colour)
+        self.figure.text(*place, printable_line(text), fontsize=size, va="top", ha=ha, weight=weight, color=colour)
 
 
 def tile_side(tiles: int, gap: float, room: float = INNER) -> float:

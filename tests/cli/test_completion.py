@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from svipctl.cli._main import main
+from svipctl.cli._main import answer
 from svipctl.cli.completion import completion_script
 from svipctl.settings.keys import known_choices, known_keys
 from tests.cli.program import ROOT
@@ -24,8 +24,7 @@ def ask(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
         patch.setenv("_SVIPCTL_COMPLETE", f"complete_{shell}")
         patch.setenv("_TYPER_COMPLETE_ARGS", line)
         patch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
-        with pytest.raises(SystemExit):
-            main()
+        answer()
     said = capsys.readouterr()
     assert said.err == ""
     return said.out

@@ -55,7 +55,7 @@ def sigterm_while_the_command_line_is_read() -> None:
 def sigterm_while_the_program_is_imported() -> None:
     from svipctl.cli import _main
 
-    _main._run = lambda arguments: os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[assignment,return-value]
+    _main._run = lambda *_: os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[assignment,return-value]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,24 @@ def stopped_at(update: int) -> None:
     main()
 
 
+def failing_at(update: int) -> None:
+    """The program, in which the second process meets an error during an update."""
+    from svipctl.training.optimisation import Optimisation
+
+    original, count = Optimisation.apply, [0]
+
+    def apply(self: Optimisation, *arguments: Any) -> Any:
+        count[0] += 1
+        if count[0] == update and os.environ["RANK"] == "1":
+            raise OSError(5, "Input/output error")
+        return original(self, *arguments)
+
+    Optimisation.apply = apply  # type: ignore[method-assign]
+    from svipctl.cli._main import main
+
+    main()
+
+
 @pytest.fixture(scope="module")
 def alone(shared_folder: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the run of one process."""
@@ -158,6 +176,43 @@ def test_a_run_goes_on_with_two_processes_and_with_one_again(
     assert one.code == 0, one.stderr
     assert "epoch 2" in one.stderr
     assert_equal(figures(tmp_path / RUN), figures(alone / RUN))
+
+
+def test_one_process_that_fails_ends_the_others(shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, "--name", "one")
+    with socket.create_server(("localhost", 0)) as free:
+        port = str(free.getsockname()[1])
+    torchrun = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    environments = [torchrun | {"RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
+    program = "from tests.cli.test_many_processes import failing_at; failing_at(3)"
+    first, second = both("-c", program, *arguments, cwd=tmp_path, environments=environments)
+    assert first.code == 1
+    assert "error: another process of this run ended" in first.stderr
+    assert second.code != 0
+    assert "Input/output error" in second.stderr
+
+
+def left_by_a_shell(**variables: str) -> None:
+    """In the forked process: variables of a launcher that are still set."""
+    os.environ.update(variables)
+
+
+def test_variables_that_a_shell_has_kept_are_passed_over_when_told(
+    command: Command, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    kept = functools.partial(left_by_a_shell, SLURM_PROCID="1", SLURM_STEP_NUM_TASKS="4")
+    done = command("train", str(shared_folder), *tiny, "--standalone", first=kept)
+    assert done.code == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["train", "eval"])
+def test_a_variable_with_an_odd_value_is_an_error_that_names_it(
+    name: str, command: Command, shared_folder: Path
+) -> None:
+    done = command(name, str(shared_folder), first=functools.partial(left_by_a_shell, RANK="two", WORLD_SIZE="4"))
+    assert done.code == 2
+    assert "error: the environment variable" in done.stderr
+    assert "--standalone" in done.stderr
 
 
 def test_what_is_wrong_for_all_is_said_once(shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from typer.main import get_command
 
 from svipctl.cli import _app as app_module
-from svipctl.cli._main import main
+from svipctl.cli._main import answer
 from svipctl.cli._output import sink
 from svipctl.errors import CheckFailed, ExitCode
 from svipctl.settings.keys import known_choices
@@ -217,12 +217,11 @@ def program(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]]
             for flag in FLAGS:
                 patch.setattr(sink, flag, False)
             patch.setattr(sink, "_items", None)
-            with pytest.raises(SystemExit) as ended:
-                main()
+            code = answer()
             asked = sink.json
             sys.stdout.flush()
             sys.stderr.flush()
-            return ended.value.code, out.getvalue().decode(), err.getvalue().decode(), asked
+            return code, out.getvalue().decode(), err.getvalue().decode(), asked
 
     return run
 

@@ -134,3 +134,24 @@ def test_no_command_minds_where_its_data_goes(name: str, work: Callable[..., Fin
     for done in (to_file, to_nobody, nowhere):
         assert "Traceback" not in done.stderr
         assert fails or done.stderr == ""
+
+
+def nobody_reads_stderr() -> None:
+    """In the forked process: stderr is a pipe whose reader has gone, as behind `2> >(head -n 1)`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.dup2(writer, 2)
+    os.close(writer)
+    sys.stderr = os.fdopen(2, "w", closefd=False)
+
+
+def test_training_goes_on_when_nobody_reads_its_log(
+    command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = command("train", str(shared_folder), *tiny, "--name", "unread", first=nobody_reads_stderr)
+    assert done.code == ExitCode.DONE
+    assert (tmp_path / "runs" / "small" / "unread" / "finished.json").exists()
+
+
+def test_an_error_that_nobody_reads_keeps_its_code(command: Command) -> None:
+    assert command("train", "nowhere", first=nobody_reads_stderr).code == ExitCode.USAGE

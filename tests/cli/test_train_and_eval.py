@@ -250,3 +250,32 @@ def test_dry_run_of_the_built_in_data_set_draws_nothing(command: Command, tmp_pa
     done = command("train", "toybirds", "--gpu", "cpu", "--dry-run", first=forbid_drawing)
     assert done.code == 0, done.stderr
     assert not (tmp_path / "data").exists()
+
+
+def run_removed_in_the_middle() -> None:
+    """In the forked process: somebody removes the run at its third update."""
+    import shutil
+
+    from svipctl.training.optimisation import Optimisation
+
+    original, count = Optimisation.apply, [0]
+
+    def apply(self: Optimisation, *arguments: Any) -> Any:
+        count[0] += 1
+        if count[0] == 3:
+            shutil.rmtree("runs/small/gone")
+        return original(self, *arguments)
+
+    Optimisation.apply = apply  # type: ignore[method-assign]
+
+
+def test_a_run_that_is_removed_while_it_trains_is_an_error_and_blocks_nothing(
+    command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    words = ("train", str(shared_folder), *tiny, "--name", "gone")
+    removed = command(*words, first=run_removed_in_the_middle)
+    assert removed.code == 3, removed.stderr
+    assert "was removed or replaced while this command wrote to it" in removed.stderr
+    assert not (tmp_path / "runs" / "small" / "gone").exists()
+    again = command(*words)
+    assert again.code == 0, again.stderr

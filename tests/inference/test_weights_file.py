@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import save_checkpoint
+from svipctl.inference.load import notes_on
 from svipctl.inference.published_names import published_name
 from svipctl.inference.weights_file import put_into, read_trained
 from svipctl.model.recipe import Recipe
@@ -61,6 +63,20 @@ def test_every_form_of_the_file_gives_the_same_network(kind: str, tmp_path: Path
     mine, theirs = model.state_dict(), other.state_dict()
     assert torch.equal(theirs.pop("context.word_vectors"), words), "word vectors are the data set's"
     assert all(torch.equal(tensor, mine[name]) for name, tensor in theirs.items())
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module."])
+@pytest.mark.parametrize("key", ["network", "model", "state_dict"])
+def test_weights_in_a_wrapper_or_of_a_wrapped_network_are_the_networks(key: str, prefix: str, tmp_path: Path) -> None:
+    model = svip(Recipe(keep=2))
+    torch.save({key: {prefix + name: tensor for name, tensor in published(model).items()}}, tmp_path / "c.pth")
+    weights = read_trained(tmp_path / "c.pth")
+    put_into(svip(Recipe(keep=2)), weights)
+    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in weights.state.items())
+    is_as_published = key == "network" and not prefix
+    assert notes_on(replace(weights, ignored=())) == (
+        [] if is_as_published else [f"c.pth: the weights are {weights.unwrapped}"]
+    )
 
 
 def test_every_tensor_that_does_not_fit_is_listed_by_its_published_name(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from timm.models.vision_transformer import VisionTransformer
 
 from svipctl.errors import ConfigError, DataError, NetworkError
 from svipctl.model import weights
-from svipctl.model.weights import load_backbone, read_state_dict, tensors_sha256
+from svipctl.model.state_dicts import OF_BACKBONES, OF_WRAPPING_MODULES, WRAPPERS
+from svipctl.model.weights import load_backbone, read_weights, tensors_sha256
 from tests.model.tiny import ARGUMENTS, NAME, vit
 
 
@@ -47,20 +49,67 @@ def test_no_weights_are_said_to_be_none() -> None:
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_missing_file_is_named(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(DataError, match=f"there is no weights file .*gone{suffix}"):
-        read_state_dict(tmp_path / f"gone{suffix}")
+        read_weights(tmp_path / f"gone{suffix}")
 
 
 def test_pickled_object_is_refused(tmp_path: Path) -> None:
     torch.save(Harmful(), tmp_path / "model.pth")
-    with pytest.raises(DataError, match="holds more than tensors"):
-        read_state_dict(tmp_path / "model.pth")
+    with pytest.raises(DataError, match="is not a file of plain data"):
+        read_weights(tmp_path / "model.pth")
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"state_dict": {"a": torch.zeros(1)}}, torch.zeros(2)])
-def test_torch_file_that_is_no_flat_state_dict_is_refused(tmp_path: Path, content: Any) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [[1, 2], torch.zeros(2), {"optimizer": {"a": torch.zeros(1)}}, {"state_dict": {"a": "b"}}, {"model": {}}, "text"],
+    ids=str,
+)
+def test_torch_file_without_a_state_dict_is_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "model.pth")
-    with pytest.raises(DataError, match="is not a flat state dict"):
-        read_state_dict(tmp_path / "model.pth")
+    with pytest.raises(DataError, match="holds no state dict of tensors") as caught:
+        load_backbone(NAME, ARGUMENTS, str(tmp_path / "model.pth"))
+    assert caught.value.why.startswith("it holds: ")
+
+
+def in_a_document(state: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """The state dict as a training program saves it, with its optimizer and arguments."""
+    for key in reversed(keys):
+        state = {"epoch": 3, "optimizer": {"lr": 0.1}, "args": Namespace(seed=1), key: state}
+    return state
+
+
+@pytest.mark.parametrize("keys", [(), *((key,) for key in WRAPPERS), ("model", "state_dict")], ids=".".join)
+def test_wrapped_weights_are_taken_out_with_a_remark(
+    tmp_path: Path, network: VisionTransformer, keys: tuple[str, ...]
+) -> None:
+    path, remarks = store(tmp_path / "w.pth", in_a_document(network.state_dict(), *keys)), list[str]()
+    loaded, source = load_backbone(NAME, ARGUMENTS, str(path), remarks.append)
+    assert tensors_sha256(loaded) == tensors_sha256(network)
+    assert source["source"] == "w.pth"
+    taken = ", ".join(f"taken from {key!r}" for key in keys)
+    assert remarks == ([f"w.pth: the weights are {taken}"] if keys else [])
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+@pytest.mark.parametrize("prefix", [*OF_BACKBONES, "module.backbone.", "_orig_mod.module.", "module.model.encoder."])
+def test_a_prefix_of_all_names_is_left_out_with_a_remark(
+    tmp_path: Path, network: VisionTransformer, prefix: str, suffix: str
+) -> None:
+    state = {prefix + name: tensor for name, tensor in network.state_dict().items()}
+    state["head.weight"] = torch.zeros(2, 16)  # a projection beside the backbone, as DINO saves it
+    if prefix.startswith(OF_WRAPPING_MODULES):
+        state[prefix.split(".")[0] + ".head.weight"] = state.pop("head.weight")
+    path, remarks = store(tmp_path / f"w{suffix}", state), list[str]()
+    loaded, _ = load_backbone(NAME, ARGUMENTS, str(path), remarks.append)
+    assert tensors_sha256(loaded) == tensors_sha256(network)
+    assert len(remarks) == 1
+    assert remarks[0].count("without '") == prefix.count(".")
+
+
+def test_a_prefix_that_only_some_names_have_is_a_misfit(tmp_path: Path, network: VisionTransformer) -> None:
+    first, *others = network.state_dict().items()
+    state = {f"module.{first[0]}": first[1], **dict(others)}
+    with pytest.raises(DataError, match="does not fit the backbone"):
+        load_backbone(NAME, ARGUMENTS, str(store(tmp_path / "w.pth", state)))
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -68,7 +117,7 @@ def test_torch_file_named_safetensors_is_recognised(tmp_path: Path, zipped: bool
     path = tmp_path / "model.safetensors"
     torch.save({"a": torch.zeros(1)}, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(DataError, match="does not load") as caught:
-        read_state_dict(path)
+        read_weights(path)
     assert caught.value.why == "it is a pickle, not safetensors"
 
 
@@ -84,8 +133,8 @@ def test_torch_file_named_safetensors_is_recognised(tmp_path: Path, zipped: bool
 )
 def test_damaged_file_is_a_data_error_with_a_reason(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match="load") as caught:
-        read_state_dict(tmp_path / name)
+    with pytest.raises(DataError) as caught:
+        read_weights(tmp_path / name)
     assert caught.value.why
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from svipctl.errors import ConfigError, DataError, ResourceError
-from svipctl.files import file_lock
+from svipctl.files import file_lock, is_locked
 from svipctl.runs.lookup import new_run
+from svipctl.runs.manifest import MANIFEST
 from svipctl.runs.run import Run
 from tests.faults import disk_fault, full_from
 from tests.processes import files_under
@@ -28,6 +31,7 @@ def test_checkpointing_of_a_run_from_before_there_was_a_choice_is_understood(
     run = started(tmp_path)
     config = run.folder / "config.toml"
     config.write_text(config.read_text().replace('checkpointing = "none"', f"checkpointing = {written}"))
+    (run.folder / MANIFEST).unlink()  # there were none then
     assert written in config.read_text()
     assert run.settings().train.checkpointing == kind
 
@@ -108,6 +112,65 @@ def test_a_folder_that_is_no_run_is_never_taken_for_an_abandoned_one(tmp_path: P
     with pytest.raises(ConfigError, match="already a run"):
         new_run(settings(tmp_path, "name=a"), anew=True)
     assert not started(tmp_path, "name=b").is_abandoned
+
+
+def test_a_baseline_without_its_figures_is_abandoned(tmp_path: Path) -> None:
+    run = started(tmp_path, "name=ridge", finished=False)
+    run.save_json("baseline.json", {"method": "ridge"})
+    assert run.is_abandoned
+    run.save_json("eval/metrics.json", {})
+    assert not run.is_abandoned
+
+
+@pytest.mark.parametrize("error", [ResourceError("full"), KeyboardInterrupt()], ids=["error", "signal"])
+def test_a_new_run_that_fails_leaves_no_folder(tmp_path: Path, error: BaseException) -> None:
+    run = new_run(settings(tmp_path, "name=a"))
+
+    def work() -> None:
+        with run.written_to(is_new=True):
+            assert is_locked(run.folder)
+            raise error
+
+    with pytest.raises(type(error)):
+        work()
+    assert not run.folder.exists()
+
+
+def remove(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def replace_by_another(folder: Path) -> None:
+    folder.rename(folder.with_name("moved"))
+    folder.mkdir()
+    (folder / "config.toml").write_text("of another process")
+
+
+WRITES: dict[str, Callable[[Run], object]] = {
+    "metrics": lambda run: run.add_metrics({"epoch": 1}),
+    "kept metrics": lambda run: run.keep_metrics(0, {}),
+    "steps": lambda run: run.add_steps([{"epoch": 1, "step": 1}]),
+    "document": lambda run: run.save_json("eval/metrics.json", {}),
+    "end": lambda run: run.finish({}),
+    "checkpoint": lambda run: run.check_folder(),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("gone", [remove, replace_by_another])
+def test_a_run_that_is_removed_while_it_is_written_is_an_error_and_comes_not_back(
+    tmp_path: Path, gone: Callable[[Path], None], write: Callable[[Run], object]
+) -> None:
+    run = new_run(settings(tmp_path, "name=a"))
+
+    def work() -> None:
+        with run.written_to(is_new=True) as mine:
+            gone(run.folder)
+            write(mine)
+
+    with pytest.raises(DataError, match="was removed or replaced"):
+        work()
+    assert [path.name for path in tmp_path.rglob("a/*")] == ([] if gone is remove else ["config.toml"])
 
 
 def test_a_last_line_that_was_cut_short_is_written_again(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_the_legend_lies_on_no_seen_unseen_curve(share: float) -> None:
 def test_accuracies_name_the_split_that_was_watched(history: History) -> None:
     axes = drawn(curves.draw_accuracies, history)
     assert axes.get_title() == "Accuracy, training and fold-1 split"
-    assert labels(axes) == ["train accuracy", "T1", "U", "S", "H", "best H over gamma"]
+    assert labels(axes) == ["train, source pass", "T1", "U", "S", "H", "best H over gamma"]
     assert axes.lines[1].get_ydata().tolist() == [10.0, 20.0, 30.0]
 
 
@@ -101,7 +101,7 @@ def test_every_protocol_is_a_point_on_the_seen_unseen_curve(evaluation: Protocol
     line = next(line for line in axes.lines if str(line.get_label()).startswith("AUSUC"))
     assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(1e4 * evaluation.curve.area)
     assert f"AUSUC {100 * evaluation.curve.area:.1f}" in labels(axes)
-    assert "open marks: chosen on the scored images" in axes.get_title()
+    assert axes.get_legend().get_title().get_text() == "open marks: chosen on the scored images"
 
 
 def test_several_curves_are_named(evaluation: ProtocolResults) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import xml.dom.minidom
 from pathlib import Path
 
 import matplotlib
@@ -12,7 +13,20 @@ import pytest
 from PIL import Image
 
 from svipctl.errors import ConfigError, ResourceError
-from svipctl.visuals.style import CYCLE, RELATED, SEEN, SEQUENTIAL, UNRELATED, UNSEEN, Theme, new_figure, save, themed
+from svipctl.quoting import printable
+from svipctl.visuals.style import (
+    CYCLE,
+    RELATED,
+    SEEN,
+    SEQUENTIAL,
+    UNRELATED,
+    UNSEEN,
+    Theme,
+    new_figure,
+    save,
+    themed,
+)
+from svipctl.visuals.text import entitle
 from tests.faults import largest_file
 from tests.processes import clean_environment
 
@@ -121,3 +135,14 @@ def test_the_colour_map_of_magnitudes_grows_lighter_all_the_way(deficiency: str)
     values = matplotlib.colormaps[SEQUENTIAL](np.linspace(0, 1, 33))[:, :3]
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     assert (np.diff(lab(linear @ np.array(DEFICIENCIES[deficiency]).T)[:, 0]) > 0.5).all()
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "a\x00b", "a\udcffb", "a\u202eb", "a & <b>"])
+def test_whatever_names_hold_an_svg_file_can_be_read(name: str, tmp_path: Path) -> None:
+    with themed():
+        figure = new_figure(3, 2)
+        figure.subplots().set_xlabel(printable(name))
+        figure.text(0.1, 0.5, name.replace("\udcff", ""))
+        entitle(figure, name)
+        save(figure, tmp_path / "a.svg")
+    xml.dom.minidom.parse(str(tmp_path / "a.svg"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from svipctl.cli._output import sink
 from svipctl.errors import CheckFailed, ConfigError
+from svipctl.quoting import shell_command
 
 
 def dataset_of(info: Path, dataset: str | None) -> str:
@@ -21,7 +22,9 @@ def dataset_of(info: Path, dataset: str | None) -> str:
         return dataset
     named = re.search(r"(cub|awa2|sun)", info.name.lower())
     if named is None:
-        raise ConfigError(f"{info.name} does not name its data set", todo=f"svipctl data status cub --info {info}")
+        raise ConfigError(
+            f"{info.name} does not name its data set", todo=shell_command("data", "status", "cub", "--info", info)
+        )
     return named.group(1)
 
 

@@ -10,6 +10,7 @@ import typer
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
+from svipctl.quoting import shell_command
 from svipctl.settings import flags
 
 _VECTORS = "word2vec-google-news-300"
@@ -68,7 +69,7 @@ def fetch(
         sink.say(f"to download: {total / 1e6:,.1f} MB; {free / 1e6:,.0f} MB are free; nothing was done")
         vectors = built_in()[_VECTORS]
         sink.say(f"then the word vectors, from {_VECTORS} ({vectors.bytes_to_fetch / 1e6:,.1f} MB):")
-        sink.say("\n".join(f"  svipctl w2v build {name} --vectors {_VECTORS}" for name in names))
+        sink.say("\n".join(f"  {shell_command('w2v', 'build', name, '--vectors', _VECTORS)}" for name in names))
         sink.document({"dry_run": True, "bytes": total, "free": free, "steps": [step.document() for step in steps]})
         return
     with sink.transfers() as progress:

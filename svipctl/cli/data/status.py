@@ -14,6 +14,7 @@ from svipctl.cli._overrides import Overrides
 from svipctl.cli.data._info import check_info, dataset_of
 from svipctl.datasets.names import OFFICIAL, check_dataset
 from svipctl.errors import CheckFailed, ConfigError, DataError, nearest
+from svipctl.quoting import shell_command
 from svipctl.settings import flags
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def status(
     if info is not None:
         if datasets and len(datasets) > 1:
             raise ConfigError(
-                "--info needs the one data set of the file", todo=f"svipctl data status {datasets[0]} --info {info}"
+                "--info needs the one data set of the file",
+                todo=shell_command("data", "status", datasets[0], "--info", info),
             )
         datasets = [dataset_of(info, datasets[0] if datasets else None)]
     found = []

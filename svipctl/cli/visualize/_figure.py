@@ -96,7 +96,7 @@ def evaluate(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = 
     """Evaluate a run as `svipctl eval` does, its eval/metrics.json included, and print the warnings."""
     from svipctl.evaluation.evaluate import evaluate_subject
 
-    with _runs.interruptible(what) as progress:
+    with sink.progress(what) as progress:
         measured = evaluate_subject(run, benchmark, settings, progress)
     for warning in measured.document["warnings"]:
         sink.warn(warning)

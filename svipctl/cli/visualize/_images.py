@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svipctl.cli._output import sink
-from svipctl.cli._runs import announce_gamma, interruptible
+from svipctl.cli._runs import announce_gamma
 from svipctl.cli.visualize._figure import Figure, open_run_dataset, plan_figure
 from svipctl.cli.visualize._options import ImageOptions
 from svipctl.errors import ConfigError
+from svipctl.quoting import shell_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -99,9 +100,11 @@ def plan_images(
         count = None if shown is None else options.limit or shown
         images = [int(index) for index in (spread(found, count) if count else found)]
     if options.is_one_file and shown is not None and len(images) > _MOST_IN_A_FILE:
+        folder = figure.file.with_suffix("")
         raise ConfigError(
             f"{len(images)} images are too many for one file",
-            todo=f"-o {figure.file.with_suffix('')}/ for a folder of pages, or --limit {_MOST_IN_A_FILE}",
+            todo=f"{shell_words('-o', f'{folder}/')} for a folder of pages, "
+            f"or {shell_words('--limit', _MOST_IN_A_FILE)}",
         )
     return ImageFigure(name, options, run, settings, figure.file, benchmark, split, images)
 
@@ -119,7 +122,7 @@ def inspected(plan: ImageFigure, inspector: Inspector, images: Sequence[int | Pa
     from svipctl.visuals.style import themed
 
     announce_gamma(inspector.model.gamma)
-    with interruptible("looking") as progress, themed(plan.options.theme.value):
+    with sink.progress("looking") as progress, themed(plan.options.theme.value):
 
         def results() -> Iterator[Inspection]:
             for done, one in enumerate(inspector.inspect(images), 1):

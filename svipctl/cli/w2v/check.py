@@ -14,6 +14,7 @@ from svipctl.cli._overrides import Overrides
 from svipctl.datasets.names import check_present
 from svipctl.errors import CheckFailed, ConfigError
 from svipctl.files import require_path
+from svipctl.quoting import shell_command
 from svipctl.settings import flags
 
 
@@ -73,14 +74,14 @@ def check(
         raise CheckFailed(
             f"the word vectors of {dataset} are not the published ones",
             why="\n".join(others),
-            todo=f"svipctl w2v build {dataset} --vectors word2vec-google-news-300",
+            todo=shell_command("w2v", "build", dataset, "--vectors", "word2vec-google-news-300"),
             document=document,
         )
     if document["same_values"] is None:
         raise CheckFailed(
             f"the word vectors of {dataset} are not the published bytes",
             why="whether the values are the same cannot be told without --against FILE.pkl; rounding differs by machine",
-            todo=f"svipctl w2v check {dataset} --against {dataset.upper()}_attribute.pkl",
+            todo=shell_command("w2v", "check", dataset, "--against", f"{dataset.upper()}_attribute.pkl"),
             document=document,
         )
     sink.document(document)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from svipctl.datasets.fetch.assets import Asset, Manifest, assets_of, built_in
 from svipctl.errors import ConfigError, DataError
+from svipctl.quoting import shell_command
 
 _TOP_FOLDERS = {"cub": "CUB_200_2011", "awa2": "Animals_with_Attributes2", "sun": "SUNAttributeDB"}
 
@@ -56,7 +57,7 @@ def repair_command(dataset: str, data_dir: Path, *, broken: bool = False) -> str
     Assets without a stamp are fetched anyway, which continues an interrupted fetch; installed ones need --again.
     """
     again = broken or all(stamp_path(data_dir, dataset, asset).exists() for asset in assets_of(dataset, built_in()))
-    return f"svipctl data fetch {dataset}" + (" --again" if again else "")
+    return shell_command("data", "fetch", dataset, *(["--again"] if again else []))
 
 
 def plan_fetch(

@@ -11,6 +11,7 @@ import markupsafe
 
 from svipctl.errors import ConfigError, explained_disk_errors
 from svipctl.files import atomic_write_text
+from svipctl.quoting import shell_words
 from svipctl.templates import template_environment
 from svipctl.version import __version__
 from svipctl.visuals.text import readable
@@ -54,9 +55,11 @@ def _number(value: float | None) -> str:
 def check_page_name(path: Path) -> None:
     """Raise ConfigError unless a report can be written to a file of this name."""
     if path.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"{path.name}: a report is an HTML file", todo=f"-o {path.with_suffix('.html').name}")
+        raise ConfigError(
+            f"{path.name}: a report is an HTML file", todo=shell_words("-o", path.with_suffix(".html").name)
+        )
     if path.is_dir():
-        raise ConfigError(f"{path} is a folder", todo=f"-o {path / 'report.html'}")
+        raise ConfigError(f"{path} is a folder", todo=shell_words("-o", path / "report.html"))
 
 
 def write_page(path: Path, page: str) -> int:

@@ -1,0 +1,171 @@
+"""Finding the other processes of a run: what the launcher says, and waiting until all are there."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+
+from torch.distributed import DistNetworkError, DistStoreError, PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
+
+from svipctl.errors import ConfigError, PeerLost
+
+PATIENCE = 300.0
+"""Seconds in which all processes have to come; Slurm starts them within some of each other."""
+_SILENCE = 5.0  # seconds before it is said who is waited for
+_LOOK = 0.1  # seconds between two looks
+_ARRIVED = "arrived"
+_ALONE = "if this process has no peers, add --standalone"
+
+_meetings = count()
+"""Of this process; the launcher's store keeps what earlier ones have left."""
+
+Remark = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which process this is, as its launcher says."""
+
+    rank: int
+    world: int
+    local: int
+    host: str
+    """Where the first process, or the launcher, listens."""
+    port: int
+    origin: str
+    """The variables that say so."""
+
+
+def place_of(environment: Mapping[str, str]) -> Place | None:
+    """Read what torchrun, torch's elastic launcher or Slurm's srun put there; None for a process of its own.
+
+    An empty variable is none.
+
+    Raises:
+        ConfigError: A variable is missing or has no sensible value.
+
+    """
+    found = _Variables(environment)
+    if found.text("RANK") and found.number("WORLD_SIZE", 1) > 1:
+        host = found.text("MASTER_ADDR")
+        if not host or not found.text("MASTER_PORT"):
+            missing = "MASTER_PORT" if host else "MASTER_ADDR"
+            raise found.problem("WORLD_SIZE", f"{missing} is not set, so the other processes cannot be found")
+        port = found.number("MASTER_PORT", 0, most=65535)
+        return found.place("RANK", "WORLD_SIZE", "LOCAL_RANK", host, port)
+    if found.text("SLURM_PROCID") and found.number("SLURM_STEP_NUM_TASKS", 1) > 1:
+        host = _first_host(found.text("SLURM_STEP_NODELIST") or "localhost")
+        port = 20000 + found.number("SLURM_JOB_ID", 0) % 20000
+        return found.place("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", host, port)
+    return None
+
+
+def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process that has no peers."""
+    return {name: value for name, value in environment.items() if name not in ("RANK", "SLURM_PROCID")}
+
+
+def meet(place: Place, remark: Remark = lambda text: None, patience: float = PATIENCE) -> Store:
+    """Wait until all processes of the run are here; a signal interrupts the wait.
+
+    Args:
+        place: Which of them this is.
+        remark: Receives what is waited for, if that takes more than a moment.
+        patience: Seconds.
+
+    Returns:
+        The store through which they connect.
+
+    Raises:
+        PeerLost: They did not all come, or the address is another program's.
+
+    """
+    until, silent_until = time.monotonic() + patience, time.monotonic() + _SILENCE
+    remarked = False
+
+    def wait(what: str) -> None:
+        nonlocal remarked
+        now = time.monotonic()
+        if now >= until:
+            raise PeerLost(f"gave up waiting for {what} after {patience:.0f} seconds", why=place.origin, todo=_ALONE)
+        if now >= silent_until and not remarked:
+            remark(f"waiting for {what}, as {place.origin} says; {_ALONE}")
+            remarked = True
+        time.sleep(_LOOK)
+
+    try:
+        store = _connected(place, wait)
+        here = store.add(_ARRIVED, 1)
+        while here < place.world:
+            wait(f"{place.world - here} of {place.world} processes at {place.host}:{place.port}")
+            here = store.add(_ARRIVED, 0)
+    except (DistNetworkError, DistStoreError, OSError) as error:
+        raise PeerLost(
+            f"the processes cannot meet at {place.host}:{place.port}",
+            why=f"{str(error).partition(chr(10))[0][:200]} ({place.origin})",
+            todo=_ALONE,
+        ) from error
+    return store
+
+
+def _connected(place: Place, wait: Callable[[str], None]) -> Store:
+    """Return the store: the first process has it, unless torch's launcher does; the others look for it."""
+    is_of_launcher = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    has_it = place.rank == 0 and not is_of_launcher
+    while not has_it and not _is_listening(place):
+        wait(f"the first of {place.world} processes at {place.host}:{place.port}")
+    store = TCPStore(
+        place.host, place.port, place.world, has_it, timedelta(seconds=10), wait_for_workers=False, multi_tenant=True
+    )
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return PrefixStore(f"svipctl/{attempt}/{next(_meetings)}", store)
+
+
+def _is_listening(place: Place) -> bool:
+    """Return whether something answers there. torch would ask too, deaf to signals until it does."""
+    try:
+        with socket.create_connection((place.host, place.port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True)
+class _Variables:
+    """Environment variables, and what is wrong with one."""
+
+    environment: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        return self.environment.get(name, "").strip()
+
+    def number(self, name: str, default: int, *, most: int = 10**9) -> int:
+        text = self.text(name) or str(default)
+        if not re.fullmatch("[0-9]{1,9}", text) or int(text) > most:
+            raise self.problem(name, "it is no number that a launcher sets")
+        return int(text)
+
+    def place(self, rank: str, world: str, local: str, host: str, port: int) -> Place:
+        origin = f"{rank}={self.text(rank)} {world}={self.text(world)}"
+        found = Place(self.number(rank, 0), self.number(world, 1), self.number(local, 0), host, port, origin)
+        if found.rank >= found.world:
+            raise self.problem(rank, f"there are only {found.world} processes")
+        return found
+
+    def problem(self, name: str, why: str) -> ConfigError:
+        value = self.environment.get(name, "")
+        return ConfigError(
+            f"the environment variable {name}={value} cannot be used", why=why, todo=f"unset it; {_ALONE}"
+        )
+
+
+def _first_host(nodes: str) -> str:
+    """Return gpu03 of gpu[03-05,9],other."""
+    found = re.match(r"([^,\[]+)(?:\[([^],-]+)[^]]*\]([^,]*))?", nodes)
+    return "".join(part or "" for part in found.groups()) if found else nodes
