@@ -48,8 +48,7 @@ class Tuning:
         The first trial is the configuration as it is, if it is in the search space. A fold whose loss diverges has H = 0.
 
         Raises:
-            ConfigError: The study was begun with another configuration, or another process is at work in it.
-            SvipError: What stops a training; the same command continues.
+            SvipError: The study was begun otherwise, another process is at work in it, or a training stops.
 
         """
         fixed = {key: value for key, value in flatten(self.settings).items() if key not in DECIDED | set(self.space)}
@@ -71,16 +70,16 @@ class Tuning:
         best = max(found, key=lambda one: one["H"])
         settings = fold_configuration(self.configure, self.folder, best["settings"], 0, FOLDS[0]).settings
         atomic_write_text(self.folder / WINNER, winner_toml(settings, best))
-        head = {"dataset": dataset_name(self.settings.dataset), "recipe": self.settings.recipe}
-        return {**head, "study": str(self.folder), "config": str(self.folder / WINNER), "best": best, "trials": found}
+        head = {"dataset": self.folder.parent.name, "recipe": self.settings.recipe, "study": str(self.folder)}
+        return {**head, "config": str(self.folder / WINNER), "best": best, "trials": found}
 
     def _figures(self, number: int, values: Mapping[str, Any], listener: Listener, reporting: Reporting) -> list[float]:
         """Return the best H of each fold's last epoch, percent; checkpoints are removed when a fold is done."""
-        figures = []
+        figures, runs = [], self.folder / self.folder.parent.name
         for fold in FOLDS:
             configured = fold_configuration(self.configure, self.folder, values, number + 1, fold)
-            is_begun = (self.folder / dataset_name(self.settings.dataset) / configured.settings.name).exists()
-            session = choose(configured.settings, configured.origins, AUTO if is_begun else None, ALONE)
+            resume = AUTO if (runs / configured.settings.name).exists() else None
+            session = choose(configured.settings, configured.origins, resume, ALONE)
             try:
                 if not session.is_done:
                     carry_out(session, ALONE, listener, reporting)
@@ -102,8 +101,7 @@ def plan_tuning(configure: Configure, search: Sequence[str]) -> Tuning:
         search: What to vary, as of `search_space`.
 
     Raises:
-        ConfigError: Optuna is not installed; a value to try is impossible, or set elsewhere too; or the configuration
-            has a fold, several devices, or looks at test.
+        ConfigError: Optuna is missing; or a fold, test, several devices or an impossible value is asked for.
 
     """
     require_optuna()
