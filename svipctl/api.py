@@ -224,7 +224,8 @@ class _Shown(_Silent):
 
     def epoch(self, record: Record) -> None:
         """Print an epoch's loss and the figures of the monitored split."""
-        shown = ["loss", "accuracy", *(name for name in ("T1", "U", "S", "H_oracle") if name in record)]
+        figures = ("loss", "source_accuracy", "contextualized_accuracy", "T1", "U", "S", "H_oracle")
+        shown = [name for name in figures if name in record]
         self.note(f"epoch {record['epoch']}: " + ", ".join(f"{name} {record[name]:.3g}" for name in shown))
 
 

@@ -10,7 +10,10 @@ import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class ExitCode(IntEnum):
@@ -132,6 +135,12 @@ def raise_together(*checks: Callable[[], object]) -> None:
         more = [line for error in others for line in (error.what, error.why) if line]
         todo = "\n        ".join(dict.fromkeys(error.todo for error in found if error.todo))
         raise type(first)(first.what, why="\n".join([*filter(None, [first.why]), *more]), todo=todo) from first
+
+
+def misfits(error: ValidationError) -> str:
+    """Return the first fields of a document that do not fit, and why."""
+    found = [".".join(str(part) for part in one["loc"]) + f": {one['msg']}" for one in error.errors()]
+    return shortened([one.removeprefix(": ") for one in found], 3, "; ")
 
 
 _ELSEWHERE = "choose another place with --runs-dir or --data-dir"

@@ -215,7 +215,7 @@ def test_calibrate_gives_a_final_run_with_the_gamma_of_all_folds(shared_folder: 
     names = [f"{run.name}-fold{fold}" for fold in (1, 2, 3)]
     development = run.development()
     assert development is not None
-    assert [one["run"] for one in development["runs"]] == names
-    assert run.load().gamma.value == development["gamma"]
+    assert [one.run for one in development.runs] == names
+    assert run.load().gamma.value == development.gamma
     with pytest.raises(ConfigError, match="trains the development runs itself"):
         svipctl.train(shared_folder, calibrate=True, resume="auto", runs_dir=tmp_path)

@@ -19,7 +19,7 @@ from svipctl.model.ridge import Floats, Spectrum, prototypes, ridge, spectrum
 from svipctl.model.scores import class_scores, normalise_class_attributes
 
 Method = Literal["ridge", "eszsl", "sae", "prototypes", "bilinear"]
-Preparation = Literal["plain", "l2", "l2-centred", "standardised"]
+Preparation = Literal["plain", "l2", "root-l2", "l2-centred", "standardised"]
 Targets = Literal["plain", "l2", "centred", "l2-centred", "whitened", "standardised"]
 Score = Literal["cosine", "unit-prediction", "dot"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -51,8 +51,9 @@ class Choice:
     """One set of hyper-parameters."""
 
     features: Preparation
-    """`l2`: rows of length 1; `l2-centred`: these minus the mean of the training images. `standardised`: each feature
-    with mean 0 and deviation 1 over the training images."""
+    """`l2`: rows of length 1; `root-l2`: signed square roots first, so that no channel outweighs the others; `l2-centred`:
+    rows of length 1 minus the mean of the training images. `standardised`: each feature with mean 0 and deviation 1 over
+    the training images."""
     targets: Targets
     """Class attributes as the benchmark has them, or rows of length 1; either also minus the mean of the seen classes,
     without which the cosines of classes lie close together; `whitened`: rows of length 1, centred, and whitened by the
@@ -70,28 +71,34 @@ class Choice:
 class Prepared:
     """From raw features to what the map is applied to, fixed by the training images."""
 
+    preparation: Preparation
     mean: Floats
     deviation: Floats
-    unit_length: bool
     constant: float
 
     @classmethod
     def by(cls, preparation: Preparation, training: Floats) -> Prepared:
         """Return the preparation (N, d) training features ask for."""
-        unit_length = preparation in ("l2", "l2-centred")
-        rows = unit_rows(training) if unit_length else training
+        rows = _scaled(preparation, training)
         mean, deviation = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
         if preparation in ("l2-centred", "standardised"):
             mean = rows.mean(axis=0)
         if preparation == "standardised":
             deviation = rows.std(axis=0)
             deviation = np.where(deviation > 0, deviation, 1)
-        return cls(mean, deviation, unit_length, mean_length((rows - mean) / deviation))
+        return cls(preparation, mean, deviation, mean_length((rows - mean) / deviation))
 
     def __call__(self, features: Floats) -> Floats:
         """(n, d) -> (n, d + 1): the last column is a constant as large as a mean row is long, an intercept."""
-        rows = unit_rows(features) if self.unit_length else features
+        rows = _scaled(self.preparation, features)
         return np.column_stack([(rows - self.mean) / self.deviation, np.full(len(rows), self.constant)])
+
+
+def _scaled(preparation: Preparation, features: Floats) -> Floats:
+    """Return each row scaled without regard to any other image."""
+    if preparation == "root-l2":
+        features = np.sign(features) * np.sqrt(np.abs(features))
+    return features if preparation in ("plain", "standardised") else unit_rows(features)
 
 
 def attributes_for(targets: Targets, class_attributes: Floats, seen: Floats) -> Floats:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any, get_args
 
 import numpy as np
@@ -22,15 +21,17 @@ from svipctl.baselines.choices import (
     score,
     scores_of,
 )
-from svipctl.baselines.fit import training_images
+from svipctl.baselines.fit import fit_and_predict, training_images
 from svipctl.baselines.image_features import ImageFeatures
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.evaluation.calibration import seen_unseen_curve
+from svipctl.evaluation.calibration import pooled_gamma, seen_unseen_curve
 from svipctl.evaluation.protocols import Scored
 from svipctl.model.ridge import spectrum
 from svipctl.types import ProgressCallback
 
-RULE = "best H over all gammas on the validation part of the folds (mean over folds); gamma: median over the folds"
+RULE = (
+    "best H over all gammas on the validation part of the folds, mean over folds; gamma: largest mean H over the folds"
+)
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,8 @@ class Developed:
     folds: tuple[OnFold, ...]
     tried: int
     """How many choices there were."""
-
-    @property
-    def gamma(self) -> float:
-        """Median over the folds."""
-        return float(median(fold.gamma for fold in self.folds))
+    gamma: float
+    """The gamma of the largest mean H over the folds."""
 
     def document(self, run: str) -> dict[str, Any]:
         """What `development.json` of the run holds; in the form of a final run's, with the run itself as its origin."""
@@ -101,7 +99,12 @@ def develop(
         if progress:
             progress(number, len(folds))
     best = max(reached, key=lambda choice: sum(found.harmonic for found in reached[choice]))
-    return Developed(best, tuple(reached[best]), len(reached))
+    curves = []
+    for split in map(benchmark.split, folds):
+        validated = np.concatenate([split.seen, split.unseen])
+        scored = fit_and_predict(method, best, features, benchmark, split, validated)
+        curves.append(seen_unseen_curve(scored.answers()))
+    return Developed(best, tuple(reached[best]), len(reached), pooled_gamma(curves))
 
 
 def _on_fold(method: Method, features: ImageFeatures, benchmark: Benchmark, fold: int) -> list[tuple[Choice, OnFold]]:

@@ -16,7 +16,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.leakage import check_gamma, check_untouched
 from svipctl.evaluation.protocols import evaluate_protocols
 from svipctl.evaluation.result import Evaluation, evaluation_document
-from svipctl.runs.run import Run
+from svipctl.runs.run import BASELINE, Run
 from svipctl.settings.schema import Settings
 from svipctl.training.environment import describe_environment
 from svipctl.types import ProgressCallback
@@ -70,7 +70,7 @@ def fit_and_score(
             development=developed.document(run.name),
             validation_images=_validation_images(benchmark, baseline.folds),
         )
-        run.save_json("baseline.json", baseline.document(features.what))
+        run.save_json(BASELINE, baseline.document(features.what))
         evaluation = _score(baseline, developed, settings, benchmark, features, run)
         run.save_json("eval/metrics.json", evaluation.document)
     return evaluation
@@ -99,7 +99,7 @@ def _score(
         {"dataset": benchmark.name, "run": run.name, "recipe": None, "epoch": None, "split": split.name},
         selection={},
         baseline=baseline.document(features.what),
-        development=run.development(),
+        development=developed.document(run.name),
         missing_images=len(benchmark.missing) or None,
         warnings=[
             *benchmark.warnings,

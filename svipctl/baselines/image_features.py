@@ -103,7 +103,8 @@ def _of_backbone_alone(settings: Settings) -> Settings:
     """Return the settings without what only the method needs: word vectors, boxes, a loop over epochs."""
     switches = {"context": "none", "selection": "learned", "attention_queries": "free"}
     method = settings.method.model_copy(update=switches)
-    data = settings.data.model_copy(update={"augment": "none", "resize": "shorter-side", "keep_features": False})
+    resize = settings.data.evaluation_resize
+    data = settings.data.model_copy(update={"augment": "none", "keep_features": False, "resize": resize})
     return settings.model_copy(update={"method": method, "data": data})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
@@ -21,11 +21,20 @@ class Command:
     settings: tuple[Flag, ...]
     dry_run: bool
     layers: bool
+    reads: str | None = None
 
     @property
     def summary(self) -> str:
         """First line of the help."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def read_settings(self) -> Collection[str] | None:
+        """Keys of the settings that it reads, all if None; importing them takes longer than help may."""
+        from svipctl.settings import effects
+
+        found: Collection[str] | None = getattr(effects, self.reads) if self.reads else None
+        return found
 
     def callback(self) -> Callable[..., None]:
         """Return the function as Typer calls it: with every option in its signature, and the output configured.
@@ -46,7 +55,8 @@ class Command:
             sink.json, sink.quiet, sink.debug = (given.pop(one.name) for one in _options.OUTPUT)
             named = {flag.key: given.pop(flag.parameter) for flag in self.settings}
             flags = {key: value for key, value in named.items() if value is not None}
-            overrides = Overrides(flags, given.pop("assignments", None) or (), given.pop("config", None))
+            assignments, config = given.pop("assignments", None) or (), given.pop("config", None)
+            overrides = Overrides(flags, assignments, config, self.read_settings if self.layers else None)
             for name, kind in groups.items():
                 is_settings = kind is Overrides
                 given[name] = (
@@ -59,16 +69,19 @@ class Command:
         return run
 
 
-def command(*settings: Flag, dry_run: bool = False, layers: bool = True) -> Callable[[Callable[..., None]], Command]:
+def command(
+    *settings: Flag, dry_run: bool = False, layers: bool = True, reads: str | None = None
+) -> Callable[[Callable[..., None]], Command]:
     """Declare a command with its shared flags; --json, --quiet and --debug belong to all.
 
     Args:
         settings: Flags of the settings that it takes.
         dry_run: Whether it has --dry-run, its parameter `dry_run`.
         layers: Whether it has --config and --set.
+        reads: Name of the settings that it reads, in `svipctl.settings.effects`; all if None.
 
     """
-    return lambda function: Command(function, settings, dry_run, layers)
+    return lambda function: Command(function, settings, dry_run, layers, reads)
 
 
 def _fields(kind: type) -> list[inspect.Parameter]:

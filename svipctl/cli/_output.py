@@ -88,7 +88,7 @@ class Sink:
 
     def complain(self, text: str) -> None:
         """Print on stderr whatever the flags are."""
-        sys.stderr.write(printable(folded(text, sys.stderr)) + "\n")
+        sys.stderr.write(folded(printable(text), sys.stderr) + "\n")
         sys.stderr.flush()
 
     def warn(self, text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,16 @@ class Overrides:
     """Each `key=value` of --set."""
     config: Path | None = None
     """The file of --config."""
+    reads: Collection[str] | None = None
+    """Settings that the command reads (`svipctl.settings.effects`); all if None."""
 
     def resolve(
-        self, dataset: str, more: Mapping[str, Any] | None = None, *, inherited: Mapping[str, Any] | None = None
+        self,
+        dataset: str,
+        more: Mapping[str, Any] | None = None,
+        *,
+        inherited: Mapping[str, Any] | None = None,
+        reads: Collection[str] = (),
     ) -> Resolved:
         """Return the settings of a command that has a data set.
 
@@ -34,13 +41,16 @@ class Overrides:
             dataset: Name or folder of the data set, which chooses the presets.
             more: Dotted key -> value of what the command itself decides, above the flags; None takes a flag back.
             inherited: Dotted key -> value of what another run decides, below the flags.
+            reads: Settings that the command reads besides.
 
         Raises:
-            ConfigError: The configuration has errors, or a folder is a file.
+            ConfigError: The configuration has errors or names what the command does not read, or a folder is a file.
 
         """
+        from svipctl.settings.effects import check_effect
         from svipctl.settings.layers import resolve
 
+        check_effect(self.assignments, None if self.reads is None else (*self.reads, *reads))
         found = resolve(dataset, flags={**(inherited or {}), **self.flags, **(more or {})}, **self._sources())
         _apply(found.settings.data_dir, found.settings.runs_dir, offline=found.settings.offline)
         return found

@@ -26,7 +26,7 @@ _TERMS = {
     "consistency": "consistency",
     "decorrelation": "decorrelation",
 }
-_SHARES = {"accuracy": "train %", "patch_auc": "patch AUC"}
+_SHARES = {"contextualized_accuracy": "train %", "patch_auc": "patch AUC"}
 
 
 class Lines:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     flags.BACKBONE.with_help("Backbone of a published --checkpoint. (default: the preset's)"),
     *flags.EVALUATION,
     dry_run=True,
+    reads="EVALUATION",
 )
 def eval_(
     dataset: _options.OptionalDataset = None,
@@ -99,8 +100,10 @@ def eval_(
 
         evaluation: Evaluation = score_file(predictions)
     else:
+        from svipctl.settings.effects import PUBLISHED
+
         recipe = {"recipe": overrides.flags.get("recipe", "reference")} if published else {}
-        configured = overrides.resolve(str(dataset), recipe)
+        configured = overrides.resolve(str(dataset), recipe, reads=PUBLISHED if published else ())
         chosen = _chosen(configured, run, checkpoint)
         if dry_run:
             _show_plan(*chosen)

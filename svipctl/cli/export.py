@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from svipctl.export.artifact import Shipped
 
 
-@command(flags.DATA_DIR, flags.RUNS_DIR, dry_run=True)
+@command(flags.DATA_DIR, flags.RUNS_DIR, dry_run=True, reads="EXPORT")
 def export(
     dataset: _options.Dataset,
     *,
@@ -76,8 +76,6 @@ def export(
         svipctl export cub --push OWNER/NAME --licence cc-by-4.0
 
     """
-    if gamma is not None and not math.isfinite(gamma):
-        raise ConfigError(f"--gamma {gamma}: not a finite number")
     if tolerance is not None and not (math.isfinite(tolerance) and tolerance > 0):
         raise ConfigError(f"--tolerance {tolerance}: not a positive number")
 
@@ -88,13 +86,14 @@ def export(
 
     from svipctl.export.artifact import Order, export_run, format_of
     from svipctl.export.graph import Pixels
+    from svipctl.inference.gamma import Gamma
 
     order = Order(
         format=format or format_of(output or Path()) or "onnx",
         output=output,
         precision=precision,
         pixels=Pixels(input_, resize),
-        gamma=gamma,
+        gamma=None if gamma is None else Gamma(gamma, "given to the export"),
         licence=licence,
         images=images,
         tolerance=tolerance,

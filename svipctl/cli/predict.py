@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("image", "rank", "class", "score", "for", "against", "patches")
 
 
-@command(*flags.EVALUATION)
+@command(*flags.EVALUATION, reads="PREDICTION")
 def predict(
     images: Annotated[
         list[str],
@@ -72,8 +72,6 @@ def predict(
         raise ConfigError("--json and --csv are two forms of the same output", todo="choose one")
     if extend and classes is None:
         raise ConfigError("--extend adds classes to the run's, and there are none to add", todo="--classes FILE.csv")
-    if gamma is not None and not abs(gamma) < float("inf"):
-        raise ConfigError(f"--gamma {gamma}: not a finite number")
 
     if is_dataset(images[0]):
         from svipctl.runs.lookup import check_is_no_dataset
@@ -101,13 +99,14 @@ def predict(
     from svipctl.inference.load import load_run
     from svipctl.inference.trained_model import UnreadableImage
 
+    given = None if gamma is None else Gamma(gamma, "given")
     device = use_device(settings.gpu)
     benchmark = _benchmark(settings, needed=classes is None or extend)
     table = candidate_classes(read_metadata(found.best), benchmark, classes, extend=extend)
     for one, other in table.indistinguishable():
         sink.warn(f"classes {one!r} and {other!r} have the same attributes: no image can tell them apart")
     model = load_run(found, device, choose_dtype(settings.precision, device))
-    chosen = model.gamma if gamma is None else Gamma(gamma, "given")
+    chosen = given or model.gamma
     if table.seen.any() and not table.seen.all():
         announce_gamma(chosen)
     if isinstance(sys.stdin, io.TextIOWrapper):
@@ -121,6 +120,7 @@ def predict(
     named = (entry for name in images for entry in (listed(sys.stdin) if name == "-" else [name]))
     done = failed = 0
     left_out: list[Entry] = []
+    # On a terminal the results themselves appear one by one.
     shown = nullcontext(lambda done, total: None) if sys.stdout.isatty() else sink.progress("classifying")
     with shown as progress:
         results = model.classify_each(
@@ -140,7 +140,7 @@ def predict(
             else:
                 done += 1
                 if rows:
-                    rows.writerows([spreadsheet_cell(cell) for cell in row] for row in result.rows())
+                    rows.writerows([[spreadsheet_cell(cell) for cell in row] for row in result.rows()])
                 else:
                     show(result)
                 sink.item(result.document())

@@ -76,7 +76,8 @@ def train(
 
     """
     if not calibrate:
-        document = _train(*_configure(dataset, overrides, final, from_development), resume, standalone, dry_run)
+        configured = _configure(dataset, overrides, final, from_development)
+        document = _train(*configured, resume, standalone=standalone, dry_run=dry_run)
     else:
         has_fold = overrides.resolve(dataset, _batch_size(overrides)).settings.train.fold is not None
         if final or from_development or resume or has_fold:
@@ -85,11 +86,11 @@ def train(
                 why="it trains the folds and the final run, and continues what it finds",
                 todo="leave them out",
             )
-        document = _train_calibrated(dataset, overrides, standalone, dry_run)
+        document = _train_calibrated(dataset, overrides, standalone=standalone, dry_run=dry_run)
     sink.document(document)
 
 
-def _train_calibrated(dataset: str, overrides: Overrides, standalone: bool, dry_run: bool) -> dict[str, Any]:
+def _train_calibrated(dataset: str, overrides: Overrides, *, standalone: bool, dry_run: bool) -> dict[str, Any]:
     """Train or continue a run on each fold, then the final run; return the document of the last."""
     from svipctl.training.development import FOLDS, calibrated_name
     from svipctl.training.resume import AUTO
@@ -98,7 +99,7 @@ def _train_calibrated(dataset: str, overrides: Overrides, standalone: bool, dry_
     folds = [f"{name}-fold{fold}" for fold in FOLDS]
     for fold, own_name in zip(FOLDS, folds):
         more = {**_batch_size(overrides), "train.fold": fold, "train.monitor": "validation", "name": own_name}
-        document = _train(overrides.resolve(dataset, more), None, AUTO, standalone, dry_run)
+        document = _train(overrides.resolve(dataset, more), None, AUTO, standalone=standalone, dry_run=dry_run)
     if dry_run:
         sink.say(f"then the final run {name}, with the epoch count and the gamma of {', '.join(folds)}")
         return document
@@ -107,11 +108,11 @@ def _train_calibrated(dataset: str, overrides: Overrides, standalone: bool, dry_
         overrides.assignments,
         overrides.config,
     )
-    return _train(*_configure(dataset, without_epochs, True, folds), AUTO, standalone, dry_run)
+    return _train(*_configure(dataset, without_epochs, True, folds), AUTO, standalone=standalone, dry_run=dry_run)
 
 
 def _train(
-    configured: Resolved, development: Development | None, resume: str | None, standalone: bool, dry_run: bool
+    configured: Resolved, development: Development | None, resume: str | None, *, standalone: bool, dry_run: bool
 ) -> dict[str, Any]:
     """Train or continue a run, or show what would be done; return the document of the command."""
     settings = configured.settings

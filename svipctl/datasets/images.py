@@ -95,6 +95,8 @@ class Transform:
     resize: Literal["shorter-side", "square"] = "shorter-side"
     augment: Literal["none", "flip", "crop-and-flip"] = "none"
     crop_scale: tuple[float, float] = (0.08, 1.0)
+    test_resize: Literal["shorter-side", "square"] = "shorter-side"
+    """What `for_evaluation` resizes to."""
 
     def __call__(self, image: Image.Image) -> Tensor:
         """An RGB image as uint8 (3, size, size), without anything random."""
@@ -102,8 +104,8 @@ class Transform:
 
     @property
     def for_evaluation(self) -> Transform:
-        """The transform of every test image: shorter side, centre crop, nothing random."""
-        return Transform(self.size)
+        """The transform of every test image, with nothing random."""
+        return Transform(self.size, self.test_resize, test_resize=self.test_resize)
 
     @property
     def crops(self) -> bool:

@@ -56,8 +56,8 @@ def geometries(transform: Transform) -> tuple[Geometry, ...]:
 
 
 def images_packed(benchmark: Benchmark, geometry: Geometry) -> tuple[str, ...]:
-    """Return the images in a pack: all for the geometry of evaluation, else those that may be trained on."""
-    if geometry.resize == "shorter-side":
+    """Return the images in a pack: all for a geometry that evaluation may have, else those that may be trained on."""
+    if geometry.resize != "none":
         return benchmark.images
     return tuple(benchmark.images[index] for index in np.sort(benchmark.trainval))
 

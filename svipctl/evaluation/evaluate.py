@@ -103,7 +103,7 @@ def evaluate_model(
         selection=patch_classifier_quality(network, predictions, truth) if with_selection else {},
         localisation=maps,
         missing_images=len(benchmark.missing) or None,
-        development=None if scorable.development is None else dict(scorable.development),
+        development=None if scorable.development is None else scorable.development.document(),
         checkpoint=None if model.checkpoint is None else dict(model.checkpoint),
         warnings=[
             *benchmark.warnings,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from svipctl.errors import DataError
 from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.network import check_same_benchmark
 from svipctl.inference.trained_model import TrainedModel
+from svipctl.runs.documents import DevelopmentDocument
 from svipctl.runs.run import Run
 from svipctl.text_files import same_spelling
 
@@ -26,14 +26,14 @@ class Scorable:
 
     model: TrainedModel
     split: Split
-    development: Mapping[str, Any] | None
+    development: DevelopmentDocument | None
     """Findings of the development runs of a final run, `gamma` among them."""
     warnings: tuple[str, ...]
 
     @property
     def gamma(self) -> float | None:
         """The gamma chosen on validation images."""
-        return None if self.development is None else float(self.development["gamma"])
+        return None if self.development is None else self.development.gamma
 
 
 def check_scorable(model: TrainedModel, benchmark: Benchmark) -> Scorable:
@@ -75,7 +75,7 @@ def check_zero_shot(metadata: Metadata, unseen_classes: Sequence[str]) -> None:
         )
 
 
-def check_run(run: Run, benchmark: Benchmark, split: Split, *, of_best: bool) -> dict[str, Any] | None:
+def check_run(run: Run, benchmark: Benchmark, split: Split, *, of_best: bool) -> DevelopmentDocument | None:
     """Every check of a run that is to be scored on a split.
 
     Args:

@@ -23,6 +23,7 @@ from svipctl.export.runner import Runner
 from svipctl.export.safetensors import SafetensorsRunner, write_safetensors
 from svipctl.export.torch_export import TorchRunner, write_torch
 from svipctl.files import atomic_write_text, file_sha256, unfinished_file
+from svipctl.inference.checkpoint import read_metadata
 from svipctl.inference.gamma import Gamma
 from svipctl.inference.load import load_run
 from svipctl.quoting import shell_words
@@ -57,7 +58,7 @@ class Order:
     """The file; by default in the run's folder, one folder for each kind of export."""
     precision: ExportPrecision = "fp32"
     pixels: Pixels = field(default_factory=Pixels)
-    gamma: float | None = None
+    gamma: Gamma | None = None
     """Written into the file's description; the run's calibrated one if None."""
     licence: str | None = None
     """Of the weights, as their owner states it."""
@@ -99,6 +100,11 @@ class Order:
             )
         if self.format == "onnx":
             require_onnx()
+        if self.pixels.resize and read_metadata(run.best).resize == "square":
+            raise ConfigError(
+                "--resize resizes the shorter side and crops, and this run was trained on images resized to a square",
+                todo="leave out --resize, and resize images before they are given to the file",
+            )
         selection = run.settings().method.selection
         if selection in _NOT_OF_PIXELS:
             raise ConfigError(
@@ -168,7 +174,7 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressC
     model = load_run(run, torch.device("cpu"))
     metadata, classes = model.metadata, model.own_classes(benchmark)
     images, labels = _evaluation_images(run, benchmark, order.images)
-    gamma = model.gamma if order.gamma is None else Gamma(order.gamma, "given to the export")
+    gamma = order.gamma or model.gamma
     description = describe(model, classes, gamma, order.pixels, order.precision, order.licence)
     graph = ShippedGraph(model.network, metadata.mean, metadata.std, metadata.image_size, order.pixels, order.precision)
     path = order.file(run)

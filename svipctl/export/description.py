@@ -9,7 +9,7 @@ from svipctl.errors import DataError
 from svipctl.export.graph import INPUTS, OUTPUTS, ExportPrecision, Pixels
 from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.class_table import ClassTable
-from svipctl.inference.gamma import Gamma, read_evaluation
+from svipctl.inference.gamma import Gamma
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.runs.run import Run
 from svipctl.version import __version__
@@ -47,6 +47,7 @@ def describe(
         "outputs": list(OUTPUTS),
         "pixels": {"kind": pixels.kind, "layout": "RGB, (batch, 3, height, width)", "resize_inside": pixels.resize},
         "image_size": metadata.image_size,
+        "resize": metadata.resize,
         "mean": list(metadata.mean),
         "std": list(metadata.std),
         "windows": [grid.rows // grid.side, grid.columns // grid.side],
@@ -91,7 +92,7 @@ def from_text(text: str | None, path: object) -> dict[str, Any]:
 
 def _metrics(run: Run, metadata: Metadata) -> dict[str, Any]:
     """The evaluation of the run where there is one, else what its last epoch recorded."""
-    split, protocols = read_evaluation(run, metadata.epoch)
-    if not protocols:
+    evaluation = run.evaluation(metadata.epoch)
+    if evaluation is None or not evaluation.protocols:
         return {"of": f"epoch {metadata.epoch}", **metadata.metrics}
-    return {"of": f"svipctl eval, {split} images", **protocols}
+    return {"of": f"svipctl eval, {evaluation.split} images", **evaluation.protocols}

@@ -10,6 +10,7 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, EvalResult, HfApi, ModelCardData
 from huggingface_hub.errors import HfHubHTTPError
 
+from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError, NetworkError
 from svipctl.export.artifact import Shipped
 from svipctl.export.card import CARD
@@ -91,18 +92,18 @@ def push(shipped: Shipped, run: Run, repository: str, licence: str) -> str:
 
 def front_matter(run: Run, repository: str, licence: str) -> str:
     """Return the YAML head of the model card: licence, tags, and the figures of `eval/metrics.json`, in percent."""
-    document = run.read_json("eval/metrics.json") or {"dataset": run.settings().dataset, "protocols": {}}
+    evaluation, dataset = run.evaluation(), dataset_name(run.settings().dataset)
     is_known = bool(_IDENTIFIER.fullmatch(licence))
     results = [
         EvalResult(
             task_type="zero-shot-image-classification",
-            dataset_type=document["dataset"],
-            dataset_name=document["dataset"],
+            dataset_type=dataset,
+            dataset_name=dataset,
             metric_type="accuracy",
             metric_name=f"{figure} ({row})",
             metric_value=round(value, 2),
         )
-        for row, figures in document["protocols"].items()
+        for row, figures in (evaluation.protocols if evaluation else {}).items()
         for figure, value in figures.items()
         if figure in ("T1", "U", "S", "H")
     ]

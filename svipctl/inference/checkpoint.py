@@ -10,46 +10,58 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, PositiveFloat
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from svipctl.errors import DataError, explained_disk_errors
-from svipctl.files import atomic_folder, atomic_write_bytes, atomic_write_text, resolve_folder
+from svipctl.files import atomic_folder, atomic_write_bytes, atomic_write_text, read_regular, resolve_folder
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import is_pickle
+from svipctl.runs.documents import parse
+from svipctl.runs.manifest import is_expected, read_checked, write_manifest
 
 WEIGHTS, METADATA = "model.safetensors", "metadata.json"
 
 
+Positive = Annotated[int, Field(ge=1, le=2**16)]
+Triple = Annotated[Sequence[float], Field(min_length=3, max_length=3)]
+Names = Annotated[Sequence[str], Field(min_length=1)]
+
+
 @dataclass(frozen=True)
 class Metadata:
-    """What a checkpoint says of itself."""
+    """What a checkpoint says of itself; numbers are bounded where it is read, before anything is built from them."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     version: str
     """Of svipctl."""
     dataset: str
     recipe: str
-    epoch: int
+    epoch: Annotated[int, Field(ge=0)]
     """Epochs trained."""
     backbone: str
     backbone_args: dict[str, Any]
     backbone_weights: dict[str, str]
     """Source and SHA-256 of the pretrained weights."""
-    window: int
-    classifier_hidden: int
+    window: Positive
+    classifier_hidden: Positive
     method: dict[str, Any]
     """Every switch of the recipe."""
-    attributes: Sequence[str]
-    classes: Sequence[str]
-    seen_classes: Sequence[str]
-    mean: Sequence[float]
-    std: Sequence[float]
-    image_size: int
+    attributes: Names
+    classes: Names
+    seen_classes: Names
+    mean: Triple
+    std: Annotated[Sequence[PositiveFloat], Field(min_length=3, max_length=3)]
+    image_size: Positive
+    resize: Literal["shorter-side", "square"] = "shorter-side"
+    """What evaluation resizes images to."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Of the epoch, as in metrics.jsonl."""
     class_attributes_sha256: str = ""
@@ -81,6 +93,7 @@ def save_checkpoint(
         atomic_write_text(unfinished / METADATA, json.dumps(stamped, indent=2, default=str) + "\n")
         if extra:
             extra(unfinished)
+        write_manifest(unfinished)
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Metadata]:
@@ -93,8 +106,8 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Metadata]:
     for _ in range(2):  # a second time if the checkpoint was replaced between its two files
         metadata = read_metadata(folder)
         try:
-            content = (resolve_folder(folder) / WEIGHTS).read_bytes()
-        except OSError as error:
+            content = read_regular(resolve_folder(folder) / WEIGHTS)
+        except DataError as error:
             raise DataError(f"the checkpoint {folder} has no {WEIGHTS}", why=str(error)) from error
         if hashlib.sha256(content).hexdigest() == metadata.sha256:
             break
@@ -112,17 +125,22 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Metadata]:
 
 
 def read_metadata(folder: Path) -> Metadata:
-    """What a checkpoint says of itself, without loading the weights."""
-    folder = resolve_folder(folder)
-    try:
-        return Metadata(**json.loads((folder / METADATA).read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
+    """Return what a checkpoint says of itself, without loading the weights.
+
+    Raises:
+        DataError: It is missing or damaged; names the field.
+
+    """
+    if not is_expected(folder, METADATA):
         raise DataError(
             f"there is no checkpoint in {folder}",
             todo="finish its training (svipctl train DATASET --resume NAME), or name another with --run",
-        ) from error
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"the checkpoint {folder} is damaged", why=f"{METADATA}: {error}") from error
+        )
+    try:
+        return parse(Metadata, read_checked(folder, METADATA), folder / METADATA)
+    except DataError as error:
+        why = error.why.removeprefix(f"{METADATA}: ")
+        raise DataError(f"the checkpoint {folder} is damaged", why=f"{METADATA}: {why}", todo=error.todo) from error
 
 
 def sha256_of(table: NDArray[np.float64]) -> str:

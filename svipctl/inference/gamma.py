@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from svipctl.errors import DataError
+from svipctl.errors import ConfigError
 from svipctl.inference.checkpoint import Metadata
 from svipctl.runs.run import Run
-
-_EVALUATION = "eval/metrics.json"
 
 
 @dataclass(frozen=True)
 class Gamma:
-    """A gamma (Chao et al., ECCV 2016) and its origin."""
+    """A gamma (Chao et al., ECCV 2016) and its origin.
+
+    Raises:
+        ConfigError: It is not finite.
+
+    """
 
     value: float
     origin: str
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ConfigError(f"gamma is {self.value}", why="it is a finite number", todo="--gamma NUMBER")
 
     def __str__(self) -> str:
         return f"gamma {self.shown} ({self.origin})"
@@ -47,34 +55,9 @@ def calibrated_gamma(run: Run, metadata: Metadata) -> Gamma:
     """
     development = run.development() if run.settings().train.fold is None else None
     if development is not None:
-        runs = ", ".join(one["run"] for one in development["runs"])
-        return Gamma(float(development["gamma"]), f"chosen on validation images, by {runs}")
+        runs = ", ".join(one.run for one in development.runs)
+        return Gamma(development.gamma, f"chosen on validation images, by {runs}")
     chosen = metadata.metrics.get("gamma")
     if chosen is not None and str(metadata.metrics.get("monitor", "")).startswith("fold-"):
         return Gamma(float(chosen), f"chosen on the validation images of {metadata.metrics['monitor']}")
     return Gamma(0.0, NOT_CALIBRATED)
-
-
-def read_evaluation(run: Run, epoch: int) -> tuple[str, dict[str, dict[str, float]]]:
-    """Return the split and the figures by protocol that `svipctl eval` recorded for the run's checkpoint of this epoch.
-
-    Returns:
-        `("test", {})` if that checkpoint was not evaluated.
-
-    Raises:
-        DataError: The document is damaged.
-
-    """
-    evaluated = run.read_json(_EVALUATION) or {}
-    if evaluated.get("epoch", epoch) != epoch:
-        return "test", {}
-    try:
-        protocols = {
-            row: {name: float(value) for name, value in figures.items()}
-            for row, figures in evaluated.get("protocols", {}).items()
-        }
-    except (AttributeError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{run.folder / _EVALUATION} is damaged", why=str(error), todo="run `svipctl eval` again"
-        ) from error
-    return str(evaluated.get("split", "test")), protocols

@@ -218,6 +218,7 @@ def describe_model(
         mean=list(normalise.mean),
         std=list(normalise.std),
         image_size=image_size_of(network.backbone),
+        resize=settings.data.evaluation_resize,
     )
 
 

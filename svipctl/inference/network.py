@@ -13,11 +13,12 @@ from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import BUILT_IN
-from svipctl.errors import DataError
+from svipctl.errors import DataError, shortened
 from svipctl.inference.checkpoint import Metadata, sha256_of
-from svipctl.model.backbone import create_backbone
+from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
+from svipctl.model.weights import misfits
 from svipctl.quoting import shell_command
 from svipctl.semantics.matrix import WordMatrix
 from svipctl.semantics.toy_corpus import train_toy_vectors
@@ -88,12 +89,21 @@ class Architecture:
 def network_from_state(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> SVIP:
     """Rebuild a saved network from its description and all its tensors.
 
+    Nothing is allocated before the description fits the tensors.
+
     Raises:
         ConfigError, RuntimeError, KeyError, TypeError, ValueError: Description and tensors do not fit together.
 
     """
     words = next((state[name] for name in WORD_VECTORS if name in state), None)
-    network = Architecture.of_description(description).build(words)
+    architecture = Architecture.of_description(description)
+    with torch.device("meta"):
+        planned = architecture.build(words)
+    if problems := misfits(state, planned.state_dict()):
+        raise ValueError(shortened(problems, 5, "; "))
+    if image_size_of(planned.backbone) != description["image_size"]:
+        raise ValueError(f"image_size: {description['image_size']}, and the backbone takes another")
+    network = architecture.build(words)
     network.load_state_dict(dict(state))
     return network
 

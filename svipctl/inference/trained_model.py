@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -139,7 +138,8 @@ class TrainedModel:
     @cached_property
     def transform(self) -> Transform:
         """The transform of evaluation: from an image of any size to uint8 (3, size, size)."""
-        return Transform(self.metadata.image_size)
+        resize = self.metadata.resize
+        return Transform(self.metadata.image_size, resize, test_resize=resize)
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -268,12 +268,10 @@ class TrainedModel:
             CheckFailed: The network's output is not finite.
 
         """
-        gamma = self.gamma.value if gamma is None else gamma
-        if not math.isfinite(gamma):
-            raise ConfigError(f"gamma is {gamma}", why="it is a finite number")
+        chosen = self.gamma if gamma is None else Gamma(gamma, "given")
         if top < 1:
             raise ConfigError(f"top is {top}", why="each image has at least one answer")
-        answer_maker = AnswerMaker(self.attributes, table, gamma, self.network.scorer, top)
+        answer_maker = AnswerMaker(self.attributes, table, chosen.value, self.network.scorer, top)
         for batch in read_batches(as_sources(images), self.transform, batch_size):
             readable = [pixels for _, pixels in batch if isinstance(pixels, Tensor)]
             classified = self._classify_pixels(torch.stack(readable), answer_maker) if readable else iter(())

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from svipctl.device import cpu_has_bf16
 from svipctl.errors import ConfigError, nearest
 from svipctl.model import lite, lite_weights
+from svipctl.model.backbone_arguments import checked_arguments
 from svipctl.model.rollout import AttentionInputs
 
 RunBlock = Callable[[Block, Tensor], tuple[Tensor, AttentionInputs]]
@@ -46,7 +47,7 @@ def create_backbone(
 
     Args:
         name: `lite`, one of `ALIASES`, or any timm model that is a Vision Transformer, hybrids included.
-        arguments: timm's constructor arguments, for instance `img_size`, `depth`.
+        arguments: timm's constructor arguments of `BackboneArguments`, for instance `img_size`, `depth`.
         pretrained: Ask timm for its weights (downloads when they are not cached); timm has none for `lite`.
 
     Raises:
@@ -60,13 +61,14 @@ def create_backbone(
             why=nearest(name, [lite_weights.NAME, *ALIASES, *list_models("*vit*")]),
             todo="name one of these, or another Vision Transformer of timm",
         )
+    given = checked_arguments(name, arguments or {})
     try:
         model: nn.Module
         if name == lite_weights.NAME:
-            model = lite.create_lite(arguments or {})
+            model = lite.create_lite(given)
         else:
-            model = create_model(model_name, pretrained=pretrained, num_classes=0, **{**preset, **(arguments or {})})
-    except (TypeError, ValueError, AssertionError) as error:
+            model = create_model(model_name, pretrained=pretrained, num_classes=0, **{**preset, **given})
+    except (TypeError, ValueError, AssertionError, ZeroDivisionError) as error:
         raise ConfigError(f"timm cannot build {name!r} with model.backbone_args", why=str(error)) from error
     check_supported(model, name)
     return cast(VisionTransformer, model)

@@ -45,7 +45,7 @@ class Terms:
     """Before its weight."""
     decorrelation: Tensor
     """After its weight has been applied once."""
-    accuracy: Tensor
+    source_accuracy: Tensor
     """Share of images whose class the source pass names, among the seen classes."""
     patch_accuracy: Tensor
     """Share of windows the patch classifier labels as its targets do (M / windows is the base rate)."""
@@ -53,6 +53,8 @@ class Terms:
     """Of the patch classifier against its targets, within images; chance is 0.5."""
     patch_recall: Tensor
     """Share of the unrelated windows among as many that the patch classifier rejects first."""
+    contextualized_accuracy: Tensor
+    """Share of images whose class the contextualized pass names; with one pass that of the source pass."""
 
     def stacked(self) -> Tensor:
         """All terms as one detached vector, in field order, so that they cross to the host together."""
@@ -102,10 +104,11 @@ def training_loss(
         patch=patch,
         consistency=consistency,
         decorrelation=decorrelation,
-        accuracy=(source.argmax(dim=-1) == labels).double().mean(),
+        source_accuracy=(source.argmax(dim=-1) == labels).double().mean(),
         patch_accuracy=((patch_logits > 0) == (patch_targets > 0.5)).double().mean(),
         patch_auc=auc,
         patch_recall=recall,
+        contextualized_accuracy=(contextualized.argmax(dim=-1) == labels).double().mean(),
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from svipctl.errors import DataError
 from svipctl.reproduce.step_state import StepState, run_of, state_of
 from svipctl.reproduce.table_plan import TablePlan, TableStep
 from svipctl.runs.records import whole_records
@@ -86,31 +85,31 @@ def collect_results(plan: TablePlan) -> list[RowResults]:
 
 def _result(step: TableStep) -> RunResult | None:
     run = run_of(step)
-    document = run.read_json("eval/metrics.json")
-    if document is None or state_of(step) is not StepState.DONE:
+    evaluation = run.evaluation()
+    if evaluation is None or state_of(step) is not StepState.DONE:
         return None
-    development = document.get("development") or {}
-    parts = {part: document.get(part, {}) for part in ("per_image", "selection")}
+    development = evaluation.development
+    parts = {"per_image": evaluation.per_image, "selection": evaluation.selection.model_dump(exclude_none=True)}
     return RunResult(
         run=run.name,
         seed=step.seed,
-        figures=dict(_figures({**document["protocols"], **parts, **_chosen_on_test(run.folder / "metrics.jsonl")})),
+        figures=dict(_figures({**evaluation.protocols, **parts, **_chosen_on_test(run.folder / "metrics.jsonl")})),
         half_widths={
             f"{row}.{figure}": (high - low) / 2
-            for row, pairs in document.get("intervals", {}).items()
+            for row, pairs in evaluation.intervals.items()
             for figure, (low, high) in pairs.items()
         },
-        images=document.get("images", {}),
-        partial=bool(document.get("missing_images")),
-        choice=development["choice"] | {"tried": development["tried"]} if "choice" in development else None,
+        images=evaluation.images,
+        partial=bool(evaluation.missing_images),
+        choice=development.choice | {"tried": development.tried} if development and development.choice else None,
         hidden_settings=tuple(_hidden_settings(run)),
-        environment=run.read_json("environment.json") or {},
-        warnings=tuple(document.get("warnings", ())),
+        environment=run.environment(),
+        warnings=tuple(evaluation.warnings),
     )
 
 
 def _hidden_settings(run: Run) -> Iterator[str]:
-    origins = run.read_json("origins.json") or {}
+    origins = run.origins()
     found = {key: origin for key, origin in origins.items() if origin in (PROJECT_FILE, ENVIRONMENT)}
     values = flatten(run.settings()) if found else {}
     for key, origin in sorted(found.items()):
@@ -128,11 +127,7 @@ def _figures(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, f
 
 def _chosen_on_test(path: Path) -> dict[str, Any]:
     """Return the figures of the published choice of an epoch, if the run was evaluated on test after each."""
-    try:
-        records = whole_records(path)
-    except ValueError as error:
-        raise DataError(f"{path} is damaged", why=str(error)) from error
-    watched = [record for record in records if record.get("monitor") == "test" and "H_reference" in record]
+    watched = [record for record in whole_records(path) if record.get("monitor") == "test" and "H_reference" in record]
     if not watched:
         return {}
     best = max(watched, key=lambda record: float(record["H_reference"]))

@@ -51,13 +51,13 @@ def state_of(step: TableStep) -> StepState:
 
 def _is_evaluated(run: Run, wanted: Settings) -> bool:
     """Return whether the figures are of the finished run, not of an earlier epoch, and made with the table's settings."""
-    finished, figures = run.read_json("finished.json"), run.read_json("eval/metrics.json")
-    if finished is None or figures is None or figures.get("epoch") != finished.get("best_epoch"):
+    finished, figures = run.finished_document(), run.evaluation()
+    if finished is None or figures is None or figures.epoch != finished.best_epoch:
         return False
     asked: dict[str, object] = {"bootstrap": wanted.eval.bootstrap, "selection": wanted.eval.selection}
     if wanted.precision != "auto":
         asked["precision"] = wanted.precision
-    used = figures.get("settings", asked)  # an earlier version did not write them
+    used = asked if figures.settings is None else figures.settings  # an earlier version did not write them
     return all(used.get(key) == value for key, value in asked.items())
 
 
@@ -121,13 +121,14 @@ def _differences(step: TableStep, folds: int) -> list[str]:
     if step.kind == "final" and started.train.monitor == "validation":
         asked.pop("train.monitor")  # a final run has no validation images: this is the same as `none`
     found = differences(started, asked)
-    if step.kind == "baseline" and (fitted := run.read_json("baseline.json")):
+    if step.kind == "baseline" and (fitted := run.baseline()):
         wanted = list(range(1, folds + 1))
-        if fitted["folds"] != wanted:
-            found.append(f"folds: {fitted['folds']} in the run, {wanted} now")
+        if fitted.folds != wanted:
+            found.append(f"folds: {fitted.folds} in the run, {wanted} now")
     if step.kind == "final":
         wanted_runs = [need.removeprefix("train ") for need in step.needs]
-        used = [one["run"] for one in (run.development() or {"runs": []})["runs"]]
+        development = run.development()
+        used = [one.run for one in development.runs] if development else []
         if used != wanted_runs:
             found.append(f"development runs: {used} in the run, {wanted_runs} now")
     return found

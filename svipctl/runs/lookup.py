@@ -116,8 +116,8 @@ def _instead(dataset: str, runs: Sequence[Run], data_dir: Path | None) -> str:
     """What to do where no run is finished."""
     if not runs:
         to_fetch = dataset in OFFICIAL and data_dir is not None and not (data_dir / dataset).is_dir()
-        fetch = f"{shell_command('data', 'fetch', dataset)}, then " if to_fetch else ""
-        return f"{fetch}train one: {shell_command('train', dataset)}"
+        fetching = f"{shell_command('data', 'fetch', dataset)}, then " if to_fetch else ""
+        return f"{fetching}train one: {shell_command('train', dataset)}"
     as_it_is = f", or use it as it is: {shell_words('--run', runs[-1].name)}" if runs[-1].best.exists() else ""
     return shell_command("train", dataset, "--resume") + as_it_is
 

@@ -94,12 +94,12 @@ def overview(run: Run) -> Overview:
 
     """
     settings, records = run.settings(), run.metrics
-    finished = run.read_json("finished.json") or {}
-    best = finished.get("best_epoch", len(records))
-    evaluation = run.read_json("eval/metrics.json") or {}
-    rows = evaluation.get("protocols", {}) if evaluation.get("epoch") in (None, best) else {}
-    figures = {name: float(rows[row][key]) for name, (row, key) in FIGURES.items() if key in rows.get(row, {})}
-    split = str(evaluation.get("split", "test")) if rows else ""
+    finished = run.finished_document()
+    best = len(records) if finished is None or finished.best_epoch is None else finished.best_epoch
+    evaluation = run.evaluation(best)
+    rows = evaluation.protocols if evaluation else {}
+    figures = {name: rows[row][key] for name, (row, key) in FIGURES.items() if key in rows.get(row, {})}
+    split = evaluation.split if evaluation and rows else ""
     record = next((one for one in records if one["epoch"] == best and "monitor" in one), None)
     if not rows and record is not None:
         split, figures = str(record["monitor"]), {name: record[name] for name in FIGURES if name in record}

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from svipctl.files import atomic_write_text
+from svipctl.files import atomic_write_text, read_regular
+from svipctl.runs.documents import EpochRecord, StepRecord, parse
 
+METRICS, STEPS = "metrics.jsonl", "steps.jsonl"
 Record = Mapping[str, Any]
 
 
@@ -33,6 +35,15 @@ def as_table(records: Sequence[Record], *, header: bool = True) -> str:
     return text.getvalue()
 
 
+def accuracy_of(record: Record) -> float | None:
+    """Return the accuracy on the training batches, percent: of the contextualized pass, which inference reads.
+
+    Records of release 0.1 have that of the source pass only, under the name `accuracy`.
+    """
+    found = record.get("contextualized_accuracy", record.get("accuracy"))
+    return None if found is None else float(found)
+
+
 def append(path: Path, text: str, *, durably: bool = False) -> None:
     """Write at the end of a file, which need not be there; `durably` waits until it is on the disk."""
     with path.open("a", newline="", encoding="utf-8") as file:
@@ -51,19 +62,28 @@ def rewrite(path: Path, text: str) -> None:
 
 
 def whole_records(path: Path) -> list[dict[str, Any]]:
-    """The lines of a .jsonl file; a last one that a full disk cut short is left out."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    """Return the lines of `metrics.jsonl` or `steps.jsonl`; a last one that a full disk cut short is left out.
+
+    Raises:
+        DataError: A line is damaged; names it and its field.
+
+    """
+    if not path.is_symlink() and not path.exists():
+        return []
+    kind = StepRecord if path.name == STEPS else EpochRecord
+    lines = read_regular(path).split(b"\n")[:-1]  # what follows the last line end was cut short
+    todo = "restore the file from a copy, or remove the line"
+    return [
+        parse(kind, line, path, todo=todo, place=f"line {number}: ").model_dump()
+        for number, line in enumerate(lines, 1)
+    ]
 
 
 def epoch_line(record: Record, epochs: int) -> str:
     """Return an epoch for a person: loss terms, accuracies and, where there is one, the monitored split's figures."""
-    parts = [
-        f"epoch {record['epoch']}/{epochs}",
-        f"loss {record['loss']:.3f}",
-        f"patch {record['patch']:.3f}",
-        f"train {record['accuracy']:.1f} %",
-    ]
+    parts = [f"epoch {record['epoch']}/{epochs}", f"loss {record['loss']:.3f}", f"patch {record['patch']:.3f}"]
+    accuracy = accuracy_of(record)
+    parts += [] if accuracy is None else [f"train {accuracy:.1f} %"]
     if "monitor" in record:
         figures = " ".join(f"{name} {record[name]:.1f}" for name in ("T1", "U", "S"))
         parts.append(f"{record['monitor']}: {figures} H* {record['H_oracle']:.1f}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,23 +10,40 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import tomli_w
+from pydantic import ValidationError
 
 from svipctl.datasets.identity import identity_of, is_same
-from svipctl.errors import ConfigError, DataError, explained_disk_errors
-from svipctl.files import atomic_write_text, file_lock, is_locked, resolve_folder
+from svipctl.errors import ConfigError, DataError, explained_disk_errors, misfits
+from svipctl.files import atomic_write_bytes, atomic_write_text, file_lock, is_locked, is_text, resolve_folder
 from svipctl.quoting import shell_command
-from svipctl.runs.records import append, as_lines, as_table, rewrite, whole_records
+from svipctl.runs.documents import (
+    BaselineDocument,
+    DevelopmentDocument,
+    EnvironmentDocument,
+    EvaluationDocument,
+    FinishedDocument,
+    parse,
+)
+from svipctl.runs.manifest import MANIFEST, add_to_manifest, is_expected, read_checked, write_manifest
+from svipctl.runs.records import METRICS, STEPS, append, as_lines, as_table, rewrite, whole_records
 from svipctl.settings.schema import Settings
 from svipctl.signals import held
 
 P = ParamSpec("P")
+M = TypeVar("M")
 
-
-_BEFORE_CONFIG = ("development.json", "validation_images.txt", "initial_images.txt")
+CONFIG, TRAINED_ON = "config.toml", "training_images.txt"
+CHOSEN_ON, BEGUN_WITH = "validation_images.txt", "initial_images.txt"
+_DEVELOPMENT, _ENVIRONMENT, _FINISHED = "development.json", "environment.json", "finished.json"
+_EVALUATION = "eval/metrics.json"
+ORIGINS, BASELINE = "origins.json", "baseline.json"
+_BEFORE_CONFIG = (_DEVELOPMENT, CHOSEN_ON, BEGUN_WITH, _ENVIRONMENT, TRAINED_ON, MANIFEST)
 """Files that `Run.start` writes before config.toml."""
+_SECTIONS = frozenset(["model", "method", "data", "optim", "train", "eval"])
+"""Sections of config.toml: a run writes all of them."""
 
 
 def _writing(method: Callable[Concatenate[Run, P], None]) -> Callable[Concatenate[Run, P], None]:
@@ -70,7 +86,12 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The records of `metrics.jsonl`, one per finished epoch (docs/metrics.md)."""
-        return whole_records(self.folder / "metrics.jsonl")
+        return whole_records(self.folder / METRICS)
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """The records of `steps.jsonl`, one per step (docs/metrics.md)."""
+        return whole_records(self.folder / STEPS)
 
     @property
     def has_checkpoint(self) -> bool:
@@ -86,7 +107,7 @@ class Run:
             return False
         if self.is_baseline and (self.folder / "eval" / "metrics.json").exists():
             return False
-        is_run = (self.folder / "config.toml").exists() or all(
+        is_run = (self.folder / CONFIG).exists() or all(
             file.name in _BEFORE_CONFIG or file.match(".*.part") for file in self.folder.iterdir()
         )
         return is_run and not is_locked(self.folder)
@@ -94,12 +115,12 @@ class Run:
     @property
     def finished(self) -> bool:
         """True if training came to its end."""
-        return (self.folder / "finished.json").exists()
+        return (self.folder / _FINISHED).exists()
 
     @property
     def is_baseline(self) -> bool:
         """True if it is a baseline: it has figures, but no network."""
-        return (self.folder / "baseline.json").exists()
+        return (self.folder / BASELINE).exists()
 
     def require_network(self) -> None:
         """Raise ConfigError where there is none, DataError where there is none yet."""
@@ -116,24 +137,39 @@ class Run:
             )
 
     def environment(self) -> dict[str, Any]:
-        """What environment.json says; nothing where it is missing or damaged, since no result depends on it."""
-        try:
-            return dict(json.loads((self.folder / "environment.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return {}
+        """Return what environment.json says; nothing if a run of release 0.1 has none.
+
+        Raises:
+            DataError: It is damaged.
+
+        """
+        found = self.read(_ENVIRONMENT, EnvironmentDocument)
+        return found.model_dump(exclude_unset=True) if found else {}
 
     def is_of(self, dataset: str) -> bool:
         """Return whether it was trained on this data set, and not on another folder of the same name."""
         return is_same(self.environment(), dataset)
 
     def settings(self) -> Settings:
-        """The configuration the run was trained with."""
+        """Return the configuration that the run was trained with.
+
+        Raises:
+            DataError: It is missing, damaged or incomplete; names the key.
+
+        """
+        path, why = self.folder / CONFIG, ""
+        if not is_expected(self.folder, CONFIG):
+            raise DataError(f"{self.folder} is not a run: it has no {CONFIG}")
         try:
-            return Settings.model_validate(tomllib.loads((self.folder / "config.toml").read_text(encoding="utf-8")))
-        except FileNotFoundError as error:
-            raise DataError(f"{self.folder} is not a run: it has no config.toml") from error
+            values = tomllib.loads(read_checked(self.folder, CONFIG).decode())
+            if values.keys() >= _SECTIONS:
+                return Settings.model_validate(values)
+            why = f"it has no section {min(_SECTIONS - values.keys())}, so its end is missing"
+        except ValidationError as error:
+            why = misfits(error)
         except ValueError as error:
-            raise DataError(f"{self.folder / 'config.toml'} is damaged", why=str(error)) from error
+            why = str(error)
+        raise DataError(f"{path} is damaged", why=why, todo="restore it from a copy, or train again")
 
     @_writing
     def make(self) -> None:
@@ -215,24 +251,31 @@ class Run:
         """
         with explained_disk_errors(f"the run {self.folder}"):
             if development is not None:
-                # Before config.toml, which makes the folder a run: a final run never forgets its gamma.
-                self.save_json("development.json", development)
-                self._save_names("validation_images.txt", validation_images)
+                self.save_json(_DEVELOPMENT, development)
+                self._save_names(CHOSEN_ON, validation_images)
             if initial_images:
-                self._save_names("initial_images.txt", initial_images)
-            plain = _without_none(settings.model_dump(mode="json"))
-            atomic_write_text(self.folder / "config.toml", tomli_w.dumps(plain))
-            self.save_json("environment.json", {**environment, **identity_of(settings.dataset)})
-            self._save_names("training_images.txt", training_images)
+                self._save_names(BEGUN_WITH, initial_images)
+            self.save_json(_ENVIRONMENT, {**environment, **identity_of(settings.dataset)})
+            self._save_names(TRAINED_ON, training_images)
+            configuration = tomli_w.dumps(_without_none(settings.model_dump(mode="json"))).encode()
+            write_manifest(self.folder, {CONFIG: configuration})
+            atomic_write_bytes(self.folder / CONFIG, configuration)  # last: it makes the folder a run
 
     def _save_names(self, file: str, names: Sequence[str]) -> None:
+        unwritable = [name for name in names if "\n" in name or not is_text(name)]
+        if unwritable:
+            raise DataError(
+                f"{unwritable[0]!r} cannot be written into {file}",
+                why="the name of an image is one line of UTF-8",
+                todo="rename the image",
+            )
         atomic_write_text(self.folder / file, "\n".join(names) + "\n")
 
     @_writing
     def add_metrics(self, record: Mapping[str, Any]) -> None:
         """Append an epoch to metrics.jsonl and metrics.csv."""
         with explained_disk_errors(f"the metrics of {self.folder}"):
-            lines, table = self.folder / "metrics.jsonl", self.folder / "metrics.csv"
+            lines, table = self.folder / METRICS, self.folder / "metrics.csv"
             before = whole_records(lines)
             append(lines, as_lines([record]), durably=True)
             if all(list(one) == list(record) for one in before):
@@ -243,23 +286,23 @@ class Run:
     @_writing
     def keep_metrics(self, epochs: int, last: Mapping[str, Any]) -> None:
         """Leave the records of the first epochs only, and add the last of them if it did not get here any more."""
-        kept: list[Mapping[str, Any]] = [*whole_records(self.folder / "metrics.jsonl")[:epochs]]
+        kept: list[Mapping[str, Any]] = [*whole_records(self.folder / METRICS)[:epochs]]
         if len(kept) < epochs:
             kept.append(last)
         with explained_disk_errors(f"the metrics of {self.folder}"):
-            rewrite(self.folder / "metrics.jsonl", as_lines(kept))
+            rewrite(self.folder / METRICS, as_lines(kept))
             rewrite(self.folder / "metrics.csv", as_table(kept))
 
     @_writing
     def add_steps(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Append steps to steps.jsonl."""
         with explained_disk_errors(f"the metrics of {self.folder}"):
-            append(self.folder / "steps.jsonl", as_lines(records))
+            append(self.folder / STEPS, as_lines(records))
 
     @_writing
     def keep_steps(self, epoch: int, step: int) -> None:
         """Leave the records of the finished epochs and the first steps of the current one, all counted from 1."""
-        path = self.folder / "steps.jsonl"
+        path = self.folder / STEPS
         kept = [record for record in whole_records(path) if (record["epoch"], record["step"]) <= (epoch, step)]
         with explained_disk_errors(f"the metrics of {self.folder}"):
             rewrite(path, as_lines(kept))
@@ -275,78 +318,117 @@ class Run:
     @_writing
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Mark the run as complete."""
-        self.save_json("finished.json", summary)
+        self.save_json(_FINISHED, summary)
 
     def training_images(self) -> frozenset[str]:
-        """The images the run was trained on, relative to the data set's folder."""
-        path = self.folder / "training_images.txt"
-        try:
-            return frozenset(path.read_text(encoding="utf-8").splitlines())
-        except OSError as error:
-            raise DataError(
-                f"{self.folder} does not say which images it was trained on", why=f"{path.name}: {error.strerror}"
-            ) from error
+        """Return the images the run was trained on, relative to the data set's folder.
+
+        Raises:
+            DataError: The list is missing, damaged or empty, so it is not known.
+
+        """
+        return self._names(TRAINED_ON, "which images it was trained on")
 
     def initial_images(self) -> frozenset[str]:
-        """The images that the weights it began with were trained on, as far as known; mostly none."""
-        path = self.folder / "initial_images.txt"
-        return frozenset(path.read_text(encoding="utf-8").splitlines()) if path.exists() else frozenset()
+        """Return the images that the weights it began with were trained on, as far as known; mostly none.
 
-    def development(self) -> dict[str, Any] | None:
-        """What a final run took from its development runs, or None of any other run.
+        Raises:
+            DataError: The list is damaged.
+
+        """
+        if not is_expected(self.folder, BEGUN_WITH):
+            return frozenset()
+        return self._names(BEGUN_WITH, "which images its first weights were trained on")
+
+    def validation_images(self) -> frozenset[str]:
+        """Return the images that a final run's gamma and epoch count were chosen on.
+
+        Raises:
+            DataError: The list is missing, damaged or empty.
+
+        """
+        return self._names(CHOSEN_ON, "which images its gamma was chosen on")
+
+    def _names(self, file: str, told: str) -> frozenset[str]:
+        what, todo = f"{self.folder} does not say {told}", "restore it from a copy, or train again"
+        if not is_expected(self.folder, file):
+            raise DataError(what, why=f"{file} is missing", todo=todo)
+        try:
+            *names, rest = read_checked(self.folder, file).decode().split("\n")
+        except UnicodeDecodeError as error:
+            raise DataError(what, why=f"{file} is not UTF-8: {error}", todo=todo) from error
+        if rest or not any(names):
+            why = "its last line is cut short" if rest else "it is empty"
+            raise DataError(what, why=f"{file} is damaged: {why}", todo=todo)
+        return frozenset(names)
+
+    def development(self) -> DevelopmentDocument | None:
+        """Return what a final run took from its development runs, or None of any other run.
 
         Raises:
             DataError: It is damaged.
 
         """
-        path = self.folder / "development.json"
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if not math.isfinite(found["gamma"]) or not found["runs"]:
-                raise ValueError("gamma or its origin is missing")
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise DataError(f"{path} is damaged", why=str(error), todo="train the final run again") from error
-        return dict(found)
+        return self.read(_DEVELOPMENT, DevelopmentDocument)
 
-    def validation_images(self) -> frozenset[str]:
-        """The images that a final run's gamma and epoch count were chosen on."""
-        path = self.folder / "validation_images.txt"
-        try:
-            return frozenset(path.read_text(encoding="utf-8").splitlines())
-        except OSError as error:
-            raise DataError(
-                f"{self.folder} does not say which images its gamma was chosen on",
-                why=f"{path.name}: {error.strerror}",
-                todo="train the final run again",
-            ) from error
+    def evaluation(self, epoch: int | None = None) -> EvaluationDocument | None:
+        """Return the last evaluation of the run by `svipctl eval`, or None if there is none.
 
-    def read_json(self, relative: str) -> dict[str, Any] | None:
-        """A JSON object of the run, None when the file is not there.
+        Args:
+            epoch: Of the checkpoint; None too if another one was evaluated.
 
         Raises:
             DataError: It is damaged.
+
+        """
+        found = self.read(_EVALUATION, EvaluationDocument, todo="run `svipctl eval` again")
+        of_another = found is not None and epoch is not None and found.epoch not in (None, epoch)
+        return None if of_another else found
+
+    def finished_document(self) -> FinishedDocument | None:
+        """Return how the training ended, or None of an unfinished run."""
+        return self.read(_FINISHED, FinishedDocument) if self.finished else None
+
+    def baseline(self) -> BaselineDocument | None:
+        """Return what was fitted, or None of a run that is no baseline."""
+        return self.read(BASELINE, BaselineDocument)
+
+    def origins(self) -> dict[str, str]:
+        """Return dotted key -> layer of each setting that is not a default; empty if the run does not say it."""
+        found: dict[str, str] | None = self.read(ORIGINS, dict[str, str])
+        return found or {}
+
+    def read(self, relative: str, kind: type[M], *, todo: str = "") -> M | None:
+        """Return a JSON document of the run, or None if there is none.
+
+        Args:
+            relative: The file.
+            kind: A model of `svipctl.runs.documents`, or another type that pydantic validates.
+            todo: Advice if it is damaged.
+
+        Raises:
+            DataError: It is damaged; names file and field.
 
         """
         path = self.folder / relative
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(found, dict):
-                raise ValueError("it is not an object")
-        except FileNotFoundError:
+        if not is_expected(path.parent, path.name):
             return None
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} is damaged", why=str(error), todo="restore it, or remove it") from error
-        return found
+        return parse(kind, read_checked(path.parent, path.name, todo=todo), path, todo=todo)
 
     @_writing
     def save_json(self, relative: str, document: Mapping[str, Any]) -> None:
-        """Write a JSON file of the run, complete or not at all."""
+        """Write a JSON file of the run, complete or not at all; the manifest lists those that are written once.
+
+        Args:
+            relative: The file: directly in the run's folder if it is written once.
+            document: What it holds.
+
+        """
         path = self.folder / relative
         with explained_disk_errors(str(path)):
             path.parent.mkdir(parents=True, exist_ok=True)
             rewrite(path, json.dumps(document, indent=2) + "\n")
+            add_to_manifest(path.parent, path.name)
 
 
 def _without_none(tree: Any) -> Any:

@@ -100,6 +100,8 @@ class DataSettings(Section):
 
     resize: Literal["shorter-side", "square"] = "shorter-side"
     """Before the crop: shorter side to image size * 256/224 and centre crop, or straight to a square."""
+    test_resize: Literal["same", "shorter-side", "square"] = "same"
+    """The same in evaluation, prediction and export: `same` as in training, or another (published for AwA2)."""
     augment: Literal["none", "flip", "crop-and-flip"] = "flip"
     """Random part of the training transform; crop-and-flip is a random resized crop."""
     crop_scale: Annotated[tuple[Share, Share], AfterValidator(_ascending)] = (0.08, 1.0)
@@ -112,6 +114,11 @@ class DataSettings(Section):
     """Keep a frozen stem's features on the disk beside the images; without, they are computed in each epoch."""
     workers: NonNegativeInt = 2
     """Processes that decode images; 0 decodes in the main process."""
+
+    @property
+    def evaluation_resize(self) -> Literal["shorter-side", "square"]:
+        """What images are resized to when they are not trained on; a checkpoint has it."""
+        return self.resize if self.test_resize == "same" else self.test_resize
 
 
 class OptimSettings(Section):

@@ -5,7 +5,6 @@ A final run trains on all of trainval and touches test once (protocols, validati
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -17,10 +16,11 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.calibration import Curve, pooled_gamma
-from svipctl.files import resolve_folder
 from svipctl.inference.checkpoint import read_metadata
 from svipctl.quoting import shell_command
+from svipctl.runs.documents import CurveDocument, parse
 from svipctl.runs.lookup import find_run, name_of
+from svipctl.runs.manifest import is_expected, read_checked
 from svipctl.runs.run import Run
 from svipctl.settings.keys import WHERE_AND_HOW, flatten
 from svipctl.settings.layers import Resolved
@@ -211,7 +211,8 @@ def check_final(settings: Settings, development: Development) -> None:
 
 def check_resumed(run: Run, development: Development) -> None:
     """Raise ConfigError unless the run to go on with was started from the same development."""
-    if run.development() != development.document():
+    before = run.development()
+    if before is None or before.document() != development.document():
         raise ConfigError(
             f"{run.name} was started from other development runs, or from none",
             todo="leave out --from-development to go on, or train a new run without --resume",
@@ -266,13 +267,11 @@ def _found_by(run: Run, wanted: Settings) -> FoundOnFold:
 
 def _validation_curve(run: Run) -> Curve | None:
     """Return the curve of a run's best checkpoint, None if svipctl 0.1 saved it."""
-    path = resolve_folder(run.best) / VALIDATION_CURVE
-    if not path.exists():
+    if not is_expected(run.best, VALIDATION_CURVE):
         return None
-    try:
-        return Curve.of_document(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged", why=str(error), todo="train the development run again") from error
+    content = read_checked(run.best, VALIDATION_CURVE)
+    found = parse(CurveDocument, content, run.best / VALIDATION_CURVE, todo="train the development run again")
+    return Curve.of_document(found.model_dump())
 
 
 def _check_same_configuration(run: Run, settings: Settings, wanted: Settings) -> None:

@@ -12,7 +12,7 @@ from svipctl.datasets.registry import open_benchmark
 from svipctl.device import precision_name
 from svipctl.distributed.ranks import Ranks
 from svipctl.runs.lookup import new_run
-from svipctl.runs.run import Run
+from svipctl.runs.run import ORIGINS, Run
 from svipctl.settings.schema import Settings
 from svipctl.signals import listening
 from svipctl.training.development import Development, check_resumed, check_same_split
@@ -185,7 +185,7 @@ def _begin(session: Session, run: Run, setup: Setup, images: list[str]) -> None:
         validation_images=development.validation_images(setup.benchmark) if development else (),
         initial_images=setup.initial_images,
     )
-    run.save_json("origins.json", session.origins)
+    run.save_json(ORIGINS, session.origins)
 
 
 def _tell(session: Session, setup: Setup, listener: Listener) -> None:

@@ -83,6 +83,9 @@ def prepare(
         loaded = load_checkpoint(resume_from)
         check_same_benchmark(loaded.metadata, benchmark)
         start = Start(loaded.network, loaded.metadata.backbone_weights, loaded.normalise)
+        # As it began: release 0.1 evaluated every run by the shorter side, whatever it was trained with.
+        data = settings.data.model_copy(update={"test_resize": loaded.metadata.resize})
+        settings = settings.model_copy(update={"data": data})
     else:
         start = new_start(settings, benchmark, split)
     network = start.network
@@ -136,7 +139,7 @@ def keeps_features(settings: Settings) -> bool:
 def transform_of(settings: Settings, size: int) -> Transform:
     """Return the transform of training for an input of `size` pixels."""
     data = settings.data
-    return Transform(size, data.resize, data.augment, data.crop_scale)
+    return Transform(size, data.resize, data.augment, data.crop_scale, data.evaluation_resize)
 
 
 def seed_everything(seed: int) -> None:

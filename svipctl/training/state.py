@@ -10,31 +10,44 @@ from __future__ import annotations
 import os
 import random
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import BeforeValidator, ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
 
-from svipctl.errors import DataError
-from svipctl.files import resolve_folder
+from svipctl.errors import DataError, misfits
 from svipctl.model.weights import first_line
 from svipctl.pickles import DAMAGE
+from svipctl.runs.manifest import is_expected, read_checked
 from svipctl.training.optimisation import Optimisation
 
 FILE = "training.pt"
+_FIGURES_OF_0_1 = (
+    *("loss", "cross_entropy", "patch", "consistency", "decorrelation"),
+    *("source_accuracy", "patch_accuracy", "patch_auc", "patch_recall", "gradient_norm"),
+)
+
+
+def _named_sums(sums: Any) -> Any:
+    """Return sums by name: release 0.1 wrote them in the order of its figures, and counted one accuracy."""
+    return dict(zip(_FIGURES_OF_0_1, sums)) if isinstance(sums, list) else sums
 
 
 @dataclass
 class Position:
     """A position between two steps."""
 
-    epoch: int = 0
+    __pydantic_config__ = ConfigDict(strict=True, revalidate_instances="always", allow_inf_nan=False)
+
+    epoch: NonNegativeInt = 0
     """Finished epochs: trained, evaluated and recorded."""
-    step: int = 0
+    step: NonNegativeInt = 0
     """Finished steps of the current epoch."""
-    sums: list[float] = field(default_factory=list)
-    """Of the loss terms over those steps."""
+    sums: Annotated[dict[str, float], BeforeValidator(_named_sums)] = field(default_factory=dict)
+    """Figure -> its sum over those steps."""
     seconds: float = 0.0
     """Spent on those steps."""
     waited: float = 0.0
@@ -77,7 +90,7 @@ def load_state(folder: Path, optimisation: Optimisation) -> Position:
     """
     state = _read(folder)
     try:
-        position = Position(**state["progress"])
+        position = _position(state)
         optimisation.renew(position.epoch if position.step else max(position.epoch - 1, 0))  # as it was when saved
         optimisation.optimizer.load_state_dict(state["optimizer"])
         parameters = dict(optimisation.model.named_parameters())
@@ -93,26 +106,33 @@ def read_position(folder: Path) -> tuple[int, int]:
     """Finished epochs, and finished steps of the current one."""
     state = _read(folder)
     try:
-        return int(state["progress"]["epoch"]), int(state["progress"]["step"])
+        position = _position(state)
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(folder / FILE, error) from error
+    return position.epoch, position.step
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    path = resolve_folder(folder) / FILE
+    if not is_expected(folder, FILE):
+        raise DataError(f"{folder} has no training state to resume from", todo="train again")
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise DataError(f"{folder} has no training state to resume from", todo="train again") from error
-    except (OSError, RuntimeError, *DAMAGE) as error:
-        raise _damaged(path, error) from error
+        content = BytesIO(read_checked(folder, FILE))
+        state: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
+    except (DataError, OSError, RuntimeError, *DAMAGE) as error:
+        raise _damaged(folder / FILE, error) from error
     return state
 
 
+def _position(state: dict[str, Any]) -> Position:
+    """Return the position of a state; raises KeyError, TypeError and pydantic's ValueError."""
+    return TypeAdapter(Position).validate_python(Position(**state["progress"]))
+
+
 def _damaged(path: Path, error: Exception) -> DataError:
+    why = error.why if isinstance(error, DataError) else first_line(error)
     return DataError(
         f"the training state {path} is damaged",
-        why=first_line(error),
+        why=misfits(error) if isinstance(error, ValidationError) else why,
         todo="train a new run without --resume; its weights may be good yet: --init-from with that run's folder",
     )
 

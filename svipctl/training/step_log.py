@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,11 @@ from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import CheckFailed, shortened
 from svipctl.training.step import FIGURES
 
-_SHARES = frozenset(["accuracy", "patch_accuracy", "patch_auc", "patch_recall"])
+PUBLISHED_ACCURACY = "accuracy"
+"""What the published code calls the accuracy of the contextualized pass; the recipe `reference` has it too."""
+_SHARES = frozenset(
+    ["source_accuracy", "contextualized_accuracy", "patch_accuracy", "patch_auc", "patch_recall", PUBLISHED_ACCURACY]
+)
 Record = dict[str, Any]
 
 
@@ -21,33 +25,37 @@ class StepLog:
     """Figures of the steps of one epoch.
 
     Attributes:
-        sums: Over all steps read so far, in the order of `FIGURES`.
+        sums: Figure -> sum over all steps read so far.
 
     """
 
     def __init__(
         self,
         epoch: int,
-        sums: Sequence[float],
+        sums: Mapping[str, float],
         *,
         learning_rate: Callable[[int], float],
         images: Callable[[int], Sequence[str]],
         write: Callable[[Sequence[Record]], None],
         ranks: Ranks = ALONE,
+        published: bool = False,
     ) -> None:
         """Begin an epoch, or go on within it.
 
         Args:
             epoch: Counted from 0.
-            sums: Over the steps done before, empty at the start.
+            sums: Of each figure over the steps done before, empty at the start. A figure that those steps did not have
+                has no mean in this epoch.
             learning_rate: Of a step of this epoch, counted from 0.
             images: The files of a step's batch.
             write: Takes the records that have been read, oldest first.
             ranks: The processes over which figures are summed; all read at the same steps.
+            published: Also report the published code's `accuracy`.
 
         """
         self.epoch = epoch
-        self.sums = list(sums) or [0.0] * len(FIGURES)
+        self.sums = dict(sums) or dict.fromkeys(FIGURES, 0.0)
+        self._published = published
         self._learning_rate = learning_rate
         self._images = images
         self._write = write
@@ -73,15 +81,22 @@ class StepLog:
         try:
             for step, row in zip(steps, rows):
                 self._check(step, row)
-                self.sums = [total + value for total, value in zip(self.sums, row)]
+                figures = dict(zip(FIGURES, row))
+                self.sums = {name: total + figures[name] for name, total in self.sums.items()}
                 place = {"epoch": self.epoch + 1, "step": step + 1, "lr": self._learning_rate(step)}
-                records.append(place | _in_percent(dict(zip(FIGURES, row))))
+                records.append(place | self._shown(figures))
         finally:
             self._write(records)
 
     def means(self, steps: int) -> dict[str, float]:
         """Means over the first `steps` steps of the epoch, shares in percent."""
-        return _in_percent({name: total / steps for name, total in zip(FIGURES, self.sums)})
+        return self._shown({name: total / steps for name, total in self.sums.items()})
+
+    def _shown(self, figures: dict[str, float]) -> dict[str, float]:
+        """Return figures as they are reported, shares in percent."""
+        if self._published and "contextualized_accuracy" in figures:
+            figures = figures | {PUBLISHED_ACCURACY: figures["contextualized_accuracy"]}
+        return {name: 100 * value if name in _SHARES else value for name, value in figures.items()}
 
     def _check(self, step: int, row: Sequence[float]) -> None:
         wrong = [f"{name} is {value}" for name, value in zip(FIGURES, row) if not math.isfinite(value)]
@@ -92,7 +107,3 @@ class StepLog:
             why=f"{', '.join(wrong)}\nthe batch: {shortened(self._images(step), 3)}",
             todo="lower the learning rate (--lr) or use --precision fp32; the last checkpoint is from before and intact",
         )
-
-
-def _in_percent(figures: dict[str, float]) -> dict[str, float]:
-    return {name: 100 * value if name in _SHARES else value for name, value in figures.items()}

@@ -14,7 +14,7 @@ from typing import Any
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, NetworkError
 from svipctl.model.weights import first_line
-from svipctl.runs.records import Record, whole_records
+from svipctl.runs.records import Record
 from svipctl.runs.run import Run
 from svipctl.settings.keys import flatten
 from svipctl.settings.schema import Settings
@@ -97,8 +97,8 @@ class Trackers:
                     why=f"{type(error).__name__}: {first_line(error)}",
                     todo=f"set it up (docs/trackers.md), or leave {name} out of train.trackers",
                 ) from error
-        epochs = {record["epoch"]: record for record in whole_records(self.run.folder / "metrics.jsonl")}
-        for record in whole_records(self.run.folder / "steps.jsonl"):
+        epochs = {record["epoch"]: record for record in self.run.metrics}
+        for record in self.run.steps:
             self.steps([record])
             if record["step"] == steps_per_epoch and record["epoch"] in epochs:
                 self.epoch(epochs[record["epoch"]])

@@ -295,6 +295,7 @@ class Trainer:
             images=images,
             write=write,
             ranks=self.ranks,
+            published=self.settings.recipe == "reference",
         )
 
     def speed(self) -> Record:

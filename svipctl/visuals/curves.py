@@ -31,7 +31,8 @@ TERMS = {
 }
 _LEAST_SHARE = 1e-3
 _EPOCH_FIGURES = {
-    "accuracy": ("train accuracy", GREY, ":"),
+    "source_accuracy": ("train, source pass", GREY, ":"),
+    "contextualized_accuracy": ("train, contextualized pass", GREY, "-."),
     "T1": ("T1", PURPLE, "-"),
     "U": ("U", UNSEEN, "-"),
     "S": ("S", SEEN, "-"),
@@ -48,7 +49,7 @@ _MARKS = {
 _CHOSEN_ON_THE_SCORED = frozenset(["gzsl-oracle", "reference"])
 OVERLAID = {
     "loss": "Loss",
-    "accuracy": "Training accuracy, percent",
+    "source_accuracy": "Training accuracy of the source pass, percent",
     "T1": "T1 of the monitored split, percent",
     "H_oracle": "Best H over gamma, monitored split, percent",
 }

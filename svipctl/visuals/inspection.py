@@ -227,17 +227,11 @@ def evaluated_selection(run: Run, epoch: int) -> dict[str, float]:
         DataError: The document is damaged.
 
     """
-    document = run.read_json("eval/metrics.json") or {}
-    selection = document.get("selection", {})
-    try:
-        truth = selection.get("mask") or selection.get("box")
-        if document.get("epoch") != epoch or not truth:
-            return {}
-        return {"auc": float(truth["auc"]), "images": sum(document["images"].values())}
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise DataError(
-            f"{run.folder / 'eval' / 'metrics.json'} is damaged", why=str(error), todo="run `svipctl eval` again"
-        ) from error
+    evaluation = run.evaluation(epoch)
+    truth = (evaluation.selection.mask or evaluation.selection.box) if evaluation else None
+    if evaluation is None or truth is None or truth.auc is None:
+        return {}
+    return {"auc": truth.auc, "images": sum(evaluation.images.values())}
 
 
 def _plain(values: Tensor) -> NDArray[np.float32]:

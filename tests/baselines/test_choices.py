@@ -31,6 +31,8 @@ TABLE = RNG.random((5, 4))
 def test_preparations_do_what_they_are_called() -> None:
     lengths = np.linalg.norm(Prepared.by("l2", FEATURES)(FEATURES)[:, :-1], axis=1)
     np.testing.assert_allclose(lengths, 1)
+    roots = Prepared.by("root-l2", -FEATURES)(-FEATURES)[:, :-1]
+    np.testing.assert_allclose(roots, -np.sqrt(FEATURES) / np.sqrt(FEATURES.sum(axis=1, keepdims=True)))
     centred = Prepared.by("l2-centred", FEATURES)(FEATURES)[:, :-1]
     np.testing.assert_allclose(centred, unit_rows(FEATURES) - unit_rows(FEATURES).mean(axis=0))
     standardised = Prepared.by("standardised", FEATURES)(FEATURES)[:, :-1]

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.test_schemas import follows
 from tests.conftest import Command, of_every_recipe
+from tests.runs.made import rewrite
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +64,7 @@ def test_a_dry_run_of_an_evaluation_names_split_images_and_file_and_writes_nothi
 def test_a_dry_run_of_an_evaluation_refuses_a_run_that_trained_on_test_images(
     shared_folder: Path, trained_copy: Path, command: Command
 ) -> None:
-    (trained_copy / "training_images.txt").write_text("images/unseen_x/0.png\n")
+    rewrite(trained_copy / "training_images.txt", "images/unseen_x/0.png\n")
     done = command("eval", str(shared_folder), "--gpu", "cpu", "--dry-run")
     assert done.code == 3
     assert "trained on 1 of the 20 images" in done.stderr

@@ -14,6 +14,7 @@ from tests.cli.test_bad_input import assert_refused
 from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, SEEN, TESTED, UNSEEN, Command
 from tests.processes import files_under
+from tests.runs.made import rewrite
 
 pytestmark = pytest.mark.slow
 
@@ -180,7 +181,7 @@ def test_what_no_graph_can_select_is_refused(
     selection: str, command: Command, folder: Path, trained_copy: Path, shared_folder: Path
 ) -> None:
     config = trained_copy / "config.toml"
-    config.write_text(config.read_text().replace('selection = "learned"', f'selection = "{selection}"'))
+    rewrite(config, config.read_text().replace('selection = "learned"', f'selection = "{selection}"'))
     done = command("export", str(shared_folder), "-o", str(folder / "birds.onnx"))
     assert_refused(done, 2, f"method.selection = {selection} cannot be exported")
 

@@ -16,6 +16,7 @@ import pytest
 from svipctl.training.development import VALIDATION_CURVE
 from tests.conftest import Command
 from tests.processes import Finished, forked
+from tests.runs.made import rewrite
 from tests.training.test_resume import signal_at_update
 
 pytestmark = pytest.mark.slow
@@ -151,13 +152,13 @@ def relabelled(runs: Path) -> None:
     path = runs / "d1" / "checkpoints" / "best" / "metadata.json"
     metadata = json.loads(path.read_text())
     metadata["metrics"]["monitor"] = "test"
-    path.write_text(json.dumps(metadata))
+    rewrite(path, json.dumps(metadata))
 
 
 def on_test_images(runs: Path) -> None:
     """d1 as if the fold had been dealt otherwise when it was trained."""
     path = runs / "d1" / "training_images.txt"
-    path.write_text("\n".join(path.read_text().splitlines()[1:]) + "\n")
+    rewrite(path, "\n".join(path.read_text().splitlines()[1:]) + "\n")
 
 
 def unfinished(runs: Path) -> None:

@@ -19,6 +19,7 @@ from tests.cli.test_bad_input import assert_refused
 from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, SEEN, UNSEEN, Command, write_rows
 from tests.processes import files_under, fresh
+from tests.runs.made import rewrite
 
 pytestmark = pytest.mark.slow
 
@@ -317,7 +318,7 @@ def test_a_table_is_enough_when_the_data_set_is_gone(
     picture = tmp_path / "kept.png"
     picture.write_bytes(Path(pictures[0]).read_bytes())
     config = trained_copy / "config.toml"
-    config.write_text("".join(
+    rewrite(config, "".join(
         'dataset = "gone"\n' if line.startswith("dataset = ") else line for line in config.read_text().splitlines(True)
     ))  # fmt: skip
     done = command("predict", str(picture), "--classes", str(table), "--run", "first", "--json", *CPU)

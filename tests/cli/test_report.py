@@ -14,6 +14,7 @@ from tests.cli.test_bad_input import assert_refused
 from tests.cli.test_schemas import follows
 from tests.conftest import SEEN, UNSEEN, Command
 from tests.processes import files_under
+from tests.runs.made import rewrite
 from tests.visuals.browser import needs_browser, opened
 
 pytestmark = pytest.mark.slow
@@ -152,7 +153,7 @@ def test_what_cannot_be_compared_is_refused(command: Command, small: str, other:
     assert_refused(command("visualize", "compare", "first"), ExitCode.USAGE, "nothing to compare")
     assert_refused(command("visualize", "compare", "first", "first"), ExitCode.USAGE, "named twice")
     config = other / "config.toml"
-    config.write_text(config.read_text().replace("[train]", "[train]\nfold = 1"))
+    rewrite(config, config.read_text().replace("[train]", "[train]\nfold = 1"))
     assert_refused(command("visualize", "compare", "first", "second"), ExitCode.USAGE, "different folds")
     assert_refused(command("visualize", "compare", "first", "secon"), ExitCode.DATA, "second")
 

@@ -11,6 +11,7 @@ import pytest
 from tests.cli.test_bad_input import assert_refused, change
 from tests.conftest import Command
 from tests.processes import files_under
+from tests.runs.made import rewrite
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +66,7 @@ def test_a_copy_with_the_same_table_is_the_same_data_set_and_so_is_a_folder_that
 ) -> None:
     assert command("eval", str(small_folder), *CPU).code == 0
     note = trained_copy / "environment.json"
-    note.write_text(json.dumps(json.loads(note.read_text()) | {"data_folder": "/gone/small", "attributes_sha256": "0"}))
+    rewrite(note, json.dumps(json.loads(note.read_text()) | {"data_folder": "/gone/small", "attributes_sha256": "0"}))
     assert command("eval", str(small_folder), *CPU).code == 0
 
 

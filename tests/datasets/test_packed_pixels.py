@@ -108,7 +108,8 @@ def test_worker_processes_crop_from_the_same_pack(tmp_path: Path) -> None:
 def test_a_pack_has_all_images_for_evaluation_and_else_those_that_may_be_trained_on(tmp_path: Path) -> None:
     benchmark = of_pictures(tmp_path, [(32, 32)] * 6)
     assert images_packed(benchmark, EVALUATION) == benchmark.images
-    assert images_packed(benchmark, Geometry("square", 32)) == benchmark.images[:2]
+    assert images_packed(benchmark, Geometry("square", 32)) == benchmark.images
+    assert images_packed(benchmark, Geometry("none")) == benchmark.images[:2]
     assert [len(geometries(transform)) for transform in TRANSFORMS] == [1, 2, 2]
 
 

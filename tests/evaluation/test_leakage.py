@@ -17,10 +17,11 @@ from svipctl.runs.run import Run
 from svipctl.settings.schema import TrainSettings
 from tests.evaluation.cases import SETTINGS
 from tests.model.tiny import svip
+from tests.runs.made import rewrite
 
 
 def test_run_trained_on_test_images_is_refused_without_a_result(run: Run, data: Benchmark) -> None:
-    (run.folder / "training_images.txt").write_text("8.png\n0.png\n")
+    rewrite(run.folder / "training_images.txt", "8.png\n0.png\n")
     with pytest.raises(DataError, match="trained on 1 of the 8 images"):
         evaluate_subject(run, data, SETTINGS)
     assert not (run.folder / "eval").exists()

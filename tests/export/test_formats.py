@@ -44,7 +44,7 @@ def description(recipe: Recipe, pixels: Pixels, precision: str) -> dict[str, Any
         "backbone": NAME,
         "backbone_args": ARGUMENTS | {"depth": 1},
         "attributes": [str(number) for number in range(ATTRIBUTES)],
-        "method": recipe.model_dump(),
+        "method": recipe.model_dump(mode="json"),
         "window": 2,
         "classifier_hidden": 8,
     }

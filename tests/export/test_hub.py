@@ -44,6 +44,7 @@ def fill(hub: FakeHub, run: Path, **files: bytes) -> str:
     return hub.commit_of(NAME)
 
 
+@pytest.mark.slow
 def test_a_run_is_published_and_evaluated_from_the_hub_as_from_its_folder(
     command: Command, tmp_path: Path, trained_copy: Path, shared_folder: Path, hub: FakeHub
 ) -> None:
@@ -135,6 +136,7 @@ def test_a_push_that_cannot_be_is_refused_before_the_export(
     assert not (Run(trained_copy).folder / "export").exists()
 
 
+@pytest.mark.slow
 def test_without_a_token_the_export_stays_and_the_refusal_says_how_to_log_in(
     command: Command, tmp_path: Path, trained_copy: Path, shared_folder: Path, hub: FakeHub
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import Metadata, read_metadata
-from svipctl.inference.gamma import Gamma, calibrated_gamma, read_evaluation
+from svipctl.inference.gamma import Gamma, calibrated_gamma
 from svipctl.runs.run import Run
 
 
@@ -32,7 +32,7 @@ def test_gamma_does_not_depend_on_whether_the_run_was_evaluated(trained_copy: Pa
         calibrated_gamma(evaluated(trained_copy, json.dumps(document)), metadata) == before == Gamma(0, before.origin)
     )
     assert str(before) == "gamma 0 (not calibrated on validation images, so seen classes are favoured)"
-    assert read_evaluation(Run(trained_copy), metadata.epoch + 1) == ("test", {}), "of another epoch"
+    assert Run(trained_copy).evaluation(metadata.epoch + 1) is None, "of another epoch"
 
 
 def test_a_final_run_has_the_gamma_of_its_development_before_it_is_evaluated(
@@ -58,4 +58,4 @@ def test_a_development_run_has_the_gamma_of_its_validation_images(trained_copy: 
 @pytest.mark.parametrize("text", ["{", "[]", '{"protocols": {"gzsl-calibrated": {"gamma": "many"}}}'])
 def test_a_damaged_evaluation_is_said_to_be_damaged(text: str, trained_copy: Path, metadata: Metadata) -> None:
     with pytest.raises(DataError, match="damaged"):
-        read_evaluation(evaluated(trained_copy, text), metadata.epoch)
+        evaluated(trained_copy, text).evaluation(metadata.epoch)

@@ -30,6 +30,7 @@ from tests.conftest import ATTRIBUTES
 from tests.inference.models import metadata, trained_model
 from tests.inference.published_files import published, save_published
 from tests.model.tiny import svip
+from tests.runs.made import rewrite
 
 CPU = torch.device("cpu")
 PROJECT = """
@@ -109,7 +110,7 @@ def test_precision_is_the_runs_unless_another_is_asked_for(trained_in: str, trai
     config = trained_copy / "config.toml"
     text = config.read_text()
     assert 'precision = "auto"' in text
-    config.write_text(text.replace('precision = "auto"', f'precision = "{trained_in}"'))
+    rewrite(config, text.replace('precision = "auto"', f'precision = "{trained_in}"'))
     names = {"fp32": torch.float32, "bf16": torch.bfloat16}
     for path in (trained_copy, trained_copy / "checkpoints" / "best"):
         assert load(path, device="cpu").dtype == names[trained_in]
@@ -153,7 +154,7 @@ def test_weights_that_contradict_the_metadata_are_a_data_error(tmp_path: Path, c
     network = svip(Recipe(keep=2))
     save_checkpoint(tmp_path, network, metadata(network))
     path = tmp_path / METADATA
-    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    rewrite(path, json.dumps(json.loads(path.read_text()) | changed))
     with pytest.raises(DataError, match="does not fit its own description"):
         load_checkpoint(tmp_path)
 

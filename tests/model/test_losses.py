@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,6 +100,22 @@ def test_group_norm_by_hand() -> None:
     assert group_norm(attributes, group_columns([])).item() == 0
 
 
+def test_the_accuracies_of_the_two_passes_are_counted_apart(output: TrainingOutput) -> None:
+    """A batch of four whose source pass names one class rightly and whose contextualized pass names three."""
+    table, labels = torch.eye(4, dtype=torch.float64), torch.arange(4)
+    named = torch.tensor([[0, 0, 0, 0], [0, 1, 2, 0]])
+    source, contextualized = table[named[0]], table[named[1]]
+    passes = replace(
+        output,
+        source_attributes=source,
+        contextualized_attributes=contextualized,
+        patch_logits=output.patch_logits[:1].expand(4, -1),
+        patch_targets=output.patch_targets[:1].expand(4, -1),
+    )
+    terms = training_loss(passes, labels, table, [], Recipe())
+    assert (terms.source_accuracy.item(), terms.contextualized_accuracy.item()) == (0.25, 0.75)
+
+
 def test_total_is_the_weighted_sum_of_its_terms(output: TrainingOutput, table: Tensor) -> None:
     terms = loss(output, table, patch_weight=3, consistency_weight=0.7, decorrelation_weight=0.3, class_score="dot")
     source, contextualized = output.source_attributes @ table.T, output.contextualized_attributes @ table.T
@@ -109,7 +126,7 @@ def test_total_is_the_weighted_sum_of_its_terms(output: TrainingOutput, table: T
     torch.testing.assert_close(terms.patch, patch)
     torch.testing.assert_close(terms.decorrelation, norm)
     torch.testing.assert_close(terms.loss, entropy + 3 * patch + 0.7 * terms.consistency + norm)
-    assert terms.accuracy.item() == (source.argmax(dim=1) == LABELS).double().mean().item()
+    assert terms.source_accuracy.item() == (source.argmax(dim=1) == LABELS).double().mean().item()
     called = output.patch_logits > 0
     assert terms.patch_accuracy.item() == (called == output.patch_targets.bool()).double().mean().item()
 

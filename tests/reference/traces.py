@@ -118,6 +118,6 @@ def published_terms(terms: Terms) -> dict[str, float]:
         "att": terms.decorrelation.item(),
         "kl": terms.consistency.item(),
         "mse": 0.0,
-        "acc": 100 * terms.accuracy.item(),
+        "acc": 100 * terms.contextualized_accuracy.item(),
         "patch_acc": 100 * terms.patch_accuracy.item(),
     }

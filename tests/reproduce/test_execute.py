@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from svipctl.reproduce.table_report import write_report
 from svipctl.signals import Stop
 from tests.processes import FORKS
 from tests.reproduce.cases import Recorder, Writer, evaluation, plan_of
+from tests.runs.made import rewrite
 
 
 def short() -> TablePlan:
@@ -122,7 +124,7 @@ def test_figures_of_an_epoch_before_the_last_are_not_taken_for_those_of_the_run(
     assert (row.results, row.missing) == ((), (final.run,))
     execute(plan, writer := Writer(), Path("logs"), Recorder())
     assert writer.ran == [(*final.arguments, "--resume", final.run), step.arguments]
-    assert run_of(final).read_json("eval/metrics.json") == evaluation(final.run)
+    assert json.loads((run_of(final).folder / "eval" / "metrics.json").read_text()) == evaluation(final.run)
 
 
 @pytest.mark.parametrize("other", [{"bootstrap": 0}, {"selection": False}, {"precision": "bf16"}])
@@ -282,9 +284,7 @@ def test_a_final_run_that_monitors_validation_is_the_same_as_one_that_monitors_n
         text = path.read_text()
         monitor = "none" if recipe == "svipctl" else "test"
         assert f'monitor = "{monitor}"' in text
-        path.write_text(
-            text.replace(f'monitor = "{monitor}"', 'monitor = "validation"' if fits else 'monitor = "none"')
-        )
+        rewrite(path, text.replace(f'monitor = "{monitor}"', 'monitor = "validation"' if fits else 'monitor = "none"'))
         if fits:
             assert set(states(plan).values()) == {StepState.DONE}
         else:

@@ -160,7 +160,7 @@ def test_rows_of_other_images_another_code_or_another_arithmetic_are_warned_of(p
     assert table_document(plan, collect_results(plan))["warnings"] == []
     one, other = (run_of(step) for step in plan.final_runs("svipctl", "sel-random")[:2])
     one.save_json("eval/metrics.json", evaluation(one.name) | {"images": {"seen": 10, "unseen": 19}})
-    environment = {**(other.read_json("environment.json") or {}), "source_sha256": "cd" * 32, "precision": "bfloat16"}
+    environment = {**other.environment(), "source_sha256": "cd" * 32, "precision": "bfloat16"}
     other.save_json("environment.json", environment)
     document = table_document(plan, collect_results(plan))
     images, unlike = document["warnings"]

@@ -6,9 +6,16 @@ import os
 from pathlib import Path
 
 from svipctl.runs.lookup import new_run
+from svipctl.runs.manifest import add_to_manifest
 from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
+
+
+def rewrite(path: Path, content: str | bytes) -> None:
+    """Replace a file of a run or a checkpoint, and its entry in the manifest, as if it had been written so."""
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    add_to_manifest(path.parent, path.name)
 
 
 def settings(runs: Path, *assignments: str) -> Settings:

@@ -11,6 +11,7 @@ import pytest
 from svipctl.errors import ConfigError, DataError, ResourceError
 from svipctl.files import file_lock, is_locked
 from svipctl.runs.lookup import new_run
+from svipctl.runs.manifest import MANIFEST
 from svipctl.runs.run import Run
 from tests.faults import disk_fault, full_from
 from tests.processes import files_under
@@ -30,6 +31,7 @@ def test_checkpointing_of_a_run_from_before_there_was_a_choice_is_understood(
     run = started(tmp_path)
     config = run.folder / "config.toml"
     config.write_text(config.read_text().replace('checkpointing = "none"', f"checkpointing = {written}"))
+    (run.folder / MANIFEST).unlink()  # there were none then
     assert written in config.read_text()
     assert run.settings().train.checkpointing == kind
 

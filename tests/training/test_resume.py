@@ -17,6 +17,7 @@ from svipctl.files import file_lock
 from svipctl.inference.load import load_checkpoint
 from tests.conftest import Command
 from tests.faults import limit_files, refuse_changes
+from tests.runs.made import rewrite
 
 pytestmark = pytest.mark.slow
 
@@ -578,7 +579,7 @@ def test_a_dry_run_of_a_resume_needs_no_weights_file_as_the_resume_needs_none(
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
     command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
     config = tmp_path / RUN / "config.toml"
-    config.write_text(config.read_text().replace('weights = "none"', 'weights = "gone.npz"'))
+    rewrite(config, config.read_text().replace('weights = "none"', 'weights = "gone.npz"'))
     for more in (("--dry-run",), ()):
         done = command("train", str(shared_folder), "--resume", "one", "--gpu", "cpu", *more)
         assert done.code == 0, done.stderr

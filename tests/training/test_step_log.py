@@ -15,13 +15,14 @@ from svipctl.training.step import FIGURES
 from svipctl.training.step_log import StepLog
 
 
-def log(written: list[Any], sums: tuple[float, ...] = ()) -> StepLog:
+def log(written: list[Any], sums: dict[str, float] | None = None, *, published: bool = False) -> StepLog:
     return StepLog(
         2,
-        sums,
+        sums or {},
         learning_rate=lambda step: step / 10,
         images=lambda step: [f"{step}/{number}.jpg" for number in range(5)],
         write=written.extend,
+        published=published,
     )
 
 
@@ -41,7 +42,30 @@ def test_means_and_records_do_not_depend_on_when_they_are_read(cuts: list[bool])
     expected = [math.fsum(column) / 6 for column in rows.T.tolist()]
     means = one.means(6)
     assert means["loss"] == pytest.approx(expected[0])
-    assert means["accuracy"] == pytest.approx(100 * expected[FIGURES.index("accuracy")])
+    assert means["source_accuracy"] == pytest.approx(100 * expected[FIGURES.index("source_accuracy")])
+
+
+def test_the_published_accuracy_is_that_of_the_contextualized_pass_and_only_in_its_recipe() -> None:
+    row = torch.zeros(len(FIGURES))
+    row[FIGURES.index("source_accuracy")], row[FIGURES.index("contextualized_accuracy")] = 0.25, 0.75
+    for published in (True, False):
+        written: list[Any] = []
+        one = log(written, published=published)
+        one.add(0, row)
+        one.read()
+        for record in (written[0], one.means(1)):
+            assert (record["source_accuracy"], record["contextualized_accuracy"]) == (25, 75)
+            assert record.get("accuracy") == (75 if published else None)
+
+
+def test_a_figure_that_the_first_steps_of_an_epoch_did_not_have_has_no_mean() -> None:
+    """An epoch that release 0.1 began counted one accuracy."""
+    written: list[Any] = []
+    one = log(written, {"loss": 3.0, "source_accuracy": 0.5})
+    one.add(1, torch.ones(len(FIGURES)))
+    one.read()
+    assert one.means(2) == {"loss": 2.0, "source_accuracy": 75.0}
+    assert written[0]["contextualized_accuracy"] == 100
 
 
 @pytest.mark.parametrize("name", FIGURES)

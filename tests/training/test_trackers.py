@@ -174,12 +174,14 @@ def test_a_tracker_that_fails_is_dropped_with_a_warning(tmp_path: Path) -> None:
     assert "the tracker tensorboard failed and receives nothing more" in warnings[0]
 
 
+@pytest.mark.slow
 def test_a_tracker_that_does_not_start_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://x")
     with pytest.raises(ConfigError, match="mlflow does not start"):
         Trackers(Run(tmp_path), asking("mlflow"), print).begin(1)
 
 
+@pytest.mark.slow
 def test_each_run_of_a_process_has_a_store_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 

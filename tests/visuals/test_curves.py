@@ -89,7 +89,7 @@ def test_the_legend_lies_on_no_seen_unseen_curve(share: float) -> None:
 def test_accuracies_name_the_split_that_was_watched(history: History) -> None:
     axes = drawn(curves.draw_accuracies, history)
     assert axes.get_title() == "Accuracy, training and fold-1 split"
-    assert labels(axes) == ["train accuracy", "T1", "U", "S", "H", "best H over gamma"]
+    assert labels(axes) == ["train, source pass", "T1", "U", "S", "H", "best H over gamma"]
     assert axes.lines[1].get_ydata().tolist() == [10.0, 20.0, 30.0]
 
 

@@ -274,7 +274,8 @@ def test_a_run_of_an_earlier_version_still_says_where_its_settings_are_from(subj
     from svipctl.visuals.report.tables import configuration
 
     run = Run(Path(shutil.copytree(subject.run.folder, tmp_path / "old")))
-    (run.folder / "origins.json").unlink()
+    for name in ("origins.json", "manifest.json"):
+        (run.folder / name).unlink()
     found = {one.key: one for one in configuration(run, run.settings())}
     assert (found["train.batch_size"].origin, found["train.batch_size"].differs) == ("the run", True)
     assert (found["optim.warmup_lr"].origin, found["optim.warmup_lr"].differs) == ("default", False)

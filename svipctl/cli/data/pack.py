@@ -28,6 +28,7 @@ _GIB = 2**30
     *(flags.RECIPE, flags.BACKBONE.with_help("Backbone, whose input size is what images are resized to.")),
     *(flags.ALLOW_PARTIAL, flags.DATA_DIR),
     dry_run=True,
+    reads="PACKING",
 )
 def pack(
     dataset: _options.Dataset,

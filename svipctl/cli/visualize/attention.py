@@ -12,7 +12,7 @@ from svipctl.settings import flags
 _SHOWN = 7  # images on a page
 
 
-@command(*flags.EVALUATION[1:], dry_run=True)
+@command(*flags.EVALUATION[1:], dry_run=True, reads="IMAGES")
 def attention(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
     """Show what each block attends to.
 

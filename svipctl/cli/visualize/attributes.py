@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MOST, _SHOWN = 7, 5  # maps of an image, and images on a page
 
 
-@command(*flags.EVALUATION[1:], dry_run=True)
+@command(*flags.EVALUATION[1:], dry_run=True, reads="IMAGES")
 def attributes(
     dataset: _options.Dataset,
     *,

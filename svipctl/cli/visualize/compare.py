@@ -17,7 +17,7 @@ from svipctl.errors import ConfigError
 from svipctl.settings import flags
 
 
-@command(*flags.EVALUATION, dry_run=True)
+@command(*flags.EVALUATION, dry_run=True, reads="EVALUATION")
 def compare(
     runs: Annotated[
         list[str],

@@ -14,7 +14,7 @@ from svipctl.cli.visualize._options import FigureOptions
 from svipctl.settings import flags
 
 
-@command(*flags.EVALUATION, dry_run=True)
+@command(*flags.EVALUATION, dry_run=True, reads="EVALUATION")
 def confusion(
     dataset: _options.Dataset,
     *,

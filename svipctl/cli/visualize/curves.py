@@ -15,7 +15,7 @@ from svipctl.errors import DataError
 from svipctl.settings import flags
 
 
-@command(*flags.EVALUATION, dry_run=True)
+@command(*flags.EVALUATION, dry_run=True, reads="EVALUATION")
 def curves(
     dataset: _options.Dataset,
     *,

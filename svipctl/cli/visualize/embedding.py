@@ -11,7 +11,7 @@ from svipctl.errors import ConfigError, nearest
 from svipctl.settings import flags
 
 
-@command(*flags.EVALUATION, dry_run=True)
+@command(*flags.EVALUATION, dry_run=True, reads="EVALUATION")
 def embedding(
     dataset: _options.Dataset,
     *,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from svipctl.visuals.inspection import Inspection
 
 
-@command(*flags.EVALUATION[1:], dry_run=True)
+@command(*flags.EVALUATION[1:], dry_run=True, reads="IMAGES")
 def patches(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
     """Show which windows the model keeps.
 

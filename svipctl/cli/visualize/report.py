@@ -14,7 +14,7 @@ from svipctl.cli.visualize._figure import evaluate, open_run_dataset, show_plan
 from svipctl.settings import flags
 
 
-@command(*flags.EVALUATION, dry_run=True)
+@command(*flags.EVALUATION, dry_run=True, reads="EVALUATION")
 def report(
     dataset: _options.Dataset,
     *,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SHOWN, _LOOKED_AT = 24, 20
 
 
-@command(*flags.EVALUATION[1:], dry_run=True)
+@command(*flags.EVALUATION[1:], dry_run=True, reads="IMAGES")
 def sheet(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
     """Show many images at a glance.
 

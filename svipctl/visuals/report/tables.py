@@ -102,7 +102,7 @@ def environment(run: Run) -> dict[str, str]:
 
     """
     rows: dict[str, str] = {}
-    for key, value in (run.read_json("environment.json") or {}).items():
+    for key, value in run.environment().items():
         if isinstance(value, Mapping):
             rows |= {f"{key}: {name}": str(inner) for name, inner in value.items() if inner not in (None, "")}
         elif value is not None:
@@ -122,7 +122,7 @@ def provenance(
         "validation": f"{epochs}, chosen by the best H on the validation images of the fold",
         "test": f"{epochs}, chosen on the test images, as published: its numbers are upper bounds",
     }[train.select]
-    unfinished = "" if run.read_json("finished.json") else "; training has not finished"
+    unfinished = "" if run.finished else "; training has not finished"
     rows = [
         ("data set", f"{benchmark.name}: {len(benchmark.classes)} classes, {len(benchmark.attributes)} attributes"),
         ("trained on", f"{len(run.training_images())} images of {seen} seen classes"),
@@ -185,9 +185,9 @@ def selection_rows(document: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def _origins(run: Run, settings: Settings, different: Mapping[str, Any]) -> dict[str, str]:
-    written = run.read_json("origins.json")
+    written = run.origins()
     if written:
-        return {str(key): str(value) for key, value in written.items()}
+        return written
     flags = {"recipe": settings.recipe, "model.backbone": settings.model.backbone}
     presets = resolve(settings.dataset, flags=flags).origins
     known = {key: origin for key, origin in presets.items() if origin != "flag"}

@@ -1,0 +1,164 @@
+"""The documents of a run, one pydantic model each; whatever is read from a run's folder goes through one of them."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError, model_validator
+
+from svipctl.errors import DataError, misfits
+
+M = TypeVar("M")
+Figures = dict[str, float]
+"""Figure -> value."""
+
+
+class Document(BaseModel):
+    """A JSON object with the types that it was written with, finite numbers, and room for what later versions add."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+
+
+class DevelopmentRun(Document):
+    """One of the runs, or folds of a baseline, that a gamma and an epoch count were found on."""
+
+    run: str
+    fold: int = 0
+    seed: int = 0
+    epochs: int = 0
+    gamma: float = 0.0
+    harmonic: float = 0.0
+
+
+class FoundOnFolds(Document):
+    """What a baseline chose on its folds, among how many choices."""
+
+    choice: dict[str, Any] | None = None
+    tried: int | None = None
+
+
+class DevelopmentDocument(FoundOnFolds):
+    """What a final run takes from its development runs: `development.json`."""
+
+    gamma: float
+    runs: Annotated[list[DevelopmentRun], Field(min_length=1)]
+    rule: str = "from development runs"
+    epochs: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """Return the document as it was written."""
+        return self.model_dump(exclude_unset=True)
+
+
+class AucFigures(Document):
+    """Quality of the patch classifier against one truth, percent."""
+
+    auc: float | None = None
+    recall: float | None = None
+
+
+class SelectionFigures(AucFigures):
+    """The same against its own labels, and against masks or boxes where there are any."""
+
+    mask: AucFigures | None = None
+    box: AucFigures | None = None
+
+
+class EvaluationDocument(Document):
+    """The last evaluation of a run: `eval/metrics.json`."""
+
+    epoch: int | None = None
+    split: str = "test"
+    images: dict[str, int] = {}
+    protocols: dict[str, Figures] = {}
+    per_image: dict[str, Figures] = {}
+    intervals: dict[str, dict[str, tuple[float, float]]] = {}
+    selection: SelectionFigures = SelectionFigures()
+    settings: dict[str, Any] | None = None
+    development: FoundOnFolds | None = None
+    missing_images: int | None = None
+    warnings: list[str] = []
+
+
+class FinishedDocument(Document):
+    """The end of a training: `finished.json`."""
+
+    epochs: int
+    best_epoch: int | None = None
+    selected_by: str = ""
+
+
+class BaselineDocument(Document):
+    """What was fitted in place of a network: `baseline.json`."""
+
+    method: str = ""
+    folds: list[int] = []
+    features: str = ""
+
+
+class EnvironmentDocument(Document):
+    """What the run depends on besides its configuration: `environment.json`."""
+
+    precision: str | None = None
+    data_folder: str | None = None
+    attributes_sha256: str | None = None
+    packages: dict[str, str | None] = {}
+
+
+class CurveDocument(Document):
+    """A seen-unseen curve: `validation_curve.json` of a checkpoint."""
+
+    steps: list[float]
+    unseen: list[float]
+    seen: list[float]
+
+    @model_validator(mode="after")
+    def _one_point_between_two_steps(self) -> CurveDocument:
+        if not len(self.unseen) == len(self.seen) == len(self.steps) + 1:
+            raise ValueError("unseen and seen have one point more than there are steps")
+        return self
+
+
+class EpochRecord(Document):
+    """A line of `metrics.jsonl`."""
+
+    __pydantic_extra__: dict[str, int | float | str] = Field(init=False)
+    epoch: PositiveInt
+
+
+class StepRecord(EpochRecord):
+    """A line of `steps.jsonl`."""
+
+    step: PositiveInt
+
+
+def parse(kind: type[M], content: bytes, path: Path, *, todo: str = "", place: str = "") -> M:
+    """Return a JSON document as a value of a type.
+
+    Args:
+        kind: A model, or any type that pydantic validates.
+        content: UTF-8.
+        path: Where it comes from, for the error.
+        todo: Advice in the error.
+        place: Where in the file it is.
+
+    Raises:
+        DataError: It does not parse, or a field is missing or has a wrong value; names file and fields.
+
+    """
+    try:
+        found: M = _adapter(cast(Any, kind)).validate_json(content)
+    except ValidationError as error:
+        raise DataError(
+            f"{path} is damaged",
+            why=f"{place}{misfits(error)}",
+            todo=todo or "restore it from a copy, or train again",
+        ) from error
+    return found
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

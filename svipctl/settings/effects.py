@@ -1,0 +1,65 @@
+"""The settings that each command reads. `--set` refuses every other key there: a run fixes them when it is trained.
+
+svipctl.toml, `--config` and the environment are shared by all commands; their other keys have no effect (docs/recipes.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from svipctl.errors import ConfigError
+from svipctl.settings.keys import flat_values, known_keys, nested, parse_setting
+
+Keys = Collection[str]
+"""Dotted keys, and sections as `method.`"""
+
+_FOLDERS = ("data_dir", "runs_dir", "offline")
+EXPORT: Keys = (*_FOLDERS, "data.allow_partial")
+"""Keys that `export` reads."""
+IMAGES: Keys = (*EXPORT, "gpu", "precision", "seed")
+"""Keys that the figures of single images read."""
+PREDICTION: Keys = (*_FOLDERS, "gpu", "precision", "eval.batch_size")
+"""Keys that `predict` reads."""
+EVALUATION: Keys = (*IMAGES, "data.workers", "eval.")
+"""Keys that `eval` and the figures of whole evaluations read."""
+PUBLISHED: Keys = (
+    *("recipe", "model.backbone", "model.backbone_args", "model.window", "model.classifier_hidden"),
+    *("method.", "data.normalise", "data.resize", "data.test_resize"),
+)
+"""Keys that `eval` reads besides, for a file of weights that does not say them itself."""
+PACKING: Keys = (
+    *(*EXPORT, "recipe", "model.backbone", "model.backbone_args"),
+    *("data.resize", "data.test_resize", "data.augment"),
+)
+"""Keys that `data pack` reads."""
+
+
+def check_effect(assignments: Sequence[str], reads: Keys | None) -> None:
+    """Raise ConfigError if `--set` names a setting that the command does not read; unknown keys are left to others.
+
+    Args:
+        assignments: Each `key=value` of `--set`.
+        reads: Keys that the command reads; all if None.
+
+    """
+    known = [key for key, _ in known_keys()]
+    pairs = [assignment.partition("=") for assignment in assignments]
+    tree = nested({key.strip(): parse_setting(key.strip(), value.strip()) for key, _, value in pairs})
+    given = [key for key in flat_values(tree) if any(key == one or key.startswith(f"{one}.") for one in known)]
+    useless = [key for key in given if key == "dataset" or not is_read(key, reads)]
+    if useless:
+        is_name = useless == ["dataset"]
+        raise ConfigError(
+            f"--set {', '.join(useless)}: this command does not read {'it' if len(useless) == 1 else 'them'}",
+            why="the data set is the command's argument" if is_name else "a run fixes it when it is trained",
+            todo=f"leave out --set {useless[0]}, or train with it: svipctl train DATASET --set {useless[0]}=..."
+            if not is_name
+            else "leave out --set dataset",
+        )
+
+
+def is_read(key: str, reads: Keys | None) -> bool:
+    """Return whether a key, or one inside it, is among those that a command reads."""
+    return reads is None or any(
+        key.startswith(one) if one.endswith(".") else key == one or key.startswith(f"{one}.") for one in reads
+    )
