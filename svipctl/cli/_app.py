@@ -33,6 +33,7 @@ COMMANDS: Commands = {
     "runs": "runs:runs",
     "export": "export:export",
     "reproduce": "reproduce:reproduce",
+    "tune": "tune:tune",
     "visualize": Group(
         "Plot runs and what their models see.",
         {

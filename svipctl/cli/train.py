@@ -117,9 +117,8 @@ def _train(
     """Train or continue a run, or show what would be done; return the document of the command."""
     settings = configured.settings
     _check(settings, resume)
-    sink.note(f"{settings.dataset}: recipe {settings.recipe}, backbone {settings.model.backbone}, loading")
-
     with joined_processes(settings.gpu, standalone=standalone, dry_run=dry_run) as ranks:
+        sink.note(f"{settings.dataset}: recipe {settings.recipe}, backbone {settings.model.backbone}, loading")
         from svipctl.cli._training_progress import reporter
         from svipctl.datasets.names import dataset_name
         from svipctl.inference.checkpoint import read_metadata

@@ -1,0 +1,123 @@
+"""The values that `svipctl tune` chooses a setting from: ranges and lists, by dotted key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from svipctl.errors import ConfigError, nearest
+from svipctl.settings.command_line import toml_value
+from svipctl.settings.keys import WHERE_AND_HOW, flatten, full_keys, parse_value
+from svipctl.settings.layers import Resolved
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+DECIDED = WHERE_AND_HOW | {"dataset", "recipe", "seed", "train.fold", "train.monitor", "train.select"}
+"""Settings that a study has no say in."""
+_FIXED = DECIDED | {"precision", "data.allow_partial", "model.init_from"}
+_FACTORS = {
+    "optim.lr": (0.1, 10.0, True),
+    "train.epochs": (0.5, 2.0, False),
+    "method.scale": (0.3, 3.0, False),
+    "method.fusion_weight": (0.0, 3.0, False),
+    "method.whitening_shrinkage": (0.1, 10.0, True),
+}
+"""Setting -> factors on its configured value that give its range, and whether the range is logarithmic."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """The values of one setting: a list of choices, or else a range whose ends belong to it."""
+
+    choices: tuple[Any, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+
+    @property
+    def corners(self) -> tuple[Any, ...]:
+        """All choices, or the ends of the range."""
+        return self.choices or (self.low, self.high)
+
+    def __contains__(self, value: Any) -> bool:
+        return value in self.choices if self.choices else self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        if self.choices:
+            return ", ".join(map(toml_value, self.choices))
+        return f"{self.low:g} to {self.high:g}{', logarithmic' if self.log else ''}"
+
+    def encoded(self, value: Any) -> Any:
+        """Return a value as a study keeps it: a choice as text, which may be any TOML value."""
+        return toml_value(value) if self.choices else value
+
+    def suggest(self, trial: Trial, key: str) -> Any:
+        """Return the value that a trial is to use."""
+        if self.choices:
+            return parse_value(trial.suggest_categorical(key, [toml_value(choice) for choice in self.choices]))
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(key, self.low, self.high, log=self.log)
+        return trial.suggest_float(key, self.low, self.high, log=self.log)
+
+
+def search_space(configured: Resolved, given: Sequence[str]) -> dict[str, Dimension]:
+    """Return setting -> values.
+
+    Args:
+        configured: The configuration that is varied.
+        given: Each `KEY=LOW:HIGH[:log]` or `KEY=A,B,C`. Without any, the learning rate, epochs and scale, and where
+            the method has them the closed form's weight and the whitening's shrinkage, around their configured values;
+            what a flag sets stays as it is.
+
+    Raises:
+        ConfigError: A text is unreadable, or its setting does not exist or is none to choose.
+
+    """
+    values = flatten(configured.settings)
+    if given:
+        return dict(_parsed(text, values) for text in given)
+    method = configured.settings.method
+    unused = {"method.fusion_weight"} if method.fusion == "none" else set()
+    unused |= {"method.whitening_shrinkage"} if method.class_attributes != "whitened" else set()
+    factors = {key: one for key, one in _FACTORS.items() if key not in unused and configured.origins.get(key) != "flag"}
+    return {
+        key: _range(values[key], low * values[key], high * values[key], log)
+        for key, (low, high, log) in factors.items()
+    }
+
+
+def _parsed(text: str, settings: Mapping[str, Any]) -> tuple[str, Dimension]:
+    name, _, values = text.partition("=")
+    keys = full_keys(name.strip())
+    if len(keys) > 1 or keys[0] not in settings:
+        why = f"{name} is the end of {' and of '.join(keys)}" if len(keys) > 1 else nearest(name, settings)
+        raise ConfigError(f"--search {text}: there is no setting {name!r}", why=why)
+    key, parts = keys[0], values.split(":")
+    if key in _FIXED:
+        raise ConfigError(
+            f"--search {text}: {key} is none of the settings to choose",
+            why="it says what is trained on or evaluated, where and how fast, or the command decides it",
+            todo="leave it out",
+        )
+    ends = [parse_value(part.strip()) for part in parts[:2]]
+    is_range = len(ends) == 2 and all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
+    if is_range and parts[2:] in ([], ["log"]) and (ends[0] > 0 or not parts[2:]) and ends[0] < ends[1]:
+        return key, _range(settings[key], ends[0], ends[1], bool(parts[2:]))
+    array = parse_value(f"[{values}]")
+    choices = array if isinstance(array, list) else [parse_value(part.strip()) for part in values.split(",")]
+    if is_range or len(choices) < 2:
+        raise ConfigError(
+            f"--search {text} is neither a range nor a list",
+            why="the lower end comes first, and is above 0 for log" if is_range else "",
+            todo=f"--search {key}=LOW:HIGH, {key}=LOW:HIGH:log or {key}=A,B,C",
+        )
+    return key, Dimension(choices=tuple(choices))
+
+
+def _range(configured: Any, low: float, high: float, log: bool) -> Dimension:
+    """Return a range of whole numbers where the setting is one."""
+    if isinstance(configured, int) and not isinstance(configured, bool):
+        return Dimension(low=max(1, round(low)), high=max(1, round(high)), log=log)
+    return Dimension(low=float(low), high=float(high), log=log)

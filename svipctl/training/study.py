@@ -1,0 +1,103 @@
+"""The Optuna study of `svipctl tune`: a file in its folder, in which each trial is proposed and its figure is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from svipctl.errors import ConfigError, DataError
+from svipctl.training.search_space import Dimension
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+FILE = "study.db"
+"""Optuna's storage in the folder of a study, SQLite."""
+
+
+def require_optuna() -> None:
+    """Raise ConfigError unless Optuna is installed."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigError("Optuna is not installed", todo="pip install 'svipctl[tune]'") from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+@contextmanager
+def open_study(folder: Path) -> Iterator[Study]:
+    """Open the study of a folder, or begin it.
+
+    Raises:
+        DataError: Its file is damaged.
+
+    """
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / FILE).resolve()}")
+        study = optuna.create_study(storage=storage, study_name="tune", direction="maximize", load_if_exists=True)
+    except (SQLAlchemyError, RuntimeError) as error:
+        raise DataError(
+            f"{folder / FILE} is damaged", why=str(error).partition("\n")[0], todo="begin a study of another --name"
+        ) from error
+    try:
+        yield study
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def check_same_request(study: Study, request: Mapping[str, Any]) -> None:
+    """Note what the study is of; raise ConfigError if it was begun with something else."""
+    request = json.loads(json.dumps(request, default=str))
+    before = study.user_attrs.get("request")
+    if before is None:
+        study.set_user_attr("request", request)
+        return
+    keys = sorted(key for key in {*before, *request} if before.get(key) != request.get(key))
+    if keys:
+        raise ConfigError(
+            "the study was begun with another configuration or search",
+            why="\n".join(f"{key}: {before.get(key)} in the study, {request.get(key)} now" for key in keys),
+            todo="give the same flags, or choose another --name",
+        )
+
+
+def finished_trials(study: Study) -> list[FrozenTrial]:
+    """Return the trials that have a figure, oldest first."""
+    from optuna.trial import TrialState
+
+    return study.get_trials(states=(TrialState.COMPLETE,))
+
+
+def next_trial(
+    study: Study, space: Mapping[str, Dimension], start: Mapping[str, Any], seed: int
+) -> tuple[Trial, dict[str, Any]]:
+    """Return a trial and the values to try.
+
+    A trial that was cut short is proposed again. The first one is the start.
+
+    Args:
+        study: It is asked.
+        space: Setting -> values.
+        start: Setting -> value as configured.
+        seed: Random seed. A study that was cut short goes on as it would have.
+
+    """
+    from optuna.samplers import TPESampler
+    from optuna.trial import TrialState
+
+    if not study.trials and all(value in space[key] for key, value in start.items()):
+        study.enqueue_trial({key: space[key].encoded(value) for key, value in start.items()})
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+    study.sampler = TPESampler(seed=1000 * seed + len(finished_trials(study)))
+    asked = study.ask()
+    return asked, {key: dimension.suggest(asked, key) for key, dimension in space.items()}

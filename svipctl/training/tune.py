@@ -1,0 +1,120 @@
+"""Settings chosen on the development folds: every trial of a study is a development run on each fold.
+
+Nothing here looks at test: a trial's figure is the mean over the folds of the best H on their validation images.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from svipctl.datasets.identity import identity_of
+from svipctl.datasets.names import dataset_name
+from svipctl.device import choose_device
+from svipctl.distributed.ranks import ALONE
+from svipctl.errors import CheckFailed, Interrupted
+from svipctl.files import atomic_write_text, file_lock
+from svipctl.runs.lookup import name_of, new_run
+from svipctl.settings.keys import flatten
+from svipctl.settings.schema import Settings
+from svipctl.training.development import FOLDS
+from svipctl.training.resume import AUTO
+from svipctl.training.search_space import DECIDED, Dimension, search_space
+from svipctl.training.session import Listener, Reporting, carry_out, choose
+from svipctl.training.study import FILE, check_same_request, finished_trials, next_trial, open_study, require_optuna
+from svipctl.training.tuning_settings import Configure, check_never_tests, fold_configuration, winner_toml
+
+WINNER = "best.toml"
+"""File of the settings of the best trial, for --config."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A study that varies some settings of a configuration."""
+
+    folder: Path
+    settings: Settings
+    """The configuration as it is without the study."""
+    space: Mapping[str, Dimension]
+    configure: Configure
+
+    def run(self, trials: int, listener: Listener, reporting: Reporting) -> dict[str, Any]:
+        """Train until the study has so many trials, those before counted; return the document of the command.
+
+        The first trial is the configuration as it is, if it is in the search space. A fold whose loss diverges has H = 0.
+
+        Raises:
+            SvipError: The study was begun otherwise, another process is at work in it, or a training stops.
+
+        """
+        fixed = {key: value for key, value in flatten(self.settings).items() if key not in DECIDED | set(self.space)}
+        request = {**fixed, **identity_of(self.settings.dataset), "recipe": self.settings.recipe}
+        request |= {"seed": self.settings.seed} | {f"search {key}": str(one) for key, one in self.space.items()}
+        start = {key: flatten(self.settings)[key] for key in self.space}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with file_lock(self.folder), open_study(self.folder) as study:
+            check_same_request(study, request)
+            while (number := len(finished_trials(study))) < trials:
+                trial, values = next_trial(study, self.space, start, self.settings.seed)
+                listener.note(f"trial {number + 1} of {trials}: " + ", ".join(f"{k}={v}" for k, v in values.items()))
+                figures = self._figures(number, values, listener, reporting)
+                trial.set_user_attr("folds", figures)
+                trial.set_user_attr("settings", values)
+                study.tell(trial, round(fmean(figures), 3))
+                listener.note(f"trial {number + 1} of {trials}: H {fmean(figures):.1f} on the folds")
+            found = [{"H": one.value, **one.user_attrs} for one in finished_trials(study)]
+        best = max(found, key=lambda one: one["H"])
+        settings = fold_configuration(self.configure, self.folder, best["settings"], 0, FOLDS[0]).settings
+        atomic_write_text(self.folder / WINNER, winner_toml(settings, best))
+        head = {"dataset": self.folder.parent.name, "recipe": self.settings.recipe, "study": str(self.folder)}
+        return {**head, "config": str(self.folder / WINNER), "best": best, "trials": found}
+
+    def _figures(self, number: int, values: Mapping[str, Any], listener: Listener, reporting: Reporting) -> list[float]:
+        """Return the best H of each fold's last epoch, percent; checkpoints are removed when a fold is done."""
+        figures, runs = [], self.folder / self.folder.parent.name
+        for fold in FOLDS:
+            configured = fold_configuration(self.configure, self.folder, values, number + 1, fold)
+            resume = AUTO if (runs / configured.settings.name).exists() else None
+            session = choose(configured.settings, configured.origins, resume, ALONE)
+            try:
+                if not session.is_done:
+                    carry_out(session, ALONE, listener, reporting)
+                figures.append(float(session.run.metrics[-1]["H_oracle"]))
+            except CheckFailed as error:
+                listener.warn(f"fold {fold} of trial {number + 1} has H = 0: {error.what}")
+                figures.append(0.0)
+            except Interrupted as error:
+                raise type(error)(error.what, why=error.why, todo="run the same command again") from error
+            shutil.rmtree(session.run.folder / "checkpoints", ignore_errors=True)
+        return figures
+
+
+def plan_tuning(configure: Configure, search: Sequence[str]) -> Tuning:
+    """Return the study of a configuration; nothing is written.
+
+    Args:
+        configure: Resolves the configuration with further values by dotted key, above those that the user gives.
+        search: What to vary, as of `search_space`.
+
+    Raises:
+        ConfigError: Optuna is missing; or a fold, test, several devices or an impossible value is asked for.
+
+    """
+    require_optuna()
+    configured = configure({})
+    check_never_tests(configured)
+    settings = configured.settings
+    choose_device(settings.gpu)
+    named = settings.model_copy(update={"name": settings.name or f"{name_of(settings)}-tune"})
+    folder = settings.runs_dir / dataset_name(settings.dataset) / named.name
+    if not (folder / FILE).exists():
+        new_run(named, anew=True)
+    space = search_space(configured, search)
+    for key, dimension in space.items():
+        for value in dimension.corners:
+            fold_configuration(configure, folder, {key: value}, 0, FOLDS[0])
+    return Tuning(folder, settings, space, configure)
