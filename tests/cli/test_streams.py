@@ -96,6 +96,8 @@ def work(command: Command, masked_folder: Path, trained_copy: Path, tmp_path: Pa
         "predict": (picture, "--run", "first", *CPU),
         "export": (folder, "--dry-run"),
         "reproduce": (folder, *tiny),
+        "runs": (),
+        "tune": (folder, *NETWORK_FREE, "--gpu", "cpu", "--trials", "1", "--dry-run"),
         "visualize compare": ("first", "second", *CPU),
         "data fetch": ("cub", "--dry-run"),
         "data status": (),
