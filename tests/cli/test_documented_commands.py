@@ -167,3 +167,8 @@ def test_lines_are_found_in_blocks_and_in_sentences() -> None:
         (4, "train toybirds --epochs 2", True),
         (9, "eval cub", False),
     ]
+
+
+def test_the_figures_of_readme_are_those_of_the_run_that_its_script_made() -> None:
+    done = subprocess.run([sys.executable, ROOT / "docs" / "demo.py", "--check"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")

@@ -152,7 +152,7 @@ def test_files_that_are_there_are_not_replaced_unasked(command: Command, folder:
         (("--format", "torch", "--precision", "int8"), "int8 is not there for torch"),
         (("--precision", "int8", "-o", "birds.pt2"), "int8 is not there for torch"),
         (("--format", "onnx", "-o", "birds.pt2"), "name it birds.onnx, or choose --format torch"),
-        (("--gamma", "inf"), "--gamma inf"),
+        (("--gamma", "inf"), "gamma is inf"),
         (("--tolerance", "0"), "--tolerance 0"),
         (("--run", "frist"), "did you mean 'first'"),
     ],
