@@ -292,7 +292,6 @@ def test_extending_with_a_name_of_the_run_is_refused(command: Command, pictures:
     [
         (("--json", "--csv"), "--json and --csv"),
         (("--extend",), "none to add"),
-        (("--gamma", "nan"), "gamma is nan"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(flags: tuple[str, ...], part: str, tmp_path: Path) -> None:
