@@ -13,6 +13,7 @@ from statistics import median
 
 import pytest
 
+from svipctl.runs.manifest import MANIFEST
 from svipctl.training.development import VALIDATION_CURVE
 from tests.conftest import Command
 from tests.processes import Finished, forked
@@ -130,8 +131,8 @@ def test_no_image_that_chose_gamma_is_a_test_image(folder: Path, shared_folder: 
 def test_a_gamma_chosen_on_test_images_under_a_validation_label_is_refused(
     command: Command, copied: Path, shared_folder: Path
 ) -> None:
-    with (copied / "final" / "validation_images.txt").open("a") as file:
-        file.write("images/unseen_x/0.png\n")
+    images = copied / "final" / "validation_images.txt"
+    rewrite(images, images.read_text() + "images/unseen_x/0.png\n")
     done = command("eval", str(shared_folder), "--run", "final", "--gpu", "cpu")
     assert (done.code, done.stdout) == (3, "")
     assert "gamma of final was chosen on 1 of the 20 images" in done.stderr
@@ -142,6 +143,7 @@ def test_a_final_run_that_lost_its_list_of_validation_images_is_refused(
     command: Command, copied: Path, shared_folder: Path
 ) -> None:
     (copied / "final" / "validation_images.txt").unlink()
+    (copied / "final" / MANIFEST).unlink()
     done = command("eval", str(shared_folder), "--run", "final", "--gpu", "cpu")
     assert (done.code, done.stdout) == (3, "")
     assert "does not say which images its gamma was chosen on" in done.stderr
@@ -236,7 +238,8 @@ def test_development_runs_of_the_last_release_without_a_curve_give_their_median(
     copied: Path, command: Command, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     for name in ("d1", "d2"):
-        (copied / name / "checkpoints/best" / VALIDATION_CURVE).unlink()
+        for file in (VALIDATION_CURVE, MANIFEST):
+            (copied / name / "checkpoints/best" / file).unlink()
     done = command("train", str(shared_folder), *without_epochs(tiny), *final("d1", "d2"), "--name", "again")
     assert done.code == 0, done.stderr
     development = json.loads((copied / "again" / "development.json").read_text())
