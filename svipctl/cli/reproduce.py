@@ -96,7 +96,8 @@ def reproduce(
 
     """
     configured = overrides.resolve(dataset)
-    check_inputs(configured.settings)
+    if not check:
+        check_inputs(configured.settings)
 
     from svipctl.baselines.choices import METHODS
     from svipctl.reproduce.rows import select_rows
@@ -117,6 +118,7 @@ def reproduce(
     settings = configured.settings
     if check:
         check_comparable(request, settings)
+        check_inputs(settings)  # what cannot be compared is said first
     available = _reproduce.available(settings, folds, draw=not (dry_run or plan_file))
     plan = make_plan(request, configure, available)
     for row, reason in plan.left_out.items():
