@@ -11,6 +11,7 @@ from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import joined_processes
+from svipctl.datasets.names import check_present
 from svipctl.errors import ConfigError
 from svipctl.plans import describe_plan
 from svipctl.quoting import shell_command
@@ -179,7 +180,11 @@ def _check(settings: Settings, resume: str | None) -> None:
 
     if resume not in (None, "auto"):
         find_run(settings.runs_dir, settings.dataset, resume)
-    raise_together(gpu, lambda: check_inputs(settings))
+    # A run that is resumed has its weights.
+    raise_together(
+        gpu,
+        lambda: check_inputs(settings) if resume is None else check_present(settings.dataset, settings.data_dir),
+    )
 
 
 def _show_plan(session: Session) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, SEEN, Command, write_small_folder
 from tests.inference.published_files import save_published
 from tests.processes import Finished, files_under, forked
+from tests.runs.made import rewrite
 
 pytestmark = pytest.mark.slow
 
@@ -154,8 +155,7 @@ def test_a_run_that_begins_with_another_remembers_its_images(
     images = (origin / "runs" / "small" / "one" / "training_images.txt").read_text().splitlines()
     assert sorted((run / "initial_images.txt").read_text().splitlines()) == sorted(images)
     assert json.loads((run / "environment.json").read_text())["weights"]["images"] == "known"
-    with (run / "initial_images.txt").open("a") as file:
-        file.write("images/unseen_x/0.png\n")
+    rewrite(run / "initial_images.txt", "\n".join([*images, "images/unseen_x/0.png"]) + "\n")
     scored = command("eval", str(with_words), "--run", "two", "--gpu", "cpu")
     assert scored.code == 3
     assert "trained on 1 of the 20" in scored.stderr
