@@ -39,7 +39,7 @@ class First:
         self.batch_size = 64 if self.device.type == "cuda" else 2
 
     def machine(self) -> dict[str, Any]:
-        """What this is."""
+        """Return the description of the machine."""
         found: dict[str, Any] = {"torch": torch.__version__, "cuda": torch.version.cuda, "cpus": os.cpu_count()}
         found |= {"python": platform.python_version(), "platform": platform.platform()}
         if self.device.type == "cuda":

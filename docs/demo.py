@@ -39,24 +39,21 @@ def run(commands: str, folder: Path) -> str:
     return re.sub(r"^epoch \S+  step .*\n", "", done.stdout, flags=re.MULTILINE)  # only a slow machine prints these
 
 
-def figures(text: str) -> dict[str, list[float]]:
-    """Return the numbers of each row of an evaluation's table, by the row's name."""
+def figures(text: str) -> dict[str, set[str]]:
+    """Return the figures of each row of an evaluation's table, as they stand there, by the row's name."""
     rows = re.findall(r"^  (zsl|gzsl[a-z-]*|reference|ausuc) +(.*)$", text, re.MULTILINE)
-    return {name: [float(number) for number in re.findall(r"(?<![±\d])\d+\.\d", rest)] for name, rest in rows}
+    return {name: set(re.findall(r"(?<![±\d])\d+\.\d", rest)) for name, rest in rows}
 
 
 def differences(readme: str, evaluation: dict[str, dict[str, float]]) -> list[str]:
-    """Return the rows of README's table that are not those of an evaluation's `protocols`."""
+    """Return a line for each row of an evaluation's `protocols` of which README's table lacks a figure."""
     shown = {name: row for block in BLOCK.finditer(readme) for name, row in figures(block["output"]).items()}
-    wanted = {
-        name: [round(value, 1) for key, value in row.items() if key not in ("gamma", "offset")]
-        for name, row in evaluation.items()
-    }
-    return [
-        f"{name}: {shown.get(name)} in README, {row} in {RESULT.name}"
-        for name, row in wanted.items()
-        if not all(any(abs(one - other) < 0.051 for other in shown.get(name, [])) for one in row)
-    ]
+    found = []
+    for name, row in evaluation.items():
+        wanted = {f"{value:.1f}" for key, value in row.items() if key not in ("gamma", "offset")}
+        if missing := wanted - shown.get(name, set()):
+            found.append(f"{name}: README lacks {', '.join(sorted(missing))} of {RESULT.name}")
+    return found
 
 
 def main() -> int:

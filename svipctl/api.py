@@ -22,7 +22,7 @@ from svipctl.quoting import shell_command
 from svipctl.runs.run import Run
 from svipctl.settings.layers import Resolved, resolve
 from svipctl.settings.schema import RecipeName
-from svipctl.training.development import FOLDS, calibrated_name, with_development
+from svipctl.training.development import calibrated_name, calibration_runs, with_development
 from svipctl.training.resume import AUTO
 from svipctl.training.session import carry_out, choose
 from svipctl.training.step_log import Record
@@ -160,10 +160,11 @@ def train(
         one = partial(train, dataset, recipe=recipe, seed=seed, resume=AUTO, device=device, progress=progress)
         one = partial(one, data_dir=data_dir, runs_dir=runs_dir)
         final, given = calibrated_name(configure().settings), dict(settings or {})
-        for fold in FOLDS:
-            one(name=f"{final}-fold{fold}", settings=given | {"train.fold": fold, "train.monitor": "validation"})
+        runs = calibration_runs(final)
+        for own_name, decided in runs.items():
+            one(name=own_name, settings=given | decided)
         given.pop("train.epochs", None)
-        return one(name=final, settings=given, from_development=[f"{final}-fold{fold}" for fold in FOLDS])
+        return one(name=final, settings=given, from_development=list(runs))
 
     development = None
     if from_development:

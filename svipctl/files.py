@@ -40,7 +40,7 @@ def open_regular(path: Path, limit: int | None = None, *, what: str = "file", to
         ConfigError: Its name is too long.
 
     """
-    try:
+    with _explained_names(path, what, todo):
         _require_regular(path, path.stat(), limit)  # before it is opened: opening a device can change it
         file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
         try:
@@ -49,12 +49,6 @@ def open_regular(path: Path, limit: int | None = None, *, what: str = "file", to
             file.close()
             raise
         return file
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"there is no {what} {path}", todo=todo) from error
-    except OSError as error:
-        raise system_error(error, path) from error
-    except ValueError as error:
-        raise DataError(f"{str(path)!r} is not the name of a file", why=str(error)) from error
 
 
 def read_regular(path: Path, limit: int | None = None, *, what: str = "file", todo: str = "") -> bytes:
@@ -195,8 +189,15 @@ def resolve_folder(folder: Path) -> Path:
 
 def require_path(path: Path, what: str, todo: str = "") -> None:
     """Raise DataError, which says `what` the path is of, unless it exists; as `open_regular` for other reasons."""
-    try:
+    with _explained_names(path, what, todo):
         path.stat()
+
+
+@contextmanager
+def _explained_names(path: Path, what: str, todo: str) -> Iterator[None]:
+    """Raise our errors for a path that a user named: DataError if there is no such file, else that of the system."""
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"there is no {what} {path}", todo=todo) from error
     except OSError as error:

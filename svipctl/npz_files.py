@@ -55,7 +55,7 @@ class _Member:
     by_columns: bool
     dtype: np.dtype[Any]
     start: int
-    """Where its numbers begin."""
+    """Offset of its first number, in bytes."""
 
     @property
     def name(self) -> str:

@@ -41,7 +41,7 @@ class Pace:
         self._last = (place, now)
 
     def pause(self) -> None:
-        """What went by since the last report was no training: it counts for the time left, not for the rate."""
+        """Count the time since the last report for the time left, but not for the rate: it was no training."""
         if self._last is not None:
             self._last = (self._last[0], self._clock())
 

@@ -1,4 +1,4 @@
-"""What --dry-run shows of the plans of training, evaluation, export and reproduction."""
+"""Text that --dry-run shows of the plans of training, evaluation, export and reproduction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operating system says, as an error of ours with an exit code, whatever it is."""
+"""Everything that the operating system says is an error of ours with an exit code."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from svipctl.evaluation.calibration import Integers, unit_rows
 from svipctl.model.class_scorer import ClassScorer
 from svipctl.model.eszsl import eszsl
 from svipctl.model.recipe import Recipe
-from svipctl.model.ridge import Floats, Spectrum, prototypes, ridge, spectrum
+from svipctl.model.ridge import Floats, Spectrum, mean_eigenvalue, prototypes, ridge, spectrum
 from svipctl.model.scores import class_scores, normalise_class_attributes
 
 Method = Literal["ridge", "eszsl", "sae", "prototypes", "bilinear"]
@@ -154,12 +154,12 @@ def maps(
         return bilinear(inputs, rows, seen, [(rate, int(epochs)) for rate, epochs in weights])
     if method == "prototypes":
         table = _with_intercept(seen, seen)
-        return prototypes(inputs[:, :-1], rows, table, [weight * _mean_eigenvalue(table) for (weight,) in weights])
-    of_inputs, unit = of_inputs or spectrum(inputs), _mean_eigenvalue(inputs)
+        return prototypes(inputs[:, :-1], rows, table, [weight * mean_eigenvalue(table) for (weight,) in weights])
+    of_inputs, unit = of_inputs or spectrum(inputs), mean_eigenvalue(inputs)
     if method == "ridge":
         return ridge(inputs, seen[rows], [weight * unit for (weight,) in weights], of_inputs)
     if method == "eszsl":
-        pairs = [(features * unit, attributes * _mean_eigenvalue(seen)) for features, attributes in weights]
+        pairs = [(features * unit, attributes * mean_eigenvalue(seen)) for features, attributes in weights]
         return eszsl(inputs, rows, seen, pairs, of_inputs)
     # Both sides of the autoencoder weigh the same at 1.
     balance = float((seen[rows] ** 2).sum()) / float((inputs**2).sum())
@@ -195,7 +195,3 @@ def score(predicted: Floats, classes: Floats, kind: Score) -> Floats:
 
 def _with_intercept(table: Floats, seen: Floats) -> Floats:
     return Prepared.by("plain", seen)(table)
-
-
-def _mean_eigenvalue(table: Floats) -> float:
-    return float((table**2).sum() / table.shape[1])

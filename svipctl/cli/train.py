@@ -93,23 +93,23 @@ def train(
 
 def _train_calibrated(dataset: str, overrides: Overrides, *, standalone: bool, dry_run: bool) -> dict[str, Any]:
     """Train or continue a run on each fold, then the final run; return the document of the last."""
-    from svipctl.training.development import FOLDS, calibrated_name
+    from svipctl.training.development import calibrated_name, calibration_runs
     from svipctl.training.resume import AUTO
 
     name = calibrated_name(overrides.resolve(dataset, _batch_size(overrides)).settings)
-    folds = [f"{name}-fold{fold}" for fold in FOLDS]
-    for fold, own_name in zip(FOLDS, folds):
-        more = {**_batch_size(overrides), "train.fold": fold, "train.monitor": "validation", "name": own_name}
+    runs = calibration_runs(name)
+    for decided in runs.values():
+        more = {**_batch_size(overrides), **decided}
         document = _train(overrides.resolve(dataset, more), None, AUTO, standalone=standalone, dry_run=dry_run)
     if dry_run:
-        sink.say(f"then the final run {name}, with the epoch count and the gamma of {', '.join(folds)}")
+        sink.say(f"then the final run {name}, with the epoch count and the gamma of {', '.join(runs)}")
         return document
     without_epochs = Overrides(
         {key: value for key, value in overrides.flags.items() if key != "train.epochs"} | {"name": name},
         overrides.assignments,
         overrides.config,
     )
-    return _train(*_configure(dataset, without_epochs, True, folds), AUTO, standalone=standalone, dry_run=dry_run)
+    return _train(*_configure(dataset, without_epochs, True, list(runs)), AUTO, standalone=standalone, dry_run=dry_run)
 
 
 def _train(

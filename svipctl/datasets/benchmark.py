@@ -76,9 +76,9 @@ class Benchmark:
     word_vectors_file: Path | None = None
     """Where `w2v build` puts the attributes' word vectors."""
     upright: bool = True
-    """Whether photographs are rotated as their EXIF orientation says; the published sets are read as they are stored."""
+    """True if photographs are rotated as their EXIF orientation says; the published sets are read as they are stored."""
     warnings: tuple[str, ...] = field(default=(), repr=False)
-    """What is left out, and what makes scores doubtful; to be shown once to whoever uses the data set."""
+    """Warnings of what is left out and of what makes scores doubtful; show them once to whoever uses the data set."""
     problems: tuple[str, ...] = field(default=(), repr=False)
     """Contradictions already found by whoever read the files; reported together with those found here."""
 

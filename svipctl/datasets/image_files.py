@@ -1,4 +1,4 @@
-"""Which files below a folder are images: one rule for data folders and for folders named on the command line.
+"""Images among the files below a folder: one rule for data folders and for folders named on the command line.
 
 Files with the ending of an image are images, and so are files that begin like one; links are followed. What a system
 puts into every folder is ignored; everything else is left out with a reason.

@@ -96,7 +96,7 @@ class Transform:
     augment: Literal["none", "flip", "crop-and-flip"] = "none"
     crop_scale: tuple[float, float] = (0.08, 1.0)
     test_resize: Literal["shorter-side", "square"] = "shorter-side"
-    """What `for_evaluation` resizes to."""
+    """Form of resizing in `for_evaluation`."""
 
     def __call__(self, image: Image.Image) -> Tensor:
         """An RGB image as uint8 (3, size, size), without anything random."""

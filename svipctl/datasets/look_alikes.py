@@ -1,4 +1,4 @@
-"""What makes the scores of a data set doubtful: classes with equal attributes, and images that are in training and in test."""
+"""Reasons to doubt the scores of a data set: classes with equal attributes, and images that are in training and in test."""
 
 from __future__ import annotations
 

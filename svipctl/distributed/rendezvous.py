@@ -23,20 +23,20 @@ _ARRIVED = "arrived"
 _ALONE = "if this process has no peers, add --standalone"
 
 _meetings = count()
-"""Of this process; the launcher's store keeps what earlier ones have left."""
+"""Numbers of the meetings of this process; the launcher's store keeps what earlier ones have left."""
 
 Remark = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Which process this is, as its launcher says."""
+    """The place of this process among all, as its launcher says."""
 
     rank: int
     world: int
     local: int
     host: str
-    """Where the first process, or the launcher, listens."""
+    """Address on which the first process, or the launcher, listens."""
     port: int
     origin: str
     """The variables that say so."""

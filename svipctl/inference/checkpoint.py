@@ -36,7 +36,7 @@ Names = Annotated[Sequence[str], Field(min_length=1)]
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a checkpoint says of itself; numbers are bounded where it is read, before anything is built from them."""
+    """The description of a checkpoint; numbers are bounded where it is read, before anything is built from them."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -61,7 +61,7 @@ class Metadata:
     std: Annotated[Sequence[PositiveFloat], Field(min_length=3, max_length=3)]
     image_size: Positive
     resize: Literal["shorter-side", "square"] = "shorter-side"
-    """What evaluation resizes images to."""
+    """Form of the resizing in evaluation."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Of the epoch, as in metrics.jsonl."""
     class_attributes_sha256: str = ""
@@ -93,7 +93,7 @@ def save_checkpoint(
         atomic_write_text(unfinished / METADATA, json.dumps(stamped, indent=2, default=str) + "\n")
         if extra:
             extra(unfinished)
-        write_manifest(unfinished)
+        write_manifest(unfinished, {WEIGHTS: content})
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Metadata]:

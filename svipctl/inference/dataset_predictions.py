@@ -34,8 +34,8 @@ class Predictions:
     """(N, windows), probability that the window is unrelated."""
     source_scores: NDArray[np.float64] | None
     """(N, windows), the window scores that supervise the patch classifier; high is related. None when not asked for."""
-    tokens: NDArray[np.float64]
-    """(N, D) mean patch tokens."""
+    tokens: NDArray[np.float64] | None = None
+    """(N, D) mean patch tokens. None when not asked for."""
     peaks: NDArray[np.int64] | None = None
     """(N, G) the window, in raster order, at which the attribute head is highest for each of the attributes asked for."""
     notes: tuple[str, ...] = ()
@@ -52,6 +52,7 @@ def predict_dataset(
     ranks: Ranks = ALONE,
     mirrored: bool = False,
     source_scores: bool = False,
+    mean_tokens: bool = False,
     peaks_of: NDArray[np.int64] | None = None,
     progress: ProgressCallback | None = None,
 ) -> Predictions:
@@ -68,6 +69,7 @@ def predict_dataset(
         ranks: The processes that divide the images.
         mirrored: Flip all images left to right.
         source_scores: Also run the source pass for the window scores (a second forward pass).
+        mean_tokens: Also keep the mean patch tokens.
         peaks_of: (C, G) columns of the attributes of each class whose maps' peaks are wanted; -1 for none.
         progress: Called with images done and images in all, of this process; equally often in all processes.
 
@@ -101,7 +103,8 @@ def predict_dataset(
                 peaks.append(_peaks(prediction.windows, columns.to(model.device)).double().cpu())
             attributes.append(prediction.attributes.double().cpu())
             unrelated.append(prediction.unrelated.double().cpu())
-            tokens.append(prediction.tokens.double().cpu())
+            if mean_tokens:
+                tokens.append(prediction.tokens.double().cpu())
             done += len(images)
             if progress:
                 progress(done, len(mine))
@@ -121,7 +124,7 @@ def predict_dataset(
         indices=indices,
         attributes=predicted,
         unrelated=gathered(unrelated, windows),
-        tokens=gathered(tokens, network.backbone.embed_dim),
+        tokens=gathered(tokens, network.backbone.embed_dim) if mean_tokens else None,
         source_scores=gathered(scores, windows) if source_scores else None,
         peaks=None if peaks_of is None else gathered(peaks, peaks_of.shape[1]).astype(np.int64),
         notes=(note,) if note else (),

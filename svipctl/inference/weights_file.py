@@ -40,7 +40,7 @@ class TrainedWeights:
     ignored: tuple[str, ...] = ()
     """Tensors of the file that nothing of the method uses."""
     unwrapped: str = ""
-    """What was done to get at the tensors, in words; mostly nothing."""
+    """Steps that uncovered the tensors, in words; mostly none."""
 
     @property
     def name(self) -> str:

@@ -28,7 +28,7 @@ class BackboneArguments(BaseModel):
     img_size: Sides | None = None
     patch_size: Sides | None = None
     stride: Literal[16, 32] | None = None
-    """Of the stem of `lite`."""
+    """Stride of the stem of `lite`."""
     embed_dim: Side | None = None
     depth: Count | None = None
     num_heads: Annotated[Count, Field(ge=1)] | None = None

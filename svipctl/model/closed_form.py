@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from svipctl.model.eszsl import eszsl
 from svipctl.model.recipe import Recipe
-from svipctl.model.ridge import prototypes, ridge
+from svipctl.model.ridge import mean_eigenvalue, prototypes, ridge
 
 
 class ClosedForm(nn.Module):
@@ -39,8 +39,7 @@ class ClosedForm(nn.Module):
         """
         inputs, targets = self._inputs(tokens.double()).cpu().numpy(), classes.double().cpu().numpy()
         rows = labels.cpu().numpy()
-        # Penalties are relative to the mean eigenvalue of what they are added to, as those of the baselines.
-        of_tokens, of_classes = (float((table**2).sum()) / table.shape[1] for table in (inputs, targets))
+        of_tokens, of_classes = mean_eigenvalue(inputs), mean_eigenvalue(targets)
         for_tokens, for_classes = self.recipe.fusion_penalties
         if self.recipe.fusion == "eszsl":
             (found,) = eszsl(inputs, rows, targets, [(for_tokens * of_tokens, for_classes * of_classes)])

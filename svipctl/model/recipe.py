@@ -35,7 +35,7 @@ class Recipe(BaseModel):
     """`source` leaves out the second pass and the selection: a plain Vision Transformer with a linear head, fine-tuned
     end to end (the paper's "ViT baseline")."""
     head: Literal["windows", "class-token", "attribute-attention"] = "windows"
-    """What the attribute head reads: window features, (only without the second pass) the class token, or window features
+    """Input of the attribute head: window features, (only without the second pass) the class token, or window features
     that each attribute attends to with weights of its own (DAZLE)."""
     attention_queries: Literal["free", "words"] = "free"
     """Queries of the attribute attention: learned, or the attributes' word vectors, as in DAZLE."""

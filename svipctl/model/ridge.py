@@ -29,6 +29,11 @@ def spectrum(table: Floats) -> Spectrum:
     return Spectrum(values[varying], vectors[:, varying])
 
 
+def mean_eigenvalue(table: Floats) -> float:
+    """Return the mean eigenvalue of X'X, to which penalties are relative: one value then suits every preparation."""
+    return float((table**2).sum() / table.shape[1])
+
+
 def ridge(
     features: Floats, targets: Floats, weights: Sequence[float], of_features: Spectrum | None = None
 ) -> list[Floats]:

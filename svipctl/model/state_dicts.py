@@ -13,7 +13,7 @@ WRAPPERS = (
 )
 """Keys under which training programs keep the state dict: timm, Lightning, DeiT, MAE, DINO, the published SVIP."""
 OF_WRAPPING_MODULES = ("module.", "_orig_mod.")
-"""What DataParallel and torch.compile put before each name."""
+"""Prefixes that DataParallel and torch.compile put before each name."""
 OF_BACKBONES = (*OF_WRAPPING_MODULES, "model.", "net.", "backbone.", "encoder.", "visual.", "vit.")
 """The same for a network that was a part of another one."""
 _DEEPEST = 3

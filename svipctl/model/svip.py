@@ -204,7 +204,7 @@ class SVIP(nn.Module):
             windows = self._head(features, choice)
         attributes, mean_token = self._pool(windows, choice), full_precision(tokens).mean(dim=1)
         if self.closed_form is not None:
-            with torch.autocast(images.device.type, enabled=False):
+            with no_autocast(images):
                 attributes = self.closed_form(attributes, mean_token)
         return Prediction(attributes, logits.sigmoid(), windows, related, mean_token)
 

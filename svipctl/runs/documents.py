@@ -33,14 +33,14 @@ class DevelopmentRun(Document):
 
 
 class FoundOnFolds(Document):
-    """What a baseline chose on its folds, among how many choices."""
+    """The choice of a baseline on its folds, and among how many."""
 
     choice: dict[str, Any] | None = None
     tried: int | None = None
 
 
 class DevelopmentDocument(FoundOnFolds):
-    """What a final run takes from its development runs: `development.json`."""
+    """Gamma and epoch count that a final run takes from its development runs: `development.json`."""
 
     gamma: float
     runs: Annotated[list[DevelopmentRun], Field(min_length=1)]
@@ -91,7 +91,7 @@ class FinishedDocument(Document):
 
 
 class BaselineDocument(Document):
-    """What was fitted in place of a network: `baseline.json`."""
+    """The method that was fitted instead of a network: `baseline.json`."""
 
     method: str = ""
     folds: list[int] = []
@@ -99,7 +99,7 @@ class BaselineDocument(Document):
 
 
 class EnvironmentDocument(Document):
-    """What the run depends on besides its configuration: `environment.json`."""
+    """Versions, hardware and weights that the run depends on: `environment.json`."""
 
     precision: str | None = None
     data_folder: str | None = None

@@ -37,15 +37,16 @@ def write_manifest(folder: Path, contents: Mapping[str, bytes] | None = None) ->
 
     Args:
         folder: A run or a checkpoint, all of whose files are written once by now.
-        contents: Name -> content of files that are written next.
+        contents: Name -> content of files that are known: they are not read, and may be written next.
 
     """
+    known = contents or {}
     entries = {
         path.name: ManifestEntry(bytes=path.stat().st_size, sha256=file_sha256(path))
         for path in sorted(folder.iterdir())
-        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
+        if path.is_file() and path.name not in (MANIFEST, *known) and not path.name.startswith(".")
     }
-    entries |= {name: _entry(content) for name, content in (contents or {}).items()}
+    entries |= {name: _entry(content) for name, content in known.items()}
     _write(folder, Manifest(files=entries))
 
 

@@ -1,4 +1,4 @@
-"""Inputs that a configuration names: checked before anything heavy is imported, so that a mistake is told at once."""
+"""Inputs that a configuration names: checked before anything heavy is imported, so that a mistake is reported at once."""
 
 from __future__ import annotations
 

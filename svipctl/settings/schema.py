@@ -117,7 +117,7 @@ class DataSettings(Section):
 
     @property
     def evaluation_resize(self) -> Literal["shorter-side", "square"]:
-        """What images are resized to when they are not trained on; a checkpoint has it."""
+        """Form of the resizing of images that are not trained on; a checkpoint has it."""
         return self.resize if self.test_resize == "same" else self.test_resize
 
 

@@ -26,8 +26,9 @@ def fit_closed_form(settings: Settings, setup: Setup, progress: ProgressCallback
     closed_form, train = setup.model.network.closed_form, setup.split.train
     if closed_form is None:
         return
-    views = [
-        predict_dataset(
+    views = []
+    for mirrored in [False] if setup.transform.augment == "none" else [False, True]:
+        predictions = predict_dataset(
             setup.model,
             setup.benchmark,
             train,
@@ -35,10 +36,11 @@ def fit_closed_form(settings: Settings, setup: Setup, progress: ProgressCallback
             workers=settings.data.workers,
             ranks=setup.ranks,
             mirrored=mirrored,
+            mean_tokens=True,
             progress=progress,
-        ).tokens
-        for mirrored in ([False] if setup.transform.augment == "none" else [False, True])
-    ]
+        )
+        assert predictions.tokens is not None
+        views.append(predictions.tokens)
     rows = np.searchsorted(setup.split.seen_classes, setup.benchmark.labels[train])
     classes = torch.from_numpy(setup.benchmark.class_attributes[setup.split.seen_classes])
     closed_form.fit(

@@ -142,6 +142,12 @@ def calibrated_name(settings: Settings) -> str:
     return settings.name or f"{name_of(settings)}-calibrated"
 
 
+def calibration_runs(final: str) -> dict[str, dict[str, Any]]:
+    """Return name -> settings of the development runs of a final run of that name, one on each fold."""
+    names = {f"{final}-fold{fold}": fold for fold in FOLDS}
+    return {name: {"name": name, "train.fold": fold, "train.monitor": "validation"} for name, fold in names.items()}
+
+
 def read_development(settings: Settings, names: Sequence[str]) -> Development:
     """What finished development runs found.
 

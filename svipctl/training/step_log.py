@@ -14,7 +14,7 @@ from svipctl.errors import CheckFailed, shortened
 from svipctl.training.step import FIGURES
 
 PUBLISHED_ACCURACY = "accuracy"
-"""What the published code calls the accuracy of the contextualized pass; the recipe `reference` has it too."""
+"""Name in the published code of the accuracy of the contextualized pass; the recipe `reference` has it too."""
 _SHARES = frozenset(
     ["source_accuracy", "contextualized_accuracy", "patch_accuracy", "patch_auc", "patch_recall", PUBLISHED_ACCURACY]
 )

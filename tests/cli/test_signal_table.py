@@ -38,7 +38,7 @@ COMMANDS = {
     "reproduce": ("reproduce", "small", "TINY", "--controls", "none", "--seeds", "1", "--folds", "1", "--no-baselines"),
 }
 LEFTOVERS = (".*.part", ".*.new", ".*.unchecked*")
-"""What an interrupted command would leave for the next one to remove; a signal leaves nothing."""
+"""Files that an interrupted command would leave for the next one to remove; a signal leaves nothing."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -66,13 +67,14 @@ def test_a_disk_that_takes_no_more_output_is_told_on_stderr(
     assert said.count("error: ") == 1
 
 
-def reader_gone() -> None:
-    """In the forked process: stdout is a pipe that nobody reads."""
+def write_to_nobody(name: str) -> None:
+    """In the forked process: stdout or stderr is a pipe whose reader has gone, as behind `2> >(head -n 1)`."""
+    number = {"stdout": 1, "stderr": 2}[name]
     reader, writer = os.pipe()
     os.close(reader)
-    os.dup2(writer, 1)
+    os.dup2(writer, number)
     os.close(writer)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
+    setattr(sys, name, os.fdopen(number, "w", closefd=False))
 
 
 def closed() -> None:
@@ -129,7 +131,7 @@ def test_no_command_minds_where_its_data_goes(name: str, work: Callable[..., Fin
     assert fails == (name in ("data import", "w2v check")), to_file.stderr
     assert follows("error" if fails else name.replace(" ", "-"), to_file.document)
     assert "\033" not in to_file.stdout
-    to_nobody = work(name, reader_gone, "--json", *fresh_name("second"))
+    to_nobody = work(name, functools.partial(write_to_nobody, "stdout"), "--json", *fresh_name("second"))
     assert to_nobody.code == ExitCode.CHECK_FAILED
     nowhere = work(name, closed, *fresh_name("third"))
     assert (nowhere.code, nowhere.stdout) == (to_file.code, "")
@@ -138,22 +140,15 @@ def test_no_command_minds_where_its_data_goes(name: str, work: Callable[..., Fin
         assert fails or done.stderr == ""
 
 
-def nobody_reads_stderr() -> None:
-    """In the forked process: stderr is a pipe whose reader has gone, as behind `2> >(head -n 1)`."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    os.dup2(writer, 2)
-    os.close(writer)
-    sys.stderr = os.fdopen(2, "w", closefd=False)
-
-
 def test_training_goes_on_when_nobody_reads_its_log(
     command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
-    done = command("train", str(shared_folder), *tiny, "--name", "unread", first=nobody_reads_stderr)
+    done = command(
+        "train", str(shared_folder), *tiny, "--name", "unread", first=functools.partial(write_to_nobody, "stderr")
+    )
     assert done.code == ExitCode.DONE
     assert (tmp_path / "runs" / "small" / "unread" / "finished.json").exists()
 
 
 def test_an_error_that_nobody_reads_keeps_its_code(command: Command) -> None:
-    assert command("train", "nowhere", first=nobody_reads_stderr).code == ExitCode.USAGE
+    assert command("train", "nowhere", first=functools.partial(write_to_nobody, "stderr")).code == ExitCode.USAGE

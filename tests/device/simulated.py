@@ -28,7 +28,7 @@ SETUP = "_setup_privateuseone_for_python_backend"
 AVAILABLE = hasattr(backend_registration, SETUP)
 """True if torch can register a device that is written in Python."""
 BACKING = [torch.device("cpu")]
-"""Where the values are; on `meta` there are none, and operations only count."""
+"""Device that holds the values; on `meta` there are none, and operations only count."""
 UNAVAILABLE = f"torch {torch.__version__} cannot register a device that is written in Python; 2.15 can"
 aten = torch.ops.aten
 _COPIES = (aten.copy_.default, aten._copy_from.default, aten._to_copy.default)
@@ -51,7 +51,7 @@ class Waited(RuntimeError):
 
 
 class Waits:
-    """What the program has waited for, and whether it may at the moment."""
+    """Waits of the program, and permission to wait at the moment."""
 
     allowed: ClassVar[bool] = True
     counted: ClassVar[Counter[str]] = Counter()
@@ -115,7 +115,7 @@ class _Dispatch(TorchDispatchMode):
 
 
 class _Backend:
-    """What torch asks the module of a device."""
+    """Functions that torch asks the module of a device for."""
 
     generator = torch.Generator()
 
@@ -280,7 +280,7 @@ def _register_autocast() -> None:
 
 
 def _register_creation() -> None:
-    """What torch calls below any dispatch mode."""
+    """Functions that torch calls below any dispatch mode."""
 
     def empty(size: Any, *, dtype: Any = None, **_: Any) -> Tensor:
         return OnDevice(torch.empty(size, dtype=dtype or torch.get_default_dtype(), device=BACKING[0]))

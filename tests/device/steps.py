@@ -43,7 +43,7 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Case:
-    """What is trained, and how."""
+    """A network, a recipe and a way to train it."""
 
     recipe: str
     dtype: torch.dtype = torch.float32

@@ -1,4 +1,4 @@
-"""What a process among those of its run is given to do."""
+"""Shares of the work among the processes of a run."""
 
 from __future__ import annotations
 

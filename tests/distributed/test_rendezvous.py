@@ -1,4 +1,4 @@
-"""Who a process is among those of its run, and how it waits for the others."""
+"""The place of a process among those of its run, and its wait for the others."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from tests.conftest import Command as Forked
 
 KEYS = [key for key, _ in known_keys()]
 OF_A_RUN = ("method.", "model.", "optim.", "train.", "recipe", "name", "data.resize", "data.augment", "data.normalise")
-"""What a run fixes."""
+"""Settings that a run fixes."""
 COMMANDS: dict[str, Command] = {
     "eval": eval_command.eval_,
     "predict": predict.predict,

@@ -1,4 +1,4 @@
-"""What `--search` says, and what is searched without it."""
+"""The search space of `--search`, and the default one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study refuses before anything is trained or written."""
+"""Requests that a study refuses before anything is trained or written."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class DatasetStatus(BaseModel):
     oriented: int | None = None
     """Number of images with an EXIF orientation, if all were decoded."""
     warnings: tuple[str, ...] = ()
-    """What is left out, and what makes scores doubtful."""
+    """Warnings of what is left out and of what makes scores doubtful."""
 
     def document(self) -> dict[str, Any]:
         """Return the entry of the JSON document of `data status`."""
