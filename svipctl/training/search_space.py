@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from svipctl.errors import ConfigError, nearest
+from svipctl.quoting import shell_words
 from svipctl.settings.command_line import toml_value
 from svipctl.settings.keys import WHERE_AND_HOW, flatten, full_keys, parse_value
 from svipctl.settings.layers import Resolved
@@ -111,7 +112,9 @@ def _parsed(text: str, settings: Mapping[str, Any]) -> tuple[str, Dimension]:
         raise ConfigError(
             f"--search {text} is neither a range nor a list",
             why="the lower end comes first, and is above 0 for log" if is_range else "",
-            todo=f"--search {key}=LOW:HIGH, {key}=LOW:HIGH:log or {key}=A,B,C",
+            todo=" or ".join(
+                shell_words("--search", f"{key}={form}") for form in ("LOW:HIGH", "LOW:HIGH:log", "A,B,C")
+            ),
         )
     return key, Dimension(choices=tuple(choices))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from svipctl.errors import ConfigError
+from svipctl.quoting import shell_words
 from svipctl.settings.command_line import differences_from_presets, toml_text
 from svipctl.settings.keys import flatten
 from svipctl.settings.layers import Resolved
@@ -27,7 +28,9 @@ def fold_configuration(
     found = flatten(resolved.settings)
     for key, value in decided.items():
         if found[key] != (tuple(value) if isinstance(value, list) else value):
-            raise ConfigError(f"--set {key} contradicts tuning, which chooses it", todo=f"leave out --set {key}")
+            raise ConfigError(
+                f"--set {key} contradicts tuning, which chooses it", todo=f"leave out {shell_words('--set', key)}"
+            )
     return resolved
 
 
