@@ -37,7 +37,7 @@ pytestmark = pytest.mark.slow
 LISTS = 10_000
 LONG = {
     "drawing": "svipctl.datasets.registry.draw_all",
-    "training": "svipctl.training.setup.prepare",
+    "training": "svipctl.training.session.prepare",
     "several devices": "svipctl.distributed.launch.launch",
     "packing": "svipctl.datasets.packed_pixels.pack",
     "features": "svipctl.baselines.image_features.image_features",
