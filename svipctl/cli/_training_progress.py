@@ -1,4 +1,4 @@
-"""How training shows itself: a live table on a terminal, plain lines elsewhere, one an epoch and in long ones one a minute."""
+"""Progress of training: a table and a bar on a terminal; elsewhere a line per epoch, and one per minute in long epochs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from svipctl.cli._output import sink
 from svipctl.cli._progress import MINUTE
 from svipctl.pace import Clock, Pace, duration, time_left
-from svipctl.runs.records import epoch_line
+from svipctl.runs.records import accuracy_of, epoch_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,6 +27,8 @@ _TERMS = {
     "decorrelation": "decorrelation",
 }
 _SHARES = {"contextualized_accuracy": "train %", "patch_auc": "patch AUC"}
+_BAR = 12
+_WIDTHS = {"epoch": 7, "loss": 6, "left": 10}
 
 
 class Lines:
@@ -59,37 +61,54 @@ class Lines:
 
 
 class Live(Lines):
-    """The same, and a table below them with the terms of the epoch that goes on."""
+    """A table with a row per epoch, and below it a bar with the loss terms of the current epoch."""
 
     def __init__(self, epochs: int, images: int, *, resumed: bool = False, clock: Clock = time.monotonic) -> None:
         super().__init__(epochs, resumed=resumed, clock=clock, silence=math.inf)
         self.images = images
-        self._cells: dict[str, str] = {"epoch": f"-/{epochs}", "step": "starting"}
+        self._heads: list[str] = []
+        self._step, self._steps, self._texts = 0, 1, ["starting"]
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Print the epoch's row, below a header that is printed again when the columns change."""
+        self.pace.at(record["epoch"])
+        self.pace.pause()
+        cells = _epoch_cells(record, self.epochs)
+        is_last = record["epoch"] == self.epochs
+        cells["left"] = "" if is_last or self.pace.left is None else duration(self.pace.left)
+        widths = [max(len(head), _WIDTHS.get(head, 5)) for head in cells]
+        if list(cells) != self._heads:
+            self._heads = list(cells)
+            sink.note("  ".join(map(str.rjust, self._heads, widths)))
+        sink.note("  ".join(map(str.rjust, cells.values(), widths)))
 
     def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
-        """Show the terms, how fast images go by, and the time left."""
+        """Show the loss terms, the rate, and the time left."""
         super().step(epoch, step, steps, terms)
-        cells = {"epoch": f"{epoch}/{self.epochs}", "step": f"{step}/{steps}"}
-        cells |= {label: _term(terms[name]) for name, label in _TERMS.items() if terms.get(name)}
-        cells |= {label: f"{terms[name]:.1f}" for name, label in _SHARES.items() if name in terms}
         rate, left = self.pace.rate, self.pace.left
-        cells["images/s"] = "" if rate is None else f"{rate * self.images:.0f}"
-        cells["left"] = "" if left is None else duration(left)
-        self._cells = cells
+        self._step, self._steps = step, steps
+        self._texts = [
+            f"epoch {epoch}/{self.epochs}",
+            f"step {step}/{steps}",
+            *(f"{label} {_term(terms[name])}" for name, label in _TERMS.items() if terms.get(name)),
+            *(f"{label} {terms[name]:.1f}" for name, label in _SHARES.items() if name in terms),
+            *([] if rate is None else [f"{rate * self.images:.0f} images/s"]),
+            *([] if left is None else [f"{duration(left)} left"]),
+        ]
 
-    def table(self, width: int) -> RenderableType:
-        """The table as it is now; on a narrow terminal the terms in the middle are left out."""
-        from rich.box import SIMPLE_HEAD
+    def bar(self, width: int) -> RenderableType:
+        """Return the current epoch's bar and figures in one line; on a narrow terminal terms of the loss are left out."""
+        from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        shown = dict(self._cells)
-        while len(shown) > 4 and sum(3 + max(len(head), len(cell)) for head, cell in shown.items()) > width:
-            del shown[list(shown)[-3]]
-        table = Table(box=SIMPLE_HEAD if sink.has_braille else None, pad_edge=False)
-        for head in shown:
-            table.add_column(head, justify="right", no_wrap=True)
-        table.add_row(*shown.values())
-        return table
+        texts = list(self._texts)
+        while len(texts) > 5 and _BAR + sum(2 + len(text) for text in texts) > width:
+            del texts[3]
+        row = Table.grid(padding=(0, 2, 0, 0))
+        for _ in range(len(texts) + 1):
+            row.add_column(no_wrap=True)
+        row.add_row(ProgressBar(self._steps, self._step, width=_BAR), *texts)
+        return row
 
 
 @contextmanager
@@ -111,13 +130,27 @@ def reporter(epochs: int, images: int, *, resumed: bool = False) -> Iterator[Rep
     live = Live(epochs, images, resumed=resumed)
     console = Console(stderr=True)
     with Display(
-        get_renderable=lambda: live.table(console.width),
+        get_renderable=lambda: live.bar(console.width),
         console=console,
         refresh_per_second=4,
         transient=True,
         redirect_stdout=sys.stdout.isatty(),  # else what a file or pipe is to get would go to the terminal
     ):
         yield live
+
+
+def _epoch_cells(record: dict[str, Any], epochs: int) -> dict[str, str]:
+    """Return the cells of an epoch by the head of their column; H* is the best H over all gammas."""
+    cells = {"epoch": f"{record['epoch']}/{epochs}", "loss": f"{record['loss']:.3f}"}
+    cells |= {"patch": f"{record['patch']:.3f}"} if record["patch"] else {}
+    accuracy = accuracy_of(record)
+    cells |= {} if accuracy is None else {"train": f"{accuracy:.1f}"}
+    if "monitor" in record:
+        figures = {f"{record['monitor']} T1": "T1", "U": "U", "S": "S", "H*": "H_oracle"}
+        cells |= {head: f"{record[name]:.1f}" for head, name in figures.items()}
+    cells["img/s"] = f"{record['images_per_second']:.0f}"
+    cells |= {"parts": str(record["parts"])} if record.get("parts", 1) > 1 else {}
+    return cells
 
 
 def _term(value: float) -> str:

@@ -189,13 +189,13 @@ def test_a_bar_on_the_terminal_takes_nothing_out_of_a_file(
     assert (tmp_path / "bar").read_bytes() == (tmp_path / "no bar").read_bytes() != b""
 
 
-def test_training_on_a_terminal_is_a_live_table_and_a_line_an_epoch(
+def test_training_on_a_terminal_shows_a_row_per_epoch_and_a_bar(
     shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     code, shown = on_terminal("train", str(shared_folder), *tiny, "--epochs", "2", cwd=tmp_path, NO_COLOR="1")
     assert code == 0, shown
-    assert all(word in shown for word in ("cross-entropy", "patch AUC", "images/s", "left", "2/2", "9/9"))
-    assert [int(number) for number in re.findall(r"epoch (\d)/2  loss", shown)] == [1, 2]
+    assert all(word in shown for word in ("train %", "images/s", "left", "epoch 2/2", "step 9/9"))
+    assert re.findall(r"^ +(\d)/2  +\d", shown, re.MULTILINE) == ["1", "2"]
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is hidden for good"
     assert not COLOUR.search(shown)
     assert "done: runs/small/svipctl-seed0" in shown
@@ -229,20 +229,42 @@ def test_a_resumed_run_is_not_credited_with_what_was_done_before() -> None:
     assert pace.left == pytest.approx(160)
 
 
-def test_the_live_table_fits_a_narrow_terminal_and_leaves_out_terms_that_are_zero() -> None:
+def test_the_bar_fits_a_narrow_terminal_and_leaves_out_terms_that_are_zero() -> None:
     from rich.console import Console
 
     clock = Clock()
     live = Live(3, 90, clock=clock)
     clock.now += 3
     live.step(1, 10, 30, TERMS)
-    for width in (100, 60, 45):
-        console = Console(width=width, file=None, record=True, quiet=True)
+    for width in (140, 100, 80):
+        console = Console(width=width)
         with console.capture() as captured:
-            console.quiet = False
-            console.print(live.table(width))
-        lines = captured.get().splitlines()
-        assert max(map(len, lines)) <= width
-        assert "decorrelation" not in captured.get()
-        assert {"epoch", "10/30", "images/s", "10", "left", "24"} <= set(captured.get().split())
-        assert ("2e-06" in captured.get()) == (width == 100)
+            console.print(live.bar(width))
+        (line,) = captured.get().splitlines()
+        assert len(line) <= width
+        assert "decorrelation" not in line
+        assert all(text in line for text in ("epoch 1/3", "step 10/30", "loss 2.500", "10 images/s", "24 s left"))
+        assert ("2e-06" in line) == (width == 140)
+
+
+def test_rows_of_epochs_are_aligned_below_one_header_and_fit_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    live = Live(10, 90, clock=clock)
+    record = {
+        "loss": 12.5,
+        "patch": 0.5,
+        "contextualized_accuracy": 100.0,
+        "images_per_second": 1234.5,
+        "monitor": "fold-1",
+    }
+    record |= {"T1": 100.0, "U": 1.0, "S": 99.5, "H_oracle": 2.0}
+    for epoch in (1, 9, 10):
+        clock.now += 3600
+        live.epoch(record | {"epoch": epoch})
+    header, *rows = capsys.readouterr().err.splitlines()
+    assert header.split() == ["epoch", "loss", "patch", "train", "fold-1", "T1", "U", "S", "H*", "img/s", "left"]
+    assert [row.split()[0] for row in rows] == ["1/10", "9/10", "10/10"]
+    assert {len(line) for line in (header, *rows)} == {len(header)}
+    assert len(header) <= 80
+    assert rows[0].endswith(" 9 h 0 min")
+    assert all(row[: header.index(" H*") + 3].endswith(" 2.0") for row in rows)
