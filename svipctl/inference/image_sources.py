@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from svipctl.datasets.image_files import Entry, described
 from svipctl.datasets.images import Transform, decode
 from svipctl.errors import ConfigError, DataError
 from svipctl.inference.find_images import find_pictures
@@ -26,9 +28,15 @@ _READERS = 2
 
 
 def as_sources(images: Images) -> Iterator[ImageSource]:
-    """Yield the single images of a public function's argument, finding files while they are asked for."""
+    """Yield the single images of a public function's argument, finding files while they are asked for.
+
+    Files in a folder that are not images are left out, with one UserWarning that names them.
+    """
     if isinstance(images, str | Path):
-        yield from find_pictures([str(images)])
+        left_out: list[Entry] = []
+        yield from find_pictures([str(images)], left_out.append)
+        if left_out:
+            warnings.warn(described(left_out), UserWarning, stacklevel=2)
     elif isinstance(images, Image.Image):
         yield images
     elif isinstance(images, np.ndarray | Tensor):

@@ -103,14 +103,15 @@ def table(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("SVIPCTL_SIGNAL_TABLE" not in os.environ, reason="an hour: set SVIPCTL_SIGNAL_TABLE=1")
 @pytest.mark.parametrize("table", COMMANDS, indirect=True)
-def test_every_signal_at_every_moment_has_a_documented_code_and_no_traceback(table: Table) -> None:
+def test_every_command_stopped_at_ten_moments_has_a_documented_code_and_no_traceback(table: Table) -> None:
+    """At each moment one of the signals, in turn; with SVIPCTL_SIGNAL_TABLE=1 each of them, which takes an hour."""
     whole = table.run()
     assert whole.code == ExitCode.DONE, whole.stderr
     last = table.moments.count
-    for number in SIGNALS:
-        for place in range(MOMENTS):
+    for place in range(MOMENTS):
+        numbers = SIGNALS if "SVIPCTL_SIGNAL_TABLE" in os.environ else [SIGNALS[place % len(SIGNALS)]]
+        for number in numbers:
             table.check(1 + place * (last - 1) // (MOMENTS - 1), number)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+import svipctl
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Geometry, Transform
@@ -111,3 +113,19 @@ def test_a_mask_that_lies_on_its_side_is_an_error_and_not_compared_with_the_wron
     Image.new("L", (20, 32), 255).save(tmp_path / "mask.png")
     with pytest.raises(DataError, match="lies on its side"):
         object_mask(masked, 5, GEOMETRY)
+
+
+def test_pictures_of_a_data_set_are_decoded_in_no_other_way() -> None:
+    """Features, figures, exports: one decoder, which each caller tells whether the data set's pictures are turned."""
+    decoders, opened = [], []
+    for path in sorted(Path(svipctl.__file__).parent.rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call):
+                name = ast.unparse(call.func)
+                keywords = {keyword.arg for keyword in call.keywords}
+                if name == "decode" and "upright" not in keywords:
+                    decoders.append(path.name)
+                if name == "Image.open":
+                    opened.append(path.name)
+    assert sorted(decoders) == ["image_check.py", "object_masks.py"]  # whether a file decodes; masks, which lie upright
+    assert set(opened) == {"images.py"}

@@ -106,6 +106,14 @@ def test_a_single_image_needs_no_list(form: str, folder: Path, arrays: np.ndarra
     assert torch.equal(found, TRANSFORM(Image.fromarray(arrays[0])))
 
 
+def test_what_a_folder_has_besides_pictures_is_named_in_one_warning(folder: Path) -> None:
+    (folder / "more" / "table.csv").write_text("no picture")
+    with pytest.warns(UserWarning, match="2 files or folders are left out: .*") as warned:
+        assert len(list(as_sources(folder))) == 3
+    assert len(warned) == 1
+    assert all(name in str(warned[0].message) for name in ("notes.txt", "table.csv"))
+
+
 def test_no_images_are_no_batches() -> None:
     assert read([]) == read(np.zeros((0, 4, 4, 3), dtype=np.uint8)) == []
 
