@@ -10,3 +10,6 @@ ProgressCallback = Callable[[int, int], None]
 
 Precision = Literal["auto", "fp32", "bf16"]
 """Arithmetic of the network; `auto` is bf16 where the hardware has it, else fp32."""
+
+Workers = int | Literal["auto"]
+"""Processes that decode images, 0 for none; `auto` chooses by the device and the machine."""

@@ -22,7 +22,7 @@ from svipctl.model.ridge import Floats
 from svipctl.model.weights import tensors_sha256
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import prepare
-from svipctl.types import ProgressCallback
+from svipctl.types import ProgressCallback, Workers
 
 _AT_ONCE = 256
 _TRAINING = "fitted to images and their mirror images"
@@ -126,7 +126,7 @@ def _plan(model: TrainedModel, benchmark: Benchmark, *, mirrored: bool) -> Featu
 
 
 def _rows(
-    model: TrainedModel, benchmark: Benchmark, indices: Indices, mirrored: bool, workers: int
+    model: TrainedModel, benchmark: Benchmark, indices: Indices, mirrored: bool, workers: Workers
 ) -> Iterator[Tensor]:
     """Yield the mean patch tokens (B, D) of images in order."""
     inputs = dataset_inputs(model, benchmark, indices, mirrored=mirrored, workers=workers)

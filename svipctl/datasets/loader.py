@@ -6,7 +6,7 @@ gives the same numbers for any number of workers, packed or not, and can be resu
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import KW_ONLY, InitVar, dataclass
 from typing import NamedTuple
 
@@ -139,6 +139,51 @@ def batches(
         return
     workers = workers if len(dataset) > batch_size else 0
     yield from load_items(dataset, workers=workers, batch_size=batch_size, collate=_collate, pin_memory=pin_memory)
+
+
+@dataclass(frozen=True)
+class EpochImages:
+    """Training images of any epoch, in batches.
+
+    Args:
+        benchmark: Where the files are.
+        transform: Of training.
+        seed: Of the random part, with the epoch.
+        packed: As of `ImageDataset`.
+
+    """
+
+    benchmark: Benchmark
+    transform: Transform
+    seed: int
+    packed: PackedImages | None = None
+
+    def of(self, epoch: int, indices: Indices) -> ImageDataset:
+        """Return these images as they are in an epoch, counted from 0."""
+        return ImageDataset(self.benchmark, indices, self.transform, seed=self.seed, epoch=epoch, packed=self.packed)
+
+    def __getitem__(self, wanted: tuple[int, Indices]) -> Batch | DataError:
+        dataset = self.of(*wanted)
+        return _collate([dataset[position] for position in range(len(dataset))])
+
+    def batches(
+        self, order: Iterable[tuple[int, Indices]], *, workers: int = 0, pin_memory: bool = False
+    ) -> Generator[Batch, None, None]:
+        """Batches of the images of these epochs, in order, over as many epochs as one likes with the same workers.
+
+        Close it as `batches` below; errors as there.
+
+        Args:
+            order: Epoch and images of each batch.
+            workers: Number of worker processes, which work ahead, past the end of an epoch too.
+            pin_memory: For a GPU.
+
+        """
+        if self.of(0, np.zeros(0, dtype=np.int64)).is_ready_made:
+            for epoch, indices in order:
+                yield self.of(epoch, indices).gather(0, len(indices), pin_memory=pin_memory)
+            return
+        yield from load_items(self, order=order, workers=workers, pin_memory=pin_memory)
 
 
 def _collate(samples: list[Sample | DataError]) -> Batch | DataError:

@@ -2,46 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+import shutil
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from svipctl.cpu_count import processor_count
 from svipctl.errors import ResourceError
 from svipctl.signals import held, ignore_signals
+from svipctl.types import Workers
 
+_MOST = 16
+_BESIDE_A_CPU = 2  # the network needs the same processors
+_SHARED_MEMORY = Path("/dev/shm")
+_SHARED_BYTES = 28 * 2**20  # of a worker: three batches of 64 images of 224 x 224
 # The second comes from the thread that pins memory for a GPU, when the worker's last batch was on the way through it.
 _SIGNS_OF_LOSS = ("DataLoader worker (pid", "Pin memory thread exited unexpectedly")
 
 
 class MapStyle(Protocol):
-    """Items by position, as torch's map-style data sets."""
+    """Items by key, as torch's map-style data sets: by position, where it has a length and no order is given."""
 
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, position: int, /) -> Any: ...
+    def __getitem__(self, key: Any, /) -> Any: ...
 
 
 class WorkerLost(RuntimeError):
     """Loss of a worker process."""
 
 
+def worker_count(workers: Workers, device: torch.device, processes: int = 1) -> int:
+    """Return the number of worker processes.
+
+    Args:
+        workers: The number, or `auto`: 2 for a network on a CPU; else as many as there are processors for each process of
+            the run, at most 16 and at most as many as there is shared memory for.
+        device: Of the network.
+        processes: Processes of the run that share the processors and the memory.
+
+    """
+    if workers != "auto":
+        return workers
+    if device.type == "cpu":
+        return _BESIDE_A_CPU
+    most = min(_MOST, processor_count() // processes)
+    if _SHARED_MEMORY.is_dir():
+        most = min(most, shutil.disk_usage(_SHARED_MEMORY).free // (processes * _SHARED_BYTES))
+    return max(1, most)
+
+
 def load_items(
     dataset: MapStyle,
     *,
+    order: Iterable[Any] | None = None,
     workers: int = 0,
     batch_size: int | None = None,
     collate: Callable[[list[Any]], Any] | None = None,
     pin_memory: bool = False,
 ) -> Generator[Any, None, None]:
-    """Yield the items of a map-style data set in order, or batches of them.
+    """Yield the items of a map-style data set in order, or batches of them, as far ahead of their use as workers can be.
 
     Close it (`contextlib.closing`) where the work may be cut short: the workers end then, not when the program does.
 
     Args:
         dataset: Returns an exception instead of raising it: raised in a worker process, it would lose its explanation.
+        order: Keys of the items; all positions if None.
         workers: Number of worker processes; 0 loads in this process.
         batch_size: Items in a batch; None for single items.
         collate: Turns a list of items into a batch, or into the exception among them.
@@ -54,6 +82,7 @@ def load_items(
     """
     loader: DataLoader[Any] = DataLoader(
         cast("Dataset[Any]", dataset),
+        sampler=order,
         batch_size=batch_size,
         num_workers=workers,
         pin_memory=pin_memory,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from svipctl.cpu_count import processors
 from svipctl.device import is_device_fault, is_out_of_memory
 from svipctl.distributed.rendezvous import Place, Remark, meet
 from svipctl.errors import PeerLost
@@ -21,6 +23,8 @@ _PATIENCE = timedelta(hours=2)  # the others wait while the first draws, downloa
 _STEP = timedelta(minutes=30)  # the longest wait for the gradients of a process that is in the same step
 
 T = TypeVar("T")
+_Home = tuple[str, frozenset[int]]
+"""Host of a process and the processors that it may run on."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Ranks:
     """Processes in all."""
     local: int = 0
     """Among those of this machine."""
+    beside: int = 1
+    """Processes that share this one's processors, itself included."""
     control: dist.ProcessGroup | None = None
     """gloo, on CPU: what is agreed on makes no GPU wait."""
 
@@ -143,9 +149,16 @@ def joined(place: Place | None, remark: Remark = lambda text: None) -> Iterator[
         dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.world, timeout=_STEP)
         control: Any = dist.new_group(backend="gloo", timeout=_PATIENCE)  # typed as if a process could be left out
     try:
-        yield Ranks(place.rank, place.world, place.local, control)
+        ranks = Ranks(place.rank, place.world, place.local, control=control)
+        here = socket.gethostname(), processors()
+        yield replace(ranks, beside=_sharing(here, ranks.gather(here)))
     finally:
         dist.destroy_process_group()
+
+
+def _sharing(here: _Home, homes: Sequence[_Home]) -> int:
+    """Return how many processes share processors with one: Slurm may give each its own."""
+    return sum(host == here[0] and bool(cpus & here[1]) for host, cpus in homes)
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

@@ -20,6 +20,9 @@ PATIENCE = 300.0
 _SILENCE = 5.0  # seconds before it is said who is waited for
 _LOOK = 0.1  # seconds between two looks
 _ARRIVED = "arrived"
+_FIRST_PORT = 20000
+_PORTS = 12007  # a prime; the ports from 32768 on are Linux's for connections that go out
+_STEPS = 101  # of a job before a step has a port of the next job's first
 _ALONE = "if this process has no peers, add --standalone"
 
 _meetings = count()
@@ -61,7 +64,8 @@ def place_of(environment: Mapping[str, str]) -> Place | None:
         return found.place("RANK", "WORLD_SIZE", "LOCAL_RANK", host, port)
     if found.text("SLURM_PROCID") and found.number("SLURM_STEP_NUM_TASKS", 1) > 1:
         host = _first_host(found.text("SLURM_STEP_NODELIST") or "localhost")
-        port = 20000 + found.number("SLURM_JOB_ID", 0) % 20000
+        job, step = (found.number(name, 0, most=2**32 - 1) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+        port = _FIRST_PORT + (_STEPS * job + step) % _PORTS
         return found.place("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", host, port)
     return None
 
@@ -147,7 +151,7 @@ class _Variables:
 
     def number(self, name: str, default: int, *, most: int = 10**9) -> int:
         text = self.text(name) or str(default)
-        if not re.fullmatch("[0-9]{1,9}", text) or int(text) > most:
+        if not re.fullmatch("[0-9]{1,10}", text) or int(text) > most:
             raise self.problem(name, "it is no number that a launcher sets")
         return int(text)
 

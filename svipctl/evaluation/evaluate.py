@@ -23,8 +23,8 @@ from svipctl.inference.load import load_for_evaluation
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.class_scorer import ClassScorer
 from svipctl.runs.run import Run
-from svipctl.settings.schema import DataSettings, EvalSettings, Settings
-from svipctl.types import ProgressCallback
+from svipctl.settings.schema import EvalSettings, Settings
+from svipctl.types import ProgressCallback, Workers
 
 
 @explained_lost_workers("run the same command again")
@@ -34,7 +34,7 @@ def evaluate_model(
     settings: EvalSettings | None = None,
     *,
     seed: int = 0,
-    workers: int | None = None,
+    workers: Workers = "auto",
     ranks: Ranks = ALONE,
     progress: ProgressCallback | None = None,
 ) -> ModelEvaluation:
@@ -47,7 +47,7 @@ def evaluate_model(
         benchmark: The data set that it was trained on.
         settings: Batch size, bootstrap resamples, and whether the patch classifier is measured; the defaults if None.
         seed: Of the bootstrap.
-        workers: Processes that decode images; the default of `data.workers` if None.
+        workers: Processes that decode images.
         ranks: The processes that divide the images.
         progress: Called with images done and images in all.
 
@@ -57,7 +57,6 @@ def evaluate_model(
 
     """
     settings = settings or EvalSettings()
-    workers = DataSettings().workers if workers is None else workers
     scorable = check_scorable(model, benchmark)
     split, network = scorable.split, model.network
     with_selection = settings.selection and network.recipe.passes == "both"

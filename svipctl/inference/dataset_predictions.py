@@ -19,7 +19,7 @@ from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.inference.stem_features import StemFeatures, find_stem_features
 from svipctl.inference.stream import dataset_inputs
 from svipctl.inference.trained_model import BATCH_SIZE, TrainedModel, check_finite
-from svipctl.types import ProgressCallback
+from svipctl.types import ProgressCallback, Workers
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def predict_dataset(
     indices: Indices,
     *,
     batch_size: int = BATCH_SIZE,
-    workers: int = 0,
+    workers: Workers = 0,
     ranks: Ranks = ALONE,
     mirrored: bool = False,
     source_scores: bool = False,
@@ -87,7 +87,15 @@ def predict_dataset(
     if network.recipe.selection == "object":
         objects = object_coverage(benchmark, mine, model.geometry, *network.grid.window_shape)
     if features is None:
-        inputs = dataset_inputs(model, benchmark, mine, mirrored=mirrored, batch_size=batch_size, workers=workers)
+        inputs = dataset_inputs(
+            model,
+            benchmark,
+            mine,
+            mirrored=mirrored,
+            batch_size=batch_size,
+            workers=workers,
+            processes=ranks.beside,
+        )
     else:
         inputs = _feature_inputs(model, benchmark, mine, features, batch_size)
     attributes, unrelated, tokens, scores, peaks = [], [], [], [], []

@@ -19,7 +19,7 @@ from svipctl.inference.stream import dataset_inputs
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import stem_features, stem_of
 from svipctl.model.weights import tensors_sha256
-from svipctl.types import ProgressCallback
+from svipctl.types import ProgressCallback, Workers
 
 _NAMED = 12  # digits of a digest in a folder's name
 
@@ -62,7 +62,7 @@ def prepare_stem_features(
     benchmark: Benchmark,
     transform: Transform,
     *,
-    workers: int = 0,
+    workers: Workers = 0,
     progress: ProgressCallback | None = None,
 ) -> StemFeatures:
     """Return the features for a transform that takes no random crops, computing those that are not kept yet.
@@ -143,7 +143,7 @@ def _plan(model: TrainedModel, benchmark: Benchmark, geometry: Geometry, *, mirr
 
 
 def _rows(
-    model: TrainedModel, benchmark: Benchmark, geometry: Geometry, indices: Indices, mirrored: bool, workers: int
+    model: TrainedModel, benchmark: Benchmark, geometry: Geometry, indices: Indices, mirrored: bool, workers: Workers
 ) -> Iterator[Tensor]:
     """Yield feature maps (B, rows, columns, channels) of the images in order."""
     inputs = dataset_inputs(model, benchmark, indices, geometry=geometry, mirrored=mirrored, workers=workers)

@@ -11,7 +11,9 @@ from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, Transform
 from svipctl.datasets.loader import ImageDataset, batches
 from svipctl.datasets.packed_pixels import find_pack
+from svipctl.datasets.workers import worker_count
 from svipctl.inference.trained_model import BATCH_SIZE, TrainedModel
+from svipctl.types import Workers
 
 
 def dataset_inputs(
@@ -22,7 +24,8 @@ def dataset_inputs(
     geometry: Geometry | None = None,
     mirrored: bool = False,
     batch_size: int = BATCH_SIZE,
-    workers: int = 0,
+    workers: Workers = 0,
+    processes: int = 1,
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yield batches of images in order, from packed pixels where they are fresh.
 
@@ -36,6 +39,7 @@ def dataset_inputs(
         mirrored: Flip all images left to right.
         batch_size: Images in a batch; the last may be smaller.
         workers: Processes that decode; 0 decodes in this one.
+        processes: Processes of the run that share the processors.
 
     Yields:
         Indices (B,) and normalised images (B, 3, size, size) on the model's device.
@@ -48,6 +52,7 @@ def dataset_inputs(
     assert geometry.resize != "none", "random crops have no fixed pixels"
     packed, _ = find_pack(benchmark, geometry)
     dataset = ImageDataset(benchmark, indices, Transform(geometry.size, geometry.resize), packed=packed)
+    workers = worker_count(workers, model.device, processes)
     loader = batches(dataset, batch_size, workers=workers, pin_memory=model.device.type == "cuda")
     with closing(loader):
         for batch in loader:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from svipctl.datasets.benchmark import Indices
 from svipctl.datasets.images import mirrored
-from svipctl.datasets.loader import ImageDataset, batches
+from svipctl.datasets.loader import EpochImages
+from svipctl.inference.stem_features import StemFeatures
 from svipctl.model.selection_controls import drawn_scores
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import Setup
@@ -27,44 +28,68 @@ def steps_of(images: int, batch_size: int, *, drop_last: bool) -> int:
     return max(1, images // batch_size) if drop_last else -(-images // batch_size)
 
 
-def training_batches(
-    settings: Settings, setup: Setup, epoch: int, batch_size: int, indices: Indices
-) -> Generator[TrainingBatch, None, None]:
-    """Batches on the device."""
-    dataset = ImageDataset(
-        setup.benchmark,
-        indices,
-        setup.transform,
-        seed=settings.seed,
-        epoch=epoch,
-        packed=setup.packed,
-    )
-    rows = torch.from_numpy(np.searchsorted(setup.split.seen_classes, setup.benchmark.labels))
-    on_gpu = setup.model.device.type == "cuda"
+class TrainingBatches:
+    """Batches of a run on the device, from one position to the end of its last epoch.
 
-    def coverage_of(which: Tensor, mirror: Tensor) -> Tensor | None:
-        if settings.method.selection == "random":
-            scores = drawn_scores(settings.seed, epoch, which, setup.model.network.grid.windows)
-        elif setup.objects is not None:
-            scores = setup.objects.of(which, mirror)
+    Worker processes begin with the first batch, work ahead while an epoch is evaluated and saved, and end with `close`.
+    """
+
+    def __init__(self, settings: Settings, setup: Setup, order: Iterable[tuple[int, Indices]], *, workers: int) -> None:
+        """Decode nothing yet.
+
+        Args:
+            settings: The configuration.
+            setup: Model, data and processes.
+            order: Epoch, counted from 0, and images of each batch.
+            workers: Processes that decode images.
+
+        """
+        self.settings, self.setup, self.order = settings, setup, iter(order)
+        self.device = setup.model.device
+        self.images = EpochImages(setup.benchmark, setup.transform, settings.seed, setup.packed)
+        self.rows = torch.from_numpy(np.searchsorted(setup.split.seen_classes, setup.benchmark.labels))
+        pin_memory = self.device.type == "cuda"
+        self.decoded = self.images.batches(self.order, workers=workers, pin_memory=pin_memory)
+
+    def take(self, epoch: int, steps: int) -> Iterator[TrainingBatch]:
+        """Yield the next batches, all of the same epoch.
+
+        Raises:
+            DataError: An image is missing or does not decode.
+
+        """
+        if self.setup.features is not None:
+            yield from (self._features(self.setup.features, *wanted) for wanted in islice(self.order, steps))
+            return
+        for batch in islice(self.decoded, steps):
+            images = mirrored(batch.images.to(self.device, non_blocking=True), batch.mirror)
+            yield images, self._labels(batch.indices), self._coverage(epoch, batch.indices, batch.mirror)
+
+    def close(self) -> None:
+        """End the workers."""
+        self.decoded.close()
+
+    def _features(self, kept: StemFeatures, epoch: int, indices: Indices) -> TrainingBatch:
+        dataset, which = self.images.of(epoch, indices), torch.from_numpy(indices)
+        mirror = dataset.draw_mirrors(0, len(dataset))
+        features = kept.gather(dataset.files, mirror, pin_memory=self.device.type == "cuda")
+        return (
+            features.to(self.device, non_blocking=True),
+            self._labels(which),
+            self._coverage(epoch, which, mirror),
+        )
+
+    def _labels(self, which: Tensor) -> Tensor:
+        return self.rows[which].to(self.device, non_blocking=True)
+
+    def _coverage(self, epoch: int, which: Tensor, mirror: Tensor) -> Tensor | None:
+        if self.settings.method.selection == "random":
+            scores = drawn_scores(self.settings.seed, epoch, which, self.setup.model.network.grid.windows)
+        elif self.setup.objects is not None:
+            scores = self.setup.objects.of(which, mirror)
         else:
             return None
-        return scores.to(setup.model.device, non_blocking=True)
-
-    if setup.features is not None:
-        for start in range(0, len(dataset), batch_size):
-            stop = min(start + batch_size, len(dataset))
-            which, mirror = torch.from_numpy(dataset.indices[start:stop]), dataset.draw_mirrors(start, stop)
-            features = setup.features.gather(dataset.files[start:stop], mirror, pin_memory=on_gpu)
-            features = features.to(setup.model.device, non_blocking=True)
-            yield features, rows[which].to(setup.model.device, non_blocking=True), coverage_of(which, mirror)
-        return
-    loader = batches(dataset, batch_size, workers=settings.data.workers, pin_memory=on_gpu)
-    with closing(loader):
-        for batch in loader:
-            images = mirrored(batch.images.to(setup.model.device, non_blocking=True), batch.mirror)
-            labels = rows[batch.indices].to(setup.model.device, non_blocking=True)
-            yield images, labels, coverage_of(batch.indices, batch.mirror)
+        return scores.to(self.device, non_blocking=True)
 
 
 class Clocked:

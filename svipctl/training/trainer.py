@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from svipctl.datasets.benchmark import Indices
 from svipctl.datasets.loader import epoch_order
-from svipctl.datasets.workers import explained_lost_workers
+from svipctl.datasets.workers import explained_lost_workers, worker_count
 from svipctl.device import peak_memory
 from svipctl.distributed.shard import Shard
 from svipctl.evaluation.evaluate import score_split
@@ -32,7 +32,7 @@ from svipctl.model.training_pass import training_pass
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.signals import Stop
-from svipctl.training.batches import Clocked, steps_of, training_batches
+from svipctl.training.batches import Clocked, TrainingBatches, steps_of
 from svipctl.training.closed_form import fit_closed_form
 from svipctl.training.development import VALIDATION_CURVE
 from svipctl.training.optimisation import Optimisation
@@ -126,19 +126,20 @@ class Trainer:
         self.run.keep_steps(self.position.epoch + 1, self.position.step)
         if self.trackers:
             self.trackers.begin(self.steps)
-        for epoch in range(self.position.epoch, self.settings.train.epochs):
-            self.train_epoch(epoch)
+        with closing(self.remaining_batches()) as batches:
+            for epoch in range(self.position.epoch, self.settings.train.epochs):
+                self.train_epoch(epoch, batches)
         best, select = self.position.best, self.settings.train.select
         self.run.finish({"epochs": self.settings.train.epochs, "best_epoch": best["epoch"], "selected_by": select})
         return best
 
-    def train_epoch(self, epoch: int) -> None:
+    def train_epoch(self, epoch: int, batches: TrainingBatches) -> None:
         """Train an epoch from the current step on, evaluate it, save it and record it; `epoch` is counted from 0."""
         started = time.perf_counter() - self.position.seconds
         if self.position.step == 0:
             self.optimisation.start_epoch(epoch)
         self.network.train()
-        means = self.train_steps(epoch, started)
+        means = self.train_steps(epoch, batches, started)
         record: Record = {"epoch": epoch + 1, "lr": self.optimisation.learning_rate(epoch, self.steps - 1)}
         record |= means | self.speed()
         record |= {"parts": self.stepper.parts, "peak_memory_mib": round(peak_memory(self.device), 1)}
@@ -159,35 +160,48 @@ class Trainer:
         if self.stop_is_asked():
             self.leave()
 
-    def train_steps(self, epoch: int, started: float) -> dict[str, float]:
+    def train_steps(self, epoch: int, batches: TrainingBatches, started: float) -> dict[str, float]:
         """Train the remaining steps of an epoch that began at `started`; return the means of the loss terms."""
-        setup, at = self.setup, self.position
-        order = epoch_order(
-            setup.split.train, seed=self.settings.seed, epoch=epoch, shuffle=self.settings.train.shuffle
-        )
-        shard = Shard(order, self.batch_size, self.ranks)
-        log = self.step_log(epoch, order)
-        remaining = shard.indices(at.step, self.steps)
-        with closing(training_batches(self.settings, setup, epoch, shard.size, remaining)) as batches:
-            clocked = Clocked(batches, at.waited)
-            for step, (images, labels, coverage) in enumerate(clocked, at.step):
-                log.add(step, self.stepper(images, labels, epoch, step, coverage, weight=shard.weight(step)))
-                at.step = step + 1
-                save_is_due = time.monotonic() - self.saved >= 60 * self.settings.train.save_every
-                save_is_due = save_is_due and at.step < self.steps
-                is_long = time.monotonic() - self.looked >= _LOOK_EVERY
-                number, due, long = self.ranks.most(self.stop.number, save_is_due, is_long)
-                asked = self.stop.hear(number)
-                if asked or due or long or at.step % _READ_EVERY == 0 or at.step == self.steps:
-                    log.read()  # before anything is saved, so that a loss that is not finite never is
-                    self.looked = time.monotonic()
-                    self.reporter.step(epoch + 1, at.step, self.steps, log.means(at.step))
-                at.sums, at.seconds, at.waited = log.sums, time.perf_counter() - started, clocked.waited
-                if asked or due:
-                    self.save()
-                if asked:
-                    self.leave()
+        at, shard = self.position, self.shard(epoch)
+        log = self.step_log(epoch, shard.order)
+        clocked = Clocked(batches.take(epoch, self.steps - at.step), at.waited)
+        for step, (images, labels, coverage) in enumerate(clocked, at.step):
+            log.add(step, self.stepper(images, labels, epoch, step, coverage, weight=shard.weight(step)))
+            at.step = step + 1
+            save_is_due = time.monotonic() - self.saved >= 60 * self.settings.train.save_every
+            save_is_due = save_is_due and at.step < self.steps
+            is_long = time.monotonic() - self.looked >= _LOOK_EVERY
+            number, due, long = self.ranks.most(self.stop.number, save_is_due, is_long)
+            asked = self.stop.hear(number)
+            if asked or due or long or at.step % _READ_EVERY == 0 or at.step == self.steps:
+                log.read()  # before anything is saved, so that a loss that is not finite never is
+                self.looked = time.monotonic()
+                self.reporter.step(epoch + 1, at.step, self.steps, log.means(at.step))
+            at.sums, at.seconds, at.waited = log.sums, time.perf_counter() - started, clocked.waited
+            if asked or due:
+                self.save()
+            if asked:
+                self.leave()
         return log.means(self.steps)
+
+    def shard(self, epoch: int) -> Shard:
+        """Return the order of an epoch's images and this process's share of each batch."""
+        train = self.settings.train
+        order = epoch_order(self.setup.split.train, seed=self.settings.seed, epoch=epoch, shuffle=train.shuffle)
+        return Shard(order, self.batch_size, self.ranks)
+
+    def remaining_batches(self) -> TrainingBatches:
+        """Return the batches from the current position to the end of the run."""
+        first_epoch, first_step = self.position.epoch, self.position.step
+
+        def order() -> Iterator[tuple[int, Indices]]:
+            for epoch in range(first_epoch, self.settings.train.epochs):
+                shard = self.shard(epoch)
+                for step in range(first_step if epoch == first_epoch else 0, self.steps):
+                    yield epoch, shard.indices(step, step + 1)
+
+        workers = worker_count(self.settings.data.workers, self.device, self.ranks.beside) if self.steps > 1 else 0
+        return TrainingBatches(self.settings, self.setup, order(), workers=workers)
 
     def loss(self, images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None) -> Terms:
         """Return the loss and its terms.

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svipctl.distributed.ranks import ALONE, Ranks, _buckets, _explained, joined
+from svipctl.distributed.ranks import ALONE, Ranks, _buckets, _explained, _sharing, joined
 from svipctl.errors import PeerLost
 
 
@@ -42,6 +42,20 @@ def test_a_lost_peer_is_told_and_memory_that_did_not_suffice_is_not_taken_for_on
 def test_a_kernel_that_failed_is_not_taken_for_a_lost_peer(said: str) -> None:
     with pytest.raises(RuntimeError, match=said), _explained():
         raise RuntimeError(said)
+
+
+@pytest.mark.parametrize(
+    ("homes", "sharing"),
+    [
+        ([("a", {0, 1})], 1),
+        ([("a", {0, 1}), ("a", {0, 1}), ("b", {0, 1})], 2),
+        ([("a", {0, 1}), ("a", {2, 3})], 1),  # bound to processors of their own
+        ([("a", {0, 1}), ("a", {1, 2}), ("a", {2, 3})], 2),
+    ],
+)
+def test_processes_that_share_processors_are_counted(homes: list[tuple[str, set[int]]], sharing: int) -> None:
+    all_homes = [(host, frozenset(cpus)) for host, cpus in homes]
+    assert _sharing(all_homes[0], all_homes) == sharing
 
 
 def test_without_a_place_a_process_is_alone() -> None:

@@ -21,6 +21,7 @@ SLURM = {
     "SLURM_PROCID": "5",
     "SLURM_LOCALID": "1",
     "SLURM_JOB_ID": "123",
+    "SLURM_STEP_ID": "2",
     "SLURM_STEP_NODELIST": "gpu[03-05,9],other",
 }
 
@@ -30,7 +31,45 @@ def test_torchruns_variables_say_who_this_is() -> None:
 
 
 def test_slurms_variables_say_who_this_is_and_where_the_first_one_listens() -> None:
-    assert place_of(SLURM) == Place(5, 8, 1, "gpu03", 20123, "SLURM_PROCID=5 SLURM_STEP_NUM_TASKS=8")
+    assert place_of(SLURM) == Place(
+        5, 8, 1, "gpu03", 20000 + (101 * 123 + 2) % 12007, "SLURM_PROCID=5 SLURM_STEP_NUM_TASKS=8"
+    )
+
+
+@pytest.mark.parametrize(
+    ("job", "step", "port"),
+    [
+        ("0", "0", 20000),
+        ("123", "0", 20416),
+        ("123", "1", 20417),
+        ("124", "0", 20517),
+        ("123", "", 20416),
+        ("67108863", "0", 27642),
+        (
+            "4294967295",
+            "4294967290",
+            26519,
+        ),  # the largest numbers that Slurm has, of a federation and of a batch script
+    ],
+)
+def test_the_port_comes_from_job_and_step(job: str, step: str, port: int) -> None:
+    place = place_of(SLURM | {"SLURM_JOB_ID": job, "SLURM_STEP_ID": step})
+    assert place is not None
+    assert place.port == port
+
+
+def test_steps_of_a_job_and_the_first_ones_of_the_next_have_ports_of_their_own_below_those_of_outgoing_connections() -> (
+    None
+):
+    places = [
+        place_of(SLURM | {"SLURM_JOB_ID": str(job), "SLURM_STEP_ID": str(step)})
+        for job in (70001, 70002, 70003)
+        for step in range(101)
+    ]
+    ports = [place.port for place in places if place is not None]
+    assert len(set(ports)) == len(places)
+    assert min(ports) >= 1024
+    assert max(ports) < 32768
 
 
 def test_torchrun_within_a_slurm_step_decides() -> None:
@@ -64,7 +103,7 @@ def test_commands_that_a_command_starts_are_alone(launcher: dict[str, str]) -> N
     ("environment", "names"),
     [
         (TORCHRUN, ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT")),
-        (SLURM, ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_JOB_ID")),
+        (SLURM, ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_JOB_ID", "SLURM_STEP_ID")),
     ],
     ids=["torchrun", "slurm"],
 )
