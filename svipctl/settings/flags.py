@@ -76,7 +76,7 @@ FOLD = Flag(
 SAVE_EVERY = Flag(
     "train.save_every",
     "--save-every",
-    "Save a mid-epoch checkpoint this often. (default: 15)",
+    "Save the training state this often. (default: 15)",
     float,
     metavar="MINUTES",
 )

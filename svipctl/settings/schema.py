@@ -175,7 +175,8 @@ class TrainSettings(Section):
     drop_last: bool = True
     """Leave out the last incomplete batch of an epoch (kept when it is the only one)."""
     save_every: float = Field(15.0, ge=0)
-    """Minutes between two saves within an epoch; each epoch is saved anyway. 0 saves after every step."""
+    """Minutes between two saves of the training state; the first epoch, the last one and a new best are saved in any case.
+    0 saves after every step."""
     trackers: Annotated[tuple[TrackerName, ...], BeforeValidator(_split_names)] = ()
     """Experiment trackers that also receive the figures of steps and epochs: tensorboard, wandb, trackio, mlflow (each
     needs the extra of its name: docs/trackers.md)."""

@@ -56,11 +56,11 @@ class Reporter(Protocol):
         """
 
     def epoch(self, record: Record) -> None:
-        """Receive the metrics.jsonl record of an epoch that is done and saved."""
+        """Receive the metrics.jsonl record of an epoch that is done."""
 
 
 class Trainer:
-    """Trains a run: each epoch is trained, evaluated and saved, and within an epoch the state is saved now and then.
+    """Trains a run: each epoch is trained and evaluated, and the state is saved now and then.
 
     Attributes:
         position: Finished epochs and steps; saved with every checkpoint.
@@ -109,6 +109,7 @@ class Trainer:
         )
         self.position = load_state(run.last, self.optimisation) if resume else Position()
         self.validation: dict[str, list[float]] | None = None
+        self.has_saved = resume
         self.saved = self.looked = time.monotonic()
 
     @explained_lost_workers("run the same command with --resume")
@@ -134,7 +135,10 @@ class Trainer:
         return best
 
     def train_epoch(self, epoch: int, batches: TrainingBatches) -> None:
-        """Train an epoch from the current step on, evaluate it, save it and record it; `epoch` is counted from 0."""
+        """Train an epoch from the current step on, evaluate it and record it; `epoch` is counted from 0.
+
+        It is saved if a save is due, and always if it is the first one, the last or the best so far.
+        """
         started = time.perf_counter() - self.position.seconds
         if self.position.step == 0:
             self.optimisation.start_epoch(epoch)
@@ -148,16 +152,22 @@ class Trainer:
         record |= self.validate()
         record |= {"seconds": round(time.perf_counter() - started, 2)}
         # Best before state: what is cut off before the state is saved is done again, with the same outcome.
-        if self.is_best(record):
+        is_best, is_last = self.is_best(record), epoch + 1 == self.settings.train.epochs
+        if is_best:
             self.position.best = record
             self.save_model(self.run.best, record)
         self.position = Position(epoch=epoch + 1, best=self.position.best, record=record)
-        self.save()
+        (due,) = self.ranks.most(self.save_is_due())
+        is_saved = bool(is_best or is_last or due or not self.has_saved)
+        if is_saved:
+            self.save()
         self.run.add_metrics(record)
         if self.trackers:
             self.trackers.epoch(record)
         self.reporter.epoch(record)
         if self.stop_is_asked():
+            if not is_saved:
+                self.save()
             self.leave()
 
     def train_steps(self, epoch: int, batches: TrainingBatches, started: float) -> dict[str, float]:
@@ -168,9 +178,8 @@ class Trainer:
         for step, (images, labels, coverage) in enumerate(clocked, at.step):
             log.add(step, self.stepper(images, labels, epoch, step, coverage, weight=shard.weight(step)))
             at.step = step + 1
-            save_is_due = time.monotonic() - self.saved >= 60 * self.settings.train.save_every
-            save_is_due = save_is_due and at.step < self.steps
             is_long = time.monotonic() - self.looked >= _LOOK_EVERY
+            save_is_due = self.save_is_due() and at.step < self.steps
             number, due, long = self.ranks.most(self.stop.number, save_is_due, is_long)
             asked = self.stop.hear(number)
             if asked or due or long or at.step % _READ_EVERY == 0 or at.step == self.steps:
@@ -258,7 +267,11 @@ class Trainer:
         """Save weights and state to `checkpoints/last`."""
         self.save_model(self.run.last, {"epoch": self.position.epoch}, with_state=True)
         self.ranks.wait()  # a process that ends before it is saved would take the others along
-        self.saved = time.monotonic()
+        self.has_saved, self.saved = True, time.monotonic()
+
+    def save_is_due(self) -> bool:
+        """Return whether the last save, or the start of the program, is as long ago as `train.save_every` says."""
+        return time.monotonic() - self.saved >= 60 * self.settings.train.save_every
 
     def save_model(self, folder: Path, record: Record, *, with_state: bool = False) -> None:
         """Save the weights, with the training state if asked for; only the first process writes."""

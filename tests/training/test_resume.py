@@ -105,6 +105,23 @@ def test_killed_at_a_step_and_resumed_is_bit_identical(
     assert result(tmp_path / RUN) == whole
 
 
+def test_killed_epochs_after_the_last_save_a_resumed_run_repeats_them(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
+    arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--epochs", "4")
+    arguments = (*arguments, "--set", "train.save_every=60")
+    killed = command(*arguments, first=functools.partial(signal_at_update, 3 * STEPS + 2, signal.SIGKILL))
+    assert killed.code == -signal.SIGKILL
+    assert len((tmp_path / RUN / "metrics.jsonl").read_text().splitlines()) == 3
+    resumed = command(*arguments, "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert "resuming one at epoch 2, step 1" in resumed.stderr
+    interrupted = result(tmp_path / RUN)
+    uninterrupted = command(*arguments, "--runs-dir", "other")
+    assert uninterrupted.code == 0, uninterrupted.stderr
+    assert interrupted == result(tmp_path / "other" / Path(*RUN.parts[1:]))
+
+
 @pytest.mark.parametrize("name", [pytest.param(signal.SIGTERM, marks=pytest.mark.fast), signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_is_seen_within_a_step_and_the_state_saved(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, name: signal.Signals

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from svipctl.datasets.folder import open_folder
-from svipctl.errors import CheckFailed
+from svipctl.errors import CheckFailed, Interrupted
 from svipctl.inference.load import load_checkpoint
 from svipctl.model.losses import Terms
 from svipctl.runs.run import Run
@@ -100,6 +101,71 @@ def test_another_seed_gives_other_metrics(first: Any, shared_folder: Path, tmp_p
 def test_the_number_of_workers_changes_no_metric(first: Any, shared_folder: Path, tmp_path: Path) -> None:
     other, _ = trained_here(shared_folder, tmp_path / "run", "data.workers=2")
     assert other == first[0]
+
+
+class Saving(Trainer):
+    """A trainer that remembers at which (epoch, step) it saves, and for which a save is due in the epochs of `due_in`."""
+
+    due_in: frozenset[int] = frozenset()
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.saves: list[tuple[int, int]] = []
+
+    def save_is_due(self) -> bool:
+        return self.position.epoch in self.due_in or super().save_is_due()
+
+    def save(self) -> None:
+        self.saves.append((self.position.epoch, self.position.step))
+        super().save()
+
+
+class DueInTheThird(Saving):
+    due_in = frozenset([3])
+
+
+@pytest.mark.parametrize(
+    ("kind", "assignments", "saves"),
+    [
+        (Saving, ("train.save_every=60",), [(1, 0), (4, 0)]),
+        (DueInTheThird, ("train.save_every=60", "train.batch_size=48"), [(1, 0), (3, 0), (4, 0)]),
+        (Saving, ("train.save_every=0", "train.batch_size=48"), [(1, 0), (2, 0), (3, 0), (4, 0)]),
+    ],
+)
+def test_epochs_are_saved_first_last_and_as_often_as_asked(
+    kind: type[Saving], assignments: tuple[str, ...], saves: list[tuple[int, int]], shared_folder: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(shared_folder, "train.epochs=4", *assignments)
+    trainer, _ = trainer_of(settings, shared_folder, tmp_path / "run", kind)
+    trainer.train()
+    assert isinstance(trainer, Saving)
+    assert trainer.saves == saves
+
+
+def test_a_new_best_is_saved_with_its_state(shared_folder: Path, tmp_path: Path) -> None:
+    settings = settings_of(shared_folder, "train.epochs=4", "train.save_every=60", "train.select=test", "optim.lr=1e-2")
+    trainer, listener = trainer_of(settings, shared_folder, tmp_path / "run", Saving)
+    trainer.train()
+    assert isinstance(trainer, Saving)
+    figures = [record["H_reference"] for record in listener.records]
+    best = [epoch for epoch in range(1, 5) if epoch == 1 or figures[epoch - 1] > max(figures[: epoch - 1])]
+    assert trainer.saves == [(epoch, 0) for epoch in sorted({*best, 4})]
+
+
+def test_a_signal_after_an_epoch_that_was_not_saved_saves_it(shared_folder: Path, tmp_path: Path) -> None:
+    settings = settings_of(shared_folder, "train.epochs=4", "train.save_every=60")
+    trainer, listener = trainer_of(settings, shared_folder, tmp_path / "run", Saving)
+
+    def stop(record: dict[str, Any]) -> None:
+        if record["epoch"] == 2:
+            trainer.stop.received = signal.SIGTERM
+
+    listener.epoch = stop  # type: ignore[method-assign]
+    with pytest.raises(Interrupted) as told:
+        trainer.train()
+    assert "saved after epoch 2" in told.value.why
+    assert isinstance(trainer, Saving)
+    assert trainer.saves == [(1, 0), (2, 0)]
 
 
 def test_the_reporter_hears_every_epoch_and_the_incomplete_batch_is_left_out(first: Any) -> None:
