@@ -36,9 +36,9 @@ def launch(gpu: str, arguments: Sequence[str]) -> int:
     """
     devices = gpu.split(",")
     check_devices(gpu)
-    # It repeats what the processes say, and each part sets its own level.
+    # They repeat what the processes say, or report a signal as a traceback; each part sets its own level.
     for name in list(logging.root.manager.loggerDict):
-        if name.startswith("torch.distributed.elastic"):
+        if name.startswith(("torch.distributed.elastic", "torch.distributed.launcher")):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from svipctl.inference.class_table import ClassTable
 from svipctl.model.class_scorer import ClassScorer
-from svipctl.model.scores import class_scores
 
 
 @dataclass(frozen=True)
 class Reason:
     """The contribution of an attribute to a class's score above the mean of the other candidates.
 
-    The sum over all attributes is the class's score minus that mean, before gamma.
+    The sum over all attributes is the class's score minus that mean, before gamma and before what the class loses for the
+    length of its prototype (`method.prototype_weight`).
     """
 
     attribute: str
@@ -76,7 +76,7 @@ class AnswerMaker:
             predicted: (B, K) attributes in float64.
 
         """
-        scores = class_scores(predicted, self._table, self.scorer.recipe.class_score)
+        scores = self.scorer.compare(predicted, self._table)
         calibrated = scores - self.gamma * torch.from_numpy(self.classes.seen).to(scores.dtype)
         is_cosine = self.scorer.recipe.class_score == "cosine"
         length = predicted.norm(dim=-1, keepdim=True).clamp_min(1e-12) if is_cosine else 1.0

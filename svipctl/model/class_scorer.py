@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from svipctl.model.recipe import Recipe
@@ -23,11 +24,14 @@ class ClassScorer(nn.Module):
     Attributes:
         mean: (K,) mean of the seen classes' rows of length 1.
         matrix: (K, K) that centred rows are multiplied with.
+        lengths: (K + 1, K + 1) with `method.prototype_weight`: half of this quadratic form of a class's row, and 1, is
+            what the class loses for the length of its prototype, without which long prototypes are near to every image.
 
     """
 
     mean: Tensor
     matrix: Tensor
+    lengths: Tensor
 
     def __init__(self, attributes: int, recipe: Recipe) -> None:
         """Make a scorer of K attributes; unless `recipe.class_attributes` is `l2`, `fit` it before it is used."""
@@ -36,6 +40,8 @@ class ClassScorer(nn.Module):
         if recipe.class_attributes != "l2":
             self.register_buffer("mean", torch.zeros(attributes))
             self.register_buffer("matrix", torch.eye(attributes))
+        if recipe.prototype_weight:
+            self.register_buffer("lengths", torch.zeros(attributes + 1, attributes + 1))
 
     @torch.no_grad()
     def fit(self, seen: Tensor) -> None:
@@ -64,4 +70,15 @@ class ClassScorer(nn.Module):
 
     def forward(self, predicted: Tensor, class_attributes: Tensor) -> Tensor:
         """Return class scores (B, C) of predictions (B, K) for class attributes (C, K) as the data set has them."""
-        return class_scores(predicted, self.table(class_attributes), self.recipe.class_score)
+        return self.compare(predicted, self.table(class_attributes))
+
+    def compare(self, predicted: Tensor, table: Tensor) -> Tensor:
+        """Return class scores (B, C) of predictions (B, K) for rows (C, K) of `table`."""
+        scores = class_scores(predicted, table, self.recipe.class_score)
+        if not self.recipe.prototype_weight:
+            return scores
+        rows = F.pad(table, (0, 1), value=1.0)
+        lost = ((rows @ self.lengths.to(rows)) * rows).sum(dim=-1) / 2
+        if self.recipe.class_score == "cosine":
+            lost = lost / predicted.to(rows).norm(dim=-1, keepdim=True).clamp_min(_LEAST)
+        return scores.sub(lost)

@@ -41,13 +41,17 @@ class Recipe(BaseModel):
     """Queries of the attribute attention: learned, or the attributes' word vectors, as in DAZLE."""
     attention_rank: int = Field(64, gt=0)
     """Width of learned queries."""
-    fusion: Literal["none", "ridge", "eszsl", "prototypes"] = "none"
+    fusion: Literal["none", "ridge", "eszsl"] = "none"
     """A closed-form map from mean patch tokens to attributes, fitted after training, whose predictions are added to the
-    head's: ridge regression, ESZSL, or from class attributes to mean tokens."""
+    head's: ridge regression or ESZSL."""
     fusion_weight: float = Field(1.0, ge=0)
     """Weight of the closed form's prediction; the head's is 1, both of length 1."""
     fusion_penalties: tuple[PositiveFloat, PositiveFloat] = (1.0, 10.0)
     """Penalties of the closed form on tokens and on class attributes, relative to the mean eigenvalue of each."""
+    prototype_weight: float = Field(0.0, ge=0)
+    """Weight of the prediction by class prototypes, a ridge regression from class attributes to mean patch tokens."""
+    prototype_penalty: PositiveFloat = 1.0
+    """Penalty of that regression, relative to the mean eigenvalue of the class attributes."""
     selection: Literal["learned", "random", "centre", "object"] = "learned"
     """Who chooses the related windows, in training and at inference: the method, or as a control chance, the middle of
     the image, or the object's mask or box. No selection at all is keep = 1e9."""
@@ -106,6 +110,11 @@ class Recipe(BaseModel):
                 "method.head = 'attribute-attention' pools by its attention: leave method.pooling = 'mean'"
             )
         return self
+
+    @property
+    def has_closed_form(self) -> bool:
+        """True if a closed form predicts attributes next to the head."""
+        return self.fusion != "none" or self.prototype_weight > 0
 
     @property
     def needs_words(self) -> bool:

@@ -128,7 +128,7 @@ class SVIP(nn.Module):
         else:
             self.context = FreeContext(width) if recipe.context == "free" else NoContext(width)
         self.scorer = ClassScorer(attributes, recipe)
-        self.closed_form = ClosedForm(backbone.embed_dim, attributes, recipe) if recipe.fusion != "none" else None
+        self.closed_form = ClosedForm(backbone.embed_dim, attributes, recipe) if recipe.has_closed_form else None
 
     def run_blocks(
         self, *, compiled: bool = False, checkpointing: Checkpointing = "none", backend: str = "inductor"

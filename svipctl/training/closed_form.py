@@ -1,4 +1,4 @@
-"""Fit the closed form of `method.fusion` to the training images."""
+"""Fit the closed forms of `method.fusion` and `method.prototype_weight` to the training images."""
 
 from __future__ import annotations
 
@@ -43,8 +43,10 @@ def fit_closed_form(settings: Settings, setup: Setup, progress: ProgressCallback
         views.append(predictions.tokens)
     rows = np.searchsorted(setup.split.seen_classes, setup.benchmark.labels[train])
     classes = torch.from_numpy(setup.benchmark.class_attributes[setup.split.seen_classes])
-    closed_form.fit(
+    lengths = closed_form.fit(
         torch.from_numpy(np.concatenate(views)),
         torch.from_numpy(np.tile(rows, len(views))),
         setup.model.network.scorer.table(classes),
     )
+    if lengths is not None:
+        setup.model.network.scorer.lengths.copy_(lengths)

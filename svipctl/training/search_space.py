@@ -23,6 +23,7 @@ _FACTORS = {
     "train.epochs": (0.5, 2.0, False),
     "method.scale": (0.3, 3.0, False),
     "method.fusion_weight": (0.0, 3.0, False),
+    "method.prototype_weight": (0.0, 3.0, False),
     "method.whitening_shrinkage": (0.1, 10.0, True),
 }
 """Setting -> factors on its configured value that give its range, and whether the range is logarithmic."""
@@ -69,7 +70,7 @@ def search_space(configured: Resolved, given: Sequence[str]) -> dict[str, Dimens
     Args:
         configured: The configuration that is varied.
         given: Each `KEY=LOW:HIGH[:log]` or `KEY=A,B,C`. Without any, the learning rate, epochs and scale, and where
-            the method has them the closed form's weight and the whitening's shrinkage, around their configured values;
+            the method has them the closed forms' weights and the whitening's shrinkage, around their configured values;
             what a flag sets stays as it is.
 
     Raises:
@@ -81,6 +82,7 @@ def search_space(configured: Resolved, given: Sequence[str]) -> dict[str, Dimens
         return dict(_parsed(text, values) for text in given)
     method = configured.settings.method
     unused = {"method.fusion_weight"} if method.fusion == "none" else set()
+    unused |= set() if method.prototype_weight else {"method.prototype_weight"}
     unused |= {"method.whitening_shrinkage"} if method.class_attributes != "whitened" else set()
     factors = {key: one for key, one in _FACTORS.items() if key not in unused and configured.origins.get(key) != "flag"}
     return {

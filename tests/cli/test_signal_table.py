@@ -62,6 +62,8 @@ class Table:
     def __init__(self, name: str, tiny: tuple[str, ...], command: Command, source: Path, folder: Path) -> None:
         self.command, self.source, self.folder = command, source, folder
         self.words = [word for one in COMMANDS[name] for word in (tiny if one == "TINY" else (one,))]
+        if name == "reproduce":
+            self.words[self.words.index("--recipe")] = "--recipes"
         self.moments = Moments(folder / ".moments")
 
     def run(self, moment: int = 0, number: signal.Signals = signal.SIGTERM) -> Finished:

@@ -19,7 +19,9 @@ RECIPES = [
     Recipe(keep=2),
     Recipe(keep=2, pooling="max", class_score="dot", class_norm_epsilon=1e-5, inference_windows="all"),
     Recipe(keep=3, inference_windows="similar", context="none"),
-    Recipe(passes="source", head="attribute-attention", class_attributes="whitened", fusion="eszsl"),
+    Recipe(
+        passes="source", head="attribute-attention", class_attributes="whitened", fusion="eszsl", prototype_weight=2.0
+    ),
     Recipe(keep=2, head="attribute-attention", attention_queries="words", class_attributes="centred", fusion="ridge"),
 ]
 

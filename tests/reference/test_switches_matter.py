@@ -42,7 +42,7 @@ FLIPPED: dict[str, Any] = {
 
 OURS = {
     *("attention_queries", "attention_rank", "class_attributes", "whitening_shrinkage"),
-    *("fusion", "fusion_weight", "fusion_penalties"),
+    *("fusion", "fusion_weight", "fusion_penalties", "prototype_weight", "prototype_penalty"),
 }
 """Switches that the published code knows one value of; tests/model holds what the others do."""
 

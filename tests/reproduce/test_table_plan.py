@@ -172,7 +172,7 @@ def test_controls_are_chosen_by_name_for_all_recipes_or_one() -> None:
         1,
     ]
     ours = {row.name for row in all_rows("hybrid")} - {row.name for row in all_rows("svipctl")}
-    assert {"no-fusion", "with-svip"} <= ours
+    assert {"no-closed-form", "with-svip"} <= ours
 
 
 @pytest.mark.parametrize(

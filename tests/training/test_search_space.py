@@ -55,7 +55,8 @@ def test_a_search_that_cannot_be_is_refused(text: str, said: str) -> None:
         ({"recipe": "svipctl", "optim.lr": 1e-3, "train.epochs": 4}, {"method.scale"}),
         (
             {"recipe": "hybrid"},
-            {"optim.lr", "train.epochs", "method.scale", "method.fusion_weight", "method.whitening_shrinkage"},
+            {"optim.lr", "train.epochs", "method.scale", "method.fusion_weight", "method.prototype_weight"}
+            | {"method.whitening_shrinkage"},
         ),
     ],
 )
