@@ -203,12 +203,16 @@ def recomputed(run: RunBlock) -> RunBlock:
 
 def _attention_half(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
     attended, inputs = _attend(cast(Attention, block.attn), block.norm1(tokens))
-    return tokens + block.drop_path1(block.ls1(attended)), inputs
+    return tokens + _through(block.drop_path1, _through(block.ls1, attended)), inputs
 
 
 def _mlp_half(block: Block, tokens: Tensor) -> Tensor:
-    transformed: Tensor = block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
-    return tokens + transformed
+    return tokens + _through(block.drop_path2, _through(block.ls2, block.mlp(block.norm2(tokens))))
+
+
+def _through(module: nn.Module, values: Tensor) -> Tensor:
+    """A module on values; the call of one that does nothing is saved, which the host of a GPU has time for."""
+    return values if type(module) is nn.Identity else cast(Tensor, module(values))
 
 
 def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
@@ -216,8 +220,8 @@ def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInpu
     batch, length, _ = tokens.shape
     qkv = attention.qkv(tokens).reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     queries, keys, values = qkv.unbind(0)
-    queries, keys = attention.q_norm(queries), attention.k_norm(keys)
-    attended = attention.norm(_mix(attention, queries, keys, values).transpose(1, 2).flatten(2))
+    queries, keys = _through(attention.q_norm, queries), _through(attention.k_norm, keys)
+    attended = _through(attention.norm, _mix(attention, queries, keys, values).transpose(1, 2).flatten(2))
     gate = getattr(attention, "gate", None)
     if gate is not None:
         attended = attended * torch.sigmoid(gate(tokens))

@@ -15,7 +15,7 @@ from svipctl.device import autocast
 from svipctl.model.losses import TrainingOutput
 from svipctl.model.svip import SVIP
 
-_NAMES: WeakKeyDictionary[SVIP, list[str]] = WeakKeyDictionary()
+_PLACES: WeakKeyDictionary[SVIP, list[tuple[str, nn.Module, str]]] = WeakKeyDictionary()
 
 
 def training_pass(
@@ -50,16 +50,16 @@ class _Pass(nn.Module):
 
 def _converted_weights(network: SVIP) -> dict[str, Tensor]:
     """Return the weights and biases of the backbone that autocast converts, converted, by their names in `_Pass`."""
-    if network not in _NAMES:  # looking for them takes milliseconds
-        _NAMES[network] = [
-            f"backbone.{prefix}.{name}"
+    if network not in _PLACES:  # looking for them takes milliseconds
+        _PLACES[network] = [
+            (f"network.backbone.{prefix}.{name}", module, name)
             for prefix, module in network.backbone.named_modules()
             if type(module) in (nn.Linear, nn.Conv2d)
             for name, _ in module.named_parameters(recurse=False)
         ]
-    names = _NAMES[network]
-    converted = _Converted.apply(*map(network.get_parameter, names))
-    return {f"network.{name}": value for name, value in zip(names, converted)}
+    places = _PLACES[network]
+    converted = _Converted.apply(*(getattr(module, name) for _, module, name in places))
+    return dict(zip((place for place, _, _ in places), converted))
 
 
 class _Converted(torch.autograd.Function):

@@ -17,6 +17,8 @@ class Optimisation:
 
     Attributes:
         optimizer: The current torch optimizer; warm-up has its own over the heads only.
+        parameters: All of the network's; walking through its modules in each step would take a third of a millisecond.
+        untrained: Those that are not the optimizer's.
 
     """
 
@@ -25,6 +27,7 @@ class Optimisation:
         self.settings = settings
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
+        self.parameters = list(model.parameters())
         self.optimizer = self._create(0)
 
     def warming_up(self, epoch: int) -> bool:
@@ -68,7 +71,7 @@ class Optimisation:
 
     def apply(self, epoch: int, step: int) -> Tensor:
         """Clip the gradients and step; returns their norm before the clip, a scalar."""
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
         for group, share in zip(self.optimizer.param_groups, self._lr_shares, strict=True):
             group["lr"] = share * self.learning_rate(epoch, step)
         self.optimizer.step()
@@ -76,7 +79,7 @@ class Optimisation:
 
     def _create(self, epoch: int) -> torch.optim.Optimizer:
         warming_up = self.warming_up(epoch)
-        every = self.model.head_parameters() if warming_up else list(self.model.parameters())
+        every = self.model.head_parameters() if warming_up else self.parameters
         stem = stem_of(self.model.backbone)
         of_stem = set(stem.parameters()) if stem is not None else set()
         parameters = [value for value in every if value.requires_grad and value not in of_stem]
@@ -86,6 +89,8 @@ class Optimisation:
         if trained_stem:
             groups.append({"params": trained_stem})
             self._lr_shares.append(self.settings.stem_lr_share)
+        trained = {*parameters, *trained_stem}
+        self.untrained = [value for value in self.parameters if value not in trained]
         kind = torch.optim.Adam if self.settings.optimizer == "adam" else torch.optim.AdamW
         return kind(
             groups,

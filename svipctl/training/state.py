@@ -60,8 +60,8 @@ class Position:
 
 def save_state(folder: Path, position: Position, optimisation: Optimisation) -> None:
     """Write `training.pt` into a checkpoint folder; loadable with `weights_only=True`."""
-    trained = {id(value) for group in optimisation.optimizer.param_groups for value in group["params"]}
-    waiting = [(name, value.grad) for name, value in optimisation.model.named_parameters() if id(value) not in trained]
+    untrained = set(optimisation.untrained)
+    waiting = [(name, value.grad) for name, value in optimisation.model.named_parameters() if value in untrained]
     state = {
         "progress": vars(position),
         "optimizer": optimisation.optimizer.state_dict(),

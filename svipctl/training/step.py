@@ -89,7 +89,7 @@ class Stepper:
                     raise
                 cause = error.with_traceback(None)  # its frames hold the tensors that did not fit
             self._answer(cause, images, labels, epoch, coverage, waiting=waiting)
-        self.ranks.average([value.grad for value in self.optimisation.model.parameters() if value.grad is not None])
+        self.ranks.average([value.grad for value in self.optimisation.parameters if value.grad is not None])
         norm = self.optimisation.apply(epoch, step).detach().float().view(1)
         return torch.cat([terms, norm / self.ranks.world])
 
@@ -149,8 +149,7 @@ class Stepper:
 
     def _gradients_wait(self) -> bool:
         """Return whether parameters outside the optimizer hold gradients of earlier steps."""
-        trained = {id(value) for group in self.optimisation.optimizer.param_groups for value in group["params"]}
-        return any(value.grad is not None for value in self.optimisation.model.parameters() if id(value) not in trained)
+        return any(value.grad is not None for value in self.optimisation.untrained)
 
     def _forget_all(self) -> None:
         """No gradient, and no memory kept for reuse."""

@@ -105,3 +105,14 @@ def test_gradients_are_clipped_to_the_norm() -> None:
     assert before > 0.5
     norms = [parameter.grad.norm() for parameter in one.model.parameters() if parameter.grad is not None]
     assert torch.stack(norms).norm().item() == pytest.approx(0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize(("epoch", "trained"), [(0, "heads"), (1, "all")])
+def test_what_the_optimizer_does_not_train_is_the_backbone_in_warmup_and_nothing_later(
+    epoch: int, trained: str
+) -> None:
+    one = optimisation(warmup_epochs=1)
+    one.start_epoch(epoch)
+    untrained = {id(value) for value in one.untrained}
+    backbone = {id(value) for value in one.model.backbone.parameters()}
+    assert untrained == (backbone if trained == "heads" else set())
