@@ -27,6 +27,7 @@ LEVELS = (
         "files",
         "text_files",
         "npz_files",
+        "array_files",
         "pickles",
         "templates",
         "device",

@@ -22,10 +22,10 @@ from svipctl.baselines.choices import (
     scores_of,
 )
 from svipctl.baselines.fit import fit_and_predict, training_images
-from svipctl.baselines.image_features import ImageFeatures
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.calibration import pooled_gamma, seen_unseen_curve
 from svipctl.evaluation.protocols import Scored
+from svipctl.inference.image_features import ImageFeatures
 from svipctl.model.ridge import spectrum
 from svipctl.types import ProgressCallback
 

@@ -11,11 +11,11 @@ import numpy as np
 from svipctl.baselines.choices import Method
 from svipctl.baselines.develop import Developed, develop
 from svipctl.baselines.fit import fit_and_predict
-from svipctl.baselines.image_features import ImageFeatures
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.leakage import check_gamma, check_untouched
 from svipctl.evaluation.protocols import evaluate_protocols
 from svipctl.evaluation.result import Evaluation, evaluation_document
+from svipctl.inference.image_features import ImageFeatures
 from svipctl.runs.run import BASELINE, Run
 from svipctl.settings.schema import Settings
 from svipctl.training.environment import describe_environment
@@ -29,9 +29,10 @@ class Baseline:
     method: Method
     folds: tuple[int, ...]
 
-    def document(self, what: str) -> dict[str, Any]:
+    def document(self, features: ImageFeatures) -> dict[str, Any]:
         """What `baseline.json` of the run holds."""
-        return {"method": self.method, "folds": list(self.folds), "features": what}
+        fitted = "images" if features.mirrored is None else "images and their mirror images"
+        return {"method": self.method, "folds": list(self.folds), "features": f"{features.what}; fitted to {fitted}"}
 
 
 def fit_and_score(
@@ -59,18 +60,17 @@ def fit_and_score(
     """
     developed = develop(baseline.method, features, benchmark, baseline.folds, progress)
     split = benchmark.test_split()
-    model = features.model
     if run.is_abandoned:
         run.discard_without_checkpoint()
     with run.written_to(is_new=True) as run:
         run.start(
             settings,
-            describe_environment(model.device, model.dtype, model.metadata.backbone_weights),
+            describe_environment(features.device, features.dtype, features.weights),
             [benchmark.images[index] for index in split.train],
             development=developed.document(run.name),
             validation_images=_validation_images(benchmark, baseline.folds),
         )
-        run.save_json(BASELINE, baseline.document(features.what))
+        run.save_json(BASELINE, baseline.document(features))
         evaluation = _score(baseline, developed, settings, benchmark, features, run)
         run.save_json("eval/metrics.json", evaluation.document)
     return evaluation
@@ -91,20 +91,16 @@ def _score(
     check_gamma(run, images)
     scored = fit_and_predict(baseline.method, developed.choice, features, benchmark, split, tested)
     results = evaluate_protocols(scored, gamma=developed.gamma, resamples=settings.eval.bootstrap, seed=settings.seed)
-    random_weights = features.model.metadata.backbone_weights["source"] == "none"
     classes = tuple(benchmark.classes[label] for label in split.classes)
     document = evaluation_document(
         results,
         classes,
         {"dataset": benchmark.name, "run": run.name, "recipe": None, "epoch": None, "split": split.name},
         selection={},
-        baseline=baseline.document(features.what),
+        baseline=baseline.document(features),
         development=developed.document(run.name),
         missing_images=len(benchmark.missing) or None,
-        warnings=[
-            *benchmark.warnings,
-            *(["the backbone has random weights, so these are random features"] if random_weights else []),
-        ],
+        warnings=[*benchmark.warnings, *features.warnings],
     )
     return Evaluation(document, results, scored, classes)
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from svipctl.baselines.choices import Choice, Method, Prepared, attributes_for, compared, maps, score
-from svipctl.baselines.image_features import ImageFeatures
 from svipctl.datasets.benchmark import Benchmark, Indices, Split
 from svipctl.evaluation.protocols import Scored
+from svipctl.inference.image_features import ImageFeatures
 from svipctl.model.ridge import Floats, Integers
 
 
 def training_images(features: ImageFeatures, benchmark: Benchmark, split: Split) -> tuple[Floats, Integers]:
-    """Return features (2n, d) of a split's training images and of their mirror images, and rows (2n,) of seen classes."""
+    """Return features (2n, d) of a split's training images and of their mirror images, and rows (2n,) of seen classes.
+
+    Without mirror images there are n of each.
+    """
     rows = np.searchsorted(split.seen_classes, benchmark.labels[split.train])
-    return np.concatenate([features.of(split.train), features.of_mirrored(split.train)]), np.tile(rows, 2)
+    plain, mirrored = features.of(split.train), features.of_mirrored(split.train)
+    return (plain, rows) if mirrored is None else (np.concatenate([plain, mirrored]), np.tile(rows, 2))
 
 
 def fit_and_predict(

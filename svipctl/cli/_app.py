@@ -30,6 +30,7 @@ COMMANDS: Commands = {
     "eval": "eval:eval_",
     "baseline": "baseline:baseline",
     "predict": "predict:predict",
+    "embed": "embed:embed",
     "runs": "runs:runs",
     "export": "export:export",
     "reproduce": "reproduce:reproduce",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -76,19 +76,20 @@ def with_precision_of(trained: Settings, configured: Resolved) -> Settings:
     return configured.settings
 
 
-def open_dataset(settings: Settings, *, allow_partial: bool = False) -> Benchmark:
+def open_dataset(settings: Settings, *, allow_partial: bool = False, listed: Sequence[str] | None = None) -> Benchmark:
     """Open the data set of the settings, with a progress bar while a built-in one is drawn.
 
     Args:
         settings: The settings of the command.
         allow_partial: Whether images may be missing although the settings do not allow it.
+        listed: Names of the images that features are there of, as of `open_benchmark`.
 
     """
     from svipctl.datasets.registry import open_benchmark
 
     partial = allow_partial or settings.data.allow_partial
     with sink.progress(f"drawing {settings.dataset}") as progress:
-        return open_benchmark(settings.dataset, settings.data_dir, progress, allow_partial=partial)
+        return open_benchmark(settings.dataset, settings.data_dir, progress, allow_partial=partial, listed=listed)
 
 
 @contextmanager

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv as csv_files
-import glob
-import io
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -14,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from svipctl.cli import _options
+from svipctl.cli import _options, _pictures
 from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
@@ -37,7 +34,7 @@ _COLUMNS = ("image", "rank", "class", "score", "for", "against", "patches")
 def predict(
     images: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, patterns in quotes, or - for a list on stdin.", show_default=False),
+        typer.Argument(help=_pictures.ARGUMENT_HELP, show_default=False),
     ],
     *,
     overrides: Overrides,
@@ -84,9 +81,7 @@ def predict(
     found.require_network()
     trained = found.settings()
     settings = with_precision_of(trained, overrides.resolve(trained.dataset))
-    # A name in quotes may be a pattern.
-    if not any(name == "-" or os.path.exists(name) or glob.has_magic(name) for name in images):  # noqa: PTH110 (any length)
-        raise DataError(f"there is no image {', '.join(images)}", todo="name files, folders, or patterns in quotes")
+    _pictures.check_named(images)
     if classes is not None:
         require_path(classes, "table", "name a CSV file, or write it")
 
@@ -94,7 +89,6 @@ def predict(
     from svipctl.device import choose_dtype, use_device
     from svipctl.inference.checkpoint import read_metadata
     from svipctl.inference.class_table import candidate_classes
-    from svipctl.inference.find_images import find_pictures, listed
     from svipctl.inference.gamma import Gamma
     from svipctl.inference.load import load_run
     from svipctl.inference.trained_model import UnreadableImage
@@ -109,22 +103,19 @@ def predict(
     chosen = given or model.gamma
     if table.seen.any() and not table.seen.all():
         announce_gamma(chosen)
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")  # a file's name need not be text
     rows = csv_files.writer(sys.stdout, lineterminator="\n") if csv else None
     if rows:
         rows.writerow(_COLUMNS)
     show = _show_reasons if reasons else _Lines(table.classes).show
     head: dict[str, Any] = {"run": str(found.folder), "dataset": model.metadata.dataset, **chosen.document()}
     sink.begin_list({**head, "classes": len(table.classes), "attributes": list(model.attributes)}, "images")
-    named = (entry for name in images for entry in (listed(sys.stdin) if name == "-" else [name]))
     done = failed = 0
     left_out: list[Entry] = []
     # On a terminal the results themselves appear one by one.
     shown = nullcontext(lambda done, total: None) if sys.stdout.isatty() else sink.progress("classifying")
     with shown as progress:
         results = model.classify_each(
-            find_pictures(named, left_out.append),
+            _pictures.named_pictures(images, left_out.append),
             table,
             gamma=chosen.value,
             top=top,

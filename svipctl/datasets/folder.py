@@ -35,18 +35,21 @@ UNUSED = "unused"
 """In the place of a split, of a picture that is to be left out."""
 
 
-def open_folder(root: Path, name: str | None = None) -> Benchmark:
+def open_folder(root: Path, name: str | None = None, *, with_images: bool = True) -> Benchmark:
     """Read and validate a data folder.
 
     Args:
         root: The folder described above.
         name: Name of the data set; the folder's own by default.
+        with_images: False if the pictures are not read: where there is no `images`, those of split.csv are taken.
 
     Raises:
         DataError: With every problem found, not only the first.
 
     """
-    missing = [part for part in ("images", "attributes.csv") if not (root / part).exists()]
+    from_split = not with_images and not (root / "images").exists() and (root / "split.csv").exists()
+    needed = ["attributes.csv"] if from_split else ["images", "attributes.csv"]
+    missing = [part for part in needed if not (root / part).exists()]
     if not (root / "split.csv").exists() and not (root / "unseen.txt").exists():
         missing.append("split.csv or unseen.txt")
     if missing:
@@ -58,13 +61,16 @@ def open_folder(root: Path, name: str | None = None) -> Benchmark:
     problems: list[str] = []
     classes, attributes, groups, table = _read_attributes(root / "attributes.csv", problems)
     warnings: list[str] = []
-    images, labels = _list_images(root / "images", classes, problems, warnings)
+    if from_split:
+        images, labels = _images_of_split(root / "split.csv", classes)
+    else:
+        images, labels = _list_images(root / "images", classes, problems, warnings)
     if (root / "split.csv").exists():
         parts = _read_split(root / "split.csv", images, problems)
     else:
         parts = _split_by_classes(root / "unseen.txt", classes, images, labels, problems)
     seen = sorted({int(label) for label in labels[parts["trainval"]]})
-    has_masks = (root / "masks").is_dir()
+    has_masks = with_images and (root / "masks").is_dir()
     masks = tuple(str(Path("masks", *Path(image).parts[1:]).with_suffix(".png")) for image in images)
     if has_masks:
         problems += [f"{mask} is missing" for mask in masks if not (root / mask).exists()]
@@ -197,6 +203,20 @@ def _list_images(
     return tuple(images), np.array(labels, dtype=np.int64)
 
 
+def _images_of_split(path: Path, classes: Sequence[str]) -> tuple[tuple[str, ...], Indices]:
+    """Return the pictures of known classes in split.csv, as a folder lists them (files first), and their labels."""
+    label_of = {name: label for label, name in enumerate(classes)}
+    paths = [_below_images(row[0]).split("/") for row in _rows(path, "image", []) if row]
+    known = [parts for parts in paths if parts[1] in label_of]  # `_read_split` reports the others
+    known.sort(key=lambda parts: [*((True, folder) for folder in parts[:-1]), (False, parts[-1])])
+    images = tuple(dict.fromkeys("/".join(parts) for parts in known))
+    return images, np.array([label_of[image.split("/")[1]] for image in images], dtype=np.int64)
+
+
+def _below_images(image: str) -> str:
+    return image if image.startswith("images/") else f"images/{image}"
+
+
 def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> dict[str, Indices]:
     index_of = {same_spelling(image): index for index, image in enumerate(images)}
     if len(index_of) < len(images):
@@ -205,7 +225,7 @@ def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> dict[
     placed: set[str] = set()
     for row in _rows(path, "image", problems):
         image, split = (*row, "")[:2]
-        image = image if image.startswith("images/") else f"images/{image}"
+        image = _below_images(image)
         if split not in (*parts, UNUSED):
             problems.append(f"split.csv: {split!r} is not a split{_hint(split, [*PARTS, UNUSED], problems)}")
         elif image not in index_of:

@@ -34,18 +34,20 @@ _CONTENT = {_CELLS: {_MATRIX}, _CHARACTERS: {1, 2, 4, 16, 17, 18}}
 _NUMERIC = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}
 _COMPLEX = 8
 _LARGEST = 2**25  # bytes of one unpacked variable; the largest needed one has 9 MB
+_TIMES = 16
 
 
 class _Damaged(ValueError):
     """The bytes contradict the format."""
 
 
-def read_mat(path: Path, keys: Sequence[str]) -> dict[str, Variable]:
+def read_mat(path: Path, keys: Sequence[str], *, largest: int = _LARGEST) -> dict[str, Variable]:
     """Read variables of a MATLAB file.
 
     Args:
         path: A file of version 5, as MATLAB's `save -v7` and scipy's `savemat` write it.
         keys: Names of the wanted variables.
+        largest: Bytes of one of them, unpacked; also no larger than 16 times the file, or 32 MiB.
 
     Raises:
         DataError: Missing, not such a file, damaged, without one of the keys, or not the file that `data fetch`
@@ -57,7 +59,7 @@ def read_mat(path: Path, keys: Sequence[str]) -> dict[str, Variable]:
     try:
         if recorded not in (None, hashlib.sha256(content).hexdigest()):
             raise _Damaged("its SHA-256 is not the one recorded when it was fetched")
-        found = _load(content, keys)
+        found = _load(content, keys, min(largest, max(_LARGEST, _TIMES * len(content))))
     except Exception as error:  # scipy raises whatever a damaged file leads it to
         raise DataError(f"{path} is not a readable MATLAB file", why=str(error), todo="fetch it again") from error
     missing = [key for key in keys if key not in found]
@@ -66,7 +68,7 @@ def read_mat(path: Path, keys: Sequence[str]) -> dict[str, Variable]:
     return found
 
 
-def _load(content: bytes, keys: Sequence[str]) -> dict[str, Variable]:
+def _load(content: bytes, keys: Sequence[str], largest: int) -> dict[str, Variable]:
     from scipy.io import loadmat
 
     if _HDF5 in (content[:8], content[512:520]):
@@ -75,7 +77,7 @@ def _load(content: bytes, keys: Sequence[str]) -> dict[str, Variable]:
         raise _Damaged("it does not begin like one of version 5")
     sound = [content[:128]]
     for kind, data in _elements(memoryview(content)[128:]):
-        matrix = _unpack(data, keys) if kind == _COMPRESSED else data
+        matrix = _unpack(data, keys, largest) if kind == _COMPRESSED else data
         if kind in (_MATRIX, _COMPRESSED) and _name(matrix) in keys:
             _check(matrix)
             sound += [struct.pack("<II", _MATRIX, len(matrix)), bytes(matrix)]
@@ -99,7 +101,7 @@ def _elements(data: memoryview) -> Iterator[tuple[int, memoryview]]:
         yield kind, data[begin : begin + size]
 
 
-def _unpack(data: memoryview, keys: Sequence[str]) -> memoryview:
+def _unpack(data: memoryview, keys: Sequence[str], largest: int) -> memoryview:
     """Return a compressed matrix; of an unwanted one, such as 600 MB of features, only the beginning.
 
     Reading to the end checks zlib's checksum.
@@ -108,7 +110,7 @@ def _unpack(data: memoryview, keys: Sequence[str]) -> memoryview:
     if _name(begin) not in keys:
         return begin
     unpacker = zlib.decompressobj()
-    matrix = memoryview(unpacker.decompress(data, _LARGEST))[8:]
+    matrix = memoryview(unpacker.decompress(data, largest))[8:]
     if not unpacker.eof:
         raise _Damaged("a variable is cut short, or larger than any of a benchmark")
     return matrix

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,11 @@ from svipctl.datasets.fetch.assets import SPLIT_FOLDERS
 from svipctl.datasets.fetch.steps import repair_command
 from svipctl.datasets.groups import attribute_groups
 from svipctl.datasets.part_locations import cub_image_ids
-from svipctl.datasets.paths import reroot
+from svipctl.datasets.paths import reroot, rows_by_name
 from svipctl.datasets.proposed_split import ProposedSplit, read_names, read_proposed_split
 from svipctl.datasets.published_pixels import copied_side, published_side
 from svipctl.errors import DataError, shortened
+from svipctl.quoting import shell_command
 from svipctl.text_files import read_lines
 
 
@@ -86,13 +88,16 @@ def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
     return attributes
 
 
-def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> Benchmark:
+def open_official(
+    name: str, data_dir: Path, *, allow_partial: bool = False, listed: Sequence[str] | None = None
+) -> Benchmark:
     """Build `cub`, `awa2` or `sun` from `data_dir/<name>`.
 
     Args:
         name: Which.
         data_dir: Folder of the data sets.
         allow_partial: Take what images there are; `Benchmark.missing` then says which are not.
+        listed: Names of the images that there are, in the place of those on the disk, which are not looked at.
 
     Raises:
         DataError: Files are missing, damaged, or not the official ones; or images are missing and must not be.
@@ -105,19 +110,27 @@ def open_official(name: str, data_dir: Path, *, allow_partial: bool = False) -> 
         files = tuple(reroot(file, name) for file in split.files)
         _check(name, official, split, files, attributes)
         cub = root / "CUB_200_2011"
-        boxes = _boxes(cub, files) if (cub / "bounding_boxes.txt").exists() else None
-    present = np.array(_present(root, files))
+        boxes = _boxes(cub, files) if listed is None and (cub / "bounding_boxes.txt").exists() else None
+    present = np.array(_present(root, files)) if listed is None else rows_by_name(files, listed) >= 0
     missing = tuple(file for file, there in zip(files, present) if not there)
     if missing and (not allow_partial or len(missing) == len(files)):
+        count = _count(len(missing), len(files))
+        lacking, todo = (
+            (f"{name} lacks {count} images", repair_command(name, data_dir))
+            if listed is None
+            else (
+                f"the file of features lacks {count} images of {name}",
+                f"write all of them: {shell_command('embed', name, '-o', 'FILE')}",
+            )
+        )
         raise DataError(
-            f"{name} lacks {_count(len(missing), len(files))} images",
+            lacking,
             why=describe_missing(missing, official.class_of),
-            todo=repair_command(name, data_dir)
-            + ("" if len(missing) == len(files) else ", or use what is there: --allow-partial"),
+            todo=todo + ("" if len(missing) == len(files) else ", or use what is there: --allow-partial"),
         )
     kept = np.flatnonzero(present)
     new_index = np.cumsum(present) - 1
-    parts = {part: new_index[split.parts[part][present[split.parts[part]]]] for part in PARTS}
+    parts: dict[str, Any] = {part: new_index[split.parts[part][present[split.parts[part]]]] for part in PARTS}
     labels = split.labels[kept]
     paths = [root / files[index] for index in kept]
     published = None if boxes is None else published_side(paths, boxes[kept])

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from svipctl.errors import DataError
+from svipctl.text_files import same_spelling
 
 _FOLDERS = {"cub": "CUB_200_2011", "awa2": "Animals_with_Attributes2", "sun": "images"}
 
@@ -24,3 +29,40 @@ def reroot(path: str, dataset: str) -> str:
     if place < 0 or place + 1 == len(parts) or ".." in parts[place:] or "\0" in path:
         raise DataError(f"{path!r} is no image of {dataset}", why=f"its path does not go through a folder {folder}")
     return "/".join(parts[place:])
+
+
+def rows_by_name(images: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the row of each image in a list of names, -1 for one that is not there.
+
+    A name is the image whose path ends as it does: with the same two last parts or more, case as it is, so that folders
+    before those of the data set do not matter.
+
+    Raises:
+        DataError: Two names are the same image.
+
+    """
+    image_of: dict[str, int] = {}
+    for index, image in enumerate(images):
+        for ending in _endings(image):
+            image_of[ending] = -1 if ending in image_of else index
+    image_of |= {next(_endings(image)): index for index, image in enumerate(images)}
+    rows = np.full(len(images), -1, dtype=np.int64)
+    for row, name in enumerate(names):
+        index = next((image_of[ending] for ending in _endings(name) if ending in image_of), -1)
+        if index >= 0 and rows[index] >= 0:
+            raise DataError(
+                f"two rows of features have the name of one image, {images[index]}",
+                why=f"{names[rows[index]]} (row {rows[index]}) and {name} (row {row})",
+                todo="leave one out, or write longer paths",
+            )
+        if index >= 0:
+            rows[index] = row
+    return rows
+
+
+def _endings(name: str) -> Iterator[str]:
+    """Yield a path and what is left of it after each of its folders, down to two parts."""
+    parts = [part for part in re.split(r"[/\\]+", same_spelling(name)) if part not in ("", ".")]
+    yield "/".join(parts)
+    for start in range(1, len(parts) - 1):
+        yield "/".join(parts[start:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from svipctl.datasets import official
@@ -21,7 +22,12 @@ def pictures_to_draw(name: str, data_dir: Path) -> int:
 
 
 def open_benchmark(
-    name: str, data_dir: Path, progress: ProgressCallback | None = None, *, allow_partial: bool = False
+    name: str,
+    data_dir: Path,
+    progress: ProgressCallback | None = None,
+    *,
+    allow_partial: bool = False,
+    listed: Sequence[str] | None = None,
 ) -> Benchmark:
     """The benchmark of that name, drawn first if it is built in and not there yet.
 
@@ -30,6 +36,8 @@ def open_benchmark(
         data_dir: Where the named benchmarks live.
         progress: Called with work done and work in all while pictures are drawn.
         allow_partial: Take an official benchmark of which images are missing, without them.
+        listed: Names of the images that features are there of: no image needs to be on the disk then, except that a
+            folder of your own without images needs split.csv.
 
     Raises:
         ConfigError: Neither a known name nor a folder.
@@ -42,8 +50,8 @@ def open_benchmark(
             draw_all(folder, plan, progress)
         return open_folder(folder, name)
     if name in OFFICIAL:
-        return open_official(name, data_dir, allow_partial=allow_partial)
-    return open_folder(own_folder(name))
+        return open_official(name, data_dir, allow_partial=allow_partial, listed=listed)
+    return open_folder(own_folder(name), with_images=listed is None)
 
 
 def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:

@@ -24,9 +24,10 @@ from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.class_table import Classes, ClassTable, candidate_classes, class_table_from
 from svipctl.inference.gamma import NOT_CALIBRATED, Gamma, calibrated_gamma
 from svipctl.inference.image_sources import Images, ImageSource, as_sources, read_batches
-from svipctl.model.backbone import mean_patch_tokens
+from svipctl.model.backbone import mean_patch_tokens, mean_stem_features, stem_of
 from svipctl.model.svip import SVIP, Prediction
 from svipctl.runs.run import Run
+from svipctl.types import ProgressCallback
 
 BATCH_SIZE = 64
 
@@ -110,6 +111,8 @@ class TrainedModel:
     """Folder of the data sets; None for the run's."""
     notes: tuple[str, ...] = field(default=(), repr=False)
     """Remarks about the file that was loaded."""
+    is_backbone_alone: bool = False
+    """True for pretrained weights without a trained network around them (`svipctl.inference.backbone_model`)."""
 
     def __repr__(self) -> str:
         trained = f"{self.metadata.recipe} on {self.metadata.dataset}, epoch {self.metadata.epoch}"
@@ -203,15 +206,48 @@ class TrainedModel:
                 related.append(prediction.related.cpu().numpy())
         return PredictedImages(np.concatenate(attributes), np.concatenate(related))
 
-    def embed(self, images: Images, *, batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
-        """Return the mean patch token of the backbone for each image, (N, D); arguments as of `predict`."""
-        nothing = np.zeros((0, self.network.backbone.num_features), dtype=np.float32)
-        with self.inference() as network:
-            features = [
-                mean_patch_tokens(network.backbone, self.inputs(batch)).cpu().numpy()
-                for batch in self._readable(images, batch_size)
-            ]
-        return np.concatenate([nothing, *features])
+    @property
+    def embeds_stem(self) -> bool:
+        """True if features are of a hybrid's stem: where nothing was trained, its transformer may be random."""
+        return self.is_backbone_alone and stem_of(self.network.backbone) is not None
+
+    @property
+    def embedding(self) -> str:
+        """Description of what `embed` returns."""
+        return (
+            "mean over positions of the stem's feature map" if self.embeds_stem else "mean patch token of the backbone"
+        )
+
+    def embed(
+        self, images: Images, *, batch_size: int = BATCH_SIZE, progress: ProgressCallback | None = None
+    ) -> NDArray[np.float32]:
+        """Return the features of images.
+
+        Args:
+            images: As of `predict`.
+            batch_size: Images computed together.
+            progress: Called with images done, twice: how many there are is not known.
+
+        Returns:
+            (N, D), the mean patch token of the backbone for each image; of a hybrid that was not trained the mean over
+            the positions of its stem's feature map.
+
+        Raises:
+            DataError: An image does not decode.
+
+        """
+        mean = mean_stem_features if self.embeds_stem else mean_patch_tokens
+        backbone = self.network.backbone
+        width = backbone.patch_embed.feature_dim if self.embeds_stem else backbone.num_features
+        features = [np.zeros((0, width), dtype=np.float32)]
+        done = 0
+        with self.inference():
+            for batch in self._readable(images, batch_size):
+                features.append(mean(backbone, self.inputs(batch)).cpu().numpy())
+                done += len(batch)
+                if progress:
+                    progress(done, done)
+        return np.concatenate(features)
 
     def classify(
         self,

@@ -120,6 +120,11 @@ def stem_features(vit: VisionTransformer, images: Tensor) -> Tensor:
     return features[-1] if isinstance(features, list) else features
 
 
+def mean_stem_features(vit: VisionTransformer, images: Tensor) -> Tensor:
+    """Return the mean over the positions of a hybrid's feature map: (B, 3, H, W) -> float32 (B, channels)."""
+    return stem_features(vit, images).double().mean(dim=(2, 3)).float()
+
+
 def embed_patches(vit: VisionTransformer, images: Tensor) -> Tensor:
     """Images (B, 3, H, W) -> patch embeddings (B, patches, D), without position embedding or class token.
 

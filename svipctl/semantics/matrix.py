@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 from numpy.typing import NDArray
 
-from svipctl.errors import ConfigError, DataError, explained_disk_errors
-from svipctl.files import atomic_write, open_regular
-from svipctl.npz_files import read_npz
+from svipctl.array_files import check_ending, read_arrays, write_arrays
+from svipctl.errors import DataError
+from svipctl.files import open_regular
 from svipctl.semantics.phrases import attribute_words
 
 Pooling = Literal["sum", "mean"]
@@ -69,14 +66,7 @@ class WordMatrix:
         """
         check_name(path)
         fields = {key: value for key, value in vars(self).items() if key != "vectors"}
-        with explained_disk_errors(str(path)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as unfinished, unfinished.open("wb") as file:
-                if path.suffix == ".npz":
-                    texts = {key: np.array(value, dtype=np.str_) for key, value in fields.items()}
-                    np.savez(file, allow_pickle=False, vectors=self.vectors, **texts)
-                else:
-                    file.write(safetensors.numpy.save({"vectors": self.vectors}, {_METADATA: json.dumps(fields)}))
+        write_arrays(path, {"vectors": self.vectors}, fields, _METADATA)
 
     @classmethod
     def load(cls, path: Path, attributes: Sequence[str]) -> WordMatrix:
@@ -89,7 +79,7 @@ class WordMatrix:
         again = "build it again: svipctl w2v build"
         open_regular(path, what="file of word vectors", todo="svipctl w2v build").close()
         try:
-            found = _read_safetensors(path) if path.suffix == ".safetensors" else read_npz(path)
+            found = read_arrays(path, _METADATA, what="file of word vectors")
             vectors = found.pop("vectors")
             names = {key: tuple(map(str, found.pop(key))) for key in ("attributes", "unknown", "words") if key in found}
             matrix = cls(vectors, **names, **{key: str(found[key]) for key in _TEXTS if key in found})  # type: ignore[arg-type]
@@ -114,18 +104,11 @@ def check_name(path: Path) -> None:
         ConfigError: It is not.
 
     """
-    if path.suffix not in (".npz", ".safetensors"):
-        raise ConfigError(f"{path} is no name for word vectors", todo="end it in .npz or .safetensors")
+    check_ending(path, "word vectors")
 
 
 _METADATA = "word_vectors"
 _TEXTS = ("source", "source_sha256", "pooling", "scheme")
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    with safetensors.safe_open(path, framework="numpy") as file:
-        fields: dict[str, Any] = json.loads(file.metadata()[_METADATA])
-        return fields | {"vectors": file.get_tensor("vectors")}
 
 
 def wanted_words(attributes: Sequence[str], scheme: str = "cub") -> frozenset[str]:

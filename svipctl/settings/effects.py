@@ -20,6 +20,13 @@ IMAGES: Keys = (*EXPORT, "gpu", "precision", "seed")
 """Keys that the figures of single images read."""
 PREDICTION: Keys = (*_FOLDERS, "gpu", "precision", "eval.batch_size")
 """Keys that `predict` reads."""
+EMBEDDING: Keys = (*IMAGES, "data.workers")
+"""Keys that `embed` reads."""
+BACKBONE: Keys = (
+    *("model.backbone", "model.backbone_args", "model.weights"),
+    *("data.normalise", "data.resize", "data.test_resize"),
+)
+"""Keys that `embed` reads besides, for a backbone of no run."""
 EVALUATION: Keys = (*IMAGES, "data.workers", "eval.")
 """Keys that `eval` and the figures of whole evaluations read."""
 PUBLISHED: Keys = (

@@ -83,6 +83,12 @@ SAVE_EVERY = Flag(
 ALLOW_PARTIAL = Flag(
     "data.allow_partial", "--allow-partial", "Use a data set with missing images, leaving them out.", bool
 )
+FEATURES = Flag(
+    "data.features",
+    "--features",
+    "File of features in the place of images: of `svipctl embed`, your own, or res101.mat.",
+    Path,
+)
 PRECISION = Flag(
     "precision",
     "--precision",

@@ -22,9 +22,13 @@ def check_inputs(settings: Settings, more: Mapping[str, Path | None] | None = No
 
     """
     check_present(settings.dataset, settings.data_dir)
-    weights, begun_with = settings.model.weights, settings.model.init_from
-    own_weights = None if weights in ("none", "pretrained") else Path(weights)
-    paths = {"weights file": own_weights, "checkpoint": Path(begun_with) if begun_with else None, **(more or {})}
+    weights, begun_with, features = settings.model.weights, settings.model.init_from, settings.data.features
+    named = {
+        "weights file": "" if weights in ("none", "pretrained") or features else weights,
+        "checkpoint": begun_with,
+        "file of features": features,
+    }
+    paths = {what: Path(name) for what, name in named.items() if name} | dict(more or {})
     for what, path in paths.items():
         if path is not None:
             require_path(path, what)

@@ -11,6 +11,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.registry import open_benchmark
 from svipctl.device import precision_name
 from svipctl.distributed.ranks import Ranks
+from svipctl.errors import ConfigError
 from svipctl.runs.lookup import new_run
 from svipctl.runs.run import ORIGINS, Run
 from svipctl.settings.schema import Settings
@@ -94,6 +95,12 @@ def choose(
 
     """
     check_trackers(asked)
+    if asked.data.features:
+        raise ConfigError(
+            "a network is trained on images, not on features of a file",
+            why=f"data.features is {asked.data.features}",
+            todo="leave it out; svipctl baseline takes features",
+        )
     found = None
     if resume is not None:
         found = ranks.decided(lambda: find_resumable(asked, origins, resume, final=development is not None))

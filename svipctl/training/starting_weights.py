@@ -9,6 +9,7 @@ from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import NORMALISATIONS, Normalisation
 from svipctl.errors import DataError
 from svipctl.evaluation.leakage import UNKNOWN, check_zero_shot
+from svipctl.inference.backbone_model import normalisation_of_backbone
 from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.load import normalisation_of, notes_on, run_of
 from svipctl.inference.network import new_network
@@ -44,7 +45,7 @@ def new_start(settings: Settings, benchmark: Benchmark, split: Split) -> Start:
         return _from_trained(settings, benchmark, split)
     model, notes = settings.model, list[str]()
     backbone, source = load_backbone(model.backbone, model.backbone_args, model.weights, notes.append)
-    normalise = NORMALISATIONS.get(settings.data.normalise) or _normalisation_of_timm(backbone.pretrained_cfg)
+    normalise = normalisation_of_backbone(settings, backbone.pretrained_cfg)
     return Start(new_network(settings, benchmark, backbone), source, normalise, notes=tuple(notes))
 
 
@@ -92,9 +93,3 @@ def _check_attributes(metadata: Metadata, benchmark: Benchmark, weights: Trained
             why="their number is the same, their names or order are not",
             todo="start from weights trained on this data set's attributes",
         )
-
-
-def _normalisation_of_timm(config: object) -> Normalisation:
-    """Return the mean and standard deviation that timm records for the backbone's weights."""
-    mean, std = (config[key] if isinstance(config, dict) else getattr(config, key) for key in ("mean", "std"))
-    return Normalisation(tuple(mean), tuple(std))

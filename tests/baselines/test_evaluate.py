@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from svipctl.baselines.choices import GRIDS, METHODS, Choice, Method, Preparation, Targets, scores_of
 from svipctl.baselines.develop import develop
 from svipctl.baselines.evaluate import Baseline, fit_and_score
 from svipctl.baselines.fit import fit_and_predict, training_images
-from svipctl.baselines.image_features import ImageFeatures, image_features
 from svipctl.datasets.benchmark import Benchmark, Indices
-from svipctl.datasets.images import decode
+from svipctl.datasets.feature_file import read_feature_file
 from svipctl.datasets.registry import open_benchmark
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.calibration import seen_unseen_curve
-from svipctl.model.backbone import embed_patches, encode
+from svipctl.inference.backbone_model import backbone_model
+from svipctl.inference.embed import embed_dataset
+from svipctl.inference.image_features import ImageFeatures, features_from_file, image_features
 from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
@@ -59,23 +63,6 @@ class Poisoned:
         return self.features.of_mirrored(indices)
 
 
-def test_features_are_the_mean_patch_token_of_the_backbone(features: ImageFeatures, benchmark: Benchmark) -> None:
-    model = features.model
-    backbone = model.network.backbone
-    image = model.transform(decode(benchmark.image_path(3)))[None]
-    tokens, _ = encode(backbone, embed_patches(backbone, model.inputs(image)))
-    np.testing.assert_allclose(features.of(np.array([3]))[0], tokens[0].mean(dim=0).detach().numpy(), atol=1e-6)
-
-
-def test_mirrored_features_are_those_of_the_mirror_image(features: ImageFeatures, benchmark: Benchmark) -> None:
-    model, index = features.model, int(benchmark.trainval[2])
-    image = model.transform(decode(benchmark.image_path(index)))[None].flip(3)
-    tokens, _ = encode(model.network.backbone, embed_patches(model.network.backbone, model.inputs(image)))
-    found = features.of_mirrored(np.array([index]))[0]
-    np.testing.assert_allclose(found, tokens[0].mean(dim=0).detach().numpy(), atol=1e-6)
-    assert np.abs(found - features.of(np.array([index]))[0]).max() > 1e-5
-
-
 def test_a_map_is_trained_on_images_and_their_mirror_images(features: ImageFeatures, benchmark: Benchmark) -> None:
     split = benchmark.split(1)
     found, rows = training_images(features, benchmark, split)
@@ -83,19 +70,6 @@ def test_a_map_is_trained_on_images_and_their_mirror_images(features: ImageFeatu
     np.testing.assert_array_equal(found[:count], features.of(split.train))
     np.testing.assert_array_equal(found[count:], features.of_mirrored(split.train))
     np.testing.assert_array_equal(split.seen_classes[rows], np.tile(benchmark.labels[split.train], 2))
-
-
-def test_features_are_computed_once(small_folder: Path, tmp_path: Path, benchmark: Benchmark) -> None:
-    settings = settings_of(small_folder, tmp_path / "runs")
-    computed: list[tuple[int, int]] = []
-    first = image_features(settings, benchmark, lambda *done: computed.append(done))
-    assert (len(benchmark.images),) * 2 in computed
-    assert computed[-1] == (len(benchmark.trainval),) * 2  # their mirror images
-    computed.clear()
-    again = image_features(settings, benchmark, lambda *done: computed.append(done))
-    assert computed == [], "the second call reads what the first one has kept"
-    np.testing.assert_array_equal(again.of(benchmark.trainval), first.of(benchmark.trainval))
-    np.testing.assert_array_equal(again.of_mirrored(benchmark.trainval), first.of_mirrored(benchmark.trainval))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -173,6 +147,37 @@ def test_a_gamma_chosen_on_a_test_image_is_refused(
     with pytest.raises(DataError, match="gamma of base was chosen on 1 of the"):
         fit_and_score(Baseline("ridge", (1,)), settings, benchmark, features, run)
     assert not (run.folder / "eval").exists()
+
+
+@pytest.mark.parametrize("form", ["ours", "published"])
+def test_features_of_a_file_give_the_figures_of_the_images_to_the_digit(
+    form: str, small_folder: Path, tmp_path: Path, benchmark: Benchmark, features: ImageFeatures
+) -> None:
+    settings = settings_of(small_folder, tmp_path / "runs")
+    if form == "ours":
+        path, on_images = tmp_path / "small.npz", features
+        embed_dataset(backbone_model(settings), benchmark).save(path)
+    else:
+        path, on_images = tmp_path / "res101.mat", replace(features, mirrored=None)
+        names = np.array([[f"/BS/work/data/small/{image}"] for image in benchmark.images[::-1]], dtype=object)
+        labels, table = benchmark.labels[::-1, None] + 1.0, features.plain[::-1].T.astype(np.float64)
+        savemat(path, {"image_files": names, "labels": labels, "features": table})
+    shutil.rmtree(small_folder / "images")  # nothing looks at the images
+    file = read_feature_file(path)
+    bare = open_benchmark(str(small_folder), Path("data"), listed=file.images)
+    methods: tuple[Method, ...] = ("ridge", "prototypes")
+    for method in methods:
+        asked = Baseline(method, (1,))
+        runs = [Run(tmp_path / "runs" / "small" / f"{method}-{which}") for which in ("images", "file")]
+        expected = fit_and_score(asked, settings, benchmark, on_images, runs[0]).document
+        found = fit_and_score(asked, settings, bare, features_from_file(file, bare), runs[1]).document
+        for key in ("protocols", "intervals", "per_image", "classes", "images"):
+            assert found[key] == expected[key]
+        assert found["development"]["choice"] == expected["development"]["choice"]
+        assert path.name in found["baseline"]["features"]
+        assert runs[1].environment()["weights"] == {"source": path.name, "sha256": file.sha256}
+    fitted = "images and their mirror images" if form == "ours" else "images"
+    assert found["baseline"]["features"].endswith(f"fitted to {fitted}")
 
 
 def test_a_fold_that_is_not_there_is_refused(features: ImageFeatures, benchmark: Benchmark) -> None:

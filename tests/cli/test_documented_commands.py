@@ -31,7 +31,7 @@ NEEDS = {
     r"^source ": "the environment that `make demo` made",
     r"^pip install ": "a package registry",
     r"^svipctl data fetch ": "the network; tests/cli/test_data_fetch.py fetches from a server of its own",
-    r"^svipctl (train|eval|baseline|predict|export|reproduce|visualize \w+|w2v \w+|data pack) (cub|awa2|sun|cub50)\b": "data",
+    r"^svipctl (train|eval|baseline|embed|predict|export|reproduce|visualize \w+|w2v \w+|data pack) (cub|awa2|sun|cub50)\b": "data",
     r"--gpu \d": "a GPU",
     r"^svipctl reproduce (?!.*--dry-run)": "hours; tests/cli/test_reproduce.py runs a small table",
     r"^(srun|torchrun|sbatch) ": "a cluster",

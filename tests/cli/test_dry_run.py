@@ -27,6 +27,13 @@ pytestmark = pytest.mark.slow
         ("baseline DATA --fold 4", "has no fold 4"),
         ("baseline cub", "cub is not in data"),
         ("baseline DATA --weights gone.pth", "there is no weights file gone.pth"),
+        ("baseline DATA --features gone.npz", "there is no file of features gone.npz"),
+        ("embed DATA -o x.csv", "x.csv is no name for features"),
+        ("embed DATA -o x.npz --gpu 7", "no GPU 7"),
+        (
+            "embed DATA -o x.npz --weights pretrained --offline --backbone vit_small",
+            "--offline forbids to download them",
+        ),
         ("visualize embedding DATA --class nope", "no class 'nope'"),
         ("visualize patches DATA --gpu 7", "no GPU 7"),
         ("visualize curves DATA --gpu 7", "no GPU 7"),

@@ -87,6 +87,8 @@ def test_a_command_line_that_cannot_be_used_imports_nothing_heavy(words: tuple[s
         *("train toybirds --init-from nope.pth", "train toybirds --final --from-development nope"),
         *("eval nowhere", "eval sun", "eval toybirds --run nope", "eval --predictions nope.npz"),
         *("eval toybirds --checkpoint nope.pth", "baseline nowhere", "reproduce nowhere", "reproduce cub"),
+        *("embed nope.jpg -o x.npz", "embed cub -o x.npz", "embed toybirds --run nope -o x.npz"),
+        *("baseline toybirds --features nope.npz", "embed toybirds --weights nope.pth -o x.npz"),
         *("predict nope.jpg", "predict --run nope nope.jpg", "export nowhere", "export toybirds --run nope"),
         *("visualize patches nowhere", "visualize patches toybirds --run nope", "visualize report nowhere"),
         *("visualize curves nowhere", "visualize compare a b", "data pack nowhere", "data status nowhere"),

@@ -40,7 +40,7 @@ LONG = {
     "training": "svipctl.training.session.prepare",
     "several devices": "svipctl.distributed.launch.launch",
     "packing": "svipctl.datasets.packed_pixels.pack",
-    "features": "svipctl.baselines.image_features.image_features",
+    "features": "svipctl.inference.image_features.image_features",
     "other processes": "subprocess.Popen",
     "vectors": "svipctl.semantics.build.train_toy_vectors",
 }
@@ -278,6 +278,8 @@ def test_no_list_of_arguments_breaks_the_program(
     @example(
         ["reproduce", "small", "--controls", "none", "--seeds", "1", "--backbone", "vit_tiny", "--weights", "none"]
     )
+    @example(["embed", "small", "--backbone", "vit_tiny", "--weights", "none", "-o", "out.npz"])
+    @example(["baseline", "small", "--features", "tiny.npz"])
     @example(["data", "pack", "small", "--backbone", "vit_tiny"])
     @example(["w2v", "build", "toybirds", "-o", "out.npz"])
     @example(["data", "fetch", "all", "--data-dir", "fresh"])

@@ -47,6 +47,7 @@ def test_every_command_has_a_schema() -> None:
         ("doctor", ("doctor", "--offline")),
         ("eval", ("eval", "--predictions", str(PREDICTIONS))),
         ("train", ("train", "toybirds", "--dry-run")),
+        ("embed", ("embed", "toybirds", "-o", "toybirds.npz", "--dry-run")),
         ("data-fetch", ("data", "fetch", "cub", "--dry-run")),
         ("data-status", ("data", "status")),
         ("data-pack", ("data", "pack", "toybirds", "--dry-run")),

@@ -95,6 +95,7 @@ def work(command: Command, masked_folder: Path, trained_copy: Path, tmp_path: Pa
         "train": (folder, *tiny),
         "eval": (folder, *CPU),
         "baseline": (folder, *NETWORK_FREE, *CPU, "--set", "model.backbone_args={img_size=32,depth=1,patch_size=8}"),
+        "embed": (picture, *NETWORK_FREE, *CPU, "--set", "model.backbone_args={img_size=32,depth=1}", "-o", "one.npz"),
         "predict": (picture, "--run", "first", *CPU),
         "export": (folder, "--dry-run"),
         "reproduce": (folder, *tiny),

@@ -44,6 +44,42 @@ def test_unseen_txt_holds_out_every_fifth_image_of_a_seen_class(small_folder: Pa
     assert len(benchmark.trainval) == len(SEEN) * 7
 
 
+def test_without_pictures_split_csv_names_them_in_the_same_order(small_folder: Path) -> None:
+    deep = small_folder / "images" / "seen_b"
+    (deep / "a").mkdir()
+    (deep / "3.png").rename(deep / "a" / "3.png")
+    rows = [
+        line.replace("seen_b/3", "seen_b/a/3").split(",") for line in (small_folder / "split.csv").read_text().split()
+    ]
+    write_rows(small_folder / "split.csv", [rows[0], *rows[:0:-1]])  # type: ignore[arg-type, list-item]
+    whole = open_folder(small_folder)
+    assert open_folder(small_folder, with_images=False).images == whole.images
+    shutil.rmtree(small_folder / "images")
+    listed = open_folder(small_folder, with_images=False)
+    assert listed.images == whole.images
+    for name in ("labels", "trainval", "test_seen", "test_unseen"):
+        np.testing.assert_array_equal(getattr(listed, name), getattr(whole, name))
+    assert listed.folds == whole.folds
+    with pytest.raises(DataError, match="it lacks images"):
+        open_folder(small_folder)
+
+
+def test_without_pictures_and_split_csv_nothing_says_which_there_are(small_folder: Path) -> None:
+    shutil.rmtree(small_folder / "images")
+    (small_folder / "split.csv").unlink()
+    (small_folder / "unseen.txt").write_text("unseen_x\n")
+    with pytest.raises(DataError, match="it lacks images"):
+        open_folder(small_folder, with_images=False)
+
+
+def test_a_class_that_only_split_csv_has_is_named(small_folder: Path) -> None:
+    shutil.rmtree(small_folder / "images")
+    with (small_folder / "split.csv").open("a") as file:
+        file.write("nowhere/0.png,trainval\n0.png,trainval\n")
+    with pytest.raises(DataError, match=r"no picture images/nowhere/0\.png[\s\S]*no picture images/0\.png"):
+        open_folder(small_folder, with_images=False)
+
+
 def test_every_problem_is_reported_at_once(small_folder: Path) -> None:
     rows = [line.split(",") for line in (small_folder / "attributes.csv").read_text().splitlines()]
     rows[0][2] = rows[0][1]

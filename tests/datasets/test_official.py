@@ -191,6 +191,23 @@ def test_no_image_at_all_is_refused_even_as_a_part(tmp_path: Path) -> None:
         open_official("sun", tmp_path, allow_partial=True)
 
 
+def test_listed_images_stand_for_those_on_the_disk(benchmarks: dict[str, Benchmark], tmp_path: Path) -> None:
+    lay_out("awa2", tmp_path)
+    whole = benchmarks["awa2"]
+    names = [f"/elsewhere/AwA2//JPEGImages/{'/'.join(image.split('/')[-2:])}" for image in whole.images[::-1]]
+    listed = open_official("awa2", tmp_path, listed=names)
+    assert listed.images == whole.images
+    np.testing.assert_array_equal(listed.trainval, whole.trainval)
+    with pytest.raises(DataError, match="the file of features lacks 2 of 37,322 images of awa2") as refused:
+        open_official("awa2", tmp_path, listed=names[2:])
+    assert "zebra (2)" in refused.value.why
+    assert "svipctl embed awa2 -o FILE, or use what is there: --allow-partial" in refused.value.todo
+    part = open_official("awa2", tmp_path, listed=names[2:], allow_partial=True)
+    assert part.missing == whole.images[-2:]
+    with pytest.raises(DataError, match="the file of features lacks all 37,322 images of awa2"):
+        open_official("awa2", tmp_path, listed=["a/b.jpg"], allow_partial=True)
+
+
 @pytest.mark.parametrize("what", ["moved", "repeated", "swapped", "shorter"])
 def test_a_changed_split_is_not_the_official_one(complete: Path, tmp_path: Path, what: str) -> None:
     root = lay_out("awa2", tmp_path)

@@ -1,0 +1,80 @@
+"""Arrays and texts in one file, `.npz` or `.safetensors`: written whole or not at all, and read without pickles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from svipctl.errors import ConfigError, explained_disk_errors
+from svipctl.files import atomic_write, open_regular
+from svipctl.npz_files import read_npz
+
+ENDINGS = (".npz", ".safetensors")
+
+
+def check_ending(path: Path, what: str) -> None:
+    """Refuse a file name whose ending is not of a format that is written here, before any work is done.
+
+    Args:
+        path: The file.
+        what: Noun for its content, in the error.
+
+    Raises:
+        ConfigError: It is not.
+
+    """
+    if path.suffix not in ENDINGS:
+        raise ConfigError(f"{path} is no name for {what}", todo="end it in .npz or .safetensors")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Any], key: str) -> None:
+    """Write a file, or nothing at all; the same content gives the same bytes.
+
+    Args:
+        path: Its ending decides about the format, as `check_ending` has checked.
+        arrays: Name -> numbers.
+        texts: Name -> a text or a sequence of texts: arrays of texts in `.npz`, JSON in the metadata of `.safetensors`.
+        key: Name of that JSON.
+
+    Raises:
+        ResourceError, ConfigError: The disk is full, or the file cannot be written.
+
+    """
+    with explained_disk_errors(str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as unfinished, unfinished.open("wb") as file:
+            if path.suffix == ".npz":
+                strings = {name: np.array(value, dtype=np.str_) for name, value in texts.items()}
+                np.savez(file, allow_pickle=False, **arrays, **strings)
+            else:
+                tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+                file.write(safetensors.numpy.save(tensors, {key: json.dumps(texts)}))
+
+
+def read_arrays(path: Path, key: str, *, what: str, todo: str = "") -> dict[str, Any]:
+    """Return the arrays and the texts of a file, by name; texts of `.safetensors` are plain strings and lists.
+
+    Args:
+        path: The file; a name that does not end in `.safetensors` is read as `.npz`.
+        key: As of `write_arrays`.
+        what: Noun for the file in the error of a missing one.
+        todo: Advice in that error.
+
+    Raises:
+        DataError: It is missing, not a regular file, or a damaged or pickled `.npz`.
+        Exception: Whatever damage of a `.safetensors` file leads its reader to.
+
+    """
+    if path.suffix != ".safetensors":
+        return {**read_npz(path, what=what, todo=todo)}
+    open_regular(path, what=what, todo=todo).close()
+    with safetensors.safe_open(path, framework="numpy") as file:
+        texts: dict[str, Any] = json.loads((file.metadata() or {}).get(key, "{}"))
+        return texts | {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)

@@ -1,0 +1,40 @@
+"""Images that a command line names: files, folders, patterns, or a list on stdin."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from svipctl.errors import DataError
+
+if TYPE_CHECKING:
+    from svipctl.datasets.image_files import Entry
+
+ARGUMENT_HELP = "Files, folders, patterns in quotes, or - for a list on stdin."
+
+
+def check_named(names: Sequence[str]) -> None:
+    """Raise DataError unless one of the names is that of a file or folder, a pattern in quotes, or -."""
+    if not any(name == "-" or os.path.exists(name) or glob.has_magic(name) for name in names):  # noqa: PTH110 (any length)
+        raise DataError(f"there is no image {', '.join(names)}", todo="name files, folders, or patterns in quotes")
+
+
+def named_pictures(names: Sequence[str], left_out: Callable[[Entry], object]) -> Iterator[Path]:
+    """Yield the image files that the names mean, found while they are asked for.
+
+    Args:
+        names: From the command line.
+        left_out: Called with each entry of a folder that is not an image.
+
+    """
+    from svipctl.inference.find_images import find_pictures, listed
+
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a file's name need not be text
+    named = (entry for name in names for entry in (listed(sys.stdin) if name == "-" else [name]))
+    return find_pictures(named, left_out)

@@ -1,0 +1,196 @@
+"""Files of image features, ours and anybody's: the names of N images and a row for each.
+
+    images        (N,) names: paths, of which the end says which image of a data set is meant
+    features      (N, D) real numbers
+    labels        (N,) optional, the class of each image, from 0
+    classes       optional, the names that the labels count; those of the data set, in its order, without
+    trainval, test_seen, test_unseen    optional, indices from 0 of the proposed split
+    mirrored      (T, D) optional, features of the mirror images of those in `trainval`, in its order
+    about         optional, JSON that says where the features come from
+
+As `.npz`, as `.safetensors` with the texts as JSON in its metadata, or in the layout of xlsa17's `res101.mat`: `features`
+(D, N), `labels` (N, 1) from 1, `image_files`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svipctl.array_files import check_ending, read_arrays, write_arrays
+from svipctl.datasets.benchmark import PARTS, Indices
+from svipctl.datasets.matlab import read_mat
+from svipctl.errors import ConfigError, DataError
+from svipctl.files import file_sha256
+
+_KEY = "features"
+_WHAT = "file of features"
+_TODO = "svipctl embed writes one (docs/features.md)"
+_LARGEST = 2**32  # bytes of one variable of a MATLAB file, which cannot be longer
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureFile:
+    """The content of a file of features."""
+
+    images: tuple[str, ...]
+    features: NDArray[np.float32]
+    """(N, D)."""
+    labels: Indices | None = None
+    classes: tuple[str, ...] = ()
+    parts: Mapping[str, Indices] = field(default_factory=dict)
+    """Part of the proposed split -> indices of its images."""
+    mirrored: NDArray[np.float32] | None = None
+    """(T, D), of the mirror images of `parts["trainval"]`."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Backbone, weights and transform of the features of `svipctl embed`."""
+    path: Path = Path()
+    """The file that it was read from."""
+    sha256: str = ""
+    """Of that file."""
+
+    @property
+    def what(self) -> str:
+        """Description of the features, for results."""
+        return str(self.about.get("features", "features")) + f" from {self.path.name}"
+
+    def save(self, path: Path) -> None:
+        """Write the file, or nothing at all.
+
+        Args:
+            path: `.npz` or `.safetensors`.
+
+        Raises:
+            ConfigError: Another ending, or the file cannot be written.
+            ResourceError: The disk is full.
+
+        """
+        check_ending(path, "features")
+        arrays: dict[str, NDArray[Any]] = {"features": self.features, **self.parts}
+        arrays |= {} if self.labels is None else {"labels": self.labels}
+        arrays |= {} if self.mirrored is None else {"mirrored": self.mirrored}
+        texts: dict[str, Any] = {"images": self.images, "about": json.dumps(self.about)}
+        write_arrays(path, arrays, texts | ({"classes": self.classes} if self.classes else {}), _KEY)
+
+
+def read_feature_file(path: Path) -> FeatureFile:
+    """Read a file of features and check that its arrays fit each other.
+
+    Raises:
+        ConfigError: Its name has another ending.
+        DataError: It is missing, damaged, pickled, or has arrays of wrong shapes, types or values; names all of them.
+
+    """
+    if path.suffix not in (".npz", ".safetensors", ".mat"):
+        raise ConfigError(f"{path} is no {_WHAT}", todo="name a .npz, .safetensors or .mat (docs/features.md)")
+    try:
+        found = _from_mat(path) if path.suffix == ".mat" else read_arrays(path, _KEY, what=_WHAT, todo=_TODO)
+        missing = [name for name in ("images", "features") if name not in found]
+        problems = [f"{name} is missing" for name in missing] or _contradictions(found)
+    except DataError:
+        raise
+    except Exception as error:  # safetensors, json and numpy raise whatever damage leads them to
+        raise DataError(f"{path} is not a whole {_WHAT}", why=str(error), todo=_TODO) from error
+    if problems:
+        raise DataError(
+            f"{path} cannot be used as features", why="\n".join(f"- {problem}" for problem in problems), todo=_TODO
+        )
+    return FeatureFile(
+        images=_texts(found["images"]),
+        features=_float32(found["features"]),
+        labels=_integers(found["labels"]) if "labels" in found else None,
+        classes=_texts(found.get("classes", ())),
+        parts={part: _integers(found[part]) for part in PARTS if part in found},
+        mirrored=_float32(found["mirrored"]) if "mirrored" in found else None,
+        about=json.loads(str(found.get("about", "{}"))),
+        path=path,
+        sha256=file_sha256(path),
+    )
+
+
+def _from_mat(path: Path) -> dict[str, Any]:
+    """Return the arrays of a file in the layout of res101.mat, with names, axes and counting as here."""
+    try:
+        found = read_mat(path, ["image_files", "labels", "features"], largest=_LARGEST)
+    except DataError as error:
+        installed = "`data fetch` installs res101.mat without its features: name the one in xlsa17.zip"
+        error.todo = installed if error.what.endswith("lacks features") else _TODO
+        raise
+    labels, features = np.asarray(found["labels"]), np.asarray(found["features"])
+    is_table = features.dtype.kind == "f"
+    return {
+        "images": found["image_files"],
+        "features": features.T if is_table else features,
+        "labels": labels - 1 if labels.dtype.kind == "f" else labels,
+    }
+
+
+def _contradictions(found: Mapping[str, Any]) -> list[str]:
+    """Return all that is wrong with the arrays of a file."""
+    images, features = np.asarray(found["images"]), np.asarray(found["features"])
+    if images.ndim != 1 or images.dtype.kind not in "US" or not len(images):
+        return [f"images is no list of names (shape {images.shape}, type {images.dtype})"]
+    if features.ndim != 2 or features.dtype.kind not in "fiu" or not features.shape[1]:
+        return [f"features is no table (N, D) of real numbers (shape {features.shape}, type {features.dtype})"]
+    count, problems = len(images), _not_finite("features", features)
+    if len(features) != count:
+        problems.append(f"features has {len(features)} rows, and there are {count} images")
+    classes = np.asarray(found.get("classes", ()))
+    if classes.ndim != 1 or (classes.size and classes.dtype.kind not in "US"):
+        problems.append(f"classes is no list of names (shape {classes.shape}, type {classes.dtype})")
+    if "labels" in found:
+        largest = len(classes) if "classes" in found else None
+        problems += _no_indices("labels", found["labels"], largest, count)
+    for part in PARTS:
+        if part in found:
+            problems += _no_indices(part, found[part], count)
+    if "mirrored" in found:
+        mirrored, trainval = np.asarray(found["mirrored"]), np.asarray(found.get("trainval", ()))
+        if mirrored.dtype.kind not in "fiu" or mirrored.shape != (trainval.size, features.shape[1]):
+            problems.append(
+                f"mirrored is no table {(trainval.size, features.shape[1])} of real numbers, a row for each of trainval "
+                f"(shape {mirrored.shape}, type {mirrored.dtype})"
+            )
+        else:
+            problems += _not_finite("mirrored", mirrored)
+    if not isinstance(json.loads(str(found.get("about", "{}"))), dict):
+        problems.append("about is no JSON object")
+    return problems
+
+
+def _not_finite(name: str, table: NDArray[Any]) -> list[str]:
+    """Return a problem if numbers are not finite in float32, in which features are kept."""
+    with np.errstate(over="ignore"):
+        bad = np.flatnonzero(~np.isfinite(table.astype(np.float32)).all(axis=1))
+    return [f"{name} is not finite in {len(bad)} of {len(table)} rows, for instance row {bad[0]}"] if len(bad) else []
+
+
+def _no_indices(name: str, given: Any, below: int | None, count: int | None = None) -> list[str]:
+    """Return a problem unless it is a list of whole numbers from 0, below a bound, and as many as there must be."""
+    numbers = np.asarray(given)
+    whole = numbers.dtype.kind in "iu" or (numbers.dtype.kind == "f" and bool((numbers == np.floor(numbers)).all()))
+    if not whole or numbers.size != max(numbers.shape, default=0):
+        return [f"{name} is no list of whole numbers (shape {numbers.shape}, type {numbers.dtype})"]
+    if count is not None and numbers.size != count:
+        return [f"{name} has {numbers.size} entries, and there are {count} images"]
+    if numbers.size and (numbers.min() < 0 or (below is not None and numbers.max() >= below)):
+        return [f"{name} is outside 0..{'' if below is None else below - 1}"]
+    return []
+
+
+def _texts(given: Any) -> tuple[str, ...]:
+    return tuple(one.decode() if isinstance(one, bytes) else str(one) for one in np.asarray(given).tolist())
+
+
+def _float32(given: Any) -> NDArray[np.float32]:
+    return np.ascontiguousarray(given, dtype=np.float32)
+
+
+def _integers(given: Any) -> Indices:
+    return np.asarray(given).ravel().astype(np.int64)
