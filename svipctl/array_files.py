@@ -31,7 +31,7 @@ def check_ending(path: Path, what: str) -> None:
 
     """
     if path.suffix not in ENDINGS:
-        raise ConfigError(f"{path} is no name for {what}", todo="end it in .npz or .safetensors")
+        raise ConfigError(f"{path} is not a name for {what}", todo="end it in .npz or .safetensors")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Any], key: str) -> None:

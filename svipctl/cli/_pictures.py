@@ -25,7 +25,7 @@ def check_named(names: Sequence[str]) -> None:
 
 
 def named_pictures(names: Sequence[str], left_out: Callable[[Entry], object]) -> Iterator[Path]:
-    """Yield the image files that the names mean, found while they are asked for.
+    """Yield the image files that the names mean, one at a time.
 
     Args:
         names: From the command line.

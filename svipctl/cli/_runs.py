@@ -82,7 +82,7 @@ def open_dataset(settings: Settings, *, allow_partial: bool = False, listed: Seq
     Args:
         settings: The settings of the command.
         allow_partial: Whether images may be missing although the settings do not allow it.
-        listed: Names of the images that features are there of, as of `open_benchmark`.
+        listed: Names of the images that a file of features has, see `open_benchmark`.
 
     """
     from svipctl.datasets.registry import open_benchmark

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from svipctl.runs.run import Run
     from svipctl.settings.schema import Settings
 
-_ANY_IMAGES = "images"  # in the place of a data set: they have the presets of a folder
+_ANY_IMAGES = "images"  # instead of a data set: they have the presets of a folder
 
 
 @command(

@@ -1,6 +1,6 @@
-"""Files of image features, ours and anybody's: the names of N images and a row for each.
+"""Files of image features, of svipctl or of others: the names of N images and a row for each.
 
-    images        (N,) names: paths, of which the end says which image of a data set is meant
+    images        (N,) names: paths, of which the end identifies the image of a data set
     features      (N, D) real numbers
     labels        (N,) optional, the class of each image, from 0
     classes       optional, the names that the labels count; those of the data set, in its order, without
@@ -88,7 +88,7 @@ def read_feature_file(path: Path) -> FeatureFile:
 
     """
     if path.suffix not in (".npz", ".safetensors", ".mat"):
-        raise ConfigError(f"{path} is no {_WHAT}", todo="name a .npz, .safetensors or .mat (docs/features.md)")
+        raise ConfigError(f"{path} is not a {_WHAT}", todo="name a .npz, .safetensors or .mat (docs/features.md)")
     try:
         found = _from_mat(path) if path.suffix == ".mat" else read_arrays(path, _KEY, what=_WHAT, todo=_TODO)
         missing = [name for name in ("images", "features") if name not in found]
@@ -135,15 +135,15 @@ def _contradictions(found: Mapping[str, Any]) -> list[str]:
     """Return all that is wrong with the arrays of a file."""
     images, features = np.asarray(found["images"]), np.asarray(found["features"])
     if images.ndim != 1 or images.dtype.kind not in "US" or not len(images):
-        return [f"images is no list of names (shape {images.shape}, type {images.dtype})"]
+        return [f"images is not a list of names (shape {images.shape}, type {images.dtype})"]
     if features.ndim != 2 or features.dtype.kind not in "fiu" or not features.shape[1]:
-        return [f"features is no table (N, D) of real numbers (shape {features.shape}, type {features.dtype})"]
+        return [f"features is not a table (N, D) of real numbers (shape {features.shape}, type {features.dtype})"]
     count, problems = len(images), _not_finite("features", features)
     if len(features) != count:
         problems.append(f"features has {len(features)} rows, and there are {count} images")
     classes = np.asarray(found.get("classes", ()))
     if classes.ndim != 1 or (classes.size and classes.dtype.kind not in "US"):
-        problems.append(f"classes is no list of names (shape {classes.shape}, type {classes.dtype})")
+        problems.append(f"classes is not a list of names (shape {classes.shape}, type {classes.dtype})")
     if "labels" in found:
         largest = len(classes) if "classes" in found else None
         problems += _no_indices("labels", found["labels"], largest, count)
@@ -154,13 +154,13 @@ def _contradictions(found: Mapping[str, Any]) -> list[str]:
         mirrored, trainval = np.asarray(found["mirrored"]), np.asarray(found.get("trainval", ()))
         if mirrored.dtype.kind not in "fiu" or mirrored.shape != (trainval.size, features.shape[1]):
             problems.append(
-                f"mirrored is no table {(trainval.size, features.shape[1])} of real numbers, a row for each of trainval "
+                f"mirrored is not a table {(trainval.size, features.shape[1])} of real numbers, a row for each of trainval "
                 f"(shape {mirrored.shape}, type {mirrored.dtype})"
             )
         else:
             problems += _not_finite("mirrored", mirrored)
     if not isinstance(json.loads(str(found.get("about", "{}"))), dict):
-        problems.append("about is no JSON object")
+        problems.append("about is not a JSON object")
     return problems
 
 
@@ -176,7 +176,7 @@ def _no_indices(name: str, given: Any, below: int | None, count: int | None = No
     numbers = np.asarray(given)
     whole = numbers.dtype.kind in "iu" or (numbers.dtype.kind == "f" and bool((numbers == np.floor(numbers)).all()))
     if not whole or numbers.size != max(numbers.shape, default=0):
-        return [f"{name} is no list of whole numbers (shape {numbers.shape}, type {numbers.dtype})"]
+        return [f"{name} is not a list of whole numbers (shape {numbers.shape}, type {numbers.dtype})"]
     if count is not None and numbers.size != count:
         return [f"{name} has {numbers.size} entries, and there are {count} images"]
     if numbers.size and (numbers.min() < 0 or (below is not None and numbers.max() >= below)):

@@ -97,7 +97,7 @@ def open_official(
         name: Which.
         data_dir: Folder of the data sets.
         allow_partial: Take what images there are; `Benchmark.missing` then says which are not.
-        listed: Names of the images that there are, in the place of those on the disk, which are not looked at.
+        listed: Names of the existing images; the disk is not searched for them then.
 
     Raises:
         DataError: Files are missing, damaged, or not the official ones; or images are missing and must not be.

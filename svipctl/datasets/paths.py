@@ -32,7 +32,7 @@ def reroot(path: str, dataset: str) -> str:
 
 
 def rows_by_name(images: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
-    """Return the row of each image in a list of names, -1 for one that is not there.
+    """Return the row of each image in a list of names, -1 for a missing one.
 
     A name is the image whose path ends as it does: with the same two last parts or more, case as it is, so that folders
     before those of the data set do not matter.

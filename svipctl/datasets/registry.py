@@ -36,8 +36,8 @@ def open_benchmark(
         data_dir: Where the named benchmarks live.
         progress: Called with work done and work in all while pictures are drawn.
         allow_partial: Take an official benchmark of which images are missing, without them.
-        listed: Names of the images that features are there of: no image needs to be on the disk then, except that a
-            folder of your own without images needs split.csv.
+        listed: Names of the images that a file of features has: none needs to be on the disk then; a folder of your own
+            without images needs split.csv.
 
     Raises:
         ConfigError: Neither a known name nor a folder.

@@ -26,7 +26,7 @@ def backbone_model(settings: Settings) -> TrainedModel:
         settings: Backbone, weights, normalisation, resizing, device and arithmetic; the seed of random weights.
 
     Raises:
-        ConfigError: There is no such GPU or backbone, or `model.init_from` names a trained network.
+        ConfigError: The GPU or the backbone does not exist, or `model.init_from` names a trained network.
         DataError, NetworkError: The weights are missing, damaged or do not fit.
 
     """

@@ -20,7 +20,7 @@ def embed_dataset(
 ) -> FeatureFile:
     """Return the features of a data set's images and of trainval's mirror images, with labels, classes and split.
 
-    Arguments and errors as of `dataset_features`.
+    Arguments and errors: see `dataset_features`.
     """
     found = dataset_features(model, benchmark, workers=workers, progress=progress)
     return FeatureFile(
@@ -56,7 +56,7 @@ def embed_images(model: TrainedModel, images: Sequence[Path], progress: Progress
 
 
 def describe_features(model: TrainedModel) -> dict[str, Any]:
-    """Return what the features of a model depend on besides the images: what `about` of a file of features holds."""
+    """Return what the features of a model depend on in addition to the images, for `about` of a file."""
     metadata = model.metadata
     run = None if model.run is None else model.run.name
     trained = {"source": f"run {run}" if run else "a checkpoint", "sha256": metadata.sha256}

@@ -103,7 +103,7 @@ def dataset_features(
 ) -> ImageFeatures:
     """Return the features of all images and of trainval's mirror images, as `TrainedModel.embed` gives them.
 
-    Those of a stem are computed from the very feature maps that training with a frozen stem reads
+    Those of a stem are computed from the same feature maps that training with a frozen stem reads
     (`svipctl.inference.stem_features`).
 
     Args:

@@ -26,7 +26,7 @@ BACKBONE: Keys = (
     *("model.backbone", "model.backbone_args", "model.weights"),
     *("data.normalise", "data.resize", "data.test_resize"),
 )
-"""Keys that `embed` reads besides, for a backbone of no run."""
+"""Keys that `embed` also reads without a run."""
 EVALUATION: Keys = (*IMAGES, "data.workers", "eval.")
 """Keys that `eval` and the figures of whole evaluations read."""
 PUBLISHED: Keys = (

@@ -86,7 +86,7 @@ ALLOW_PARTIAL = Flag(
 FEATURES = Flag(
     "data.features",
     "--features",
-    "File of features in the place of images: of `svipctl embed`, your own, or res101.mat.",
+    "File of features to use instead of images: from svipctl embed, your own, or res101.mat.",
     Path,
 )
 PRECISION = Flag(

@@ -113,7 +113,7 @@ class DataSettings(Section):
     keep_features: bool = True
     """Keep a frozen stem's features on the disk beside the images; without, they are computed in each epoch."""
     features: Annotated[str, _HOME] = ""
-    """File of features (.npz, .safetensors, or .mat as res101.mat) in the place of images, which need not be there then."""
+    """File of features (.npz, .safetensors, or .mat like res101.mat) to use instead of images."""
     workers: NonNegativeInt | Literal["auto"] = "auto"
     """Processes that decode images; 0 decodes in the main process. `auto` is 2 on a CPU; on a GPU one for each of its
     share of the processors, at most 16 and as many as fit into shared memory."""

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
         ("baseline cub", "cub is not in data"),
         ("baseline DATA --weights gone.pth", "there is no weights file gone.pth"),
         ("baseline DATA --features gone.npz", "there is no file of features gone.npz"),
-        ("embed DATA -o x.csv", "x.csv is no name for features"),
+        ("embed DATA -o x.csv", "x.csv is not a name for features"),
         ("embed DATA -o x.npz --gpu 7", "no GPU 7"),
         (
             "embed DATA -o x.npz --weights pretrained --offline --backbone vit_small",

@@ -113,30 +113,30 @@ def test_the_installed_res101_has_no_features_and_the_error_says_where_they_are(
     [
         ({"features": None}, "features is missing"),
         ({"images": None}, "images is missing"),
-        ({"images": np.arange(3)}, "images is no list of names"),
-        ({"images": np.array([NAMES])}, "images is no list of names"),
-        ({"features": TABLE[0]}, "features is no table"),
-        ({"features": TABLE[:, :0]}, "features is no table"),
+        ({"images": np.arange(3)}, "images is not a list of names"),
+        ({"images": np.array([NAMES])}, "images is not a list of names"),
+        ({"features": TABLE[0]}, "features is not a table"),
+        ({"features": TABLE[:, :0]}, "features is not a table"),
         ({"features": TABLE[:2]}, "features has 2 rows, and there are 3 images"),
-        ({"features": TABLE.astype(np.complex64)}, "features is no table"),
-        ({"features": np.array([["1"] * 4] * 3)}, "features is no table"),
-        ({"features": TABLE > 0}, "features is no table"),
+        ({"features": TABLE.astype(np.complex64)}, "features is not a table"),
+        ({"features": np.array([["1"] * 4] * 3)}, "features is not a table"),
+        ({"features": TABLE > 0}, "features is not a table"),
         ({"features": np.where(TABLE[1, 2] == TABLE, np.nan, TABLE)}, "not finite in 1 of 3 rows, for instance row 1"),
         ({"features": TABLE.astype(np.float64) * 1e300}, "features is not finite in 3 of 3 rows"),
         ({"labels": np.array([0, 1])}, "labels has 2 entries, and there are 3 images"),
         ({"labels": np.array([0, 0, 2])}, "labels is outside 0..1"),
         ({"labels": np.array([0, 0, -1])}, "labels is outside"),
-        ({"labels": np.array([0, 0, 0.5])}, "labels is no list of whole numbers"),
-        ({"labels": np.array(["a", "b", "c"])}, "labels is no list of whole numbers"),
-        ({"labels": np.eye(3, dtype=int)}, "labels is no list of whole numbers"),
-        ({"labels": np.array([0, np.nan, 1])}, "labels is no list of whole numbers"),
-        ({"classes": np.arange(2)}, "classes is no list of names"),
+        ({"labels": np.array([0, 0, 0.5])}, "labels is not a list of whole numbers"),
+        ({"labels": np.array(["a", "b", "c"])}, "labels is not a list of whole numbers"),
+        ({"labels": np.eye(3, dtype=int)}, "labels is not a list of whole numbers"),
+        ({"labels": np.array([0, np.nan, 1])}, "labels is not a list of whole numbers"),
+        ({"classes": np.arange(2)}, "classes is not a list of names"),
         ({"trainval": np.array([0, 3])}, "trainval is outside 0..2"),
         ({"test_seen": np.array([-1])}, "test_seen is outside 0..2"),
-        ({"mirrored": TABLE}, "mirrored is no table (2, 4)"),
-        ({"trainval": None}, "mirrored is no table (0, 4)"),
+        ({"mirrored": TABLE}, "mirrored is not a table (2, 4)"),
+        ({"trainval": None}, "mirrored is not a table (0, 4)"),
         ({"mirrored": TABLE[:2] * np.inf}, "mirrored is not finite"),
-        ({"about": np.array("[1]")}, "about is no JSON object"),
+        ({"about": np.array("[1]")}, "about is not a JSON object"),
         ({"about": np.array("{")}, "is not a whole file of features"),
     ],
 )
@@ -208,5 +208,5 @@ def test_safetensors_without_our_texts_are_refused(metadata: dict[str, str] | No
 
 
 def test_another_ending_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is no file of features"):
+    with pytest.raises(ConfigError, match=r"is not a file of features"):
         read_feature_file(tmp_path / "features.csv")

@@ -63,7 +63,7 @@ def test_a_file_of_before_there_was_a_source_is_loaded(tmp_path: Path) -> None:
 
 
 def test_a_name_of_another_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no name for word vectors"):
+    with pytest.raises(ConfigError, match="not a name for word vectors"):
         word_matrix(["a"], {}, 2).save(tmp_path / "w.pkl")
 
 
