@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.utils import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
 from svipctl.errors import DataError, NetworkError
 from svipctl.inference.checkpoint import METADATA, WEIGHTS
