@@ -1,4 +1,4 @@
-"""Where the time from a JPEG to the network's input goes, and what other decoders and another way to resize would save.
+"""Time from a JPEG to the network's input, by part, and with other decoders and another way to resize.
 
     PYTHONPATH=. python benchmarks/decoding.py PHOTOGRAPHS [--size 500x375] [--images 150] [--rounds 7]
 

@@ -169,7 +169,7 @@ class EpochImages:
     def batches(
         self, order: Iterable[tuple[int, Indices]], *, workers: int = 0, pin_memory: bool = False
     ) -> Generator[Batch, None, None]:
-        """Batches of the images of these epochs, in order, over as many epochs as one likes with the same workers.
+        """Yield batches in order, over as many epochs as there are with the same workers.
 
         Close it as `batches` below; errors as there.
 

@@ -216,7 +216,7 @@ def _mlp_half(block: Block, tokens: Tensor) -> Tensor:
 
 
 def _through(module: nn.Module, values: Tensor) -> Tensor:
-    """A module on values; the call of one that does nothing is saved, which the host of a GPU has time for."""
+    """Apply a module, unless it does nothing: some hundred calls in a step, for which a GPU would wait."""
     return values if type(module) is nn.Identity else cast(Tensor, module(values))
 
 

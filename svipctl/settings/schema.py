@@ -115,8 +115,8 @@ class DataSettings(Section):
     features: Annotated[str, _HOME] = ""
     """File of features (.npz, .safetensors, or .mat like res101.mat) to use instead of images."""
     workers: NonNegativeInt | Literal["auto"] = "auto"
-    """Processes that decode images; 0 decodes in the main process. `auto` is 2 on a CPU; on a GPU one for each of its
-    share of the processors, at most 16 and as many as fit into shared memory."""
+    """Processes that decode images; 0 decodes in the main process. `auto` is 2 on a CPU; on a GPU its share of
+    the processors, at most 16 and no more than fit into shared memory."""
 
     @property
     def evaluation_resize(self) -> Literal["shorter-side", "square"]:
