@@ -11,5 +11,7 @@ ProgressCallback = Callable[[int, int], None]
 Precision = Literal["auto", "fp32", "bf16"]
 """Arithmetic of the network; `auto` is bf16 where the hardware has it, else fp32."""
 
+FEATURES = "features"
+"""Name of the backbone whose output is read from a file (`data.features`)."""
 Workers = int | Literal["auto"]
 """Processes that decode images, 0 for none; `auto` chooses by the device and the machine."""

@@ -13,7 +13,6 @@ from svipctl.cli._command import command
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
 from svipctl.cli._runs import open_dataset
-from svipctl.errors import ConfigError
 from svipctl.settings import flags
 from svipctl.settings.inputs import check_inputs
 
@@ -59,9 +58,6 @@ def baseline(
     settings = overrides.resolve(dataset, {"name": overrides.flags.get("name") or method}).settings
 
     chosen = tuple(dict.fromkeys(folds or [1]))
-    if settings.data.features and (given := overrides.flags.keys() & {"model.backbone", "model.weights"}):
-        named = " and ".join(f"--{key.partition('.')[2]}" for key in sorted(given))
-        raise ConfigError("the features are in the file, whatever the backbone is", todo=f"leave out {named}")
     check_inputs(settings)
 
     from svipctl.device import choose_device
@@ -102,16 +98,9 @@ def _features_file(settings: Settings) -> FeatureFile | None:
     if not settings.data.features:
         return None
 
-    from svipctl.datasets.feature_file import read_feature_file
+    from svipctl.datasets.feature_file import read_pretrained_features
 
-    file = read_feature_file(Path(settings.data.features))
-    if file.about.get("run"):
-        raise ConfigError(
-            f"{file.path} has features of a trained network",
-            why=f"its run {file.about['run']} may know images that a fold validates on",
-            todo="embed with the pretrained backbone: leave out --run",
-        )
-    return file
+    return read_pretrained_features(Path(settings.data.features))
 
 
 def _show_plan(method: str, folds: Sequence[int], settings: Settings, run: Run, file: FeatureFile | None) -> None:

@@ -20,6 +20,7 @@ from svipctl.settings import flags
 from svipctl.settings.inputs import check_inputs
 
 if TYPE_CHECKING:
+    from svipctl.datasets.feature_file import FeatureFile
     from svipctl.distributed.ranks import Ranks
     from svipctl.evaluation.result import Evaluation
     from svipctl.runs.run import Run
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @command(
     flags.RECIPE.with_help("Recipe of a published --checkpoint. (default: reference)"),
     flags.BACKBONE.with_help("Backbone of a published --checkpoint. (default: the preset's)"),
+    flags.FEATURES.with_help("File of features for a run that was trained on features. (default: the run's)"),
     *flags.EVALUATION,
     dry_run=True,
     reads="EVALUATION",
@@ -104,7 +106,8 @@ def eval_(
 
         recipe = {"recipe": overrides.flags.get("recipe", "reference")} if published else {}
         configured = overrides.resolve(str(dataset), recipe, reads=PUBLISHED if published else ())
-        chosen = _chosen(configured, run, checkpoint)
+        features = overrides.flags.get("data.features")
+        chosen = _chosen(configured, run, checkpoint, None if features is None else str(features))
         if dry_run:
             _show_plan(*chosen)
             return
@@ -127,8 +130,10 @@ def eval_(
     sink.document(document)
 
 
-def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> tuple[Run | Path, Settings, bool]:
-    """Return what is evaluated, with which settings, and whether images of its data set may be missing."""
+def _chosen(
+    configured: Resolved, name: str | None, checkpoint: Path | None, features: str | None
+) -> tuple[Run | Path, Settings, bool, str]:
+    """Return what is evaluated, its settings, whether images may be missing, and the file of features that it reads."""
     from svipctl.runs.lookup import find_run, owner_of
 
     settings = configured.settings
@@ -137,27 +142,40 @@ def _chosen(configured: Resolved, name: str | None, checkpoint: Path | None) -> 
         owner = owner_of(checkpoint)
         if owner is not None:
             settings = with_precision_of(owner.settings(), configured)
-        return checkpoint, settings, settings.data.allow_partial
+        return (
+            checkpoint,
+            settings,
+            settings.data.allow_partial,
+            features or (owner.settings().data.features if owner else ""),
+        )
     run = find_run(settings.runs_dir, settings.dataset, name, data_dir=settings.data_dir)
     trained = run.settings()
-    return run, with_precision_of(trained, configured), settings.data.allow_partial or trained.data.allow_partial
+    partial = settings.data.allow_partial or trained.data.allow_partial
+    return run, with_precision_of(trained, configured), partial, features or trained.data.features
 
 
-def _show_plan(subject: Run | Path, settings: Settings, partial: bool) -> None:
+def _show_plan(subject: Run | Path, settings: Settings, partial: bool, features: str) -> None:
     from svipctl.evaluation.dry_run import plan_evaluation
 
-    plan = plan_evaluation(subject, settings, allow_partial=partial)
+    plan = plan_evaluation(subject, settings, allow_partial=partial, file=_file(features))
     for warning in plan["warnings"]:
         sink.warn(warning)
     sink.say(describe_plan({key: value for key, value in plan.items() if key != "warnings"}))
     sink.document({"dry_run": True, **plan})
 
 
-def _evaluate(subject: Run | Path, settings: Settings, partial: bool, ranks: Ranks) -> Evaluation:
+def _evaluate(subject: Run | Path, settings: Settings, partial: bool, features: str, ranks: Ranks) -> Evaluation:
     """Evaluate in one of the processes: its share of the images, and all of the figures."""
     from svipctl.evaluation.evaluate import evaluate_subject
 
+    file = _file(features)
     with ranks.first():
-        benchmark = open_dataset(settings, allow_partial=partial)
+        benchmark = open_dataset(settings, allow_partial=partial, listed=None if file is None else file.images)
     with shared_progress("predicting", ranks) as progress:
-        return evaluate_subject(subject, benchmark, settings, progress, ranks)
+        return evaluate_subject(subject, benchmark, settings, progress, ranks, file)
+
+
+def _file(features: str) -> FeatureFile | None:
+    from svipctl.datasets.feature_file import read_feature_file
+
+    return read_feature_file(Path(features)) if features else None

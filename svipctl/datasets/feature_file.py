@@ -114,6 +114,24 @@ def read_feature_file(path: Path) -> FeatureFile:
     )
 
 
+def read_pretrained_features(path: Path) -> FeatureFile:
+    """Read a file of features that something may be trained on: those of a network that no run has trained.
+
+    Raises:
+        ConfigError: The features are of a run, or as for `read_feature_file`.
+        DataError: As for `read_feature_file`.
+
+    """
+    file = read_feature_file(path)
+    if file.about.get("run"):
+        raise ConfigError(
+            f"{path} has features of a trained network",
+            why=f"its run {file.about['run']} may know images that a fold validates on",
+            todo="embed with the pretrained backbone: leave out --run",
+        )
+    return file
+
+
 def _from_mat(path: Path) -> dict[str, Any]:
     """Return the arrays of a file in the layout of res101.mat, with names, axes and counting as here."""
     try:

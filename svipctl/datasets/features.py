@@ -12,7 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from svipctl.datasets.store import Store, StorePlan, Written, fill_store
@@ -57,6 +59,41 @@ class Features:
         rows = torch.empty((len(files), *self.plan.shape), dtype=self.plan.dtype, pin_memory=pin_memory)
         self._store.gather(files, rows.view(len(files), -1).view(torch.uint8).numpy())
         return rows
+
+
+class TableFeatures:
+    """Features of images in memory, one vector each."""
+
+    def __init__(self, files: Sequence[str], table: NDArray[np.float32]) -> None:
+        self._row = {file: row for row, file in enumerate(files)}
+        self._table = torch.from_numpy(table)
+
+    def gather(self, files: Sequence[str], *, pin_memory: bool = False) -> Tensor:
+        """Return the rows of B images, (B, 1, 1, D)."""
+        rows = self._table[[self._row[file] for file in files]][:, None, None]
+        return rows.pin_memory() if pin_memory else rows
+
+
+@dataclass(frozen=True)
+class StemFeatures:
+    """Features of the images of a data set in one geometry, and of their mirror images where training mirrors."""
+
+    plain: Features | TableFeatures
+    mirrored: Features | TableFeatures | None = None
+
+    def gather(self, files: Sequence[str], mirror: Tensor | None = None, *, pin_memory: bool = False) -> Tensor:
+        """Return the feature maps (B, channels, rows, columns) of these images.
+
+        Args:
+            files: As the data set names them.
+            mirror: (B,) True for images that are mirrored; none by default.
+            pin_memory: For a GPU, so that the copy does not wait.
+
+        """
+        rows = self.plain.gather(files, pin_memory=pin_memory)
+        if self.mirrored is not None and mirror is not None and mirror.any():
+            rows[mirror] = self.mirrored.gather([file for file, is_mirrored in zip(files, mirror) if is_mirrored])
+        return rows.permute(0, 3, 1, 2)
 
 
 def find_features(plan: FeaturePlan) -> Features | None:

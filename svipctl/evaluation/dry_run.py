@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 
+from svipctl.datasets.feature_file import FeatureFile
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import check_devices, choose_dtype, precision_name
 from svipctl.evaluation.leakage import check_scorable
 from svipctl.inference.checkpoint import read_metadata
 from svipctl.inference.load import load_for_evaluation
+from svipctl.inference.stem_features import with_features
 from svipctl.inference.weights_file import read_trained
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
@@ -19,7 +21,9 @@ from svipctl.settings.schema import Settings
 _MIB = 2**20
 
 
-def plan_evaluation(subject: Run | Path, settings: Settings, *, allow_partial: bool = False) -> dict[str, Any]:
+def plan_evaluation(
+    subject: Run | Path, settings: Settings, *, allow_partial: bool = False, file: FeatureFile | None = None
+) -> dict[str, Any]:
     """Return the plan of an evaluation of a run or a checkpoint; nothing is drawn, predicted or written.
 
     Where pictures are still to be drawn, split, images and warnings are not known yet. A built-in data set's word vectors are
@@ -49,8 +53,10 @@ def plan_evaluation(subject: Run | Path, settings: Settings, *, allow_partial: b
         else:
             read_trained(subject)
         return plan | {"split": None, "images": None, "memory_mib": None, "warnings": []}
-    benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=allow_partial)
-    found = check_scorable(load_for_evaluation(subject, benchmark, settings, torch.device("cpu")), benchmark)
+    listed = None if file is None else file.images
+    benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=allow_partial, listed=listed)
+    model = load_for_evaluation(subject, benchmark, settings, torch.device("cpu"))
+    found = check_scorable(with_features(model, benchmark, file), benchmark)
     return plan | {
         "split": found.split.name,
         "images": {"seen": len(found.split.seen), "unseen": len(found.split.unseen)},

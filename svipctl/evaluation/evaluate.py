@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
+from svipctl.datasets.feature_file import FeatureFile
 from svipctl.datasets.workers import explained_lost_workers
 from svipctl.device import precision_name, use_device
 from svipctl.distributed.ranks import ALONE, Ranks
@@ -20,6 +21,7 @@ from svipctl.evaluation.selection_quality import patch_classifier_quality
 from svipctl.evaluation.truth import object_truth
 from svipctl.inference.dataset_predictions import Predictions, predict_dataset
 from svipctl.inference.load import load_for_evaluation
+from svipctl.inference.stem_features import with_features
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.class_scorer import ClassScorer
 from svipctl.runs.run import Run
@@ -126,6 +128,7 @@ def evaluate_subject(
     settings: Settings,
     progress: ProgressCallback | None = None,
     ranks: Ranks = ALONE,
+    file: FeatureFile | None = None,
 ) -> ModelEvaluation:
     """Load and evaluate a run, whose `eval/metrics.json` is written, or a checkpoint, for which nothing is written.
 
@@ -135,12 +138,15 @@ def evaluate_subject(
         settings: Device, precision, batch size, workers, bootstrap; as for `load_for_evaluation`.
         progress: Called with images done and images in all.
         ranks: The processes that divide the images; the first one writes.
+        file: Features for a network on features of a file; those that its run names if None.
 
     Raises:
         ConfigError, DataError, CheckFailed: As `load_for_evaluation` and `evaluate_model`.
 
     """
-    model = load_for_evaluation(subject, benchmark, settings, use_device(settings.gpu, ranks.local))
+    model = with_features(
+        load_for_evaluation(subject, benchmark, settings, use_device(settings.gpu, ranks.local)), benchmark, file
+    )
     evaluation = evaluate_model(
         model,
         benchmark,

@@ -60,7 +60,12 @@ def check_scorable(model: TrainedModel, benchmark: Benchmark) -> Scorable:
     if model.checkpoint is None and not run.finished:
         epochs = run.settings().train.epochs
         unfinished = [f"{run.name} is unfinished: this is its state after epoch {metadata.epoch} of {epochs}"]
-    warnings = [*unfinished, *warnings_of_choice(run, metadata), *warnings_of_start(metadata.backbone_weights)]
+    warnings = [
+        *unfinished,
+        *model.notes,
+        *warnings_of_choice(run, metadata),
+        *warnings_of_start(metadata.backbone_weights),
+    ]
     return Scorable(model, split, development, tuple(warnings))
 
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.features import StemFeatures
 from svipctl.datasets.object_masks import object_coverage
 from svipctl.datasets.packed_pixels import find_pack
 from svipctl.distributed.ranks import ALONE, Ranks
-from svipctl.inference.stem_features import StemFeatures, find_stem_features
+from svipctl.inference.stem_features import find_stem_features
 from svipctl.inference.stream import dataset_inputs
 from svipctl.inference.trained_model import BATCH_SIZE, TrainedModel, check_finite
 from svipctl.types import ProgressCallback, Workers

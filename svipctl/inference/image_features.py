@@ -14,7 +14,7 @@ from torch import Tensor
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.feature_file import FeatureFile
 from svipctl.datasets.feature_rows import match_features
-from svipctl.datasets.features import FeaturePlan, Features, make_features
+from svipctl.datasets.features import FeaturePlan, Features, TableFeatures, make_features
 from svipctl.datasets.packed_pixels import images_packed
 from svipctl.inference.backbone_model import backbone_model
 from svipctl.inference.stem_features import feature_plan, prepare_stem_features, trainval_files
@@ -147,7 +147,7 @@ def _warnings(source: str) -> tuple[str, ...]:
     return ("the backbone has random weights, so these are random features",) if source == "none" else ()
 
 
-def _means(kept: Features, files: Sequence[str]) -> NDArray[np.float32]:
+def _means(kept: Features | TableFeatures, files: Sequence[str]) -> NDArray[np.float32]:
     """Return the mean over the positions of kept features: (n, D)."""
     means = []
     for start in range(0, len(files), _AT_ONCE):

@@ -4,53 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark, Indices
-from svipctl.datasets.features import FeaturePlan, Features, find_features, make_features
+from svipctl.datasets.feature_file import FeatureFile, read_feature_file
+from svipctl.datasets.feature_rows import match_features
+from svipctl.datasets.features import FeaturePlan, Features, StemFeatures, TableFeatures, find_features, make_features
 from svipctl.datasets.images import Geometry, Transform
 from svipctl.datasets.packed_pixels import images_packed, stamp_of
 from svipctl.device import arithmetic_name
+from svipctl.errors import ConfigError, DataError
+from svipctl.inference.checkpoint import Metadata
 from svipctl.inference.stream import dataset_inputs
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import stem_features, stem_of
 from svipctl.model.weights import tensors_sha256
-from svipctl.types import ProgressCallback, Workers
+from svipctl.types import FEATURES, ProgressCallback, Workers
 
 _NAMED = 12  # digits of a digest in a folder's name
-
-
-@dataclass(frozen=True)
-class StemFeatures:
-    """Features of the images of a data set in one geometry, and of their mirror images where training mirrors."""
-
-    plain: Features
-    mirrored: Features | None = None
-
-    def gather(self, files: Sequence[str], mirror: Tensor | None = None, *, pin_memory: bool = False) -> Tensor:
-        """Return the feature maps (B, channels, rows, columns) of these images.
-
-        Args:
-            files: As the data set names them.
-            mirror: (B,) True for images that are mirrored; none by default.
-            pin_memory: For a GPU, so that the copy does not wait.
-
-        """
-        rows = self.plain.gather(files, pin_memory=pin_memory)
-        if self.mirrored is not None and mirror is not None and mirror.any():
-            rows[mirror] = self.mirrored.gather([file for file, is_mirrored in zip(files, mirror) if is_mirrored])
-        return rows.permute(0, 3, 1, 2)
 
 
 def find_stem_features(model: TrainedModel, benchmark: Benchmark, *, mirrored: bool = False) -> StemFeatures | None:
     """Return the kept features of the images, or of their mirror images, under the transform of evaluation.
 
-    None if there are none, or the backbone has no stem.
+    None if there are none, or the backbone has no stem. A network on features of a file has those of `model.features`, or
+    else of the file that its run names.
+
+    Raises:
+        ConfigError: It is a network on features of a file, and no file is known.
+        DataError: The file is missing, damaged, or has other features or images.
+
     """
+    if model.metadata.backbone == FEATURES:
+        kept = model.features or features_of_file(read_feature_file(_file_of_run(model)), benchmark, model.metadata)
+        rows = kept.mirrored if mirrored else kept.plain
+        assert rows is not None, "no mirror images, and training does not flip without"
+        return StemFeatures(rows)
     if stem_of(model.network.backbone) is None or not (benchmark.root / "features").is_dir():
         return None
     found = find_features(_plan(model, benchmark, model.geometry, mirrored=mirrored))
@@ -93,6 +87,54 @@ def prepare_stem_features(
     if geometry != model.geometry:
         make(model.geometry)
     return features
+
+
+def with_features(model: TrainedModel, benchmark: Benchmark, file: FeatureFile | None) -> TrainedModel:
+    """Return the model with the features of a file in the place of those that its run names; as it is without a file.
+
+    Raises:
+        ConfigError: It is a network on images.
+        DataError: As `features_of_file`.
+
+    """
+    if file is None:
+        return model
+    if model.metadata.backbone != FEATURES:
+        raise ConfigError("the network takes images, not features of a file", todo="leave out --features")
+    trained = model.metadata.backbone_weights
+    same = file.sha256 == trained["sha256"]
+    other = f"the network was trained on the features of {trained['source']}, not on those of {file.path}"
+    kept = features_of_file(file, benchmark, model.metadata)
+    return replace(model, features=kept, notes=model.notes if same else (*model.notes, other))
+
+
+def features_of_file(file: FeatureFile, benchmark: Benchmark, metadata: Metadata) -> StemFeatures:
+    """Return the features that a file has of a data set's images, for a network that was trained on such features.
+
+    Raises:
+        DataError: The file lacks images, gives them other classes, or has features of another width.
+
+    """
+    width = metadata.backbone_args["embed_dim"]
+    if file.features.shape[1] != width:
+        raise DataError(
+            f"{file.path} has {file.features.shape[1]} features of an image, and the network takes {width}",
+            why=f"it was trained on {metadata.backbone_weights['source']}",
+            todo="name the file that it was trained on, or one of the same network: --features FILE",
+        )
+    found = match_features(file, benchmark)
+    mirrored = None if found.mirrored is None else TableFeatures(trainval_files(benchmark), found.mirrored)
+    return StemFeatures(TableFeatures(benchmark.images, found.plain), mirrored)
+
+
+def _file_of_run(model: TrainedModel) -> Path:
+    if model.run is None:
+        raise ConfigError(
+            "the file of features is not known",
+            why="the network was trained on features of a file, and belongs to no run",
+            todo="name the file: --features FILE",
+        )
+    return Path(model.run.settings().data.features)
 
 
 def trainval_files(benchmark: Benchmark) -> tuple[str, ...]:

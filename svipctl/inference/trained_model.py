@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.feature_file import read_feature_file
+from svipctl.datasets.features import StemFeatures
 from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.registry import open_benchmark
 from svipctl.device import autocast
@@ -109,6 +111,8 @@ class TrainedModel:
     """Name or folder of the data set; None for the run's."""
     data_dir: Path | None = None
     """Folder of the data sets; None for the run's."""
+    features: StemFeatures | None = field(default=None, repr=False)
+    """Features of a data set that a network on features of a file reads; None for those that its run names."""
     notes: tuple[str, ...] = field(default=(), repr=False)
     """Remarks about the file that was loaded."""
     is_backbone_alone: bool = False
@@ -353,7 +357,9 @@ class TrainedModel:
                 why="the model was loaded from a file, not from a run",
                 todo="pass classes of your own, or load it with dataset=...",
             )
-        return open_benchmark(dataset, data_dir, allow_partial=True)
+        file = settings.data.features if settings is not None else ""
+        listed = read_feature_file(Path(file)).images if file else None
+        return open_benchmark(dataset, data_dir, allow_partial=True, listed=listed)
 
     def _readable(self, images: Images, batch_size: int) -> Iterator[Tensor]:
         """Yield uint8 batches (B, 3, size, size), raising the error of the first unreadable image."""

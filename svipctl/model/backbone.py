@@ -21,7 +21,9 @@ from svipctl.device import cpu_has_bf16
 from svipctl.errors import ConfigError, nearest
 from svipctl.model import lite, lite_weights
 from svipctl.model.backbone_arguments import checked_arguments
+from svipctl.model.feature_backbone import create_feature_backbone
 from svipctl.model.rollout import AttentionInputs
+from svipctl.types import FEATURES
 
 RunBlock = Callable[[Block, Tensor], tuple[Tensor, AttentionInputs]]
 """A block and its tokens (B, N, D) to the tokens behind it and its attention inputs."""
@@ -46,7 +48,7 @@ def create_backbone(
     """A timm Vision Transformer without classifier.
 
     Args:
-        name: `lite`, one of `ALIASES`, or any timm model that is a Vision Transformer, hybrids included.
+        name: `lite`, `features`, one of `ALIASES`, or any timm model that is a Vision Transformer, hybrids included.
         arguments: timm's constructor arguments of `BackboneArguments`, for instance `img_size`, `depth`.
         pretrained: Ask timm for its weights (downloads when they are not cached); timm has none for `lite`.
 
@@ -55,7 +57,7 @@ def create_backbone(
 
     """
     model_name, preset = ALIASES.get(name, (name, {}))
-    if name != lite_weights.NAME and not is_model(model_name):
+    if name not in (lite_weights.NAME, FEATURES) and not is_model(model_name):
         raise ConfigError(
             f"no backbone named {name!r}",
             why=nearest(name, [lite_weights.NAME, *ALIASES, *list_models("*vit*")]),
@@ -66,6 +68,8 @@ def create_backbone(
         model: nn.Module
         if name == lite_weights.NAME:
             model = lite.create_lite(given)
+        elif name == FEATURES:
+            model = create_feature_backbone(given)
         else:
             model = create_model(model_name, pretrained=pretrained, num_classes=0, **{**preset, **given})
     except (TypeError, ValueError, AssertionError, ZeroDivisionError) as error:

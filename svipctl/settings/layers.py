@@ -22,6 +22,7 @@ from svipctl.model import lite_weights
 from svipctl.settings.keys import Tree, flat_values, full_keys, is_known, known_keys, nested, parse_setting, remove_key
 from svipctl.settings.schema import RecipeName, Section, Settings
 from svipctl.text_files import read_text
+from svipctl.types import FEATURES
 
 PROJECT_FILE = "svipctl.toml"
 ENVIRONMENT_PREFIX = "SVIPCTL_"
@@ -88,6 +89,8 @@ def resolve(
     own[-1].values["dataset"] = dataset
 
     chosen = next((layer for layer in reversed(own) if "recipe" in layer.values), None)
+    if _features(own):
+        _use_features(own, problems)
     recipe = default_recipe(dataset, _backbone(own)) if chosen is None else chosen.values["recipe"]
     if chosen is not None and recipe not in RECIPES:
         problems.append(f"recipe ({chosen.origin}): there is no recipe {recipe!r} ({nearest(str(recipe), RECIPES)})")
@@ -183,7 +186,7 @@ def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problem
 
 def default_recipe(dataset: str, backbone: str) -> RecipeName:
     """Return the recipe where none is asked for: the strongest on photographs, or the method of the paper, corrected."""
-    return "hybrid" if backbone == "lite" or dataset not in (*OFFICIAL, *BUILT_IN) else "svipctl"
+    return "hybrid" if backbone in ("lite", FEATURES) or dataset not in (*OFFICIAL, *BUILT_IN) else "svipctl"
 
 
 def preset_layers(dataset: str, recipe: str) -> list[Layer]:
@@ -215,6 +218,25 @@ def _by_recipe(folder: str, name: str, recipe: str) -> list[Layer]:
 
 def _read_preset(folder: str, name: str) -> Tree:
     return tomllib.loads((_PRESETS / folder / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _features(layers: Sequence[Layer]) -> str:
+    """Return the file of features that the uppermost layer names, empty for none."""
+    sections = (layer.values.get("data") for layer in reversed(layers))
+    names = (section["features"] for section in sections if isinstance(section, dict) and "features" in section)
+    return str(next(names, ""))
+
+
+def _use_features(own: list[Layer], problems: list[str]) -> None:
+    """Let features of a file replace the backbone of all layers; one that the command line names is a problem."""
+    for layer in own:
+        model = layer.values.get("model")
+        if not isinstance(model, dict):
+            continue
+        named = [key for key in ("backbone", "weights") if model.pop(key, FEATURES) not in (FEATURES, "none")]
+        if named and layer is own[-1]:
+            problems.append(f"model.{named[0]} (flag): the features are in the file that data.features names")
+    own.insert(0, Layer("data.features", {"model": {"backbone": FEATURES}}))
 
 
 def _backbone(layers: Sequence[Layer]) -> str:

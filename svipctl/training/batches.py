@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from svipctl.datasets.benchmark import Indices
+from svipctl.datasets.features import StemFeatures
 from svipctl.datasets.images import mirrored
 from svipctl.datasets.loader import EpochImages
-from svipctl.inference.stem_features import StemFeatures
 from svipctl.model.selection_controls import drawn_scores
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import Setup

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from svipctl.datasets.feature_file import read_pretrained_features
+from svipctl.datasets.feature_rows import match_features
 from svipctl.datasets.names import BUILT_IN
 from svipctl.datasets.registry import open_benchmark, pictures_to_draw
 from svipctl.device import check_devices, choose_dtype, precision_name
@@ -18,7 +20,7 @@ from svipctl.model.weights import needs_download
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.resume import check_same_images
-from svipctl.training.setup import keeps_features
+from svipctl.training.setup import keeps_features, with_width
 
 _MIB = 2**20
 _COPIES_ON_DISK = (
@@ -47,10 +49,20 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
     elif begins:
         to_download = needs_download(settings.model.backbone, settings.model.weights, offline=settings.offline)
     to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
+    file = read_pretrained_features(Path(settings.data.features)) if settings.data.features else None
+    if file is not None:
+        settings = with_width(settings, file)
     images: int | None = None
     kept, attributes = 0, 1
     if not to_draw:
-        benchmark = open_benchmark(settings.dataset, settings.data_dir, allow_partial=settings.data.allow_partial)
+        benchmark = open_benchmark(
+            settings.dataset,
+            settings.data_dir,
+            allow_partial=settings.data.allow_partial,
+            listed=None if file is None else file.images,
+        )
+        if file is not None:
+            match_features(file, benchmark)
         train = benchmark.split(settings.train.fold).train
         images, attributes = len(train), len(benchmark.attributes)
         if not begins:
@@ -64,7 +76,7 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         network = Architecture.of_settings(settings, attributes).build(torch.empty(attributes, 1), backbone)
     dtype = choose_dtype(settings.precision, device)
     row = 0
-    if stem_of(backbone) is not None and keeps_features(settings):
+    if file is None and stem_of(backbone) is not None and keeps_features(settings):
         row = dtype.itemsize * backbone.patch_embed.feature_dim * backbone.patch_embed.num_patches
     size = 4 * sum(parameter.numel() for parameter in network.parameters()) / _MIB
     return {

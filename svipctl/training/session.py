@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.feature_file import FeatureFile, read_pretrained_features
 from svipctl.datasets.registry import open_benchmark
 from svipctl.device import precision_name
 from svipctl.distributed.ranks import Ranks
-from svipctl.errors import ConfigError
 from svipctl.runs.lookup import new_run
 from svipctl.runs.run import ORIGINS, Run
 from svipctl.settings.schema import Settings
@@ -95,12 +96,6 @@ def choose(
 
     """
     check_trackers(asked)
-    if asked.data.features:
-        raise ConfigError(
-            "a network is trained on images, not on features of a file",
-            why=f"data.features is {asked.data.features}",
-            todo="leave it out; svipctl baseline takes features",
-        )
     found = None
     if resume is not None:
         found = ranks.decided(lambda: find_resumable(asked, origins, resume, final=development is not None))
@@ -129,10 +124,16 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
         elif not is_new:
             # Before anything is read that another process may be about to save.
             run = at_work.enter_context(run.written_to(is_new=False))
-        benchmark = _opened(settings, ranks, listener)
+        file = read_pretrained_features(Path(settings.data.features)) if settings.data.features else None
+        benchmark = _opened(settings, ranks, listener, file)
         with ranks.first(), listener.progress("computing the stem's features") as progress:
             setup = prepare(
-                settings, benchmark, resume_from=None if is_new else run.last, progress=progress, ranks=ranks
+                settings,
+                benchmark,
+                resume_from=None if is_new else run.last,
+                progress=progress,
+                ranks=ranks,
+                file=file,
             )
         if session.development is not None:
             check_same_split(session.development, benchmark)
@@ -160,10 +161,14 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
             return trainer.train()
 
 
-def _opened(settings: Settings, ranks: Ranks, listener: Listener) -> Benchmark:
+def _opened(settings: Settings, ranks: Ranks, listener: Listener, file: FeatureFile | None) -> Benchmark:
     with ranks.first(), listener.progress(f"drawing {settings.dataset}") as progress:
         benchmark = open_benchmark(
-            settings.dataset, settings.data_dir, progress, allow_partial=settings.data.allow_partial
+            settings.dataset,
+            settings.data_dir,
+            progress,
+            allow_partial=settings.data.allow_partial,
+            listed=None if file is None else file.images,
         )
     for warning in benchmark.warnings:
         listener.warn(warning)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
+from svipctl.datasets.feature_file import FeatureFile
+from svipctl.datasets.features import StemFeatures
 from svipctl.datasets.images import Transform
 from svipctl.datasets.object_masks import Coverage, object_coverage
 from svipctl.datasets.packed_pixels import PackedImages, find_pack, geometries
 from svipctl.device import choose_dtype, use_device
 from svipctl.distributed.ranks import ALONE, Ranks
-from svipctl.errors import ConfigError
+from svipctl.errors import ConfigError, DataError
+from svipctl.evaluation.leakage import UNKNOWN
 from svipctl.inference.load import describe_model, load_checkpoint
 from svipctl.inference.network import check_same_benchmark
-from svipctl.inference.stem_features import StemFeatures, prepare_stem_features
+from svipctl.inference.stem_features import features_of_file, prepare_stem_features
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.svip import SVIP
@@ -60,6 +63,7 @@ def prepare(
     resume_from: Path | None = None,
     progress: ProgressCallback | None = None,
     ranks: Ranks = ALONE,
+    file: FeatureFile | None = None,
 ) -> Setup:
     """Choose the device, seed everything, and build the model, or load it from the checkpoint of a run to resume.
 
@@ -69,16 +73,19 @@ def prepare(
         resume_from: That checkpoint.
         progress: Called with images done and images in all while a frozen stem's features are computed.
         ranks: The processes that train together.
+        file: The file of features of `data.features`.
 
     Raises:
         ConfigError: No such GPU, backbone or fold.
         DataError: Word vectors or weights are missing or damaged, or the run to resume is of other classes or
-            attributes.
+            attributes, or of other features.
 
     """
     device = use_device(settings.gpu, ranks.local)
     seed_everything(settings.seed)
     split = benchmark.split(settings.train.fold)
+    if file is not None:
+        settings = with_width(settings, file)
     if resume_from is not None:
         loaded = load_checkpoint(resume_from)
         check_same_benchmark(loaded.metadata, benchmark)
@@ -86,8 +93,17 @@ def prepare(
         # As it began: release 0.1 evaluated every run by the shorter side, whatever it was trained with.
         data = settings.data.model_copy(update={"test_resize": loaded.metadata.resize})
         settings = settings.model_copy(update={"data": data})
+        if file is not None and file.sha256 != start.weights["sha256"]:
+            raise DataError(
+                f"the features in {file.path} are not those that the run was started with",
+                why="the SHA-256 of the file differs",
+                todo="restore the file, or train a new run without --resume",
+            )
     else:
         start = new_start(settings, benchmark, split)
+        if file is not None:
+            known = {} if "weights" in file.about else {"images": UNKNOWN}
+            start = replace(start, weights={"source": str(file.path), "sha256": file.sha256, **known})
     network = start.network
     network.scorer.fit(torch.from_numpy(benchmark.class_attributes[split.seen_classes]))
     transform = transform_of(settings, image_size_of(network.backbone))
@@ -96,7 +112,13 @@ def prepare(
     metadata = describe_model(network, settings, benchmark, split, start.weights, start.normalise)
     model = TrainedModel(network.to(device), metadata, device, choose_dtype(settings.precision, device))
     features, notes = None, [*start.notes, *(note for _, note in packs if note)]
-    if settings.model.stem == "frozen":
+    if file is not None:
+        features = features_of_file(file, benchmark, metadata)
+        model = replace(model, features=features)
+        if features.mirrored is None and transform.augment != "none":
+            notes.append(f"{file.path} has no mirror images: training does not flip")
+            transform = replace(transform, augment="none")
+    elif settings.model.stem == "frozen":
         network.freeze_stem()
         if start.weights["source"] == "none":
             notes.append("the stem has random weights and stays so: --weights pretrained, or --set model.stem=train")
@@ -128,6 +150,12 @@ def image_size(settings: Settings) -> int:
     """
     with torch.device("meta"):
         return image_size_of(create_backbone(settings.model.backbone, settings.model.backbone_args))
+
+
+def with_width(settings: Settings, file: FeatureFile) -> Settings:
+    """Return the settings with the width of the features of a file as the backbone's."""
+    model = settings.model.model_copy(update={"backbone_args": {"embed_dim": file.features.shape[1]}})
+    return settings.model_copy(update={"model": model})
 
 
 def keeps_features(settings: Settings) -> bool:
