@@ -89,7 +89,7 @@ def eval_(
         raise ConfigError("--checkpoint, --run and --predictions exclude each other", todo="give one of them")
     if predictions is not None:
         given = {"--run": run, "--config": overrides.config, "--set": overrides.assignments, "--dry-run": dry_run}
-        settings_given = [flag.name for flag in flags.EVALUATION if flag.key in overrides.flags]
+        settings_given = [flag.name for flag in (*flags.EVALUATION, flags.FEATURES) if flag.key in overrides.flags]
         if useless := [*(name for name, value in given.items() if value), *settings_given]:
             raise ConfigError(
                 "nothing is computed or written for --predictions, and no setting is read",

@@ -90,7 +90,7 @@ def prepare_stem_features(
 
 
 def with_features(model: TrainedModel, benchmark: Benchmark, file: FeatureFile | None) -> TrainedModel:
-    """Return the model with the features of a file in the place of those that its run names; as it is without a file.
+    """Return the model with the features of a file instead of those that its run names; as it is without a file.
 
     Raises:
         ConfigError: It is a network on images.

@@ -233,9 +233,10 @@ def _use_features(own: list[Layer], problems: list[str]) -> None:
         model = layer.values.get("model")
         if not isinstance(model, dict):
             continue
-        named = [key for key in ("backbone", "weights") if model.pop(key, FEATURES) not in (FEATURES, "none")]
+        keys = ("backbone", "weights", "init_from")
+        named = [key for key in keys if model.pop(key, "") not in ("", "none", FEATURES)]
         if named and layer is own[-1]:
-            problems.append(f"model.{named[0]} (flag): the features are in the file that data.features names")
+            problems.append(f"model.{named[0]} (flag): the features of data.features replace it, leave it out")
     own.insert(0, Layer("data.features", {"model": {"backbone": FEATURES}}))
 
 

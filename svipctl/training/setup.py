@@ -113,6 +113,8 @@ def prepare(
     model = TrainedModel(network.to(device), metadata, device, choose_dtype(settings.precision, device))
     features, notes = None, [*start.notes, *(note for _, note in packs if note)]
     if file is not None:
+        if transform.crops:
+            raise ConfigError("features of a file have no random crops", todo="--set data.augment=flip")
         features = features_of_file(file, benchmark, metadata)
         model = replace(model, features=features)
         if features.mirrored is None and transform.augment != "none":

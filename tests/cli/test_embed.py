@@ -101,7 +101,7 @@ def test_features_that_do_not_fit_are_refused_before_a_run_begins(
             assert said in done.stderr
     given = command("baseline", str(shared_folder), "--features", "few.npz", "--backbone", "lite")
     assert given.code == 2
-    assert "model.backbone (flag): the features are in the file" in given.stderr
+    assert "model.backbone (flag): the features of data.features replace it" in given.stderr
     assert not (tmp_path / "runs").exists()
 
 

@@ -208,3 +208,23 @@ def test_a_folder_is_trained_with_the_backbone_that_is_installed(
     monkeypatch.setattr("svipctl.model.lite_weights.PACKAGE", "json" if installed else "no-such-package")
     assert resolve("mine").settings.model.backbone == backbone
     assert resolve("cub").settings.model.backbone == "deit_base"
+
+
+def test_features_of_a_file_replace_the_backbone_of_every_layer(tmp_path: Path) -> None:
+    (tmp_path / "svipctl.toml").write_text("[model]\nbackbone = 'vit_small'\nweights = 'mine.pth'\nwindow = 1\n")
+    for dataset in DATASETS:
+        found = resolve(dataset, folder=tmp_path, flags={"data.features": "clip.npz"}).settings
+        assert (found.model.backbone, found.model.weights, found.model.init_from) == ("features", "none", "")
+        assert (found.recipe, found.model.window, found.train.epochs) == ("hybrid", 1, 16)
+    rate = resolve("cub", flags={"data.features": "clip.npz"}, assignments=["optim.lr=0.1"]).settings.optim.lr
+    assert rate == 0.1
+    off = resolve("cub", folder=tmp_path, flags={"data.features": ""}).settings
+    assert (off.model.backbone, off.model.weights) == ("vit_small", "mine.pth")
+
+
+@pytest.mark.parametrize("flag", ["model.backbone=lite", "model.weights=pretrained", "model.init_from=runs/one"])
+def test_a_backbone_on_the_command_line_contradicts_features_of_a_file(flag: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        resolve("cub", assignments=["data.features=clip.npz", flag])
+    assert f"{flag.partition('=')[0]} (flag): the features of data.features replace it" in refused.value.why
+    resolve("cub", assignments=["data.features=clip.npz", "model.backbone=features", "model.weights=none"])
