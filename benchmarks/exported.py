@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from svipctl.export.graph import Pixels, ShippedGraph
+from svipctl.export.graph import ExportGraph, Pixels
 from svipctl.export.onnx import OnnxRunner, write_onnx
 from svipctl.inference.load import load_checkpoint
 from svipctl.model.backbone import create_backbone, image_size_of
@@ -51,7 +51,7 @@ def main() -> None:
         backbone, attributes = create_backbone(chosen.backbone), chosen.attributes
         size = image_size_of(backbone)
         model = SVIP(backbone, attributes, Recipe(context="free")).eval()
-    graph = ShippedGraph(model, [0.5] * 3, [0.5] * 3, size, Pixels())
+    graph = ExportGraph(model, [0.5] * 3, [0.5] * 3, size, Pixels())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         write_onnx(graph, {"precision": "fp32", "made_by": "benchmark"}, chosen.classes, path)

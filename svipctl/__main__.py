@@ -1,4 +1,4 @@
-"""`python -m svipctl`."""
+"""Run the command line as `python -m svipctl`."""
 
 from svipctl.cli._main import main
 

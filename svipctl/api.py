@@ -24,7 +24,7 @@ from svipctl.settings.layers import Resolved, resolve
 from svipctl.settings.schema import RecipeName
 from svipctl.training.development import calibrated_name, calibration_runs, with_development
 from svipctl.training.resume import AUTO
-from svipctl.training.session import carry_out, choose
+from svipctl.training.session import choose, run_session
 from svipctl.training.step_log import Record
 from svipctl.training.trainer import Reporter
 from svipctl.types import Precision, ProgressCallback
@@ -34,7 +34,7 @@ class TrainingRun(Run):
     """A run that `svipctl.train` has finished."""
 
     def load(self, *, device: str = "auto", precision: Precision = "auto") -> TrainedModel:
-        """Load the run's best checkpoint; arguments as of `svipctl.load`."""
+        """Load the run's best checkpoint; same arguments as `svipctl.load`."""
         return load(self.folder, device=device, precision=precision)
 
 
@@ -45,16 +45,16 @@ def open_dataset(
     allow_partial: bool = False,
     progress: bool | ProgressCallback = False,
 ) -> Benchmark:
-    """Open a data set; the built-in one is drawn first if it is not there yet.
+    """Open a data set; a built-in one is drawn first if it does not exist yet.
 
     Args:
         name: `cub`, `awa2`, `sun`, `toybirds`, or a folder of your own.
         data_dir: Folder of the named data sets.
         allow_partial: Open `cub`, `awa2` or `sun` although images of it are missing.
-        progress: True for a bar on stderr, or a function of items done and items in all.
+        progress: True for a bar on stderr, or a function of items done and items in total.
 
     Raises:
-        ConfigError: Neither a known name nor a folder.
+        ConfigError: The name is neither known nor a folder.
         DataError: Files are missing or contradict each other.
 
     """
@@ -73,20 +73,21 @@ def evaluate(
     workers: int | None = None,
     progress: bool | ProgressCallback = False,
 ) -> ModelEvaluation:
-    """Evaluate a model under every protocol, from one pass over the images; nothing is written.
+    """Evaluate a model under every protocol, from one pass over the images, without writing anything.
 
-    What is not given is as the preset of the data set has it, so that `svipctl eval` gives the same numbers.
+    Arguments that are not given have the values of the data set's preset, so that `svipctl eval` gives the same
+    numbers.
 
     Args:
-        model: From `svipctl.load`, or what `svipctl.load` takes.
+        model: A model from `svipctl.load`, or an argument of `svipctl.load`.
         dataset: The data set that it was trained on, from `svipctl.open_dataset`, or its name or folder; found by the
             model if None.
         batch_size: Images computed together.
         bootstrap: Resamples for the 95 % intervals; 0 for none.
         selection: Measure the patch classifier, which takes one more pass over each image.
-        seed: Of the bootstrap.
+        seed: Random seed of the bootstrap.
         workers: Processes that decode images.
-        progress: True for a bar on stderr, or a function of images done and images in all.
+        progress: True for a bar on stderr, or a function of images done and images in total.
 
     Raises:
         ConfigError: A value is out of range.
@@ -125,34 +126,36 @@ def train(
 
     Args:
         dataset: `cub`, `awa2`, `sun`, `toybirds`, or a folder of your own.
-        recipe: `svipctl`, `hybrid`, `reference` or `paper`; that of the data set if None.
+        recipe: `svipctl`, `hybrid`, `reference` or `paper`; the data set's default if None.
         seed: Random seed; 0 if None.
-        name: Of the run; made from recipe and seed if empty.
+        name: Name of the run; made from recipe and seed if empty.
         settings: Any settings by dotted key, for instance `{"optim.lr": 1e-4}` (docs/recipes.md).
         from_development: Names of finished development runs, for a final run with their epoch count and gamma.
-        calibrate: First train, or continue, a development run on each fold, and take these.
+        calibrate: First train, or continue, a development run on each fold, and use these.
         resume: Name or folder of an unfinished run, or `auto`, as `svipctl train --resume`.
         data_dir: Folder of the named data sets.
         runs_dir: Folder of the runs.
         device: `auto`, `cpu`, or the index of a GPU; for several use the command line.
-        progress: Show bars, remarks and a line per epoch on stderr.
+        progress: Show bars, notes and a line per epoch on stderr.
 
     Raises:
         ConfigError: Settings, device or name are unusable; lists every problem of the settings.
         DataError: The data set, weights or development runs are missing or damaged.
         CheckFailed: The loss is not finite.
         ResourceError: Not enough memory or disk.
-        Interrupted: A signal asked to stop; the state is saved.
+        Interrupted: A signal was received; the state is saved.
 
     """
     if "," in device:
-        raise ConfigError(f"device={device!r} names several", todo=shell_command("train", dataset, "--gpu", device))
+        raise ConfigError(
+            f"device={device!r} names several devices", todo=shell_command("train", dataset, "--gpu", device)
+        )
     flags: dict[str, Any] = {"recipe": recipe, "seed": seed, "name": name or None, "gpu": gpu_flag(device)}
     flags |= {"data_dir": Path(data_dir), "runs_dir": Path(runs_dir), **(settings or {})}
     flags = {key: value for key, value in flags.items() if value is not None}
 
     def configure(**found: Any) -> Resolved:
-        return resolve(str(dataset), flags=found | flags)  # what the user sets is checked against what was found
+        return resolve(str(dataset), flags=found | flags)  # user settings are checked against the development runs
 
     if calibrate:
         if from_development or resume:
@@ -175,7 +178,7 @@ def train(
     choose_device(configured.settings.gpu)  # before anything is drawn or downloaded
     session = choose(configured.settings, configured.origins, resume, ALONE, development)
     if not session.is_done:
-        carry_out(session, ALONE, listener, listener.reporter)
+        run_session(session, ALONE, listener, listener.reporter)
     return TrainingRun(session.run.folder)
 
 
@@ -183,7 +186,7 @@ class _Silent:
     """A listener and reporter that shows nothing."""
 
     def note(self, text: str) -> None:
-        """Ignore a remark."""
+        """Ignore a note."""
 
     def warn(self, text: str) -> None:
         """Ignore a warning."""
@@ -212,7 +215,7 @@ class _Shown(_Silent):
         self.console = Console(stderr=True)
 
     def note(self, text: str) -> None:
-        """Print a remark."""
+        """Print a note."""
         self.console.print(text, markup=False, highlight=False)
 
     def warn(self, text: str) -> None:
@@ -233,7 +236,7 @@ class _Shown(_Silent):
 def _callback(
     progress: bool | ProgressCallback, what: str
 ) -> AbstractContextManager[Callable[[int, int], None] | None]:
-    """Return the callback that a public function's `progress` asks for."""
+    """Return the callback for the `progress` of a public function."""
     if callable(progress):
         return nullcontext(progress)
     return _bar(what) if progress else nullcontext()

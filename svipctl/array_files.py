@@ -1,4 +1,4 @@
-"""Arrays and texts in one file, `.npz` or `.safetensors`: written whole or not at all, and read without pickles."""
+"""Write and read arrays and texts in one file, `.npz` or `.safetensors`: complete or not at all, and without pickles."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ ENDINGS = (".npz", ".safetensors")
 
 
 def check_ending(path: Path, what: str) -> None:
-    """Refuse a file name whose ending is not of a format that is written here, before any work is done.
+    """Raise ConfigError unless a file name has the ending of a supported format, before any work is done.
 
     Args:
         path: The file.
         what: Noun for its content, in the error.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: The ending is of another format.
 
     """
     if path.suffix not in ENDINGS:
-        raise ConfigError(f"{path} is not a name for {what}", todo="end it in .npz or .safetensors")
+        raise ConfigError(f"{path} is not a file name for {what}", todo="use the ending .npz or .safetensors")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Any], key: str) -> None:
-    """Write a file, or nothing at all; the same content gives the same bytes.
+    """Write a file, complete or not at all; the same content gives the same bytes.
 
     Args:
-        path: Its ending decides about the format, as `check_ending` has checked.
+        path: The file; its ending, checked by `check_ending`, selects the format.
         arrays: Name -> numbers.
         texts: Name -> a text or a sequence of texts: arrays of texts in `.npz`, JSON in the metadata of `.safetensors`.
         key: Name of that JSON.
@@ -63,13 +63,13 @@ def read_arrays(path: Path, key: str, *, what: str, todo: str = "") -> dict[str,
 
     Args:
         path: The file; a name that does not end in `.safetensors` is read as `.npz`.
-        key: As of `write_arrays`.
-        what: Noun for the file in the error of a missing one.
+        key: As for `write_arrays`.
+        what: Noun for the file in the error if it is missing.
         todo: Advice in that error.
 
     Raises:
-        DataError: It is missing, not a regular file, or a damaged or pickled `.npz`.
-        Exception: Whatever damage of a `.safetensors` file leads its reader to.
+        DataError: The file is missing, not a regular file, or a damaged or pickled `.npz`.
+        Exception: Any exception of the reader of a damaged `.safetensors` file.
 
     """
     if path.suffix != ".safetensors":

@@ -1,4 +1,4 @@
-"""The processors of this machine, without torch, which may be missing when the doctor asks."""
+"""Count the processors of this machine, without torch, which may be missing when `svipctl doctor` runs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def processors() -> frozenset[int]:
-    """Return the numbers of the processors that this process may run on."""
+    """Return the indices of the processors that this process may run on."""
     return frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
 
 
 def processor_count(quota_file: Path = _QUOTA) -> int:
-    """Return the number of processors that this process may use: a container (`--cpus`) may have less time than processors.
+    """Return the number of processors that this process may use; a container (`--cpus`) may limit the processor time.
 
     Args:
-        quota_file: `cpu.max` of the control group: microseconds in each period, or `max`, and the period.
+        quota_file: `cpu.max` of the control group: microseconds per period, or `max`, and the period.
 
     """
     try:

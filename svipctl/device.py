@@ -1,4 +1,4 @@
-"""Where a run computes and in which arithmetic."""
+"""Choose the device of a run (CPU or GPU) and its arithmetic (fp32 or bf16)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from svipctl.errors import ConfigError
 from svipctl.types import Precision
 
-# Of the CPU's allocator; of CUDA, its driver, Triton and NCCL (also CUDA_ERROR_OUT_OF_MEMORY); of cuBLAS and cuDNN.
+# Messages of the CPU's allocator; CUDA, its driver, Triton and NCCL (also CUDA_ERROR_OUT_OF_MEMORY); cuBLAS and cuDNN.
 _SIGNS_OF_NO_MEMORY = ("can't allocate memory", "out of memory", "out_of_memory", "alloc_failed", "allocation_failed")
 _SIGNS_OF_FAULT = ("CUDA error", "CUDA driver error", "device-side assert", "Triton Error [CUDA]")
 
@@ -28,14 +28,14 @@ def gpu_flag(device: str | int | torch.device) -> str:
 
 
 def choose_device(gpu: str, local: int = 0) -> torch.device:
-    """The device of `--gpu`: auto, cpu, the index of a GPU, or several of these, one for each process.
+    """Return the device that `--gpu` selects: auto, cpu, the index of a GPU, or one of several for each process.
 
     Args:
         gpu: The flag's value.
-        local: Which of the run's processes on this machine asks.
+        local: Index of this process among those of the run on this machine.
 
     Raises:
-        ConfigError: There is no such GPU, or none that is left for this process.
+        ConfigError: The GPU does not exist, or none is left for this process.
 
     """
     count = torch.cuda.device_count()
@@ -55,16 +55,16 @@ def choose_device(gpu: str, local: int = 0) -> torch.device:
             raise ConfigError(
                 f"process {local + 1} of this machine has no GPU of its own",
                 why=f"there are {count}",
-                todo="start one process a GPU",
+                todo="start one process per GPU",
             )
         return torch.device("cuda", local % count)
     if not (gpu.isascii() and gpu.isdecimal()):
-        raise ConfigError(f"--gpu {gpu}: not a GPU", why="it is auto, cpu, the index of a GPU, or several: 0,1")
+        raise ConfigError(f"--gpu {gpu}: it is not a GPU", why="use auto, cpu, the index of a GPU, or several: 0,1")
     if local:
         raise ConfigError(
             f"--gpu {gpu} names one GPU, and this is process {local + 1} of the machine",
             why="two processes of a run cannot share a GPU",
-            todo="leave out --gpu, or name a GPU for each process, for instance --gpu 0,1",
+            todo="omit --gpu, or pass a GPU for each process, for instance --gpu 0,1",
         )
     if int(gpu) >= count:
         there = f"this machine has GPU 0 to {count - 1}" if count > 1 else f"this machine has {count or 'no'} GPU"
@@ -73,7 +73,7 @@ def choose_device(gpu: str, local: int = 0) -> torch.device:
 
 
 def _check_list(gpu: str, names: Sequence[str]) -> None:
-    """Raise ConfigError unless a list names different GPUs."""
+    """Raise ConfigError unless a list contains different GPUs."""
     wrong = next((name for name in names if not (name.isascii() and name.isdecimal())), None)
     if wrong is not None:
         raise ConfigError(f"--gpu {gpu}: not a list of GPUs", why=f"{wrong!r} is not the index of a GPU")
@@ -81,24 +81,24 @@ def _check_list(gpu: str, names: Sequence[str]) -> None:
         raise ConfigError(
             f"--gpu {gpu} names a GPU twice",
             why="each process of a run needs a GPU of its own",
-            todo="name different GPUs, for instance --gpu 0,1",
+            todo="pass different GPUs, for instance --gpu 0,1",
         )
 
 
 def check_devices(gpu: str) -> torch.device:
-    """Raise ConfigError unless every device of `--gpu` is there; the first of them."""
+    """Return the first device of `--gpu`; raise ConfigError unless every one exists."""
     first, *_ = [choose_device(gpu, local) for local in range(len(gpu.split(",")))]
     return first
 
 
 def use_device(gpu: str, local: int = 0) -> torch.device:
-    """The device of `--gpu`, made this process's own: what names no GPU goes there, and never to the first one.
+    """Return the device of `--gpu`, and make it the current device of this process.
 
-    Its fp32 is fp32: torch lets convolutions round to TF32 unless told otherwise, and products where
-    TORCH_ALLOW_TF32_CUBLAS_OVERRIDE is set. cuDNN's attention is not used: nobody has compared it with the others here.
+    fp32 means fp32: by default torch lets convolutions round to TF32, and matrix products where
+    TORCH_ALLOW_TF32_CUBLAS_OVERRIDE is set. cuDNN's attention is disabled, because it has not been tested here.
 
     Raises:
-        ConfigError: There is no such GPU, or it cannot be used, for instance because its driver is too old.
+        ConfigError: The GPU does not exist, or it cannot be used, for instance because its driver is too old.
 
     """
     device = choose_device(gpu, local)
@@ -111,7 +111,7 @@ def use_device(gpu: str, local: int = 0) -> torch.device:
             raise ConfigError(
                 f"GPU {device.index} cannot be used",
                 why=" ".join(str(error).partition("\n")[0].split()),
-                todo="svipctl doctor, or go without: --gpu cpu",
+                todo="run `svipctl doctor`, or use the CPU: --gpu cpu",
             ) from error
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
@@ -127,7 +127,7 @@ def visible_gpus() -> list[str]:
 
 
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """Arithmetic of the network; `auto` is bf16 exactly where the hardware multiplies bf16 matrices."""
+    """Return the arithmetic of the network; `auto` is bf16 where the hardware multiplies bf16 matrices."""
     if precision == "fp32":
         return torch.float32
     if precision == "bf16":
@@ -139,7 +139,7 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
 
 @cache
 def cpu_has_bf16() -> bool:
-    """Return whether the processor has bf16 dot products (AVX512-BF16 or AMX); elsewhere bf16 is emulated and slow."""
+    """Return True if the processor has bf16 dot products (AVX512-BF16 or AMX); elsewhere bf16 is emulated and slow."""
     try:
         flags = Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split()
     except OSError:
@@ -148,12 +148,10 @@ def cpu_has_bf16() -> bool:
 
 
 def full_precision(tensor: Tensor) -> Tensor:
-    """Return at least float32: scores that are ranked, summed or divided must not be rounded to half precision."""
+    """Return a tensor in at least float32, because scores that are ranked, summed or divided must not be rounded."""
     if tensor.dtype == torch.float64:
         return tensor
-    return tensor.to(
-        torch.float32, memory_format=torch.contiguous_format
-    )  # in one copy what a product would copy again
+    return tensor.to(torch.float32, memory_format=torch.contiguous_format)  # one copy, where a product would copy again
 
 
 def _has_bf16(device: torch.device) -> bool:
@@ -164,45 +162,45 @@ def _has_bf16(device: torch.device) -> bool:
 
 
 def precision_name(dtype: torch.dtype) -> Precision:
-    """What `--precision` calls it."""
+    """Return the name of a dtype as `--precision` takes it."""
     return "fp32" if dtype.itemsize == 4 else "bf16"
 
 
 def arithmetic_name(dtype: torch.dtype, device: torch.device) -> str:
-    """For the names of files whose numbers depend on it: float32, bfloat16-cuda."""
+    """Return a name for files whose numbers depend on the arithmetic: float32, bfloat16-cuda."""
     return str(dtype).removeprefix("torch.") + ("" if device.type == "cpu" else f"-{device.type}")
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
-    """Autocast to that arithmetic; nothing in fp32."""
+    """Return an autocast context for an arithmetic; it does nothing in fp32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
 def no_autocast(like: Tensor) -> AbstractContextManager[object]:
-    """Return a context without autocast on a tensor's device; none where nothing is cast, so that no graph holds one."""
+    """Return a context without autocast for a tensor's device; none if nothing is cast, so that no graph holds one."""
     kind = like.device.type
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an exception says that memory, the device's or the machine's, did not suffice."""
+    """Return True if an exception reports that the memory of the device or of the machine was not enough."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return any(sign in str(error).lower() for sign in _SIGNS_OF_NO_MEMORY)
 
 
 def is_device_fault(error: BaseException) -> bool:
-    """Return whether a GPU reports that a kernel failed, which it does at some later call, whatever that is."""
+    """Return True if a GPU reports a failed kernel; the report arrives at some later call."""
     return any(sign in str(error) for sign in _SIGNS_OF_FAULT)
 
 
 def is_compiler_failure(error: BaseException) -> bool:
-    """Return whether an exception says that torch.compile could not do its work, mostly for want of a C++ compiler."""
+    """Return True if an exception reports that torch.compile failed, mostly because there is no C++ compiler."""
     return any(kind.__name__ == "BackendCompilerFailed" for kind in type(error).__mro__)  # importing it takes a second
 
 
 def peak_memory(device: torch.device) -> float:
-    """Most memory in use so far in MiB: of the GPU's tensors, or of the whole process on a CPU."""
+    """Return the peak memory so far in MiB: of the GPU's tensors, or of the whole process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,6 +1,6 @@
-"""What can go wrong, as a user meets it: one exit code, one sentence on what, one on why, one on what to type next.
+"""Define the errors that a user can meet: an exit code, and one line each on what happened, why, and what to do.
 
-The library raises these; only `svipctl.cli` turns them into text and a process exit.
+The library raises these; only `svipctl.cli` prints them and exits.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class ExitCode(IntEnum):
 
 
 class SvipError(Exception):
-    """Base of every error a user can cause or cure.
+    """Base class of every error that a user can cause or fix.
 
     Args:
-        what: What is wrong, naming the file, key or value.
+        what: What happened, with the file, key or value.
         why: The reason or the details; may have several lines.
-        todo: What to type or change next.
-        document: What a check found that says no; a script gets it beside the error.
+        todo: What to do: a command to type, or a change.
+        document: Findings of a failed check; `--json` prints them next to the error.
 
     """
 
@@ -54,15 +54,15 @@ class SvipError(Exception):
 
 
 class CheckFailed(SvipError):
-    """A verification ran and its answer is no."""
+    """A check ran and failed."""
 
 
 class PeerLost(SvipError):
-    """Another process of a run on several GPUs ended; its own message says why."""
+    """Another process of a run on several GPUs ended; its own message gives the reason."""
 
 
 class ConfigError(SvipError):
-    """The command line, a configuration file or the environment says something unusable."""
+    """The command line, a configuration file or the environment has a value that cannot be used."""
 
     exit_code = ExitCode.USAGE
 
@@ -74,7 +74,7 @@ class DataError(SvipError):
 
 
 class NetworkError(SvipError):
-    """A download was refused, cut or is forbidden by `--offline`."""
+    """A download failed, or is forbidden by `--offline`."""
 
     exit_code = ExitCode.NETWORK
 
@@ -86,19 +86,19 @@ class ResourceError(SvipError):
 
 
 class Interrupted(SvipError):
-    """The command was told to stop; a training that has begun has saved its state."""
+    """The command was stopped by a signal; a training that has started has saved its state."""
 
     exit_code = ExitCode.INTERRUPTED
 
 
 class InterruptedByHand(Interrupted):
-    """The same on Ctrl-C."""
+    """The command was stopped by Ctrl-C; a training that has started has saved its state."""
 
     exit_code = ExitCode.CTRL_C
 
 
 def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:
-    """A phrase naming the known words that a word begins or is close to, or all of them when few and none is."""
+    """Return a phrase with the known words that are similar to a word, or with all of them if they are few."""
     known = sorted(set(known))
     begun = [name for name in known if word and name.startswith(word)]
     close = begun[:count] or difflib.get_close_matches(word, known, n=count, cutoff=0.5)
@@ -123,7 +123,7 @@ def shortened_name(name: str, length: int = 26) -> str:
 
 
 def raise_together(*checks: Callable[[], object]) -> None:
-    """Run all checks, and raise the errors of those that fail as one, of the kind of the first."""
+    """Run all checks, and raise the errors of those that fail as one, of the type of the first."""
     found: list[SvipError] = []
     for check in checks:
         try:
@@ -138,65 +138,66 @@ def raise_together(*checks: Callable[[], object]) -> None:
 
 
 def misfits(error: ValidationError) -> str:
-    """Return the first fields of a document that do not fit, and why."""
+    """Return the first fields of a document that do not validate, and why."""
     found = [".".join(str(part) for part in one["loc"]) + f": {one['msg']}" for one in error.errors()]
     return shortened([one.removeprefix(": ") for one in found], 3, "; ")
 
 
-_ELSEWHERE = "choose another place with --runs-dir or --data-dir"
+_ELSEWHERE = "choose another folder with --runs-dir or --data-dir"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of the operating system that say that a disk takes no more."""
+"""Errors of the operating system for a disk that takes no more data."""
 _SYSTEM: Mapping[int, tuple[type[SvipError] | None, str, str]] = {
-    **dict.fromkeys(FULL, (ResourceError, "no room left while {doing} {name}", f"free some space, or {_ELSEWHERE}")),
+    **dict.fromkeys(FULL, (ResourceError, "no space left while {doing} {name}", f"free some space, or {_ELSEWHERE}")),
     **dict.fromkeys(
         (errno.EACCES, errno.EPERM, errno.EROFS),
         (None, "not allowed to {verb} {name}", "change the permissions, or " + _ELSEWHERE),
     ),
-    errno.ENAMETOOLONG: (ConfigError, "{name} cannot be {done} there: the name is too long", "choose a shorter one"),
-    errno.ELOOP: (None, "{name} cannot be {done} there: its links lead in a circle", "remove the link"),
+    errno.ENAMETOOLONG: (ConfigError, "{name} cannot be {done} there: the name is too long", "choose a shorter name"),
+    errno.ELOOP: (None, "{name} cannot be {done} there: its links form a loop", "remove the link"),
     **dict.fromkeys(
         (errno.EMFILE, errno.ENFILE),
         (
             ResourceError,
             "too many files are open to {verb} {name}",
-            "allow more (ulimit -n 4096), or use fewer workers",
+            "raise the limit (ulimit -n 4096), or use fewer workers",
         ),
     ),
     errno.ENOMEM: (ResourceError, "not enough memory to {verb} {name}", "free some memory"),
 }
-"""errno -> class of our error (None: DataError for reading, ConfigError for writing), its first line, and what to do."""
+"""errno -> class of our error (None: DataError for reading, ConfigError for writing), its first line, and what to do.
+"""
 _FORMS = {"read": ("reading", "read"), "write": ("writing", "written")}
 
 
 def system_error(error: OSError, name: object, verb: Literal["read", "write"] = "read") -> SvipError:
-    """Return our error for what the operating system says.
+    """Return our error for an error of the operating system.
 
     Args:
-        error: What it says.
-        name: File or folder that was used.
-        verb: What was to be done with it.
+        error: The error.
+        name: The file or folder.
+        verb: The operation that failed, for instance `read`.
 
     """
     doing, done = _FORMS[verb]
-    by_verb, other = (DataError, "") if verb == "read" else (ConfigError, "name another place")
+    by_verb, other = (DataError, "") if verb == "read" else (ConfigError, "choose another path")
     kind, what, todo = _SYSTEM.get(error.errno or 0, (None, "{name} cannot be {done}" + " there" * bool(other), other))
     return (kind or by_verb)(
         what.format(name=name, verb=verb, doing=doing, done=done),
-        why=f"the system says: {error.strerror or error}",
+        why=f"the operating system reports: {error.strerror or error}",
         todo=todo,
     )
 
 
 @contextmanager
 def explained_disk_errors(writing: str) -> Iterator[None]:
-    """Turn what the operating system says while something is written into our errors.
+    """Raise our errors for those of the operating system while something is written.
 
-    `writing` names what is written.
+    `writing` describes what is written.
     """
     try:
         yield
     except BrokenPipeError:
-        raise  # the reader of the output is gone, which is no error of what is written
+        raise  # the reader of the output is gone, which is not an error of what is written
     except OSError as error:
         if error.errno is None:
             raise  # a library's own error under that name

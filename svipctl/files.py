@@ -1,4 +1,4 @@
-"""Files on disk: locks that end with their process, and writes that leave either the old content or the new."""
+"""Lock and write files: locks end with their process, and a write leaves either the old content or the new."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ _NO_FILES = {
 
 
 def open_regular(path: Path, limit: int | None = None, *, what: str = "file", todo: str = "") -> BufferedReader:
-    """Open a file that a user named, for reading; never wait for a pipe, and never touch a device.
+    """Open a file that a user named, for reading; refuse pipes and devices.
 
     Args:
         path: The file.
-        limit: Bytes of the largest file that is accepted; any size if None.
-        what: Noun for the file in the error of a missing one.
+        limit: Size of the largest accepted file in bytes; any size if None.
+        what: Noun for the file in the error if it is missing.
         todo: Advice in that error.
 
     Raises:
-        DataError: It is missing, not a regular file, larger than the limit, or must not be read.
-        ConfigError: Its name is too long.
+        DataError: The file is missing, not a regular file, larger than the limit, or not readable.
+        ConfigError: The name is too long.
 
     """
     with _explained_names(path, what, todo):
         _require_regular(path, path.stat(), limit)  # before it is opened: opening a device can change it
         file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
         try:
-            _require_regular(path, os.fstat(file.fileno()), limit)  # another one may have that name by now
+            _require_regular(path, os.fstat(file.fileno()), limit)  # the name may be another file's by now
         except DataError:
             file.close()
             raise
@@ -52,7 +52,7 @@ def open_regular(path: Path, limit: int | None = None, *, what: str = "file", to
 
 
 def read_regular(path: Path, limit: int | None = None, *, what: str = "file", todo: str = "") -> bytes:
-    """Return the content of a file that a user named; arguments and errors as of `open_regular`."""
+    """Return the content of a file that a user named; same arguments and errors as `open_regular`."""
     with open_regular(path, limit, what=what, todo=todo) as file:
         try:
             content = file.read() if limit is None else file.read(limit + 1)
@@ -66,7 +66,7 @@ def read_regular(path: Path, limit: int | None = None, *, what: str = "file", to
 def _require_regular(path: Path, status: os.stat_result, limit: int | None) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = _NO_FILES.get(stat.S_IFMT(status.st_mode), "something else")
-        raise DataError(f"{path} is {kind}, not a file", todo="name a regular file")
+        raise DataError(f"{path} is {kind}, not a file", todo="pass a regular file")
     if limit is not None and status.st_size > limit:
         raise _too_large(path, status.st_size, limit)
 
@@ -85,10 +85,10 @@ def file_lock(path: Path, *, busy: str = "", on_wait: Callable[[], object] | Non
     Args:
         path: An existing folder, or a lock file.
         busy: First line of the error if another process holds the lock.
-        on_wait: Called once if another process holds the lock, which is then waited for. Without it, that is an error.
+        on_wait: Called once before waiting for another process that holds the lock. Without it, that is an error.
 
     Yields:
-        The descriptor that holds the lock.
+        The file descriptor that holds the lock.
 
     Raises:
         ConfigError: Another process holds the lock, and `on_wait` is None.
@@ -98,9 +98,7 @@ def file_lock(path: Path, *, busy: str = "", on_wait: Callable[[], object] | Non
     try:
         if not _lock(descriptor, patience=_PATIENCE):
             if on_wait is None:
-                raise ConfigError(
-                    busy or f"another process is at work in {path}", todo="wait for it to end, or stop it"
-                )
+                raise ConfigError(busy or f"another process is using {path}", todo="wait for it to end, or stop it")
             on_wait()
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
@@ -115,7 +113,7 @@ def is_locked(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return not _lock(descriptor, fcntl.LOCK_SH)  # shared: two that ask at once do not see each other
+        return not _lock(descriptor, fcntl.LOCK_SH)  # shared: two calls at the same time do not see each other
     finally:
         os.close(descriptor)
 
@@ -131,9 +129,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def unfinished_file(path: Path) -> Iterator[Path]:
-    """Make an empty file for this process alone, which renames it in the end; on failure it is removed.
+    """Yield an empty file of this process, to be renamed when it is complete; on failure it is removed.
 
-    Writers of the same file take turns, and what a killed one leaves is used by the next.
+    Writers of the same file wait for each other; a file that a killed writer left is reused.
     """
     descriptor = _lock_new(path)
     try:
@@ -151,7 +149,7 @@ def atomic_write_text(path: Path, text: str) -> None:
 
 
 def atomic_write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, complete or not at all."""
+    """Write a binary file, complete or not at all."""
     with atomic_write(path) as unfinished:
         unfinished.write_bytes(content)
 
@@ -188,14 +186,14 @@ def resolve_folder(folder: Path) -> Path:
 
 
 def require_path(path: Path, what: str, todo: str = "") -> None:
-    """Raise DataError, which says `what` the path is of, unless it exists; as `open_regular` for other reasons."""
+    """Raise DataError with the noun `what` unless a path exists; other errors as in `open_regular`."""
     with _explained_names(path, what, todo):
         path.stat()
 
 
 @contextmanager
 def _explained_names(path: Path, what: str, todo: str) -> Iterator[None]:
-    """Raise our errors for a path that a user named: DataError if there is no such file, else that of the system."""
+    """Raise our errors for a path that a user named: DataError if the file does not exist, else the system's error."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -203,7 +201,7 @@ def _explained_names(path: Path, what: str, todo: str) -> Iterator[None]:
     except OSError as error:
         raise system_error(error, path) from error
     except ValueError as error:
-        raise DataError(f"{str(path)!r} is not the name of a file", why=str(error)) from error
+        raise DataError(f"{str(path)!r} is not a valid file name", why=str(error)) from error
 
 
 def nearest_existing(path: Path) -> Path:
@@ -212,12 +210,12 @@ def nearest_existing(path: Path) -> Path:
 
 
 def free_disk_space(folder: Path) -> int:
-    """Return the free bytes of the disk that a folder is on, or will be."""
+    """Return the free bytes of the disk that a folder is on, or will be on."""
     return shutil.disk_usage(nearest_existing(folder)).free
 
 
 def require_disk_space(folder: Path, needed: int, what: str, todo: str) -> None:
-    """Raise ResourceError, which says `what`, unless the disk that a folder is on, or will be, has so many free bytes."""
+    """Raise ResourceError with the line `what` unless the disk of a folder has the needed number of free bytes."""
     free = free_disk_space(folder)
     if needed > free:
         raise ResourceError(what, why=f"{free:,} bytes are free at {folder}", todo=todo)
@@ -230,7 +228,7 @@ def file_sha256(path: Path) -> str:
 
 
 def is_text(name: str) -> bool:
-    """Return whether a name is text that UTF-8 can hold, not bytes that no encoding explains."""
+    """Return True if a name is valid text in UTF-8, rather than undecodable bytes."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -241,7 +239,7 @@ def is_text(name: str) -> bool:
 def sync(path: Path) -> None:
     """Flush a file's content, or the names in a folder, to the disk.
 
-    Some network file systems sync folders by themselves and refuse the request, which is fine.
+    Network file systems that refuse the request sync folders by themselves.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -266,11 +264,11 @@ def _lock_new(path: Path) -> int:
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 os.ftruncate(descriptor, 0)
                 return descriptor
-        os.close(descriptor)  # its last holder has renamed it meanwhile
+        os.close(descriptor)  # its last holder has renamed it in the meantime
 
 
 def _lock(descriptor: int, kind: int = fcntl.LOCK_EX, *, patience: float = 0.0) -> bool:
-    """Try to take the lock for so many seconds; return whether that succeeded."""
+    """Try to take the lock within the given number of seconds; return True on success."""
     until = time.monotonic() + patience
     while True:
         try:

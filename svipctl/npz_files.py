@@ -1,4 +1,4 @@
-"""Archives of numpy (.npz) from anywhere: what their headers say is checked before anything is allocated or unpacked."""
+"""Read numpy archives (.npz) from untrusted sources: headers are checked before anything is allocated or unpacked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from svipctl.errors import DataError
 from svipctl.files import open_regular
 
 SMALL = 2**28
-"""Bytes in memory that any archive may take; a larger one may take so many times its own size:"""
+"""Bytes in memory that any archive may take; a larger archive may take at most `_TIMES` times its own size:"""
 _TIMES = 16
 _LONGEST_HEADER = 2**14
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -34,7 +34,7 @@ def read_npz(path: Path, *, what: str = "archive", todo: str = "") -> dict[str, 
         todo: Advice for a missing file.
 
     Raises:
-        DataError: It is missing, damaged, encrypted or another file, or takes far more memory than room on the disk.
+        DataError: The file is missing, damaged, encrypted or of another format, or much larger in memory than on disk.
 
     """
     with _members(path, what, todo) as members:
@@ -42,7 +42,7 @@ def read_npz(path: Path, *, what: str = "archive", todo: str = "") -> dict[str, 
 
 
 def npz_shapes(path: Path, *, what: str = "archive", todo: str = "") -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the arrays of an archive, from their headers; arguments and errors as of `read_npz`."""
+    """Return the shapes of the arrays of an archive, from their headers; same arguments and errors as `read_npz`."""
     with _members(path, what, todo) as members:
         return {member.name: member.shape for member in members}
 
@@ -55,7 +55,7 @@ class _Member:
     by_columns: bool
     dtype: np.dtype[Any]
     start: int
-    """Offset of its first number, in bytes."""
+    """Offset of the array's first number, in bytes."""
 
     @property
     def name(self) -> str:
@@ -67,7 +67,7 @@ class _Member:
         return math.prod(self.shape) * max(8, self.dtype.itemsize)
 
     def array(self) -> NDArray[Any]:
-        """Unpack the array; reading to the end checks its checksum."""
+        """Unpack the array; reading to the end verifies its checksum."""
         content = bytearray(self.archive.read(self.info))
         flat = (
             np.frombuffer(content, self.dtype, offset=self.start) if math.prod(self.shape) else np.zeros(0, self.dtype)
@@ -87,7 +87,7 @@ def _members(path: Path, what: str, todo: str) -> Iterator[list[_Member]]:
                 yield members
         except DataError:
             raise
-        except Exception as error:  # numpy and zipfile raise whatever a damaged header leads them to
+        except Exception as error:  # numpy and zipfile raise any exception for a damaged header
             raise DataError(
                 f"{path} is not a .npz file of plain arrays", why=str(error) or type(error).__name__
             ) from error
@@ -96,9 +96,9 @@ def _members(path: Path, what: str, todo: str) -> Iterator[list[_Member]]:
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     """Return an array whose shape, type and size are known to fit each other."""
     if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{info.filename} is encrypted, or packed otherwise than numpy does")
+        raise ValueError(f"{info.filename} is encrypted, or compressed by a method that numpy does not use")
     with archive.open(info) as file:
-        begin = BytesIO(file.read(_LONGEST_HEADER))  # numpy would read as much as a header says that it is long
+        begin = BytesIO(file.read(_LONGEST_HEADER))  # numpy would read as much as the header claims
     version = npy.read_magic(begin)
     if version not in _READERS:
         raise ValueError(f"{info.filename} has a header of version {version}")

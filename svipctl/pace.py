@@ -1,4 +1,4 @@
-"""How fast work goes by, and how long the rest of it takes."""
+"""Measure the speed of work, and estimate the time that the rest takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Clock = Callable[[], float]
 
 
 class Pace:
-    """How fast epochs, or other work, go by in this process; a resumed run does not count what another one did.
+    """Speed of epochs, or other work, in this process; work of earlier processes of a resumed run does not count.
 
     Attributes:
         left: Seconds until the end, None while nothing is known.
@@ -22,12 +22,12 @@ class Pace:
         self.left: float | None = None
         self.rate: float | None = None
         self._clock = clock
-        # Of a resumed run nobody says where in the epoch it went on: the first report is the start.
+        # It is not known where in the epoch a resumed run continues: the first report is the start.
         self._start: tuple[float, float] | None = None if resumed else (0.0, clock())
         self._last = self._start
 
     def at(self, place: float) -> None:
-        """So many epochs of the run are done."""
+        """Record that the given number of epochs of the run is done."""
         now = self._clock()
         if self._start is None or self._last is None:
             self._start = self._last = (place, now)
@@ -41,18 +41,18 @@ class Pace:
         self._last = (place, now)
 
     def pause(self) -> None:
-        """Count the time since the last report for the time left, but not for the rate: it was no training."""
+        """Count the time since the last report for the time left, but not for the rate: it was not training."""
         if self._last is not None:
             self._last = (self._last[0], self._clock())
 
 
 def time_left(seconds: float | None) -> str:
-    """Return the end of a line that says how long the rest takes; empty while nothing is known."""
+    """Return the end of a line with the time left, for instance `  7 min left`; empty while it is not known."""
     return f"  {duration(seconds)} left" if seconds else ""
 
 
 def duration(seconds: float) -> str:
-    """45 s, 3 min, 2 h 10 min."""
+    """Return a duration as text: 45 s, 3 min, 2 h 10 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""Pickled files of other programs: numbers, texts, containers and numpy arrays are read, and nothing in them is run."""
+"""Read pickled files of other programs: numbers, text, containers and numpy arrays only; no code is executed."""
 
 from __future__ import annotations
 
@@ -44,31 +44,31 @@ def read_pickled_array(path: Path) -> NDArray[np.float64]:
     """Load a pickled table of numbers, such as the published `<CUB|AWA2|SUN>_attribute.pkl`.
 
     Raises:
-        DataError: Missing, damaged, with anything in it but arrays and plain data, or not a numeric array.
+        DataError: The file is missing, damaged, contains anything but arrays and plain data, or is not a numeric array.
 
     """
     try:
         found = _ArrayUnpickler(io.BytesIO(_checked(read_regular(path, _LARGEST))), encoding="latin1").load()
         array = np.asarray(found) if isinstance(found, PickledArray) else None
     except DAMAGE as error:
-        raise DataError(f"{path} is not a pickle of plain data", why=str(error) or "it is cut short") from error
+        raise DataError(f"{path} is not a pickle of plain data", why=str(error) or "it is truncated") from error
     if array is None or array.dtype.kind not in "fiu":
         raise DataError(f"{path} holds no table of numbers", why=f"it holds a {type(found).__name__}")
     return array.astype(np.float64)
 
 
 def read_torch(path: Path, *, allowed: Sequence[type] = ()) -> Any:
-    """Load what `torch.save` wrote: tensors, numbers, texts, containers and numpy arrays.
+    """Load a file of `torch.save`: tensors, numbers, text, containers and numpy arrays.
 
     Args:
         path: The file.
-        allowed: Classes whose objects the file may contain too; none may run anything when it is unpickled.
+        allowed: Further classes whose objects the file may contain; they must not execute anything when unpickled.
 
     Returns:
         The document, with each numpy array as a `PickledArray`: pass it to `np.asarray`.
 
     Raises:
-        DataError: Missing, damaged, or with any other object in it, which is named.
+        DataError: The file is missing, damaged, or contains any other object, which is named.
 
     """
     import torch
@@ -77,48 +77,48 @@ def read_torch(path: Path, *, allowed: Sequence[type] = ()) -> Any:
     try:
         with torch.serialization.safe_globals([*allowed, *_safe_globals()]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's unpickler raises whatever a damaged file leads it to
+    except Exception as error:  # torch's unpickler raises any exception for a damaged file
         lines = str(error).strip().splitlines() or ["no details"]
         why = next((line.strip() for line in lines if "global" in line.lower()), lines[0])[:300]
         raise DataError(f"{path} is not a file of plain data", why=why) from error
 
 
 def check_torch_file(path: Path) -> None:
-    """Check what torch's own reader does not: that a file is one, and that it is not larger unpacked than packed.
+    """Check a torch file beyond torch's own reader: that it is a regular file, and not larger unpacked than packed.
 
     Raises:
-        DataError: It is missing, not a regular file, or a zip archive with compressed content, which torch never writes.
+        DataError: The file is missing, not regular, or a zip archive with compressed content, which torch never writes.
 
     """
     with open_regular(path) as file:
         try:
             packed = [info.filename for info in zipfile.ZipFile(file).infolist() if info.compress_type]
-        except Exception:  # not a zip archive, or a damaged one; torch tells which
+        except Exception:  # not a zip archive, or a damaged one; torch reports which
             return
     if packed:
-        raise DataError(f"{path} is not what torch.save writes", why=f"{packed[0]} is compressed in it")
+        raise DataError(f"{path} is not a file of torch.save", why=f"{packed[0]} is compressed in it")
 
 
 class PickledArray:
     """A numpy array of a pickle; `np.asarray` returns it.
 
-    It takes the place of `numpy.ndarray` while unpickling: numpy's own `__setstate__` trusts its argument, and a
-    damaged one ends the process or takes gigabytes.
+    It replaces `numpy.ndarray` while unpickling: numpy's own `__setstate__` trusts its argument, and a
+    damaged one crashes the process or takes gigabytes.
     """
 
     def __init__(self, *_: object) -> None:
         self.array: NDArray[Any] | None = None
 
     def __setstate__(self, state: Any) -> None:
-        """Take (version, shape, dtype, whether columns come first, bytes or a list of objects)."""
+        """Set the state (version, shape, dtype, True for column-major order, bytes or a list of objects)."""
         _, shape, dtype, by_columns, content = state
         self.array = _build(shape, dtype, "F" if by_columns else "C", content)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return the array, as numpy's protocol asks for it.
+        """Return the array, as numpy's protocol requires.
 
         Raises:
-            ValueError: The pickle does not say what is in it.
+            ValueError: The pickle has no content for the array.
 
         """
         if self.array is None:
@@ -127,13 +127,13 @@ class PickledArray:
 
 
 class _Dtype:
-    """A type of numbers or text; takes the place of `numpy.dtype` for the same reason."""
+    """A type of numbers or text; replaces `numpy.dtype` for the same reason."""
 
     def __init__(self, code: str, *_: object) -> None:
         self.code, self.order = code, "="
 
     def __setstate__(self, state: Any) -> None:
-        """Take (version, byte order, ...)."""
+        """Set the state (version, byte order, ...)."""
         self.order = state[1]
 
 
@@ -156,30 +156,30 @@ def _build(shape: Any, dtype: Any, order: Any, content: Any) -> NDArray[Any]:
         if isinstance(content, str):  # of Python 2
             content = content.encode("latin1")
         if not isinstance(content, bytes | bytearray) or len(content) != numpy_type.itemsize * math.prod(shape):
-            raise ValueError("an array has more or fewer bytes than its shape says")
+            raise ValueError("an array does not have the number of bytes of its shape")
         flat = np.frombuffer(content, numpy_type) if content else np.zeros(0, numpy_type)
     return flat.reshape(shape, order="F" if order == "F" else "C")
 
 
 def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> PickledArray:
-    """Stand in for numpy's `_frombuffer`, which pickle protocol 5 names."""
+    """Replace numpy's `_frombuffer`, which pickle protocol 5 names."""
     made = PickledArray()
     made.array = _build(shape, dtype, order, content)
     return made
 
 
 def _scalar(dtype: Any, content: Any) -> Any:
-    """Stand in for numpy's `scalar`; returns a Python number or text."""
+    """Replace numpy's `scalar`; return a Python number or text."""
     return _build((), dtype, "C", content).item()
 
 
 def _encode(text: str, _: object = None) -> bytes:
-    """Stand in for `_codecs.encode`: pickle protocols 0 to 2 store bytes as text."""
+    """Replace `_codecs.encode`: pickle protocols 0 to 2 store bytes as text."""
     return text.encode("latin1")
 
 
 def _no_bytes() -> bytes:
-    """Stand in for `bytes`, which protocols 0 to 2 call for empty content."""
+    """Replace `bytes`, which protocols 0 to 2 call for empty content."""
     return b""
 
 
@@ -192,14 +192,14 @@ _STAND_INS: dict[str, Callable[..., Any]] = {
     "_codecs.encode": _encode,
     "builtins.bytes": _no_bytes,
 }
-"""Everything that a pickle may name, as numpy 1 and Python 3 spell it."""
+"""Every name that a pickle may refer to, as numpy 1 and Python 3 spell it, with its replacement."""
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Python's unpickler, which may call the stand-ins and nothing else."""
+    """Python's unpickler, restricted to the replacements."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return a stand-in, new for each use: a pickle can change attributes of what it gets."""
+        """Return a replacement, new for each use, because a pickle can change its attributes."""
         numpy_1 = module.replace("numpy._core", "numpy.core").replace("__builtin__", "builtins")
         if f"{numpy_1}.{name}" not in _STAND_INS:
             raise pickle.UnpicklingError(f"it refers to {module}.{name}, which is not allowed")
@@ -210,7 +210,7 @@ def _checked(content: bytes) -> bytes:
     """Return a pickle in which each length and each memo index fits the file: Python allocates before it reads.
 
     Raises:
-        ValueError: One does not.
+        ValueError: A length or an index does not fit.
 
     """
     for opcode, argument, _ in pickletools.genops(content):
@@ -220,7 +220,7 @@ def _checked(content: bytes) -> bytes:
 
 
 def _safe_globals() -> list[Any]:
-    """Return the stand-ins for torch's allow-list, which up to torch 2.5 takes a name from the object itself."""
+    """Return the replacements for torch's allow-list, which up to torch 2.5 takes a name from the object itself."""
     found = []
     for numpy_1, stand_in in _STAND_INS.items():
         for path in {numpy_1, numpy_1.replace("numpy.core", "numpy._core")}:

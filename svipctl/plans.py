@@ -1,4 +1,4 @@
-"""Text that --dry-run shows of the plans of training, evaluation, export and reproduction."""
+"""Format the plans of --dry-run for training, evaluation, export and reproduction."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _PLAN_NAMES = {
     "memory_mib": "memory for the network",
     "parts": "parts of a batch",
 }
-_PLAN_NOTES = {"memory_mib": "; Python and torch take about 1 GiB besides, activations what the batch takes"}
+_PLAN_NOTES = {"memory_mib": "; plus about 1 GiB for Python and torch, and the activations of the batch"}
 
 
 def describe_plan(plan: Mapping[str, Any]) -> str:
-    """Return what --dry-run shows: a line for each value that is known and needed."""
+    """Return the text of --dry-run: a line for each value that is known and needed."""
     return "\n".join(
         f"{_PLAN_NAMES.get(key, key.replace('_', ' '))}: {_in_words(value)}{' MiB' if key.endswith('_mib') else ''}"
         f"{_PLAN_NOTES.get(key, '')}"

@@ -1,4 +1,4 @@
-"""Text from data where it leaves the program: for a shell, a terminal, a spreadsheet."""
+"""Quote and escape text from data for a shell, a terminal or a spreadsheet."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import Any
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
-"""Control characters, what reverses the direction of the text after it, lone surrogates, and what XML cannot hold."""
+"""Control characters, characters that reverse the direction of text, lone surrogates, and characters that XML
+forbids.
+"""
 _LINE = re.compile(r"[\n\t]")
 _FORMULA = re.compile("[=+@\\-\t\r\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 def shell_command(*words: object) -> str:
-    """Return a command line of svipctl that a shell reads as exactly these words."""
+    """Return a svipctl command line that a shell reads as exactly these words."""
     return shell_words("svipctl", *words)
 
 
 def shell_words(*words: object) -> str:
-    """Return words as a shell reads them, for instance an option and its value."""
+    """Return words quoted for a shell, for instance an option and its value."""
     return shlex.join(map(str, words))
 
 
@@ -36,10 +38,10 @@ def printable_line(text: str) -> str:
 
 
 def spreadsheet_cell(value: Any) -> Any:
-    """Return the cell of a CSV file that a spreadsheet shows as it is.
+    """Return a value as a cell of a CSV file that a spreadsheet shows unchanged.
 
-    Text that a spreadsheet would compute (it begins with =, +, - or @ and is no number) is preceded by an apostrophe, and
-    control characters are escaped. Numbers stay.
+    Text that a spreadsheet would compute (it begins with =, +, - or @ and is not a number) gets an apostrophe before
+    it, and control characters are escaped. Numbers stay.
     """
     if isinstance(value, int | float):
         return value

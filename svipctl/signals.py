@@ -1,4 +1,4 @@
-"""Being told to stop: Slurm's SIGTERM and SIGUSR1, submitit's SIGUSR2, the SIGHUP of a closed terminal, and Ctrl-C."""
+"""Handle stop signals: Slurm's SIGTERM and SIGUSR1, submitit's SIGUSR2, the SIGHUP of a closed terminal, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from svipctl.errors import Interrupted, InterruptedByHand
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 _AGAIN = 1.0
-"""Seconds within which a further signal is the same request: `timeout` and terminals send to a process and to its group."""
+"""Seconds within which a further signal is the same request: `timeout` and terminals signal a process and its group."""
 
 Handler = Callable[[int, FrameType | None], None]
 
 
 class Signalled(KeyboardInterrupt):
-    """A signal, raised wherever the program is, as Python raises Ctrl-C.
+    """A signal, raised as an exception wherever the program is, as Python does for Ctrl-C.
 
     Attributes:
         received: The signal.
@@ -35,10 +35,10 @@ class Signalled(KeyboardInterrupt):
 
 
 class Stop:
-    """Whether a signal has asked to stop.
+    """The request to stop; true once a signal has been received.
 
     Attributes:
-        received: The signal that was heard last, or None.
+        received: The last signal that was received, or None.
 
     """
 
@@ -50,17 +50,17 @@ class Stop:
 
     @property
     def number(self) -> int:
-        """Number of the signal; 0 without one."""
+        """Number of the received signal; 0 without one."""
         return int(self.received or 0)
 
-    def hear(self, number: int) -> bool:
-        """Note a signal that some process of the run has received; 0 is none. Returns whether there was one."""
+    def record(self, number: int) -> bool:
+        """Record a signal that a process of the run received (0: none); return True if there was one."""
         if number and self.received is None:
             self.received = signal.Signals(number)
         return number > 0
 
     def raise_if_asked(self, todo: str = "run the same command again", *, why: str = "") -> None:
-        """End the work in progress by Interrupted, which says what is kept and how to go on."""
+        """Raise Interrupted if a signal was received; its message says what is saved and how to continue."""
         if self.received is signal.SIGINT:
             raise InterruptedByHand("stopped by Ctrl-C", why=why, todo=todo)
         if self.received is not None:
@@ -68,21 +68,21 @@ class Stop:
 
 
 def raise_signals() -> Stop:
-    """Raise `Signalled` for every signal from now on; those of `listening` are noted all the same.
+    """Raise `Signalled` for every signal from now on, except within `listening`, which records them.
 
-    A program's first act. What a destructor makes of the exception, which Python would print and forget, is raised again
+    Call it first. An exception that is lost in a destructor, where Python only prints it, is raised again
     a moment later.
 
     Returns:
-        What was received, for whoever meets another error that the exception has become on its way.
+        The received signal, for a caller that catches another exception which the signal caused.
 
     """
-    heard, last = Stop(), [-_AGAIN]
+    stop, last = Stop(), [-_AGAIN]
 
-    def tell(number: int, frame: FrameType | None) -> None:
+    def raise_signal(number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if now - last[0] >= _AGAIN:
-            last[0], heard.received = now, signal.Signals(number)
+            last[0], stop.received = now, signal.Signals(number)
             raise Signalled(number)
 
     def raise_later(lost: sys.UnraisableHookArgs) -> None:
@@ -93,13 +93,13 @@ def raise_signals() -> Stop:
         again.daemon = True
         again.start()
 
-    _handle(SIGNALS, tell)
+    _handle(SIGNALS, raise_signal)
     sys.unraisablehook = raise_later
-    return heard
+    return stop
 
 
 def end_on_signals(code: int) -> None:
-    """End the process with this exit code on any signal from now on; all that there was to do is done and written."""
+    """End the process with an exit code on any signal from now on; use it when all work is done and written."""
     _handle(SIGNALS, lambda number, frame: os._exit(code))
 
 
@@ -111,9 +111,9 @@ def ignore_signals() -> None:
 
 @contextmanager
 def listening() -> Iterator[Stop]:
-    """Note the signals instead of dying of them; a second Ctrl-C stops at once.
+    """Record signals instead of ending on them; a second Ctrl-C stops at once.
 
-    Only a program's main thread can listen; elsewhere the signals keep their meaning.
+    Only a program's main thread can record signals; in other threads nothing changes.
     """
     stop = Stop()
 
@@ -127,15 +127,15 @@ def listening() -> Iterator[Stop]:
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """Let signals wait until a short piece of work is over that must not be cut.
+def deferred_signals() -> Iterator[None]:
+    """Defer signals during a short piece of work that must not be interrupted.
 
-    A process that starts meanwhile inherits them blocked, and does not die of them before it has said what they mean to it.
+    A process that starts within the block inherits them blocked, until it has set its own handlers.
     """
     waiting: list[int] = []
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        # The system hands a blocked signal to another thread, and Python its handler to the main one.
+        # The system delivers a blocked signal to another thread, and Python runs its handler in the main one.
         with handled(SIGNALS, lambda number, frame: waiting.append(number)):
             yield
     finally:
@@ -146,7 +146,7 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def handled(numbers: Sequence[signal.Signals], handler: Handler) -> Iterator[None]:
-    """Call a handler for these signals; nothing changes in another thread than the program's main one."""
+    """Call a handler for these signals; in other threads than the main one nothing changes."""
     try:
         before = _handle(numbers, handler)
     except ValueError:  # not the main thread
@@ -160,6 +160,6 @@ def handled(numbers: Sequence[signal.Signals], handler: Handler) -> Iterator[Non
 
 
 def _handle(numbers: Sequence[signal.Signals], handler: Handler) -> dict[signal.Signals, Any]:
-    """Set a handler, and return those before. SIGHUP stays ignored where it is: `nohup` asked for that."""
+    """Set a handler, and return the previous ones. An ignored SIGHUP stays ignored, because `nohup` requests that."""
     is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return {number: signal.signal(number, handler) for number in numbers if not (is_nohup and number is signal.SIGHUP)}

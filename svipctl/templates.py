@@ -1,4 +1,4 @@
-"""Jinja templates of the package's Markdown and HTML files."""
+"""Load the Jinja templates of the package's Markdown and HTML files."""
 
 from __future__ import annotations
 

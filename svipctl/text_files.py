@@ -1,4 +1,4 @@
-"""Text that people write: tables, lists and settings, from any editor and any system."""
+"""Read text files that people write (tables, lists, settings), from any editor and operating system."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ LARGEST = 2**26
 
 
 def read_text(path: Path, *, what: str = "file", todo: str = "") -> str:
-    """Return the content of a text file: UTF-8 with or without a byte-order mark, or UTF-16 with one; line ends stay.
+    """Return the content of a text file in UTF-8, or in UTF-16 with a byte-order mark; line ends stay.
 
     Args:
         path: The file.
-        what: Noun for the file in the error of a missing one.
+        what: Noun for the file in the error if it is missing.
         todo: Advice in that error.
 
     Raises:
-        DataError: It is missing, not a regular file, too large, or not such text.
+        DataError: The file is missing, not a regular file, too large, or not text in these encodings.
 
     """
     content = read_regular(path, LARGEST, what=what, todo=todo)
@@ -32,16 +32,16 @@ def read_text(path: Path, *, what: str = "file", todo: str = "") -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path} is not text in UTF-8", why=f"line {line}: {error}", todo="save it as UTF-8") from error
     if "\0" in text:
-        raise DataError(f"{path} is not text in UTF-8", why="it has characters of code 0", todo="save it as UTF-8")
+        raise DataError(f"{path} is not text in UTF-8", why="it contains NUL characters", todo="save it as UTF-8")
     return text
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return the lines of a list, stripped and in NFC, without empty ones; errors as of `read_text`."""
+    """Return the lines of a list, stripped and in NFC, without empty ones; same errors as `read_text`."""
     lines = (line.strip() for line in read_text(path).splitlines())
     return [same_spelling(line) for line in lines if line]
 
 
 def same_spelling(name: str) -> str:
-    """Return a name in NFC, in which names are compared: macOS writes letters and their accents separately."""
+    """Return a name in NFC, the form in which names are compared: macOS writes letters and their accents separately."""
     return normalize("NFC", name)

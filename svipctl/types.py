@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 ProgressCallback = Callable[[int, int], None]
-"""Receives the number of items done so far and the number of items in all."""
+"""Function that receives the number of items done so far and the total number of items."""
 
 Precision = Literal["auto", "fp32", "bf16"]
 """Arithmetic of the network; `auto` is bf16 where the hardware has it, else fp32."""

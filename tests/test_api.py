@@ -114,7 +114,7 @@ def test_train_refuses_what_the_command_line_refuses(tmp_path: Path, shared_fold
     with pytest.raises(svipctl.SvipError, match="2 errors") as caught:
         svipctl.train(shared_folder, settings={"optim.rl": 1, "train.epochs": 0}, runs_dir=tmp_path)
     assert "optim.lr" in str(caught.value)
-    with pytest.raises(svipctl.SvipError, match="names several"):
+    with pytest.raises(svipctl.SvipError, match="names several devices"):
         svipctl.train(shared_folder, device="0,1", runs_dir=tmp_path)
 
 
@@ -163,7 +163,7 @@ def test_a_final_run_refuses_an_epoch_count_that_development_did_not_find(shared
     ("arguments", "message"),
     [
         ({"precision": "fp16"}, "there is no precision 'fp16'"),
-        ({"device": "0,1"}, "names several"),
+        ({"device": "0,1"}, "names several devices"),
         ({"device": "cuda:7"}, "there is no GPU 7"),
         ({"device": "mps"}, "not a GPU"),
     ],

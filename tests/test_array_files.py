@@ -44,7 +44,7 @@ def test_columns_first_arrays_are_written_as_they_are_read(tmp_path: Path) -> No
 
 def test_another_ending_is_refused() -> None:
     check_ending(Path("a.npz"), "features")
-    with pytest.raises(ConfigError, match=r"a\.csv is not a name for features"):
+    with pytest.raises(ConfigError, match=r"a\.csv is not a file name for features"):
         check_ending(Path("a.csv"), "features")
 
 

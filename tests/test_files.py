@@ -19,7 +19,7 @@ def test_a_second_one_is_refused_while_the_first_is_at_work(tmp_path: Path) -> N
     assert not is_locked(tmp_path)
     with file_lock(tmp_path):
         assert is_locked(tmp_path)
-        with pytest.raises(ConfigError, match="another process is at work"), file_lock(tmp_path):
+        with pytest.raises(ConfigError, match="another process is using"), file_lock(tmp_path):
             pass
     assert not is_locked(tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from svipctl.errors import Interrupted, InterruptedByHand
-from svipctl.signals import SIGNALS, Signalled, Stop, held, listening, raise_signals
+from svipctl.signals import SIGNALS, Signalled, Stop, deferred_signals, listening, raise_signals
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +124,7 @@ def test_signals_wait_until_a_short_piece_of_work_is_over(name: signal.Signals) 
     done = []
 
     def work() -> None:
-        with held():
+        with deferred_signals():
             os.kill(os.getpid(), name)
             done.append("all of it")
 
@@ -137,7 +137,7 @@ def test_signals_wait_until_a_short_piece_of_work_is_over(name: signal.Signals) 
 def test_nohup_stays_deaf_to_the_end_of_the_terminal() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise_signals()
-    with listening() as stop, held():
+    with listening() as stop, deferred_signals():
         os.kill(os.getpid(), signal.SIGHUP)
     assert not stop
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

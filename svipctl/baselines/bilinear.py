@@ -1,4 +1,4 @@
-"""Bilinear compatibility of features and class attributes, trained by stochastic gradient descent."""
+"""Fit the bilinear compatibility of features and class attributes by stochastic gradient descent."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def bilinear(
     Args:
         features: (N, d). They are divided by the root mean square of their rows' lengths, so that one grid of learning
             rates suits them all; so are class attributes.
-        rows: (N,) each image's class, a row of `class_attributes`.
-        class_attributes: (C, K), of the seen classes.
+        rows: (N,) class of each image, a row of `class_attributes`.
+        class_attributes: (C, K), attributes of the seen classes.
         settings: Pairs of a learning rate and a number of epochs, at least 1.
-        seed: Of the order of the images.
+        seed: Seed of the order of the images.
 
     Returns:
         W (d, K) for each pair; predicted attributes are X W.

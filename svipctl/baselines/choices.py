@@ -1,4 +1,4 @@
-"""What validation chooses for a baseline: how features and attributes are prepared, the weights, and the score."""
+"""Define the choices of a baseline: preparation of features and attributes, weights, and score."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ GRIDS: dict[Method, tuple[tuple[float, ...], ...]] = {
     "prototypes": _powers(-4, 2),
     "bilinear": tuple(product((3.0, 10.0, 30.0), (3, 10, 20))),
 }
-"""Weights that are tried, as `Choice.weights` has them."""
+"""Candidate weights, in the form of `Choice.weights`."""
 
 _SCORED: dict[Targets, Literal["l2", "centred", "whitened"]] = {
     "l2": "l2",
     "l2-centred": "centred",
     "whitened": "whitened",
 }
-"""Targets that the method also has, as `method.class_attributes` calls them."""
+"""Targets that the method also has -> their name in `method.class_attributes`."""
 
 
 @dataclass(frozen=True)
@@ -51,25 +51,27 @@ class Choice:
     """One set of hyper-parameters."""
 
     features: Preparation
-    """`l2`: rows of length 1; `root-l2`: signed square roots first, so that no channel outweighs the others; `l2-centred`:
-    rows of length 1 minus the mean of the training images. `standardised`: each feature with mean 0 and deviation 1 over
-    the training images."""
+    """`l2`: rows of length 1; `root-l2`: signed square roots first, so that no channel outweighs the others;
+    `l2-centred`: rows of length 1 minus the mean of the training images. `standardised`: each feature with mean 0 and
+    deviation 1 over the training images.
+    """
     targets: Targets
-    """Class attributes as the benchmark has them, or rows of length 1; either also minus the mean of the seen classes,
-    without which the cosines of classes lie close together; `whitened`: rows of length 1, centred, and whitened by the
-    covariance of the seen classes (`svipctl.model.class_scorer`); or each attribute with mean 0 and deviation 1 over the
-    seen classes. Predictions are scored against the same."""
+    """Class attributes unchanged, or rows of length 1; either also minus the mean of the seen classes,
+    without which the cosines of classes are close together; `whitened`: rows of length 1, centred, and whitened by the
+    covariance of the seen classes (`svipctl.model.class_scorer`); or each attribute with mean 0 and deviation 1 over
+    the seen classes. Predictions are scored against the same.
+    """
     weights: tuple[float, ...]
     """Penalties relative to the mean eigenvalue of what they are added to, so that one grid suits every preparation:
     ridge, SAE and prototypes have one, ESZSL two (features, attributes). For bilinear: learning rate and epochs."""
     score: Score
     """Similarity of a prediction and a class's attributes: cosine, dot product, or the dot product with predictions of
-    length 1, which is how the method scores. Of prototypes: cosine of an image's feature and a class's prototype."""
+    length 1, which is how the method scores. For prototypes: cosine of an image's feature and a class's prototype."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """From raw features to what the map is applied to, fixed by the training images."""
+    """Preparation of raw features for the map, fitted to the training images."""
 
     preparation: Preparation
     mean: Floats
@@ -78,7 +80,7 @@ class Prepared:
 
     @classmethod
     def by(cls, preparation: Preparation, training: Floats) -> Prepared:
-        """Return the preparation (N, d) training features ask for."""
+        """Return the preparation fitted to training features (N, d)."""
         rows = _scaled(preparation, training)
         mean, deviation = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
         if preparation in ("l2-centred", "standardised"):
@@ -89,25 +91,27 @@ class Prepared:
         return cls(preparation, mean, deviation, mean_length((rows - mean) / deviation))
 
     def __call__(self, features: Floats) -> Floats:
-        """(n, d) -> (n, d + 1): the last column is a constant as large as a mean row is long, an intercept."""
+        """Return features (n, d) as (n, d + 1): the last column is a constant of the length of a mean row, an
+        intercept.
+        """
         rows = _scaled(self.preparation, features)
         return np.column_stack([(rows - self.mean) / self.deviation, np.full(len(rows), self.constant)])
 
 
 def _scaled(preparation: Preparation, features: Floats) -> Floats:
-    """Return each row scaled without regard to any other image."""
+    """Return each row scaled independently of other images."""
     if preparation == "root-l2":
         features = np.sign(features) * np.sqrt(np.abs(features))
     return features if preparation in ("plain", "standardised") else unit_rows(features)
 
 
 def attributes_for(targets: Targets, class_attributes: Floats, seen: Floats) -> Floats:
-    """Return class attributes as targets and as what is scored against.
+    """Return class attributes as targets, and as the rows that predictions are scored against.
 
     Args:
-        targets: How.
-        class_attributes: (C, K), as the benchmark has them.
-        seen: (S, K), those of the classes that are trained on: nothing depends on any other class.
+        targets: Preparation of the class attributes.
+        class_attributes: (C, K), as in the data set.
+        seen: (S, K), those of the seen classes: nothing depends on any other class.
 
     """
     if targets in _SCORED:
@@ -124,7 +128,7 @@ def attributes_for(targets: Targets, class_attributes: Floats, seen: Floats) -> 
 
 
 def scores_of(method: Method) -> tuple[Score, ...]:
-    """Return the scores that are tried."""
+    """Return the candidate scores."""
     return ("cosine",) if method == "prototypes" else get_args(Score)
 
 
@@ -139,7 +143,7 @@ def maps(
     """Return the map that each of `weights` gives on training images.
 
     Args:
-        method: Which baseline.
+        method: Name of the baseline.
         inputs: (N, d + 1), prepared.
         rows: (N,) rows of `seen`.
         seen: (S, K) attributes of the seen classes, as targets.
@@ -147,7 +151,7 @@ def maps(
         of_inputs: Spectrum of the inputs, if it is known.
 
     Returns:
-        (d + 1, K) each; of prototypes (K + 1, d), for class attributes with an intercept.
+        (d + 1, K) each; for prototypes (K + 1, d), for class attributes with an intercept.
 
     """
     if method == "bilinear":
@@ -161,7 +165,7 @@ def maps(
     if method == "eszsl":
         pairs = [(features * unit, attributes * mean_eigenvalue(seen)) for features, attributes in weights]
         return eszsl(inputs, rows, seen, pairs, of_inputs)
-    # Both sides of the autoencoder weigh the same at 1.
+    # Both sides of the autoencoder have the same weight at 1.
     balance = float((seen[rows] ** 2).sum()) / float((inputs**2).sum())
     return sae(inputs, seen[rows], [weight * balance for (weight,) in weights], of_inputs)
 
@@ -170,14 +174,15 @@ def compared(method: Method, inputs: Floats, mapping: Floats, table: Floats, see
     """Apply a map to images or to classes.
 
     Args:
-        method: Which baseline.
+        method: Name of the baseline.
         inputs: (n, d + 1), prepared.
-        mapping: Of `maps`.
+        mapping: A map of `maps`.
         table: (C, K) class attributes, as targets.
         seen: (S, K) those of the seen classes.
 
     Returns:
-        Rows of images (n, k) and of classes (C, k) to be compared: in the space of attributes, k = K, or of features.
+        Rows of images (n, k) and of classes (C, k) for the comparison: in the space of attributes, k = K, or of
+        features.
 
     """
     if method == "prototypes":

@@ -1,4 +1,4 @@
-"""Choosing a baseline's hyper-parameters and gamma on development folds, as the method chooses its own."""
+"""Choose a baseline's hyper-parameters and gamma on development folds, like the method's."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ RULE = (
 
 @dataclass(frozen=True)
 class OnFold:
-    """What one choice reaches on the validation part of a fold."""
+    """Result of one choice on the validation part of a fold."""
 
     fold: int
     gamma: float
-    """Of the best H."""
+    """Gamma of the best H."""
     harmonic: float
-    """That H, percent."""
+    """The best H in percent."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Developed:
     choice: Choice
     folds: tuple[OnFold, ...]
     tried: int
-    """How many choices there were."""
+    """Number of choices."""
     gamma: float
     """The gamma of the largest mean H over the folds."""
 
     def document(self, run: str) -> dict[str, Any]:
-        """What `development.json` of the run holds; in the form of a final run's, with the run itself as its origin."""
+        """Return the content of `development.json`, in the form of a final run's, with the run itself as its origin."""
         folds = [
             {"run": run, "fold": fold.fold, "seed": 0, "epochs": 0, "gamma": fold.gamma, "harmonic": fold.harmonic}
             for fold in self.folds
@@ -82,14 +82,14 @@ def develop(
     """Try every choice on every fold.
 
     Args:
-        method: Which baseline.
-        features: Of the benchmark's images.
-        benchmark: With these folds.
-        folds: Numbers from 1.
-        progress: Called with choices tried and choices in all, once a fold.
+        method: Name of the baseline.
+        features: Features of the data set's images.
+        benchmark: Data set with these folds.
+        folds: Numbers of the folds, from 1.
+        progress: Called with folds done and folds in total.
 
     Raises:
-        ConfigError: There is no such fold.
+        ConfigError: A fold does not exist.
 
     """
     reached: dict[Choice, list[OnFold]] = {}

@@ -1,4 +1,4 @@
-"""A baseline as a run: developed on folds, fitted on all of trainval, scored once on the test images."""
+"""Fit and score a baseline as a run: choices on folds, fitted on all of trainval, scored once on the test images."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from svipctl.types import ProgressCallback
 
 @dataclass(frozen=True)
 class Baseline:
-    """What is asked for."""
+    """Request for a baseline."""
 
     method: Method
     folds: tuple[int, ...]
 
     def document(self, features: ImageFeatures) -> dict[str, Any]:
-        """What `baseline.json` of the run holds."""
+        """Return the content of `baseline.json`."""
         fitted = "images" if features.mirrored is None else "images and their mirror images"
         return {"method": self.method, "folds": list(self.folds), "features": f"{features.what}; fitted to {fitted}"}
 
@@ -43,18 +43,18 @@ def fit_and_score(
     run: Run,
     progress: ProgressCallback | None = None,
 ) -> Evaluation:
-    """Develop, write the run's folder, fit, score, and write `eval/metrics.json`, last of all.
+    """Choose on folds, write the run's folder, fit, score, and write `eval/metrics.json` last.
 
     Args:
         baseline: Method and folds.
         settings: Backbone, data and evaluation; kept as the run's configuration.
-        benchmark: Its data set.
-        features: Of its images.
-        run: A folder that does not exist yet, or is what a killed baseline has left.
-        progress: Called with folds done and folds in all.
+        benchmark: The data set.
+        features: Features of its images.
+        run: A folder that does not exist yet, or the remains of a killed baseline.
+        progress: Called with folds done and folds in total.
 
     Raises:
-        ConfigError: The benchmark has no such fold, or the run exists.
+        ConfigError: The data set has no such fold, or the run exists.
         DataError: A scored image was trained on, or gamma was chosen on it.
 
     """

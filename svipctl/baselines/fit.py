@@ -1,4 +1,4 @@
-"""One choice of a baseline, fitted to the training images of a split."""
+"""Fit one choice of a baseline to the training images of a split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from svipctl.model.ridge import Floats, Integers
 def training_images(features: ImageFeatures, benchmark: Benchmark, split: Split) -> tuple[Floats, Integers]:
     """Return features (2n, d) of a split's training images and of their mirror images, and rows (2n,) of seen classes.
 
-    Without mirror images there are n of each.
+    Without mirror images both have n rows.
     """
     rows = np.searchsorted(split.seen_classes, benchmark.labels[split.train])
     plain, mirrored = features.of(split.train), features.of_mirrored(split.train)

@@ -1,4 +1,4 @@
-"""SAE, the semantic autoencoder (Kodirov, Xiang & Gong, CVPR 2017): its Sylvester equation, solved exactly."""
+"""Fit SAE, the semantic autoencoder (Kodirov, Xiang & Gong, CVPR 2017), by solving its Sylvester equation exactly."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def sae(
     """Return the encoders W that minimise |X' - W'S'|^2 + w |W X' - S'|^2 for each w (their equation 4).
 
     W solves S'S W + W (w X'X) = (1 + w) S'X (their equation 6). Both S'S and X'X are symmetric, so in their eigenbases
-    the equation falls apart into one division an entry; `scipy.linalg.solve_sylvester` gives the same (tested), but
-    takes a Schur decomposition of both for each weight and has no answer where both are singular. There, with fewer
+    the equation separates into one division per entry; `scipy.linalg.solve_sylvester` gives the same (tested), but
+    needs a Schur decomposition of both for each weight and fails if both are singular. There, with fewer
     images than features, this is the solution of least norm.
 
     Args:
         features: (N, d) X.
         targets: (N, K) S, the attributes of each image's class.
-        weights: Each greater than 0.
+        weights: Weights w, each greater than 0.
         of_features: Spectrum of X, if it is known.
 
     Returns:

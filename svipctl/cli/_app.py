@@ -1,4 +1,4 @@
-"""The tree of commands. A command is imported only when it is used, so that help and completion stay instant."""
+"""Build the tree of commands. A command is imported only when it is used, so that help and completion stay instant."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COMMANDS: Commands = {
     "reproduce": "reproduce:reproduce",
     "tune": "tune:tune",
     "visualize": Group(
-        "Plot runs and what their models see.",
+        "Draw figures and reports of runs.",
         {
             "patches": "visualize.patches:patches",
             "attributes": "visualize.attributes:attributes",
@@ -59,23 +59,23 @@ COMMANDS: Commands = {
         },
     ),
     "w2v": Group(
-        "Build and check the word vectors of attributes.", {"build": "w2v.build:build", "check": "w2v.check:check"}
+        "Build and check word vectors of attributes.", {"build": "w2v.build:build", "check": "w2v.check:check"}
     ),
     "config": Group("Show the configuration and its origins.", {"show": "config:show"}),
     "doctor": "doctor:doctor",
     "completion": "completion:completion",
 }
-"""Command -> module below svipctl.cli and its command."""
+"""Command -> its module below svipctl.cli and its function."""
 
 _PLAIN: dict[str, Any] = {"rich_markup_mode": None, "add_completion": False, "pretty_exceptions_enable": False}
-"""Typer's plain help: importing what draws its other one takes longer than help may."""
+"""Typer's plain help: importing the library of its other help takes too long."""
 
 
 def make_app(words: Sequence[str] | None = None) -> typer.Typer:
     """Return the program.
 
     Args:
-        words: The command line. Only the command that it names is built; of the others the program knows the name and
+        words: The command line. Only the command in it is built; of the others the program knows the name and
             the summary. None builds all.
 
     """
@@ -131,7 +131,7 @@ def _show_help(ctx: typer.Context, value: bool) -> None:
 Help = Annotated[
     bool, typer.Option("--help", "-h", help="Show this message and exit.", callback=_show_help, is_eager=True)
 ]
-"""Typer's own makes it import pydantic on the way to the help of a command below."""
+"""Replacement of Typer's own --help, which imports pydantic for the help of a command."""
 
 
 def _root(
@@ -140,15 +140,15 @@ def _root(
     ] = False,
     help: Help = False,
 ) -> None:
-    """Take the options of the program itself."""
+    """Declare the options of the program itself."""
 
 
 def _group(help: Help = False) -> None:
-    """Take the options of a group of commands."""
+    """Declare the options of a group of commands."""
 
 
 class _Program(TyperGroup):
-    """The program, in which Ctrl-C and signals are errors as all others: Typer exits silently."""
+    """The program: Ctrl-C and signals are errors like all others, while Typer exits silently."""
 
     def make_context(self, *arguments: Any, **more: Any) -> Any:
         """Read the command line."""

@@ -1,4 +1,4 @@
-"""A command with the flags that it shares with others, declared by a decorator."""
+"""Declare commands with their shared flags by a decorator."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Command:
 
     @property
     def read_settings(self) -> Collection[str] | None:
-        """Keys of the settings that it reads, all if None; importing them takes longer than help may."""
+        """Keys of the settings that the command reads, all if None; importing them takes too long for help."""
         from svipctl.settings import effects
 
         found: Collection[str] | None = getattr(effects, self.reads) if self.reads else None
         return found
 
     def callback(self) -> Callable[..., None]:
-        """Return the function as Typer calls it: with every option in its signature, and the output configured.
+        """Return the function for Typer: with every option in its signature, and the output configured.
 
-        A parameter of type `Overrides` gets the settings, one whose type is a dataclass gets the options that are the
+        A parameter of type `Overrides` receives the settings, one whose type is a dataclass receives the options of the
         dataclass's fields.
         """
         own = inspect.signature(self.function, eval_str=True).parameters.values()
@@ -72,12 +72,12 @@ class Command:
 def command(
     *settings: Flag, dry_run: bool = False, layers: bool = True, reads: str | None = None
 ) -> Callable[[Callable[..., None]], Command]:
-    """Declare a command with its shared flags; --json, --quiet and --debug belong to all.
+    """Declare a command with its shared flags; every command has --json, --quiet and --debug.
 
     Args:
         settings: Flags of the settings that it takes.
-        dry_run: Whether it has --dry-run, its parameter `dry_run`.
-        layers: Whether it has --config and --set.
+        dry_run: True if it has --dry-run, its parameter `dry_run`.
+        layers: True if it has --config and --set.
         reads: Name of the settings that it reads, in `svipctl.settings.effects`; all if None.
 
     """
@@ -85,7 +85,7 @@ def command(
 
 
 def _fields(kind: type) -> list[inspect.Parameter]:
-    """Return the options that are a dataclass's fields."""
+    """Return the options of a dataclass's fields."""
     return [
         one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for one in inspect.signature(kind, eval_str=True).parameters.values()

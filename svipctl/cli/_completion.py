@@ -1,6 +1,6 @@
-"""Values that shells complete. Typer keeps those that begin with the incomplete word; the shell itself completes paths.
+"""Complete values in shells. Typer keeps those that start with the incomplete word; the shell itself completes paths.
 
-Nothing here imports a heavy library, uses the network, or fails: what cannot be read has no values.
+Nothing here imports a heavy library, uses the network, or fails: unreadable files have no values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from svipctl.text_files import read_lines, read_text
 
 Completion = Callable[[str], list[str]]
 _SAFE = re.compile(r"[\w./][\w.,:+@%/=-]*")
-"""Words that mean themselves in every shell. Typer's scripts do not quote, and zsh evaluates what they print."""
+"""Words without special meaning in any shell. Typer's scripts do not quote, and zsh evaluates what they print."""
 
 
 def choices(*values: str) -> Completion:
@@ -35,7 +35,7 @@ def choices(*values: str) -> Completion:
 
 
 def comma_separated(*values: str) -> Completion:
-    """Return the completion of a list with commas: what may follow the last one, no value twice."""
+    """Return the completion of a list with commas: values that may follow the last comma, none twice."""
 
     def complete(incomplete: str) -> list[str]:
         before, comma, _ = incomplete.rpartition(",")
@@ -56,7 +56,7 @@ def presets(incomplete: str) -> list[str]:
 
 
 def runs(ctx: typer.Context) -> list[str]:
-    """Complete a run of the data set, the newest first, with the data set where several have one of that name."""
+    """Complete a run of the data set, the newest first, with the data set if several have one of that name."""
     found = _run_folders(ctx)
     often = Counter(run.name for run in found)
     return _safe(run.name if often[run.name] == 1 else f"{run.parent.name}/{run.name}" for run in found)
@@ -73,7 +73,7 @@ def checkpoints(ctx: typer.Context) -> list[str]:
 
 
 def assignments(incomplete: str) -> list[str]:
-    """Complete a setting, and its value where there is a choice."""
+    """Complete a setting, and its value if it has choices."""
     from svipctl.settings.keys import known_choices
 
     key, equals, _ = incomplete.partition("=")
@@ -106,7 +106,7 @@ def _safe(values: Iterable[str]) -> list[str]:
 
 
 def _words(ctx: typer.Context) -> list[str]:
-    """Return what stands on the command line, of which a part may not be parsed yet."""
+    """Return the words of the command line, some of which may not be parsed yet."""
     given: list[Any] = [*ctx.args]
     for value in ctx.params.values():
         given += value if isinstance(value, list | tuple) else [value]
@@ -114,7 +114,7 @@ def _words(ctx: typer.Context) -> list[str]:
 
 
 def _folder(ctx: typer.Context, name: str) -> Path:
-    """Return the folder of a flag, of its environment variable, of svipctl.toml, or the built-in one."""
+    """Return the folder of a flag, its environment variable, svipctl.toml, or the default."""
     default = name.removesuffix("_dir")
     found = ctx.params.get(name) or os.environ.get(f"SVIPCTL_{name.upper()}") or _from_project_file(name) or default
     return Path(found).expanduser()
@@ -131,7 +131,7 @@ def _from_project_file(key: str) -> str:
 
 
 def _run_folders(ctx: typer.Context) -> list[Path]:
-    """Return the runs of the data sets on the command line, or of all where there is none; the newest first."""
+    """Return the runs of the data sets on the command line, or of all if there is none; the newest first."""
     named = {Path(word).name for word in _words(ctx) if word in (*OFFICIAL, *BUILT_IN) or _is_own_data(word)}
     folders = [folder for folder in _folders_in(_folder(ctx, "runs_dir")) if folder.name in named or not named]
     found = [run for folder in folders for run in _folders_in(folder) if (run / "config.toml").is_file()]

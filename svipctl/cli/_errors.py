@@ -1,4 +1,4 @@
-"""From an exception to the message on stderr, the JSON document and the exit code."""
+"""Convert an exception to the message on stderr, the JSON document and the exit code."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _NO_CHOICE = re.compile(r"(?P<head>.+?): '(?P<word>.*)' is not one of (?P<known>
 
 
 def report(error: SvipError) -> ExitCode:
-    """Print what, why and what to do next on stderr (and as the JSON document), and return the exit code."""
+    """Print an error on stderr (and as the JSON document), and return the exit code."""
     if sink.silent and isinstance(error, CheckFailed | ConfigError | Interrupted | PeerLost):
-        return error.exit_code  # happens to all processes at once: the first one reports it
+        return error.exit_code  # happens in all processes at once: the first one reports it
     if sink.debug:
         _print_traceback(error)
     shown = {"what": error.what, "why": error.why, "todo": error.todo, "exit_code": int(error.exit_code)}
@@ -56,7 +56,7 @@ def _print(error: SvipError) -> None:
 
 
 def report_any(error: Exception) -> ExitCode:
-    """Report what ended a command, whatever it is."""
+    """Report any exception that ended a command."""
     import typer
 
     if isinstance(error, SvipError):
@@ -69,7 +69,7 @@ def report_any(error: Exception) -> ExitCode:
 
 
 def report_defect(error: Exception) -> ExitCode:
-    """Report an exception that is not ours as a defect, with the way to see the traceback."""
+    """Report an exception that is not ours as a defect, with the flag that shows the traceback."""
     lines = str(error).strip().splitlines()
     if isinstance(error, MemoryError) or ("torch" in sys.modules and _is_out_of_memory(error)):
         return report(ResourceError("out of memory", why=lines[0] if lines else "", todo="use a smaller --batch-size"))
@@ -82,14 +82,14 @@ def report_defect(error: Exception) -> ExitCode:
         return report(SvipError("a library cannot be imported", why=lines[0] if lines else "", todo=_import_fix(error)))
     defect = SvipError(
         f"unexpected {type(error).__name__}: {lines[0] if lines else 'no details'}",
-        todo="run again with --debug and report what it prints",
+        todo="run the command again with --debug, and report its output",
     )
     defect.__cause__ = error
     return report(defect)
 
 
 def interrupted(error: BaseException) -> Interrupted:
-    """Return the error of Ctrl-C, or of a signal, where nothing listens for it."""
+    """Return the error of Ctrl-C, or of a signal, where nothing handles it."""
     todo = "run the same command again, a training with --resume"
     if isinstance(error, Signalled) and error.received is not signal.SIGINT:
         return Interrupted(f"stopped by {error.received.name}", todo=todo)
@@ -97,7 +97,7 @@ def interrupted(error: BaseException) -> Interrupted:
 
 
 def _import_fix(error: ImportError) -> str:
-    """Return the command that may help: the doctor finds out more, unless the doctor itself cannot start."""
+    """Return the command that may help: the doctor, unless the doctor itself cannot start."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"pip install {error.name.partition('.')[0].replace('_', '-')}"
     return "svipctl doctor" if sys.argv[1:2] != ["doctor"] else "pip install --force-reinstall svipctl"
@@ -110,7 +110,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def report_unwritten(error: OSError) -> ExitCode:
-    """Report on stderr alone that stdout cannot be written: neither can a document."""
+    """Report on stderr only that stdout cannot be written: a document cannot be written either."""
     if sink.debug:
         _print_traceback(error)
     shown = _from_system(error)
@@ -120,20 +120,20 @@ def report_unwritten(error: OSError) -> ExitCode:
 
 
 def _from_system(error: OSError) -> SvipError:
-    """Return our error for what the operating system says of a file, or of the output if it names none."""
+    """Return our error for an error of the operating system about a file, or about the output if it names none."""
     if error.filename is not None:
         return system_error(error, error.filename)
     if error.errno in FULL:
         return ResourceError(
-            "no room left where the output is written",
-            why=f"the system says: {error.strerror}",
-            todo="free some space, or send it elsewhere",
+            "no space left for the output",
+            why=f"the operating system reports: {error.strerror}",
+            todo="free some space, or redirect the output",
         )
-    return SvipError("the output cannot be written", why=f"the system says: {error.strerror}")
+    return SvipError("the output cannot be written", why=f"the operating system reports: {error.strerror}")
 
 
 def report_usage(error: Exception) -> ExitCode:
-    """Report a command line that does not parse in the form of every other error."""
+    """Report a command line that does not parse, like every other error."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "svipctl"
     if type(error).__name__ == "NoArgsIsHelpError":
@@ -147,7 +147,7 @@ def report_usage(error: Exception) -> ExitCode:
 
 
 def _usage_message(error: Exception) -> tuple[str, str]:
-    """Return what is wrong and the nearest names, from the parser's one sentence."""
+    """Return the message and the most similar names from the parser's sentence."""
     text = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     text = text.replace("Value error, ", "").rstrip(".")
     if choice := _NO_CHOICE.fullmatch(text):

@@ -1,4 +1,4 @@
-"""An evaluation for a person: the row of each protocol, patch selection, localization, the seen-unseen curve."""
+"""Print an evaluation: the row of each protocol, patch selection, localization, the seen-unseen curve."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from svipctl.evaluation.protocols import ProtocolResults
 
 
-_COLUMNS = ["protocol", "T1", "U", "S", "H or area", "gamma", "what it is"]
+_COLUMNS = ["protocol", "T1", "U", "S", "H or area", "gamma", "description"]
 _WIDE = 110
-"""Columns of a terminal with room for the last one."""
+"""Columns of a terminal that is wide enough for the last column."""
 
 
 def show_evaluation(document: dict[str, Any]) -> None:
-    """Print the rows of an evaluation, and what else it measured."""
+    """Print the rows of an evaluation, and its other findings."""
     from svipctl.evaluation.tables import remarks, table
 
     images = document["images"]
@@ -24,7 +24,7 @@ def show_evaluation(document: dict[str, Any]) -> None:
     split = document.get("split", "test")
     counts = f"{images['seen']} seen and {images['unseen']} unseen {split} images"
     title = f"{subject}: {counts}, percent, ± half the 95 % interval"
-    shown = len(_COLUMNS) if sink.columns >= _WIDE else -1  # without what each row is
+    shown = len(_COLUMNS) if sink.columns >= _WIDE else -1  # without the descriptions of the rows
     sink.table(title, _COLUMNS[:shown], [row[:shown] for row in table(document)])
     if shown < 0 and "gzsl-oracle" in document["protocols"]:
         sink.say("gzsl-oracle, reference: chosen on the scored images, upper bounds")

@@ -1,4 +1,4 @@
-"""The program: run the app, or answer a shell's completion request, and turn what went wrong into an exit code."""
+"""Run the program: execute the command or answer a completion request, and return an exit code for every error."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ if TYPE_CHECKING:
     from svipctl.signals import Stop
 
 COMPLETE = "_SVIPCTL_COMPLETE"
-"""The environment variable of a completion request."""
+"""Environment variable of a completion request."""
 
 
 def main() -> None:
-    """Entry point of `svipctl`."""
+    """Run `svipctl`, the entry point of the package."""
     from svipctl.signals import end_on_signals, ignore_signals, raise_signals
 
-    atexit.register(ignore_signals)  # the last thing that Python does before it takes itself apart
+    atexit.register(ignore_signals)  # the last action before Python's shutdown
     try:
-        heard = raise_signals()
+        stop = raise_signals()
         from svipctl.cli._streams import prepare_streams
 
         prepare_streams()
-        code = answer(heard)
+        code = answer(stop)
     except KeyboardInterrupt as error:
         code = _report_interruption(error)
     end_on_signals(code)
     sys.exit(code)
 
 
-def answer(heard: Stop | None = None) -> int:
+def answer(stop: Stop | None = None) -> int:
     """Run the command of `sys.argv`, or answer a completion request.
 
     Args:
-        heard: What `raise_signals` returned, if signals are raised.
+        stop: Result of `raise_signals`, if signals are raised.
 
     Returns:
-        The exit code, once everything is written.
+        The exit code, after everything is written.
 
     """
     if os.environ.get(COMPLETE):
@@ -51,21 +51,21 @@ def answer(heard: Stop | None = None) -> int:
 
     code: int = ExitCode.DONE
     try:
-        code = _run(sys.argv[1:], heard)
+        code = _run(sys.argv[1:], stop)
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
         code = ExitCode.CHECK_FAILED
-    except OSError as error:  # stdout takes no more; if the command noticed it, that is reported already
+    except OSError as error:  # stdout accepts no more; if the command noticed it, that is already reported
         silence_stdout()
         code = code or report_unwritten(error)
     return code
 
 
 def normalised(arguments: list[str]) -> list[str]:
-    """Return the command line with the home folder in `--flag=~/path`, and with the `auto` that `--resume` alone means.
+    """Return the command line with `~` expanded in `--flag=~/path`, and with `auto` after a bare `--resume`.
 
-    A shell sees no path in the first; Typer has no options whose value may be left out.
+    Shells do not expand the first; Typer has no options with an optional value.
     """
     home = [_with_home(argument) if argument.startswith("--") else argument for argument in arguments]
     following = [*home[1:], "-"]
@@ -94,15 +94,15 @@ def _report_interruption(error: KeyboardInterrupt) -> int:
     try:
         report(shown)
         sys.stdout.flush()
-    except OSError:  # nobody reads it
+    except OSError:  # no reader is left
         silence_stdout()
     return shown.exit_code
 
 
-def _run(arguments: list[str], heard: Stop | None) -> int:
+def _run(arguments: list[str], stop: Stop | None) -> int:
     import gc
 
-    gc.disable()  # nothing that start-up makes is garbage, and looking for it takes a tenth of the time of help
+    gc.disable()  # start-up creates no garbage, and looking for it takes a tenth of the time of help
     from svipctl.cli._app import make_app
     from svipctl.cli._errors import report_any
     from svipctl.cli._output import sink
@@ -118,13 +118,13 @@ def _run(arguments: list[str], heard: Stop | None) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        if heard:  # whatever an interrupted library made of the signal's exception
-            raise Signalled(heard.number) from error
+        if stop:  # any exception that an interrupted library raised because of the signal
+            raise Signalled(stop.number) from error
         return report_any(error)
 
 
 def _complete() -> int:
-    """Answer a completion request: a shell at its prompt gets no answer rather than an error, whatever happens."""
+    """Answer a completion request; after any error the shell gets no answer rather than a message."""
     from contextlib import redirect_stderr, redirect_stdout
 
     answer, code = io.StringIO(), 1
@@ -139,7 +139,7 @@ def _complete() -> int:
             line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
             make_app(line.split()[1:])(prog_name="svipctl")
     except SystemExit as ended:
-        code = int(ended.code or 0)  # what Typer's script for fish asks for
+        code = int(ended.code or 0)  # the request of Typer's script for fish
         lines = [line.removeprefix(prefix) for line in answer.getvalue().splitlines()]
         try:
             sys.stdout.write("".join(f"{line}\n" for line in lines))
@@ -155,7 +155,7 @@ def _complete() -> int:
 
 
 def _join_words_of_bash() -> str:
-    """Join the words that bash splits at `=` and `:`, and return the part of the last one that bash does not replace."""
+    """Join the words that bash splits at `=` and `:`, and return the part of the last one that bash keeps."""
     try:
         count = int(os.environ["COMP_CWORD"]) + 1
         words = os.environ["COMP_WORDS"].split("\n")[:count]

@@ -1,4 +1,4 @@
-"""Arguments and options with the same name and meaning in every command; those of settings are in settings/flags.py."""
+"""Declare arguments and options that several commands share; those of settings are in settings/flags.py."""
 
 from __future__ import annotations
 
@@ -22,16 +22,12 @@ Dataset = Annotated[
 OptionalDataset = Annotated[str | None, get_args(Dataset)[1]]
 RunName = Annotated[
     str | None,
-    typer.Option(
-        "--run", help="Name or folder of a run. (default: the newest finished one)", autocompletion=_completion.runs
-    ),
+    typer.Option("--run", help="Run name or folder. (default: newest finished run)", autocompletion=_completion.runs),
 ]
 STANDALONE = "--standalone"
 Standalone = Annotated[
     bool,
-    typer.Option(
-        STANDALONE, help="Run as one process, although variables of Slurm or torchrun say that it is one of several."
-    ),
+    typer.Option(STANDALONE, help="Run as one process; ignore variables of Slurm and torchrun."),
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")]
 
@@ -42,7 +38,7 @@ def output(help: str) -> Any:
 
 
 def parameter(name: str, annotation: Any, option: Any, default: Any = None) -> inspect.Parameter:
-    """Return a parameter of a command, given by keyword."""
+    """Return a keyword parameter of a command."""
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=Annotated[annotation, option])
 
@@ -54,24 +50,26 @@ def setting_parameter(flag: Flag) -> inspect.Parameter:
     return parameter(flag.parameter, flag.type | None, option)
 
 
-CONFIG = parameter("config", Path | None, typer.Option("--config", help="A TOML file of settings, above svipctl.toml."))
+CONFIG = parameter(
+    "config", Path | None, typer.Option("--config", help="TOML file of settings, overriding svipctl.toml.")
+)
 SET = parameter(
     "assignments",
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Set any setting, for instance optim.lr=1e-4. Repeatable.",
+        help="Set any setting, for example optim.lr=1e-4. Repeatable.",
         autocompletion=_completion.assignments,
     ),
 )
 DRY_RUN = parameter(
-    "dry_run", bool, typer.Option("--dry-run", help="Show what would happen and what it needs; do nothing."), False
+    "dry_run", bool, typer.Option("--dry-run", help="Print the plan and its requirements; do nothing."), False
 )
 OUTPUT = (
     parameter("json", bool, typer.Option("--json", help="Print one JSON document on stdout."), False),
     parameter(
-        "quiet", bool, typer.Option("--quiet", help="Print errors and what --json or --csv asks for only."), False
+        "quiet", bool, typer.Option("--quiet", help="Print only errors and the output of --json or --csv."), False
     ),
     parameter("debug", bool, typer.Option("--debug", help="Show the traceback of an error."), False),
 )

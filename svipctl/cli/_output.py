@@ -1,4 +1,4 @@
-"""The one sink of everything svipctl prints: data on stdout; progress, notes and errors on stderr."""
+"""Print all output: data on stdout; progress, notes and errors on stderr."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from svipctl.types import ProgressCallback
 
 
 class Sink:
-    """The output as --json, --quiet and --debug configure it."""
+    """The output, as configured by --json, --quiet and --debug."""
 
     def __init__(self) -> None:
         self.json = False
         self.quiet = False
         self.debug = False
         self.silent = False
-        """Set in all but the first of several processes, which print only errors of their own."""
+        """True in all but the first of several processes, which print only their own errors."""
         self.is_answered = False
-        """True once the document is written."""
-        self._items: int | None = None  # written so far of a list that is open, None when there is none
+        """True after the document is written."""
+        self._items: int | None = None  # entries of the open list so far, None if no list is open
 
     @property
     def is_live(self) -> bool:
@@ -36,13 +36,13 @@ class Sink:
 
     @property
     def columns(self) -> int:
-        """Width of stdout: of the terminal, or else as wide as anything may be."""
+        """Width of stdout: of the terminal, or unlimited."""
         return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
     @property
     def has_braille(self) -> bool:
-        """True if the terminal takes more than ASCII."""
-        stream = getattr(sys.stdout, "rich_proxied_file", sys.stdout)  # rich stands before it while it draws a bar
+        """True if the terminal shows more than ASCII."""
+        stream = getattr(sys.stdout, "rich_proxied_file", sys.stdout)  # rich is checked before while it draws a bar
         return (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf16") and (
             os.environ.get("TERM") not in ("dumb", "linux")
         )
@@ -57,10 +57,10 @@ class Sink:
             self._items = None
         self.is_answered = True
         sys.stdout.write(text + "\n")
-        sys.stdout.flush()  # an error's document that cannot be written is known before the error is reported
+        sys.stdout.flush()  # a document that cannot be written is detected before its error is reported
 
     def begin_list(self, head: Mapping[str, Any], name: str) -> None:
-        """Begin the document with a list of unknown length; `item` adds to it, `document` closes it."""
+        """Start the document with a list of unknown length; `item` adds to it, `document` closes it."""
         if self.json and not self.silent:
             self._items = 0
             sys.stdout.write(json.dumps(head, indent=2).removesuffix("}").rstrip() + f',\n  "{name}": [')
@@ -77,7 +77,7 @@ class Sink:
             self.data(folded(text, sys.stdout))
 
     def data(self, text: str) -> None:
-        """Print the result for another program as it is, without --json."""
+        """Print the result for another program unchanged, without --json."""
         if not (self.json or self.silent):
             sys.stdout.write(printable(text) + "\n")
 
@@ -87,7 +87,7 @@ class Sink:
             self.complain(text)
 
     def complain(self, text: str) -> None:
-        """Print on stderr whatever the flags are."""
+        """Print on stderr, regardless of the flags."""
         sys.stderr.write(folded(printable(text), sys.stderr) + "\n")
         sys.stderr.flush()
 
@@ -114,7 +114,7 @@ class Sink:
 
     @contextmanager
     def progress(self, what: str) -> Iterator[ProgressCallback]:
-        """Show a bar on a terminal; elsewhere a line a minute, and one when the work is done."""
+        """Show a bar on a terminal; elsewhere a line per minute, and one at the end."""
         if self.is_live:
             with bars() as move:
                 yield lambda done, total: move(what, done, total)
@@ -125,7 +125,7 @@ class Sink:
 
     @contextmanager
     def transfers(self) -> Iterator[Callable[[str, int, int], None]]:
-        """Show a bar for each of several transfers on a terminal; elsewhere a line when one begins."""
+        """Show a bar for each of several transfers on a terminal; elsewhere a line at the start of each."""
         if self.is_live:
             with bars(in_bytes=True) as move:
                 yield move
@@ -141,7 +141,7 @@ class Sink:
 
 
 def folded(text: str, stream: TextIO) -> str:
-    """Return text with its long lines broken between words if the stream is a terminal; commands to paste stay whole."""
+    """Return text with long lines wrapped if the stream is a terminal; commands to paste are not wrapped."""
     if not stream.isatty():
         return text
     width = shutil.get_terminal_size().columns

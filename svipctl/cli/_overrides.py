@@ -1,4 +1,4 @@
-"""The settings that a command line gives, and what they are resolved to."""
+"""Resolve the settings of a command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Overrides:
     """The settings that a command line gives."""
 
     flags: Mapping[str, Any] = field(default_factory=dict)
-    """Dotted key -> value of each setting whose flag was given."""
+    """Dotted key -> value of each setting whose flag is given."""
     assignments: Sequence[str] = ()
     """Each `key=value` of --set."""
     config: Path | None = None
@@ -39,12 +39,12 @@ class Overrides:
 
         Args:
             dataset: Name or folder of the data set, which chooses the presets.
-            more: Dotted key -> value of what the command itself decides, above the flags; None takes a flag back.
-            inherited: Dotted key -> value of what another run decides, below the flags.
-            reads: Settings that the command reads besides.
+            more: Dotted key -> value set by the command itself, above the flags; None removes a flag.
+            inherited: Dotted key -> value of another run, below the flags.
+            reads: Further settings that the command reads.
 
         Raises:
-            ConfigError: The configuration has errors or names what the command does not read, or a folder is a file.
+            ConfigError: The configuration has errors or settings that the command does not read, or a folder is a file.
 
         """
         from svipctl.settings.effects import check_effect
@@ -59,7 +59,7 @@ class Overrides:
         """Return the folders and the network access of a command that has no data set.
 
         Args:
-            check_folders: Raise ConfigError if a path of a folder is that of a file.
+            check_folders: Raise ConfigError if a folder is a file.
 
         Raises:
             ConfigError: The configuration has errors, or a folder is a file.
@@ -74,9 +74,11 @@ class Overrides:
     def _sources(self) -> dict[str, Any]:
         try:
             Path.cwd()
-        except OSError as error:  # some of the libraries end the process without a word then
+        except OSError as error:  # some of the libraries crash then without a message
             raise ConfigError(
-                "the working folder is gone", why=str(error.strerror), todo="cd to one that exists"
+                "the working folder does not exist any more",
+                why=str(error.strerror),
+                todo="change to an existing folder",
             ) from error
         return {
             "assignments": self.assignments,
@@ -90,16 +92,18 @@ def _apply(data_dir: Path, runs_dir: Path, *, offline: bool, check_folders: bool
     for flag, path in (("--data-dir", data_dir), ("--runs-dir", runs_dir)):
         existing = _nearest_existing(flag, path)
         if check_folders and not existing.is_dir():
-            raise ConfigError(f"{flag} {path} is no folder", why=f"{existing} is a file", todo="name another folder")
+            raise ConfigError(
+                f"{flag} {path} is not a folder", why=f"{existing} is a file", todo="choose another folder"
+            )
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _nearest_existing(flag: str, path: Path) -> Path:
-    """Return the path or the nearest of its parents that exists: a folder may be made later."""
+    """Return the path or the nearest of its parents that exists, because a folder may be created later."""
     from svipctl.files import nearest_existing
 
     try:
         return nearest_existing(path)
-    except (OSError, ValueError) as error:  # a name that is too long or has a null in it, a folder without permission
+    except (OSError, ValueError) as error:  # a name that is too long or contains a NUL, or a folder without permission
         raise ConfigError(f"{flag} {path} cannot be used", why=str(error)) from error

@@ -1,4 +1,4 @@
-"""Images that a command line names: files, folders, patterns, or a list on stdin."""
+"""Resolve the images of a command line: files, folders, patterns, or a list on stdin."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from svipctl.errors import DataError
 if TYPE_CHECKING:
     from svipctl.datasets.image_files import Entry
 
-ARGUMENT_HELP = "Files, folders, patterns in quotes, or - for a list on stdin."
+ARGUMENT_HELP = "Files, folders, quoted patterns, or - for a list on stdin."
 
 
 def check_named(names: Sequence[str]) -> None:
-    """Raise DataError unless one of the names is that of a file or folder, a pattern in quotes, or -."""
+    """Raise DataError unless one of the names is a file, a folder, a quoted pattern, or -."""
     if not any(name == "-" or os.path.exists(name) or glob.has_magic(name) for name in names):  # noqa: PTH110 (any length)
-        raise DataError(f"there is no image {', '.join(names)}", todo="name files, folders, or patterns in quotes")
+        raise DataError(f"there is no image {', '.join(names)}", todo="pass files, folders, or quoted patterns")
 
 
 def named_pictures(names: Sequence[str], left_out: Callable[[Entry], object]) -> Iterator[Path]:
-    """Yield the image files that the names mean, one at a time.
+    """Yield the image files of the names, one at a time.
 
     Args:
-        names: From the command line.
+        names: Names on the command line.
         left_out: Called with each entry of a folder that is not an image.
 
     """
     from svipctl.inference.find_images import find_pictures, listed
 
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")  # a file's name need not be text
+        sys.stdin.reconfigure(errors="surrogateescape")  # a file's name may not be text
     named = (entry for name in names for entry in (listed(sys.stdin) if name == "-" else [name]))
     return find_pictures(named, left_out)

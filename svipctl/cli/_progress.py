@@ -1,4 +1,4 @@
-"""Progress of long steps: a bar with rate and time left on a terminal; elsewhere a line a minute and one at the end."""
+"""Show the progress of long steps: a bar on a terminal, elsewhere a line per minute and one at the end."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MINUTE = 60.0
 
 
 class ProgressLines:
-    """Lines about one step of work: one a minute, and one at the end if anything was done."""
+    """Lines about one step of work: one per minute, and one at the end if anything was done."""
 
     def __init__(self, what: str, say: Callable[[str], None], clock: Clock = time.monotonic) -> None:
         self._what, self._say, self._clock = what, say, clock
         self._pace, self._said, self._done = Pace(1, clock=clock), clock(), 0
 
     def move(self, done: int, total: int) -> None:
-        """Note how much is done, and print it if the last line is a minute old."""
+        """Record the progress, and print it if the last line is a minute old."""
         self._done = done
         self._pace.at(done / max(total, 1))
         if done < total and self._clock() - self._said >= MINUTE:
@@ -29,14 +29,14 @@ class ProgressLines:
             self._said = self._clock()
 
     def end(self) -> None:
-        """Print how much was done."""
+        """Print the final count."""
         if self._done:
             self._say(f"{self._what}: {self._done} done")
 
 
 @contextmanager
 def bars(*, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar on stderr for each name that is reported; those of bytes stay when they are done."""
+    """Show a bar on stderr for each reported name; bars of bytes stay when they are done."""
     from rich import progress
     from rich.console import Console
 

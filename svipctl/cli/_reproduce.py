@@ -1,4 +1,4 @@
-"""Work and output of `svipctl reproduce`: the plan, a line when a command starts and ends, the tables."""
+"""Run and show `svipctl reproduce`: the plan, a line when a command starts and ends, the tables."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class StepLines:
 
 
 def available(settings: Settings, folds: int, *, draw: bool) -> set[str]:
-    """Return what of `objects` and `words` the data set has; draw a built-in one first if `draw` allows it."""
+    """Return which of `objects` and `words` the data set has; draw a built-in one first if `draw` is true."""
     if pictures_to_draw(settings.dataset, settings.data_dir) and not draw:
         return {"objects", "words"}
     return available_in(open_dataset(settings), settings, folds)
 
 
 def show_plan(plan: TablePlan, jobs: int, gpu: str | None) -> None:
-    """Print every command with its state, and what those left need together: `--dry-run`.
+    """Print every command with its state, and the requirements of those that are left: `--dry-run`.
 
     Args:
         plan: The plan.
-        jobs: How many commands run at once.
+        jobs: Number of commands that run at once.
         gpu: The devices to check, None if they are those of another machine.
 
     """
@@ -76,14 +76,14 @@ def show_plan(plan: TablePlan, jobs: int, gpu: str | None) -> None:
 
 
 def write_plan(plan: TablePlan, file: Path) -> None:
-    """Write the commands that are left, one a line: `--plan`."""
+    """Write the commands that are left, one per line: `--plan`."""
     lines = [shell_command(*arguments) for arguments in left_to_do(plan)]
     if str(file) == "-":
         sink.data("\n".join(lines))
     else:
         with explained_disk_errors(str(file)):
             text = "".join(f"{line}\n" for line in lines)
-            file.write_text(text, encoding="utf-8", errors="surrogateescape")  # words in the bytes they were typed in
+            file.write_text(text, encoding="utf-8", errors="surrogateescape")  # words in the bytes that were typed
         sink.say(f"{file}: {len(lines)} commands, to be run in this order")
     sink.document({"plan": lines})
 
@@ -91,7 +91,7 @@ def write_plan(plan: TablePlan, file: Path) -> None:
 def make_table(
     plan: TablePlan, settings: Settings, output: Path | None, jobs: int, slurm: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Run what is left of a plan, print the table, and return its document; arguments as of `run_table`.
+    """Run the steps of a plan that are left, print the table, and return its document; same arguments as `run_table`.
 
     Raises:
         CheckFailed: Commands failed.
@@ -103,16 +103,16 @@ def make_table(
     sink.say("written: " + ", ".join(str(path) for path in done.written))
     if failed:
         raise CheckFailed(
-            f"{len(failed)} of {len(plan.steps)} commands failed or were not run because of these",
+            f"{len(failed)} of {len(plan.steps)} commands failed, or were not run because of a failure",
             why="\n".join(result.failure for result in failed),
-            todo="fix what their logs report and run the same command again: what is done is kept",
+            todo="fix the errors in their logs, and run the same command again; finished steps are kept",
             document=document,
         )
     return document
 
 
 def check_published(document: Mapping[str, Any], tolerance: float) -> None:
-    """Print each published number beside ours; raise CheckFailed if one is further away than the tolerance."""
+    """Print each published number next to ours; raise CheckFailed if one differs by more than the tolerance."""
     compared = document["published"]
     cells = [
         [one["row"], one["figure"], f"{one['published']:.1f}", f"{one['ours']:.1f}", f"{one['difference']:+.1f}"]
@@ -122,12 +122,13 @@ def check_published(document: Mapping[str, Any], tolerance: float) -> None:
     outside = [one for one in compared if abs(one["difference"]) > tolerance]
     if outside or not compared:
         raise CheckFailed(
-            f"{len(outside)} of {len(compared)} numbers are more than {tolerance:g} points from the published ones"
+            f"{len(outside)} of {len(compared)} numbers differ by more than {tolerance:g} points from the "
+            "published ones"
             if compared
-            else "no run stands beside a published number",
+            else "no run can be compared with a published number",
             why="\n".join(
                 f"{one['row']} {one['figure']}: {one['ours']:.1f}, published {one['published']:.1f}" for one in outside
             ),
-            todo="README, `My number is lower than the paper's`; or state another --tolerance",
+            todo="see docs/troubleshooting.md, or use another --tolerance",
             document=document,
         )

@@ -1,4 +1,4 @@
-"""The run and the data set that a command uses, and the processes and signals that its work takes part in."""
+"""Select the run and the data set of a command, and set up its processes and signals."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 
 def find_any_run(name: str | None, overrides: Overrides) -> Run:
-    """Return the run of that name, or the newest finished one, of any data set."""
+    """Return the run of a name, or the newest finished one, of any data set."""
     from svipctl.runs.lookup import find_run_of_any
 
     return find_run_of_any(overrides.workspace().runs_dir, name)
 
 
 def announce_run(run: Run) -> None:
-    """Note which run was selected, and whether it was trained on a part of the training classes only."""
+    """Print which run was selected, and if it is a development run."""
     fold = run.settings().train.fold
-    part = "" if fold is None else f" (a development run: fold {fold}, trained on a part of the training classes)"
+    part = "" if fold is None else f" (development run: fold {fold}, trained on a part of the seen classes)"
     sink.note(f"run {run.folder}{part}")
 
 
 def announce_gamma(gamma: Gamma) -> None:
-    """Note the gamma that answers are given with, and its origin; warn if it was not calibrated."""
+    """Print the gamma of the answers and its origin; warn if it was not calibrated."""
     (sink.note if gamma.value or gamma.origin == "given" else sink.warn)(str(gamma))
 
 
@@ -70,7 +70,7 @@ def select_run(
 
 
 def with_precision_of(trained: Settings, configured: Resolved) -> Settings:
-    """Return the settings with the precision of training, unless more than a preset asks for another."""
+    """Return the settings with the precision of training, unless a layer above the presets sets another."""
     if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
         return configured.settings.model_copy(update={"precision": trained.precision})
     return configured.settings
@@ -81,7 +81,7 @@ def open_dataset(settings: Settings, *, allow_partial: bool = False, listed: Seq
 
     Args:
         settings: The settings of the command.
-        allow_partial: Whether images may be missing although the settings do not allow it.
+        allow_partial: Allow missing images even if the settings do not.
         listed: Names of the images that a file of features has, see `open_benchmark`.
 
     """
@@ -96,10 +96,10 @@ def open_dataset(settings: Settings, *, allow_partial: bool = False, listed: Seq
 def shared_progress(what: str, ranks: Ranks) -> Iterator[ProgressCallback]:
     """Show the progress of a loop that processes share; a signal to any of them interrupts all at the next item.
 
-    Alone a process needs no agreement, and a signal interrupts it wherever it is.
+    A single process is interrupted by a signal at any point.
 
     Args:
-        what: What the loop does.
+        what: Description of the loop.
         ranks: The processes.
 
     """
@@ -113,11 +113,11 @@ def shared_progress(what: str, ranks: Ranks) -> Iterator[ProgressCallback]:
 
             def step(done: int, total: int) -> None:
                 progress(done, total)
-                stop.hear(*ranks.most(stop.number))
+                stop.record(*ranks.most(stop.number))
                 stop.raise_if_asked()
 
             yield step
-            stop.raise_if_asked()  # heard after the last item
+            stop.raise_if_asked()  # a signal after the last item
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def joined_processes(gpu: str, *, standalone: bool = False, dry_run: bool = Fals
 
     Args:
         gpu: The flag's value.
-        standalone: Be alone, whatever a launcher's variables say.
+        standalone: Run alone, and ignore a launcher's variables.
         dry_run: Start no processes, wait for none and use no device.
 
     """

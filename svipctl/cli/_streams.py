@@ -1,4 +1,4 @@
-"""The standard streams as the program needs them: open, never too narrow for a name, and a stderr that cannot fail."""
+"""Prepare the standard streams: open, able to print any name, and a stderr that cannot fail."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 def prepare_streams() -> None:
-    """Make the standard streams fit for whatever the program writes."""
+    """Prepare the standard streams for any text that the program writes."""
     _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be in the terminal's encoding
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may not be in the terminal's encoding
     raw = _LossyFile(sys.stderr.fileno(), "w", closefd=False)
     sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(raw), encoding=sys.stderr.encoding, errors="backslashreplace", line_buffering=True
@@ -20,16 +20,16 @@ def prepare_streams() -> None:
 
 
 def silence_stdout() -> None:
-    """Keep Python from complaining at exit after a reader closed the pipe early."""
+    """Prevent Python's error at exit after a reader closed the pipe early."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
 
 
 class _LossyFile(io.FileIO):
-    """A file that drops what it cannot take: no work is lost because nobody reads its log any more."""
+    """A file that drops bytes which cannot be written, so that no work is lost because its log has no reader."""
 
     def write(self, content: Any, /) -> int:
-        """Write bytes; a pipe without a reader, a closed terminal and a full disk take all of them."""
+        """Write bytes; a pipe without a reader, a closed terminal and a full disk drop them."""
         try:
             return super().write(content) or len(content)
         except OSError:
@@ -37,7 +37,7 @@ class _LossyFile(io.FileIO):
 
 
 def _open_closed_streams() -> None:
-    """Open the null device for each closed standard stream, or the next file that is opened would become that stream."""
+    """Open the null device for each closed standard stream; otherwise the next opened file would become that stream."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
             file = os.open(os.devnull, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""Tables on a terminal, drawn by rich so that no letter is lost."""
+"""Draw tables on a terminal with rich, without truncating text."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 _NARROWEST = 12
-"""Least width of a column of words, in which longer words are broken where whole ones do not fit."""
+"""Minimum width of a column of words, in which longer words are broken if whole ones do not fit."""
 
 
 def draw(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, ruled: bool) -> None:
-    """Print the table to stdout; columns of words are aligned to the left, columns of figures to the right.
+    """Print the table to stdout; columns of words are left-aligned, columns of numbers right-aligned.
 
-    Nothing is cut, since a name or a figure without its end is another one: words wrap, figures do not, and a table that
-    does not fit so is wider than the terminal.
+    Nothing is truncated, because a truncated name or number is misleading: words wrap, numbers do not, and a table that
+    does not fit is wider than the terminal.
     """
     table = Table(
         title=Text(title),
@@ -41,7 +41,7 @@ def draw(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, r
         justify: JustifyMethod = "left" if words else "right"
         table.add_column(cells[0], justify=justify, overflow="fold", no_wrap=not words, min_width=width)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # a name with brackets is no markup
+        table.add_row(*(Text(cell) for cell in row))  # a name with brackets is not markup
     console.width = max(console.width, _total(least))
     console.print(table)
 

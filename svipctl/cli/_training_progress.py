@@ -1,4 +1,6 @@
-"""Progress of training: a table and a bar on a terminal; elsewhere a line per epoch, and one per minute in long epochs."""
+"""Progress of training: a table and a bar on a terminal; elsewhere a line per epoch, and one per minute in long
+epochs.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,12 @@ _WIDTHS = {"epoch": 7, "loss": 6, "left": 10}
 
 
 class Lines:
-    """One line an epoch, and one a minute in between, so that a log shows that something goes on."""
+    """One line per epoch, and one per minute in between, so that a log shows progress."""
 
     def __init__(
         self, epochs: int, *, resumed: bool = False, clock: Clock = time.monotonic, silence: float = MINUTE
     ) -> None:
-        """`silence` is how many seconds may go by within an epoch without a line."""
+        """Create the reporter; `silence` is the maximum number of seconds within an epoch without a line."""
         self.epochs = epochs
         self.pace = Pace(epochs, resumed=resumed, clock=clock)
         self._clock, self._silence, self._told = clock, silence, clock()
@@ -46,15 +48,15 @@ class Lines:
         """Print a line if the last one was long ago."""
         self.pace.at(epoch - 1 + step / steps)
         if step < steps and self._clock() - self._told >= self._silence:
-            self._tell(f"epoch {epoch}/{self.epochs}  step {step}/{steps}  loss {terms['loss']:.3f}")
+            self._print_line(f"epoch {epoch}/{self.epochs}  step {step}/{steps}  loss {terms['loss']:.3f}")
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Print the epoch's line, with the time left."""
         self.pace.at(record["epoch"])
         self.pace.pause()
-        self._tell(epoch_line(record, self.epochs), is_last=record["epoch"] == self.epochs)
+        self._print_line(epoch_line(record, self.epochs), is_last=record["epoch"] == self.epochs)
 
-    def _tell(self, line: str, *, is_last: bool = False) -> None:
+    def _print_line(self, line: str, *, is_last: bool = False) -> None:
         left = None if is_last else self.pace.left
         sink.note(line + time_left(left))
         self._told = self._clock()
@@ -97,7 +99,7 @@ class Live(Lines):
         ]
 
     def bar(self, width: int) -> RenderableType:
-        """Return the current epoch's bar and figures in one line; on a narrow terminal terms of the loss are left out."""
+        """Return the current epoch's bar and metrics in one line; a narrow terminal omits terms of the loss."""
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
@@ -113,12 +115,12 @@ class Live(Lines):
 
 @contextmanager
 def reporter(epochs: int, images: int, *, resumed: bool = False) -> Iterator[Reporter]:
-    """The reporter that suits where stderr goes.
+    """Return the reporter for the kind of stderr: a terminal or not.
 
     Args:
-        epochs: Of the run.
-        images: Trained on in an epoch.
-        resumed: Whether it goes on somewhere in the middle.
+        epochs: Number of epochs of the run.
+        images: Number of training images per epoch.
+        resumed: True if the run is continued.
 
     """
     if not sink.is_live:
@@ -134,7 +136,7 @@ def reporter(epochs: int, images: int, *, resumed: bool = False) -> Iterator[Rep
         console=console,
         refresh_per_second=4,
         transient=True,
-        redirect_stdout=sys.stdout.isatty(),  # else what a file or pipe is to get would go to the terminal
+        redirect_stdout=sys.stdout.isatty(),  # otherwise output for a file or pipe would go to the terminal
     ):
         yield live
 

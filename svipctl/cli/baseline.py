@@ -1,4 +1,4 @@
-"""`svipctl baseline`."""
+"""Implement `svipctl baseline`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @command(
-    *(flags.NAME.with_help("Name of the run. (default: the method's)"), flags.BACKBONE, flags.WEIGHTS, flags.FEATURES),
+    *(flags.NAME.with_help("Run name. (default: method name)"), flags.BACKBONE, flags.WEIGHTS, flags.FEATURES),
     *(flags.ALLOW_PARTIAL, flags.PRECISION, flags.GPU, flags.OFFLINE, flags.DATA_DIR, flags.RUNS_DIR),
     dry_run=True,
 )
@@ -38,7 +38,7 @@ def baseline(
         list[int] | None,
         typer.Option(
             "--fold",
-            help="Choose hyper-parameters and gamma on this fold. Repeatable. (default: 1)",
+            help="Fold to choose hyper-parameters and gamma on. Repeatable. (default: 1)",
             autocompletion=_completion.choices("1", "2", "3"),
         ),
     ] = None,
@@ -46,7 +46,7 @@ def baseline(
 ) -> None:
     """Fit and score a linear baseline.
 
-    It maps between the backbone's own features, or those of a file, and class attributes, and is scored under every
+    The baseline maps between features, of the backbone or of a file, and class attributes. It is scored under every
     protocol.
 
     Examples:
@@ -64,7 +64,7 @@ def baseline(
     from svipctl.runs.lookup import new_run
 
     choose_device(settings.gpu)
-    run = new_run(settings, anew=True)
+    run = new_run(settings, replace_abandoned=True)
     file = _features_file(settings)
     if dry_run:
         _show_plan(method, chosen, settings, run, file)

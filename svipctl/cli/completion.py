@@ -1,4 +1,4 @@
-"""`svipctl completion`."""
+"""Implement `svipctl completion`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from svipctl.cli._output import sink
 
 @command(layers=False)
 def completion(
-    shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], typer.Argument(help="The shell to complete in.")],
+    shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], typer.Argument(help="Shell.")],
 ) -> None:
     """Print the completion script of a shell.
 
-    With it the shell completes commands, options and values.
+    The script completes commands, options and values.
 
-    Save it where the shell looks for it: bash ~/.local/share/bash-completion/completions/svipctl, zsh a folder of
+    Save it where the shell finds it: bash ~/.local/share/bash-completion/completions/svipctl, zsh a folder of
     $fpath under the name _svipctl, fish ~/.config/fish/completions/svipctl.fish, PowerShell $PROFILE.
 
     Examples:
@@ -41,7 +41,7 @@ def completion_script(shell: str) -> str:
 
 
 _ZSH_FIRST_USE = """
-if [[ $funcstack[1] == _svipctl ]]; then  # loaded from $fpath by the first TAB, which is to be answered too
+if [[ $funcstack[1] == _svipctl ]]; then  # loaded from $fpath by the first TAB, which must be answered too
   _svipctl_completion "$@"
 fi
 """

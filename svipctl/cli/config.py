@@ -1,4 +1,4 @@
-"""`svipctl config show`."""
+"""Implement `svipctl config show`."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def show(
     dataset: _options.Dataset = "toybirds",
     *,
     overrides: Overrides,
-    origin: Annotated[bool, typer.Option("--origin", help="Show the layer that each value comes from.")] = False,
-    describe: Annotated[bool, typer.Option("--describe", help="Show what each setting means.")] = False,
+    origin: Annotated[bool, typer.Option("--origin", help="Show the origin of each value.")] = False,
+    describe: Annotated[bool, typer.Option("--describe", help="Show the meaning of each setting.")] = False,
     diff: Annotated[
         str | None,
         typer.Option(
             "--diff",
             metavar="PRESET",
-            help="Show only what differs from this preset: a data set, a recipe, or both as cub,paper.",
+            help="Show only differences from this preset: a data set, a recipe, or both as cub,paper.",
             autocompletion=_completion.presets,
         ),
     ] = None,
 ) -> None:
     """Print every setting as `train` would use it.
 
-    The output is TOML, and may be saved to a file for --config.
+    The output is TOML and can be saved as a file for --config.
 
     Examples:
         svipctl config show cub
@@ -44,7 +44,7 @@ def show(
 
     """
     if origin and diff is not None:
-        raise ConfigError("--origin and --diff are two views", todo="give one of them")
+        raise ConfigError("--origin and --diff cannot be combined", todo="use one of them")
 
     from svipctl.datasets.names import own_folder
     from svipctl.settings.command_line import toml_text
@@ -63,7 +63,7 @@ def show(
         for key, (their, own) in different.items():
             sink.data(f"{key} = {own}  # {their} in {diff}")
         if not different:
-            sink.note(f"nothing differs from {diff}")
+            sink.note(f"no differences from {diff}")
         pairs = {key: {"preset": loads(their), "value": loads(own)} for key, (their, own) in different.items()}
         sink.document({"preset": diff, "differences": pairs})
         return

@@ -1,4 +1,4 @@
-"""`svipctl doctor`."""
+"""Implement `svipctl doctor`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 def doctor(
     *,
     overrides: Overrides,
-    all_: Annotated[bool, typer.Option("--all", help="Show also what is right, and what is absent.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Show all checks, including passed ones and absent data.")
+    ] = False,
     self_test: Annotated[
         bool,
         typer.Option(
             "--self-test",
-            help="Also train and evaluate a small network on the device, compare it with the CPU, and measure images "
-            "per second and memory at the size of the preset of CUB.",
+            help="Train and evaluate a small network on the device, compare it with the CPU, and measure speed and "
+            "memory with the preset of CUB.",
         ),
     ] = False,
     gpu: Annotated[
@@ -37,7 +39,8 @@ def doctor(
 ) -> None:
     """Diagnose the installation, hardware and data.
 
-    Each problem comes with the command that fixes it, and makes the exit code 1. A data set that is absent is no problem.
+    Each problem is shown with the command that fixes it, and makes the exit code 1. An absent data set is not a
+    problem.
 
     Examples:
         svipctl doctor
@@ -57,12 +60,12 @@ def doctor(
     if not all_:
         absent = ", ".join(one.name for one in found if one.state == "absent")
         right = sum(one.state == "ok" for one in found)
-        sink.say(f"{right} checks are right{f'; absent: {absent}' if absent else ''}; svipctl doctor --all lists them")
+        sink.say(f"{right} checks passed{f'; absent: {absent}' if absent else ''}; svipctl doctor --all lists them")
     wrong = [finding for finding in found if finding.state == "wrong"]
     document = {"healthy": not wrong, "findings": [finding.document() for finding in found]}
     if wrong:
         raise CheckFailed(
-            f"{len(wrong)} thing{'s are' if len(wrong) > 1 else ' is'} wrong: {', '.join(one.name for one in wrong)}",
+            f"{len(wrong)} check{'s' if len(wrong) > 1 else ''} failed: {', '.join(one.name for one in wrong)}",
             todo=wrong[0].todo,
             document=document,
         )
@@ -71,14 +74,14 @@ def doctor(
 
 def _self_tested(gpu: str) -> Iterator[Finding]:
     if "," in gpu:
-        raise ConfigError(f"--gpu {gpu} names several devices", todo="test them one after the other")
+        raise ConfigError(f"--gpu {gpu} names several devices", todo="test one device at a time")
     from svipctl.doctor.self_test import self_test
 
     yield from self_test(gpu)
 
 
 def _examined(overrides: Overrides) -> Iterator[Finding]:
-    """Examine the installation first: without it there may be no settings that name the folders."""
+    """Check the installation first: without it the settings of the folders may not load."""
     from svipctl.doctor.examination import examine_installation, examine_machine
     from svipctl.doctor.imports import NEEDED_HERE
 

@@ -1,4 +1,4 @@
-"""`svipctl embed`."""
+"""Implement `svipctl embed`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from svipctl.runs.run import Run
     from svipctl.settings.schema import Settings
 
-_ANY_IMAGES = "images"  # instead of a data set: they have the presets of a folder
+_ANY_IMAGES = "images"  # instead of a data set: images use the presets of a folder
 
 
 @command(
@@ -45,12 +45,12 @@ def embed(
     ],
     *,
     overrides: Overrides,
-    output: Annotated[Path, _options.output("File to write, .npz or .safetensors.")],
+    output: Annotated[Path, _options.output("Output file, .npz or .safetensors.")],
     run: Annotated[
         str | None,
         typer.Option(
             "--run",
-            help="Use the backbone of this run. (default: the pretrained backbone)",
+            help="Run whose backbone is used. (default: the pretrained backbone)",
             autocompletion=_completion.runs,
         ),
     ] = None,
@@ -58,8 +58,8 @@ def embed(
 ) -> None:
     """Write the features of a backbone to a file.
 
-    A row is the mean patch of an image. The file of a data set also has the mirror images of trainval, the classes and the
-    split, and `svipctl baseline DATASET --features FILE` takes it.
+    A row is the mean patch of an image. The file of a data set also has the mirror images of trainval, the classes
+    and the split, for `svipctl baseline DATASET --features FILE`.
 
     Examples:
         svipctl embed toybirds -o toybirds.npz
@@ -69,7 +69,7 @@ def embed(
     """
     dataset = images[0] if len(images) == 1 and is_dataset(images[0]) else None
     if dataset is None and (named := [name for name in images if is_dataset(name)]):
-        raise ConfigError(f"{named[0]} is a data set, and is embedded alone", todo="leave out the other names")
+        raise ConfigError(f"{named[0]} is a data set, and must be the only argument", todo="omit the other names")
     if dataset is None:
         _pictures.check_named(images)
     found, settings = _chosen(dataset, run, overrides)
@@ -157,7 +157,9 @@ def _found(names: list[str]) -> list[Path]:
 
 
 def _plan(dataset: str | None, names: list[str], run: Run | None, settings: Settings) -> dict[str, Any]:
-    """Return what would be done: images to embed, and the backbone; images of a data set that is not drawn yet are counted."""
+    """Return what would be done: images to embed, and the backbone; images of a data set that is not drawn yet are
+    counted.
+    """
     from svipctl.datasets.registry import pictures_to_draw
     from svipctl.model.weights import needs_download
 

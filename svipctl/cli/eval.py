@@ -1,4 +1,4 @@
-"""`svipctl eval`."""
+"""Implement `svipctl eval`."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ def eval_(
     overrides: Overrides,
     run: _options.RunName = None,
     predictions: Annotated[
-        Path | None, typer.Option("--predictions", help="Score a .npz of predictions instead of a run.")
+        Path | None, typer.Option("--predictions", help="Score a .npz file of predictions instead of a run.")
     ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
             "--checkpoint",
-            help="Evaluate a .pth of the published code, a checkpoint folder or hf://OWNER/NAME instead of a run.",
+            help="Evaluate a published .pth, a checkpoint folder or hf://OWNER/NAME instead of a run.",
             autocompletion=_completion.checkpoints,
         ),
     ] = None,
-    gzsl: Annotated[bool, typer.Option("--gzsl", help="Show the generalised rows only.")] = False,
-    zsl: Annotated[bool, typer.Option("--zsl", help="Show the zero-shot row only.")] = False,
+    gzsl: Annotated[bool, typer.Option("--gzsl", help="Show only the generalised rows.")] = False,
+    zsl: Annotated[bool, typer.Option("--zsl", help="Show only the zero-shot row.")] = False,
     curve: Annotated[bool, typer.Option("--curve", help="Draw the seen-unseen curve below the table.")] = False,
     csv: _options.Csv = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown on stdout.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown on stdout.")] = False,
     standalone: _options.Standalone = False,
     dry_run: bool,
 ) -> None:
     """Evaluate a run under every protocol.
 
-    All protocols come from one pass over the images, or from a predictions file.
+    All protocols are computed from one pass over the images, or from a predictions file.
 
     Examples:
         svipctl eval toybirds
@@ -72,31 +72,31 @@ def eval_(
 
     """
     if sink.json + csv + markdown > 1:
-        raise ConfigError("--json, --csv and --markdown are forms of the same output", todo="choose one")
+        raise ConfigError("--json, --csv and --markdown cannot be combined", todo="choose one")
     if dataset is None and run is not None and checkpoint is None and predictions is None:
         found = find_any_run(run, overrides)
         dataset, run = found.settings().dataset, str(found.folder)
     if (dataset is None) == (predictions is None):
-        raise ConfigError("name either a data set or --predictions FILE", todo="svipctl eval toybirds")
+        raise ConfigError("pass either a data set or --predictions FILE", todo="svipctl eval toybirds")
     if checkpoint is not None and str(checkpoint).startswith("hf:"):
         from svipctl.inference.hub import local_checkpoint
 
         checkpoint = local_checkpoint(checkpoint, offline=overrides.workspace().offline)
     published = checkpoint is not None and not checkpoint.is_dir()
     if not published and overrides.flags.keys() & {"recipe", "model.backbone"}:
-        raise ConfigError("a run knows its recipe and its backbone", todo="leave out --recipe and --backbone")
+        raise ConfigError("the run determines its recipe and backbone", todo="omit --recipe and --backbone")
     if checkpoint is not None and (run is not None or predictions is not None):
-        raise ConfigError("--checkpoint, --run and --predictions exclude each other", todo="give one of them")
+        raise ConfigError("--checkpoint, --run and --predictions cannot be combined", todo="use one of them")
     if predictions is not None:
         given = {"--run": run, "--config": overrides.config, "--set": overrides.assignments, "--dry-run": dry_run}
         settings_given = [flag.name for flag in (*flags.EVALUATION, flags.FEATURES) if flag.key in overrides.flags]
         if useless := [*(name for name, value in given.items() if value), *settings_given]:
             raise ConfigError(
-                "nothing is computed or written for --predictions, and no setting is read",
-                todo=f"leave out {', '.join(useless)}",
+                "--predictions computes and writes nothing, and reads no settings",
+                todo=f"omit {', '.join(useless)}",
             )
 
-        require_path(predictions, "predictions file", "name a .npz file (docs/evaluation.md)")
+        require_path(predictions, "predictions file", "pass a .npz file (docs/evaluation.md)")
 
         from svipctl.evaluation.score_predictions import score_file
 
@@ -133,7 +133,7 @@ def eval_(
 def _chosen(
     configured: Resolved, name: str | None, checkpoint: Path | None, features: str | None
 ) -> tuple[Run | Path, Settings, bool, str]:
-    """Return what is evaluated, its settings, whether images may be missing, and the file of features that it reads."""
+    """Return the run or checkpoint, its settings, True if images may be missing, and the file of features."""
     from svipctl.runs.lookup import find_run, owner_of
 
     settings = configured.settings
@@ -165,7 +165,7 @@ def _show_plan(subject: Run | Path, settings: Settings, partial: bool, features:
 
 
 def _evaluate(subject: Run | Path, settings: Settings, partial: bool, features: str, ranks: Ranks) -> Evaluation:
-    """Evaluate in one of the processes: its share of the images, and all of the figures."""
+    """Evaluate in one of the processes: its share of the images, and all of the metrics."""
     from svipctl.evaluation.evaluate import evaluate_subject
 
     file = _file(features)

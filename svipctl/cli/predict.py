@@ -1,4 +1,4 @@
-"""`svipctl predict`."""
+"""Implement `svipctl predict`."""
 
 from __future__ import annotations
 
@@ -40,23 +40,25 @@ def predict(
     overrides: Overrides,
     run: _options.RunName = None,
     classes: Annotated[
-        Path | None, typer.Option("--classes", help="A CSV file of your own classes, instead of the run's.")
+        Path | None, typer.Option("--classes", help="CSV file of your own classes, replacing the run's.")
     ] = None,
-    extend: Annotated[bool, typer.Option("--extend", help="Add those classes to the run's.")] = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Add the classes of --classes to the run's.")] = False,
     gamma: Annotated[
         float | None,
         typer.Option(
-            "--gamma", help="Subtract this from the scores of seen classes. (default: the run's calibrated one)"
+            "--gamma", help="Value to subtract from the scores of seen classes. (default: the run's calibrated gamma)"
         ),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Answers per image.")] = 5,
     reasons: Annotated[
-        bool, typer.Option("--reasons", help="Show the attributes that speak for and against each answer.")
+        bool, typer.Option("--reasons", help="Show the attributes for and against each answer.")
     ] = False,
     csv: _options.Csv = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be read.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable image.")] = False,
 ) -> None:
-    """Classify images, among the run's classes or your own.
+    """Classify images with a trained run.
+
+    The candidates are the run's classes, or your own.
 
     Examples:
         svipctl predict photo.jpg
@@ -66,15 +68,15 @@ def predict(
 
     """
     if sink.json and csv:
-        raise ConfigError("--json and --csv are two forms of the same output", todo="choose one")
+        raise ConfigError("--json and --csv cannot be combined", todo="choose one")
     if extend and classes is None:
-        raise ConfigError("--extend adds classes to the run's, and there are none to add", todo="--classes FILE.csv")
+        raise ConfigError("--extend needs --classes", todo="--classes FILE.csv")
 
     if is_dataset(images[0]):
         from svipctl.runs.lookup import check_is_no_dataset
 
         check_is_no_dataset(images, overrides.workspace().runs_dir)
-        sink.warn(f"{images[0]} is a data set: all its images are classified, those of training among them")
+        sink.warn(f"{images[0]} is a data set: all its images are classified, including training images")
     found = find_any_run(run, overrides)
     if run is None:
         announce_run(found)
@@ -83,7 +85,7 @@ def predict(
     settings = with_precision_of(trained, overrides.resolve(trained.dataset))
     _pictures.check_named(images)
     if classes is not None:
-        require_path(classes, "table", "name a CSV file, or write it")
+        require_path(classes, "table", "pass a CSV file, or create it")
 
     from svipctl.datasets.image_files import Entry, described
     from svipctl.device import choose_dtype, use_device
@@ -98,7 +100,7 @@ def predict(
     benchmark = _benchmark(settings, needed=classes is None or extend)
     table = candidate_classes(read_metadata(found.best), benchmark, classes, extend=extend)
     for one, other in table.indistinguishable():
-        sink.warn(f"classes {one!r} and {other!r} have the same attributes: no image can tell them apart")
+        sink.warn(f"classes {one!r} and {other!r} have the same attributes, so that no image can distinguish them")
     model = load_run(found, device, choose_dtype(settings.precision, device))
     chosen = given or model.gamma
     if table.seen.any() and not table.seen.all():
@@ -140,11 +142,11 @@ def predict(
         sink.warn(described(left_out))
     counts = {"named": done, "failed": failed}
     if not done and not failed:
-        raise CheckFailed("no image was named", why="the list on stdin is empty")
+        raise CheckFailed("no image was given", why="the list on stdin is empty")
     if failed:
         raise CheckFailed(
             f"{failed} of {done + failed} images could not be read",
-            why="the others were named" if done else "",
+            why="the others were classified" if done else "",
             todo="see the warnings",
             document=counts,
         )
@@ -152,7 +154,7 @@ def predict(
 
 
 def _benchmark(settings: Settings, *, needed: bool) -> Benchmark | None:
-    """Open the run's data set. For the range of its values alone, it may be absent and is not drawn."""
+    """Open the run's data set. If only the range of its values is needed, it may be absent and is not drawn."""
     from svipctl.datasets.registry import pictures_to_draw
 
     try:
@@ -162,19 +164,19 @@ def _benchmark(settings: Settings, *, needed: bool) -> Benchmark | None:
     except (DataError, ConfigError) as error:
         if needed:
             raise
-        sink.warn(f"the values of the class table are not held against the data set's range: {error.what}")
+        sink.warn(f"the values of the class table are not checked against the data set's range: {error.what}")
         return None
 
 
 class _Lines:
-    """A line an image: its name, the best class with its score, and as many more as there is room for."""
+    """A line per image: its name, the best class with its score, and as many more classes as fit."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self._class = min(max(map(len, classes)), max(16, sink.columns // 2 - 8))
         self._image = max(12, min(40, sink.columns - self._class - 9))
 
     def show(self, named: ClassifiedImage) -> None:
-        """Print the line; names are shortened to the width of a terminal, and whole elsewhere."""
+        """Print the line; names are shortened to the width of a terminal, and complete elsewhere."""
         answers = [f"{answer.name} {answer.score:.3f}" for answer in named.answers]
         if not sys.stdout.isatty():
             sink.say("  ".join([str(named.image), *answers]))
@@ -189,9 +191,9 @@ class _Lines:
 
 
 def _show_reasons(named: ClassifiedImage) -> None:
-    """Print an image's windows, and its best classes with the attributes that speak for and against each."""
+    """Print an image's related windows, and its best classes with the attributes for and against each."""
     kept = " ".join("".join("#" if cell else "." for cell in row) for row in named.related)
-    sink.say(f"{named.image}\n  windows kept: {kept}")
+    sink.say(f"{named.image}\n  related windows: {kept}")
     for answer in named.answers:
         sink.say(f"  {answer.score:6.3f}  {answer.name}")
         for word, reasons in (("for", answer.speaks_for), ("against", answer.speaks_against)):

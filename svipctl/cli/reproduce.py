@@ -1,4 +1,4 @@
-"""`svipctl reproduce`."""
+"""Implement `svipctl reproduce`."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def reproduce(
     dataset: _options.Dataset,
     *,
     overrides: Overrides,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each row, with seeds 0, 1, ...")] = 5,
-    folds: Annotated[int, typer.Option("--folds", min=1, max=3, help="Development runs of each row.")] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds per row.")] = 5,
+    folds: Annotated[int, typer.Option("--folds", min=1, max=3, help="Number of development folds per row.")] = 1,
     recipes: Annotated[
         str,
         typer.Option(
@@ -42,53 +42,54 @@ def reproduce(
         str,
         typer.Option(
             "--controls",
-            help="all, none, or rows separated by commas: ROW, RECIPE/ROW, RECIPE/all.",
+            help="Controls: all, none, or rows separated by commas (ROW, RECIPE/ROW, RECIPE/all).",
             autocompletion=_completion.controls,
         ),
     ] = "all",
     baselines: Annotated[
         bool,
-        typer.Option(
-            "--baselines/--no-baselines", help="Fit the methods of `svipctl baseline` on the backbone's features."
-        ),
+        typer.Option("--baselines/--no-baselines", help="Include the methods of `svipctl baseline`."),
     ] = True,
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Exit with code 1 if a number differs from the published one by over --tolerance."
+            "--check", help="Exit with code 1 if a number differs from the published one by more than --tolerance."
         ),
     ] = False,
     tolerance: Annotated[
         float,
-        typer.Option("--tolerance", min=0, help="Percentage points for --check; the authors' runs differ by 1.1."),
+        typer.Option(
+            "--tolerance", min=0, help="Percentage points for --check; the authors' runs differ by up to 1.1."
+        ),
     ] = 2.0,
-    name: Annotated[str, typer.Option("--name", help="Prefix of the names of all runs.")] = "table",
+    name: Annotated[str, typer.Option("--name", help="Prefix of all run names.")] = "table",
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the report. (default: next to the runs)"),
+        typer.Option("-o", "--output", metavar="FOLDER", help="Report folder. (default: next to the runs)"),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Commands that run at once.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Number of commands that run at once.")] = 1,
     launcher: Annotated[
         Literal["local", "slurm"],
-        typer.Option("--launcher", help="Run commands here (local) or on a cluster (slurm, by submitit)."),
+        typer.Option("--launcher", help="Launcher: this machine (local) or a cluster (slurm, through submitit)."),
     ] = "local",
     slurm: Annotated[
         list[str] | None,
         typer.Option(
             "--slurm",
             metavar="KEY=VALUE",
-            help="Parameter of submitit, as slurm_partition=gpu or timeout_min=240. Repeatable.",
+            help="Submitit parameter, for example slurm_partition=gpu or timeout_min=240. Repeatable.",
         ),
     ] = None,
     plan_file: Annotated[
         Path | None,
-        typer.Option("--plan", metavar="FILE|-", help="Write the commands left to do, one per line; run nothing."),
+        typer.Option("--plan", metavar="FILE|-", help="File for the commands left to do, one per line; run nothing."),
     ] = None,
     dry_run: bool,
 ) -> None:
-    """Train and evaluate the whole table of a data set.
+    """Train and evaluate every row of a table.
 
-    Its rows are recipes, controls and baselines, each with several seeds. The same command continues what was cut short.
+    The rows are recipes, controls and baselines, each with several seeds. The same command continues after an
+    interruption.
 
     Examples:
         svipctl reproduce toybirds --dry-run
@@ -118,7 +119,7 @@ def reproduce(
     settings = configured.settings
     if check:
         check_comparable(request, settings)
-        check_inputs(settings)  # what cannot be compared is said first
+        check_inputs(settings)  # report first if the numbers cannot be compared
     available = _reproduce.available(settings, folds, draw=not (dry_run or plan_file))
     plan = make_plan(request, configure, available)
     for row, reason in plan.left_out.items():

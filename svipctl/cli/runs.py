@@ -1,4 +1,4 @@
-"""`svipctl runs`."""
+"""Implement `svipctl runs`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def runs(
     overrides: Overrides,
     sort: Annotated[
         Literal["age", "name", "T1", "H", "H_oracle", "AUSUC"],
-        typer.Option("--sort", help="Order of the runs: the oldest first, by name, or the best first."),
+        typer.Option("--sort", help="Order: oldest first, by name, or best first."),
     ] = "age",
     csv: _options.Csv = False,
 ) -> None:
-    """List runs with their settings and figures.
+    """List runs with their settings and results.
 
-    H is calibrated on validation images; H* is the best over all gammas, an upper bound. Figures are those of svipctl
-    eval, or else of the split that was watched in training. Runs that differ in their seed only are followed by mean
+    H is calibrated on validation images; H* is the best over all gammas, an upper bound. Results are those of svipctl
+    eval, or else of the split that was monitored in training. Runs that differ only in their seed are followed by mean
     and standard deviation.
 
     Examples:
@@ -41,7 +41,7 @@ def runs(
 
     """
     if sink.json and csv:
-        raise ConfigError("--json and --csv are two forms of the same output", todo="choose one")
+        raise ConfigError("--json and --csv cannot be combined", todo="choose one")
     folder = overrides.workspace().runs_dir
 
     from svipctl.datasets.names import check_dataset

@@ -1,4 +1,4 @@
-"""`svipctl train`."""
+"""Implement `svipctl train`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def train(
     *,
     overrides: Overrides,
     final: Annotated[
-        bool, typer.Option("--final", help="Final run: take epoch count and gamma from --from-development.")
+        bool, typer.Option("--final", help="Train a final run with the epoch count and gamma of --from-development.")
     ] = False,
     from_development: Annotated[
         list[str] | None,
         typer.Option(
             "--from-development",
             metavar="RUN",
-            help="Finished run with --fold that gives a final run its epoch count and gamma. Repeatable.",
+            help="Finished development run for --final. Repeatable.",
             autocompletion=_completion.runs,
         ),
     ] = None,
@@ -46,8 +46,8 @@ def train(
         bool,
         typer.Option(
             "--calibrate",
-            help="First train on each fold, then a final run with the epoch count and the gamma found there. "
-            "The same command continues what was cut short.",
+            help="Train on each fold, then a final run with the epoch count and gamma found there. "
+            "The same command continues after an interruption.",
         ),
     ] = False,
     resume: Annotated[
@@ -55,8 +55,9 @@ def train(
         typer.Option(
             "--resume",
             metavar="[auto|RUN]",
-            help="Continue an unfinished run: its name or folder, or auto: the one of --name, or the newest that fits. "
-            "Settings without a flag are the run's own.",
+            help="Unfinished run to continue: name, folder or auto (the run of --name, or the newest that fits "
+            "the flags). "
+            "Settings without a flag keep their values.",
             autocompletion=_completion.resumable,
         ),
     ] = None,
@@ -65,7 +66,7 @@ def train(
 ) -> None:
     """Train SVIP on a data set.
 
-    Writes the run into the folder of runs.
+    The run is saved in the folder of runs.
 
     Examples:
         svipctl train toybirds
@@ -84,15 +85,15 @@ def train(
         if final or from_development or resume or has_fold:
             raise ConfigError(
                 "--calibrate contradicts --fold, --final, --from-development and --resume",
-                why="it trains the folds and the final run, and continues what it finds",
-                todo="leave them out",
+                why="it trains and continues the folds and the final run",
+                todo="omit them",
             )
         document = _train_calibrated(dataset, overrides, standalone=standalone, dry_run=dry_run)
     sink.document(document)
 
 
 def _train_calibrated(dataset: str, overrides: Overrides, *, standalone: bool, dry_run: bool) -> dict[str, Any]:
-    """Train or continue a run on each fold, then the final run; return the document of the last."""
+    """Train or continue a run on each fold, then the final run; return the document of the final run."""
     from svipctl.training.development import calibrated_name, calibration_runs
     from svipctl.training.resume import AUTO
 
@@ -115,7 +116,7 @@ def _train_calibrated(dataset: str, overrides: Overrides, *, standalone: bool, d
 def _train(
     configured: Resolved, development: Development | None, resume: str | None, *, standalone: bool, dry_run: bool
 ) -> dict[str, Any]:
-    """Train or continue a run, or show what would be done; return the document of the command."""
+    """Train or continue a run, or show the plan; return the document of the command."""
     settings = configured.settings
     _check(settings, resume)
     with joined_processes(settings.gpu, standalone=standalone, dry_run=dry_run) as ranks:
@@ -124,7 +125,7 @@ def _train(
         from svipctl.datasets.names import dataset_name
         from svipctl.inference.checkpoint import read_metadata
         from svipctl.settings.command_line import folder_arguments
-        from svipctl.training.session import carry_out, choose
+        from svipctl.training.session import choose, run_session
 
         session = choose(settings, configured.origins, resume, ranks, development)
         if session.is_done:
@@ -133,7 +134,7 @@ def _train(
         elif dry_run:
             return _show_plan(session)
         else:
-            best = carry_out(session, ranks, sink, reporter)
+            best = run_session(session, ranks, sink, reporter)
     run, settings = session.run, session.settings
     following = shell_command("eval", settings.dataset, "--run", run.name, *folder_arguments(settings))
     sink.say(f"done: {run.folder}\nnext: {following}")
@@ -144,7 +145,7 @@ def _train(
 def _configure(
     dataset: str, overrides: Overrides, final: bool, from_development: list[str] | None
 ) -> tuple[Resolved, Development | None]:
-    """Return the settings, and for a final run what development found."""
+    """Return the settings, and for a final run the findings of its development runs."""
     more = _batch_size(overrides)
     if not (final or from_development):
         return overrides.resolve(dataset, more), None
@@ -162,13 +163,13 @@ def _configure(
 
 
 def _batch_size(overrides: Overrides) -> dict[str, Any]:
-    """Return what `--batch-size auto` stands for."""
+    """Resolve `--batch-size auto`."""
     is_auto = overrides.flags.get("train.batch_size") == "auto"
     return {"train.batch_size": None, "train.accumulate": "auto"} if is_auto else {}
 
 
 def _check(settings: Settings, resume: str | None) -> None:
-    """Raise the errors of everything that is not there: the run to resume, the data set, files, a GPU that is named."""
+    """Raise the errors of missing inputs: the run to resume, the data set, files, the GPU."""
     from svipctl.errors import raise_together
     from svipctl.runs.lookup import find_run
 
@@ -180,7 +181,7 @@ def _check(settings: Settings, resume: str | None) -> None:
 
     if resume not in (None, "auto"):
         find_run(settings.runs_dir, settings.dataset, resume)
-    # A run that is resumed has its weights.
+    # A resumed run has its own weights.
     raise_together(
         gpu,
         lambda: check_inputs(settings) if resume is None else check_present(settings.dataset, settings.data_dir),
@@ -193,8 +194,8 @@ def _show_plan(session: Session) -> dict[str, Any]:
     for change in session.changed:
         sink.note(f"then {change}")
     plan = plan_training(session.settings, session.run, session.position)
-    if session.begins_instead:
-        sink.note(f"there is nothing to resume: {session.run.name} would begin")
+    if session.starts_new:
+        sink.note(f"nothing to resume, would start {session.run.name}")
     sink.say(describe_plan(plan))
     if session.development is not None:
         sink.say(session.development.summary)
@@ -205,14 +206,14 @@ def _show_plan(session: Session) -> dict[str, Any]:
 def _check_final_flags(final: bool, development: list[str] | None, has_epochs: bool) -> None:
     if not development:
         raise ConfigError(
-            "a final run takes its epoch count and gamma from development runs, and none is named",
+            "a final run takes its epoch count and gamma from development runs, and none is given",
             todo="svipctl train DATASET --fold 1, then --final --from-development with that run's name",
         )
     if not final:
         raise ConfigError("--from-development is for a final run", todo="add --final")
     if has_epochs:
         raise ConfigError(
-            "--epochs and --from-development contradict each other",
+            "--epochs and --from-development cannot be combined",
             why="a final run trains for the epoch count found in development",
-            todo="leave out --epochs, or train without --final",
+            todo="omit --epochs, or train without --final",
         )

@@ -1,4 +1,4 @@
-"""`svipctl tune`."""
+"""Implement `svipctl tune`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from svipctl.settings.inputs import check_inputs
 
 
 @command(
-    *(flags.RECIPE, flags.NAME.with_help("Name of the study. (default: from recipe and seed)")),
+    *(flags.RECIPE, flags.NAME.with_help("Study name. (default: from recipe and seed)")),
     *(flags.BACKBONE, flags.WEIGHTS, flags.EPOCHS, flags.BATCH_SIZE, flags.LR, flags.SEED, flags.ALLOW_PARTIAL),
     *(flags.PRECISION, flags.GPU, flags.OFFLINE, flags.DATA_DIR, flags.RUNS_DIR),
     dry_run=True,
@@ -25,13 +25,15 @@ def tune(
     dataset: _options.Dataset,
     *,
     overrides: Overrides,
-    trials: Annotated[int, typer.Option("--trials", min=1, help="Trials in all, each on folds 1, 2 and 3.")] = 20,
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, help="Total number of trials, each on folds 1, 2 and 3.")
+    ] = 20,
     search: Annotated[
         list[str] | None,
         typer.Option(
             "--search",
             metavar="KEY=LOW:HIGH[:log]|KEY=A,B,C",
-            help="Setting to choose and its values. Repeatable. (default: learning rate, epochs, scale, fusion and "
+            help="Setting to vary, and its values. Repeatable. (default: learning rate, epochs, scale, fusion and "
             "whitening, around their configured values)",
         ),
     ] = None,
@@ -39,8 +41,8 @@ def tune(
 ) -> None:
     """Choose settings on the development folds.
 
-    Maximizes the best H on validation images, mean over folds; never looks at test. The same command continues what was
-    cut short.
+    Maximizes the best H on validation images, mean over folds; never uses test. The same command continues after an
+    interruption.
 
     Examples:
         svipctl tune toybirds --trials 30
@@ -54,7 +56,7 @@ def tune(
     study = plan_tuning(lambda values: overrides.resolve(dataset, values), search or [])
     sink.note("search: " + "; ".join(f"{key}: {dimension}" for key, dimension in study.space.items()))
     if dry_run:
-        sink.say(f"would train {3 * trials} development runs, 3 a trial, in {study.folder}")
+        sink.say(f"would train {3 * trials} development runs, 3 per trial, in {study.folder}")
         space = {key: str(dimension) for key, dimension in study.space.items()}
         sink.document({"dry_run": True, "study": str(study.folder), "trials": trials, "search": space})
         return

@@ -1,4 +1,4 @@
-"""What a zero-shot benchmark is: classes with attributes, labelled images, and who may be seen when."""
+"""Define a zero-shot data set: classes with attributes, labelled images, and the split into seen and unseen."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FOLDS = 3
 
 @dataclass(frozen=True)
 class Split:
-    """Which images train and which are scored, and among which classes. All are indices into the benchmark."""
+    """Training images, scored images, and classes of a split, as indices into the benchmark."""
 
     name: str
-    """`test`, or `fold-1` ... of a development run."""
+    """`test`, or `fold-1` ... for a development run."""
     train: Indices
     seen: Indices
     """Scored images of seen classes, none of them in `train`."""
@@ -42,7 +42,7 @@ class Benchmark:
     """N images of C classes with K attributes, under one proposed split.
 
     Raises:
-        DataError: On construction, listing every contradiction found.
+        DataError: On construction; lists every contradiction.
 
     """
 
@@ -64,23 +64,23 @@ class Benchmark:
     groups: tuple[tuple[int, ...], ...] = ()
     """Attribute columns of each attribute group."""
     masks: tuple[str, ...] = ()
-    """Mask of the object in each image, where there are masks."""
+    """Mask of the object in each image; empty without masks."""
     boxes: NDArray[np.float64] | None = None
-    """(N, 4) left, top, width and height of the object, in pixels of the published image, where there are boxes."""
+    """(N, 4) left, top, width and height of the object in pixels of the published image; None without boxes."""
     published_side: int | None = None
-    """Longest side of the published images in pixels, where those on the disk are copies of another size."""
+    """Longest side of the published images in pixels if those on the disk are resized copies."""
     copied_side: int = 0
-    """Shorter side of these copies, 0 if they have none in common; what is smaller was never made smaller."""
+    """Shorter side of these copies, 0 if it varies; smaller images were not resized."""
     missing: tuple[str, ...] = ()
-    """Images of the benchmark that are not on the disk; every other field leaves them out."""
+    """Images of the benchmark that are missing on the disk; all other fields exclude them."""
     word_vectors_file: Path | None = None
-    """Where `w2v build` puts the attributes' word vectors."""
+    """File in which `w2v build` saves the attributes' word vectors."""
     upright: bool = True
-    """True if photographs are rotated as their EXIF orientation says; the published sets are read as they are stored."""
+    """True if photographs are rotated by their EXIF orientation; the published sets are read without rotation."""
     warnings: tuple[str, ...] = field(default=(), repr=False)
-    """Warnings of what is left out and of what makes scores doubtful; show them once to whoever uses the data set."""
+    """Warnings about ignored files and doubtful scores, to be shown once to the user."""
     problems: tuple[str, ...] = field(default=(), repr=False)
-    """Contradictions already found by whoever read the files; reported together with those found here."""
+    """Contradictions found while reading the files; they are reported together with those found here."""
 
     def __post_init__(self) -> None:
         problems = [*self.problems, *self._contradictions()]
@@ -88,7 +88,7 @@ class Benchmark:
             raise DataError(
                 f"the data set in {self.root} cannot be used: {len(problems)} problem{'s' if len(problems) > 1 else ''}",
                 why="- " + shortened(problems, 20, "\n- "),
-                todo="correct the files named above (README, `Your own data`, has the layout)",
+                todo="fix the files named above (docs/own-data.md describes the layout)",
             )
 
     def __repr__(self) -> str:
@@ -106,7 +106,7 @@ class Benchmark:
         return np.unique(self.labels[self.test_unseen])
 
     def image_path(self, index: int) -> Path:
-        """The file of an image."""
+        """Return the file of an image."""
         return self.root / self.images[index]
 
     def positions(self, files: Iterable[str]) -> Indices:
@@ -115,19 +115,20 @@ class Benchmark:
         return np.array([place[file] for file in files], dtype=np.int64)
 
     def test_split(self) -> Split:
-        """The proposed split: train on all of trainval, score the test images."""
+        """Return the proposed split: train on all of trainval, score the test images."""
         return Split("test", self.trainval, self.test_seen, self.test_unseen, self.seen_classes, self.unseen_classes)
 
     def split(self, fold: int | None) -> Split:
-        """What a run is trained and scored on: a fold of a development run, or the proposed split."""
+        """Return the split of a run: a fold for a development run, or the proposed split."""
         return self.test_split() if fold is None else self.fold_split(fold)
 
     def fold_split(self, fold: int, *, held_out: float = 0.2) -> Split:
-        """Development split (protocols, validation): everything comes from trainval, test is untouched.
+        """Return a development split (protocols, validation): all images are from trainval, test is not used.
 
         Args:
             fold: 1, 2 or 3.
-            held_out: Share of each remaining class's images kept for seen validation, chosen by a shuffle that depends on the class only.
+            held_out: Share of each remaining class's images for seen validation, chosen by a shuffle that depends
+                on the class only.
 
         """
         if not 1 <= fold <= len(self.folds):
@@ -157,7 +158,7 @@ class Benchmark:
         )
 
     def _contradictions(self) -> list[str]:
-        """Everything that would make a number from this benchmark meaningless."""
+        """Return every contradiction that would make the scores of this benchmark meaningless."""
         problems = []
         repeated = sorted(name for name, count in Counter(self.classes).items() if count > 1)
         if repeated:
@@ -175,7 +176,7 @@ class Benchmark:
         for number, fold in enumerate(self.folds, 1):
             if not fold or not seen - set(fold):
                 problems.append(
-                    f"fold {number} holds {'every' if fold else 'no'} seen class: nothing is left to compare"
+                    f"fold {number} holds {'every' if fold else 'no'} seen class: there is nothing to compare"
                 )
         both = np.intersect1d(self.labels[self.trainval], self.labels[self.test_unseen])
         problems += [f"class {self.classes[label]!r} is both seen and unseen" for label in both]

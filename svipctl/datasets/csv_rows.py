@@ -1,6 +1,6 @@
-"""A table that people made by hand or in a spreadsheet: a CSV file in UTF-8.
+"""Read CSV files in UTF-8 that people write by hand or in a spreadsheet.
 
-Free of heavy imports, so that completion can use it.
+It has no heavy imports, so that completion can use it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
 def csv_rows(path: Path) -> list[list[str]]:
-    """Return the rows of a table, every cell stripped and in NFC; empty rows are left out.
+    """Return the rows of a table, with every cell stripped and in NFC, without empty rows.
 
     Raises:
-        DataError: There is no such file, it is no CSV in UTF-8, or there is something else than commas between its columns.
+        DataError: The file is missing, not a CSV in UTF-8, or has other separators than commas.
 
     """
-    text = read_text(path, what="table", todo="name a CSV file, or write it")
+    text = read_text(path, what="table", todo="pass a CSV file, or create it")
     try:
         rows = [[same_spelling(cell.strip()) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
     except csv.Error as error:
@@ -38,14 +38,14 @@ def csv_rows(path: Path) -> list[list[str]]:
             if separator in rows[0][0]:
                 raise DataError(
                     f"{path} has {name} between its columns",
-                    why="as spreadsheets write it where the decimal point is a comma" if separator == ";" else "",
+                    why="spreadsheets write it in locales with a decimal comma" if separator == ";" else "",
                     todo="save it with commas between columns and points in numbers",
                 )
     return rows
 
 
 def is_group_row(row: Sequence[str]) -> bool:
-    """Return whether the first row below the header names groups: `group` or nothing comes first, and no cell is a number.
+    """Return True if the first row below the header names groups: it starts with `group` or nothing, without numbers.
 
     A class may be called `group` too: its cells are numbers.
     """
@@ -58,15 +58,15 @@ def is_number(cell: str) -> bool:
 
 
 def number(cell: object) -> float:
-    """Return the finite number in a cell: digits of ASCII with a point or an exponent, as every spreadsheet writes them.
+    """Return the finite number in a cell: ASCII digits with a point or an exponent, as every spreadsheet writes them.
 
     Python's own `float` also takes `1_000`, `infinity`, `nan` and the digits of every script.
 
     Args:
-        cell: Text, or a number of Python or numpy, as tables in memory have them.
+        cell: Text, or a number of Python or numpy from a table in memory.
 
     Raises:
-        ValueError: It is something else, or too large.
+        ValueError: The cell is not a number, or too large.
 
     """
     if isinstance(cell, str) and not (is_number(cell) or _NOT_FINITE.fullmatch(cell)):

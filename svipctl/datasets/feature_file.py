@@ -1,15 +1,15 @@
-"""Files of image features, of svipctl or of others: the names of N images and a row for each.
+"""Read and write files of image features, of svipctl or of other programs: the names of N images and a row for each.
 
-    images        (N,) names: paths, of which the end identifies the image of a data set
+    images        (N,) names: paths whose end identifies the image of a data set
     features      (N, D) real numbers
     labels        (N,) optional, the class of each image, from 0
     classes       optional, the names that the labels count; those of the data set, in its order, without
     trainval, test_seen, test_unseen    optional, indices from 0 of the proposed split
     mirrored      (T, D) optional, features of the mirror images of those in `trainval`, in its order
-    about         optional, JSON that says where the features come from
+    about         optional, JSON with the origin of the features
 
-As `.npz`, as `.safetensors` with the texts as JSON in its metadata, or in the layout of xlsa17's `res101.mat`: `features`
-(D, N), `labels` (N, 1) from 1, `image_files`.
+As `.npz`, as `.safetensors` with the texts as JSON in its metadata, or in the layout of xlsa17's `res101.mat`:
+`features` (D, N), `labels` (N, 1) from 1, `image_files`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class FeatureFile:
     path: Path = Path()
     """The file that it was read from."""
     sha256: str = ""
-    """Of that file."""
+    """SHA-256 of that file."""
 
     @property
     def what(self) -> str:
@@ -61,13 +61,13 @@ class FeatureFile:
         return str(self.about.get("features", "features")) + f" from {self.path.name}"
 
     def save(self, path: Path) -> None:
-        """Write the file, or nothing at all.
+        """Write the file, complete or not at all.
 
         Args:
             path: `.npz` or `.safetensors`.
 
         Raises:
-            ConfigError: Another ending, or the file cannot be written.
+            ConfigError: The file name has another ending, or the file cannot be written.
             ResourceError: The disk is full.
 
         """
@@ -84,19 +84,19 @@ def read_feature_file(path: Path) -> FeatureFile:
 
     Raises:
         ConfigError: Its name has another ending.
-        DataError: It is missing, damaged, pickled, or has arrays of wrong shapes, types or values; names all of them.
+        DataError: The file is missing, damaged, pickled, or has arrays of wrong shapes, types or values; lists all.
 
     """
     if path.suffix not in (".npz", ".safetensors", ".mat"):
-        raise ConfigError(f"{path} is not a {_WHAT}", todo="name a .npz, .safetensors or .mat (docs/features.md)")
+        raise ConfigError(f"{path} is not a {_WHAT}", todo="pass a .npz, .safetensors or .mat file (docs/features.md)")
     try:
         found = _from_mat(path) if path.suffix == ".mat" else read_arrays(path, _KEY, what=_WHAT, todo=_TODO)
         missing = [name for name in ("images", "features") if name not in found]
         problems = [f"{name} is missing" for name in missing] or _contradictions(found)
     except DataError:
         raise
-    except Exception as error:  # safetensors, json and numpy raise whatever damage leads them to
-        raise DataError(f"{path} is not a whole {_WHAT}", why=str(error), todo=_TODO) from error
+    except Exception as error:  # safetensors, json and numpy raise different exceptions for damaged files
+        raise DataError(f"{path} is not a complete {_WHAT}", why=str(error), todo=_TODO) from error
     if problems:
         raise DataError(
             f"{path} cannot be used as features", why="\n".join(f"- {problem}" for problem in problems), todo=_TODO
@@ -150,7 +150,7 @@ def _from_mat(path: Path) -> dict[str, Any]:
 
 
 def _contradictions(found: Mapping[str, Any]) -> list[str]:
-    """Return all that is wrong with the arrays of a file."""
+    """Return all problems of the arrays of a file."""
     images, features = np.asarray(found["images"]), np.asarray(found["features"])
     if images.ndim != 1 or images.dtype.kind not in "US" or not len(images):
         return [f"images is not a list of names (shape {images.shape}, type {images.dtype})"]
@@ -172,7 +172,8 @@ def _contradictions(found: Mapping[str, Any]) -> list[str]:
         mirrored, trainval = np.asarray(found["mirrored"]), np.asarray(found.get("trainval", ()))
         if mirrored.dtype.kind not in "fiu" or mirrored.shape != (trainval.size, features.shape[1]):
             problems.append(
-                f"mirrored is not a table {(trainval.size, features.shape[1])} of real numbers, a row for each of trainval "
+                f"mirrored is not a table {(trainval.size, features.shape[1])} of real numbers, a row for each of "
+                "trainval "
                 f"(shape {mirrored.shape}, type {mirrored.dtype})"
             )
         else:
@@ -190,7 +191,7 @@ def _not_finite(name: str, table: NDArray[Any]) -> list[str]:
 
 
 def _no_indices(name: str, given: Any, below: int | None, count: int | None = None) -> list[str]:
-    """Return a problem unless it is a list of whole numbers from 0, below a bound, and as many as there must be."""
+    """Return a problem unless the array is a list of whole numbers from 0, below a bound, with the given count."""
     numbers = np.asarray(given)
     whole = numbers.dtype.kind in "iu" or (numbers.dtype.kind == "f" and bool((numbers == np.floor(numbers)).all()))
     if not whole or numbers.size != max(numbers.shape, default=0):

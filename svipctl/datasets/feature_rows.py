@@ -1,4 +1,4 @@
-"""The rows of a file of features that belong to the images of a data set, found by name."""
+"""Match the rows of a file of features to the images of a data set by name."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class MatchedFeatures:
     """Features of the images of a data set, in its order."""
 
     plain: NDArray[np.float32]
-    """(N, D); not a number for an image that is in no part of the split and not in the file."""
+    """(N, D); NaN for an image that is in no part of the split and not in the file."""
     mirrored: NDArray[np.float32] | None
-    """(T, D), of the mirror images of those of trainval, ascending; None if the file has none."""
+    """(T, D) features of the mirror images of trainval, ascending; None if the file has none."""
 
 
 def match_features(file: FeatureFile, benchmark: Benchmark) -> MatchedFeatures:
     """Return the features of a data set's images.
 
     Raises:
-        DataError: The file lacks images of the split, or gives images another class than the data set does.
+        DataError: The file lacks images of the split, or has another class for an image than the data set.
 
     """
     rows = rows_by_name(benchmark.images, file.images)
@@ -62,7 +62,7 @@ def _check_complete(file: FeatureFile, benchmark: Benchmark, needed: Indices, ro
 
 
 def _named(benchmark: Benchmark) -> str:
-    """Return the data set as a command line names it."""
+    """Return the name of the data set for a command line."""
     return benchmark.name if benchmark.name in (*OFFICIAL, *BUILT_IN) else str(benchmark.root)
 
 
@@ -79,5 +79,5 @@ def _check_labels(file: FeatureFile, benchmark: Benchmark, rows: Indices) -> Non
         raise DataError(
             f"{file.path} gives {len(wrong):,} of {len(there):,} images another class than {benchmark.name}",
             why=f"{benchmark.images[there[first]]} is {ours[first]!r}, and {theirs[first]!r} in the file",
-            todo="add `classes`, the names that the labels count from 0, or leave the labels out",
+            todo="add `classes`, the names of the labels from 0, or remove the labels",
         )

@@ -1,6 +1,6 @@
-"""Features of images on disk: one row for each image, computed once by a part of a network that is not trained.
+"""Cache features of images on disk: one row per image, computed once by a frozen part of a network.
 
-They are a store (`svipctl.datasets.store`) in the folder `features/<name>` next to the images.
+The cache is a store (`svipctl.datasets.store`) in the folder `features/<name>` next to the images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from svipctl.datasets.store import Store, StorePlan, Written, fill_store
 from svipctl.errors import DataError
 from svipctl.types import ProgressCallback
 
-_ADVICE = "free some space, or compute them in each epoch: --set data.keep_features=false"
+_ADVICE = "free some space, or disable the cache: --set data.keep_features=false"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FeaturePlan:
     folder: Path
     """Folder of the finished features."""
     stamp: Mapping[str, Any]
-    """All that the features depend on, in types of JSON."""
+    """Everything that the features depend on, in JSON types."""
     files: tuple[str, ...]
     """Images, in the order of the rows."""
     shape: tuple[int, ...]
@@ -97,7 +97,7 @@ class StemFeatures:
 
 
 def find_features(plan: FeaturePlan) -> Features | None:
-    """Return the features if they are on disk, whole, and of the same images and network; else None."""
+    """Return the features if they are complete on disk, for the same images and network; else None."""
     store = plan.store.find()
     return Features(plan, store) if store else None
 
@@ -107,15 +107,15 @@ def make_features(
     compute: Callable[[Sequence[str]], Iterable[Tensor]],
     progress: ProgressCallback | None = None,
 ) -> Features:
-    """Return the features, computed now unless they are on disk; those that are out of date are replaced.
+    """Return the features, computed now unless they are on disk; outdated features are replaced.
 
-    A second process waits for the first and finds its features. Interrupted work is continued after the last finished
+    A second process waits for the first and uses its features. Interrupted work continues after the last finished
     batch.
 
     Args:
         plan: The features to compute.
-        compute: Yields batches (B, *shape) of the files it is called with, in their order.
-        progress: Called with images done and images in all.
+        compute: Function that yields batches (B, *shape) of the given files, in their order.
+        progress: Called with images done and images in total.
 
     Raises:
         ResourceError: The disk is too small or full.

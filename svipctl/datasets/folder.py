@@ -1,16 +1,16 @@
-"""A data set of your own: a folder with pictures, a table of attributes, and who is unseen.
+"""Read a data set of your own: a folder with images, a table of attributes, and a split.
 
     FOLDER/
-      images/<class>/<picture>.jpg   one folder a class; pictures in its subfolders belong to the class too
-      attributes.csv                 class, then one column an attribute; optional second row with group names
+      images/<class>/<image>.jpg     one folder per class; images in its subfolders belong to the class too
+      attributes.csv                 class, then one column per attribute; optional second row with group names
       split.csv                      image,split with trainval, test_seen, test_unseen or unused
-      unseen.txt                     instead of split.csv: the unseen classes, one a line
-      masks/<class>/<picture>.png    optional, white where the object is
+      unseen.txt                     instead of split.csv: the unseen classes, one per line
+      masks/<class>/<image>.png      optional, white where the object is
       folds.csv                      optional, class,fold: the seen classes in three development folds
       word_vectors.npz               made by `svipctl w2v build FOLDER`
 
-With `unseen.txt`, every fifth image of a seen class (after a shuffle that depends on nothing but the names) is a seen
-test image. Without `folds.csv` the seen classes are dealt to three folds in the same manner.
+With `unseen.txt`, every fifth image of a seen class (after a shuffle that depends on the names only) is a seen
+test image. Without `folds.csv` the seen classes are divided among three folds in the same way.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from svipctl.datasets.look_alikes import equal_classes, equal_files
 from svipctl.errors import DataError, nearest, shortened
 from svipctl.text_files import read_lines, same_spelling
 
-_EXPLAINED = 20  # problems with a hint: more are not shown, and each hint compares a name with all others
+_EXPLAINED = 20  # problems with a hint: further ones have none, because each hint compares a name with all others
 UNUSED = "unused"
-"""In the place of a split, of a picture that is to be left out."""
+"""Value of `split.csv` for an image that is not used."""
 
 
 def open_folder(root: Path, name: str | None = None, *, with_images: bool = True) -> Benchmark:
@@ -40,11 +40,11 @@ def open_folder(root: Path, name: str | None = None, *, with_images: bool = True
 
     Args:
         root: The folder described above.
-        name: Name of the data set; the folder's own by default.
-        with_images: False if the pictures are not read: where there is no `images`, those of split.csv are taken.
+        name: Name of the data set; the folder's name by default.
+        with_images: False if the images are not read: without a folder `images`, those of split.csv are used.
 
     Raises:
-        DataError: With every problem found, not only the first.
+        DataError: Lists every problem, not only the first.
 
     """
     from_split = not with_images and not (root / "images").exists() and (root / "split.csv").exists()
@@ -56,7 +56,7 @@ def open_folder(root: Path, name: str | None = None, *, with_images: bool = True
         raise DataError(
             f"{root} is not a data folder: it lacks {', '.join(missing)}",
             why="a data folder has images/<class>/*, attributes.csv, and split.csv or unseen.txt",
-            todo="see `Your own data` in README",
+            todo="see docs/own-data.md",
         )
     problems: list[str] = []
     classes, attributes, groups, table = _read_attributes(root / "attributes.csv", problems)
@@ -99,21 +99,21 @@ def open_folder(root: Path, name: str | None = None, *, with_images: bool = True
 
 
 def attribute_names_of_folder(root: Path) -> tuple[str, ...]:
-    """Attribute names of a data folder; nothing else of it is read."""
+    """Return the attribute names of a data folder without reading anything else."""
     return tuple(_attribute_rows(root / "attributes.csv")[0][1:])
 
 
 def _attribute_rows(path: Path) -> list[list[str]]:
-    """Return the rows of the attribute table, of which the first is a header with attribute names."""
+    """Return the rows of the attribute table; the first one is the header with attribute names."""
     rows = csv_rows(path)
     if not rows or len(rows[0]) < 2:
-        why = "it needs a header (class, then attribute names) and one row a class"
+        why = "it needs a header (class, then attribute names) and one row per class"
         raise DataError(f"{path} has no attributes", why=why)
     return rows
 
 
 def _rows(path: Path, header: str, problems: list[str]) -> list[list[str]]:
-    """Return the rows below the header, if there is one; none of a table that cannot be read, which is a problem."""
+    """Return the rows below the header, if there is one; add a problem if the table cannot be read."""
     try:
         rows = csv_rows(path)
     except DataError as error:
@@ -138,7 +138,7 @@ def _read_attributes(
         groups = _groups(body[0][1:], len(attributes), problems)
         body = body[1:]
     complete = [row for row in body if len(row) == len(header)]
-    table = np.ones((len(complete), len(attributes)))  # 1 where there is a problem, which is counted once
+    table = np.ones((len(complete), len(attributes)))  # 1 for a value with a problem, which is counted once
     for values, row in zip(table, complete):
         for column, cell in enumerate(row[1:]):
             try:
@@ -168,7 +168,7 @@ def _groups(names: list[str], attributes: int, problems: list[str]) -> tuple[tup
 def _list_images(
     folder: Path, classes: Sequence[str], problems: list[str], warnings: list[str]
 ) -> tuple[tuple[str, ...], Indices]:
-    """Return picture paths relative to the data folder, sorted, and their labels; name what is left out."""
+    """Return image paths relative to the data folder, sorted, and their labels; add a warning about ignored files."""
     label_of = {name: label for label, name in enumerate(classes)}
     images: list[str] = []
     labels: list[int] = []
@@ -183,11 +183,11 @@ def _list_images(
         elif entry.left_out:
             left_out.append(entry)
         elif not below:
-            left_out.append(Entry(entry.path, "in no folder of a class"))
+            left_out.append(Entry(entry.path, "not in a class folder"))
         elif label is None:
             unknown.setdefault(name)
         elif not _is_one_line(file):
-            problems.append(f"{file!a}: a name that is not one line of text in UTF-8: rename it")
+            problems.append(f"{file!a}: its name is not one line of text in UTF-8: rename it")
         else:
             images.append(file)
             labels.append(label)
@@ -197,9 +197,7 @@ def _list_images(
     pictured = set(labels)
     empty = [name for label, name in enumerate(classes) if label not in pictured]
     if empty:
-        warnings.append(
-            f"{len(empty)} classes of attributes.csv have no pictures and take no part: {shortened(empty, 5)}"
-        )
+        warnings.append(f"{len(empty)} classes of attributes.csv have no images and are ignored: {shortened(empty, 5)}")
     return tuple(images), np.array(labels, dtype=np.int64)
 
 
@@ -220,7 +218,7 @@ def _below_images(image: str) -> str:
 def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> dict[str, Indices]:
     index_of = {same_spelling(image): index for index, image in enumerate(images)}
     if len(index_of) < len(images):
-        problems.append("two pictures have names that differ only in how their accents are written")
+        problems.append("two images have names that differ only in the encoding of their accents")
     parts: dict[str, list[int]] = {split: [] for split in PARTS}
     placed: set[str] = set()
     for row in _rows(path, "image", problems):
@@ -229,9 +227,9 @@ def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> dict[
         if split not in (*parts, UNUSED):
             problems.append(f"split.csv: {split!r} is not a split{_hint(split, [*PARTS, UNUSED], problems)}")
         elif image not in index_of:
-            problems.append(f"split.csv: there is no picture {image}")
+            problems.append(f"split.csv: there is no image {image}")
         elif image in placed:
-            problems.append(f"split.csv: {image} is named twice")
+            problems.append(f"split.csv: {image} appears twice")
         else:
             placed.add(image)
             if split != UNUSED:
@@ -239,8 +237,8 @@ def _read_split(path: Path, images: Sequence[str], problems: list[str]) -> dict[
     left_out = [image for image in index_of if image not in placed]
     if left_out:
         problems.append(
-            f"split.csv: {len(left_out)} of {len(images)} pictures are not in it, for instance {left_out[0]}; "
-            f"what is to be left out has the split {UNUSED!r}"
+            f"split.csv: {len(left_out)} of {len(images)} images are not in it, for instance {left_out[0]}; "
+            f"list unused images with the split {UNUSED!r}"
         )
     return {split: np.array(sorted(indices), dtype=np.int64) for split, indices in parts.items()}
 
@@ -260,7 +258,7 @@ def _split_by_classes(
             hint = _hint(name, classes, problems)
             problems.append(f"unseen.txt: no class {name!r} in attributes.csv{hint}")
         elif label_of[name] not in pictured:
-            problems.append(f"unseen.txt: class {name!r} has no pictures")
+            problems.append(f"unseen.txt: class {name!r} has no images")
     unseen = np.isin(labels, [label_of[name] for name in names if name in label_of])
     test_seen: list[int] = []
     for label in np.unique(labels[~unseen]):
@@ -275,7 +273,7 @@ def _split_by_classes(
 def _read_folds(
     path: Path, classes: Sequence[str], seen: Collection[int], problems: list[str]
 ) -> tuple[tuple[int, ...], ...]:
-    """Validation classes of each fold; empty when there are too few seen classes for folds."""
+    """Return the validation classes of each fold; empty if there are too few seen classes for folds."""
     if not path.exists():
         if len(seen) < 2 * FOLDS:
             return ()
@@ -290,7 +288,7 @@ def _read_folds(
         elif label_of[name] not in seen:
             problems.append(f"folds.csv: class {name!r} is not a seen class")
         elif label_of[name] in fold_of:
-            problems.append(f"folds.csv: class {name!r} is named twice")
+            problems.append(f"folds.csv: class {name!r} appears twice")
         else:
             fold_of[label_of[name]] = int(fold) - 1
     problems += [f"folds.csv: seen class {classes[label]!r} is in no fold" for label in seen if label not in fold_of]
@@ -298,13 +296,13 @@ def _read_folds(
 
 
 def _shuffled_by_name(indices: list[int], names: Sequence[str]) -> list[int]:
-    """Return the same order on every machine, unrelated to the alphabet and to how accents are written."""
+    """Return the images in the same order on every machine, independent of the alphabet and the encoding of accents."""
     spelled = {index: same_spelling(names[index]) for index in indices}
     return sorted(indices, key=lambda index: (zlib.crc32(spelled[index].encode()), spelled[index]))
 
 
 def _is_one_line(name: str) -> bool:
-    """Return whether a list of names, one a line, can hold a name."""
+    """Return True if a list of names, one per line, can contain a name."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -313,7 +311,7 @@ def _is_one_line(name: str) -> bool:
 
 
 def _hint(name: str, known: Collection[str], problems: list[str]) -> str:
-    """Return the known names that a name is close to, in brackets, for the first problems only."""
+    """Return the known names that are similar to a name, in brackets, for the first problems only."""
     return f" ({nearest(name, known)})" if len(problems) < _EXPLAINED else ""
 
 

@@ -1,4 +1,4 @@
-"""Attribute groups of the three benchmarks, for the decorrelation term: 0-based, inclusive ranges."""
+"""Define the attribute groups of the three benchmarks, for the decorrelation term: 0-based, inclusive ranges."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RANGES = {
 
 
 def attribute_groups(dataset: str) -> tuple[tuple[int, ...], ...]:
-    """Attribute indices of each group of `cub` (28 groups), `awa2` (9) or `sun` (4)."""
+    """Return the attribute indices of each group of `cub` (28 groups), `awa2` (9) or `sun` (4)."""
     return tuple(_parse(group) for group in _RANGES[dataset].split())
 
 

@@ -1,6 +1,6 @@
-"""Whether a run's data folder is the one that is named now: two folders of one name share a folder of runs.
+"""Check if a run belongs to a data folder: two folders of one name share a folder of runs.
 
-Free of heavy imports: runs are looked for before anything of them is loaded.
+It has no heavy imports: runs are found before anything of them is loaded.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ FOLDER, TABLE = "data_folder", "attributes_sha256"
 
 
 def identity_of(dataset: str) -> dict[str, str]:
-    """What a run notes of a data folder: where it is, and the SHA-256 of its attributes.csv; nothing of a benchmark."""
+    """Return the identity of a data folder: its path, and the SHA-256 of its attributes.csv; empty for a benchmark."""
     if dataset in (*OFFICIAL, *BUILT_IN):
         return {}
     return {FOLDER: str(Path(dataset).resolve()), TABLE: _sha256(Path(dataset) / "attributes.csv")}
 
 
 def is_same(noted: Mapping[str, Any], dataset: str) -> bool:
-    """Whether a data set is the one that was noted: the same folder, one with the same table, or one that was moved.
+    """Return True if a data set is the recorded one: the same folder, one with the same table, or one that was moved.
 
-    What was noted before there was this note counts as the same; a run of another table is refused when it is used.
+    A run without a record counts as the same; a run of another table is refused when it is used.
     """
     if dataset in (*OFFICIAL, *BUILT_IN) or FOLDER not in noted:
         return True

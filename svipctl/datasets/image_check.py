@@ -1,4 +1,4 @@
-"""Every image of a data set decoded once: which do not decode, and how many carry an EXIF orientation."""
+"""Decode every image of a data set once, to find those that do not decode and count EXIF orientations."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class ImageCheck:
 
 
 def check_images(root: Path, files: Sequence[str], progress: ProgressCallback | None = None) -> ImageCheck:
-    """Decode images.
+    """Decode all images and return the problems.
 
     Args:
         root: Folder that the files are relative to.
         files: The images.
-        progress: Called with images done and images in all.
+        progress: Called with images done and images in total.
 
     """
     undecodable, oriented = [], 0

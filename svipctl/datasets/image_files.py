@@ -1,7 +1,7 @@
-"""Images among the files below a folder: one rule for data folders and for folders named on the command line.
+"""List the images below a folder, by one rule for data folders and for folders on the command line.
 
-Files with the ending of an image are images, and so are files that begin like one; links are followed. What a system
-puts into every folder is ignored; everything else is left out with a reason.
+Files with the ending of an image are images, and so are files that start like one; links are followed. Files that a
+system puts into every folder are ignored; everything else is reported with a reason.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _JUNK = re.compile(
 _BEGINNINGS = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL
 )
-"""Not TIFF, as which raw files of cameras begin, with a thumbnail as their first image."""
+"""Beginnings of image files. Not TIFF: raw files of cameras start like it, with a thumbnail as their first image."""
 
 
 class Entry(NamedTuple):
@@ -37,16 +37,16 @@ class Entry(NamedTuple):
 
     path: Path
     left_out: str = ""
-    """Why it is not an image; empty if it is one."""
+    """Reason why the entry is not an image; empty if it is one."""
     closed: bool = False
     """True for a folder that cannot be listed."""
 
 
 def entries(folder: Path) -> Iterator[Entry]:
-    """Yield the images below a folder and what is left out, by name: first those in a folder, then its subfolders.
+    """Yield the images below a folder and the other files, by name: first those in a folder, then its subfolders.
 
-    Only one folder's names are held at a time, and nothing is decoded. Each folder is listed once, however many links
-    lead to it.
+    Only one folder's names are in memory at a time, and nothing is decoded. Each folder is listed once, even if
+    several links lead to it.
     """
     waiting = [folder]
     listed: set[tuple[int, int]] = set()
@@ -60,7 +60,7 @@ def entries(folder: Path) -> Iterator[Entry]:
             yield Entry(parent, f"it cannot be listed: {error.strerror}", closed=True)
             continue
         if (status.st_dev, status.st_ino) in listed:
-            yield Entry(parent, "a link to a folder that is listed already")
+            yield Entry(parent, "a link to a folder that is already listed")
             continue
         listed.add((status.st_dev, status.st_ino))
         folders = []
@@ -73,12 +73,12 @@ def entries(folder: Path) -> Iterator[Entry]:
             elif is_folder:
                 folders.append(path)
             else:
-                yield Entry(path, "" if is_image(path) else "not an image that can be read")
+                yield Entry(path, "" if is_image(path) else "not a supported image")
         waiting += reversed(folders)
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file is an image by its ending, or begins like one."""
+    """Return True if a file is an image by its ending, or by its first bytes."""
     name = path.name.lower()
     if path.suffix.lower() in _ENDINGS:
         return True
@@ -92,10 +92,10 @@ def is_image(path: Path) -> bool:
 
 
 def described(left_out: Sequence[Entry]) -> str:
-    """Return one sentence on what is left out of folders."""
+    """Return one sentence on the files that are left out of folders."""
     named = [f"{entry.path} ({entry.left_out})" for entry in left_out[:_NAMED]]
     more = f" and {len(left_out) - _NAMED:,} more" if len(left_out) > _NAMED else ""
-    return f"{len(left_out):,} files or folders are left out: {', '.join(named)}{more}"
+    return f"{len(left_out):,} files or folders are ignored: {', '.join(named)}{more}"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -1,6 +1,7 @@
-"""From an image file to pixels: decoding, the deterministic and the random part of a transform, normalisation.
+"""Decode, transform and normalise images: the deterministic and the random part of a transform.
 
-The deterministic part (`Geometry`) depends on nothing but the file, so its pixels can be kept (`svipctl.datasets.packed_pixels`).
+The deterministic part (`Geometry`) depends on the file only, so that its pixels can be packed
+(`svipctl.datasets.packed_pixels`).
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from torchvision.transforms import functional as TF
 from svipctl.errors import ConfigError, DataError, ResourceError
 from svipctl.files import open_regular
 
-CROP_RATIO = 224 / 256  # of the centre crop to the resized shorter side, as in the published transforms
+CROP_RATIO = 224 / 256  # ratio of the centre crop to the resized shorter side, as in the published transforms
 _ASPECT = (3 / 4, 4 / 3)
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-"""By content, whatever the file is called. Not all that Pillow knows: PostScript, for one, is run by a program."""
+"""Formats, detected by content, not by file name. Pillow supports more, some of which execute programs (PostScript)."""
 _MOST_DECODED = {"JPEG": 178_956_970, "MPO": 178_956_970, "WEBP": 44_739_242, "": 89_478_485}
-"""Pixels of the largest image of a format (of others: ""); Pillow's own limit for JPEG, as others hold an image several times."""
+"""Maximum number of pixels per format (others: ""); Pillow's own limit for JPEG, lower where a decoder needs several
+copies.
+"""
 _TURNS = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -41,9 +44,9 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what makes the image upright."""
+"""EXIF orientation -> operation that makes the image upright."""
 _SIDEWAYS = 5  # orientations from here on exchange width and height
-_MOST_PIXELS = 2**26  # of a whole resized image; a picture of 1 x 60,000 would become 256 x 15 million
+_MOST_PIXELS = 2**26  # maximum sides of a whole resized image; an image of 1 x 60,000 would become 256 x 15 million
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3), RGB."""
@@ -54,17 +57,17 @@ class Geometry:
     """The deterministic part of a transform: bilinear PIL geometry (method section 6, "Images")."""
 
     resize: Literal["shorter-side", "square", "none"]
-    """To a square, directly or by a centre crop; `none` keeps the image as it is decoded."""
+    """To a square, directly or by a centre crop; `none` keeps the decoded size."""
     size: int = 0
     """Side of that square."""
 
     @property
     def key(self) -> str:
-        """A name for files."""
+        """Name of the geometry in file names."""
         return "decoded" if self.resize == "none" else f"{self.resize}-{self.size}"
 
     def __call__(self, image: Image.Image) -> Pixels:
-        """Pixels of an RGB image. One that has the input size already is taken as it is by `shorter-side`."""
+        """Return the pixels of an RGB image. `shorter-side` does not change an image of the input size."""
         if self.resize == "square":
             image = TF.resize(image, [self.size, self.size], InterpolationMode.BILINEAR)
         elif self.resize == "shorter-side" and image.size != (self.size, self.size):
@@ -78,7 +81,7 @@ class Geometry:
 
 
 def _centre_resized(image: Image.Image, size: int, wide: int, high: int) -> Image.Image:
-    """The centre crop of an image resized to `wide` x `high`, of which nothing else is computed."""
+    """Return the centre crop of an image resized to `wide` x `high`, without computing the rest."""
     box = []
     for length, resized in zip(image.size, (wide, high)):
         first = round((resized - size) / 2)
@@ -89,22 +92,22 @@ def _centre_resized(image: Image.Image, size: int, wide: int, high: int) -> Imag
 
 @dataclass(frozen=True)
 class Transform:
-    """How images become the network's input, in training with a random part."""
+    """Transform of images into the network's input, in training with a random part."""
 
     size: int
     resize: Literal["shorter-side", "square"] = "shorter-side"
     augment: Literal["none", "flip", "crop-and-flip"] = "none"
     crop_scale: tuple[float, float] = (0.08, 1.0)
     test_resize: Literal["shorter-side", "square"] = "shorter-side"
-    """Form of resizing in `for_evaluation`."""
+    """Resizing in `for_evaluation`."""
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """An RGB image as uint8 (3, size, size), without anything random."""
+        """Return an RGB image as uint8 (3, size, size), without anything random."""
         return channels_first(Geometry(self.resize, self.size)(image))
 
     @property
     def for_evaluation(self) -> Transform:
-        """The transform of every test image, with nothing random."""
+        """Transform of every test image, without anything random."""
         return Transform(self.size, self.test_resize, test_resize=self.test_resize)
 
     @property
@@ -114,18 +117,18 @@ class Transform:
 
     @property
     def training_geometry(self) -> Geometry:
-        """What comes before the random part."""
+        """Geometry before the random part."""
         return Geometry("none") if self.crops else Geometry(self.resize, self.size)
 
     def randomised(self, pixels: Pixels, rng: np.random.Generator) -> tuple[Pixels, bool]:
-        """The random part of a training image.
+        """Apply the random part to a training image.
 
         Args:
-            pixels: From `training_geometry`.
-            rng: Of this image in this epoch.
+            pixels: Pixels from `training_geometry`.
+            rng: Random generator of this image in this epoch.
 
         Returns:
-            Pixels (size, size, 3), and whether they are to be mirrored, which `mirrored` does for a whole batch.
+            Pixels (size, size, 3), and True if `mirrored` must mirror them, which it does for a whole batch.
 
         """
         if self.crops:
@@ -135,11 +138,13 @@ class Transform:
         return pixels, self.draws_flip(rng)
 
     def draws_flip(self, rng: np.random.Generator) -> bool:
-        """Return whether an image is to be mirrored."""
+        """Return True if an image must be mirrored."""
         return self.augment != "none" and bool(rng.random() < 0.5)
 
     def _crop_box(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
-        """Top, left, height, width of a random crop, as torchvision draws it (ten tries, then the largest in the centre)."""
+        """Return top, left, height, width of a random crop, as torchvision draws it (ten tries, then the largest in
+        the centre).
+        """
         for _ in range(10):
             area = width * height * rng.uniform(*self.crop_scale)
             ratio = np.exp(rng.uniform(*np.log(_ASPECT)))
@@ -151,12 +156,12 @@ class Transform:
 
 
 def channels_first(pixels: Pixels) -> Tensor:
-    """Pixels (H, W, 3) as a tensor of its own, uint8 (3, H, W)."""
+    """Return pixels (H, W, 3) as a separate tensor, uint8 (3, H, W)."""
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
 
 def mirrored(images: Tensor, which: Tensor) -> Tensor:
-    """Images (B, 3, H, W), those for which `which` (B,) holds mirrored left to right; on the images' device."""
+    """Return images (B, 3, H, W), horizontally mirrored where `which` (B,) is True, on their device."""
     return torch.where(which.to(images.device, non_blocking=True).view(-1, 1, 1, 1), images.flip(3), images)
 
 
@@ -164,23 +169,25 @@ def decode(source: Path | Image.Image, *, upright: bool = True) -> Image.Image:
     """Return an image as RGB: the first frame of an animation, the upper 8 bits of 16-bit grey.
 
     Args:
-        source: The file, or a PIL image, which stays as it is.
-        upright: Rotate a photograph as its EXIF orientation says. The published data sets are read as they are stored.
+        source: The file, or a PIL image, which is not changed.
+        upright: Rotate a photograph by its EXIF orientation. The published data sets are read without rotation.
 
     Raises:
-        DataError: Missing, not an image, too large, or cut short.
+        DataError: The file is missing, not an image, too large, or truncated.
 
     """
-    image, orientation = _loaded(source)  # by a function that ends, so that two copies are in memory and not three
+    image, orientation = _loaded(
+        source
+    )  # in a function that returns, so that two copies are in memory instead of three
     turn = _TURNS[orientation] if upright else None
     return image if turn is None else image.transpose(turn)
 
 
 def image_size(path: Path, *, upright: bool) -> tuple[int, int]:
-    """Return width and height of what `decode` returns, from the header of the file if possible.
+    """Return width and height of the result of `decode`, from the header of the file if possible.
 
     Raises:
-        DataError: It is missing or no image.
+        DataError: The file is missing or not an image.
 
     """
     with _opened(path) as image:
@@ -191,22 +198,22 @@ def image_size(path: Path, *, upright: bool) -> tuple[int, int]:
 
 
 def stored_orientation(path: Path) -> int:
-    """Return the EXIF orientation of an image file; errors as of `image_size`."""
+    """Return the EXIF orientation of an image file; same errors as `image_size`."""
     with _opened(path) as image:
         return exif_orientation(image)
 
 
 def exif_orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of an image, 1 to 8; 1 (upright) if it has none that can be read."""
+    """Return the EXIF orientation of an image, 1 to 8; 1 (upright) if there is none or it is unreadable."""
     try:
         value = image.getexif().get(0x0112, 1)
-    except Exception:  # whatever a damaged value leads Pillow to; the picture itself may be whole
+    except Exception:  # Pillow raises any exception for a damaged value; the image itself may be intact
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
 def _loaded(source: Path | Image.Image) -> tuple[Image.Image, int]:
-    """Return an image as RGB and as it is stored, and its EXIF orientation."""
+    """Return an image as RGB, without rotation, and its EXIF orientation."""
     with _opened(source) as image:
         image.load()
         eight_bits = _eight_bits(image)
@@ -215,7 +222,7 @@ def _loaded(source: Path | Image.Image) -> tuple[Image.Image, int]:
 
 @contextmanager
 def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
-    """Yield an image of which nothing but the header is decoded yet; what Pillow raises becomes a DataError."""
+    """Yield an image with only its header decoded; Pillow's exceptions become DataError."""
     path = source if isinstance(source, Path) else getattr(source, "filename", "") or "given as a PIL image"
     try:
         if isinstance(source, Image.Image):
@@ -230,25 +237,25 @@ def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             raise DataError(f"image {path} is missing") from error
         if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name too long)
-            raise DataError(f"there is no picture in the folder {path}") from error
+            raise DataError(f"there is no image in the folder {path}") from error
         raise DataError(f"image {error.what}", why=error.why, todo=error.todo) from error
     except (ResourceError, GeneratorExit):
         raise
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
+    except Exception as error:  # Pillow's decoders raise any exception for a damaged file
         unknown = isinstance(error, UnidentifiedImageError)
         raise DataError(
             f"image {path} does not decode",
             why="cannot identify its format" if unknown else str(error) or type(error).__name__,
-            todo="replace it, or take it out of the data set",
+            todo="replace it, or remove it from the data set",
         ) from error
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits as grey of 8; PIL's own conversion would clip it to white."""
+    """Return 16-bit grey as 8-bit grey; PIL's own conversion would clip it to white."""
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise ValueError("it has 32 bits a pixel, of which nothing says how bright they are meant")
+        raise ValueError("it has 32 bits per pixel of unknown range")
     return image
 
 
@@ -260,14 +267,14 @@ class Normalisation:
     std: Sequence[float]
 
     def __call__(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """uint8 (B, 3, H, W) -> normalised float (B, 3, H, W) on the same device."""
+        """Return uint8 (B, 3, H, W) as normalised float (B, 3, H, W) on the same device."""
         mean, std = (_channels(tuple(values), dtype, images.device) for values in (self.mean, self.std))
         return (images.to(dtype) / 255 - mean) / std
 
 
 @cache
 def _channels(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(3, 1, 1) on the device; made once, because bringing numbers to a GPU waits for all that it has to do."""
+    """Return (3, 1, 1) on the device, cached because copying numbers to a GPU waits for all its work."""
     with torch.inference_mode(False):
         return torch.tensor(values, dtype=dtype, device=device).view(3, 1, 1)
 
@@ -276,4 +283,4 @@ NORMALISATIONS = {
     "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
-"""By the names of `data.normalise`; ImageNet's is the published code's."""
+"""Normalisations by their name in `data.normalise`; ImageNet's is the published code's."""

@@ -1,4 +1,4 @@
-"""The published code's info file, `x-<CUB|AWA2|SUN>-data-image.pth`, and its differences from the proposed split."""
+"""Read the published code's info file, `x-<CUB|AWA2|SUN>-data-image.pth`, and compare it with the proposed split."""
 
 from __future__ import annotations
 
@@ -36,18 +36,20 @@ def read_info_file(path: Path, dataset: str) -> Info:
     """Read an info file, written with numpy 1 or 2, and re-root its image paths.
 
     Raises:
-        DataError: Missing, damaged, with anything in it that is not plain data, or without what such a file has.
+        DataError: The file is missing, damaged, incomplete, or contains anything but plain data.
 
     """
-    todo = "give x-CUB-data-image.pth (AWA2, SUN) as the published code saves it"
+    todo = "pass x-CUB-data-image.pth (AWA2, SUN) as the published code saves it"
     document = read_torch(path)
     if not isinstance(document, Mapping):
-        raise DataError(f"{path} is no info file", why=f"it holds a {type(document).__name__}, not a dict", todo=todo)
+        raise DataError(
+            f"{path} is not an info file", why=f"it contains a {type(document).__name__}, not a dict", todo=todo
+        )
     needed = ["allclasses", "ori_attributes", "train_classes", "unseen_classes"]
     needed += [f"{part}_{what}" for part in PARTS for what in ("files", "label")]
     missing = [key for key in needed if key not in document]
     if missing:
-        raise DataError(f"{path} is no info file", why=f"it lacks {', '.join(missing)}", todo=todo)
+        raise DataError(f"{path} is not an info file", why=f"it lacks {', '.join(missing)}", todo=todo)
     key = ""
     try:
         key = "allclasses"
@@ -65,15 +67,17 @@ def read_info_file(path: Path, dataset: str) -> Info:
             chosen.append(_class_names(document[key], classes))
     except DataError as error:
         raise DataError(
-            f"{path} cannot be used: {key}", why=str(error), todo=f"--dataset, if it is not {dataset}'s"
+            f"{path} cannot be used: {key}",
+            why=str(error),
+            todo=f"pass its data set with --dataset if it is not {dataset}",
         ) from error
     except (TypeError, ValueError, IndexError, OverflowError, RuntimeError) as error:
-        raise DataError(f"{path} is no info file", why=f"{key}: {error}", todo=todo) from error
+        raise DataError(f"{path} is not an info file", why=f"{key}: {error}", todo=todo) from error
     return Info(classes, labels, attributes.astype(np.float64), *chosen)
 
 
 def differences(info: Info, benchmark: Benchmark) -> list[str]:
-    """Return a sentence for each difference from the proposed split; images missing on the disk are no difference."""
+    """Return a sentence for each difference from the proposed split; missing images are not a difference."""
     found: list[str] = []
 
     def note(names: Sequence[str], what: str) -> None:
@@ -87,7 +91,9 @@ def differences(info: Info, benchmark: Benchmark) -> list[str]:
     if info.attributes.shape != benchmark.class_attributes.shape:
         found.append(f"the attribute table is {info.attributes.shape}, here {benchmark.class_attributes.shape}")
     elif info.classes == benchmark.classes:
-        off = ~(np.abs(info.attributes - benchmark.class_attributes).max(axis=1) <= _TOLERANCE)  # NaN is off too
+        off = ~(
+            np.abs(info.attributes - benchmark.class_attributes).max(axis=1) <= _TOLERANCE
+        )  # NaN counts as different
         note([name for name, bad in zip(info.classes, off) if bad], "classes have other attributes")
     for which, theirs, ours in (
         ("seen", info.train_classes, benchmark.seen_classes),
@@ -115,10 +121,10 @@ def _labelled(document: Mapping[str, Any], part: str, classes: tuple[str, ...], 
     if numbers.dtype.kind not in "iu":
         raise TypeError(f"labels are {numbers.dtype}, not whole numbers")
     if len(files) != len(numbers) or (len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(classes)):
-        raise ValueError(f"{part}_files and {part}_label do not fit each other or the classes")
+        raise ValueError(f"{part}_files and {part}_label do not match each other or the classes")
     repeated = sorted(file for file, times in Counter(files).items() if times > 1)
     if repeated:
-        raise ValueError(f"{len(repeated)} images are there more than once: {shortened(repeated, 3)}")
+        raise ValueError(f"{len(repeated)} images appear more than once: {shortened(repeated, 3)}")
     return {file: classes[number] for file, number in zip(files, numbers)}
 
 

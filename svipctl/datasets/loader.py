@@ -1,6 +1,6 @@
-"""Images of a benchmark in batches, decoded or from packed pixels.
+"""Load images of a benchmark in batches, decoded or from packed pixels.
 
-The random part of a sample depends only on (seed, epoch, image), never on who decoded it or in which order, so a run
+The random part of a sample depends only on (seed, epoch, image), not on the worker or the order, so that a run
 gives the same numbers for any number of workers, packed or not, and can be resumed at any step.
 """
 
@@ -28,9 +28,9 @@ class Sample(NamedTuple):
     image: Tensor
     """uint8 (3, size, size)."""
     image_index: int
-    """In the benchmark."""
+    """Index in the benchmark."""
     mirror: bool
-    """True if training mirrors it."""
+    """True if training mirrors the image."""
 
 
 class Batch(NamedTuple):
@@ -39,9 +39,9 @@ class Batch(NamedTuple):
     images: Tensor
     """uint8 (B, 3, size, size)."""
     indices: Tensor
-    """(B,) in the benchmark."""
+    """(B,) indices in the benchmark."""
     mirror: Tensor
-    """(B,) for `svipctl.datasets.images.mirrored`, on the device."""
+    """(B,) True for images to mirror by `svipctl.datasets.images.mirrored`, on the device."""
 
 
 @dataclass(eq=False)
@@ -49,12 +49,12 @@ class ImageDataset(Dataset["Sample | DataError"]):
     """Images of a benchmark by index.
 
     Args:
-        benchmark: Where the files are.
-        indices: Which images, in this order.
-        transform: From `Transform`.
-        seed: Of the random part, with the epoch; None for evaluation.
-        epoch: Counted from 0.
-        packed: Pixels of the transform's deterministic part, to be read instead of the files.
+        benchmark: Data set of the images.
+        indices: Indices of the images, in this order.
+        transform: Transform of the images.
+        seed: Seed of the random part, with the epoch; None for evaluation.
+        epoch: Epoch, counted from 0.
+        packed: Pixels of the transform's deterministic part, read instead of the files.
 
     """
 
@@ -87,11 +87,11 @@ class ImageDataset(Dataset["Sample | DataError"]):
 
     @property
     def is_ready_made(self) -> bool:
-        """True if each image's pixels lie there in the input size."""
+        """True if the packed pixels already have the input size."""
         return self.packed is not None and self.geometry.resize != "none"
 
     def gather(self, start: int, stop: int, *, pin_memory: bool = False) -> Batch:
-        """The images at these positions straight from the packed pixels, which must be ready-made."""
+        """Return the images at these positions from the packed pixels, which must be ready-made."""
         assert self.packed is not None
         side = self.geometry.size
         images = torch.empty((stop - start, 3, side, side), dtype=torch.uint8, pin_memory=pin_memory)
@@ -101,12 +101,14 @@ class ImageDataset(Dataset["Sample | DataError"]):
         )
 
     def draw_mirrors(self, start: int, stop: int) -> Tensor:
-        """Which of the images at these positions training mirrors, where it takes no random crops: (stop - start,)."""
+        """Return an array (stop - start,) of bools, True for images that training mirrors, if it takes no random
+        crops.
+        """
         draws = [self._random(position) for position in range(start, stop)]
         return torch.tensor([rng is not None and self.transform.draws_flip(rng) for rng in draws])
 
     def _pixels(self, position: int) -> Pixels:
-        """After the deterministic part."""
+        """Return the pixels after the deterministic part."""
         if self.packed is not None:
             return self.packed.pixels(self.files[position])
         return self.geometry(decode(self.root / self.files[position], upright=self.upright))
@@ -118,16 +120,16 @@ class ImageDataset(Dataset["Sample | DataError"]):
 
 
 def epoch_order(indices: Indices, *, seed: int, epoch: int, shuffle: bool) -> Indices:
-    """The order of the training images in an epoch; a function of its arguments only."""
+    """Return the order of the training images in an epoch, a function of the arguments only."""
     return np.random.default_rng([seed, 4, epoch]).permutation(indices) if shuffle else indices
 
 
 def batches(
     dataset: ImageDataset, batch_size: int, *, workers: int = 0, pin_memory: bool = False
 ) -> Generator[Batch, None, None]:
-    """Batches in order; the last may be smaller. Ready-made pixels need no workers.
+    """Yield batches in order; the last may be smaller. Ready-made pixels need no workers.
 
-    Close it (`contextlib.closing`) where the work may be cut short: the workers end then, not when the program does.
+    Close the generator (`contextlib.closing`) if the loop may end early, so that the workers end.
 
     Raises:
         DataError: An image is missing or does not decode.
@@ -146,10 +148,10 @@ class EpochImages:
     """Training images of any epoch, in batches.
 
     Args:
-        benchmark: Where the files are.
-        transform: Of training.
-        seed: Of the random part, with the epoch.
-        packed: As of `ImageDataset`.
+        benchmark: Data set of the images.
+        transform: Transform of training.
+        seed: Seed of the random part, with the epoch.
+        packed: As for `ImageDataset`.
 
     """
 
@@ -159,7 +161,7 @@ class EpochImages:
     packed: PackedImages | None = None
 
     def of(self, epoch: int, indices: Indices) -> ImageDataset:
-        """Return these images as they are in an epoch, counted from 0."""
+        """Return these images for an epoch, counted from 0."""
         return ImageDataset(self.benchmark, indices, self.transform, seed=self.seed, epoch=epoch, packed=self.packed)
 
     def __getitem__(self, wanted: tuple[int, Indices]) -> Batch | DataError:
@@ -171,12 +173,12 @@ class EpochImages:
     ) -> Generator[Batch, None, None]:
         """Yield batches in order, over as many epochs as there are with the same workers.
 
-        Close it as `batches` below; errors as there.
+        Close the generator as that of `batches`; same errors.
 
         Args:
             order: Epoch and images of each batch.
-            workers: Number of worker processes, which work ahead, past the end of an epoch too.
-            pin_memory: For a GPU.
+            workers: Number of worker processes, which load ahead, even past the end of an epoch.
+            pin_memory: Pin the memory of tensors, for a GPU.
 
         """
         if self.of(0, np.zeros(0, dtype=np.int64)).is_ready_made:
@@ -187,7 +189,7 @@ class EpochImages:
 
 
 def _collate(samples: list[Sample | DataError]) -> Batch | DataError:
-    """A batch, or the first error among its samples."""
+    """Return a batch, or the first error among its samples."""
     good: list[Sample] = []
     for sample in samples:
         if isinstance(sample, DataError):

@@ -1,4 +1,6 @@
-"""Reasons to doubt the scores of a data set: classes with equal attributes, and images that are in training and in test."""
+"""Find reasons to doubt the scores of a data set: classes with equal attributes, and images in both training and
+test.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ _SHOWN = 3
 def equal_classes(
     classes: Sequence[str], class_attributes: NDArray[np.float64], used: Collection[int], unseen: AbstractSet[int]
 ) -> list[str]:
-    """Return a warning if an unseen class has the attributes of another class; no image can tell such classes apart.
+    """Return a warning if an unseen class has the attributes of another class, so that no image can distinguish them.
 
     Args:
         classes: Names of the C classes.
@@ -54,11 +56,11 @@ _Parts = tuple[Sequence[str], Sequence[str]]
 
 
 def _with_equal(key: Callable[[Path], object], root: Path, group: _Parts) -> list[_Parts]:
-    """Divide files by a key, and return the divisions with files of both parts; a file that cannot be read has no key."""
+    """Divide files by a key, and return the divisions with files of both parts; unreadable files have no key."""
     divided: dict[object, tuple[list[str], list[str]]] = {}
     for part, files in enumerate(group):
         for file in files:
-            with suppress(OSError, DataError):  # reported by whoever decodes it
+            with suppress(OSError, DataError):  # reported when the file is decoded
                 divided.setdefault(key(root / file), ([], []))[part].append(file)
     return [parts for parts in divided.values() if all(parts)]
 

@@ -1,7 +1,7 @@
-"""Names and numbers from MATLAB files of version 5 (those of the benchmarks), read by scipy.
+"""Read names and numbers from MATLAB files of version 5 (those of the benchmarks), with scipy.
 
-scipy's reader trusts the types and lengths that it finds: some damaged files end the process, and some small ones make
-it take gigabytes. So only the wanted variables are given to it, once these are known to be right.
+scipy's reader trusts the types and lengths in a file: some damaged files crash the process, and some small ones make
+it allocate gigabytes. So it receives only the wanted variables, after they have been checked.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from svipctl.errors import DataError
 from svipctl.files import read_regular
 
 Variable = NDArray[np.float64] | tuple[str, ...]
-"""A table of numbers in MATLAB's shape, or the texts of a cell array."""
+"""A table of numbers in MATLAB's shape, or the strings of a cell array."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MATRIX, _COMPRESSED = 14, 15
 _CELLS, _CHARACTERS, _NUMBERS = 1, 4, range(6, 16)
 _CONTENT = {_CELLS: {_MATRIX}, _CHARACTERS: {1, 2, 4, 16, 17, 18}}
-"""Class of a matrix -> types of the elements with its content; those with numbers have others."""
+"""Class of a matrix -> types of the elements with its content; numeric classes have others."""
 _NUMERIC = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}
 _COMPLEX = 8
 _LARGEST = 2**25  # bytes of one unpacked variable; the largest needed one has 9 MB
@@ -47,11 +47,11 @@ def read_mat(path: Path, keys: Sequence[str], *, largest: int = _LARGEST) -> dic
     Args:
         path: A file of version 5, as MATLAB's `save -v7` and scipy's `savemat` write it.
         keys: Names of the wanted variables.
-        largest: Bytes of one of them, unpacked; also no larger than 16 times the file, or 32 MiB.
+        largest: Maximum bytes of an unpacked variable; the limit is also 16 times the file, or 32 MiB.
 
     Raises:
-        DataError: Missing, not such a file, damaged, without one of the keys, or not the file that `data fetch`
-            installed.
+        DataError: The file is missing, of another format, damaged, without one of the keys, or not the file that
+            `data fetch` installed.
 
     """
     content = read_regular(path)
@@ -60,7 +60,7 @@ def read_mat(path: Path, keys: Sequence[str], *, largest: int = _LARGEST) -> dic
         if recorded not in (None, hashlib.sha256(content).hexdigest()):
             raise _Damaged("its SHA-256 is not the one recorded when it was fetched")
         found = _load(content, keys, min(largest, max(_LARGEST, _TIMES * len(content))))
-    except Exception as error:  # scipy raises whatever a damaged file leads it to
+    except Exception as error:  # scipy raises any exception for a damaged file
         raise DataError(f"{path} is not a readable MATLAB file", why=str(error), todo="fetch it again") from error
     missing = [key for key in keys if key not in found]
     if missing:
@@ -74,7 +74,7 @@ def _load(content: bytes, keys: Sequence[str], largest: int) -> dict[str, Variab
     if _HDF5 in (content[:8], content[512:520]):
         raise _Damaged("it is of version 7.3 (HDF5): save it in MATLAB with `save -v7`")
     if content[124:128] != b"\x00\x01IM":
-        raise _Damaged("it does not begin like one of version 5")
+        raise _Damaged("it does not start like a file of version 5")
     sound = [content[:128]]
     for kind, data in _elements(memoryview(content)[128:]):
         matrix = _unpack(data, keys, largest) if kind == _COMPRESSED else data
@@ -102,9 +102,9 @@ def _elements(data: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def _unpack(data: memoryview, keys: Sequence[str], largest: int) -> memoryview:
-    """Return a compressed matrix; of an unwanted one, such as 600 MB of features, only the beginning.
+    """Return a decompressed matrix; for unwanted ones, such as 600 MB of features, only the beginning.
 
-    Reading to the end checks zlib's checksum.
+    Reading to the end verifies zlib's checksum.
     """
     begin = memoryview(zlib.decompressobj().decompress(data, 512))[8:]
     if _name(begin) not in keys:
@@ -112,18 +112,18 @@ def _unpack(data: memoryview, keys: Sequence[str], largest: int) -> memoryview:
     unpacker = zlib.decompressobj()
     matrix = memoryview(unpacker.decompress(data, largest))[8:]
     if not unpacker.eof:
-        raise _Damaged("a variable is cut short, or larger than any of a benchmark")
+        raise _Damaged("a variable is truncated, or larger than any of a benchmark")
     return matrix
 
 
 def _name(matrix: memoryview) -> str:
-    """Return the name in a matrix, of which the beginning suffices."""
+    """Return the name of a matrix, from its beginning."""
     *_, (_, name) = islice(_elements(matrix), 3)
     return bytes(name).decode("latin-1")
 
 
 def _check(matrix: memoryview) -> None:
-    """Raise if types and lengths in a matrix contradict each other, or if it is neither numbers nor text nor cells."""
+    """Raise unless the types and lengths in a matrix are consistent, and it contains numbers, text or cells."""
     (flags_kind, flags), (shape_kind, shape), (name_kind, _), *content = _elements(matrix)
     number = flags[0] if len(flags) == 8 and not flags[1] & _COMPLEX else 0
     allowed = _NUMERIC if number in _NUMBERS else _CONTENT.get(number, set())
@@ -138,7 +138,7 @@ def _check(matrix: memoryview) -> None:
 
 
 def _plain(value: NDArray[Any]) -> Variable:
-    """Return scipy's array as numbers, or as the texts of its cells."""
+    """Return scipy's array as numbers, or as the strings of its cells."""
     if value.dtype.kind in "fiub":
         return value.astype(np.float64)
     cells = value.ravel(order="F").tolist()
@@ -148,13 +148,13 @@ def _plain(value: NDArray[Any]) -> Variable:
 
 
 def _recorded_sha256(path: Path) -> str | None:
-    """Return the SHA-256 that `data fetch` recorded for a file; None for a file put there by hand."""
+    """Return the SHA-256 that `data fetch` recorded for a file; None for a file of the user."""
     for root in path.parents[:4]:
         for stamp in (root / ".assets").glob("*.json"):
             try:
                 recorded = json.loads(stamp.read_bytes())["sha256_of"].get(path.relative_to(root).as_posix())
             except (ValueError, LookupError, TypeError, AttributeError):
-                continue  # damaged, or of an earlier version; `data status` reports it
+                continue  # damaged, or from an earlier version; `data status` reports it
             if recorded is not None:
                 return str(recorded)
     return None

@@ -1,4 +1,4 @@
-"""Names of the benchmarks. Free of heavy imports, so that help and completion can use them."""
+"""Define the names of the benchmarks, without heavy imports, for help and completion."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ BUILT_IN = ("toybirds",)
 
 
 def dataset_name(dataset: str) -> str:
-    """What runs of a data set are filed under: its name, or the last part of a folder's path."""
+    """Return the folder name for runs of a data set: its name, or the last part of a folder's path."""
     return dataset if dataset in (*OFFICIAL, *BUILT_IN) else Path(dataset).resolve().name
 
 
 def own_folder(name: str) -> Path:
-    """The folder of a data set of one's own.
+    """Return the folder of a data set of your own.
 
     Raises:
-        ConfigError: There is none of that name; the nearest known names are told.
+        ConfigError: The folder does not exist; lists similar known names.
 
     """
     from svipctl.errors import ConfigError, nearest
@@ -30,30 +30,30 @@ def own_folder(name: str) -> Path:
         raise ConfigError(
             f"no data set {name!r}",
             why=nearest(name, [*OFFICIAL, *BUILT_IN, *own]),
-            todo="name one of these, or the path of a folder with images/ and attributes.csv",
+            todo="pass one of these, or the path of a folder with images/ and attributes.csv",
         )
     if (Path(name) / "config.toml").exists() and not (Path(name) / "attributes.csv").exists():
         raise ConfigError(
             f"{name} is a run, not a data set",
-            todo=f"name its data set: {shell_words(Path(name).resolve().parent.name, '--run', name)}",
+            todo=f"pass its data set: {shell_words(Path(name).resolve().parent.name, '--run', name)}",
         )
     return Path(name)
 
 
 def is_dataset(name: str) -> bool:
-    """Return whether it is the name of a benchmark, or a folder with the table of a data set."""
+    """Return True if a name is that of a benchmark, or a folder with the table of a data set."""
     is_benchmark = name in (*OFFICIAL, *BUILT_IN) and not Path(name).exists()
     return is_benchmark or os.path.exists(os.path.join(name, "attributes.csv"))  # noqa: PTH110, PTH118 (any length)
 
 
 def check_dataset(name: str) -> None:
-    """Raise ConfigError unless it is a benchmark or a folder; what is in that is not looked at."""
+    """Raise ConfigError unless a name is a benchmark or a folder, without checking its content."""
     if name not in (*OFFICIAL, *BUILT_IN):
         own_folder(name)
 
 
 def check_present(name: str, data_dir: Path) -> None:
-    """Raise ConfigError as `check_dataset`, and DataError if a benchmark to be downloaded is not there at all."""
+    """Raise ConfigError as `check_dataset`, and DataError if a benchmark that needs a download is missing."""
     check_dataset(name)
     if name in OFFICIAL and not (data_dir / name).is_dir():
         from svipctl.errors import DataError

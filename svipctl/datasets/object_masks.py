@@ -1,4 +1,4 @@
-"""Where the object is in what the network sees: the share of each window that a mask or a bounding box covers."""
+"""Compute the share of each window of the network's input that a mask or a bounding box covers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from svipctl.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of some images of a benchmark, in the geometry the network sees them in."""
+    """Coverage of some images of a benchmark, in the geometry of the network's input."""
 
     indices: Indices
-    """(n,) ascending."""
+    """(n,) indices, ascending."""
     shares: NDArray[np.float32]
     """(n, rows, columns), 0 to 1."""
 
     def of(self, indices: Tensor, mirror: Tensor | None = None) -> Tensor:
-        """(B, rows * columns) of images by index (B,), those for which `mirror` (B,) holds mirrored left to right."""
+        """Return coverage (B, rows * columns) of images by index (B,), mirrored where `mirror` (B,) is True."""
         shares = torch.from_numpy(self.shares[np.searchsorted(self.indices, indices.numpy())])
         if mirror is not None:
             shares = torch.where(mirror.view(-1, 1, 1), shares.flip(2), shares)
@@ -34,22 +34,22 @@ class Coverage:
 
 
 def object_coverage(benchmark: Benchmark, indices: Indices, geometry: Geometry, rows: int, columns: int) -> Coverage:
-    """How much of each window the object covers.
+    """Return the share of each window that the object covers.
 
     Args:
-        benchmark: With masks or, failing these, boxes.
-        indices: Which images.
+        benchmark: Data set with masks or boxes; masks are preferred.
+        indices: Indices of the images.
         geometry: The deterministic part of the transform, without random crops.
-        rows: Of windows.
-        columns: Of windows.
+        rows: Rows of windows.
+        columns: Columns of windows.
 
     Raises:
-        ConfigError: The benchmark knows neither.
+        ConfigError: The data set has neither.
 
     """
     if not benchmark.masks and benchmark.boxes is None:
         raise ConfigError(
-            f"{benchmark.name} does not say where the object is",
+            f"{benchmark.name} has neither masks nor boxes",
             why="method.selection = object needs a mask or a bounding box of every image",
             todo="choose another selection: --set method.selection=centre",
         )
@@ -60,7 +60,7 @@ def object_coverage(benchmark: Benchmark, indices: Indices, geometry: Geometry, 
 
 
 def window_shares(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.float64]:
-    """The share of each window that a mask covers: (H, W) -> (rows, columns)."""
+    """Return the share of each window that a mask covers: (H, W) -> (rows, columns)."""
     height, width = mask.shape
     edges_y = np.linspace(0, height, rows + 1).round().astype(int)
     edges_x = np.linspace(0, width, columns + 1).round().astype(int)
@@ -70,7 +70,7 @@ def window_shares(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[n
 
 
 def object_mask(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray[np.bool_]:
-    """Where the object is in what the network sees of an image, from its mask or its box: (H, W).
+    """Return the mask (H, W) of the object in the network's input, from its mask or its box.
 
     A box becomes a filled rectangle in an image of the size on the disk.
 
@@ -83,9 +83,9 @@ def object_mask(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray
         width, height = image_size(benchmark.image_path(index), upright=benchmark.upright)
         if width != height and mask.size == (height, width):
             raise DataError(
-                f"mask {benchmark.masks[index]} lies on its side",
+                f"mask {benchmark.masks[index]} is rotated",
                 why=f"the upright image has {width} x {height} pixels, the mask {height} x {width}",
-                todo="rotate the mask as the EXIF orientation of its photograph says",
+                todo="rotate the mask by the EXIF orientation of its photograph",
             )
         pixels = geometry(mask)
     else:

@@ -1,4 +1,4 @@
-"""CUB-200-2011, AwA2 and SUN Attributes under the proposed split, built from their official files only."""
+"""Build CUB-200-2011, AwA2 and SUN Attributes under the proposed split from their official files only."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from svipctl.text_files import read_lines
 
 @dataclass(frozen=True)
 class Official:
-    """Where a benchmark's official files lie, and what must be found in them."""
+    """Official files of a benchmark, and their expected content."""
 
     read_attributes: Callable[[Path], tuple[str, ...]]
     class_of: Callable[[str], str]
-    """Class name from an image's path: guards against labels in another order than the files."""
+    """Function from an image's path to its class name, to detect labels in another order than the files."""
     attributes: int
     classes: tuple[int, int]
-    """Seen and unseen."""
+    """Numbers of seen and unseen classes."""
     images: tuple[int, int, int]
-    """trainval, seen test and unseen test."""
+    """Numbers of images in trainval, seen test and unseen test."""
 
 
 def _cub_attributes(root: Path) -> tuple[str, ...]:
-    """In the archive `attributes.txt` lies beside the folder, not in it; both places are accepted."""
+    """Return CUB's attributes. The archive has `attributes.txt` next to the folder; a copy in it works too."""
     places = [root / "attributes.txt", root / "CUB_200_2011" / "attributes.txt"]
     path = next((place for place in places if place.exists()), places[0])
     return tuple(line.partition(" ")[2].strip() for line in read_lines(path))
@@ -60,7 +60,7 @@ def _parent(file: str) -> str:
 
 
 def _scene(file: str) -> str:
-    """SUN: images/<letter>/<scene>[/<sub>]/<file> is class scene[_sub]."""
+    """Return the class of a SUN image: images/<letter>/<scene>[/<sub>]/<file> is class scene[_sub]."""
     return "_".join(file.split("/")[2:-1])
 
 
@@ -72,10 +72,10 @@ OFFICIAL_BENCHMARKS = {
 
 
 def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
-    """Attributes of `cub`, `awa2` or `sun`; needs neither images nor splits.
+    """Return the attributes of `cub`, `awa2` or `sun`, without images and splits.
 
     Raises:
-        DataError: The attribute list is missing, or has another length than it should.
+        DataError: The attribute list is missing, or has a wrong length.
 
     """
     official = OFFICIAL_BENCHMARKS[name]
@@ -83,7 +83,7 @@ def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
         attributes = official.read_attributes(data_dir / name)
         if len(attributes) != official.attributes:
             raise DataError(
-                f"{name} has {official.attributes} attributes, the list in {data_dir / name} {len(attributes)}"
+                f"{name} has {official.attributes} attributes, but the list in {data_dir / name} has {len(attributes)}"
             )
     return attributes
 
@@ -94,13 +94,13 @@ def open_official(
     """Build `cub`, `awa2` or `sun` from `data_dir/<name>`.
 
     Args:
-        name: Which.
+        name: Name of the benchmark.
         data_dir: Folder of the data sets.
-        allow_partial: Take what images there are; `Benchmark.missing` then says which are not.
-        listed: Names of the existing images; the disk is not searched for them then.
+        allow_partial: Use the existing images; `Benchmark.missing` lists the others.
+        listed: Names of the existing images, instead of a search on the disk.
 
     Raises:
-        DataError: Files are missing, damaged, or not the official ones; or images are missing and must not be.
+        DataError: Files are missing, damaged, or not the official ones; or images are missing without `allow_partial`.
 
     """
     official, root = OFFICIAL_BENCHMARKS[name], data_dir / name
@@ -126,7 +126,7 @@ def open_official(
         raise DataError(
             lacking,
             why=describe_missing(missing, official.class_of),
-            todo=todo + ("" if len(missing) == len(files) else ", or use what is there: --allow-partial"),
+            todo=todo + ("" if len(missing) == len(files) else ", or use the existing images: --allow-partial"),
         )
     kept = np.flatnonzero(present)
     new_index = np.cumsum(present) - 1
@@ -156,14 +156,14 @@ def open_official(
 
 
 def describe_missing(missing: Sequence[str], class_of: Callable[[str], str] = _parent) -> str:
-    """Exactly what is missing, in a few lines: images by class, the first ones named."""
+    """Return a few lines with the number of missing images by class, and the first names."""
     by_class = Counter(class_of(file) for file in missing)
     classes = shortened([f"{name} ({count})" for name, count in sorted(by_class.items())], 5)
     return f"missing images of {classes}:\n" + shortened(missing, 3, "\n")
 
 
 def _partial_warning(name: str, missing: Sequence[str], total: int) -> str:
-    """Return one sentence on what a benchmark with missing images is, and exactly what is missing."""
+    """Return a warning for a benchmark with missing images."""
     return (
         f"{name} is used without {_count(len(missing), total)} images: numbers are not comparable with published ones\n"
         + describe_missing(missing, OFFICIAL_BENCHMARKS[name].class_of)
@@ -171,7 +171,7 @@ def _partial_warning(name: str, missing: Sequence[str], total: int) -> str:
 
 
 def missing_images(name: str, data_dir: Path) -> tuple[tuple[str, ...], int]:
-    """Images of a benchmark that are not on the disk, relative to its folder, and the number there should be.
+    """Return the missing images of a benchmark, relative to its folder, and the total number of images.
 
     Raises:
         DataError: The list of images is missing or damaged.
@@ -184,7 +184,7 @@ def missing_images(name: str, data_dir: Path) -> tuple[tuple[str, ...], int]:
 
 
 def _present(root: Path, files: Sequence[str]) -> list[bool]:
-    """Return whether each file is there, by listing each folder once: far fewer calls than one a file."""
+    """Return True for each existing file, by listing each folder once, with far fewer calls than one per file."""
     listed: dict[str, set[str]] = {}
     found = []
     for file in files:
@@ -199,42 +199,44 @@ def _present(root: Path, files: Sequence[str]) -> list[bool]:
 def _check(
     name: str, official: Official, split: ProposedSplit, files: Sequence[str], attributes: Sequence[str]
 ) -> None:
-    """Everything by which a changed, mixed-up or leaking copy shows itself.
+    """Raise an error for a changed, mixed-up or leaking copy.
 
     Raises:
-        DataError: With every contradiction.
+        DataError: Lists every contradiction.
 
     """
     problems = []
     if split.class_attributes.shape[1] != len(attributes):
-        problems.append(f"the table has {split.class_attributes.shape[1]} attributes, the list {len(attributes)}")
+        problems.append(
+            f"the table has {split.class_attributes.shape[1]} attributes, but the list has {len(attributes)}"
+        )
     seen = len(np.unique(split.labels[split.parts["trainval"]]))
     unseen = len(np.unique(split.labels[split.parts["test_unseen"]]))
     if (seen, unseen) != official.classes:
-        problems.append(f"{seen} seen and {unseen} unseen classes; there should be {official.classes}")
+        problems.append(f"{seen} seen and {unseen} unseen classes; expected {official.classes}")
     counts = tuple(len(split.parts[part]) for part in PARTS)
     if counts != official.images:
-        problems.append(f"{counts} images in {', '.join(PARTS)}; there should be {official.images}")
+        problems.append(f"{counts} images in {', '.join(PARTS)}; expected {official.images}")
     if not np.array_equal(np.sort(np.concatenate(list(split.parts.values()))), np.arange(len(files))):
-        problems.append("the three parts do not hold each image exactly once")
+        problems.append("the three parts do not contain each image exactly once")
     wrong = [file for file, label in zip(files, split.labels) if official.class_of(file) != split.classes[label]]
     if wrong:
-        problems.append(f"{len(wrong)} images lie in a folder of another class than their label says: {wrong[0]}")
+        problems.append(f"{len(wrong)} images are in the folder of another class than their label: {wrong[0]}")
     if problems:
         raise DataError(f"the files of the proposed split of {name} are not the official ones", why="\n".join(problems))
 
 
 def _folds_with_images(split: ProposedSplit, labels: Indices) -> tuple[tuple[int, ...], ...]:
-    """The folds, without classes of which no image is there; none at all if one fold would be empty."""
+    """Return the folds without classes whose images are missing; none at all if one fold would be empty."""
     there = set(labels.tolist())
     folds = tuple(tuple(label for label in fold if label in there) for fold in split.folds)
     return folds if all(folds) else ()
 
 
 def _boxes(folder: Path, files: Sequence[str]) -> NDArray[np.float64]:
-    """(N, 4) left, top, width, height in pixels of the published photographs, in the order of `files`.
+    """Return left, top, width, height (N, 4) in pixels of the published photographs, in the order of `files`.
 
-    CUB's own lists go by an image id whose order is not that of the proposed split.
+    CUB's own lists use image ids, whose order is not that of the proposed split.
     """
     try:
         box_of_id = dict(line.split(maxsplit=1) for line in read_lines(folder / "bounding_boxes.txt"))
@@ -249,7 +251,7 @@ def _boxes(folder: Path, files: Sequence[str]) -> NDArray[np.float64]:
 
 @contextmanager
 def _explained(name: str, data_dir: Path) -> Iterator[None]:
-    """Say how to get the file that is missing or damaged."""
+    """Add the command that fetches a missing or damaged file to its error."""
     try:
         yield
     except DataError as error:

@@ -1,4 +1,4 @@
-"""Status of a data folder: whether it can be opened, what of it takes no part, and which images do not decode."""
+"""Report the status of a data folder: problems, ignored files, and images that do not decode."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from svipctl.types import ProgressCallback
 def status_of_own(
     name: str, data_dir: Path, *, verify: bool = False, progress: ProgressCallback | None = None
 ) -> DatasetStatus:
-    """Return the status of a data folder or of a built-in data set; never raises for what is wrong in it.
+    """Return the status of a data folder or of a built-in data set; problems are reported in it, not raised.
 
     Args:
         name: `toybirds`, or the path of a data folder.
         data_dir: Folder of the named data sets.
         verify: Also decode every image and mask.
-        progress: Called with images decoded and images in all.
+        progress: Called with images decoded and images in total.
 
     Raises:
-        ConfigError: There is no such folder.
+        ConfigError: The folder does not exist.
 
     """
     if to_draw := pictures_to_draw(name, data_dir):
         return DatasetStatus(
             name=name,
             state="absent",
-            problem=f"{to_draw:,} pictures are drawn on first use",
+            problem=f"{to_draw:,} images are drawn on first use",
             todo=shell_command("w2v", "build", name),
             images_in_all=to_draw,
         )
@@ -53,7 +53,7 @@ def status_of_own(
         undecodable, oriented = found.undecodable, found.oriented
     if undecodable and not problem:
         problem = f"{len(undecodable):,} images do not decode, for instance {undecodable[0]}"
-        todo = "replace these images, or take them out of the data set"
+        todo = "replace these images, or remove them from the data set"
     return DatasetStatus(
         name=name,
         state="damaged" if problem else "complete",

@@ -1,7 +1,7 @@
-"""Packed pixels: what the deterministic part of a transform yields for every image, computed once and kept on disk.
+"""Pack the pixels of the deterministic part of a transform for every image, computed once and kept on disk.
 
 A pack is a store (`svipctl.datasets.store`) in the folder `packed/<geometry>` next to the images, with a row (3, H, W)
-for each image. It is used only while it equals what decoding the images would yield.
+for each image. It is used only while it equals the decoded images.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PackedImages(Store):
     """The pixels of a finished pack, read by image file."""
 
     def pixels(self, file: str) -> Pixels:
-        """Return what the geometry yields for an image, (H, W, 3)."""
+        """Return the pixels of an image under the geometry, (H, W, 3)."""
         return self.read(file).transpose(1, 2, 0)
 
 
@@ -50,20 +50,22 @@ class PackPlan:
 
 
 def geometries(transform: Transform) -> tuple[Geometry, ...]:
-    """Return the geometries that a configuration reads, first that of training, then that of evaluation if it differs."""
+    """Return the geometries that a configuration reads: that of training, then that of evaluation if it differs."""
     evaluation = transform.for_evaluation.training_geometry
     return tuple(dict.fromkeys((transform.training_geometry, evaluation)))
 
 
 def images_packed(benchmark: Benchmark, geometry: Geometry) -> tuple[str, ...]:
-    """Return the images in a pack: all for a geometry that evaluation may have, else those that may be trained on."""
+    """Return the images in a pack: all for a geometry of evaluation, else those that may be trained on."""
     if geometry.resize != "none":
         return benchmark.images
     return tuple(benchmark.images[index] for index in np.sort(benchmark.trainval))
 
 
 def stamp_of(benchmark: Benchmark, geometry: Geometry) -> dict[str, Any]:
-    """Return all that pixels depend on: the geometry, the decoders, and the name, size and time of each image file."""
+    """Return everything that pixels depend on: the geometry, the decoders, and the name, size and time of each image
+    file.
+    """
     digest = hashlib.sha256()
     for file in images_packed(benchmark, geometry):
         digest.update(f"{file}\0{_size_and_time(benchmark.root / file)}\n".encode())
@@ -82,14 +84,16 @@ def find_pack(benchmark: Benchmark, geometry: Geometry) -> tuple[PackedImages | 
     """Find the pack of a geometry.
 
     Returns:
-        The pack, or None if there is none that equals the images; and a note for the user if there is one that does
+        The pack, or None if no pack equals the images; and a note for the user if there is a pack that does
         not, else "".
 
     """
     folder = pack_folder(benchmark.root, geometry)
     if not (folder / INDEX).exists():
         others = sorted(path.parent.name for path in folder.parent.glob(f"[!.]*/{INDEX}"))
-        return None, _unused(folder, f"there is none of this transform, only of {', '.join(others)}") if others else ""
+        return None, _unused(
+            folder, f"there is none for this transform, only for {', '.join(others)}"
+        ) if others else ""
     try:
         pack = PackedImages(folder)
     except DataError as error:
@@ -103,7 +107,7 @@ def find_pack(benchmark: Benchmark, geometry: Geometry) -> tuple[PackedImages | 
         "orientation": "they were packed without EXIF orientation",
     }
     found = [reason for key, reason in reasons.items() if key in changed]
-    return None, _unused(folder, found[0] if found else "images were changed, added or removed since")
+    return None, _unused(folder, found[0] if found else "images were changed, added or removed")
 
 
 def plan_pack(benchmark: Benchmark, geometry: Geometry, *, block_bytes: int = BLOCK_BYTES) -> PackPlan:
@@ -130,16 +134,16 @@ def pack(
     """Create a pack unless there is one that equals the images.
 
     Args:
-        plan: From `plan_pack`.
-        workers: Processes that decode; with 1 this one does.
-        force: Start again, whatever exists.
-        progress: Called with images done and images in all.
+        plan: Plan of `plan_pack`.
+        workers: Processes that decode; 1 decodes in this process.
+        force: Start again even if a pack exists.
+        progress: Called with images done and images in total.
 
     Returns:
-        What was done.
+        `fresh` if the pack existed, `packed` if it was created, `resumed` if unfinished work was continued.
 
     Raises:
-        DataError: An image is missing, does not decode, or changes meanwhile.
+        DataError: An image is missing, does not decode, or changes while it is packed.
         ResourceError: The disk is too small or full, or a process was killed.
         ConfigError: The folder cannot be written, or another process is packing.
 
@@ -153,7 +157,7 @@ def pack(
         if stamp_of(plan.benchmark, plan.geometry) != plan.store.stamp:
             raise DataError("images have changed while they were packed", todo="run the command again")
 
-    with explained_lost_workers("run the command again, which keeps finished images", fewer="--workers 1"):
+    with explained_lost_workers("run the command again; it keeps finished images", fewer="--workers 1"):
         outcome = fill_store(plan.store, decode_missing, force=force, progress=progress)
     return "packed" if outcome == "created" else outcome
 
@@ -164,16 +168,16 @@ def check_pack(
     """Compare the checksum of every image, then decode images again and compare them bit for bit.
 
     Args:
-        benchmark: The images.
+        benchmark: Data set of the images.
         geometry: Geometry of the pack.
-        images: How many to decode, always the same ones; None for all.
+        images: Number of images to decode, always the same ones; None for all.
         progress: Called with images compared and images to compare.
 
     Returns:
         Number of images compared.
 
     Raises:
-        DataError: There is no pack that can be used.
+        DataError: There is no usable pack.
         CheckFailed: The pack does not equal the images; the error names them.
 
     """
@@ -193,7 +197,7 @@ def check_pack(
             progress(done, len(sample))
     if wrong:
         raise CheckFailed(
-            f"packed pixels {pack.folder} are not what they should be",
+            f"packed pixels {pack.folder} differ from the images",
             why=shortened(wrong, 20, "\n"),
             todo="pack again: svipctl data pack DATASET --force",
         )
@@ -201,7 +205,7 @@ def check_pack(
 
 
 class _Blocks(Dataset["Written | DataError | OSError"]):
-    """Blocks of missing images, each decoded and written by the process that takes it."""
+    """Blocks of missing images, each decoded and written by one process."""
 
     def __init__(self, plan: PackPlan, missing: list[int]) -> None:
         self._root, self._upright = plan.benchmark.root, plan.benchmark.upright
@@ -230,12 +234,13 @@ class _Blocks(Dataset["Written | DataError | OSError"]):
 
 def _unused(folder: Path, why: str) -> str:
     return (
-        f"packed pixels {folder} are not used, images are decoded instead: {why}; `svipctl data pack` makes them anew"
+        f"packed pixels {folder} are not used, images are decoded instead: {why}; run `svipctl data pack` to "
+        "pack them again"
     )
 
 
 def _size_and_time(path: Path) -> str:
-    """Return the size and time of a file; empty for a missing image, which reading it will report."""
+    """Return the size and time of a file; empty for a missing image, which is reported when it is read."""
     try:
         status = path.stat()
     except FileNotFoundError:

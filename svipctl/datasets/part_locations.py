@@ -1,4 +1,4 @@
-"""Where CUB's annotators saw each part of the bird: `parts/parts.txt` and `parts/part_locs.txt` of CUB_200_2011."""
+"""Read the part locations of CUB's annotators: `parts/parts.txt` and `parts/part_locs.txt` of CUB_200_2011."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from svipctl.text_files import read_lines
 
 @dataclass(frozen=True)
 class PartPlaces:
-    """Of N images and P parts, in the benchmark's order of images."""
+    """Locations of P parts in N images, in the benchmark's order of images."""
 
     names: tuple[str, ...]
     """(P,) as published: `left wing`, `beak`, ..."""
@@ -39,7 +39,7 @@ def cub_image_ids(folder: Path) -> dict[str, str]:
 
 
 def part_places(benchmark: Benchmark) -> PartPlaces | None:
-    """Read them; None if the benchmark has no such annotation.
+    """Return the part locations; None if the benchmark has none.
 
     Raises:
         DataError: The lists are damaged or do not fit the images.

@@ -1,4 +1,4 @@
-"""Image paths as other people wrote them, on a data folder of ours."""
+"""Convert image paths of other machines to paths below our data folder."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ _FOLDERS = {"cub": "CUB_200_2011", "awa2": "Animals_with_Attributes2", "sun": "i
 
 
 def reroot(path: str, dataset: str) -> str:
-    """An image's path below `data/<dataset>`: what follows the last folder that the official archive unpacks to.
+    """Return an image's path below `data/<dataset>`: the part after the last folder that the official archive unpacks
+    to.
 
     `/home/x/Datasets/CUB_CROP/CUB_200_2011//images/c/f.jpg` is `CUB_200_2011/images/c/f.jpg` (data, trap 5).
 
     Raises:
-        DataError: The path names no such folder, or climbs out of it.
+        DataError: The path does not contain such a folder, or leaves it.
 
     """
     folder = _FOLDERS[dataset]
     parts = [part for part in re.split(r"[/\\]+", path) if part not in ("", ".")]
     place = max((number for number, part in enumerate(parts) if part == folder), default=-1)
     if place < 0 or place + 1 == len(parts) or ".." in parts[place:] or "\0" in path:
-        raise DataError(f"{path!r} is no image of {dataset}", why=f"its path does not go through a folder {folder}")
+        raise DataError(f"{path!r} is not an image of {dataset}", why=f"its path does not contain a folder {folder}")
     return "/".join(parts[place:])
 
 

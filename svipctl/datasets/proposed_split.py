@@ -1,7 +1,8 @@
-"""The proposed split of a benchmark (Xian et al., "Zero-Shot Learning - A Comprehensive Evaluation"): xlsa17's files.
+"""Read the proposed split of a benchmark (Xian et al., "Zero-Shot Learning - A Comprehensive Evaluation"): xlsa17's
+files.
 
-Of att_splits.mat the keys `train_loc` and `val_loc` are never read: they exist in variants that leak test images
-(data, section 3). The folds come from the class lists instead.
+The keys `train_loc` and `val_loc` of att_splits.mat are never read: they exist in variants that leak test images
+(data, section 3). The folds are those of the class lists.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ class ProposedSplit:
     """Proposed split of a data set with N images, C classes and K attributes; all indices are 0-based."""
 
     classes: tuple[str, ...]
-    """In the order of the attribute matrix, which is not the order of CUB's folder numbers."""
+    """(C,) names in the order of the attribute matrix, which is not the order of CUB's folder numbers."""
     class_attributes: NDArray[np.float64]
     """(C, K), `original_att` transposed: as published, not normalised."""
     files: tuple[str, ...]
-    """(N,) image files as written by the authors, sorted; the parts point into this list."""
+    """(N,) image files as the authors wrote them, sorted; the parts are indices into this list."""
     labels: Indices
     """(N,) rows of `class_attributes`."""
     parts: dict[str, Indices]
@@ -40,7 +41,7 @@ def read_proposed_split(folder: Path) -> ProposedSplit:
     """Read `xlsa17/data/<name>/`.
 
     Raises:
-        DataError: A file is missing, is no MATLAB file, lacks a key, or an index points nowhere.
+        DataError: A file is missing, not a MATLAB file, lacks a key, or has an invalid index.
 
     """
     where, listing_file = folder / "att_splits.mat", folder / "res101.mat"
@@ -65,7 +66,7 @@ def read_names(path: Path, key: str) -> tuple[str, ...]:
     """Return a variable of a MATLAB file that must be a list of names.
 
     Raises:
-        DataError: The file is missing or damaged, or the variable is something else.
+        DataError: The file is missing or damaged, or the variable is not a list of names.
 
     """
     return _names(read_mat(path, [key])[key], path, key)
@@ -87,7 +88,7 @@ def _indices(value: Variable, count: int, where: Path, key: str) -> Indices:
     """Return 1-based MATLAB indices into `count` entries as 0-based ones."""
     numbers = _numbers(value, where, key).ravel()
     if not len(numbers) or (numbers != np.floor(numbers)).any() or numbers.min() < 1 or numbers.max() > count:
-        raise DataError(f"{where} is damaged", why=f"{key} should hold whole numbers from 1 to {count}")
+        raise DataError(f"{where} is damaged", why=f"{key} should contain whole numbers from 1 to {count}")
     return numbers.astype(np.int64) - 1
 
 
@@ -95,5 +96,5 @@ def _fold(path: Path, classes: tuple[str, ...]) -> tuple[int, ...]:
     listed = set(read_lines(path))
     unknown = sorted(listed - set(classes))
     if unknown:
-        raise DataError(f"{path} names classes that att_splits.mat has not", why=", ".join(unknown[:5]))
+        raise DataError(f"{path} names classes that are not in att_splits.mat", why=", ".join(unknown[:5]))
     return tuple(sorted(classes.index(name) for name in listed))

@@ -1,8 +1,8 @@
-"""From pixels of a published photograph, in which boxes and parts are given, to pixels of what the network sees.
+"""Convert pixel coordinates of published photographs (boxes, parts) to those of the network's input.
 
-Some copies of CUB were made smaller. Nothing in its lists says how large a photograph was, but nearly all have a longest
-side of 500 pixels, so a copy gives itself away by boxes that reach out of its images, and its scale follows. Copies are
-mostly made to one shorter side; a photograph that was smaller than that from the beginning is then as it was published.
+Some copies of CUB were resized. CUB's lists do not contain the sizes of the photographs, but nearly all have a longest
+side of 500 pixels, so a copy is detected by boxes that exceed its images, which gives its scale. Copies are
+mostly resized to one shorter side; smaller photographs are unchanged.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from svipctl.datasets.images import CROP_RATIO, Geometry, image_size
 from svipctl.errors import DataError
 
 LONGEST_SIDE = 500
-_LOOKED_AT = 100  # of the images, which is many more than are needed: in a smaller copy most boxes do not fit
+_LOOKED_AT = 100  # share of the images, far below that of a smaller copy, in which most boxes do not fit
 
 Points = NDArray[np.float64]
 """(n, 2): x and y."""
 
 
 def published_side(files: Sequence[Path], boxes: NDArray[np.float64]) -> int | None:
-    """The published longest side if the images on the disk are copies of another size, else None.
+    """Return the published longest side if the images on the disk are resized copies, else None.
 
     Args:
         files: The images on the disk.
@@ -42,33 +42,33 @@ def published_side(files: Sequence[Path], boxes: NDArray[np.float64]) -> int | N
 
 
 def copied_side(files: Sequence[Path]) -> int:
-    """The shorter side that most of the images have in common, 0 if there is none."""
+    """Return the shorter side that most images have, 0 if there is none."""
     sides = Counter(min(size) for _, size in _sizes(files))
     side, count = max(sides.items(), key=lambda one: one[1], default=(0, 0))
     return side if 2 * count > sides.total() else 0
 
 
 def _sizes(files: Sequence[Path]) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Place, width and height of some of the images."""
+    """Return index, width and height of some of the images."""
     for position in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).round().astype(int)) if files else ():
-        with suppress(DataError):  # whatever reads that image says what is wrong with it
+        with suppress(DataError):  # the error is reported when the image is read
             yield int(position), image_size(files[position], upright=False)
 
 
 def scale_on_disk(benchmark: Benchmark, size: tuple[int, int]) -> float:
-    """Pixels on the disk for each published pixel, of an image of that size on the disk."""
+    """Return the pixels on the disk per published pixel, for an image of the given size on the disk."""
     if benchmark.published_side is None or min(size) < benchmark.copied_side:
         return 1.0
     return max(size) / benchmark.published_side
 
 
 def seen_points(points: Points, size: tuple[int, int], geometry: Geometry) -> Points:
-    """Where points of an image lie in what the network sees of it; outside of 0 to its size where they are cut off.
+    """Return points of an image in the network's input; points outside of 0 to its size are cropped.
 
     Args:
         points: (n, 2) x and y in pixels of the image.
         size: Width and height of the image.
-        geometry: What the image goes through.
+        geometry: Geometry of the network's input.
 
     """
     width, height = size

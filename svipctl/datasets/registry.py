@@ -1,4 +1,4 @@
-"""From the name on the command line to a benchmark."""
+"""Open a benchmark by the name on the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from svipctl.types import ProgressCallback
 
 
 def pictures_to_draw(name: str, data_dir: Path) -> int:
-    """How many pictures `open_benchmark` would draw: 0 unless the benchmark is built in and not there yet."""
+    """Return the number of images that `open_benchmark` would draw: 0 unless the benchmark is built in and not drawn
+    yet.
+    """
     plan = ToybirdsPlan()
     return plan.pictures if name in BUILT_IN and not is_drawn(data_dir / name, plan) else 0
 
@@ -29,18 +31,18 @@ def open_benchmark(
     allow_partial: bool = False,
     listed: Sequence[str] | None = None,
 ) -> Benchmark:
-    """The benchmark of that name, drawn first if it is built in and not there yet.
+    """Return the benchmark of a name; a built-in one is drawn first if needed.
 
     Args:
         name: `cub`, `awa2`, `sun`, `toybirds`, or the path of a data folder.
-        data_dir: Where the named benchmarks live.
-        progress: Called with work done and work in all while pictures are drawn.
-        allow_partial: Take an official benchmark of which images are missing, without them.
-        listed: Names of the images that a file of features has: none needs to be on the disk then; a folder of your own
+        data_dir: Folder of the named benchmarks.
+        progress: Called with work done and work in total while images are drawn.
+        allow_partial: Open an official benchmark although images are missing.
+        listed: Names of the images in a file of features, which need not be on the disk; a folder of your own
             without images needs split.csv.
 
     Raises:
-        ConfigError: Neither a known name nor a folder.
+        ConfigError: The name is neither known nor a folder.
         DataError: Files are missing or contradict each other.
 
     """
@@ -55,10 +57,10 @@ def open_benchmark(
 
 
 def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
-    """Attributes of a benchmark; its images need not be there.
+    """Return the attributes of a benchmark, without its images.
 
     Raises:
-        ConfigError: Neither a known name nor a folder.
+        ConfigError: The name is neither known nor a folder.
         DataError: The list of attributes is missing or damaged.
 
     """
@@ -70,5 +72,5 @@ def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
 
 
 def word_vectors_file(name: str, data_dir: Path) -> Path:
-    """Where the word vectors of a benchmark's attributes are kept."""
+    """Return the file of a benchmark's word vectors."""
     return (data_dir / name if name in (*BUILT_IN, *OFFICIAL) else own_folder(name)) / "word_vectors.npz"

@@ -1,9 +1,9 @@
-"""Rows of bytes on disk, one for each image: pixels or features that are computed once and read many times.
+"""Store rows of bytes on disk, one per image: pixels or features that are computed once and read many times.
 
 A store is a folder with `rows.npy` (uint8, one row after the other), `checksums.npy` (uint8 (N, 16), zeros for a row
-that is not finished) and `index.json` (what the rows depend on, the files they belong to, and their shapes). It is
-written in a hidden folder next to its place and renamed when every row is finished. Whatever stops the work, the next
-call continues with the missing rows.
+that is not finished) and `index.json` (everything that the rows depend on, their files, and their shapes). It is
+written in a hidden folder next to its final folder and renamed when every row is finished. After an interruption, the
+next call continues with the missing rows.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ Bytes = NDArray[np.uint8]
 Shape = tuple[int, ...]
 Outcome = Literal["fresh", "created", "resumed"]
 Written = dict[int, bytes]
-"""Checksums of rows that are on the disk, by position."""
+"""Row index -> checksum of rows that are on the disk."""
 
 
 class Store:
     """The rows of a finished store, read by image file.
 
-    Rows are read with `preadv` and not through a memory map: mapped pages count as the process's memory, so an epoch
-    would seem to need as much as the data set is large, and a file that is truncated under a map ends the process.
-    Reading moves no file position, so forked processes may share an open store.
+    Rows are read with `preadv` instead of a memory map: mapped pages count as the process's memory, so an epoch
+    would seem to need the size of the data set, and a file that is truncated under a map crashes the process.
+    Reading does not move a file position, so that forked processes may share an open store.
 
     Args:
         folder: Folder of the store.
 
     Raises:
-        DataError: The folder is not a whole store of this format.
+        DataError: The folder is not a complete store of this format.
 
     """
 
@@ -70,7 +70,7 @@ class Store:
             self._row = {file: row for row, file in enumerate(self.files)}
         except DataError:
             raise
-        except Exception as error:  # json and numpy raise whatever a damaged file leads them to
+        except Exception as error:  # json and numpy raise different exceptions for damaged files
             raise DataError(f"{folder} cannot be read", why=f"it is damaged: {error}") from error
         self._descriptor = os.open(folder / ROWS, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
@@ -120,7 +120,7 @@ class StorePlan:
     folder: Path
     """Folder of the finished store."""
     stamp: Mapping[str, Any]
-    """All that the rows depend on, in types of JSON. A store with another stamp is not used."""
+    """Everything that the rows depend on, in JSON types. A store with another stamp is not used."""
     files: tuple[str, ...]
     """Images, in the order of the rows."""
     shapes: tuple[Shape, ...]
@@ -128,7 +128,7 @@ class StorePlan:
     content: str = "rows"
     """Name of the rows in error messages."""
     advice: str = "free some space, or choose another --data-dir"
-    """Advice if the disk is too small."""
+    """Advice in the error of a disk that is too small."""
 
     @property
     def unfinished(self) -> Path:
@@ -159,7 +159,7 @@ class StorePlan:
         return store if store.index == self.index else None
 
     def is_begun(self) -> bool:
-        """Return whether unfinished work of this very plan exists."""
+        """Return True if there is unfinished work of this plan."""
         try:
             _data_start(self.unfinished / ROWS, self.bytes)
             _checksums(self.unfinished, len(self.files))
@@ -173,7 +173,7 @@ class StorePlan:
         return [int(row) for row in np.flatnonzero(~finished)]
 
     def bytes_to_write(self, *, force: bool = False) -> int:
-        """Return the disk space that is still needed, less what is freed by replacing older files."""
+        """Return the disk space that is still needed, minus the space of older files that are replaced."""
         resumes = not force and self.is_begun()
         rows = self.missing() if resumes else range(len(self.files))
         replaced = [self.folder] if resumes else [self.folder, self.unfinished]
@@ -215,18 +215,19 @@ def fill_store(
     on_wait: Callable[[], object] | None = None,
     progress: ProgressCallback | None = None,
 ) -> Outcome:
-    """Create the store of a plan unless it exists; one that is out of date is replaced.
+    """Create the store of a plan unless it exists; an outdated store is replaced.
 
     Args:
         plan: The store to create.
-        compute: Computes and writes the missing rows with `plan.write`, and yields what was written.
-        force: Start again, whatever exists.
-        on_wait: Called if another process fills a store in the same place, which is then waited for. Without it, that
+        compute: Function that computes the missing rows, writes them with `plan.write`, and yields the result of
+            each call.
+        force: Start again even if a store exists.
+        on_wait: Called before waiting for another process that fills a store in the same folder. Without it, that
             is an error.
-        progress: Called with images done and images in all.
+        progress: Called with images done and images in total.
 
     Returns:
-        What was done.
+        `fresh` if the store existed, `created`, or `resumed` if unfinished work was continued.
 
     Raises:
         DataError: `compute` raised it, or yielded too few rows.
@@ -257,7 +258,7 @@ def fill_store(
 
 
 def _begin(plan: StorePlan) -> None:
-    """Create a store of the full size without any finished row; its index last."""
+    """Create a store of the full size without finished rows, with its index last."""
     _remove(plan.unfinished)
     plan.unfinished.mkdir()
     alike = len(set(plan.shapes)) == 1
@@ -270,7 +271,7 @@ def _begin(plan: StorePlan) -> None:
 def _fill(
     plan: StorePlan, compute: Callable[[list[int]], Iterable[Written]], progress: ProgressCallback | None
 ) -> None:
-    """Mark each row as finished once it is on the disk."""
+    """Mark each row as finished when it is on the disk."""
     missing = plan.missing()
     done = len(plan.files) - len(missing)
     checksums = open_memmap(plan.unfinished / CHECKSUMS, mode="r+")
@@ -286,33 +287,33 @@ def _fill(
 
 
 def _remove(folder: Path) -> None:
-    """Delete a store, its index first: what an interruption leaves does not look like one."""
+    """Delete a store, its index first, so that an interrupted deletion does not look like a store."""
     (folder / INDEX).unlink(missing_ok=True)
     if folder.exists():
         shutil.rmtree(folder)
 
 
 def _offsets(shapes: Sequence[Shape]) -> list[int]:
-    """Return where each row begins, in bytes, and last their total size."""
+    """Return the offset of each row in bytes, followed by their total size."""
     return [0, *np.cumsum([math.prod(shape) for shape in shapes], dtype=np.int64).tolist()]
 
 
 def _data_start(path: Path, expected: int) -> int:
-    """Return where the data of a .npy file begins.
+    """Return the offset of the data of a .npy file.
 
     Raises:
-        DataError, ValueError: The file is missing, or does not hold so many bytes.
+        DataError, ValueError: The file is missing, or does not have the expected number of bytes.
 
     """
     open_regular(path).close()  # a map of a pipe would wait for it
     mapped = open_memmap(path, mode="r")
     if mapped.dtype != np.uint8 or mapped.size != expected or path.stat().st_size != mapped.offset + expected:
-        raise ValueError(f"{path.name} does not hold {expected} bytes")
+        raise ValueError(f"{path.name} does not have {expected} bytes")
     return int(mapped.offset)
 
 
 def _checksums(folder: Path, count: int) -> Bytes:
-    """Load the checksums of so many rows, (N, 16), zeros for a row that is not finished.
+    """Load the checksums of all rows, (N, 16), zeros for a row that is not finished.
 
     Raises:
         DataError, EOFError, ValueError: The file is missing or damaged, or has another number of checksums.

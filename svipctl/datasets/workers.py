@@ -1,4 +1,4 @@
-"""Worker processes that load items of a data set: their signals, and what happens when one is killed."""
+"""Load items of a data set in worker processes, and handle their signals and their loss."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch.utils.data import DataLoader, Dataset
 
 from svipctl.cpu_count import processor_count
 from svipctl.errors import ResourceError
-from svipctl.signals import held, ignore_signals
+from svipctl.signals import deferred_signals, ignore_signals
 from svipctl.types import Workers
 
 _MOST = 16
 _BESIDE_A_CPU = 2  # the network needs the same processors
 _SHARED_MEMORY = Path("/dev/shm")
 _SHARED_BYTES = 28 * 2**20  # of a worker: three batches of 64 images of 224 x 224
-# The second comes from the thread that pins memory for a GPU, when the worker's last batch was on the way through it.
+# The second is from the thread that pins memory for a GPU, if it held the worker's last batch.
 _SIGNS_OF_LOSS = ("DataLoader worker (pid", "Pin memory thread exited unexpectedly")
 
 
 class MapStyle(Protocol):
-    """Items by key, as torch's map-style data sets: by position, where it has a length and no order is given."""
+    """Items by key, as torch's map-style data sets: by position if it has a length and no order is given."""
 
     def __getitem__(self, key: Any, /) -> Any: ...
 
@@ -38,10 +38,10 @@ def worker_count(workers: Workers, device: torch.device, processes: int = 1) -> 
     """Return the number of worker processes.
 
     Args:
-        workers: The number, or `auto`: 2 for a network on a CPU; else as many as there are processors for each process of
-            the run, at most 16 and at most as many as there is shared memory for.
-        device: Of the network.
-        processes: Processes of the run that share the processors and the memory.
+        workers: The number, or `auto`: 2 for a network on a CPU; else the number of processors per process of
+            the run, at most 16 and at most as many as fit in shared memory.
+        device: Device of the network.
+        processes: Number of processes of the run that share the processors and the memory.
 
     """
     if workers != "auto":
@@ -63,20 +63,21 @@ def load_items(
     collate: Callable[[list[Any]], Any] | None = None,
     pin_memory: bool = False,
 ) -> Generator[Any, None, None]:
-    """Yield the items of a map-style data set in order, or batches of them, as far ahead of their use as workers can be.
+    """Yield the items of a map-style data set in order, or batches of them, loaded ahead of their use by the workers.
 
-    Close it (`contextlib.closing`) where the work may be cut short: the workers end then, not when the program does.
+    Close the generator (`contextlib.closing`) if the loop may end early, so that the workers end.
 
     Args:
-        dataset: Returns an exception instead of raising it: raised in a worker process, it would lose its explanation.
+        dataset: Data set that returns exceptions instead of raising them, because a worker process would lose
+            their text.
         order: Keys of the items; all positions if None.
         workers: Number of worker processes; 0 loads in this process.
-        batch_size: Items in a batch; None for single items.
-        collate: Turns a list of items into a batch, or into the exception among them.
+        batch_size: Items per batch; None for single items.
+        collate: Function from a list of items to a batch, or to the exception among them.
         pin_memory: Pin the memory of tensors, for a GPU.
 
     Raises:
-        Exception: One that an item is.
+        Exception: An item is an exception.
         WorkerLost: A worker was killed; see `explained_lost_workers`.
 
     """
@@ -88,9 +89,9 @@ def load_items(
         pin_memory=pin_memory,
         collate_fn=collate,
         worker_init_fn=_leave_signals_to_the_parent,
-        generator=torch.Generator(),  # or creating a loader would draw from the generator of the training
+        generator=torch.Generator(),  # otherwise creating a loader would draw from the generator of the training
     )
-    with held():
+    with deferred_signals():
         waiting = iter(loader)
     try:
         while True:
@@ -111,16 +112,16 @@ def load_items(
                 raise item
             yield item
     finally:
-        with held():
-            del waiting  # ends the workers now, not when the last traceback that refers to this frame is gone
+        with deferred_signals():
+            del waiting  # ends the workers now, not when the last traceback that refers to this frame is freed
 
 
 @contextmanager
 def explained_lost_workers(todo: str, *, fewer: str = "--set data.workers=1") -> Iterator[None]:
-    """Explain the RuntimeError by which torch reports a killed worker, wherever the program is at that moment.
+    """Raise ResourceError for the RuntimeError by which torch reports a killed worker, wherever the program is.
 
     Args:
-        todo: What to do.
+        todo: Advice in the error.
         fewer: Option that sets a smaller number of workers.
 
     Raises:

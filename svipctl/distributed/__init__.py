@@ -1,1 +1,1 @@
-"""Several processes of one run: who is who, what they share, and how they are started."""
+"""Run several processes of one run: find the processes, exchange values, divide batches, launch."""

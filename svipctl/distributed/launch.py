@@ -1,4 +1,4 @@
-"""Several GPUs of one machine: the same command once for each, through torch's elastic launcher."""
+"""Launch the same command once per GPU of this machine, through torch's elastic launcher."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _OF_LAUNCHER = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 def launch(gpu: str, arguments: Sequence[str]) -> int:
     """Run `svipctl ARGUMENTS` once for each device of `--gpu`, and wait.
 
-    A signal is passed on: SIGTERM, SIGHUP and Ctrl-C as they are, SIGUSR1 and SIGUSR2 as SIGTERM; the processes have the launcher's 30
-    seconds to save before they are killed.
+    Signals are forwarded: SIGTERM, SIGHUP and Ctrl-C unchanged, SIGUSR1 and SIGUSR2 as SIGTERM; the processes have
+    the launcher's 30 seconds to save before they are killed.
 
     Returns:
-        The exit code for the whole: of the process that failed of itself, 75 or 130 after a signal.
+        The exit code of the whole: of the process that failed first, or 75 or 130 after a signal.
 
     Raises:
-        ConfigError: One of the devices is not there.
+        ConfigError: One of the devices does not exist.
 
     """
     devices = gpu.split(",")
     check_devices(gpu)
-    # They repeat what the processes say, or report a signal as a traceback; each part sets its own level.
+    # The launcher repeats the output of the processes, and reports signals as tracebacks; each part sets its own level.
     for name in list(logging.root.manager.loggerDict):
         if name.startswith(("torch.distributed.elastic", "torch.distributed.launcher")):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -62,14 +62,18 @@ def launch(gpu: str, arguments: Sequence[str]) -> int:
 
 
 def _exit_code(codes: Sequence[int]) -> int:
-    """The most telling one: a process that loses a peer fails too, with 1, and the launcher ends the rest by signals."""
+    """Return the most informative exit code: processes that lose a peer exit with 1, and the launcher ends the rest
+    by signals.
+    """
     own = [code for code in codes if code > ExitCode.CHECK_FAILED and code != ExitCode.INTERRUPTED]
     return next(iter([*own, *(code for code in codes if code > 0)]), int(ExitCode.CHECK_FAILED))
 
 
 @contextmanager
 def _handlers_as_before() -> Iterator[None]:
-    """Undo what torch's launcher does to signals: it leaves its handlers behind, and handles SIGHUP in spite of `nohup`."""
+    """Restore the signal handlers that torch's launcher changes: it leaves its own behind, and handles SIGHUP despite
+    `nohup`.
+    """
     before = {number: signal.getsignal(number) for number in _OF_LAUNCHER}
     ignored = [number for number, handler in before.items() if handler is signal.SIG_IGN]
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ignored)

@@ -1,4 +1,4 @@
-"""The processes of one run, one a device, and what they say to each other."""
+"""Exchange values between the processes of one run, one process per device."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch import Tensor
 
 from svipctl.cpu_count import processors
 from svipctl.device import is_device_fault, is_out_of_memory
-from svipctl.distributed.rendezvous import Place, Remark, meet
+from svipctl.distributed.rendezvous import Note, Place, meet
 from svipctl.errors import PeerLost
 
 _BUCKET = 2**23  # numbers reduced together: fewer, larger messages
-_PATIENCE = timedelta(hours=2)  # the others wait while the first draws, downloads or evaluates
+_PATIENCE = timedelta(hours=2)  # the others wait while the first one draws, downloads or evaluates
 _STEP = timedelta(minutes=30)  # the longest wait for the gradients of a process that is in the same step
 
 T = TypeVar("T")
@@ -29,21 +29,21 @@ _Home = tuple[str, frozenset[int]]
 
 @dataclass(frozen=True)
 class Ranks:
-    """One process among those of its run; as constructed without arguments, the only one.
+    """One process among those of its run; without arguments, the only one.
 
     Every method but the properties is a collective: all processes call it, in the same order.
     """
 
     rank: int = 0
-    """Among all processes; the first one writes and prints."""
+    """Rank among all processes; the first one writes and prints."""
     world: int = 1
-    """Processes in all."""
+    """Number of processes."""
     local: int = 0
-    """Among those of this machine."""
+    """Rank among those of this machine."""
     beside: int = 1
     """Processes that share this one's processors, itself included."""
     control: dist.ProcessGroup | None = None
-    """gloo, on CPU: what is agreed on makes no GPU wait."""
+    """gloo process group on the CPU, so that agreeing on values does not wait for a GPU."""
 
     @property
     def is_first(self) -> bool:
@@ -51,13 +51,13 @@ class Ranks:
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """Give this process's part of the items: consecutive, sizes equal to within one. Not a collective."""
+        """Return this process's part of the items: consecutive, with sizes equal to within one. Not a collective."""
         size, more = divmod(len(items), self.world)
         start = self.rank * size + min(self.rank, more)
         return items[start : start + size + (self.rank < more)]
 
     def most(self, *values: int) -> tuple[int, ...]:
-        """The largest value of any process, for each of the values."""
+        """Return the largest value over all processes, for each of the values."""
         if self.world == 1:
             return values
         together = torch.tensor(values)
@@ -66,7 +66,7 @@ class Ranks:
         return tuple(together.tolist())
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum over all processes, on the CPU."""
+        """Return the sum over all processes, on the CPU."""
         together = values.cpu()
         if self.world > 1:
             with _explained():
@@ -74,7 +74,7 @@ class Ranks:
         return together
 
     def gather(self, value: T) -> list[T]:
-        """The values of all processes, in their order, on each of them."""
+        """Return the values of all processes, in their order, on each of them."""
         if self.world == 1:
             return [value]
         values: list[T | None] = [None] * self.world
@@ -83,7 +83,7 @@ class Ranks:
         return values  # type: ignore[return-value]  # all are filled in
 
     def decided(self, decide: Callable[[], T]) -> T:
-        """What the first process decides, on each of them."""
+        """Return the decision of the first process on each of them."""
         if self.world == 1:
             return decide()
         decision: list[T | None] = [decide() if self.is_first else None]
@@ -92,12 +92,14 @@ class Ranks:
         return decision[0]  # type: ignore[return-value]  # filled in by the first
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have called this method."""
         self.most(0)
 
     @contextmanager
     def first(self) -> Iterator[None]:
-        """Let the first process go first: what it draws, trains or downloads is there for the others."""
+        """Let the first process run the block first, so that what it draws, trains or downloads is ready for the
+        others.
+        """
         if not self.is_first:
             self.wait()
         yield
@@ -107,8 +109,8 @@ class Ranks:
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its mean over all processes, in place, on its device.
 
-        It does not use DistributedDataParallel: a backward pass that runs out of memory is done again in more parts, each process
-        for itself, and DDP's reducer cannot be taken back to the beginning of a pass.
+        DistributedDataParallel is not used: a backward pass that runs out of memory is repeated in more parts, by
+        each process on its own, and DDP's reducer cannot be reset to the beginning of a pass.
         """
         if self.world == 1:
             return
@@ -128,12 +130,12 @@ ALONE = Ranks()
 
 
 @contextmanager
-def joined(place: Place | None, remark: Remark = lambda text: None) -> Iterator[Ranks]:
-    """Join the other processes of the run that a launcher (torch's elastic one, or Slurm) has started; or be alone.
+def joined(place: Place | None, note: Note = lambda text: None) -> Iterator[Ranks]:
+    """Join the other processes of the run that a launcher (torch's elastic one, or Slurm) has started, or run alone.
 
     Args:
-        place: From `place_of`.
-        remark: Receives what is waited for, if the others take long to come.
+        place: Place from `place_of`.
+        note: Function that receives a note if the other processes take long to start.
 
     Raises:
         PeerLost: The other processes cannot be reached.
@@ -142,12 +144,12 @@ def joined(place: Place | None, remark: Remark = lambda text: None) -> Iterator[
     if place is None:
         yield ALONE
         return
-    store = meet(place, remark)
+    store = meet(place, note)
     with _explained():
         has_nccl = torch.cuda.is_available() and dist.is_nccl_available()
         backend = "cpu:gloo,cuda:nccl" if has_nccl else "gloo"
         dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.world, timeout=_STEP)
-        control: Any = dist.new_group(backend="gloo", timeout=_PATIENCE)  # typed as if a process could be left out
+        control: Any = dist.new_group(backend="gloo", timeout=_PATIENCE)  # its annotation allows None
     try:
         ranks = Ranks(place.rank, place.world, place.local, control=control)
         here = socket.gethostname(), processors()
@@ -157,12 +159,12 @@ def joined(place: Place | None, remark: Remark = lambda text: None) -> Iterator[
 
 
 def _sharing(here: _Home, homes: Sequence[_Home]) -> int:
-    """Return how many processes share processors with one: Slurm may give each its own."""
+    """Return the number of processes that share processors with this one: Slurm may give each its own."""
     return sum(host == here[0] and bool(cpus & here[1]) for host, cpus in homes)
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """The tensors in their order, in groups of limited size and one kind."""
+    """Yield the tensors in their order, in groups of limited size and one dtype."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         full = sum(other.numel() for other in bucket) + tensor.numel() > _BUCKET
@@ -176,7 +178,7 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Torch says that a peer is gone with a RuntimeError that names a line of C++."""
+    """Raise PeerLost for torch's RuntimeError that another process is gone."""
     try:
         yield
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Finding the other processes of a run: what the launcher says, and waiting until all are there."""
+"""Find the other processes of a run from the launcher's variables, and wait until all have started."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from torch.distributed import DistNetworkError, DistStoreError, PrefixStore, Sto
 from svipctl.errors import ConfigError, PeerLost
 
 PATIENCE = 300.0
-"""Seconds in which all processes have to come; Slurm starts them within some of each other."""
-_SILENCE = 5.0  # seconds before it is said who is waited for
-_LOOK = 0.1  # seconds between two looks
+"""Seconds in which all processes must start; Slurm starts them within seconds of each other."""
+_SILENCE = 5.0  # seconds before a note says which processes are missing
+_LOOK = 0.1  # seconds between two checks
 _ARRIVED = "arrived"
 _FIRST_PORT = 20000
-_PORTS = 12007  # a prime; the ports from 32768 on are Linux's for connections that go out
-_STEPS = 101  # of a job before a step has a port of the next job's first
+_PORTS = 12007  # a prime; Linux uses the ports from 32768 on for outgoing connections
+_STEPS = 101  # steps of a job before a step has the port of the next job's first
 _ALONE = "if this process has no peers, add --standalone"
 
 _meetings = count()
-"""Numbers of the meetings of this process; the launcher's store keeps what earlier ones have left."""
+"""Numbers of the meetings of this process; the launcher's store keeps the keys of earlier ones."""
 
-Remark = Callable[[str], object]
+Note = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class Place:
-    """The place of this process among all, as its launcher says."""
+    """The place of this process among all, from its launcher's variables."""
 
     rank: int
     world: int
@@ -42,16 +42,16 @@ class Place:
     """Address on which the first process, or the launcher, listens."""
     port: int
     origin: str
-    """The variables that say so."""
+    """The variables that define the place."""
 
 
 def place_of(environment: Mapping[str, str]) -> Place | None:
-    """Read what torchrun, torch's elastic launcher or Slurm's srun put there; None for a process of its own.
+    """Read the variables of torchrun, torch's elastic launcher or Slurm's srun; None for a process without a launcher.
 
-    An empty variable is none.
+    An empty variable counts as unset.
 
     Raises:
-        ConfigError: A variable is missing or has no sensible value.
+        ConfigError: A variable is missing or has an invalid value.
 
     """
     found = _Variables(environment)
@@ -71,36 +71,36 @@ def place_of(environment: Mapping[str, str]) -> Place | None:
 
 
 def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a process that has no peers."""
+    """Return the environment of a process without peers."""
     return {name: value for name, value in environment.items() if name not in ("RANK", "SLURM_PROCID")}
 
 
-def meet(place: Place, remark: Remark = lambda text: None, patience: float = PATIENCE) -> Store:
-    """Wait until all processes of the run are here; a signal interrupts the wait.
+def meet(place: Place, note: Note = lambda text: None, patience: float = PATIENCE) -> Store:
+    """Wait until all processes of the run have started; a signal interrupts the wait.
 
     Args:
-        place: Which of them this is.
-        remark: Receives what is waited for, if that takes more than a moment.
-        patience: Seconds.
+        place: Place of this process.
+        note: Function that receives a note on the missing processes, if the wait is long.
+        patience: Seconds to wait.
 
     Returns:
         The store through which they connect.
 
     Raises:
-        PeerLost: They did not all come, or the address is another program's.
+        PeerLost: Some processes did not start, or another program uses the address.
 
     """
     until, silent_until = time.monotonic() + patience, time.monotonic() + _SILENCE
-    remarked = False
+    noted = False
 
     def wait(what: str) -> None:
-        nonlocal remarked
+        nonlocal noted
         now = time.monotonic()
         if now >= until:
             raise PeerLost(f"gave up waiting for {what} after {patience:.0f} seconds", why=place.origin, todo=_ALONE)
-        if now >= silent_until and not remarked:
-            remark(f"waiting for {what}, as {place.origin} says; {_ALONE}")
-            remarked = True
+        if now >= silent_until and not noted:
+            note(f"waiting for {what}, according to {place.origin}; {_ALONE}")
+            noted = True
         time.sleep(_LOOK)
 
     try:
@@ -119,7 +119,7 @@ def meet(place: Place, remark: Remark = lambda text: None, patience: float = PAT
 
 
 def _connected(place: Place, wait: Callable[[str], None]) -> Store:
-    """Return the store: the first process has it, unless torch's launcher does; the others look for it."""
+    """Return the store: the first process serves it, unless torch's launcher does; the others connect to it."""
     is_of_launcher = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     has_it = place.rank == 0 and not is_of_launcher
     while not has_it and not _is_listening(place):
@@ -132,7 +132,7 @@ def _connected(place: Place, wait: Callable[[str], None]) -> Store:
 
 
 def _is_listening(place: Place) -> bool:
-    """Return whether something answers there. torch would ask too, deaf to signals until it does."""
+    """Return True if the address accepts connections. torch's own check would ignore signals while it waits."""
     try:
         with socket.create_connection((place.host, place.port), timeout=1):
             return True
@@ -142,7 +142,7 @@ def _is_listening(place: Place) -> bool:
 
 @dataclass(frozen=True)
 class _Variables:
-    """Environment variables, and what is wrong with one."""
+    """Environment variables, with the errors of invalid values."""
 
     environment: Mapping[str, str]
 
@@ -152,7 +152,7 @@ class _Variables:
     def number(self, name: str, default: int, *, most: int = 10**9) -> int:
         text = self.text(name) or str(default)
         if not re.fullmatch("[0-9]{1,10}", text) or int(text) > most:
-            raise self.problem(name, "it is no number that a launcher sets")
+            raise self.problem(name, "it is not a number that a launcher sets")
         return int(text)
 
     def place(self, rank: str, world: str, local: str, host: str, port: int) -> Place:
@@ -170,6 +170,6 @@ class _Variables:
 
 
 def _first_host(nodes: str) -> str:
-    """Return gpu03 of gpu[03-05,9],other."""
+    """Return the first host of a list: gpu03 of gpu[03-05,9],other."""
     found = re.match(r"([^,\[]+)(?:\[([^],-]+)[^]]*\]([^,]*))?", nodes)
     return "".join(part or "" for part in found.groups()) if found else nodes

@@ -1,4 +1,4 @@
-"""Batches divided among the processes of a run."""
+"""Divide batches among the processes of a run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from svipctl.errors import ConfigError
 
 @dataclass(frozen=True)
 class Shard:
-    """Of batches of `batch_size` images in `order`, what one of several processes computes.
+    """The part of one process of the batches of `batch_size` images in `order`.
 
-    The processes divide every batch among them, so their number does not change what a step sees. Where the last
-    batch has fewer images than there are processes, one without an image computes the batch's first with weight 0:
-    each has the same gradients to average.
+    The processes divide every batch, so that their number does not change the images of a step. If the last
+    batch has fewer images than processes, a process without an image computes the first one with weight 0:
+    every process has the same gradients to average.
     """
 
     order: NDArray[np.int64]
@@ -33,16 +33,16 @@ class Shard:
 
     @property
     def size(self) -> int:
-        """Images this process computes of a full batch."""
+        """Images of a full batch that this process computes."""
         return len(self.ranks.share(range(self.batch_size)))
 
     def indices(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Images this process computes in the steps from `start` to `stop` (exclusive)."""
+        """Return the images that this process computes in the steps from `start` to `stop` (exclusive)."""
         batches = [self._batch(step) for step in range(start, stop)]
         return np.concatenate([self.order[:0], *(batch[self._mine(batch)] for batch in batches)])
 
     def weight(self, step: int) -> float:
-        """Share of this process's images in the batch of a step."""
+        """Return the share of this process's images in the batch of a step."""
         batch = self._batch(step)
         return len(self.ranks.share(range(len(batch)))) / len(batch)
 

@@ -1,4 +1,4 @@
-"""Benchmarks, their word vectors, and the pretrained weights that are on this machine."""
+"""Check the benchmarks, their word vectors, and the cached pretrained weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from svipctl.settings.preset import preset_settings
 
 
 def check_benchmarks(data_dir: Path) -> Iterator[Finding]:
-    """Each official benchmark: complete, absent (then nothing is wrong), or in need of mending."""
+    """Yield a finding for each official benchmark: complete, absent (not an error), or in need of repair."""
     for name in OFFICIAL:
         status = status_of(name, data_dir)
         if status.state == "complete":
@@ -32,7 +32,7 @@ def check_benchmarks(data_dir: Path) -> Iterator[Finding]:
             )
     for name in BUILT_IN:
         to_draw = pictures_to_draw(name, data_dir)
-        found = f"{to_draw:,} pictures are drawn on first use" if to_draw else f"drawn in {data_dir / name}"
+        found = f"{to_draw:,} images are drawn on first use" if to_draw else f"drawn in {data_dir / name}"
         yield Finding(name, "ok", found)
         if not to_draw:
             yield _word_vectors(name, data_dir, shell_command("w2v", "build", name))
@@ -46,7 +46,7 @@ def _word_vectors(name: str, data_dir: Path, build: str) -> Finding:
 
 
 def check_weights(offline: bool) -> Iterator[Finding]:
-    """Whether the pretrained weights that the presets begin with are in timm's cache; reads the cache, never the network."""
+    """Check that the pretrained weights of the presets are in timm's cache, without using the network."""
     from svipctl.model.weights import cached_weights
 
     used: dict[str, list[str]] = {}
@@ -57,13 +57,13 @@ def check_weights(offline: bool) -> Iterator[Finding]:
             presets.append(dataset if recipe == RECIPES[0] else f"{dataset} with {recipe}")
     for backbone, presets in used.items():
         name = f"pretrained {backbone}"
-        if backbone == lite_weights.NAME:  # a default only where they are installed
+        if backbone == lite_weights.NAME:  # a default only if they are installed
             yield Finding(name, "ok", str(lite_weights.stem_weights_file()))
             continue
         path = cached_weights(backbone)
         if path is not None:
             yield Finding(name, "ok", f"in the cache: {path}")
             continue
-        missing = "not in the cache, and --offline" if offline else "not in the cache; downloaded when first trained"
-        todo = "give --weights FILE, or allow the network" if offline else ""
+        missing = "not in the cache, and --offline" if offline else "not in the cache; downloaded by the first training"
+        todo = "pass --weights FILE, or omit --offline" if offline else ""
         yield Finding(name, "absent", f"{missing} (for {', '.join(presets)})", todo)

@@ -1,4 +1,4 @@
-"""All checks, in the order in which one would mend what they find. None of them touches the network."""
+"""Run all checks, in the order in which problems should be fixed. None of them uses the network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from svipctl.doctor.imports import NEEDED_HERE, check_imports
 
 
 def examine_installation() -> Iterator[Finding]:
-    """Check Python and every package, each as it is reached.
+    """Check Python and every package, and yield each finding at once.
 
     A package that is missing or broken is found before anything that would import it.
     """
@@ -28,13 +28,13 @@ def examine_installation() -> Iterator[Finding]:
 def examine_machine(
     data_dir: Path, runs_dir: Path, *, offline: bool = False, broken: bool = False
 ) -> Iterator[Finding]:
-    """Check memory, folders, GPUs, data and weights, each as it is reached.
+    """Check memory, folders, GPUs, data and weights, and yield each finding at once.
 
     Args:
-        data_dir: Where data sets live.
-        runs_dir: Where runs are written.
-        offline: Whether weights may be downloaded.
-        broken: Whether a package is missing or broken; what would import one is then left out.
+        data_dir: Folder of the data sets.
+        runs_dir: Folder of the runs.
+        offline: True if weights must not be downloaded.
+        broken: True if a package is missing or broken; checks that would import one are then left out.
 
     """
     from svipctl.doctor.machine import check_folder, check_gpus, check_memory

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""Define the finding of a check."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ State = Literal["ok", "absent", "wrong"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the examination.
+    """One finding of the doctor.
 
-    `absent` is something that some work needs and other work does not, a data set for instance; `wrong` is something
+    `absent` is something that only some work needs, for instance a data set; `wrong` is something
     that svipctl cannot work with.
     """
 
@@ -20,8 +20,8 @@ class Finding:
     state: State
     found: str
     todo: str = ""
-    """The command that mends it; empty when nothing is to be done."""
+    """The command that fixes it; empty if there is nothing to do."""
 
     def document(self) -> dict[str, Any]:
-        """As in `doctor --json`."""
+        """Return the entry of `doctor --json`."""
         return asdict(self)

@@ -1,4 +1,6 @@
-"""What is installed but cannot be imported. Needs nothing but Python, since anything else may be what is broken."""
+"""Import every required package, and report the first that fails. It needs Python only, since any package may be
+broken.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from importlib import import_module
 from svipctl.doctor.finding import Finding
 
 NEEDED_HERE = (("packaging", "packaging"), ("pydantic", "pydantic"), ("pydantic_settings", "pydantic-settings"))
-"""Module and package of what the examination itself needs."""
+"""Module and package of the requirements of the doctor itself."""
 REQUIRED = (
     *NEEDED_HERE,
     *(("numpy", "numpy"), ("scipy", "scipy"), ("PIL", "pillow"), ("torch", "torch"), ("torchvision", "torchvision")),
@@ -22,14 +24,14 @@ REQUIRED = (
     ),
     *(("tomli_w", "tomli-w"), ("matplotlib", "matplotlib"), ("jinja2", "jinja2"), ("rich", "rich"), ("typer", "typer")),
 )
-"""Every requirement of svipctl, a library after those that it imports itself."""
+"""Every requirement of svipctl; a library follows those that it imports."""
 
 
 def check_imports(names: Sequence[tuple[str, str]] = REQUIRED) -> Iterator[Finding]:
-    """What is installed but cannot be imported, up to the first: those after it would fail of the same cause.
+    """Return the first package that is installed but cannot be imported; later ones may fail for the same reason.
 
     Args:
-        names: Module and package. A torchvision made for another torch, for instance, raises what it likes.
+        names: Module and package. A torchvision for another torch, for instance, raises different exceptions.
 
     """
     for module, package in names:

@@ -1,4 +1,4 @@
-"""The hardware: GPUs, memory, disk, and the folders that are written."""
+"""Check the hardware (GPUs, memory, disk) and the folders that svipctl writes to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NEWER_DRIVER = "update the NVIDIA driver, or install a torch for the CUDA of yo
 
 
 def check_gpus() -> Iterator[Finding]:
-    """The CUDA that torch is built for, and each GPU with its memory. torch can be imported."""
+    """Check the CUDA version of torch, and each GPU with its memory. torch must be importable."""
     import torch
 
     built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
@@ -38,7 +38,7 @@ def check_gpus() -> Iterator[Finding]:
 
 
 def _driver_problem() -> str:
-    """Return why torch cannot use the NVIDIA driver that is installed; empty if it can, or if there is none."""
+    """Return the reason why torch cannot use the installed NVIDIA driver; empty if it can, or if there is none."""
     import torch
 
     try:
@@ -50,18 +50,18 @@ def _driver_problem() -> str:
 
 
 def check_memory() -> Finding:
-    """The machine's main memory."""
+    """Check the machine's main memory."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
-        return Finding("memory", "absent", "this system does not tell")
+        return Finding("memory", "absent", "this system does not report it")
     enough = total >= _LEAST_MEMORY
     todo = "" if enough else "use a smaller --batch-size, or a machine with 2 GiB"
     return Finding("memory", "ok" if enough else "wrong", f"{total / _GIB:.1f} GiB, {processor_count()} cores", todo)
 
 
 def check_folder(name: str, folder: Path, flag: str) -> Iterator[Finding]:
-    """Return whether a folder can be written, or made, and how much room its disk has. Nothing is left behind."""
+    """Check that a folder can be written or created, and the free space of its disk. Nothing is left behind."""
     place = nearest_existing(folder)
     try:
         with tempfile.TemporaryFile(dir=place):
@@ -70,7 +70,7 @@ def check_folder(name: str, folder: Path, flag: str) -> Iterator[Finding]:
         found = f"{folder} cannot be written: {error.strerror}"
         yield Finding(f"{name} write access", "wrong", found, f"choose another folder with {flag} FOLDER")
         return
-    made = "" if folder.exists() else ", will be made when needed"
+    made = "" if folder.exists() else ", created when needed"
     yield Finding(f"{name} write access", "ok", f"{folder}{made}")
     free = free_disk_space(place)
     enough = free >= _LEAST_DISK

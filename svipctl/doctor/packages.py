@@ -1,4 +1,4 @@
-"""Python and the required packages, each against the range that svipctl declares."""
+"""Check Python and the required packages against the versions that svipctl declares."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ INSTALL = "pip install svipctl"
 
 
 def check_python(version: str | None = None) -> Finding:
-    """Python against `requires-python`."""
+    """Check Python against `requires-python`."""
     version = version or platform.python_version()
     wanted = _declared("Requires-Python")
     if not wanted:
         return Finding("python", "absent", f"{version}; svipctl is not installed, so its range is unknown", INSTALL)
     good = SpecifierSet(wanted).contains(version, prereleases=True)
-    todo = "" if good else f"install a Python {wanted} and make a new environment with it"
+    todo = "" if good else f"install Python {wanted} and create a new environment with it"
     return Finding("python", "ok" if good else "wrong", f"{version} (wanted {wanted})", todo)
 
 
 def check_requirements(
     lines: Sequence[str] | None = None, version_of: Callable[[str], str] = metadata.version
 ) -> Iterator[Finding]:
-    """Each requirement of svipctl; those of an extra are `absent` at worst.
+    """Check each requirement of svipctl; those of an extra are at most `absent`.
 
     Args:
         lines: Requirements as in a distribution's metadata; by default the installed svipctl's.
@@ -43,15 +43,15 @@ def check_requirements(
                 "requirements", "absent", "svipctl is not installed, so its requirements are unknown", INSTALL
             )
             return
-    told = set()
+    reported = set()
     for line in lines:
         wanted = Requirement(line)
         extra = _extra_of(wanted)
         if extra == "dev" or (extra is None and wanted.marker is not None and not wanted.marker.evaluate()):
             continue
-        if (wanted.name, wanted.specifier) in told:  # of an extra that has two names
+        if (wanted.name, wanted.specifier) in reported:  # of an extra that has two names
             continue
-        told.add((wanted.name, wanted.specifier))
+        reported.add((wanted.name, wanted.specifier))
         yield _check(wanted, extra, version_of)
 
 

@@ -1,4 +1,4 @@
-"""A self-test of a device: it computes what the CPU computes, how fast, and in how much memory."""
+"""Test a device: compare its results with the CPU's, and measure speed and memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from svipctl.training.step import Stepper
 
 ATTRIBUTES, CLASSES = 312, 150
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2}
-"""Largest relative difference from the CPU in float32; one of 1e-3 in float32 is that of TF32."""
+"""Largest relative difference from the CPU; in float32 a difference of 1e-3 indicates TF32."""
 _SMALL = "toybirds"
 _BATCH, _BATCH_OF_CPU = 64, 2
 _TIMED = 10  # steps, after three
@@ -40,7 +40,7 @@ class Workload:
     """uint8 (B, 3, size, size)."""
     dtype: torch.dtype
     train: Callable[[], Tensor]
-    """Trains a step; returns its figures, on the device."""
+    """Function that trains a step and returns its metrics, on the device."""
 
     def predict(self) -> Tensor:
         """Return the predicted attributes (B, K)."""
@@ -55,7 +55,7 @@ def make_workload(settings: Settings, device: torch.device, dtype: torch.dtype, 
     """Build the workload of a configuration, as `svipctl train` would run it.
 
     Raises:
-        ConfigError: There is no such backbone.
+        ConfigError: The backbone does not exist.
 
     """
     torch.manual_seed(0)
@@ -79,14 +79,14 @@ def make_workload(settings: Settings, device: torch.device, dtype: torch.dtype, 
 
 
 def self_test(gpu: str = "auto", dataset: str = "cub") -> Iterator[Finding]:
-    """Train and evaluate on a device, and compare it with the CPU; each finding as it is reached.
+    """Train and evaluate on a device, compare it with the CPU, and yield each finding at once.
 
     Args:
-        gpu: As `--gpu`.
-        dataset: Whose preset is timed.
+        gpu: Device, as for `--gpu`.
+        dataset: Data set whose preset is timed.
 
     Raises:
-        ConfigError: There is no such device.
+        ConfigError: The device does not exist.
 
     """
     device = use_device(gpu)
@@ -106,7 +106,7 @@ def relative_difference(found: Tensor, expected: Tensor) -> float:
 
 
 def seconds_a_call(call: Callable[[], object], device: torch.device, calls: int) -> float:
-    """Return the mean time of calls that follow each other, until the device is done."""
+    """Return the mean seconds per call of consecutive calls, including the device's work."""
     _wait_for(device)
     started = time.perf_counter()
     for _ in range(calls):

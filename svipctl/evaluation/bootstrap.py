@@ -1,4 +1,6 @@
-"""95 % bootstrap intervals over images, resampled within each class so that every class stays in every resample."""
+"""Compute 95 % bootstrap intervals over images, resampled within each class so that every class stays in every
+resample.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,12 @@ Interval = tuple[float, float]
 def intervals(
     answers: Answers, gammas: Mapping[str, float], *, resamples: int, seed: int = 0
 ) -> dict[str, dict[str, Interval]]:
-    """Intervals of each protocol row, shares of 1.
+    """Return the intervals of each protocol row, as shares of 1.
 
     Args:
-        answers: Of seen and of unseen test images.
-        gammas: Row name -> gamma, held fixed: the uncertainty is that of the images, not of choosing gamma.
-        resamples: How many; 1000 is customary.
+        answers: Answers of seen and unseen test images.
+        gammas: Row name -> gamma, which is fixed: the uncertainty is that of the images, not of the choice of gamma.
+        resamples: Number of resamples; 1000 is usual.
         seed: Of the resampling.
 
     Returns:
@@ -44,23 +46,23 @@ def paired_intervals(
     resamples: int,
     seed: int = 0,
 ) -> dict[str, dict[str, Interval]]:
-    """Intervals of the difference, others minus these, of two models that answered the same images.
+    """Return intervals of the difference of two models on the same images, others minus these.
 
-    Both are resampled alike, so what makes an image hard for both does not widen the interval.
+    Both use the same resamples, so that images that are hard for both do not widen the interval.
 
     Args:
-        answers: Of one model.
+        answers: Answers of one model.
         gammas: Its gamma for each row.
-        others: Of another model, to the same images in the same order.
+        others: Answers of another model, to the same images in the same order.
         their_gammas: Its gamma for each row.
-        resamples: How many.
+        resamples: Number of resamples.
         seed: Of the resampling.
 
     Returns:
-        As `intervals`, of the rows that both have.
+        As `intervals`, for the rows that both have.
 
     Raises:
-        ValueError: They did not answer the same images.
+        ValueError: The models were not evaluated on the same images.
 
     """
     if not np.array_equal(answers.labels, others.labels):
@@ -75,7 +77,9 @@ def paired_intervals(
 
 
 def _draws(answers: Answers, gammas: Mapping[str, float], resamples: int, seed: int) -> dict[tuple[str, str], Floats]:
-    """Each figure (row, name) in each resample (resamples,). The resamples depend on the labels and the seed only."""
+    """Return each metric (row, name) in each resample (resamples,). The resamples depend on the labels and the seed
+    only.
+    """
     weights = answers.class_weights()
     unseen_right, seen_right = weights * answers.unseen_correct, weights * answers.seen_correct
     areas = _Areas(answers)
@@ -98,10 +102,10 @@ def _draws(answers: Answers, gammas: Mapping[str, float], resamples: int, seed: 
 
 
 class _Areas:
-    """AUSUC of many resamples: the area of `seen_unseen_curve`, sorted once for all of them.
+    """AUSUC of many resamples: the area under `seen_unseen_curve`, sorted once for all of them.
 
-    The curve rises at the margin of each rightly named unseen image, from the seen images at or above that margin to
-    those above it: a trapezium each.
+    The curve rises at the margin of each correctly classified unseen image, from the seen images at or above that
+    margin to those above it, one trapezium per image.
     """
 
     def __init__(self, answers: Answers) -> None:
@@ -115,7 +119,7 @@ class _Areas:
         self.unseen_weights, self.seen_weights = weights[self.unseen], weights[self.seen]
 
     def __call__(self, counts: Floats) -> Floats:
-        """(R, N) how often each image is drawn -> (R,)."""
+        """Return the areas (R,) for the counts (R, N) of each image in each resample."""
         sums = np.zeros((len(counts), len(self.seen) + 1))
         np.cumsum(counts[:, self.seen] * self.seen_weights, axis=1, out=sums[:, 1:])
         heights = (sums[:, self.above] + sums[:, self.at_or_above]) / 2
@@ -129,7 +133,7 @@ def _interval(values: Floats) -> Interval:
 
 
 def _counts(answers: Answers, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each image is drawn in each resample, in chunks (chunk, N)."""
+    """Yield the number of times that each image is drawn in each resample, in chunks (chunk, N)."""
     rng = np.random.default_rng(seed)
     order = np.argsort(answers.labels, kind="stable")
     _, first, inverse, size = np.unique(

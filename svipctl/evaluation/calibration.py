@@ -1,6 +1,6 @@
 """Calibrated stacking and the exact seen-unseen curve (Chao et al., ECCV 2016).
 
-With gamma subtracted from the scores of seen classes, an image changes its answer at one gamma only: its best seen
+With gamma subtracted from the scores of seen classes, the answer for an image changes at one gamma only: its best seen
 score minus its best unseen score. Sorting these margins gives every point of the curve; no grid is needed.
 """
 
@@ -22,18 +22,20 @@ _BLOCK = 64
 
 @dataclass(frozen=True)
 class Answers:
-    """All that calibration needs to know of N scored images: the answer on either side and where it changes."""
+    """N scored images, reduced to the values that calibration needs: the answer on either side and the margin between
+    them.
+    """
 
     labels: Integers
     """(N,) true classes."""
     is_seen: Bools
-    """(N,) whether the true class is a seen one."""
+    """(N,) True if the true class is a seen one."""
     margins: Floats
-    """(N,) best seen score minus best unseen score: the image is called unseen from this gamma on."""
+    """(N,) best seen score minus best unseen score: the answer is an unseen class from this gamma on."""
     seen_answers: Integers
-    """(N,) the class answered below the margin."""
+    """(N,) best seen class, the answer below the margin."""
     unseen_answers: Integers
-    """(N,) the class answered at and above it."""
+    """(N,) best unseen class, the answer at and above the margin."""
     highest_seen: Floats
     """(N,) best seen score."""
     highest_unseen: Floats
@@ -41,7 +43,7 @@ class Answers:
 
     @classmethod
     def from_scores(cls, scores: Floats, labels: Integers, seen_classes: Integers, unseen_classes: Integers) -> Answers:
-        """Reduce class scores (N, C) to what is needed."""
+        """Reduce class scores (N, C) to the values that calibration needs."""
         seen_answers, seen = best_of(scores, seen_classes)
         unseen_answers, unseen = best_of(scores, unseen_classes)
         return cls(
@@ -56,22 +58,22 @@ class Answers:
 
     @property
     def seen_correct(self) -> Bools:
-        """(N,) whether the image is of a seen class and its best seen class is right."""
+        """(N,) True if the image is of a seen class and its best seen class is correct."""
         right: Bools = self.seen_answers == self.labels
         return self.is_seen & right
 
     @property
     def unseen_correct(self) -> Bools:
-        """(N,) the same for unseen."""
+        """(N,) True if the image is of an unseen class and its best unseen class is correct."""
         right: Bools = self.unseen_answers == self.labels
         return ~self.is_seen & right
 
     def predicted(self, gamma: float) -> Integers:
-        """The classes answered at a gamma, (N,)."""
+        """Return the classes answered at a gamma, (N,)."""
         return np.where(self.margins > gamma, self.seen_answers, self.unseen_answers)
 
     def class_weights(self) -> Floats:
-        """(N,) weights whose sum over correct images is the per-class accuracy of their side (seen or unseen)."""
+        """Return weights (N,) whose sum over correct images is the per-class accuracy of their side."""
         weights = np.zeros(len(self.labels))
         for side in (self.is_seen, ~self.is_seen):
             if side.any():
@@ -82,7 +84,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Curve:
-    """Every reachable pair of accuracies; shares of 1, per class."""
+    """Every reachable pair of accuracies, as shares of 1, per class."""
 
     gammas: Floats
     """(P,) a gamma inside each interval of constant answers, ascending."""
@@ -104,7 +106,7 @@ class Curve:
         return float(np.trapezoid(self.seen, self.unseen))
 
     def best(self) -> int:
-        """Index of the first point of largest H."""
+        """Return the index of the first point with the largest H."""
         return int(self.harmonic.argmax())
 
     def harmonic_at(self, gammas: Floats) -> Floats:
@@ -112,7 +114,7 @@ class Curve:
         return self.harmonic[np.searchsorted(self.steps, gammas, side="right")]
 
     def document(self) -> dict[str, list[float]]:
-        """Return the curve in JSON's types, without the steps at which neither accuracy changes."""
+        """Return the curve in JSON types, without the steps at which neither accuracy changes."""
         changes = (np.diff(self.unseen) != 0) | (np.diff(self.seen) != 0)
         kept = np.concatenate([[True], changes])
         return {
@@ -123,13 +125,13 @@ class Curve:
 
     @classmethod
     def of_document(cls, document: Mapping[str, Sequence[float]]) -> Self:
-        """Return the curve of a `document`."""
+        """Return the curve of a document of `document`."""
         steps, unseen, seen = (np.asarray(document[key], dtype=np.float64) for key in ("steps", "unseen", "seen"))
         return cls(_between(steps), unseen, seen, steps)
 
 
 def best_of(scores: Floats, classes: Integers) -> tuple[Integers, Floats]:
-    """The class of highest score among some, the first of equals, and that score.
+    """Return the class of highest score among some, the first of equals, and that score.
 
     Args:
         scores: (N, C).
@@ -150,22 +152,22 @@ def best_of(scores: Floats, classes: Integers) -> tuple[Integers, Floats]:
 
 
 def unit_rows(table: Floats) -> Floats:
-    """Rows divided by their L2 norm, so that products are cosines; a zero row stays zero."""
+    """Return the rows divided by their L2 norm, so that products are cosines; a zero row stays zero."""
     norms = np.linalg.norm(table, axis=1, keepdims=True)
     scaled: Floats = table / np.where(norms > 0, norms, 1)
     return scaled
 
 
 def row_blocks(rows: int) -> Iterator[slice]:
-    """Blocks that together are all rows."""
+    """Yield blocks that together are all rows."""
     return (slice(start, start + _BLOCK) for start in range(0, rows, _BLOCK))
 
 
 def seen_unseen_curve(answers: Answers, weights: Floats | None = None) -> Curve:
-    """The exact curve in O(N log N).
+    """Return the exact curve in O(N log N).
 
     Args:
-        answers: Of seen and of unseen images.
+        answers: Answers of seen and unseen images.
         weights: (N,) weight of each image; per-class weights by default.
 
     """
@@ -192,7 +194,7 @@ def _between(steps: Floats) -> Floats:
     middles = (steps[1:] + steps[:-1]) / 2
     # A rounded middle must not leave its interval [step, next step).
     middles = np.where((middles >= steps[:-1]) & (middles < steps[1:]), middles, steps[:-1])
-    # One beyond either end, or the next number where the margins are so large that one is lost.
+    # One point beyond either end, or the next number if the margins are so large that the difference is lost.
     first, last = (
         min(steps[0] - 1, np.nextafter(steps[0], -np.inf)),
         max(steps[-1] + 1, np.nextafter(steps[-1], np.inf)),
@@ -201,7 +203,7 @@ def _between(steps: Floats) -> Floats:
 
 
 def accuracies(answers: Answers, gamma: float, weights: Floats | None = None) -> tuple[float, float]:
-    """U and S at one gamma, shares of 1, per class unless other weights are given."""
+    """Return U and S at one gamma as shares of 1, per class unless other weights are given."""
     weights = answers.class_weights() if weights is None else weights
     called_seen = answers.margins > gamma
     unseen = float(weights[answers.unseen_correct & ~called_seen].sum())
@@ -210,6 +212,6 @@ def accuracies(answers: Answers, gamma: float, weights: Floats | None = None) ->
 
 
 def harmonic_mean(seen: Floats, unseen: Floats) -> Floats:
-    """H = 2SU/(S+U), 0 where both are 0."""
+    """Return H = 2SU/(S+U), 0 if both are 0."""
     total = np.asarray(seen + unseen)
     return np.divide(2 * seen * unseen, total, out=np.zeros_like(total, dtype=np.float64), where=total > 0)

@@ -1,4 +1,4 @@
-"""Plan an evaluation for `eval --dry-run`: what it would do and need."""
+"""Plan an evaluation for `eval --dry-run`: its actions and needs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _MIB = 2**20
 def plan_evaluation(
     subject: Run | Path, settings: Settings, *, allow_partial: bool = False, file: FeatureFile | None = None
 ) -> dict[str, Any]:
-    """Return the plan of an evaluation of a run or a checkpoint; nothing is drawn, predicted or written.
+    """Return the plan of an evaluation of a run or a checkpoint, without drawing, predicting or writing.
 
-    Where pictures are still to be drawn, split, images and warnings are not known yet. A built-in data set's word vectors are
-    made, when a checkpoint needs them and they are not there. `memory_mib` is what the weights
-    take; activations are not counted.
+    While images of a built-in data set are not drawn yet, split, images and warnings are not known. Its word vectors
+    are built if a checkpoint needs them and they are missing. `memory_mib` is the size of the weights, without
+    activations.
 
     Raises:
         ConfigError, DataError: As the evaluation itself.

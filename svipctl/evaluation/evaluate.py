@@ -40,15 +40,15 @@ def evaluate_model(
     ranks: Ranks = ALONE,
     progress: ProgressCallback | None = None,
 ) -> ModelEvaluation:
-    """Score a model on the test images, or on the validation images of its fold if it is of a development run.
+    """Score a model on the test images, or on the validation images of its fold if it is from a development run.
 
     Nothing is written.
 
     Args:
-        model: From `svipctl.load`.
+        model: Model from `svipctl.load`.
         benchmark: The data set that it was trained on.
-        settings: Batch size, bootstrap resamples, and whether the patch classifier is measured; the defaults if None.
-        seed: Of the bootstrap.
+        settings: Batch size, bootstrap resamples, and measurement of the patch classifier; the defaults if None.
+        seed: Random seed of the bootstrap.
         workers: Processes that decode images.
         ranks: The processes that divide the images.
         progress: Called with images done and images in all.
@@ -130,11 +130,11 @@ def evaluate_subject(
     ranks: Ranks = ALONE,
     file: FeatureFile | None = None,
 ) -> ModelEvaluation:
-    """Load and evaluate a run, whose `eval/metrics.json` is written, or a checkpoint, for which nothing is written.
+    """Load and evaluate a run, and write its `eval/metrics.json`, or a checkpoint, without writing anything.
 
     Args:
         subject: A run, a checkpoint folder, or a file of weights.
-        benchmark: The data set that it was trained on.
+        benchmark: The data set of the model.
         settings: Device, precision, batch size, workers, bootstrap; as for `load_for_evaluation`.
         progress: Called with images done and images in all.
         ranks: The processes that divide the images; the first one writes.

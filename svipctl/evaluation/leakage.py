@@ -1,4 +1,6 @@
-"""Leaks that make a score meaningless: training on the evaluated images, or choosing gamma or weights on them."""
+"""Check for leaks that make a score meaningless: training on the evaluated images, or choosing gamma or weights on
+them.
+"""
 
 from __future__ import annotations
 
@@ -32,19 +34,19 @@ class Scorable:
 
     @property
     def gamma(self) -> float | None:
-        """The gamma chosen on validation images."""
+        """Gamma that was chosen on validation images."""
         return None if self.development is None else self.development.gamma
 
 
 def check_scorable(model: TrainedModel, benchmark: Benchmark) -> Scorable:
     """Check a model before it is scored on a data set.
 
-    The split is the proposed one for a final run; for a development run the validation images of its fold, so that
+    The split is the proposed one for a final run, and the validation images of its fold for a development run, so that
     nothing is ever chosen on test.
 
     Raises:
         DataError: The model was trained on some of the scored images or on a class that is unseen now, its gamma was
-            chosen on some of them, or it is a model of another data set.
+            chosen on some of them, or it was trained on another data set.
 
     """
     run, metadata = model.run, model.metadata
@@ -53,7 +55,10 @@ def check_scorable(model: TrainedModel, benchmark: Benchmark) -> Scorable:
     check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
     if run is None:
         file = (model.checkpoint or {}).get("file", "the model")
-        unknown = f"which images {file} was trained on is not known: whether it saw the scored ones cannot be checked"
+        unknown = (
+            f"the training images of {file} are not known, so it is not checked whether the scored images "
+            "are among them"
+        )
         return Scorable(model, split, None, (*model.notes, unknown, *warnings_of_start(metadata.backbone_weights)))
     development = check_run(run, benchmark, split, of_best=model.is_best)
     unfinished = []
@@ -81,19 +86,19 @@ def check_zero_shot(metadata: Metadata, unseen_classes: Sequence[str]) -> None:
 
 
 def check_run(run: Run, benchmark: Benchmark, split: Split, *, of_best: bool) -> DevelopmentDocument | None:
-    """Every check of a run that is to be scored on a split.
+    """Run every check of a run before it is scored on a split.
 
     Args:
-        run: Whose checkpoint it is.
+        run: Run of the checkpoint.
         benchmark: Its data set.
-        split: Whose images are scored.
-        of_best: Whether the checkpoint is the one that the run chose; a gamma is that one's and no other's.
+        split: Split whose images are scored.
+        of_best: True for the run's best checkpoint, the only one to which its gamma belongs.
 
     Returns:
-        What a final run takes from its development runs, None of any other.
+        The values that a final run takes from its development runs; None for any other run.
 
     Raises:
-        DataError: It was trained on some of these images, began with weights that were, or its gamma was chosen on them.
+        DataError: The run or its starting weights were trained on some of these images, or gamma was chosen on them.
 
     """
     images = [benchmark.images[index] for index in np.concatenate([split.seen, split.unseen])]
@@ -117,20 +122,21 @@ def check_untouched(run: Run, scored_images: list[str]) -> None:
 
 
 def check_start(run: Run, benchmark: Benchmark, split: Split) -> None:
-    """Raise DataError if the weights that the run began with were trained on images of its unseen classes."""
+    """Raise DataError if the starting weights of the run were trained on images of its unseen classes."""
     begun_with = set(_in_both(run.initial_images(), benchmark.images))
     labels = {int(label) for name, label in zip(benchmark.images, benchmark.labels) if name in begun_with}
     shared = sorted(benchmark.classes[label] for label in labels.intersection(split.unseen_classes.tolist()))
     if shared:
         raise DataError(
-            f"{run.name} began with weights trained on {len(shared)} of the {len(split.unseen_classes)} unseen classes",
+            f"{run.name} started from weights trained on {len(shared)} of the {len(split.unseen_classes)} unseen "
+            "classes",
             why=", ".join(shared[:5]),
             todo="train again from other weights",
         )
 
 
 def warnings_of_choice(run: Run, metadata: Metadata) -> list[str]:
-    """That the scored epoch was chosen on the very images, if so."""
+    """Return a warning if the scored epoch was chosen on the scored images."""
     if run.settings().train.select != "test" or metadata.metrics.get("monitor") != "test":
         return []
     return [
@@ -140,14 +146,16 @@ def warnings_of_choice(run: Run, metadata: Metadata) -> list[str]:
 
 
 def warnings_of_start(weights: Mapping[str, str]) -> list[str]:
-    """That nobody knows on which images the weights were trained that a run began with, if so."""
+    """Return a warning if the training images of the starting weights are not known."""
     if weights.get("images") != UNKNOWN:
         return []
-    return [f"which images its starting weights ({weights['source']}) were trained on is not known"]
+    return [f"the training images of its starting weights ({weights['source']}) are not known"]
 
 
 def check_gamma(run: Run, scored_images: list[str]) -> None:
-    """Raise DataError if the run's gamma was chosen on any of these images, whatever its development runs are called."""
+    """Raise DataError if the run's gamma was chosen on any of these images, whatever the names of its development
+    runs.
+    """
     shared = _in_both(run.validation_images(), scored_images)
     if shared:
         raise DataError(
@@ -158,6 +166,8 @@ def check_gamma(run: Run, scored_images: list[str]) -> None:
 
 
 def _in_both(noted: Iterable[str], names: Sequence[str]) -> list[str]:
-    """Return the names that a run has noted, sorted; they are compared in NFC, as a folder may have been copied from macOS."""
+    """Return the recorded names that are among `names`, sorted; they are compared in NFC, as a folder may be from
+    macOS.
+    """
     spelled = {same_spelling(name) for name in noted}
     return sorted(name for name in names if same_spelling(name) in spelled)

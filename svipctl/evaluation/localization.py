@@ -1,8 +1,9 @@
-"""Whether the model sees an attribute where it is: the peak of its map against the object and against its part.
+"""Measure the attribute localization: compare the peak of each attribute's map with the object and the attribute's
+part.
 
 An attribute's map is the attribute head on every window. In each image and for each group of attributes that describes
-a part (`has_wing_color::...`) the map of the group's attribute that the image's class has most is looked at, and where
-it is highest: the pointing game of Zhang et al. (2016), "Top-down neural attention by excitation backprop".
+a part (`has_wing_color::...`) the map of the group's strongest attribute of the image's class is used, and the window
+of its peak: the pointing game of Zhang et al. (2016), "Top-down neural attention by excitation backprop".
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from svipctl.datasets.part_locations import part_places
 from svipctl.evaluation.calibration import Bools, Floats, Integers
 from svipctl.evaluation.truth import ObjectTruth, part_truth
 
-_WHOLE = frozenset({"has_size", "has_shape", "has_primary_color"})  # describe the bird, none of its parts
+_WHOLE = frozenset({"has_size", "has_shape", "has_primary_color"})  # these describe the bird, not a part
 
-# By the word of an attribute group, the parts that CUB's annotators pointed at; of several the nearest counts.
+# By the word of an attribute group, the parts of CUB's annotations; of several parts the nearest counts.
 _PARTS: dict[str, tuple[str, ...]] = {
     "bill": ("beak",),
     "wing": ("left wing", "right wing"),
@@ -51,16 +52,16 @@ class PartGroups:
     names: tuple[str, ...]
     """`has_<part>_<property>`."""
     chosen: Integers
-    """(C, G) the column of the group's attribute that a class has most; -1 if it has none of them."""
+    """(C, G) column of the group's attribute that a class has most; -1 if the class has none of them."""
 
     @property
     def parts(self) -> list[tuple[str, ...]]:
-        """CUB's parts for each group; none where CUB has no such group."""
+        """CUB's parts of each group; none if CUB has no such group."""
         return [_PARTS.get(name.removeprefix("has_").rpartition("_")[0], ()) for name in self.names]
 
 
 def part_groups(benchmark: Benchmark) -> PartGroups | None:
-    """The groups among attributes named `has_<part>_<property>::<value>`; None if there are none."""
+    """Return the groups among attributes named `has_<part>_<property>::<value>`; None if there are none."""
     columns: dict[str, list[int]] = {}
     for column, attribute in enumerate(benchmark.attributes):
         name, separator, _ = attribute.partition("::")
@@ -84,22 +85,22 @@ def localisation(
     geometry: Geometry,
     shape: tuple[int, int],
 ) -> dict[str, Any]:
-    """Hold the peaks against the object and, in CUB, against the annotated parts (percent).
+    """Compare the peaks with the object and, in CUB, with the annotated parts (percent).
 
     Args:
-        benchmark: Where the parts are.
+        benchmark: Data set of the images.
         indices: (N,) images.
-        peaks: (N, G) the window, in raster order, at which the map of the group's chosen attribute is highest.
-        groups: From `part_groups`.
-        truth: Where the object is, if anybody says.
-        geometry: What the network sees.
+        peaks: (N, G) window, in raster order, at which the map of the group's chosen attribute is highest.
+        groups: Groups from `part_groups`.
+        truth: Location of the object, if known.
+        geometry: Geometry of the network's input.
         shape: Rows and columns of windows.
 
     Returns:
-        `object`: share of the peaks whose window's centre lies `inside` the object. `parts`: mean `distance` from there to
-        the nearest visible part, in percent of the diagonal of the bird's box. Each with what other peaks would give:
-        a `uniform` choice of window, the `centre` of the image, and the group's own peaks `shuffled` among the images.
-        Empty where nothing is known.
+        `object`: share of the peaks whose window's centre is `inside` the object. `parts`: mean `distance` from there
+        to the nearest visible part, in percent of the diagonal of the bird's box. Each with the values of other
+        peaks: a `uniform` choice of window, the `centre` of the image, and the group's own peaks `shuffled` among the
+        images. Empty if nothing is known.
 
     """
     found: dict[str, Any] = {}
@@ -124,14 +125,14 @@ def localisation(
 def _measured(
     name: str, values: Floats, middle: Floats, peaks: Integers, known: Bools, groups: Sequence[str]
 ) -> dict[str, Any]:
-    """Figures over all groups and of each.
+    """Return the metrics over all groups and of each group.
 
     Args:
-        name: Of the figure.
-        values: (N, W, G) what a peak at each window is worth.
-        middle: (N, G) what one in the middle of the image is worth.
+        name: Name of the metric.
+        values: (N, W, G) value of a peak at each window.
+        middle: (N, G) value of a peak at the centre of the image.
         peaks: (N, G) windows.
-        known: (N, G) what counts.
+        known: (N, G) True for values that count.
         groups: (G,) names.
 
     """

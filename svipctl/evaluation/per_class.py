@@ -1,4 +1,6 @@
-"""What became of each class: its accuracy under each protocol, and the class it is most often taken for."""
+"""Compute the results of each class: its accuracy under each protocol, and the class that it is most often confused
+with.
+"""
 
 from __future__ import annotations
 
@@ -14,33 +16,33 @@ from svipctl.evaluation.protocols import ProtocolResults
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """One class; accuracies are shares of 1."""
+    """Results of one class; accuracies are shares of 1."""
 
     label: int
-    """Its column among the scored classes."""
+    """Column of the class among the scored classes."""
     name: str
     seen: bool
     images: int
     accuracy: dict[str, float]
-    """Protocol row -> share of its images that are answered rightly."""
+    """Protocol row -> share of its images that are classified correctly."""
     taken_for: str | None
-    """The wrong class it is most often answered with; None when every answer is right."""
+    """The wrong class that is predicted most often; None if every answer is correct."""
     taken_for_share: float
 
 
 def reading_row(evaluation: ProtocolResults) -> str:
-    """Return the protocol whose answers are shown image by image: the one with the gamma of predictions.
+    """Return the protocol for single answers: the one with the gamma of predictions.
 
-    That is the one from validation images, which a development run is scored on, or else 0; never one from test images.
+    That gamma is from validation images, which a development run is scored on, or else 0; never from test images.
     """
     of_validation = () if evaluation.split == "test" else ("gzsl-oracle",)
     return next((row for row in ("gzsl-calibrated", *of_validation, "gzsl", "zsl") if row in evaluation.rows), "gzsl")
 
 
 def answers_under(evaluation: ProtocolResults, row: str) -> Integers:
-    """(N,) the class answered to each image under a protocol row.
+    """Return the class answered for each image under a protocol row, (N,).
 
-    Under `zsl` only unseen classes are candidates; an image of a seen class then has no right answer.
+    Under `zsl` only unseen classes are candidates, so that an image of a seen class has no correct answer.
     """
     if row == "zsl":
         return evaluation.answers.unseen_answers
@@ -48,20 +50,20 @@ def answers_under(evaluation: ProtocolResults, row: str) -> Integers:
 
 
 def confusion(labels: Integers, answers: Integers, classes: int) -> Integers:
-    """(C, C) images of the row's class that were answered with the column's class."""
+    """Return counts (C, C) of the images of the row's class that were answered with the column's class."""
     counts = np.bincount(labels * classes + answers, minlength=classes * classes)
     return counts.reshape(classes, classes).astype(np.int64)
 
 
 def most_confused(counts: Integers, top: int) -> list[tuple[int, int, int]]:
-    """Pairs of different classes with the most mistakes between them, in either direction.
+    """Return pairs of different classes with the most mistakes between them, in either direction.
 
     Args:
-        counts: (C, C) from `confusion`.
-        top: At most so many pairs.
+        counts: (C, C) counts from `confusion`.
+        top: Maximum number of pairs.
 
     Returns:
-        (class, class, mistakes), the most mistakes first; the class that is mistaken more often comes first in a pair.
+        (class, class, mistakes), the most mistakes first; the class that is mistaken more often is first in a pair.
 
     """
     wrong = counts - np.diag(np.diag(counts))
@@ -73,11 +75,11 @@ def most_confused(counts: Integers, top: int) -> list[tuple[int, int, int]]:
 
 
 def per_class(evaluation: ProtocolResults, names: Sequence[str]) -> list[ClassFigures]:
-    """Each class that has scored images.
+    """Return the results of each class that has scored images.
 
     Args:
-        evaluation: Of the scored images.
-        names: Of all candidate classes, in the order of the score columns.
+        evaluation: Evaluation of the scored images.
+        names: Names of all candidate classes, in the order of the score columns.
 
     """
     answers = evaluation.answers
@@ -105,7 +107,7 @@ def per_class(evaluation: ProtocolResults, names: Sequence[str]) -> list[ClassFi
 
 
 def class_document(evaluation: ProtocolResults, names: Sequence[str]) -> dict[str, Any]:
-    """`classes` and `confusion` of the documented JSON, in percent; arguments as of `per_class`."""
+    """Return `classes` and `confusion` of the documented JSON, in percent; same arguments as `per_class`."""
     row, answers = reading_row(evaluation), evaluation.answers
     counts = confusion(answers.labels, answers_under(evaluation, row), len(names))
     wrong = counts - np.diag(np.diag(counts))

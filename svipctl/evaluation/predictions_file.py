@@ -1,4 +1,4 @@
-"""Anybody's predictions as a file: predicted attribute vectors of the test images, in one `.npz`."""
+"""Read a file of predictions of any model: predicted attribute vectors of the test images, in one `.npz`."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _ARRAYS = (
 )
 _SLACK = 1e-2  # the published code adds 1e-5 to each length that it divides by
 _MOST_SCORES = 2**26  # 16,000 images of 4,000 classes, in half a gigabyte
-_LARGEST = 1e300  # beyond it differences and the scale of the softmax overflow
+_LARGEST = 1e300  # beyond it, differences and the softmax overflow
 
 
 def read_predictions(path: Path, *, scale: float = 5.0) -> Scored:
-    """Scores (dot products, float64) from a predictions file.
+    """Read a predictions file and return scores (dot products, float64).
 
     Args:
         path: `.npz` with `class_attributes` (C, K, rows normalised), `seen_classes`, `unseen_classes` (rows of it),
-            and for both kinds of test images `*_labels` (N,) and `*_predictions` (N, K).
+            and for seen and unseen test images `*_labels` (N,) and `*_predictions` (N, K).
         scale: Factor inside the softmax of the `reference` row.
 
     Raises:
-        DataError: With everything that is wrong with the file.
+        DataError: Lists every problem of the file.
 
     """
-    arrays = read_npz(path, what="predictions file", todo="name a .npz file (docs/evaluation.md)")
+    arrays = read_npz(path, what="predictions file", todo="pass a .npz file (docs/evaluation.md)")
     problems = [f"array {name!r} is missing" for name in _ARRAYS if name not in arrays] or _contradictions(arrays)
     if problems:
         raise DataError(f"{path} cannot be scored", why="\n".join(f"- {problem}" for problem in problems))

@@ -1,4 +1,4 @@
-"""Every row of the evaluation, each naming its protocol, from one set of class scores."""
+"""Compute every row of the evaluation, each under its protocol, from one set of class scores."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from svipctl.evaluation.calibration import (
 from svipctl.evaluation.reference_row import published_row_of
 
 ROWS = ("zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle", "reference", "ausuc")
-"""Rows in the order they are shown; a row that cannot be computed is absent."""
+"""Rows in display order; a row that cannot be computed is absent."""
 
 
 def about(row: str, split: str = "test") -> str:
-    """What a row is, in a few words; those of a development run are of the validation images of its fold."""
+    """Return a short description of a row; rows of a development run are for the validation images of its fold."""
     scored = "test" if split == "test" else "these validation images"
     return {
         "zsl": "unseen among unseen",
@@ -64,7 +64,7 @@ class Scored:
         return cls(scores, columns[0], columns[1], columns[2])
 
     def answers(self) -> Answers:
-        """Return the scores reduced to what calibration needs."""
+        """Return the scores reduced to the values that calibration needs."""
         return Answers.from_scores(self.scores, self.labels, self.seen_classes, self.unseen_classes)
 
 
@@ -82,7 +82,7 @@ class ProtocolResults:
     """`test`, or the fold whose validation images were scored."""
 
     def per_image(self) -> dict[str, dict[str, float]]:
-        """The rows with accuracies averaged over images instead of classes, at the same gammas."""
+        """Return the rows with accuracies averaged over images instead of classes, at the same gammas."""
         answers = self.answers
         sides = {True: answers.is_seen.sum(), False: (~answers.is_seen).sum()}
         weights = np.where(answers.is_seen, 1 / max(sides[True], 1), 1 / max(sides[False], 1))
@@ -96,7 +96,8 @@ class ProtocolResults:
         return found
 
     def document(self) -> dict[str, Any]:
-        """`images`, `protocols`, `per_image` and `intervals` of the documented JSON, in percent (gamma and offset are
+        """Return `images`, `protocols`, `per_image` and `intervals` of the documented JSON, in percent (gamma and
+        offset are
         scores).
         """
         return {
@@ -119,8 +120,8 @@ def evaluate_protocols(
         scored: Scores of seen and unseen test images; either side may be empty.
         gamma: Calibration chosen on a validation split, for the `gzsl-calibrated` row.
         resamples: Bootstrap resamples behind the intervals; 0 for none.
-        seed: Of the bootstrap.
-        split: `test`, or the fold whose validation images these are; for what is said only.
+        seed: Random seed of the bootstrap.
+        split: `test`, or the fold whose validation images these are; for texts only.
 
     """
     answers = scored.answers()
@@ -131,7 +132,7 @@ def evaluate_protocols(
     if unseen_images:
         rows["zsl"] = {"T1": float(answers.class_weights() @ answers.unseen_correct)}
     else:
-        warnings.append("only counts: every row needs images of unseen classes, and there are none")
+        warnings.append("no rows, only counts: every row needs images of unseen classes, and there are none")
     gammas: dict[str, float] = {}
     if seen_images and unseen_images:
         gammas = {"gzsl": 0.0, "gzsl-oracle": float(curve.gammas[curve.best()])}

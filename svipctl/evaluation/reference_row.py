@@ -1,4 +1,4 @@
-"""The protocol of the published implementation: an offset for unseen classes chosen on the test set."""
+"""Compute the protocol of the published implementation: an offset for unseen classes chosen on the test set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OFFSETS = np.arange(-1, 1, 0.01)
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """Shares of 1, per image."""
+    """The published row, as shares of 1, per image."""
 
     offset: float
     unseen: float
@@ -24,7 +24,7 @@ class PublishedRow:
 def published_row(
     scores: Floats, labels: Integers, seen_classes: Integers, unseen_classes: Integers, *, scale: float = 5.0
 ) -> PublishedRow:
-    """The best H over a grid of offsets added to the unseen classes' softmax probabilities, per-image accuracy.
+    """Return the best H over a grid of offsets added to the unseen classes' softmax probabilities, per-image accuracy.
 
     Args:
         scores: (N, C) class scores of all test images.
@@ -46,12 +46,12 @@ def published_row(
 
 
 def published_row_of(answers: Answers, scores: Floats, classes: Integers, *, scale: float = 5.0) -> PublishedRow:
-    """The same from scores that are reduced already; `classes` are the columns of both sides."""
+    """Return the published row from reduced scores; `classes` are the columns of both sides."""
     shift, total = _softmax_parts(scores, classes, scale)
     best_seen = np.exp(scale * answers.highest_seen - shift) / total
     best_unseen = np.exp(scale * answers.highest_unseen - shift) / total
     row = PublishedRow(float(OFFSETS[0]), 0.0, 0.0, -1.0)
-    # Only an image whose best class of its own side is right can count.
+    # Only an image whose best class of its own side is correct can count.
     of_unseen = (best_unseen[answers.unseen_correct], best_seen[answers.unseen_correct])
     of_seen = (best_unseen[answers.seen_correct], best_seen[answers.seen_correct])
     seen_images = int(answers.is_seen.sum())
@@ -65,7 +65,7 @@ def published_row_of(answers: Answers, scores: Floats, classes: Integers, *, sca
 
 
 def _softmax_parts(scores: Floats, classes: Integers, scale: float) -> tuple[Floats, Floats]:
-    """(N,) highest logit, and the sum of exponentials once it is subtracted."""
+    """Return the highest logit (N,), and the sum of exponentials after subtracting it."""
     shift, total = np.empty(len(scores)), np.empty(len(scores))
     everything = np.array_equal(classes, np.arange(scores.shape[1]))
     for rows in row_blocks(len(scores)):

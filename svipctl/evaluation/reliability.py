@@ -1,4 +1,4 @@
-"""Whether confidence is honest: the softmax probability of the answer against how often it is right.
+"""Compare confidence with accuracy: the softmax probability of the answer against the share of correct answers.
 
 The expected calibration error is that of Guo et al. (ICML 2017), with bins of equal width. It has nothing to do with
 calibrated stacking, which moves gamma between seen and unseen classes.
@@ -18,14 +18,14 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Reliability:
-    """Of the bins of confidence that have images; shares of 1."""
+    """Bins of confidence that have images, as shares of 1."""
 
     confidence: Floats
     """(B,) mean confidence in the bin, ascending."""
     accuracy: Floats
-    """(B,) share of right answers, per image."""
+    """(B,) share of correct answers, per image."""
     images: Integers
-    """(B,)"""
+    """(B,) number of images."""
 
     @property
     def error(self) -> float:
@@ -36,13 +36,13 @@ class Reliability:
 
 
 def reliability(scored: Scored, gamma: float = 0.0, *, scale: float | None = None, bins: int = BINS) -> Reliability:
-    """Confidence of the answer among all classes, by a softmax of the scaled scores with gamma taken off seen classes.
+    """Return the confidence of the answer among all classes, by a softmax of the scaled scores with gamma subtracted.
 
     Args:
         scored: Class scores of the images.
-        gamma: In units of the scores.
+        gamma: Gamma in units of the scores.
         scale: Factor of the scores inside the softmax, the one of training; by default that of `scored`.
-        bins: Of equal width, from 0 to 1.
+        bins: Number of bins of equal width, from 0 to 1.
 
     """
     scores = scored.scores.copy()

@@ -1,4 +1,4 @@
-"""The result of an evaluation: every protocol row, the classes, and the document that `svipctl eval --json` prints."""
+"""Define the result of an evaluation: every protocol row, the classes, and the document of `svipctl eval --json`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Evaluation:
     document: dict[str, Any]
     """The document that `svipctl eval --json` prints (docs/json.md)."""
     results: ProtocolResults
-    """The rows as shares of 1, with the seen-unseen curve and the answers."""
+    """Rows as shares of 1, with the seen-unseen curve and the answers."""
     scored: Scored
     """Class scores of the evaluated images."""
     classes: tuple[str, ...]
@@ -40,7 +40,7 @@ class Evaluation:
 
     @property
     def rows(self) -> dict[str, dict[str, float]]:
-        """Figures by protocol row: `zsl`, `gzsl`, `gzsl-calibrated`, `gzsl-oracle`, `reference`, `ausuc`."""
+        """Metrics by protocol row: `zsl`, `gzsl`, `gzsl-calibrated`, `gzsl-oracle`, `reference`, `ausuc`."""
         return copy.deepcopy(self.document["protocols"])
 
     @property
@@ -50,7 +50,7 @@ class Evaluation:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Remarks on how far the numbers can be used."""
+        """Warnings about the use of the numbers."""
         return tuple(self.document["warnings"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,10 +58,10 @@ class Evaluation:
         return copy.deepcopy(self.document)
 
     def to_frame(self, table: Table = "protocols") -> DataFrame:
-        """Return a table as a pandas DataFrame; figures are in percent.
+        """Return a table as a pandas DataFrame; metrics are in percent.
 
         Args:
-            table: `protocols` for one row per protocol and one column per figure; `classes` for one row per class, with
+            table: `protocols` for one row per protocol and one column per metric; `classes` for one row per class, with
                 `seen`, `images` and its accuracy under each protocol; `confusion` for the number of images of the row's
                 class that were answered with the column's, shape (C, C), under the protocol `confusion["row"]`.
 
@@ -91,9 +91,9 @@ class ModelEvaluation(Evaluation):
     """The evaluation of a model on a data set."""
 
     predictions: Predictions
-    """Predictions of the evaluated images: seen ones first, then unseen ones."""
+    """Predictions of the evaluated images, seen ones first, then unseen ones."""
     scorable: Scorable
-    """The model and the split it was evaluated on."""
+    """The model and the split that it was evaluated on."""
 
     @property
     def model(self) -> TrainedModel:
@@ -117,11 +117,11 @@ def evaluation_document(
     """Return the documented JSON of an evaluation.
 
     Args:
-        results: Every row.
+        results: All rows.
         classes: Names of the candidate classes.
-        head: What was evaluated: `dataset`, `run`, `recipe` and so on.
-        warnings: To be listed before those of the rows.
-        more: Further entries; those that are None are left out.
+        head: First entries: `dataset`, `run`, `recipe` and so on.
+        warnings: Warnings that are listed before those of the rows.
+        more: Further entries; None values are omitted.
 
     """
     return {

@@ -1,4 +1,4 @@
-"""Score anybody's predictions: arrays of predicted attributes, or a predictions file."""
+"""Score predictions of any model: arrays of predicted attributes, or a predictions file."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def score(
 
     Args:
         predictions: (N, K) predicted attribute vectors of test images of seen and unseen classes.
-        labels: (N,) the true class of each image: a row of `class_attributes`, or a name if `classes` is given.
+        labels: (N,) true class of each image: a row of `class_attributes`, or a name if `classes` is given.
         class_attributes: (C, K).
-        seen: Classes that were trained on, as rows or names.
-        unseen: Classes that were not.
+        seen: Classes that the model was trained on, as rows or names.
+        unseen: Classes that it was not trained on.
         classes: Names of the C classes.
-        similarity: `cosine`, or `dot` with the rows of `class_attributes` as they are given.
-        gamma: Calibration chosen on validation images, for the row `gzsl-calibrated`.
+        similarity: `cosine`, or `dot` with unnormalised `class_attributes`.
+        gamma: Gamma chosen on validation images, for the row `gzsl-calibrated`.
         bootstrap: Resamples for the 95 % intervals; 0 for none.
-        seed: Of the bootstrap.
+        seed: Random seed of the bootstrap.
 
     Raises:
         DataError: The arrays contradict each other; lists every problem.
@@ -64,7 +64,7 @@ def score(
     if table.ndim != 2 or predicted.shape != (len(rows["labels"]), table.shape[-1]):
         problems.append(
             f"predictions is {predicted.shape} and class_attributes {table.shape}, "
-            f"for {len(rows['labels'])} labels: they are (N, K) and (C, K)"
+            f"for {len(rows['labels'])} labels: the shapes must be (N, K) and (C, K)"
         )
     problems += [f"two classes have the same name: {name}" for name in sorted({n for n in names if names.count(n) > 1})]
     if len(names) != len(table):
@@ -86,10 +86,10 @@ def score(
 
 
 def score_file(path: Path) -> Evaluation:
-    """Score a predictions file; its format is that of `read_predictions`.
+    """Score a predictions file in the format of `read_predictions`.
 
     Raises:
-        DataError: Lists everything that is wrong with the file.
+        DataError: Lists every problem of the file.
 
     """
     scored = read_predictions(path)
@@ -112,7 +112,7 @@ def _evaluated(
 
 
 def _as_rows(values: ArrayLike, names: Sequence[str], title: str, problems: list[str]) -> np.ndarray:
-    """Return classes given as rows or names as rows of the class attributes; -1 for those that do not exist, noted."""
+    """Return classes given as rows or names as rows of the class attributes; -1 and a problem for unknown ones."""
     array = np.atleast_1d(np.asarray(values))
     if array.ndim > 1 or (title != "labels" and not array.size):
         problems.append(f"{title} is {'empty' if array.ndim == 1 else f'an array of shape {array.shape}, not a list'}")

@@ -1,4 +1,4 @@
-"""How well the patch classifier selects: AUC and recall, not accuracy (the majority class alone gives 40/49)."""
+"""Measure the patch selection by AUC and recall; accuracy is misleading, as the majority class alone gives 40/49."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from svipctl.model.svip import SVIP
 from svipctl.model.windows import top_mask
 
 BACKGROUND_SHARE = 0.05
-"""A window is background when less than this share of its pixels shows the object."""
+"""A window is background if less than this share of its pixels shows the object."""
 
 
 def selection_quality(unrelated: Floats, truth: Bools, rejected: int) -> dict[str, float]:
@@ -20,19 +20,19 @@ def selection_quality(unrelated: Floats, truth: Bools, rejected: int) -> dict[st
 
     Args:
         unrelated: (N, windows) the classifier's probability that a window is unrelated.
-        truth: (N, windows) whether it is.
-        rejected: Windows the method rejects in each image, 49 - M in the paper.
+        truth: (N, windows) True for unrelated windows.
+        rejected: Number of windows that the method rejects in each image, 49 - M in the paper.
 
     Returns:
         `auc`: chance 50. `recall`: share of the truly unrelated windows, or of `rejected` if that is less, among the
-        `rejected` highest. Images whose windows are all alike say nothing and are left out; empty if none is left.
+        `rejected` highest. Images whose windows all have the same label are left out; empty if none is left.
 
     """
     positives = truth.sum(axis=1)
     telling = (positives > 0) & (positives < truth.shape[1])
     if not telling.any():
         return {}
-    from scipy.stats import rankdata  # takes a second to import, which commands that measure nothing need not wait for
+    from scipy.stats import rankdata  # takes a second to import, which other commands need not wait for
 
     unrelated, truth, positives = unrelated[telling], truth[telling], positives[telling]
     ranks = rankdata(unrelated, axis=1)
@@ -52,9 +52,9 @@ def patch_classifier_quality(
     """Measure the patch classifier against its labels and, where there are masks or boxes, against the background.
 
     Args:
-        network: Of the predictions.
-        predictions: With the scores of the source pass, or without.
-        truth: Of the same images, from masks or boxes.
+        network: Network of the predictions.
+        predictions: Predictions with or without the scores of the source pass.
+        truth: Location of the object in the same images, from masks or boxes.
 
     Returns:
         `auc` and `recall` against the labels, and the same in `mask` or `box` (percent).

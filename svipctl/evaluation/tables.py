@@ -1,4 +1,4 @@
-"""The rows of an evaluation as text for others: CSV and Markdown, averaged over classes and over images."""
+"""Format the rows of an evaluation as CSV and Markdown, averaged over classes and over images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from svipctl.evaluation.protocols import about
 
 Document = Mapping[str, Any]
 FIGURES = ("T1", "U", "S", "H", "value")
-"""Percent; `value` is an area."""
+"""Metrics in percent; `value` is an area."""
 
 
 def leak(document: Document) -> float | None:
-    """H as published minus H with gamma from validation, percentage points: what choosing on test gives (protocols)."""
+    """Return H as published minus H with gamma from validation, in points: the gain from choosing on test."""
     rows = document["protocols"]
     if "reference" not in rows or "gzsl-calibrated" not in rows:
         return None
@@ -23,7 +23,7 @@ def leak(document: Document) -> float | None:
 
 
 def comma_separated(document: Document) -> str:
-    """One line a row and average, with half the 95 % interval of each figure where there is one."""
+    """Return one line per row and average, with half the 95 % interval of each metric if there is one."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     halves = [f"{figure}_half" for figure in FIGURES]
@@ -35,7 +35,7 @@ def comma_separated(document: Document) -> str:
 
 
 def markdown(document: Document) -> str:
-    """A table, one decimal, and what choosing on test gives."""
+    """Return a Markdown table with one decimal, and the gain from choosing on test."""
     split = document.get("split", "test")
     lines = ["| protocol | average | T1 | U | S | H or area | what it is |", "|---|---|---:|---:|---:|---:|---|"]
     for row, average, figures, half in _rows(document):
@@ -47,7 +47,7 @@ def markdown(document: Document) -> str:
 
 
 def table(document: Document) -> list[list[str]]:
-    """Return of each protocol its name, T1, U, S, H or area, gamma, and what it is."""
+    """Return name, T1, U, S, H or area, gamma, and description of each protocol."""
     split = document.get("split", "test")
     return [
         [row, *_cells(figures, half), f"{figures['gamma']:.4f}" if "gamma" in figures else "", about(row, split)]
@@ -56,10 +56,10 @@ def table(document: Document) -> list[list[str]]:
 
 
 def remarks(document: Document) -> Iterator[str]:
-    """Yield what an evaluation found besides the protocols.
+    """Yield the findings of an evaluation apart from the protocols.
 
-    H over images differs from H over classes where classes have unequal numbers of images. The peaks of the attributes'
-    maps are shown next to what other places would give.
+    H over images differs from H over classes if classes have unequal numbers of images. Attribute localization
+    is shown next to the values of other peaks.
     """
     if "gamma_origin" in document:
         yield f"gamma of predictions and figures: {document['gamma']:.4f}, {document['gamma_origin']}"
@@ -71,20 +71,30 @@ def remarks(document: Document) -> Iterator[str]:
     if difference is not None:
         yield f"the leak, H of reference minus H of gzsl-calibrated: {difference:+.1f}"
     own = document.get("selection", {})
-    truths = {"its own labels": own, "the true masks": own.get("mask", {}), "the boxes": own.get("box", {})}
+    truths = {
+        "its own labels": own,
+        "ground-truth masks": own.get("mask", {}),
+        "ground-truth boxes": own.get("box", {}),
+    }
     for name, found in truths.items():
         if "auc" in found:
             yield f"patch selection against {name}: AUC {found['auc']:.1f}, recall {found.get('recall', 100):.1f}"
-    chance = "{uniform:.1f} for any window, {centre:.1f} for the centre, {shuffled:.1f} for another image's peak"
+    chance = "random {uniform:.1f}, centre prior {centre:.1f}, shuffled {shuffled:.1f}"
     localized = document.get("localisation", {})
     if found := localized.get("object"):
-        yield f"peaks of part attributes inside the {found['truth']}: {found['inside']:.1f} % ({chance.format(**found)})"
+        yield (
+            f"attribute localization: {found['inside']:.1f} % of peaks inside the {found['truth']} "
+            f"({chance.format(**found)})"
+        )
     if found := localized.get("parts"):
-        yield f"their distance to the part: {found['distance']:.1f} % of the bird's diagonal ({chance.format(**found)})"
+        yield (
+            f"distance of peaks to the part: {found['distance']:.1f} % of the bird's diagonal "
+            f"({chance.format(**found)})"
+        )
 
 
 def _rows(document: Document) -> Iterator[tuple[str, str, Mapping[str, float], Mapping[str, float]]]:
-    """Row, what it is averaged over, its figures, and half of their intervals."""
+    """Yield each row with its average, its metrics, and half of their intervals."""
     yield from _protocols(document)
     for row, figures in document["per_image"].items():
         yield row, "images", figures, {}
@@ -98,7 +108,7 @@ def _protocols(document: Document) -> Iterator[tuple[str, str, Mapping[str, floa
 
 
 def _cells(figures: Mapping[str, float], half: Mapping[str, float]) -> list[str]:
-    """T1, U, S, and H or an area, one decimal; empty where there is none."""
+    """Return T1, U, S, and H or an area with one decimal; empty if missing."""
 
     def cell(name: str) -> str:
         if name not in figures:

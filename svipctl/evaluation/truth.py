@@ -1,4 +1,4 @@
-"""Where the object and its parts are in what the network sees, window by window: what selection and maps are held against."""
+"""Locate the object and its parts in the network's input, window by window, to measure selection and localization."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ _UNKNOWN = np.nan
 
 @dataclass(frozen=True)
 class ObjectTruth:
-    """Of N images and W windows in raster order."""
+    """Location of the object in N images of W windows in raster order."""
 
     source: Literal["mask", "box"]
     shares: Floats
     """(N, W) share of each window that shows the object."""
     centres: Bools
-    """(N, W) whether the window's centre lies in the object."""
+    """(N, W) True if the window's centre is in the object."""
     middle: Bools
-    """(N,) whether the middle of the image does."""
+    """(N,) True if the centre of the image is in the object."""
 
 
 @dataclass(frozen=True)
 class PartTruth:
-    """Distances to annotated parts, as shares of the diagonal of the object's box; not a number where none is seen."""
+    """Distances to annotated parts, as shares of the diagonal of the object's box; NaN if no part is visible."""
 
     windows: Floats
-    """(N, W, G) from each window's centre to the nearest part of each of G groups."""
+    """(N, W, G) distance from each window's centre to the nearest part of each of G groups."""
     middle: Floats
-    """(N, G) from the middle of the image."""
+    """(N, G) distance from the centre of the image."""
 
 
 def object_truth(
     benchmark: Benchmark, indices: Indices, geometry: Geometry, shape: tuple[int, int]
 ) -> ObjectTruth | None:
-    """Read it from masks or, failing these, from boxes.
+    """Return the location of the object from masks or, without masks, from boxes.
 
     Args:
-        benchmark: Where they are.
+        benchmark: Data set with masks or boxes.
         indices: (N,) images.
-        geometry: What the network sees: a square.
+        geometry: Geometry of the network's input, a square.
         shape: Rows and columns of windows.
 
     Returns:
-        None if the benchmark knows neither.
+        None if the data set has neither.
 
     Raises:
         DataError: A mask, or an image whose size a box needs, is missing or damaged.
@@ -75,14 +75,14 @@ def part_truth(
     places: PartPlaces,
     groups: list[tuple[str, ...]],
 ) -> PartTruth:
-    """Distances from the windows' centres to the parts of each group that are visible and not cut off.
+    """Return the distances from the windows' centres to the parts of each group that are visible and not cropped.
 
     Args:
-        benchmark: With boxes.
+        benchmark: Data set with boxes.
         indices: (N,) images.
-        geometry: What the network sees: a square.
+        geometry: Geometry of the network's input, a square.
         shape: Rows and columns of windows.
-        places: Of the parts.
+        places: Positions of the parts.
         groups: Names of parts, of which the nearest counts.
 
     """
@@ -104,13 +104,13 @@ def part_truth(
 
 
 def window_centres(size: int, shape: tuple[int, int]) -> Floats:
-    """(W, 2) x and y of the windows' centres in raster order, in a square of that size."""
+    """Return x and y (W, 2) of the windows' centres in raster order, in a square of the given size."""
     rows, columns = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
     return np.stack([(columns + 0.5) * size / shape[1], (rows + 0.5) * size / shape[0]], axis=1)
 
 
 def seen_box(benchmark: Benchmark, index: int, geometry: Geometry) -> Floats:
-    """(4,) left, top, right and bottom of the object's box in what the network sees; not cut at its border."""
+    """Return left, top, right and bottom (4,) of the object's box in the network's input, not clipped at its border."""
     assert benchmark.boxes is not None
     size = image_size(benchmark.image_path(index), upright=benchmark.upright)
     left, top, width, height = benchmark.boxes[index] * scale_on_disk(benchmark, size)
@@ -136,7 +136,7 @@ def _of_box(
 
 
 def _overlaps(low: float, high: float, size: int, count: int) -> Floats:
-    """(count,) share of each of so many equal parts of 0..size that low..high covers."""
+    """Return the share (count,) of each of `count` equal parts of 0..size that low..high covers."""
     edges = np.linspace(0, size, count + 1)
     overlap: Floats = (np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)).clip(0) * count / size
     return overlap

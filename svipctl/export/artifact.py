@@ -1,4 +1,4 @@
-"""Exporting a run: write the file aside, compare it in its own runtime, and only then put it in place."""
+"""Export a run: write the file under a temporary name, compare it in its own runtime, and only then rename it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from svipctl.errors import ConfigError, explained_disk_errors
 from svipctl.evaluation.leakage import check_untouched
 from svipctl.export.card import CARD, is_ours, model_card
 from svipctl.export.description import describe
-from svipctl.export.graph import ExportPrecision, Pixels, ShippedGraph
+from svipctl.export.graph import ExportGraph, ExportPrecision, Pixels
 from svipctl.export.onnx import OnnxRunner, require_onnx, write_onnx
 from svipctl.export.parity import TOLERANCE, compare
 from svipctl.export.runner import Runner
@@ -40,44 +40,44 @@ _RUNNERS: dict[Format, Callable[[Path], Runner]] = {
 }
 
 _SHARES: dict[ExportPrecision, float] = {"fp32": 1.0, "fp16": 0.5, "int8": 0.25}
-"""Size of the weights in the file against those of the run."""
+"""Size of the weights in the file relative to those of the run."""
 _NOT_OF_PIXELS = ("random", "object")
 
 
 def format_of(path: Path) -> Format | None:
-    """The format whose files are named so, if any."""
+    """Return the format of a file name's ending, if any."""
     return next((format for format, suffix in SUFFIXES.items() if path.suffix.lower() == suffix), None)
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be exported, and how it is checked."""
+class ExportRequest:
+    """Request for an export and its verification."""
 
     format: Format
     output: Path | None = None
-    """The file; by default in the run's folder, one folder for each kind of export."""
+    """The file; by default in the run's folder, one folder per kind of export."""
     precision: ExportPrecision = "fp32"
     pixels: Pixels = field(default_factory=Pixels)
     gamma: Gamma | None = None
-    """Written into the file's description; the run's calibrated one if None."""
+    """Gamma in the file's description; the run's calibrated gamma if None."""
     licence: str | None = None
-    """Of the weights, as their owner states it."""
+    """Licence of the weights, as their owner states it."""
     images: int = 256
-    """Evaluation images to compare on, evenly chosen; 0 for all."""
+    """Number of evaluation images to compare on, evenly chosen; 0 for all."""
     tolerance: float | None = None
     """`parity.TOLERANCE` of the precision if None."""
     replace: bool = False
-    """True if files that are there already may be replaced."""
+    """True if existing files may be replaced."""
 
     def file(self, run: Run) -> Path:
-        """Where the export goes."""
+        """Return the file that the export writes."""
         if self.output is not None:
             return self.output
         kind = "-".join([self.format, self.precision, self.pixels.kind] + ["resize"] * self.pixels.resize)
         return run.folder / "export" / kind / f"model{SUFFIXES[self.format]}"
 
     def plan(self, run: Run) -> dict[str, Any]:
-        """Return what an export would write, and about how large it would be."""
+        """Return the files that an export would write, and their approximate size."""
         weights = run.best / "model.safetensors"
         size = weights.stat().st_size if weights.exists() else 0
         return {
@@ -90,12 +90,12 @@ class Order:
         }
 
     def check(self, run: Run) -> None:
-        """Raise ConfigError for what cannot be done, before anything is."""
+        """Raise ConfigError for an impossible request before any work is done."""
         run.require_network()
         if self.precision == "int8" and self.format != "onnx":
             raise ConfigError(
-                f"--precision int8 is not there for {self.format}",
-                why="dynamic quantisation is onnxruntime's",
+                f"--precision int8 is not available for {self.format}",
+                why="onnxruntime does the dynamic quantisation",
                 todo="use --format onnx, or --precision fp16",
             )
         if self.format == "onnx":
@@ -103,95 +103,98 @@ class Order:
         if self.pixels.resize and read_metadata(run.best).resize == "square":
             raise ConfigError(
                 "--resize resizes the shorter side and crops, and this run was trained on images resized to a square",
-                todo="leave out --resize, and resize images before they are given to the file",
+                todo="omit --resize, and resize images before passing them to the file",
             )
         selection = run.settings().method.selection
         if selection in _NOT_OF_PIXELS:
             raise ConfigError(
                 f"a run with method.selection = {selection} cannot be exported",
-                why="what it selects is no function of an image that a graph could hold",
-                todo="it is a control for experiments; export a run that selects otherwise",
+                why="its selection is not a function of the image alone",
+                todo="export a run with another selection; this one is a control for experiments",
             )
         path = self.file(run)
         if format_of(path) not in (None, self.format):
             raise ConfigError(
-                f"{path} has the name of another format than {self.format}",
-                todo=f"name it {path.with_suffix(SUFFIXES[self.format])}, or choose {shell_words('--format', format_of(path))}",
+                f"{path} has the file ending of another format than {self.format}",
+                todo=f"use the name {path.with_suffix(SUFFIXES[self.format])}, or choose "
+                f"{shell_words('--format', format_of(path))}",
             )
         if path.is_dir():
             raise ConfigError(
                 f"{path} is a folder",
-                todo=f"name a file, for instance {shell_words('-o', path / f'model{path.suffix}')}",
+                todo=f"pass a file, for instance {shell_words('-o', path / f'model{path.suffix}')}",
             )
         if path.exists() and not self.replace:
-            raise ConfigError(
-                f"{path} is there already", todo="choose another file with -o, or replace it with --force"
-            )
+            raise ConfigError(f"{path} already exists", todo="choose another file with -o, or replace it with --force")
         card = path.parent / CARD
         if card.exists() and not is_ours(card):
             raise ConfigError(
-                f"{card} is in the way of the model card",
+                f"{card} would be replaced by the model card",
                 why="it was not written by svipctl, so it is not replaced",
-                todo="choose another folder with -o, or move it away",
+                todo="choose another folder with -o, or move the file away",
             )
 
 
 @dataclass(frozen=True)
-class Shipped:
-    """What an export left on the disk."""
+class ExportResult:
+    """Result of an export."""
 
     path: Path
-    """The exported file; when it failed, the file under a name that says so."""
+    """The exported file; if verification failed, the file under its `.failed-parity` name."""
     report: Path
     document: dict[str, Any]
     """The report."""
 
     @property
     def passed(self) -> bool:
-        """True if the file answers as the model does."""
+        """True if the file gives the same answers as the model."""
         return bool(self.document["passed"])
 
 
-def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressCallback | None = None) -> Shipped:
+def export_run(
+    run: Run, benchmark: Benchmark, request: ExportRequest, progress: ProgressCallback | None = None
+) -> ExportResult:
     """Export a run's best checkpoint and compare it with the model.
 
     Args:
-        run: A run of that benchmark.
-        benchmark: With the same classes and attributes as in training; its evaluation images are compared on.
-        order: What is wanted.
+        run: Run of the benchmark.
+        benchmark: Data set with the classes and attributes of training; its evaluation images are compared.
+        request: The request.
         progress: Called with images compared and images to compare.
 
     Returns:
-        Where the file is. One that failed is never at the place asked for, and leaves what is there alone.
+        The result. A file that failed is never at the requested path, and does not replace an existing file.
 
     Raises:
-        ConfigError: The order cannot be carried out.
+        ConfigError: The request is impossible.
         DataError: The run was trained on another data set or on the evaluation images, or an image is damaged.
         ResourceError: The disk is full.
 
     """
-    order.check(run)
+    request.check(run)
     model = load_run(run, torch.device("cpu"))
     metadata, classes = model.metadata, model.own_classes(benchmark)
-    images, labels = _evaluation_images(run, benchmark, order.images)
-    gamma = order.gamma or model.gamma
-    description = describe(model, classes, gamma, order.pixels, order.precision, order.licence)
-    graph = ShippedGraph(model.network, metadata.mean, metadata.std, metadata.image_size, order.pixels, order.precision)
-    path = order.file(run)
+    images, labels = _evaluation_images(run, benchmark, request.images)
+    gamma = request.gamma or model.gamma
+    description = describe(model, classes, gamma, request.pixels, request.precision, request.licence)
+    graph = ExportGraph(
+        model.network, metadata.mean, metadata.std, metadata.image_size, request.pixels, request.precision
+    )
+    path = request.file(run)
     with explained_disk_errors(f"the export {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished_file(path.with_name(f".{path.stem}.unchecked{SUFFIXES[order.format]}")) as unfinished:
-            _WRITERS[order.format](graph, description, len(classes.classes), unfinished)
-            runner = _RUNNERS[order.format](unfinished)
+        with unfinished_file(path.with_name(f".{path.stem}.unchecked{SUFFIXES[request.format]}")) as unfinished:
+            _WRITERS[request.format](graph, description, len(classes.classes), unfinished)
+            runner = _RUNNERS[request.format](unfinished)
             parity = compare(
                 runner,
                 model,
-                order.pixels,
+                request.pixels,
                 classes,
                 gamma.value,
                 images,
                 labels,
-                TOLERANCE[order.precision] if order.tolerance is None else order.tolerance,
+                TOLERANCE[request.precision] if request.tolerance is None else request.tolerance,
                 progress,
                 upright=benchmark.upright,
             )
@@ -201,15 +204,15 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressC
                 "file": final.name,
                 "bytes": unfinished.stat().st_size,
                 "sha256": file_sha256(unfinished),
-                "format": order.format,
-                "precision": order.precision,
-                "resize_inside": order.pixels.resize,
+                "format": request.format,
+                "precision": request.precision,
+                "resize_inside": request.pixels.resize,
                 "run": str(run.folder),
                 "checkpoint_sha256": metadata.sha256,
                 **parity.document(),
             }
             report = _report_of(final)
-            # What speaks of the file before the file: cut short here, both are of this export or the next one's work.
+            # The report and the card are written first, so that an interruption never leaves a file without them.
             atomic_write_text(report, json.dumps(document, indent=2) + "\n")
             if not parity.breaches:
                 atomic_write_text(path.parent / CARD, model_card(description, document))
@@ -217,11 +220,11 @@ def export_run(run: Run, benchmark: Benchmark, order: Order, progress: ProgressC
             if not parity.breaches:
                 for earlier in (failed, _report_of(failed)):
                     earlier.unlink(missing_ok=True)
-    return Shipped(final, report, document)
+    return ExportResult(final, report, document)
 
 
 def _evaluation_images(run: Run, benchmark: Benchmark, count: int) -> tuple[list[Path], np.ndarray]:
-    """Evenly chosen evaluation images, seen and unseen ones, and their classes."""
+    """Return evenly chosen evaluation images, seen and unseen ones, and their classes."""
     split = benchmark.split(run.settings().train.fold)
     indices = np.concatenate([split.seen, split.unseen])
     check_untouched(run, [benchmark.images[index] for index in indices])

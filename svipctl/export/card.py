@@ -1,4 +1,4 @@
-"""The model card of an exported file, from the template `model_card.md.jinja`."""
+"""Write the model card of an exported file, from the template `model_card.md.jinja`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MARK = "<!-- written by svipctl export -->"
 
 
 def is_ours(path: Path) -> bool:
-    """Return whether a card was written by `svipctl export` and may be replaced."""
+    """Return True if a card was written by `svipctl export` and may be replaced."""
     try:
         return path.read_text(encoding="utf-8").startswith(_MARK)
     except (OSError, UnicodeDecodeError):
@@ -23,8 +23,8 @@ def model_card(about: dict[str, Any], report: dict[str, Any]) -> str:
     """Return the card as Markdown.
 
     Args:
-        about: The file's description.
-        report: Its parity report.
+        about: Description of the file.
+        report: Parity report of the file.
 
     """
     compared = report["comparisons"]

@@ -1,4 +1,4 @@
-"""What an exported file says of itself."""
+"""Write and read the description of an exported file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from svipctl.runs.run import Run
 from svipctl.version import __version__
 
 KEY = "svipctl"
-"""The description is one JSON text under this key of the file's metadata."""
+"""Key of the file's metadata; its value is the description as one JSON text."""
 VERSION = 1
 
 
@@ -27,7 +27,7 @@ def describe(
     precision: ExportPrecision,
     licence: str | None,
 ) -> dict[str, Any]:
-    """Everything a user of the file has to know, plain enough for JSON."""
+    """Return everything that a user of the file needs to know, in JSON types."""
     grid, metadata, run = model.network.grid, model.metadata, model.run
     assert run is not None, "only runs are exported"
     pretrained = metadata.backbone_weights.get("source", "none")
@@ -69,29 +69,29 @@ def describe(
 
 
 def to_text(description: dict[str, Any]) -> str:
-    """The description as it is written into a file's metadata."""
+    """Return the description as text for a file's metadata."""
     return json.dumps(description, default=str)
 
 
 def from_text(text: str | None, path: object) -> dict[str, Any]:
-    """The description read back.
+    """Return a description from its text.
 
     Raises:
-        DataError: There is none, or it is of another version.
+        DataError: The description is missing, or has another version.
 
     """
     try:
         found = json.loads(text or "")
         if found["format"] == VERSION:
             return dict(found)
-        why = f"its description has format {found['format']}, this program reads {VERSION}"
+        why = f"its description has format {found['format']}; this program reads {VERSION}"
     except (ValueError, KeyError, TypeError) as error:
-        why = f"its description does not read: {error}"
+        why = f"its description cannot be parsed: {error}"
     raise DataError(f"{path} was not exported by this version of svipctl", why=why)
 
 
 def _metrics(run: Run, metadata: Metadata) -> dict[str, Any]:
-    """The evaluation of the run where there is one, else what its last epoch recorded."""
+    """Return the evaluation of the run if there is one, else the metrics of its last epoch."""
     evaluation = run.evaluation(metadata.epoch)
     if evaluation is None or not evaluation.protocols:
         return {"of": f"epoch {metadata.epoch}", **metadata.metrics}

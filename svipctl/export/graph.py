@@ -1,4 +1,4 @@
-"""The network as one function of pixels, a class table and gamma, as it is shipped."""
+"""Define the exported network as one function of pixels, a class table and gamma."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ _BYTE = 255.0
 
 @dataclass(frozen=True)
 class Pixels:
-    """How an exported file takes images: RGB, (B, 3, H, W)."""
+    """Image input of an exported file: RGB, (B, 3, H, W)."""
 
     kind: PixelKind = "uint8"
-    """0..255 in bytes, or 0..1 in float32."""
+    """Bytes 0..255, or float32 in 0..1."""
     resize: bool = False
-    """Any height and width, resized and cropped inside; otherwise the caller gives the network's own size."""
+    """Accept any height and width, and resize and crop in the graph; otherwise the input has the network's size."""
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the tensor."""
+        """Type of the image tensor."""
         return torch.uint8 if self.kind == "uint8" else torch.float32
 
     def of_bytes(self, images: Tensor) -> Tensor:
-        """uint8 pixels as this input takes them."""
+        """Return uint8 pixels in the form of this input."""
         return images if self.kind == "uint8" else images.float() / _BYTE
 
 
-class ShippedGraph(nn.Module):
+class ExportGraph(nn.Module):
     """Everything between raw pixels and class scores.
 
-    The class table and gamma are inputs, so that classes can be exchanged without touching the file.
+    The class table and gamma are inputs, so that classes can be replaced without changing the file.
     """
 
     mean: Tensor
@@ -61,13 +61,14 @@ class ShippedGraph(nn.Module):
         """Copy a model into a graph.
 
         Args:
-            model: In fp32; stays as it is.
-            mean: Of the normalisation, of pixels in 0..1.
-            std: The same.
+            model: Model in fp32; it is not changed.
+            mean: Mean of the normalisation, for pixels in 0..1.
+            std: Standard deviation of the normalisation, for pixels in 0..1.
             size: Side of the network's input.
-            pixels: How images come in.
-            precision: `fp16` computes the transformer blocks in half precision; what selects windows and what scores
-                stays in fp32, because a rounded ranking would choose other windows. `int8` is made of fp32 afterwards.
+            pixels: Image input.
+            precision: `fp16` computes the transformer blocks in half precision; window selection and class scores
+                stay in fp32, because rounding could change the selected windows. `int8` is quantised from fp32
+                afterwards.
 
         """
         super().__init__()
@@ -83,12 +84,12 @@ class ShippedGraph(nn.Module):
         """Classify.
 
         Args:
-            images: RGB as `pixels` says: (B, 3, H, W).
+            images: RGB (B, 3, H, W), in the form of `pixels`.
             class_attributes: float32 (C, K), rows in the range of the training table, not normalised.
-            gamma: float32 (C,), subtracted from the score of each class: 0 for classes that were not trained.
+            gamma: float32 (C,), subtracted from the score of each class: 0 for unseen classes.
 
         Returns:
-            Class scores (B, C), predicted attributes (B, K), and the probability that a window shows something of
+            Class scores (B, C), predicted attributes (B, K), and the probability that a window shows a part of
             the object (B, windows).
 
         """
@@ -97,7 +98,7 @@ class ShippedGraph(nn.Module):
         return scores, prediction.attributes, 1 - prediction.unrelated
 
     def _shares(self, images: Tensor) -> Tensor:
-        """Pixels as they come to 0..1 in the network's size."""
+        """Return pixels in 0..1 in the network's size."""
         if self.pixels.resize:
             levels = images.float() if self.pixels.kind == "uint8" else torch.round(images * _BYTE)
             return resize_and_crop(levels, self.size) / _BYTE

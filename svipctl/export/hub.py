@@ -1,4 +1,4 @@
-"""Publish an export on the Hugging Face Hub, with its checkpoint and a model card, in one commit."""
+"""Publish an export on the Hugging Face Hub with its checkpoint and a model card, in one commit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError, NetworkError
-from svipctl.export.artifact import Shipped
+from svipctl.export.artifact import ExportResult
 from svipctl.export.card import CARD
 from svipctl.inference.checkpoint import METADATA, WEIGHTS
 from svipctl.model.weights import first_line
@@ -23,30 +23,28 @@ _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
 def check_push(repository: str, licence: str | None, *, offline: bool) -> None:
-    """Check what can be checked before an export that is to be published.
+    """Check the options of a publication before the export.
 
     Raises:
-        ConfigError: It is no name of a repository, or no licence is given.
+        ConfigError: The repository name is invalid, or no licence is given.
         NetworkError: `offline` forbids it.
 
     """
     if not REPOSITORY.fullmatch(repository):
-        raise ConfigError(f"{repository!r} is no repository of the Hub", todo="write --push OWNER/NAME")
+        raise ConfigError(f"{repository!r} is not a repository name of the Hub", todo="use --push OWNER/NAME")
     if not licence:
-        raise ConfigError(
-            "weights are published under a licence, and none is given", todo="add it, for instance --licence cc-by-4.0"
-        )
+        raise ConfigError("publishing weights needs a licence", todo="add one, for instance --licence cc-by-4.0")
     if offline:
-        raise NetworkError("--offline forbids --push", todo="leave out one of them")
+        raise NetworkError("--offline forbids --push", todo="omit one of them")
 
 
-def push(shipped: Shipped, run: Run, repository: str, licence: str) -> str:
+def push(result: ExportResult, run: Run, repository: str, licence: str) -> str:
     """Publish the checkpoint of a run with its exported file and model card.
 
     A new repository is private until you change that on its page.
 
     Args:
-        shipped: An export that passed its verification.
+        result: Export that passed its verification.
         run: The exported run.
         repository: `OWNER/NAME`; created if it does not exist.
         licence: Identifier of the Hub (`apache-2.0`, `cc-by-4.0`, ...) or the text of another licence.
@@ -55,17 +53,17 @@ def push(shipped: Shipped, run: Run, repository: str, licence: str) -> str:
         The address with the commit, `hf://OWNER/NAME@COMMIT`, for `svipctl.load`.
 
     Raises:
-        DataError: The Hub refuses: the token is missing, or may not write there.
+        DataError: The Hub refuses: the token is missing, or has no write access.
         NetworkError: The Hub cannot be reached.
 
     """
-    card = (shipped.path.parent / CARD).read_text(encoding="utf-8")
+    card = (result.path.parent / CARD).read_text(encoding="utf-8")
     files: dict[str, Path | bytes] = {
         "README.md": (front_matter(run, repository, licence) + _usage(repository) + card).encode(),
         WEIGHTS: run.best / WEIGHTS,
         METADATA: run.best / METADATA,
-        f"export/{shipped.path.name}": shipped.path,
-        f"export/{shipped.report.name}": shipped.report,
+        f"export/{result.path.name}": result.path,
+        f"export/{result.report.name}": result.report,
     }
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
     try:
@@ -75,23 +73,23 @@ def push(shipped: Shipped, run: Run, repository: str, licence: str) -> str:
             [CommitOperationAdd(name, content) for name, content in files.items()],
             commit_message=f"svipctl: {run.name}",
         )
-    except Exception as error:  # huggingface_hub and its HTTP client each raise errors of their own
+    except Exception as error:  # huggingface_hub and its HTTP client raise different exceptions
         if isinstance(error, ValueError) or (isinstance(error, HfHubHTTPError) and error.response.status_code < 500):
             raise DataError(
                 f"the Hub refuses to publish {repository}",
                 why=first_line(error),
-                todo="log in with a token that may write: hf auth login",
+                todo="log in with a token that has write access: hf auth login",
             ) from error
         raise NetworkError(
             f"{repository} is not published: the Hub cannot be reached",
             why=first_line(error),
-            todo=f"the export is complete; try again with --force: {shipped.path}",
+            todo=f"the export is complete; try again with --force: {result.path}",
         ) from error
     return f"hf://{repository}@{commit.oid}"
 
 
 def front_matter(run: Run, repository: str, licence: str) -> str:
-    """Return the YAML head of the model card: licence, tags, and the figures of `eval/metrics.json`, in percent."""
+    """Return the YAML head of the model card: licence, tags, and the metrics of `eval/metrics.json`, in percent."""
     evaluation, dataset = run.evaluation(), dataset_name(run.settings().dataset)
     is_known = bool(_IDENTIFIER.fullmatch(licence))
     results = [

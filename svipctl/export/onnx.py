@@ -1,4 +1,4 @@
-"""ONNX: written by torch's exporter, run by onnxruntime."""
+"""Export to ONNX with torch's exporter, and run the file with onnxruntime."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 
 from svipctl.errors import ConfigError
 from svipctl.export.description import KEY, to_text
-from svipctl.export.graph import INPUTS, OUTPUTS, ShippedGraph
+from svipctl.export.graph import INPUTS, OUTPUTS, ExportGraph
 from svipctl.export.program import traced
 from svipctl.export.runner import Outputs
 
@@ -24,7 +24,7 @@ _BLOCKS = ".backbone.blocks."
 
 
 def require_onnx() -> ModuleType:
-    """Give onnxruntime.
+    """Return onnxruntime.
 
     Raises:
         ConfigError: The extra is not installed.
@@ -42,12 +42,12 @@ def require_onnx() -> ModuleType:
     return onnxruntime  # type: ignore[no-any-return]
 
 
-def write_onnx(graph: ShippedGraph, description: dict[str, Any], classes: int, path: Path) -> None:
-    """Write a graph, in int8 if the description says so; batch size and number of classes stay free.
+def write_onnx(graph: ExportGraph, description: dict[str, Any], classes: int, path: Path) -> None:
+    """Write a graph, in int8 if the description requests it; batch size and number of classes stay free.
 
     Args:
-        graph: What to write.
-        description: Goes into the file's metadata under `KEY`.
+        graph: Graph to write.
+        description: Description, saved in the file's metadata under `KEY`.
         classes: Rows of the class table that the export is traced with.
         path: The file.
 
@@ -74,7 +74,7 @@ class OnnxRunner:
     """An exported file in onnxruntime on the CPU."""
 
     def __init__(self, path: Path, threads: int = 0) -> None:
-        """Open the file; `threads` 0 is as many as onnxruntime likes."""
+        """Open the file; `threads` 0 lets onnxruntime choose the number."""
         runtime = require_onnx()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -88,7 +88,9 @@ class OnnxRunner:
 
 
 def _quantised(model: Any, path: Path) -> Any:
-    """Weights of the transformer blocks in int8, activations at run time; selection and scoring stay in fp32."""
+    """Return the weights of the transformer blocks in int8, activations at run time; selection and scoring stay in
+    fp32.
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     kept = [node.name for node in model.graph.node if _BLOCKS not in _scopes(node)]
@@ -112,13 +114,13 @@ def _quantised(model: Any, path: Path) -> Any:
 
 
 def _scopes(node: Any) -> str:
-    """The modules a node comes from, as torch's exporter notes them."""
+    """Return the modules of a node, as torch's exporter records them."""
     return next((entry.value for entry in node.metadata_props if entry.key == "pkg.torch.onnx.name_scopes"), "")
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Exporter and quantiser print and warn about their own internals; what matters here they raise."""
+    """Discard what exporter and quantiser print and warn about their internals; errors are still raised."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

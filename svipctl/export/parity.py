@@ -1,6 +1,6 @@
-"""Whether an exported file answers as the model does, measured in its own runtime on real images.
+"""Compare the answers of an exported file, in its own runtime, with those of the model on real images.
 
-The reference is not the exported graph but the way of `svipctl eval`: PIL's geometry, our normalisation, eager fp32.
+The reference is not the exported graph but the path of `svipctl eval`: PIL's geometry, our normalisation, eager fp32.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from svipctl.types import ProgressCallback
 
 BATCHES = (1, 3, 16)
 TOLERANCE: dict[ExportPrecision, float] = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.25}
-"""Largest difference that passes: absolute of scores, relative to the largest value of attributes."""
+"""Largest difference that passes: absolute for scores, relative to the largest value for attributes."""
 _AT_OTHER_BATCHES = 24
 _ENLARGED = {1: (1.0, 1.0), 3: (1.5, 1.0), 16: (2.0, 2.0)}
-"""Width and height of a batch's images over those of its first, so that a graph that resizes has to."""
+"""Width and height of a batch's images relative to those of its first, so that a graph with resizing must resize."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class BatchComparison:
         for name, one, other in zip(OUTPUTS, found, expected):
             scale = max(1.0, float(np.abs(other).max())) if name == "attributes" else 1.0
             gap = float(np.abs(one.astype(np.float64) - other).max()) / scale
-            self.largest[name] = float(np.maximum(gap, self.largest[name]))  # max() may pass over nan
+            self.largest[name] = float(np.maximum(gap, self.largest[name]))  # max() may skip NaN
         ours, theirs = expected.scores.argmax(axis=1), found.scores.argmax(axis=1)
         ordered = np.sort(expected.scores, axis=1)
         margins = ordered[:, -1] - ordered[:, -2] if ordered.shape[1] > 1 else np.full(len(ordered), np.inf)
@@ -57,7 +57,7 @@ class BatchComparison:
         self.decided_otherwise += int(((ours != theirs) & (margins > tolerance)).sum())
 
     def breaches(self, tolerance: float) -> list[str]:
-        """What does not pass."""
+        """Return the differences that exceed the tolerance."""
         title = f"batch {self.batch}, {self.table} classes"
         found = [
             f"{title}: {name} differ by {gap:.3g}, more than {tolerance:g}"
@@ -71,7 +71,7 @@ class BatchComparison:
         return found
 
     def document(self) -> dict[str, Any]:
-        """For the report."""
+        """Return the entry of the report."""
         return {
             "batch": self.batch,
             "classes": self.table,
@@ -84,21 +84,21 @@ class BatchComparison:
 
 @dataclass(frozen=True)
 class Parity:
-    """The outcome."""
+    """Result of the comparison."""
 
     runtime: str
     tolerance: float
     comparisons: tuple[BatchComparison, ...]
     accuracy: dict[str, float]
-    """Percent of the images, each counted once, of `model` and `exported`, among the run's classes."""
+    """Accuracy in percent of `model` and `exported` among the run's classes, each image counted once."""
 
     @property
     def breaches(self) -> list[str]:
-        """Everything that does not pass."""
+        """All differences that exceed the tolerance."""
         return [breach for one in self.comparisons for breach in one.breaches(self.tolerance)]
 
     def document(self) -> dict[str, Any]:
-        """The report as JSON."""
+        """Return the report as JSON."""
         return {
             "passed": not self.breaches,
             "breaches": self.breaches,
@@ -126,16 +126,16 @@ def compare(
     """Compare an exported file with the model.
 
     Args:
-        runner: The file, loaded.
+        runner: The loaded file.
         model: The reference, in fp32 on the CPU.
-        pixels: How the file takes images.
-        classes: The run's classes, the first table; the second is made of mixtures of them.
-        gamma: Of the first table; the second has another for every class.
-        images: Files, all of them compared at the largest batch size, some at the others.
-        labels: (N,) their classes among the classes.
+        pixels: Image input of the file.
+        classes: The run's classes, the first table; the second consists of mixtures of them.
+        gamma: Gamma of the first table; the second has another one for every class.
+        images: Image files; all are compared at the largest batch size, some at the others.
+        labels: (N,) classes of the images.
         tolerance: See `TOLERANCE`.
-        progress: Called with images done and images in all.
-        upright: As the data set of the images is read.
+        progress: Called with images done and images in total.
+        upright: Rotate photographs by their EXIF orientation, as the data set does.
 
     Raises:
         DataError: An image does not decode.
@@ -175,7 +175,7 @@ def compare(
 def _expected(
     model: TrainedModel, pictures: Sequence[Image.Image], class_attributes: np.ndarray, gamma: np.ndarray
 ) -> Outputs:
-    """Return what the model says of images of any size."""
+    """Return the model's output for images of any size."""
     prediction = model.predict_pixels(torch.stack([model.transform(picture) for picture in pictures]))
     scores = model.network.scorer(prediction.attributes, torch.from_numpy(class_attributes))
     scores = scores - torch.from_numpy(gamma)
@@ -183,7 +183,7 @@ def _expected(
 
 
 def _other_table(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Classes nobody trained, in another number than before: random mixtures of rows; and a gamma for each."""
+    """Return a second table of unseen classes, random mixtures of rows in another number, and a gamma for each."""
     rng = np.random.default_rng(3)
     count = len(table) // 2 + 2
     first, second = (table[rng.integers(len(table), size=count)] for _ in range(2))
@@ -192,7 +192,7 @@ def _other_table(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _spread(total: int, count: int) -> np.ndarray:
-    """So many of the places 0..total-1, evenly."""
+    """Return `count` of the indices 0..total-1, evenly spread."""
     return np.linspace(0, total - 1, count).round().astype(int)
 
 
@@ -202,7 +202,7 @@ def _batches(places: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 def _alike(pictures: list[Image.Image], wider: float, higher: float) -> list[Image.Image]:
-    """Pictures of one size: a batch is one tensor."""
+    """Return images of one size, because a batch is one tensor."""
     width, height = pictures[0].size
     size = (max(1, round(width * wider)), max(1, round(height * higher)))
     return [picture if picture.size == size else picture.resize(size) for picture in pictures]

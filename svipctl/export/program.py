@@ -1,26 +1,26 @@
-"""Tracing the graph with free batch size, number of classes and, where it resizes, image size."""
+"""Trace the graph with free batch size, number of classes and, if it resizes, image size."""
 
 from __future__ import annotations
 
 import torch
 from torch.export import Dim, ExportedProgram
 
-from svipctl.export.graph import INPUTS, ShippedGraph
+from svipctl.export.graph import INPUTS, ExportGraph
 
 _MOST = 2**16
 
 
-def traced(graph: ShippedGraph, classes: int) -> ExportedProgram:
-    """The graph as torch.export sees it.
+def traced(graph: ExportGraph, classes: int) -> ExportedProgram:
+    """Return the graph as torch.export traces it.
 
     Args:
-        graph: In evaluation mode.
-        classes: Rows of the table it is traced with; other numbers work as well.
+        graph: Graph in evaluation mode.
+        classes: Rows of the table that it is traced with; other numbers work too.
 
     """
     batch, rows = Dim("batch", min=1, max=_MOST), Dim("classes", min=1, max=_MOST)
     height, width = Dim("height", min=1, max=_MOST), Dim("width", min=1, max=_MOST)
-    # Sizes of 1 or of the network's own would be taken for constants.
+    # Sizes of 1 or of the network's own would become constants.
     sides = (graph.size + 5, graph.size + 9) if graph.pixels.resize else (graph.size, graph.size)
     images = torch.zeros(2, 3, *sides, dtype=graph.pixels.dtype)
     attributes = graph.model.attribute_head.out_features

@@ -1,8 +1,8 @@
-"""Resizing and cropping bit for bit as PIL and torchvision do, in operations that every runtime has.
+"""Resize and crop bit for bit as PIL and torchvision do, with operations that every runtime supports.
 
 A resized and cropped image has a fixed size, so both are one matrix product along each axis; the matrices are computed
-from the image's height and width. No interpolation of a runtime is used: they differ from PIL's. PIL computes with
-weights of 22 binary places and rounds after each axis; in float64 its integers are exact.
+from the image's height and width. No interpolation of a runtime is used, because it differs from PIL's. PIL computes
+with weights of 22 binary places and rounds after each axis; in float64 its integers are exact.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ _WEIGHT_STEPS = float(2**22)
 
 
 def resize_and_crop(levels: Tensor, size: int) -> Tensor:
-    """Shorter side to size / CROP_RATIO, then the centre crop, as `datasets.images.Geometry("shorter-side", size)`.
+    """Resize the shorter side to size / CROP_RATIO and crop the centre, as `datasets.images.Geometry("shorter-side",
+    size)`.
 
     Args:
         levels: (B, 3, H, W), whole numbers in 0..255.
-        size: Side of the result. An image that has this size already is taken as it is.
+        size: Side of the result. An image that already has this size is not changed.
 
     Returns:
         float32 (B, 3, size, size), whole levels.
@@ -31,11 +32,11 @@ def resize_and_crop(levels: Tensor, size: int) -> Tensor:
     shorter = torch.minimum(width, height)
     as_it_is = (width == size) & (height == size)
     side = torch.where(as_it_is, float(size), float(round(size / CROP_RATIO))).double()
-    # torchvision cuts the longer side down to a whole number.
+    # torchvision truncates the longer side to an integer.
     wide, high = torch.floor(side * width / shorter), torch.floor(side * height / shorter)
     across, down = _weights(columns, wide, size).T, _weights(rows, high, size)
     exact = levels.double()
-    # Pillow's order, found by comparing with version 13: it matters, because it rounds after each axis.
+    # Pillow's order, found by comparing with version 13; it matters because Pillow rounds after each axis.
     vertical_first = (height > 2 * width) & (high < height)
     resized = torch.where(
         vertical_first, _rounded(_rounded(down @ exact) @ across), _rounded(down @ _rounded(exact @ across))
@@ -44,7 +45,7 @@ def resize_and_crop(levels: Tensor, size: int) -> Tensor:
 
 
 def _weights(places: Tensor, resized: Tensor, size: int) -> Tensor:
-    """PIL's triangle filter for the cropped part of an axis: (size, length)."""
+    """Return PIL's triangle filter for the cropped part of an axis: (size, length)."""
     scale = (places[-1] + 1) / resized
     first = torch.round((resized - size) / 2)
     centres = (torch.arange(size, dtype=torch.float64) + first + 0.5) * scale

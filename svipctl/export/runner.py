@@ -1,4 +1,4 @@
-"""What every runtime of an exported file has in common."""
+"""Define the interface of the runtimes of exported files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Outputs(NamedTuple):
-    """Of B images and C classes."""
+    """Outputs for B images and C classes."""
 
     scores: np.ndarray
     """(B, C)."""
@@ -19,11 +19,11 @@ class Outputs(NamedTuple):
 
 
 class Runner(Protocol):
-    """An exported file, loaded."""
+    """A loaded exported file."""
 
     runtime: str
-    """Name and version of what runs it."""
+    """Name and version of the runtime."""
 
     def __call__(self, images: np.ndarray, class_attributes: np.ndarray, gamma: np.ndarray) -> Outputs:
-        """Images (B, 3, H, W) as the file takes them, float32 (C, K) and (C,)."""
+        """Run the file on images (B, 3, H, W) in its own form, class attributes float32 (C, K) and gamma (C,)."""
         ...

@@ -1,4 +1,4 @@
-"""safetensors: the weights alone with a description from which the network is built again; needs svipctl to run."""
+"""Export the weights as safetensors with a description from which svipctl rebuilds the network."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from safetensors.torch import save
 
 from svipctl.errors import ConfigError, DataError
 from svipctl.export.description import KEY, from_text, to_text
-from svipctl.export.graph import Pixels, ShippedGraph
+from svipctl.export.graph import ExportGraph, Pixels
 from svipctl.export.runner import Outputs
 from svipctl.inference.network import network_from_state
 from svipctl.model.svip import SVIP
 
 
-def write_safetensors(graph: ShippedGraph, description: dict[str, Any], classes: int, path: Path) -> None:
+def write_safetensors(graph: ExportGraph, description: dict[str, Any], classes: int, path: Path) -> None:
     """Write the weights under the names of the checkpoint, fp16 where the graph computes in it."""
     tensors = {_plain(name): tensor.contiguous() for name, tensor in graph.model.state_dict().items()}
-    # `save_file` makes files that nobody else may read.
+    # `save_file` creates files that only the owner may read.
     path.write_bytes(save(tensors, metadata={KEY: to_text(description)}))
 
 
 def read_safetensors(path: Path) -> tuple[SVIP, dict[str, Any]]:
-    """The network in fp32 arithmetic, and the description.
+    """Return the network in fp32 arithmetic, and the description.
 
     Raises:
-        DataError: Damaged, or not written by `write_safetensors`.
+        DataError: The file is damaged, or was not written by `write_safetensors`.
 
     """
     try:
@@ -40,7 +40,7 @@ def read_safetensors(path: Path) -> tuple[SVIP, dict[str, Any]]:
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
     except (SafetensorError, ConfigError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is damaged or no exported model", why=str(error)) from error
+        raise DataError(f"{path} is damaged or not an exported model", why=str(error)) from error
     return model.eval(), description
 
 
@@ -50,7 +50,7 @@ class SafetensorsRunner:
     def __init__(self, path: Path) -> None:
         model, about = read_safetensors(path)
         pixels = Pixels(about["pixels"]["kind"], about["pixels"]["resize_inside"])
-        self.graph = ShippedGraph(model, about["mean"], about["std"], about["image_size"], pixels)
+        self.graph = ExportGraph(model, about["mean"], about["std"], about["image_size"], pixels)
         self.runtime = f"svipctl, torch {torch.__version__}"
 
     def __call__(self, images: np.ndarray, class_attributes: np.ndarray, gamma: np.ndarray) -> Outputs:
@@ -61,7 +61,7 @@ class SafetensorsRunner:
 
 
 def _plain(name: str) -> str:
-    """A name of the fp16 graph without the wrapping of its casts."""
+    """Return a name of the fp16 graph without the prefix of its casts."""
     for wrapped, plain in (("backbone.norm.1.", "backbone.norm."), ("backbone.norm_pre.0.", "backbone.norm_pre.")):
         if name.startswith(wrapped):
             return plain + name.removeprefix(wrapped)

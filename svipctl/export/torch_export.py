@@ -1,4 +1,4 @@
-"""torch.export: one .pt2 file that `torch.export.load` runs without any code of ours."""
+"""Export to one .pt2 file that `torch.export.load` runs without svipctl."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from svipctl.export.description import KEY, to_text
-from svipctl.export.graph import ShippedGraph
+from svipctl.export.graph import ExportGraph
 from svipctl.export.program import traced
 from svipctl.export.runner import Outputs
 
 
-def write_torch(graph: ShippedGraph, description: dict[str, Any], classes: int, path: Path) -> None:
+def write_torch(graph: ExportGraph, description: dict[str, Any], classes: int, path: Path) -> None:
     """Write a graph; the description is the file's extra file `KEY`."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the serialiser, about its own internals
+        warnings.simplefilter("ignore")  # warnings of the serialiser about its internals
         torch.export.save(traced(graph, classes), path, extra_files={KEY: to_text(description)})
 
 

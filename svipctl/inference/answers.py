@@ -1,4 +1,4 @@
-"""Ranked classes for predicted attributes, with the attributes that speak for and against each class."""
+"""Rank classes for predicted attributes, with the attributes that count for and against each class."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from svipctl.model.class_scorer import ClassScorer
 class Reason:
     """The contribution of an attribute to a class's score above the mean of the other candidates.
 
-    The sum over all attributes is the class's score minus that mean, before gamma and before what the class loses for the
-    length of its prototype (`method.prototype_weight`).
+    The sum over all attributes is the class's score minus that mean, before gamma and before what the class loses for
+    the length of its prototype (`method.prototype_weight`).
     """
 
     attribute: str
     weight: float
     lacking: bool
-    """True if the class has less of it than the others: what counts, for or against, is then its absence."""
+    """True if the class has less of the attribute than the others, so that its absence is what counts."""
 
     def __str__(self) -> str:
         return f"{'no ' if self.lacking else ''}{self.attribute} {self.weight:+.2f}"
@@ -38,11 +38,11 @@ class Answer:
 
     name: str
     score: float
-    """Cosine (or dot product, as the recipe says), minus gamma for a class that was trained."""
+    """Cosine (or dot product, depending on the recipe), minus gamma for a seen class."""
     speaks_for: tuple[Reason, ...]
-    """Attributes that lift the class most, greatest first."""
+    """Attributes that raise the score most, largest contribution first."""
     speaks_against: tuple[Reason, ...]
-    """Attributes that lower it most, worst first."""
+    """Attributes that lower the score most, largest contribution first."""
 
     def document(self) -> dict[str, Any]:
         """Return the answer as `svipctl predict --json` shows it."""
@@ -57,7 +57,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class AnswerMaker:
-    """The candidate classes and a network's way to score them."""
+    """The candidate classes and the way of a network to score them."""
 
     attributes: Sequence[str]
     classes: ClassTable
@@ -67,7 +67,7 @@ class AnswerMaker:
     top: int = 5
     """Answers per image."""
     reasons: int = 3
-    """Attributes named for and against each answer, at most."""
+    """Maximum number of attributes for and against each answer."""
 
     def answers(self, predicted: Tensor) -> list[tuple[Answer, ...]]:
         """Return the `top` best classes of each image, best first.
@@ -88,12 +88,12 @@ class AnswerMaker:
 
     @cached_property
     def _table(self) -> Tensor:
-        """(C, K) what predictions are compared with."""
+        """Rows that predictions are compared with, (C, K)."""
         return self.scorer.table(torch.from_numpy(self.classes.class_attributes))
 
     @cached_property
     def _surplus(self) -> Tensor:
-        """(C, K) what each class has of an attribute above the mean of the other candidates."""
+        """Attributes of each class minus the mean of the other candidates, (C, K)."""
         others = (self._table.sum(dim=0) - self._table) / max(len(self._table) - 1, 1)
         return self._table - others
 

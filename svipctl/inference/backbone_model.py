@@ -1,4 +1,4 @@
-"""A pretrained backbone as a model: what features are made with where nothing was trained."""
+"""Load a pretrained backbone as a model, to compute features without training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RECIPE = Recipe(passes="source", context="none")
 
 
 def backbone_model(settings: Settings) -> TrainedModel:
-    """Load a backbone with its weights; the heads around it are new, of one attribute and of no use.
+    """Load a backbone with its weights; the heads around it are new placeholders with one attribute.
 
     Args:
         settings: Backbone, weights, normalisation, resizing, device and arithmetic; the seed of random weights.
@@ -35,7 +35,7 @@ def backbone_model(settings: Settings) -> TrainedModel:
         raise ConfigError(
             "these features are of pretrained weights, not of a trained network",
             why=f"model.init_from is {model.init_from}, which may know images that a fold validates on",
-            todo="leave it out; --weights FILE names a backbone's weights",
+            todo="omit it; --weights FILE selects weights of a backbone",
         )
     device = use_device(settings.gpu)
     torch.manual_seed(settings.seed)

@@ -1,6 +1,6 @@
-"""A trained model on disk: `model.safetensors` and `metadata.json` in a folder that is complete or not there.
+"""Save and load checkpoints: `model.safetensors` and `metadata.json` in a folder that is complete or does not exist.
 
-The folder says everything needed to use the model again; no configuration of the run is read to load it.
+The folder has everything needed to use the model; the configuration of the run is not read.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ Names = Annotated[Sequence[str], Field(min_length=1)]
 
 @dataclass(frozen=True)
 class Metadata:
-    """The description of a checkpoint; numbers are bounded where it is read, before anything is built from them."""
+    """Description of a checkpoint; numbers are bounded when it is read, before anything is built from them."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     version: str
-    """Of svipctl."""
+    """Version of svipctl."""
     dataset: str
     recipe: str
     epoch: Annotated[int, Field(ge=0)]
-    """Epochs trained."""
+    """Number of trained epochs."""
     backbone: str
     backbone_args: dict[str, Any]
     backbone_weights: dict[str, str]
@@ -53,7 +53,7 @@ class Metadata:
     window: Positive
     classifier_hidden: Positive
     method: dict[str, Any]
-    """Every switch of the recipe."""
+    """All switches of the recipe."""
     attributes: Names
     classes: Names
     seen_classes: Names
@@ -61,25 +61,26 @@ class Metadata:
     std: Annotated[Sequence[PositiveFloat], Field(min_length=3, max_length=3)]
     image_size: Positive
     resize: Literal["shorter-side", "square"] = "shorter-side"
-    """Form of the resizing in evaluation."""
+    """Resizing in evaluation."""
     metrics: dict[str, Any] = field(default_factory=dict)
-    """Of the epoch, as in metrics.jsonl."""
+    """Metrics of the epoch, as in metrics.jsonl."""
     class_attributes_sha256: str = ""
-    """Of the (C, K) table the model was trained with."""
+    """SHA-256 of the (C, K) table that the model was trained with."""
     sha256: str = ""
-    """Of model.safetensors."""
+    """SHA-256 of model.safetensors."""
 
 
 def save_checkpoint(
     folder: Path, model: SVIP, metadata: Metadata, *, extra: Callable[[Path], None] | None = None
 ) -> None:
-    """Write a checkpoint folder; until it is complete the previous one stays, whatever happens.
+    """Write a checkpoint folder; until it is complete the previous one stays.
 
     Args:
-        folder: For instance `checkpoints/last`.
-        model: What to save.
-        metadata: `sha256` is filled in here.
-        extra: Writes further files into the folder before it is put in place, for instance the training state.
+        folder: Folder, for instance `checkpoints/last`.
+        model: Network to save.
+        metadata: Description; its `sha256` is set by this function.
+        extra: Function that writes further files into the folder before it is complete, for instance the training
+            state.
 
     Raises:
         ResourceError: The disk is full.
@@ -97,10 +98,10 @@ def save_checkpoint(
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Metadata]:
-    """The tensors of a checkpoint folder, and what it says of itself.
+    """Return the tensors and the metadata of a checkpoint folder.
 
     Raises:
-        DataError: Missing, incomplete or damaged; a pickle is never loaded.
+        DataError: The checkpoint is missing, incomplete or damaged; a pickle is never loaded.
 
     """
     for _ in range(2):  # a second time if the checkpoint was replaced between its two files
@@ -125,16 +126,16 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Metadata]:
 
 
 def read_metadata(folder: Path) -> Metadata:
-    """Return what a checkpoint says of itself, without loading the weights.
+    """Return the metadata of a checkpoint without loading the weights.
 
     Raises:
-        DataError: It is missing or damaged; names the field.
+        DataError: The metadata is missing or damaged; names the field.
 
     """
     if not is_expected(folder, METADATA):
         raise DataError(
             f"there is no checkpoint in {folder}",
-            todo="finish its training (svipctl train DATASET --resume NAME), or name another with --run",
+            todo="finish its training (svipctl train DATASET --resume NAME), or choose another run with --run",
         )
     try:
         return parse(Metadata, read_checked(folder, METADATA), folder / METADATA)
@@ -144,5 +145,5 @@ def read_metadata(folder: Path) -> Metadata:
 
 
 def sha256_of(table: NDArray[np.float64]) -> str:
-    """SHA-256 of a table's values, row by row in float64."""
+    """Return the SHA-256 of a table's values, row by row in float64."""
     return hashlib.sha256(np.ascontiguousarray(table, dtype=np.float64).tobytes()).hexdigest()

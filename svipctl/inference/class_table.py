@@ -1,4 +1,4 @@
-"""Candidate classes and their attributes: those of a data set, or of a CSV file, a DataFrame or a mapping."""
+"""Build tables of candidate classes and their attributes: of a data set, a CSV file, a DataFrame or a mapping."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SCALES = (1.0, 100.0)  # shares and percentages, the two ways attribute values 
 _SHOWN = 20
 
 AttributeVector = Sequence[float] | NDArray[np.floating] | Mapping[str, float]
-"""The attributes of a class: K values in the order of the model's attributes, or values by attribute name."""
+"""Attributes of a class: K values in the order of the model's attributes, or values by attribute name."""
 
 
 class Frame(Protocol):
-    """A pandas DataFrame, as far as it is used; pandas itself is optional."""
+    """The interface of a pandas DataFrame that is used; pandas itself is optional."""
 
     columns: Any
     index: Any
@@ -45,7 +45,7 @@ class ClassTable:
 
     classes: tuple[str, ...]
     class_attributes: NDArray[np.float64]
-    """(C, K), in the data set's range: not normalised."""
+    """(C, K), in the data set's range, not normalised."""
     seen: NDArray[np.bool_]
     """(C,) True for seen classes, recognised by their names; gamma is subtracted from their scores."""
 
@@ -58,14 +58,15 @@ class ClassTable:
         """Return these classes followed by the others.
 
         Raises:
-            DataError: A class is in both.
+            DataError: A class is in both tables.
 
         """
         shared = sorted(set(self.classes).intersection(others.classes))
         if shared:
             raise DataError(
-                f"the run has {'classes' if len(shared) > 1 else 'a class'} of that name already: {', '.join(shared[:5])}",
-                todo="rename them in the file, or leave out --extend so that the file replaces the run's classes",
+                f"the run already has {'classes' if len(shared) > 1 else 'a class'} of that name: "
+                f"{', '.join(shared[:5])}",
+                todo="rename them in the file, or omit --extend so that the file replaces the run's classes",
             )
         return ClassTable(
             self.classes + others.classes,
@@ -74,7 +75,7 @@ class ClassTable:
         )
 
     def indistinguishable(self) -> list[tuple[str, str]]:
-        """Return pairs of classes whose attribute vectors are parallel, so that no image can tell them apart."""
+        """Return pairs of classes whose attribute vectors are parallel, so that no image can distinguish them."""
         directions = self.class_attributes / np.linalg.norm(self.class_attributes, axis=1, keepdims=True)
         first: dict[bytes, str] = {}
         pairs = []
@@ -95,13 +96,13 @@ def candidate_classes(
     """Return the classes that a model chooses from.
 
     Args:
-        metadata: Of the model.
-        benchmark: The data set that it was trained on; without it the values of a file are not checked against its range.
+        metadata: Metadata of the model.
+        benchmark: The data set that the model was trained on; without it the range of a file's values is not checked.
         file: A class table that replaces the data set's classes, or with `extend` follows them.
-        extend: See `file`.
+        extend: Append the classes of `file` instead of replacing.
 
     Raises:
-        DataError: The file is unusable, or the data set is missing or another one.
+        DataError: The file cannot be used, or the data set is missing or another one.
 
     """
     own = None
@@ -117,14 +118,14 @@ def candidate_classes(
             return own.extended(others)
     if own is None:
         raise DataError(
-            f"the classes of {metadata.dataset} are not here: its data set was not found",
-            todo="name the data set's folder with --data-dir, or give classes with --classes FILE.csv",
+            f"the classes of {metadata.dataset} are not available: the data set was not found",
+            todo="pass the folder of the data sets with --data-dir, or classes with --classes FILE.csv",
         )
     return own
 
 
 def value_range(class_attributes: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the lowest and highest value allowed beside a data set's table: 0 to 1 or 0 to 100, wider if the table is."""
+    """Return the lowest and highest allowed value for a data set's table: 0 to 1 or 0 to 100, wider if the table is."""
     low, high = float(class_attributes.min()), float(class_attributes.max())
     return min(low, 0.0), next((scale for scale in _SCALES if high <= scale), high)
 
@@ -141,8 +142,8 @@ def read_class_table(
     The `attributes.csv` of a data folder is such a file; its row of group names is skipped.
 
     Args:
-        path: The file, UTF-8.
-        attributes: Names that the model was trained with, in its order; each must be a column and no other may be.
+        path: The file, in UTF-8.
+        attributes: Names that the model was trained with, in its order; the columns must have exactly these names.
         seen_classes: Names of the classes that the model was trained on.
         values: Lowest and highest value allowed; any finite one if None.
 
@@ -152,20 +153,22 @@ def read_class_table(
     """
     rows: list[list[Any]] = [*csv_rows(path)]
     if not rows:
-        raise DataError(f"{path} is empty", todo="its first row is class,<attribute>,... and each other row a class")
+        raise DataError(
+            f"{path} is empty", todo="the first row must be class,<attribute>,... and one row per class follows"
+        )
     if len(rows) > 1 and is_group_row(rows[1]):
         rows[1] = []
     return _checked_table(f"the class table {path}", rows, attributes, seen_classes, values)
 
 
 def class_table_from(classes: Classes, attributes: Sequence[str], seen_classes: Collection[str] = ()) -> ClassTable:
-    """Make a class table of whatever a user passes to the Python API.
+    """Build a class table from any form that the Python API accepts.
 
     Args:
         classes: The path of a CSV file, a DataFrame (names in a column `class` or in the index), or a mapping from
             class names to attribute vectors (K,) or to mappings from attribute names to values.
-        attributes: As of `read_class_table`.
-        seen_classes: As of `read_class_table`.
+        attributes: As for `read_class_table`.
+        seen_classes: As for `read_class_table`.
 
     Raises:
         DataError: Lists every problem found.
@@ -179,7 +182,7 @@ def class_table_from(classes: Classes, attributes: Sequence[str], seen_classes: 
         header, rows = _rows_of_mapping(classes, attributes)
     elif not hasattr(classes, "columns"):
         raise DataError(
-            f"a {type(classes).__name__} is no class table",
+            f"a {type(classes).__name__} is not a class table",
             todo="pass a CSV file, a DataFrame, or a mapping from names",
         )
     else:
@@ -190,7 +193,7 @@ def class_table_from(classes: Classes, attributes: Sequence[str], seen_classes: 
 
 
 def _rows_of_mapping(classes: Mapping[str, Any], attributes: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
-    """Return a header and a row per class; values without names are in the order of the attributes."""
+    """Return a header and one row per class; values without names are in the order of the attributes."""
     vectors = {name: vector.to_dict() if hasattr(vector, "to_dict") else vector for name, vector in classes.items()}
     named = dict.fromkeys(key for vector in vectors.values() if isinstance(vector, Mapping) for key in vector)
     known = [name for name in attributes if name in named]
@@ -210,7 +213,7 @@ def _checked_table(
     seen_classes: Collection[str],
     values: tuple[float, float] | None,
 ) -> ClassTable:
-    """Check a header and rows of cells (empty rows are skipped), and sort their columns in the order of the attributes."""
+    """Check a header and rows of cells (empty rows are skipped), and sort the columns by the attributes."""
     header = [same_spelling(str(name)) for name in rows[0][1:]]
     attributes = [same_spelling(name) for name in attributes]
     problems = _column_problems(header, attributes)
@@ -227,7 +230,7 @@ def _checked_table(
         if not name:
             problems.append(f"row {place} has no class name")
         elif name in classes:
-            problems.append(f"{label} is there twice")
+            problems.append(f"{label} appears twice")
         if len(row) != len(header) + 1:
             problems.append(f"{label} has {len(row) - 1} values for {len(header)} attributes")
             continue
@@ -239,7 +242,7 @@ def _checked_table(
         classes[name] = None
         table.append(numbers)
     if not classes and not problems:
-        problems.append("there is no class in it, only a header")
+        problems.append("it has a header, but no class")
     if problems:
         raise _refusal(title, problems)
     return ClassTable(tuple(classes), np.array(table, dtype=np.float64), _is_seen(classes, seen_classes))
@@ -252,16 +255,16 @@ def _column_problems(header: list[str], attributes: Sequence[str]) -> list[str]:
     if len(missing) == len(attributes):
         return [
             f"none of its {len(header)} columns is one of the {len(attributes)} attributes of the run "
-            f"({attributes[0]}, ...): it is a table of other attributes"
+            f"({attributes[0]}, ...): the table is for other attributes"
         ]
-    problems = [f"column {name!r} is there twice" for name, count in sorted(given.items()) if count > 1]
-    problems += [f"{len(unknown)} columns are no attributes of the run"] if len(unknown) > _SHOWN else []
+    problems = [f"column {name!r} appears twice" for name, count in sorted(given.items()) if count > 1]
+    problems += [f"{len(unknown)} columns are not attributes of the run"] if len(unknown) > _SHOWN else []
     for name in unknown[:_SHOWN]:
         meant = get_close_matches(name, missing, n=1, cutoff=0.8)
         if meant:
             missing.remove(meant[0])
         near = f"did you mean {meant[0]!r}?" if meant else nearest(name, attributes)
-        problems.append(f"column {name!r} is no attribute of the run: {near}")
+        problems.append(f"column {name!r} is not an attribute of the run: {near}")
     return problems + [f"attribute {name!r} has no column" for name in missing]
 
 
@@ -281,7 +284,7 @@ def _value(cell: Any, attribute: str, title: str, values: tuple[float, float] | 
 
 
 def _is_seen(classes: Iterable[str], seen_classes: Collection[str]) -> NDArray[np.bool_]:
-    """Return whether each class is seen, (C,); names are compared in NFC."""
+    """Return an array (C,) of bools, True for seen classes; names are compared in NFC."""
     seen = {same_spelling(name) for name in seen_classes}
     return np.array([same_spelling(name) in seen for name in classes], dtype=bool)
 
@@ -290,5 +293,5 @@ def _refusal(title: str, problems: list[str]) -> DataError:
     return DataError(
         f"{title} cannot be used: {len(problems)} problem{'s' if len(problems) > 1 else ''}",
         why="- " + shortened(problems, _SHOWN, "\n- "),
-        todo="correct it: class,<attribute>,... in its first row, then one class a row",
+        todo="fix the table: class,<attribute>,... in the first row, then one class per row",
     )

@@ -1,4 +1,4 @@
-"""Predictions for images of a data set, in one pass, divided among the processes of a run."""
+"""Predict the images of a data set in one pass, divided among the processes of a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from svipctl.types import ProgressCallback, Workers
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of N images, in the order asked for."""
+    """Predictions of N images, in the requested order."""
 
     indices: Indices
     """(N,) images of the data set."""
@@ -34,13 +34,15 @@ class Predictions:
     unrelated: NDArray[np.float64]
     """(N, windows), probability that the window is unrelated."""
     source_scores: NDArray[np.float64] | None
-    """(N, windows), the window scores that supervise the patch classifier; high is related. None when not asked for."""
+    """(N, windows), the window scores that supervise the patch classifier; high is related. None if not requested."""
     tokens: NDArray[np.float64] | None = None
-    """(N, D) mean patch tokens. None when not asked for."""
+    """(N, D) mean patch tokens. None if not requested."""
     peaks: NDArray[np.int64] | None = None
-    """(N, G) the window, in raster order, at which the attribute head is highest for each of the attributes asked for."""
+    """(N, G) window, in raster order, at which the attribute head is highest for each of the requested attributes.
+    None if not requested.
+    """
     notes: tuple[str, ...] = ()
-    """Remarks for the user on how the images were read."""
+    """Notes for the user on the source of the pixels."""
 
 
 def predict_dataset(
@@ -57,22 +59,22 @@ def predict_dataset(
     peaks_of: NDArray[np.int64] | None = None,
     progress: ProgressCallback | None = None,
 ) -> Predictions:
-    """Predict images of a data set, from kept features of a frozen stem or packed pixels where they are fresh.
+    """Predict images of a data set, from cached features of a frozen stem or packed pixels if they are up to date.
 
     Several processes divide the images among them, each once, and all return the whole.
 
     Args:
         model: The network and its device.
-        benchmark: Where the files are.
-        indices: Which images.
+        benchmark: Data set of the images.
+        indices: Indices of the images.
         batch_size: Images computed together.
         workers: Processes that decode images; 0 decodes in this one.
         ranks: The processes that divide the images.
-        mirrored: Flip all images left to right.
+        mirrored: Flip all images horizontally.
         source_scores: Also run the source pass for the window scores (a second forward pass).
-        mean_tokens: Also keep the mean patch tokens.
-        peaks_of: (C, G) columns of the attributes of each class whose maps' peaks are wanted; -1 for none.
-        progress: Called with images done and images in all, of this process; equally often in all processes.
+        mean_tokens: Also return the mean patch tokens.
+        peaks_of: (C, G) columns of the attributes of each class whose map peaks are returned; -1 for none.
+        progress: Called with images done and images in total of this process; equally often in all processes.
 
     Raises:
         DataError: An image is missing or does not decode.
@@ -122,7 +124,7 @@ def predict_dataset(
         progress(done, len(mine))
 
     def gathered(parts: list[Tensor], columns: int) -> NDArray[np.float64]:
-        """Join this process's batches with those of the others."""
+        """Join the results of this process's batches with those of the others."""
         own = torch.cat([torch.zeros(0, columns, dtype=torch.float64), *parts]).numpy()
         return np.concatenate(ranks.gather(own))
 
@@ -143,7 +145,7 @@ def predict_dataset(
 def _feature_inputs(
     model: TrainedModel, benchmark: Benchmark, indices: Indices, features: StemFeatures, batch_size: int
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """Yield indices (B,) and kept feature maps (B, channels, rows, columns) on the model's device."""
+    """Yield indices (B,) and cached feature maps (B, channels, rows, columns) on the model's device."""
     for start in range(0, len(indices), batch_size):
         some = indices[start : start + batch_size]
         files = [benchmark.images[index] for index in some]

@@ -1,4 +1,4 @@
-"""A file of features (`svipctl.datasets.feature_file`) of a data set's images, or of any images."""
+"""Compute a file of features (`svipctl.datasets.feature_file`) of a data set's images, or of any images."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def embed_dataset(
 
 
 def embed_images(model: TrainedModel, images: Sequence[Path], progress: ProgressCallback | None = None) -> FeatureFile:
-    """Return the features of image files, under the names that they are given by.
+    """Return the features of image files, under their given names.
 
     Args:
-        model: From `svipctl.load` or `backbone_model`.
+        model: Model from `svipctl.load` or `backbone_model`.
         images: The files.
-        progress: Called with images done and images in all.
+        progress: Called with images done and images in total.
 
     Raises:
         DataError: An image does not decode.
@@ -56,7 +56,7 @@ def embed_images(model: TrainedModel, images: Sequence[Path], progress: Progress
 
 
 def describe_features(model: TrainedModel) -> dict[str, Any]:
-    """Return what the features of a model depend on in addition to the images, for `about` of a file."""
+    """Return everything that the features of a model depend on apart from the images, for `about` of a file."""
     metadata = model.metadata
     run = None if model.run is None else model.run.name
     trained = {"source": f"run {run}" if run else "a checkpoint", "sha256": metadata.sha256}

@@ -1,4 +1,4 @@
-"""From what the user names - files, folders, patterns, a list - to image files, one at a time."""
+"""Find image files from files, folders, patterns or a list, one at a time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from svipctl.errors import DataError
 
 
 def find_pictures(named: Iterable[str], left_out: Callable[[Entry], object] = lambda entry: None) -> Iterator[Path]:
-    """Image files in the order they are named, found while they are asked for.
+    """Yield image files in the order of their names on the command line, found on demand.
 
-    A folder gives every picture below it, as `svipctl.datasets.image_files` finds them. A pattern (`*`, `?`, `[...]`,
-    `**`) that is no file's name gives what it matches. What names nothing, and a folder that cannot be listed, is given
-    as it is: whoever opens it says so.
+    A folder yields every image below it, as `svipctl.datasets.image_files` finds them. A pattern (`*`, `?`, `[...]`,
+    `**`) that is not a file's name yields its matches. A name without matches and a folder that cannot be listed are
+    yielded unchanged, so that opening them raises the error.
 
     Args:
         named: Names of files and folders, and patterns.
@@ -35,7 +35,7 @@ def find_pictures(named: Iterable[str], left_out: Callable[[Entry], object] = la
 
 
 def listed(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the names in a list, one a line, without a byte-order mark; empty lines are skipped.
+    """Yield the names in a list, one per line, without a byte-order mark; empty lines are skipped.
 
     Raises:
         DataError: The list is in UTF-16.
@@ -43,7 +43,7 @@ def listed(lines: Iterable[str]) -> Iterator[str]:
     """
     for number, line in enumerate(lines):
         if number == 0 and os.fsencode(line[:2]) in (BOM_UTF16_LE, BOM_UTF16_BE):
-            raise DataError("the list of images is in UTF-16", todo="write it in UTF-8")
+            raise DataError("the list of images is in UTF-16", todo="save it in UTF-8")
         name = (line.removeprefix("\ufeff") if number == 0 else line).rstrip("\r\n")
         if name.strip():
             yield name
@@ -65,7 +65,7 @@ def _matching(pattern: str, left_out: Callable[[Entry], object]) -> Iterator[Pat
     for match in glob.iglob(pattern, recursive=True):  # noqa: PTH207 (Path.glob takes no absolute pattern)
         if not os.path.isdir(match):  # noqa: PTH112 (as above)
             yield Path(match)
-        elif "**" not in pattern:  # which matches what is in the folder, too
+        elif "**" not in pattern:  # `**` matches the contents of a folder too
             yield from _below(Path(match), left_out)
 
 

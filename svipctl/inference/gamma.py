@@ -1,4 +1,4 @@
-"""The calibrated gamma of a run: the offset that calibrated stacking subtracts from the scores of seen classes."""
+"""Load the calibrated gamma of a run: the offset that calibrated stacking subtracts from the scores of seen classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Gamma:
     """A gamma (Chao et al., ECCV 2016) and its origin.
 
     Raises:
-        ConfigError: It is not finite.
+        ConfigError: The value is not finite.
 
     """
 
@@ -25,7 +25,7 @@ class Gamma:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
-            raise ConfigError(f"gamma is {self.value}", why="it is a finite number", todo="--gamma NUMBER")
+            raise ConfigError(f"gamma is {self.value}", why="gamma must be a finite number", todo="--gamma NUMBER")
 
     def __str__(self) -> str:
         return f"gamma {self.shown} ({self.origin})"
@@ -36,12 +36,12 @@ class Gamma:
         return f"{self.value:.4f}" if self.value else "0"
 
     def document(self) -> dict[str, Any]:
-        """Return the entries of the JSON documents of everything that uses it."""
+        """Return the entries of gamma in JSON documents."""
         return {"gamma": self.value, "gamma_origin": self.origin}
 
 
 NOT_CALIBRATED = "not calibrated on validation images, so seen classes are favoured"
-"""Origin of the gamma 0 of a run without development runs, and of a checkpoint that is not a run's best one."""
+"""Origin of the gamma 0 for a run without development runs, and for a checkpoint that is not a run's best one."""
 
 
 def calibrated_gamma(run: Run, metadata: Metadata) -> Gamma:

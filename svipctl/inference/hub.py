@@ -1,4 +1,4 @@
-"""Checkpoints on the Hugging Face Hub: `hf://OWNER/NAME[@REVISION]` as a checkpoint folder in the local cache."""
+"""Load checkpoints from the Hugging Face Hub: `hf://OWNER/NAME[@REVISION]` becomes a folder in the local cache."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from svipctl.inference.checkpoint import METADATA, WEIGHTS
 from svipctl.model.weights import first_line
 from svipctl.settings.layers import resolve_workspace
 
-_ADDRESS = re.compile(r"hf:/+([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?/?")  # a Path makes one slash of two
+_ADDRESS = re.compile(r"hf:/+([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?/?")  # a Path collapses two slashes into one
 _SNAPSHOT = re.compile(r".*models--([\w.-]+?)--([\w.-]+)/snapshots/([0-9a-f]{8})[0-9a-f]*")
 
 
 def is_address(path: object) -> bool:
-    """Return whether it is written as an address of the Hub."""
+    """Return True if a path is an address of the Hub."""
     return str(path).startswith("hf:/")
 
 
 def local_checkpoint(path: str | Path, *, offline: bool | None = None) -> Path:
-    """Return the folder of a checkpoint of the Hub, which is downloaded unless it is in the cache; other paths stay.
+    """Return the local folder of a checkpoint of the Hub, downloaded unless it is cached; other paths are unchanged.
 
     Only `model.safetensors` and `metadata.json` are read; nothing of a repository is executed.
 
     Args:
         path: `hf://OWNER/NAME`, its newest commit, or `hf://OWNER/NAME@REVISION`, a branch, tag or commit; or any path.
-        offline: Use the cache only; if None, the setting `offline` of svipctl.toml or SVIPCTL_OFFLINE decides.
+        offline: Use the cache only; None means the setting `offline` of svipctl.toml or SVIPCTL_OFFLINE.
 
     Raises:
-        DataError: There is no such repository or revision, or it holds no checkpoint of svipctl.
+        DataError: The repository or revision does not exist, or contains no checkpoint of svipctl.
         NetworkError: The Hub cannot be reached, or `offline` forbids it, and the cache has no copy.
 
     """
@@ -41,7 +41,7 @@ def local_checkpoint(path: str | Path, *, offline: bool | None = None) -> Path:
         return Path(path)
     found = _ADDRESS.fullmatch(str(path))
     if found is None:
-        raise DataError(f"{path} is no address of the Hub", todo="write hf://OWNER/NAME or hf://OWNER/NAME@REVISION")
+        raise DataError(f"{path} is not an address of the Hub", todo="use hf://OWNER/NAME or hf://OWNER/NAME@REVISION")
     if offline is None:
         offline = resolve_workspace(environment=os.environ).offline
     repository, revision = found.groups()
@@ -61,14 +61,14 @@ def local_checkpoint(path: str | Path, *, offline: bool | None = None) -> Path:
             why="it does not exist, or it is private and you are not logged in",
             todo="check the address, or log in: hf auth login",
         ) from error
-    except Exception as error:  # huggingface_hub and its HTTP client each raise errors of their own
+    except Exception as error:  # huggingface_hub and its HTTP client raise different exceptions
         raise NetworkError(
             f"{repository} is not in the cache and cannot be downloaded",
             why="downloads are disabled (--offline)" if offline else first_line(error),
             todo="try again with a network connection",
         ) from error
     if not (folder / METADATA).is_file():
-        raise DataError(f"{repository} holds no checkpoint of svipctl", why=f"it has no {METADATA}")
+        raise DataError(f"{repository} contains no checkpoint of svipctl", why=f"it has no {METADATA}")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Features of a data set's images: the mean patch of a backbone, kept next to the images once computed."""
+"""Compute features of a data set's images, the mean patch of a backbone, and cache them next to the images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from svipctl.settings.schema import Settings
 from svipctl.types import ProgressCallback, Workers
 
 _AT_ONCE = 256
-_UNKNOWN = "whether the network behind the file of features was trained on unseen classes is not known"
+_UNKNOWN = "it is not known if the network behind the file of features was trained on unseen classes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,22 +66,22 @@ def image_features(settings: Settings, benchmark: Benchmark, progress: ProgressC
     """Return the features of the settings' backbone, before the method has changed it.
 
     Args:
-        settings: As of `backbone_model`; the method's switches do not matter.
-        benchmark: Where the images are.
-        progress: Called with images done and images in all when features are computed.
+        settings: As for `backbone_model`; the method's switches do not matter.
+        benchmark: Data set of the images.
+        progress: Called with images done and images in total when features are computed.
 
     Raises:
-        ConfigError, DataError, NetworkError, ResourceError: As of `backbone_model` and `dataset_features`.
+        ConfigError, DataError, NetworkError, ResourceError: As for `backbone_model` and `dataset_features`.
 
     """
     return dataset_features(backbone_model(settings), benchmark, workers=settings.data.workers, progress=progress)
 
 
 def features_from_file(file: FeatureFile, benchmark: Benchmark) -> ImageFeatures:
-    """Return the features that a file has of a data set's images.
+    """Return the features of a data set's images from a file.
 
     Raises:
-        DataError: It lacks images of the split, or gives them other classes.
+        DataError: The file lacks images of the split, or has other classes for them.
 
     """
     found = match_features(file, benchmark)
@@ -101,16 +101,16 @@ def features_from_file(file: FeatureFile, benchmark: Benchmark) -> ImageFeatures
 def dataset_features(
     model: TrainedModel, benchmark: Benchmark, *, workers: Workers = 0, progress: ProgressCallback | None = None
 ) -> ImageFeatures:
-    """Return the features of all images and of trainval's mirror images, as `TrainedModel.embed` gives them.
+    """Return the features of all images and of trainval's mirror images, as `TrainedModel.embed`.
 
     Those of a stem are computed from the same feature maps that training with a frozen stem reads
     (`svipctl.inference.stem_features`).
 
     Args:
         model: The network and its transform.
-        benchmark: Where the images are.
+        benchmark: Data set of the images.
         workers: Processes that decode images.
-        progress: Called with images done and images in all when features are computed.
+        progress: Called with images done and images in total when features are computed.
 
     Raises:
         DataError: An image is missing or does not decode.
@@ -148,7 +148,7 @@ def _warnings(source: str) -> tuple[str, ...]:
 
 
 def _means(kept: Features | TableFeatures, files: Sequence[str]) -> NDArray[np.float32]:
-    """Return the mean over the positions of kept features: (n, D)."""
+    """Return the mean over the positions of cached features: (n, D)."""
     means = []
     for start in range(0, len(files), _AT_ONCE):
         rows = kept.gather(files[start : start + _AT_ONCE])

@@ -1,4 +1,4 @@
-"""Images in any form - paths, folders, PIL images, arrays, tensors - as batches of the network's pixels."""
+"""Read images in any form (paths, folders, PIL images, arrays, tensors) as batches of the network's pixels."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _READERS = 2
 
 
 def as_sources(images: Images) -> Iterator[ImageSource]:
-    """Yield the single images of a public function's argument, finding files while they are asked for.
+    """Yield the single images of a public function's argument, finding files on demand.
 
-    Files in a folder that are not images are left out, with one UserWarning that names them.
+    Files of a folder that are not images are ignored, with one UserWarning that lists them.
     """
     if isinstance(images, str | Path):
         left_out: list[Entry] = []
@@ -47,27 +47,27 @@ def as_sources(images: Images) -> Iterator[ImageSource]:
     else:
         raise DataError(
             f"{type(images).__name__} is not an image",
-            why="images are paths, a folder, PIL images, arrays, tensors, or an iterable of these",
+            why="pass paths, a folder, PIL images, arrays, tensors, or an iterable of these",
         )
 
 
 def read_batches(
     sources: Iterable[ImageSource], transform: Transform, batch_size: int, *, upright: bool = True
 ) -> Iterator[list[tuple[ImageSource, Tensor | DataError]]]:
-    """Decode images while earlier ones are computed; memory does not grow with their number.
+    """Decode images in the background while earlier ones are processed, in constant memory.
 
     Args:
         sources: The images.
-        transform: From an image of any size to uint8 (3, size, size).
+        transform: Function from an image of any size to uint8 (3, size, size).
         batch_size: Images yielded together, except in the last batch.
-        upright: Rotate photographs as their EXIF orientation says.
+        upright: Rotate photographs by their EXIF orientation.
 
     Yields:
-        Each image with its pixels, or with the error of an image that does not decode.
+        Each image with its pixels, or with its error if it does not decode.
 
     """
     if batch_size < 1:
-        raise ConfigError(f"a batch of {batch_size} images", why="it needs at least one")
+        raise ConfigError(f"a batch of {batch_size} images", why="a batch has at least one image")
     coming = iter(sources)
     waiting: deque[tuple[ImageSource, Future[Tensor | DataError]]] = deque()
     with ThreadPoolExecutor(_READERS) as pool:
@@ -95,7 +95,7 @@ def _as_pil(source: NDArray[np.uint8] | Tensor) -> Image.Image:
     """Return an array (H, W, 3) or a tensor (3, H, W) as a PIL image.
 
     Raises:
-        DataError: Another shape or type, or floats outside 0..1, such as normalised ones.
+        DataError: The shape or type is wrong, or floats are outside 0..1, for instance normalised ones.
 
     """
     if isinstance(source, Tensor):
@@ -109,6 +109,6 @@ def _as_pil(source: NDArray[np.uint8] | Tensor) -> Image.Image:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise DataError(
             f"an array of shape {array.shape} and type {array.dtype} is not an image",
-            why="arrays are uint8 (H, W, 3), tensors (3, H, W) of uint8 or of floats in 0..1",
+            why="pass arrays as uint8 (H, W, 3), tensors as (3, H, W) of uint8 or of floats in 0..1",
         )
     return Image.fromarray(np.ascontiguousarray(array))

@@ -1,4 +1,4 @@
-"""Load a trained model: from a run, a checkpoint folder or a published file, or a new one from settings."""
+"""Load a trained model from a run, a checkpoint folder or a published file, or create a new one from settings."""
 
 from __future__ import annotations
 
@@ -37,23 +37,24 @@ def load(
     """Load a trained model.
 
     Args:
-        path: A run or its folder, a checkpoint folder, a `.pth` file of the published code, or `hf://OWNER/NAME` with or
-            without `@REVISION`: a checkpoint on the Hugging Face Hub, from the cache if SVIPCTL_OFFLINE=1 is set.
-        dataset: Name or folder of the data set, if it is not the run's; needed for a published file, which names no
-            classes or attributes itself.
+        path: A run or its folder, a checkpoint folder, a `.pth` file of the published code, or `hf://OWNER/NAME`
+            with or without `@REVISION`: a checkpoint on the Hugging Face Hub, from the cache if SVIPCTL_OFFLINE=1 is
+            set.
+        dataset: Name or folder of the data set, if it is not the run's; needed for a published file, which has no
+            classes or attributes.
         data_dir: Folder of the data sets, if it is not the run's.
         device: `auto`, `cpu`, `cuda`, the index of a GPU, or a torch device.
-        precision: `fp32`, `bf16`, or `auto` for that of the run (bf16 where the hardware has it, if the run was trained
-            so), and for that of the recipe `reference` (fp32) for a published file.
+        precision: `fp32`, `bf16`, or `auto` for the run's (bf16 if the hardware supports it and the run was trained
+            with it), or for that of the recipe `reference` (fp32) for a published file.
 
     Raises:
-        ConfigError: The device does not exist, the run is a baseline, or a published file comes without its data set.
+        ConfigError: The device does not exist, the run is a baseline, or a published file has no `dataset`.
         DataError: The file is missing, damaged, or does not fit its data set.
         NetworkError: The Hub cannot be reached.
 
     """
     if "," in str(device):
-        raise ConfigError(f"device={device!r} names several", todo="a model is on one device")
+        raise ConfigError(f"device={device!r} names several devices", todo="a model needs one device")
     used = use_device(gpu_flag(device))
     path = path.folder if isinstance(path, Run) else local_checkpoint(path)
     data_folder = None if data_dir is None else Path(data_dir)
@@ -69,8 +70,8 @@ def load(
     weights = read_trained(path)
     if dataset is None:
         raise ConfigError(
-            f"{path.name} does not name its classes and attributes",
-            why="it is a bare file of weights",
+            f"{path.name} has no classes and attributes",
+            why="it is a file of weights without metadata",
             todo='pass its data set, for instance dataset="cub"',
         )
     asked = None if precision == "auto" else precision
@@ -83,13 +84,13 @@ def load(
 def load_for_evaluation(
     subject: Run | Path, benchmark: Benchmark, settings: Settings, device: torch.device
 ) -> TrainedModel:
-    """Load a run, a checkpoint folder or a file of weights as the configuration of a command says.
+    """Load a run, a checkpoint folder or a file of weights with the configuration of a command.
 
     Args:
-        subject: What to load.
+        subject: The run, folder or file.
         benchmark: The data set that it was trained on.
-        settings: Precision; of a file without metadata also backbone, window, recipe and normalisation.
-        device: Of the network.
+        settings: Precision; for a file without metadata also backbone, window, recipe and normalisation.
+        device: Device of the network.
 
     Raises:
         ConfigError, DataError: As `load_run`, `load_checkpoint` and `load_published`.
@@ -109,7 +110,7 @@ def load_run(run: Run, device: torch.device, dtype: torch.dtype = torch.float32)
 
     Raises:
         ConfigError: The run is a baseline.
-        DataError: The run has no such checkpoint yet, or it is damaged.
+        DataError: The run has no such checkpoint yet, or the checkpoint is damaged.
 
     """
     run.require_network()
@@ -122,7 +123,7 @@ def load_checkpoint(
     """Load a checkpoint folder, in evaluation mode; a pickle is never loaded.
 
     Raises:
-        DataError: Missing, incomplete or damaged.
+        DataError: The checkpoint is missing, incomplete or damaged.
 
     """
     state, metadata = read_checkpoint(folder)
@@ -150,21 +151,23 @@ def load_published(
     device: torch.device,
     dtype: torch.dtype = torch.float32,
 ) -> TrainedModel:
-    """Make a model of weights without metadata, such as a file of the published code.
+    """Create a model from weights without metadata, such as a file of the published code.
 
     Args:
-        weights: From `read_trained`.
-        benchmark: With the attributes that they were trained with.
+        weights: Weights from `read_trained`.
+        benchmark: Data set with the attributes that they were trained with.
         settings: Backbone, window, recipe, and the normalisation if it is not the published one.
-        device: Of the network.
-        dtype: Its arithmetic.
+        device: Device of the network.
+        dtype: Arithmetic of the network.
 
     Raises:
-        ConfigError: Nothing says how the images were normalised.
+        ConfigError: The normalisation of the images is not known.
         DataError: The weights do not fit the network.
 
     """
-    if "context.to_patch.weight" in weights.state:  # the preset of a data set without words may say otherwise
+    if (
+        "context.to_patch.weight" in weights.state
+    ):  # the preset of a data set without word vectors may have another value
         method = settings.method.model_copy(update={"context": "words"})
         settings = settings.model_copy(update={"method": method})
     network = new_network(settings, benchmark)
@@ -192,12 +195,12 @@ def describe_model(
     """Return the metadata of a network before its first epoch.
 
     Args:
-        network: Built from the settings.
+        network: Network of the settings.
         settings: Recipe, backbone and window.
-        benchmark: Classes and attributes.
-        split: Its seen classes are those that the network is trained on.
+        benchmark: Data set with classes and attributes.
+        split: Split whose seen classes the network is trained on.
         weights: Source and SHA-256 of the backbone's weights.
-        normalise: Of pixels.
+        normalise: Normalisation of pixels.
 
     """
     return Metadata(
@@ -229,16 +232,16 @@ def run_of(folder: Path) -> Run | None:
 
 
 def normalisation_of(weights: TrainedWeights, settings: Settings) -> Normalisation:
-    """Return the normalisation of a file without metadata: ImageNet's, as published, unless the settings say another.
+    """Return the normalisation of a file without metadata: ImageNet's, as published, or that of the settings.
 
     Raises:
-        ConfigError: It is not a file of the published code, and the settings leave it to the weights.
+        ConfigError: The file is not from the published code, and the settings say `weights`.
 
     """
     name = settings.data.normalise
     if name == "weights" and not weights.published:
         raise ConfigError(
-            f"{weights.name} does not say how its images were normalised",
+            f"{weights.name} does not record the normalisation of its images",
             why=f"its {METADATA} is not next to it",
             todo="--set data.normalise=imagenet or half",
         )
@@ -246,7 +249,7 @@ def normalisation_of(weights: TrainedWeights, settings: Settings) -> Normalisati
 
 
 def notes_on(weights: TrainedWeights) -> list[str]:
-    """Return remarks for the user on a file of weights."""
+    """Return notes for the user on a file of weights."""
     notes = [f"{weights.name}: the weights are {weights.unwrapped}"] if weights.unwrapped else []
     if weights.ignored:
         notes.append(f"unused in {weights.name} and ignored: {', '.join(weights.ignored)}")

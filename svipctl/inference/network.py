@@ -1,4 +1,4 @@
-"""Build the network: the one place where an `SVIP` is constructed."""
+"""Build the network: the only module that constructs an `SVIP`."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ WORD_VECTORS = ("context.word_vectors", "attribute_head.words")
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything that fixes the layers and shapes of a network."""
+    """Everything that determines the layers and shapes of a network."""
 
     backbone: str
     backbone_args: Mapping[str, Any]
     attributes: int
-    """K."""
+    """Number of attributes, K."""
     recipe: Recipe
     window: int
     classifier_hidden: int
 
     @classmethod
     def of_settings(cls, settings: Settings, attributes: int) -> Self:
-        """Return the architecture that settings ask for, with K attributes."""
+        """Return the architecture of a configuration, with K attributes."""
         model = settings.model
         return cls(
             model.backbone, model.backbone_args, attributes, settings.method, model.window, model.classifier_hidden
@@ -53,7 +53,7 @@ class Architecture:
         """Return the architecture that the metadata of a checkpoint or of an exported file describe.
 
         Raises:
-            KeyError, TypeError, ValueError: A field is missing or has an unusable value.
+            KeyError, TypeError, ValueError: A field is missing or has a wrong value.
 
         """
         return cls(
@@ -70,7 +70,7 @@ class Architecture:
 
         Args:
             word_vectors: (K, words), needed if the recipe needs them.
-            backbone: With its weights; a new one if None.
+            backbone: Backbone with its weights; a new one if None.
 
         Raises:
             ConfigError: timm has no such backbone, or backbone, window and recipe do not fit together.
@@ -89,7 +89,7 @@ class Architecture:
 def network_from_state(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> SVIP:
     """Rebuild a saved network from its description and all its tensors.
 
-    Nothing is allocated before the description fits the tensors.
+    Nothing is allocated before the description has been checked against the tensors.
 
     Raises:
         ConfigError, RuntimeError, KeyError, TypeError, ValueError: Description and tensors do not fit together.
@@ -113,8 +113,8 @@ def new_network(settings: Settings, benchmark: Benchmark, backbone: VisionTransf
 
     Args:
         settings: Backbone, window and recipe.
-        benchmark: With its word vectors if the recipe needs them; a built-in data set's are trained if needed.
-        backbone: With its weights; a new one if None.
+        benchmark: Data set; if the recipe needs word vectors and it is built in, they are trained if needed.
+        backbone: Backbone with its weights; a new one if None.
 
     Raises:
         ConfigError: Backbone, window and recipe do not fit together.
@@ -128,7 +128,9 @@ def new_network(settings: Settings, benchmark: Benchmark, backbone: VisionTransf
 
 
 def load_word_vectors(benchmark: Benchmark, *, built_in: bool) -> Tensor:
-    """Return the attributes' word vectors (K, words), trained first if the data set is built in and has none yet."""
+    """Return the attributes' word vectors (K, words); a built-in data set's are trained first if they do not exist
+    yet.
+    """
     path = check_word_vectors(benchmark, built_in=built_in)
     if path.exists():
         matrix = WordMatrix.load(path, benchmark.attributes)
@@ -139,13 +141,14 @@ def load_word_vectors(benchmark: Benchmark, *, built_in: bool) -> Tensor:
 
 
 def check_word_vectors(benchmark: Benchmark, *, built_in: bool) -> Path:
-    """Return the file of the word vectors, which exists unless the data set is built in; raise DataError without one."""
+    """Return the file of the word vectors; raise DataError if it is missing and the data set is not built in."""
     path = benchmark.word_vectors_file
     if path is None or not (built_in or path.exists()):
         raise DataError(
             f"{benchmark.name} has no word vectors of its attributes",
             why=f"the contextualization (method.context = words) needs {path}",
-            todo=f"{shell_command('w2v', 'build', benchmark.name, '--vectors', 'FILE')}, or train without: --set method.context=free",
+            todo=f"{shell_command('w2v', 'build', benchmark.name, '--vectors', 'FILE')}, or train without word "
+            "vectors: --set method.context=free",
         )
     return path
 
@@ -159,7 +162,7 @@ def check_same_benchmark(metadata: Metadata, benchmark: Benchmark) -> None:
         if tuple(trained) != found:
             raise DataError(
                 f"the run was trained on other {what} than {benchmark.name} has now",
-                why=f"{len(trained)} then, {len(found)} now"
+                why=f"{len(trained)} in the run, {len(found)} now"
                 if len(trained) != len(found)
                 else "their names or order differ",
                 todo="restore the data set, or train again",

@@ -1,4 +1,4 @@
-"""Names of the published checkpoint's parameters, and the way from them to ours."""
+"""Convert the parameter names of the published checkpoint to ours, and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNUSED = ("head.",)
 
 
 def our_name(published: str) -> str | None:
-    """The name in `SVIP` of a parameter of the published network, None for its unused classifier (`head.*`)."""
+    """Return our name of a parameter of the published network; None for its unused classifier (`head.*`)."""
     if published.startswith(_UNUSED):
         return None
     for theirs, ours in _HEADS.items():
@@ -26,7 +26,7 @@ def our_name(published: str) -> str | None:
 
 
 def published_name(ours: str) -> str:
-    """The inverse of `our_name`."""
+    """Invert `our_name`."""
     for theirs, prefix in _HEADS.items():
         if ours.startswith(prefix):
             return theirs + ours.removeprefix(prefix)
@@ -34,10 +34,10 @@ def published_name(ours: str) -> str:
 
 
 def is_published(names: Iterable[str]) -> bool:
-    """Return whether a state dict has the published names: ours are those with `backbone.` before timm's."""
+    """Return True if a state dict has the published names: ours have `backbone.` before timm's."""
     return not any(name.startswith("backbone.") for name in names)
 
 
 def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published state dict under our names, without its unused classifier."""
+    """Return a published state dict under our names, without its unused classifier."""
     return {name: tensor for key, tensor in state.items() if (name := our_name(key)) is not None}

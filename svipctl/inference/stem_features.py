@@ -1,4 +1,4 @@
-"""Features of a frozen stem, computed once per image and kept on disk for training, evaluation and baselines."""
+"""Compute features of a frozen stem once per image, and cache them on disk for training, evaluation and baselines."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _NAMED = 12  # digits of a digest in a folder's name
 
 
 def find_stem_features(model: TrainedModel, benchmark: Benchmark, *, mirrored: bool = False) -> StemFeatures | None:
-    """Return the kept features of the images, or of their mirror images, under the transform of evaluation.
+    """Return the cached features of the images, or of their mirror images, under the transform of evaluation.
 
-    None if there are none, or the backbone has no stem. A network on features of a file has those of `model.features`, or
-    else of the file that its run names.
+    None if they are not cached, or the backbone has no stem. A network on features of a file uses `model.features`, or
+    else the file of its run.
 
     Raises:
         ConfigError: It is a network on features of a file, and no file is known.
@@ -59,16 +59,16 @@ def prepare_stem_features(
     workers: Workers = 0,
     progress: ProgressCallback | None = None,
 ) -> StemFeatures:
-    """Return the features for a transform that takes no random crops, computing those that are not kept yet.
+    """Return the features for a transform without random crops, computing those that are not cached yet.
 
-    Those of the transform of evaluation are computed too.
+    Features for the transform of evaluation are computed too.
 
     Args:
-        model: With a stem.
-        benchmark: Where the images are.
-        transform: Of training.
+        model: Model with a stem.
+        benchmark: Data set of the images.
+        transform: Transform of training.
         workers: Processes that decode images.
-        progress: Called with images done and images in all, for each set of features that is computed.
+        progress: Called with images done and images in total, for each set of features that is computed.
 
     Raises:
         DataError: An image is missing or does not decode.
@@ -154,7 +154,7 @@ def feature_plan(
     sha256: str,
     dtype: Any,
 ) -> FeaturePlan:
-    """Return where features are kept, and the stamp that says what they depend on."""
+    """Return the folder of the cached features, and the stamp of everything that they depend on."""
     common = {
         "images": stamp_of(benchmark, geometry),
         "mean": list(model.normalise.mean),

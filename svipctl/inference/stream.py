@@ -1,4 +1,4 @@
-"""A stream of a data set's images as the network's inputs, decoded or from packed pixels."""
+"""Stream a data set's images as the network's inputs, decoded or from packed pixels."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def dataset_inputs(
     workers: Workers = 0,
     processes: int = 1,
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """Yield batches of images in order, from packed pixels where they are fresh.
+    """Yield batches of images in order, from packed pixels if they are up to date.
 
-    Close the generator (`contextlib.closing`) where the work may be cut short, so that the workers end.
+    Close the generator (`contextlib.closing`) if the loop may end early, so that the workers end.
 
     Args:
-        model: Its normalisation and its device are used.
-        benchmark: Where the files are.
-        indices: Which images.
-        geometry: From file to pixels; the model's own if None.
-        mirrored: Flip all images left to right.
-        batch_size: Images in a batch; the last may be smaller.
+        model: Model whose normalisation and device are used.
+        benchmark: Data set of the images.
+        indices: Indices of the images.
+        geometry: Geometry of the pixels; the model's own if None.
+        mirrored: Flip all images horizontally.
+        batch_size: Images per batch; the last may be smaller.
         workers: Processes that decode; 0 decodes in this one.
         processes: Processes of the run that share the processors.
 

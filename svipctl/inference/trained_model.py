@@ -1,4 +1,4 @@
-"""A trained model: a network with the metadata, device and arithmetic that are needed to use it."""
+"""Use a trained network: `TrainedModel` combines it with the metadata, device and arithmetic that it needs."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class PredictedImages:
     attributes: NDArray[np.float64]
     """(N, K) predicted attribute vectors."""
     related: NDArray[np.bool_]
-    """(N, windows) windows that the model calls related to the object, in raster order."""
+    """(N, windows) windows that are related to the object according to the model, in raster order."""
 
 
 @dataclass(frozen=True)
 class ClassifiedImage:
-    """The classes proposed for one image."""
+    """Ranked classes for one image."""
 
     image: ImageSource
     """The path, image or array as it was given."""
@@ -55,7 +55,7 @@ class ClassifiedImage:
     attributes: NDArray[np.float64]
     """(K,) predicted attribute vector."""
     related: NDArray[np.bool_]
-    """(rows, columns) of windows: those that the patch classifier calls related to the object."""
+    """(rows, columns) of windows, True for those that are related to the object according to the patch classifier."""
 
     @property
     def kept_windows(self) -> list[list[int]]:
@@ -73,7 +73,7 @@ class ClassifiedImage:
         }
 
     def rows(self) -> Iterator[list[object]]:
-        """Yield the rows of `svipctl predict --csv`, one an answer."""
+        """Yield the rows of `svipctl predict --csv`, one per answer."""
         patches = " ".join(f"{row}:{column}" for row, column in self.kept_windows)
         for rank, answer in enumerate(self.answers, 1):
             reasons = ["; ".join(map(str, some)) for some in (answer.speaks_for, answer.speaks_against)]
@@ -90,7 +90,7 @@ class UnreadableImage:
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A network that is ready to use.
+    """A network that is ready for use.
 
     Built by `svipctl.load` and by the functions of `svipctl.inference.load`. Training, evaluation, prediction, export,
     figures and baselines all hold one.
@@ -102,11 +102,11 @@ class TrainedModel:
     dtype: torch.dtype
     """Arithmetic of the network: float32 or bfloat16."""
     run: Run | None = None
-    """The run that the checkpoint belongs to."""
+    """The run of the checkpoint."""
     checkpoint: Mapping[str, str] | None = None
     """`file` and `sha256` of the checkpoint, if one was loaded rather than a run."""
     is_best: bool = False
-    """True for the checkpoint that the run chose, to which its gamma belongs."""
+    """True for the run's best checkpoint, to which its gamma belongs."""
     dataset: str | None = None
     """Name or folder of the data set; None for the run's."""
     data_dir: Path | None = None
@@ -114,7 +114,7 @@ class TrainedModel:
     features: StemFeatures | None = field(default=None, repr=False)
     """Features of a data set that a network on features of a file reads; None for those that its run names."""
     notes: tuple[str, ...] = field(default=(), repr=False)
-    """Remarks about the file that was loaded."""
+    """Notes on the file that was loaded."""
     is_backbone_alone: bool = False
     """True for pretrained weights without a trained network around them (`svipctl.inference.backbone_model`)."""
 
@@ -144,7 +144,7 @@ class TrainedModel:
 
     @cached_property
     def transform(self) -> Transform:
-        """The transform of evaluation: from an image of any size to uint8 (3, size, size)."""
+        """Transform of evaluation: from an image of any size to uint8 (3, size, size)."""
         resize = self.metadata.resize
         return Transform(self.metadata.image_size, resize, test_resize=resize)
 
@@ -164,7 +164,8 @@ class TrainedModel:
     def inference(self) -> Iterator[SVIP]:
         """Yield the network in evaluation mode, without gradients, in the model's arithmetic.
 
-        Keep it open over many batches: autocast then converts the weights once. Weights must not change meanwhile.
+        Keep the context open over many batches: autocast then converts the weights once. Do not change weights inside
+        it.
         """
         was_training = self.network.training
         self.network.eval()
@@ -212,12 +213,12 @@ class TrainedModel:
 
     @property
     def embeds_stem(self) -> bool:
-        """True if features are of a hybrid's stem: where nothing was trained, its transformer may be random."""
+        """True if features are of a hybrid's stem, because the transformer of an untrained hybrid may be random."""
         return self.is_backbone_alone and stem_of(self.network.backbone) is not None
 
     @property
     def embedding(self) -> str:
-        """Description of what `embed` returns."""
+        """Description of the rows of `embed`."""
         return (
             "mean over positions of the stem's feature map" if self.embeds_stem else "mean patch token of the backbone"
         )
@@ -228,12 +229,12 @@ class TrainedModel:
         """Return the features of images.
 
         Args:
-            images: As of `predict`.
+            images: As for `predict`.
             batch_size: Images computed together.
-            progress: Called with images done, twice: how many there are is not known.
+            progress: Called with the images done as both arguments, because their total is not known.
 
         Returns:
-            (N, D), the mean patch token of the backbone for each image; of a hybrid that was not trained the mean over
+            (N, D), the mean patch token of the backbone for each image; for an untrained hybrid the mean over
             the positions of its stem's feature map.
 
         Raises:
@@ -262,19 +263,19 @@ class TrainedModel:
         top: int = 5,
         batch_size: int = BATCH_SIZE,
     ) -> list[ClassifiedImage]:
-        """Classify images, among the model's classes or among your own.
+        """Classify images among the model's classes or your own.
 
         Args:
-            images: As of `predict`.
-            classes: A class table: a CSV file (`class,<attribute>,...`), a DataFrame (one class a row), or a mapping
+            images: As for `predict`.
+            classes: A class table: a CSV file (`class,<attribute>,...`), a DataFrame (one class per row), or a mapping
                 from class names to attribute vectors (K,) or to mappings from attribute names to values. None for the
                 classes of the data set that the model was trained on, which is opened.
-            gamma: Subtracted from the scores of seen classes; the run's calibrated one if None.
+            gamma: Value that is subtracted from the scores of seen classes; the run's calibrated gamma if None.
             top: Answers per image.
             batch_size: Images computed together.
 
         Raises:
-            DataError: An image does not decode, the class table cannot be used, or the data set is not there.
+            DataError: An image does not decode, the class table cannot be used, or the data set is missing.
             CheckFailed: The network's output is not finite.
 
         """
@@ -295,12 +296,13 @@ class TrainedModel:
         top: int = 5,
         batch_size: int = BATCH_SIZE,
     ) -> Iterator[ClassifiedImage | UnreadableImage]:
-        """Classify images one after another, in constant memory; unreadable ones are reported instead of raised.
+        """Classify images one after another, in constant memory; yield unreadable images instead of raising their
+        errors.
 
         Args:
-            images: As of `predict`.
+            images: As for `predict`.
             table: The candidate classes.
-            gamma: As of `classify`.
+            gamma: As for `classify`.
             top: Answers per image.
             batch_size: Images computed together.
 
@@ -310,7 +312,7 @@ class TrainedModel:
         """
         chosen = self.gamma if gamma is None else Gamma(gamma, "given")
         if top < 1:
-            raise ConfigError(f"top is {top}", why="each image has at least one answer")
+            raise ConfigError(f"top is {top}", why="use at least 1")
         answer_maker = AnswerMaker(self.attributes, table, chosen.value, self.network.scorer, top)
         for batch in read_batches(as_sources(images), self.transform, batch_size):
             readable = [pixels for _, pixels in batch if isinstance(pixels, Tensor)]
@@ -334,8 +336,8 @@ class TrainedModel:
         """Return the classes of the data set that the model was trained on, which is opened if it is not given.
 
         Raises:
-            DataError: The data set is not there, or has changed since.
-            ConfigError: The model does not know the folder of its data set.
+            DataError: The data set is missing, or has changed since.
+            ConfigError: The folder of the model's data set is not known.
 
         """
         return candidate_classes(self.metadata, self.open_dataset() if benchmark is None else benchmark)
@@ -344,8 +346,8 @@ class TrainedModel:
         """Open the data set that the model was trained on.
 
         Raises:
-            DataError: It is not there.
-            ConfigError: The model belongs to no run that says where its data set is.
+            DataError: The data set is missing.
+            ConfigError: The model has no run that records the folder of its data set.
 
         """
         settings = self.run.settings() if self.run is not None else None
@@ -355,7 +357,7 @@ class TrainedModel:
             raise ConfigError(
                 f"the folder of the data set {self.metadata.dataset} is not known",
                 why="the model was loaded from a file, not from a run",
-                todo="pass classes of your own, or load it with dataset=...",
+                todo="pass your own classes, or load the model with dataset=...",
             )
         file = settings.data.features if settings is not None else ""
         listed = read_feature_file(Path(file)).images if file else None
@@ -374,13 +376,13 @@ def check_finite(attributes: Tensor) -> Tensor:
     """Return predicted attributes if they are finite.
 
     Raises:
-        CheckFailed: They are not.
+        CheckFailed: A value is not finite.
 
     """
     if not torch.isfinite(attributes).all():
         raise CheckFailed(
             "the model predicts attributes that are not finite numbers",
-            why="its training diverged, or half precision overflowed",
+            why="the training diverged, or half precision overflowed",
             todo="try --precision fp32, or train again with a lower learning rate",
         )
     return attributes

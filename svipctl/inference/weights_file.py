@@ -1,4 +1,6 @@
-"""The weights of a whole trained network from a file: a checkpoint of ours, or one of the published code, converted."""
+"""Load the weights of a whole trained network from a file: a checkpoint of ours, or a converted one of the published
+code.
+"""
 
 from __future__ import annotations
 
@@ -24,27 +26,29 @@ _PUBLISHED = "taken from 'network'"
 
 @dataclass(frozen=True)
 class TrainedWeights:
-    """What a file holds of a trained network."""
+    """Weights of a trained network in a file."""
 
     path: Path
     state: Mapping[str, Tensor]
-    """Under our names, without word vectors: those are the data set's."""
+    """Tensors under our names, without word vectors, which are the data set's."""
     sha256: str
-    """Of the file with the tensors."""
+    """SHA-256 of the file with the tensors."""
     published: bool
     """True if the file has the published code's names."""
     metadata: Metadata | None = None
-    """What a checkpoint of ours says of itself."""
+    """Metadata of a checkpoint of ours."""
     epoch: int = 0
-    """As the file counts; 0 if it does not say."""
+    """Epoch as the file counts it; 0 if it is not recorded."""
     ignored: tuple[str, ...] = ()
-    """Tensors of the file that nothing of the method uses."""
+    """Tensors of the file that the method does not use."""
     unwrapped: str = ""
-    """Steps that uncovered the tensors, in words; mostly none."""
+    """Description of the unwrapping of the tensors; mostly empty."""
 
     @property
     def name(self) -> str:
-        """The file's name without the folders of this machine; of a run's checkpoint its last three parts; an address."""
+        """File name without the folders of this machine; the last three parts for a run's checkpoint; an address for
+        the Hub.
+        """
         if address := address_of(self.path):
             return address
         parts = self.path.parts
@@ -52,9 +56,9 @@ class TrainedWeights:
 
 
 def checkpoint_folder(path: Path) -> Path | None:
-    """Return the checkpoint folder that a path names: itself, its `model.safetensors`, or the best one of a run's folder.
+    """Return the checkpoint folder of a path: itself, its `model.safetensors`, or the best one of a run's folder.
 
-    None if it names no folder.
+    None if there is no such folder.
     """
     folder = path.parent if path.name == WEIGHTS and (path.parent / METADATA).exists() else path
     if (path / "checkpoints" / "best").is_dir():
@@ -63,14 +67,15 @@ def checkpoint_folder(path: Path) -> Path | None:
 
 
 def read_trained(path: Path) -> TrainedWeights:
-    """Read a checkpoint folder, its `model.safetensors`, the best one of a run's folder, or one of the published code.
+    """Read a checkpoint folder, its `model.safetensors`, the best one of a run's folder, or a file of the published
+    code.
 
-    The published file (data, section 6) is what `torch.save` made of a dict with the state dict under `network`; it is
-    read by torch's restricted loader, which runs nothing, with numbers, texts, arrays and one `argparse.Namespace`.
-    A bare state dict of it, as .pth or .safetensors, does too.
+    The published file (data, section 6) is a dict with the state dict under `network`, saved by `torch.save`; it is
+    read by torch's restricted loader, which executes nothing, with numbers, text, arrays and one `argparse.Namespace`.
+    A bare state dict, as .pth or .safetensors, works too.
 
     Raises:
-        DataError: Missing, damaged, with anything else in it, or without such weights.
+        DataError: The file is missing, damaged, contains anything else, or has no such weights.
 
     """
     folder = checkpoint_folder(path)
@@ -81,7 +86,7 @@ def read_trained(path: Path) -> TrainedWeights:
     if not path.is_file():
         raise DataError(
             f"there is no checkpoint {path}",
-            todo="name a run's folder (runs/DATASET/NAME), a checkpoint folder, or a file of weights",
+            todo="pass a run's folder (runs/DATASET/NAME), a checkpoint folder, or a file of weights",
         )
     epoch = 0
     document = read_weights(path)
@@ -90,13 +95,14 @@ def read_trained(path: Path) -> TrainedWeights:
     network, done = unwrapped(document, OF_WRAPPING_MODULES)
     if not isinstance(network, Mapping) or not network:
         raise DataError(
-            f"{path} holds no network", why=f"it holds {_kind(network)}; the published code has a dict with `network`"
+            f"{path} contains no network",
+            why=f"it contains {_kind(network)}; the published code has a dict with `network`",
         )
     strangers = [str(name) for name, value in network.items() if not _is_tensor(name, value)]
     if strangers:
         raise DataError(
-            f"{path} holds no state dict of a network",
-            why=f"these are no dense tensors: {shortened(strangers, 5)}",
+            f"{path} contains no state dict of a network",
+            why=f"these are not dense tensors: {shortened(strangers, 5)}",
         )
     published = is_published(network)
     state = from_published(network) if published else dict(network)
@@ -130,13 +136,14 @@ def put_into(model: SVIP, weights: TrainedWeights) -> None:
         raise DataError(
             f"{weights.path} does not fit the network: {len(problems)} problem{'s' if len(problems) > 1 else ''}",
             why="\n".join(f"- {problem}" for problem in problems),
-            todo=f"name the network it was trained with (--backbone, --recipe, --set); it holds {summary(weights.state)}",
+            todo="pass the network that it was trained with (--backbone, --recipe, --set); the file contains "
+            f"{summary(weights.state)}",
         )
-    model.load_state_dict(dict(weights.state), strict=False)  # but for the word vectors all is there
+    model.load_state_dict(dict(weights.state), strict=False)  # everything but the word vectors is there
 
 
 def summary(state: Mapping[str, Tensor]) -> str:
-    """What the shapes of a state dict under our names tell of its network."""
+    """Describe a network from the shapes of its state dict under our names."""
     parts = []
     blocks = {name.split(".")[2] for name in state if name.startswith("backbone.blocks.")}
     embedding = state.get("backbone.patch_embed.proj.weight")

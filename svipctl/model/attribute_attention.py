@@ -1,4 +1,4 @@
-"""An attribute head that looks at other windows for each attribute."""
+"""An attribute head that attends to different windows for each attribute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from svipctl.device import full_precision
 class AttributeAttention(nn.Module):
     """Attention of each attribute over the windows (DAZLE: Huynh & Elhamifar, CVPR 2020, equations 1 to 3).
 
-    A window says of each attribute how much of it there is, by a linear map, and how much it has to say about it: the
+    A linear map gives the value of each attribute in a window. The weight of the window for an attribute is the
     dot product of its key with the attribute's query, softmax over windows. Queries are learned, or the attributes'
     word vectors as in DAZLE.
     """
@@ -22,10 +22,10 @@ class AttributeAttention(nn.Module):
         """Build the head.
 
         Args:
-            width: Of a window's features.
-            attributes: K.
+            width: Width of a window's features.
+            attributes: Number of attributes, K.
             rank: Width of learned queries.
-            words: (K, words) word vectors of the attributes, the queries instead of learned ones.
+            words: (K, words) word vectors of the attributes, used as queries instead of learned ones.
 
         """
         super().__init__()
@@ -39,11 +39,11 @@ class AttributeAttention(nn.Module):
 
     @property
     def out_features(self) -> int:
-        """K."""
+        """Number of attributes, K."""
         return self.value.out_features
 
     def forward(self, windows: Tensor, chosen: Tensor | None = None) -> Tensor:
-        """Return what each window adds to each attribute.
+        """Return the contribution of each window to each attribute.
 
         Args:
             windows: (B, windows, width).

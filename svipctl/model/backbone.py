@@ -1,4 +1,4 @@
-"""A timm Vision Transformer in three steps: patches, blocks with their attention, norm.
+"""Run a timm Vision Transformer in three steps: patches, blocks with their attention, norm.
 
 The blocks' parameters and layers are timm's; only the order in which they are called is ours, so that attention is
 available without hooks and without a second forward pass.
@@ -26,7 +26,7 @@ from svipctl.model.rollout import AttentionInputs
 from svipctl.types import FEATURES
 
 RunBlock = Callable[[Block, Tensor], tuple[Tensor, AttentionInputs]]
-"""A block and its tokens (B, N, D) to the tokens behind it and its attention inputs."""
+"""Function from a block and its tokens (B, N, D) to the next tokens and the attention inputs."""
 
 # Short names for the backbones the presets use, each with weights trained on ImageNet-1k only: they never saw the
 # unseen classes of the benchmarks (method section 6). timm's own defaults for some of these names are ImageNet-21k.
@@ -45,15 +45,15 @@ ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
 def create_backbone(
     name: str, arguments: Mapping[str, Any] | None = None, *, pretrained: bool = False
 ) -> VisionTransformer:
-    """A timm Vision Transformer without classifier.
+    """Create a timm Vision Transformer without classifier.
 
     Args:
         name: `lite`, `features`, one of `ALIASES`, or any timm model that is a Vision Transformer, hybrids included.
         arguments: timm's constructor arguments of `BackboneArguments`, for instance `img_size`, `depth`.
-        pretrained: Ask timm for its weights (downloads when they are not cached); timm has none for `lite`.
+        pretrained: Load timm's weights (downloaded if they are not cached); timm has none for `lite`.
 
     Raises:
-        ConfigError: The name is unknown, the model is no plain Vision Transformer, or an argument is wrong.
+        ConfigError: The name is unknown, the model is not a plain Vision Transformer, or an argument is wrong.
 
     """
     model_name, preset = ALIASES.get(name, (name, {}))
@@ -61,7 +61,7 @@ def create_backbone(
         raise ConfigError(
             f"no backbone named {name!r}",
             why=nearest(name, [lite_weights.NAME, *ALIASES, *list_models("*vit*")]),
-            todo="name one of these, or another Vision Transformer of timm",
+            todo="use one of these, or another Vision Transformer of timm",
         )
     given = checked_arguments(name, arguments or {})
     try:
@@ -82,7 +82,7 @@ def check_supported(model: nn.Module, name: str) -> None:
     """Raise ConfigError unless `encode` computes exactly what timm's own forward would."""
     if isinstance(model, VisionTransformer) and not isinstance(model.patch_drop, nn.Identity):
         raise ConfigError(
-            f"{name!r} drops patches in training", why="windows need every patch", todo="leave out patch_drop_rate"
+            f"{name!r} drops patches in training", why="windows need every patch", todo="remove patch_drop_rate"
         )
     if not isinstance(model, VisionTransformer) or not all(
         type(block) is Block and type(block.attn) is Attention for block in model.blocks
@@ -90,36 +90,36 @@ def check_supported(model: nn.Module, name: str) -> None:
         raise ConfigError(
             f"{name!r} is not a plain Vision Transformer",
             why="svipctl runs timm's VisionTransformer with pre-norm blocks, with a patch or a hybrid embedding",
-            todo="choose another, for instance --backbone vit_small",
+            todo="use another backbone, for instance --backbone vit_small",
         )
 
 
 def has_class_token(vit: VisionTransformer) -> bool:
-    """Return whether the first token is a class token (it may be missing, or a register may come first)."""
+    """Return True if the first token is a class token (it may be missing, or a register may come first)."""
     return vit.cls_token is not None
 
 
 def grid_of(vit: VisionTransformer) -> tuple[int, int]:
-    """Rows and columns of the patch grid."""
+    """Return rows and columns of the patch grid."""
     rows, columns = vit.patch_embed.grid_size
     return int(rows), int(columns)
 
 
 def image_size_of(vit: VisionTransformer) -> int:
-    """Side of the square input image in pixels."""
+    """Return the side of the square input image in pixels."""
     return int(vit.patch_embed.img_size[0])
 
 
 def stem_of(vit: VisionTransformer) -> nn.Module | None:
-    """The convolutional network of a hybrid's patch embedding, None of a plain Vision Transformer."""
+    """Return the convolutional network of a hybrid's patch embedding; None for a plain Vision Transformer."""
     return vit.patch_embed.backbone if isinstance(vit.patch_embed, HybridEmbed) else None
 
 
 def stem_features(vit: VisionTransformer, images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) -> the feature map of a hybrid's stem (B, channels, rows, columns)."""
+    """Return the feature map of a hybrid's stem: images (B, 3, H, W) -> (B, channels, rows, columns)."""
     stem = stem_of(vit)
     assert stem is not None, "not a hybrid"
-    # Convolutions on a CPU take half the time when channels come last; the values are the same.
+    # On a CPU, convolutions with channels last take half the time; the values are the same.
     features: Tensor | list[Tensor] = stem(images.contiguous(memory_format=torch.channels_last))
     return features[-1] if isinstance(features, list) else features
 
@@ -130,9 +130,9 @@ def mean_stem_features(vit: VisionTransformer, images: Tensor) -> Tensor:
 
 
 def embed_patches(vit: VisionTransformer, images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) -> patch embeddings (B, patches, D), without position embedding or class token.
+    """Return patch embeddings (B, patches, D) of images (B, 3, H, W), without position embedding or class token.
 
-    A hybrid also takes what `stem_features` made of the images.
+    A hybrid also accepts the output of `stem_features` in place of the images.
     """
     if stem_of(vit) is not None:
         are_features = images.shape[1] == vit.patch_embed.feature_dim
@@ -150,17 +150,19 @@ def encode(
     keep_prefix: bool = False,
     run: RunBlock | None = None,
 ) -> tuple[Tensor, list[AttentionInputs]]:
-    """Class token, position embedding, all blocks and the final norm.
+    """Add class token and position embedding, and apply all blocks and the final norm.
 
     Args:
         vit: The backbone.
         patches: (B, patches, D), from `embed_patches`, possibly contextualized.
-        keep_attention: Keep what the rollout needs; without gradients that is memory nobody else holds.
+        keep_attention: Keep the inputs of the rollout, which takes additional memory if there are no gradients.
         keep_prefix: Return the class token and registers too, first.
-        run: How a block is run: `run_block` (default), `run_block_keeping_attention`, compiled, or `recomputed`.
+        run: Function that computes a block: `run_block` (default), `run_block_keeping_attention`, compiled, or
+            `recomputed`.
 
     Returns:
-        The patch tokens after the norm (B, patches, D), prefix tokens dropped unless asked for, and each block's attention inputs.
+        The patch tokens after the norm (B, patches, D), with prefix tokens if requested, and each block's attention
+        inputs.
 
     """
     if vit.dynamic_img_size:
@@ -182,13 +184,13 @@ def mean_patch_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
 
 
 def run_block(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
-    """One pre-norm block, as timm's `Block.forward`, with the attention inputs beside it."""
+    """Run a pre-norm block, as timm's `Block.forward`, and return its attention inputs too."""
     tokens, inputs = _attention_half(block, tokens)
     return _mlp_half(block, tokens), inputs
 
 
 def run_block_keeping_attention(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
-    """The same without keeping the inner activations of the MLP, the larger part of what a block keeps.
+    """Run a block without keeping the inner activations of the MLP, the larger part of its activations.
 
     Its first layer is computed again for the backward pass, about a ninth of a training step's operations, and with
     LayerScale, which needs what the second layer gave, that one too.
@@ -200,7 +202,9 @@ def run_block_keeping_attention(block: Block, tokens: Tensor) -> tuple[Tensor, A
 
 
 def recomputed(run: RunBlock) -> RunBlock:
-    """The same without keeping a block's inner activations: they are computed again for the backward pass."""
+    """Return a version of `run` that recomputes a block's inner activations in the backward pass instead of keeping
+    them.
+    """
 
     def run_again(block: Block, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
         if not torch.is_grad_enabled():
@@ -225,7 +229,7 @@ def _through(module: nn.Module, values: Tensor) -> Tensor:
 
 
 def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInputs]:
-    """Multi-head self-attention, as timm's `Attention.forward`."""
+    """Apply multi-head self-attention, as timm's `Attention.forward`."""
     batch, length, _ = tokens.shape
     qkv = attention.qkv(tokens).reshape(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     queries, keys, values = qkv.unbind(0)
@@ -234,17 +238,17 @@ def _attend(attention: Attention, tokens: Tensor) -> tuple[Tensor, AttentionInpu
     gate = getattr(attention, "gate", None)
     if gate is not None:
         attended = attended * torch.sigmoid(gate(tokens))
-    if torch.compiler.is_compiling():  # a compiled function cannot hand out views of what it keeps for itself
+    if torch.compiler.is_compiling():  # a compiled function cannot return views of tensors that it keeps
         queries, keys = queries.clone(), keys.clone()
     return attention.proj_drop(attention.proj(attended)), AttentionInputs(queries, keys, attention.scale)
 
 
 def _mix(attention: Attention, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Values mixed by attention, (B, heads, N, head width) each, with torch's fused kernel where it is the fast one."""
+    """Return values mixed by attention, (B, heads, N, head width) each, with torch's fused kernel if it is faster."""
     in_half = queries.device.type == "cpu" and queries.dtype == torch.bfloat16
     if in_half and (queries.requires_grad or torch.compiler.is_compiling() or cpu_has_bf16()):
         # With bf16 units these two products take half the time of the fused kernel (batch 8, 197 tokens); its backward
-        # pass takes four times theirs. The compiler cannot read what the processor has.
+        # pass takes four times theirs. The compiler does not know the processor's units.
         weights = (queries * attention.scale @ keys.transpose(-2, -1)).softmax(dim=-1)
         return cast(Tensor, attention.attn_drop(weights).to(values.dtype) @ values)
     dropout = attention.attn_drop.p if attention.training else 0.0

@@ -1,8 +1,8 @@
-"""The arguments of timm's constructor that settings and checkpoints may give: a closed list of keys, types and ranges.
+"""Validate the arguments of timm's constructor that settings and checkpoints may give: a closed list with ranges.
 
-timm's constructor takes more, among it names of files that it opens and loads (`checkpoint_path`, `pretrained_cfg`) and
-classes. None of those is an argument here, so a checkpoint from elsewhere can name no file, and numbers are bounded
-before anything is built from them.
+timm's constructor takes more, among them names of files that it opens and loads (`checkpoint_path`, `pretrained_cfg`)
+and classes. None of those is an argument here, so a checkpoint from elsewhere can name no file, and numbers are
+bounded before anything is built from them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Rate = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
 class BackboneArguments(BaseModel):
-    """Arguments of a Vision Transformer; those that are not given keep the model's own values."""
+    """Arguments of a Vision Transformer; omitted ones keep the model's own values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -60,14 +60,14 @@ class BackboneArguments(BaseModel):
 
 
 def checked_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments as timm takes them.
+    """Validate the arguments and return them as timm takes them.
 
     Args:
-        name: Of the backbone, for the error.
-        arguments: From settings or from a checkpoint.
+        name: Name of the backbone, for the error.
+        arguments: Arguments from settings or from a checkpoint.
 
     Raises:
-        ConfigError: One is not on the list, or has another type or an unusable value.
+        ConfigError: An argument is not on the list, or has a wrong type or value.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""Class scores as a recipe computes them."""
+"""Compute class scores in the space that the recipe chooses: plain, centred or whitened class attributes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from svipctl.model.recipe import Recipe
 from svipctl.model.scores import class_scores, normalise_class_attributes
 
 _LEAST = 1e-6
-"""Lengths and eigenvalues below it are rounding: the seen classes do not differ."""
+"""Lengths and eigenvalues below this are rounding errors: the seen classes do not differ."""
 
 
 class ClassScorer(nn.Module):
     """Compares predicted attributes with class attributes, in a space fitted to the seen classes only.
 
-    `method.class_attributes = l2` divides each class's row by its length (method section 2, step 8). CUB's rows then have
-    a mean cosine of 0.8, and little is left that tells classes apart: `centred` subtracts the mean row of the seen
-    classes, and `whitened` also multiplies with the inverse square root of their covariance, the symmetric one, so that
-    column k still is attribute k. Rows keep their different lengths; a seen class has length 1 on average.
+    `method.class_attributes = l2` divides each class's row by its length (method section 2, step 8). CUB's rows then
+    have a mean cosine of 0.8, so that classes hardly differ: `centred` subtracts the mean row of the seen classes,
+    and `whitened` also multiplies with the inverse square root of their covariance, the symmetric one, so that column
+    k still is attribute k. Rows keep their different lengths; a seen class has length 1 on average.
 
     Attributes:
         mean: (K,) mean of the seen classes' rows of length 1.
-        matrix: (K, K) that centred rows are multiplied with.
+        matrix: (K, K) factor of the centred rows.
         lengths: (K + 1, K + 1) with `method.prototype_weight`: half of this quadratic form of a class's row, and 1, is
-            what the class loses for the length of its prototype, without which long prototypes are near to every image.
+            subtracted from the class score, because long prototypes would be close to every image.
 
     """
 
@@ -34,7 +34,7 @@ class ClassScorer(nn.Module):
     lengths: Tensor
 
     def __init__(self, attributes: int, recipe: Recipe) -> None:
-        """Make a scorer of K attributes; unless `recipe.class_attributes` is `l2`, `fit` it before it is used."""
+        """Create a scorer of K attributes; unless `recipe.class_attributes` is `l2`, call `fit` before using it."""
         super().__init__()
         self.recipe = recipe
         if recipe.class_attributes != "l2":
@@ -45,7 +45,7 @@ class ClassScorer(nn.Module):
 
     @torch.no_grad()
     def fit(self, seen: Tensor) -> None:
-        """Fit the space to the attributes of the seen classes, (S, K) as the data set has them."""
+        """Fit the space to the attributes of the seen classes, (S, K) as in the data set."""
         kind = self.recipe.class_attributes
         if kind == "l2":
             return
@@ -62,14 +62,14 @@ class ClassScorer(nn.Module):
         self.matrix.copy_(matrix / length if length > _LEAST else matrix)
 
     def table(self, class_attributes: Tensor) -> Tensor:
-        """Return what predictions are compared with, (C, K), for class attributes (C, K) as the data set has them."""
+        """Return the rows (C, K) to compare predictions with, from class attributes (C, K) as in the data set."""
         rows = normalise_class_attributes(class_attributes, self.recipe.class_norm_epsilon)
         if self.recipe.class_attributes == "l2":
             return rows
         return (rows - self.mean.to(rows)) @ self.matrix.to(rows)
 
     def forward(self, predicted: Tensor, class_attributes: Tensor) -> Tensor:
-        """Return class scores (B, C) of predictions (B, K) for class attributes (C, K) as the data set has them."""
+        """Return class scores (B, C) of predictions (B, K) for class attributes (C, K) as in the data set."""
         return self.compare(predicted, self.table(class_attributes))
 
     def compare(self, predicted: Tensor, table: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Closed forms that predict attributes from the mean patch token, next to the attribute head."""
+"""Predict attributes from the mean patch token by closed forms, in addition to the attribute head."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from svipctl.model.ridge import Floats, Integers, mean_eigenvalue, prototypes, r
 class ClosedForm(nn.Module):
     """Linear maps in both directions: from tokens to attributes, and from class attributes to tokens (prototypes).
 
-    An image's cosine to the prototype of a class is linear in the class's attributes but for the prototype's length.
-    So prototypes predict attributes too, and their lengths become a term of each class's score that does not depend on
-    the image (`svipctl.model.class_scorer`).
+    An image's cosine to the prototype of a class is linear in the class's attributes, except for the length of the
+    prototype. So prototypes predict attributes too, and their lengths become a term of each class score that does not
+    depend on the image (`svipctl.model.class_scorer`).
 
     Attributes:
         matrix: (D + 1, K), of `method.fusion`; the last row is the intercept.
@@ -28,7 +28,7 @@ class ClosedForm(nn.Module):
     prototypes: Tensor
 
     def __init__(self, width: int, attributes: int, recipe: Recipe) -> None:
-        """Make maps that predict nothing, until `fit` is called."""
+        """Create maps that predict nothing until `fit` is called."""
         super().__init__()
         self.recipe = recipe
         if recipe.fusion != "none":
@@ -43,7 +43,7 @@ class ClosedForm(nn.Module):
         Args:
             tokens: (N, D) mean patch tokens.
             labels: (N,) rows of `classes`.
-            classes: (S, K) what predictions are compared with, of the seen classes.
+            classes: (S, K) rows of the seen classes that predictions are compared with.
 
         Returns:
             With prototypes, the quadratic form (K + 1, K + 1) for `ClassScorer.lengths`.
@@ -62,10 +62,10 @@ class ClosedForm(nn.Module):
         return self._lengths(torch.from_numpy(inputs), torch.from_numpy(extended), torch.from_numpy(found))
 
     def forward(self, attributes: Tensor, tokens: Tensor) -> Tensor:
-        """Return attributes (B, K) of the head, of length 1, plus those of each map, as long as its weight.
+        """Return attributes (B, K) of the head, of length 1, plus those of each map, of the length of its weight.
 
         Args:
-            attributes: (B, K) of the head.
+            attributes: (B, K) attributes of the head.
             tokens: (B, D) mean patch tokens.
 
         """
@@ -86,7 +86,7 @@ class ClosedForm(nn.Module):
         return ridge(inputs, table[rows], [penalty])[0]
 
     def _lengths(self, inputs: Tensor, extended: Tensor, found: Tensor) -> Tensor:
-        """Return the form whose value is half of what a class loses for the length of its prototype.
+        """Return the quadratic form of the term that is subtracted for the length of a prototype.
 
         The cosine of image f and prototype p is (f'm + f'W a) / |p|, where m is the intercept. To first order in the
         length of p, and relative to f'W a as `forward` scales it, a class loses f'm / (r |f'W|) times half of
@@ -102,5 +102,5 @@ class ClosedForm(nn.Module):
 
 
 def _roots(tokens: Tensor) -> Tensor:
-    """(N, D) -> (N, D): signed square roots, so that no channel outweighs the others, as rows of length 1."""
+    """Return tokens (N, D) as signed square roots, rows of length 1, so that no channel outweighs the others."""
     return F.normalize(tokens.sign() * tokens.abs().sqrt(), dim=-1)

@@ -1,4 +1,4 @@
-"""Patch semantic contextualization (PSC): the vector that is added to unrelated windows."""
+"""Patch semantic contextualization (PSC): compute the vector that is added to unrelated windows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class WordContext(nn.Module):
         patches_per_window: int,
         layout: Literal["patch-major", "channel-major"],
     ) -> None:
-        """`word_vectors` is (K, words). `layout` channel-major is the published flattening (D x patches)."""
+        """Create the maps of `word_vectors` (K, words); `layout` channel-major is the published flattening (D x
+        patches).
+        """
         super().__init__()
         attributes, width = word_vectors.shape
         self.register_buffer("word_vectors", word_vectors)
@@ -33,25 +35,25 @@ class WordContext(nn.Module):
         self.layout = layout
 
     def forward(self) -> Tensor:
-        """The window vector e, (patches_per_window * patch_width,)."""
+        """Return the window vector e, (patches_per_window * patch_width,)."""
         context: Tensor = self.across(self.to_patch(self.word_vectors).T)
         return context.flatten() if self.layout == "channel-major" else context.T.flatten()
 
 
 class FreeContext(nn.Module):
-    """Control: e is one learned vector that knows nothing of words, zero at the start."""
+    """Control: e is one learned vector without word vectors, zero at the start."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.vector = nn.Parameter(torch.zeros(width))
 
     def forward(self) -> Tensor:
-        """The window vector e, (width,)."""
+        """Return the window vector e, (width,)."""
         return self.vector
 
 
 class NoContext(nn.Module):
-    """Control: e = 0, so that both passes see the same tokens."""
+    """Control: e = 0, so that both passes have the same tokens."""
 
     zero: Tensor
 
@@ -60,5 +62,5 @@ class NoContext(nn.Module):
         self.register_buffer("zero", torch.zeros(width), persistent=False)
 
     def forward(self) -> Tensor:
-        """The window vector e = 0, (width,)."""
+        """Return the window vector e = 0, (width,)."""
         return self.zero

@@ -1,4 +1,6 @@
-"""ESZSL, "an embarrassingly simple approach to zero-shot learning" (Romera-Paredes & Torr, ICML 2015), closed form."""
+"""Fit ESZSL, "an embarrassingly simple approach to zero-shot learning" (Romera-Paredes & Torr, ICML 2015), closed
+form.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ def eszsl(
 
     Args:
         features: (N, d) X.
-        rows: (N,) each image's class, a row of `class_attributes`.
-        class_attributes: (C, K) S, of the seen classes.
+        rows: (N,) class of each image, a row of `class_attributes`.
+        class_attributes: (C, K) S, attributes of the seen classes.
         weights: Pairs (g, l), each greater than 0.
         of_features: Spectrum of X, if it is known.
 

@@ -1,4 +1,4 @@
-"""Vision Transformers as JAX and Flax save them (.npz), put into timm's by timm."""
+"""Load Vision Transformer weights of JAX and Flax (.npz) into a timm model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def load_npz(backbone: VisionTransformer, path: Path) -> None:
-    """Load the weights of a file, whole and as they are: nothing is resized, and nothing of it is left over.
+    """Load the weights of a file completely and unchanged: nothing is resized, and nothing is left over.
 
-    timm's own loading takes the blocks that it needs of a deeper file and resamples what has another size.
+    timm's own loading uses only the first blocks of a deeper file and resamples tensors of another size.
 
     Raises:
-        DataError: Missing, damaged, no such file, or of another network.
+        DataError: The file is missing, damaged, of another format, or of another network.
 
     """
     shapes = npz_shapes(path, what="weights file")
@@ -40,12 +40,12 @@ def load_npz(backbone: VisionTransformer, path: Path) -> None:
         raise DataError(
             f"{path} does not fit the backbone",
             why="\n".join(f"- {problem}" for problem in problems),
-            todo="name the backbone that the weights belong to with --backbone",
+            todo="pass the backbone of the weights with --backbone",
         )
 
 
 def _misfits(backbone: VisionTransformer, own: Shapes) -> list[str]:
-    """Return what the shapes say before anything is loaded, where timm would drop or resample."""
+    """Return the differences in shapes before anything is loaded, where timm would drop or resample."""
     kernel = tuple(backbone.patch_embed.proj.weight.permute(2, 3, 1, 0).shape)
     positions = next((shape for name, shape in own.items() if name.endswith("pos_embedding")), ())
     compared = (
@@ -57,7 +57,7 @@ def _misfits(backbone: VisionTransformer, own: Shapes) -> list[str]:
 
 
 def _loaded(backbone: VisionTransformer, path: Path, numbers: int) -> list[str]:
-    """Let timm load; what is wrong afterwards."""
+    """Load the weights with timm, and return the problems found afterwards."""
     try:
         backbone.load_pretrained(str(path))
     except KeyError as error:

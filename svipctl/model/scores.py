@@ -1,4 +1,4 @@
-"""Class scores: the one function from predicted attributes to the similarity with each class."""
+"""Compute class scores: the only function from predicted attributes to the similarity with each class."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def class_scores(predicted: Tensor, class_attributes: Tensor, kind: ClassScore) 
 
     Args:
         predicted: Predicted attribute vectors.
-        class_attributes: Rows normalised by `normalise_class_attributes`, or as they are for an unnormalised product.
+        class_attributes: Rows normalised by `normalise_class_attributes`, or unnormalised for an unnormalised product.
         kind: `cosine` normalises the predictions too; `dot` (published) does not.
 
     """

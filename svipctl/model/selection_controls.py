@@ -1,6 +1,6 @@
-"""Controls of the patch selection: window scores that know nothing of what the method has learned.
+"""Window scores for the controls of the patch selection, which ignore everything that the method has learned.
 
-Each gives (B, windows), high is related; the top M are then taken as always.
+Each returns (B, windows), high is related; the top M are then selected as always.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from svipctl.model.windows import WindowGrid
 
 
 def random_scores(images: Tensor, windows: int, *, training: bool) -> Tensor:
-    """Chance: new in each training step; at inference a function of the image, so that no batch changes an answer.
+    """Return random scores: new in each training step; at inference a function of the image, independent of the
+    batch.
 
     Args:
-        images: (B, ...) the network's input.
-        windows: How many.
+        images: (B, ...) input of the network.
+        windows: Number of windows.
         training: Draw from torch's generator instead.
 
     """
     if training:
         return torch.rand(len(images), windows, device=images.device)
-    # Bit patterns summed as whole numbers: the same in any order of summation.
+    # Bit patterns summed as integers: the same in any order of summation.
     bits = images.detach().float().contiguous().view(torch.int32).flatten(1)
     draws = [
         torch.rand(windows, generator=torch.Generator().manual_seed(seed & (2**63 - 1)))
@@ -33,13 +34,13 @@ def random_scores(images: Tensor, windows: int, *, training: bool) -> Tensor:
 
 
 def drawn_scores(seed: int, epoch: int, images: Tensor, windows: int) -> Tensor:
-    """Chance in training: a function of seed, epoch and image, whichever process computes it and in how many parts.
+    """Return random scores in training: a function of seed, epoch and image, independent of processes and parts.
 
     Args:
-        seed: Of the run.
+        seed: Random seed of the run.
         epoch: Counted from 0.
-        images: (B,) by index.
-        windows: How many.
+        images: (B,) indices of images.
+        windows: Number of windows.
 
     """
     draws = [np.random.default_rng([seed, 5, epoch, image]).random(windows, np.float32) for image in images.tolist()]
@@ -47,11 +48,11 @@ def drawn_scores(seed: int, epoch: int, images: Tensor, windows: int) -> Tensor:
 
 
 def centre_scores(grid: WindowGrid, like: Tensor) -> Tensor:
-    """Photographer's prior: minus the distance of a window's middle from the image's, the same for each of B images.
+    """Return minus the distance of each window from the centre of the image, the same for each of B images.
 
     Args:
-        grid: The windows.
-        like: (B, ...) on the wanted device.
+        grid: Grid of the windows.
+        like: (B, ...) tensor on the wanted device.
 
     """
     rows, columns = grid.window_shape
@@ -62,5 +63,5 @@ def centre_scores(grid: WindowGrid, like: Tensor) -> Tensor:
 
 
 def object_scores(coverage: Tensor, grid: WindowGrid) -> Tensor:
-    """Oracle: the share of a window that shows the object (B, windows); equal shares are ordered by the centre prior."""
+    """Return the share of each window that shows the object (B, windows); ties are broken by the centre prior."""
     return coverage + 1e-3 * centre_scores(grid, coverage)

@@ -1,4 +1,4 @@
-"""State dicts as other programs save them: inside a document, and with a word before each name."""
+"""Unwrap state dicts of other programs: from inside a document, and with a prefix before each name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WRAPPERS = (
 OF_WRAPPING_MODULES = ("module.", "_orig_mod.")
 """Prefixes that DataParallel and torch.compile put before each name."""
 OF_BACKBONES = (*OF_WRAPPING_MODULES, "model.", "net.", "backbone.", "encoder.", "visual.", "vit.")
-"""The same for a network that was a part of another one."""
+"""Prefixes of a network that was part of another one, in addition to these."""
 _DEEPEST = 3
 
 
@@ -23,12 +23,12 @@ def unwrapped(document: Any, prefixes: Sequence[str], heads: tuple[str, ...] = (
     """Return the state dict in a document, without a prefix that all its names have.
 
     Args:
-        document: What a file holds.
-        prefixes: Those that may be taken away.
+        document: Content of a file.
+        prefixes: Prefixes that may be removed.
         heads: Beginnings of names that need not have the prefix.
 
     Returns:
-        The state dict, or the document itself if there is none in it; and what was done, in words, or "".
+        The state dict, or the document itself if it contains none; and a description of the changes, or "".
 
     """
     done = []
@@ -53,7 +53,7 @@ def _is_state_dict(document: Any) -> bool:
 
 
 def _wrapper(document: Any) -> str | None:
-    """Return the key of what holds the tensors; None if the document is a state dict itself, or there is no such key."""
+    """Return the key of the tensors; None if the document is a state dict itself, or there is no such key."""
     if not isinstance(document, Mapping):
         return None
     return next((key for key in WRAPPERS if isinstance(document.get(key), Mapping) and document[key]), None)

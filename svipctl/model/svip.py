@@ -51,7 +51,7 @@ _PATCH_SCORES = {
 
 @dataclass(frozen=True)
 class Prediction:
-    """What inference gives for a batch of B images."""
+    """Output of inference for a batch of B images."""
 
     attributes: Tensor
     """(B, K) predicted attribute vectors."""
@@ -60,9 +60,9 @@ class Prediction:
     windows: Tensor
     """(B, windows, K) the attribute head on each window, before pooling."""
     related: Tensor
-    """bool (B, windows), the M windows taken for related: those that were not contextualized."""
+    """bool (B, windows), the M related windows, which were not contextualized."""
     tokens: Tensor
-    """float32 (B, D), the mean patch token that `method.fusion` reads."""
+    """float32 (B, D), the mean patch token, input of `method.fusion`."""
 
 
 class SVIP(nn.Module):
@@ -81,9 +81,9 @@ class SVIP(nn.Module):
         """Build the heads around a backbone.
 
         Args:
-            backbone: From `create_backbone`.
-            attributes: K.
-            recipe: The switches.
+            backbone: Backbone from `create_backbone`.
+            attributes: Number of attributes, K.
+            recipe: Switches of the method.
             word_vectors: (K, words), needed when `recipe.needs_words`.
             window: Side of a window in patches.
             hidden: Hidden width of the patch classifier.
@@ -103,7 +103,7 @@ class SVIP(nn.Module):
             )
         if not backbone.blocks and recipe.passes == "both" and recipe.score_source != "cosine":
             raise ConfigError(
-                "a backbone without blocks has no attention to select patches by",
+                "a backbone without blocks has no attention for the patch selection",
                 todo="--set method.passes=source, or --set method.score_source=cosine",
             )
         if recipe.needs_words and (word_vectors is None or len(word_vectors) != attributes):
@@ -133,13 +133,13 @@ class SVIP(nn.Module):
     def run_blocks(
         self, *, compiled: bool = False, checkpointing: Checkpointing = "none", backend: str = "inductor"
     ) -> None:
-        """Choose how the blocks run; what they compute stays the same.
+        """Choose how the blocks run; their results stay the same.
 
         Args:
-            compiled: Through torch.compile: one block is compiled and serves for all of them, in both passes.
-            checkpointing: What is computed again for the backward pass instead of being kept: nothing, each block's MLP,
+            compiled: Use torch.compile: one block is compiled and used for all of them, in both passes.
+            checkpointing: Activations that are recomputed in the backward pass instead of kept: none, each block's MLP,
                 or all of each block but its input.
-            backend: Of torch.compile.
+            backend: Backend of torch.compile.
 
         """
         self.is_compiled = compiled
@@ -164,7 +164,8 @@ class SVIP(nn.Module):
         stem.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
-        """As in torch, but a convolutional stem keeps to the batch statistics of its pretraining, trained or not.
+        """Set the training mode as in torch, except that a convolutional stem keeps the batch statistics of its
+        pretraining.
 
         So a batch computed in parts gives what the whole batch would.
         """
@@ -175,14 +176,14 @@ class SVIP(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> predicted attributes (B, K), one pass (method section 2, last line).
+        """Return predicted attributes (B, K) of images (B, 3, H, W) in one pass (method section 2, last line).
 
-        Here and below a hybrid takes its stem's feature maps in the place of images, see `embed_patches`.
+        Here and below a hybrid also accepts its stem's feature maps instead of images, see `embed_patches`.
         """
         return self.predict(images).attributes
 
     def predict(self, images: Tensor, *, coverage: Tensor | None = None) -> Prediction:
-        """Inference: classifier, contextualization of the windows it rejects, blocks, head, pooling.
+        """Predict: patch classifier, contextualization of the unrelated windows, blocks, attribute head, pooling.
 
         Args:
             images: (B, 3, H, W).
@@ -211,12 +212,13 @@ class SVIP(nn.Module):
     def training_pass(
         self, images: Tensor, *, frozen_backbone: bool = False, coverage: Tensor | None = None
     ) -> TrainingOutput:
-        """Source pass, supervision of the patch classifier, contextualized pass (method section 2, steps 1-7).
+        """Run the source pass, the supervision of the patch classifier and the contextualized pass (method section 2,
+        steps 1-7).
 
         Args:
             images: (B, 3, H, W).
             frozen_backbone: Run the blocks without gradient; only the head and the patch classifier get one.
-            coverage: As in `predict`; or for `selection = random` scores that are drawn already.
+            coverage: As in `predict`; or for `selection = random` scores that are already drawn.
 
         """
         if self.recipe.passes == "source":
@@ -227,7 +229,7 @@ class SVIP(nn.Module):
         source = self.grid.group(source_tokens)
         logits = self.patch_classifier.logits(self.grid.group(patches))
         scores = self._window_scores(attention, source)
-        del attention  # where the blocks are recomputed nobody else holds it
+        del attention  # if the blocks are recomputed, nothing else keeps it
         learned = -logits if self.recipe.training_selection == "classifier" else scores
         related = self._related(self._selecting(learned, images, coverage))
 
@@ -243,13 +245,17 @@ class SVIP(nn.Module):
 
     @torch.no_grad()
     def source_scores(self, images: Tensor) -> Tensor:
-        """Window scores of the source pass, what supervises the patch classifier: (B, windows), high is related."""
+        """Return the window scores of the source pass, which supervise the patch classifier: (B, windows), high is
+        related.
+        """
         source_tokens, attention = self._encode(embed_patches(self.backbone, images))
         return self._window_scores(attention, self.grid.group(source_tokens))
 
     @torch.no_grad()
     def source_attention(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The source pass's window scores, as in `source_scores`, and its attention on each patch (B, blocks, patches)."""
+        """Return the source pass's window scores, as `source_scores`, and its attention on each patch (B, blocks,
+        patches).
+        """
         source_tokens, attention = self._encode(embed_patches(self.backbone, images))
         with no_autocast(images):
             layers = layer_attention(
@@ -264,18 +270,18 @@ class SVIP(nn.Module):
         return patches + self.grid.ungroup(added).to(patches.dtype)
 
     def patch_targets(self, scores: Tensor) -> Tensor:
-        """Targets of the patch classifier from window scores (B, windows): 1 is unrelated."""
+        """Return the targets of the patch classifier from window scores (B, windows): 1 is unrelated."""
         if self.recipe.classifier_targets == "soft":
             largest = scores.amax(dim=-1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
             return (1 - scores / largest).clamp(0, 1)
         return (~top_mask(scores, self.keep)).to(scores.dtype)
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """Everything that is not the backbone: what warm-up trains."""
+        """Return all parameters outside the backbone, which warm-up trains."""
         return [p for name, p in self.named_parameters() if not name.startswith("backbone.")]
 
     def _source_pass(self, images: Tensor, *, frozen_backbone: bool) -> TrainingOutput:
-        """The only pass of `passes = source`; there is nothing to select, so the patch classifier learns nothing."""
+        """Run the only pass of `passes = source`; without a selection the patch classifier learns nothing."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_backbone):
             patches = embed_patches(self.backbone, images)
             features, _ = self._read_source(patches)
@@ -284,9 +290,9 @@ class SVIP(nn.Module):
         return TrainingOutput(attributes, attributes, nothing, nothing)
 
     def _read_source(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the head reads of the source pass, and its patch tokens (B, patches, D).
+        """Return the head's input from the source pass, and its patch tokens (B, patches, D).
 
-        The head reads window features, or the class token as the one window: what it says holds for every window.
+        The head reads window features, or the class token as a single window whose result applies to every window.
         """
         tokens, _ = encode(self.backbone, patches, keep_attention=False, keep_prefix=True, run=self._run_block)
         patch_tokens = tokens[:, self.backbone.num_prefix_tokens :]
@@ -299,7 +305,7 @@ class SVIP(nn.Module):
         return cast(Tensor, self.attribute_head(features))
 
     def _selecting(self, learned: Tensor, images: Tensor, coverage: Tensor | None) -> Tensor:
-        """The scores (B, windows) whose top M are the related windows: the method's own, or a control's."""
+        """Return the scores (B, windows) whose top M are the related windows: the method's own, or a control's."""
         if self.recipe.selection == "random":
             if coverage is not None:
                 return coverage.to(images.device)
@@ -309,8 +315,8 @@ class SVIP(nn.Module):
         if self.recipe.selection == "object":
             if coverage is None:
                 raise ConfigError(
-                    "method.selection = object needs to be told where the object is",
-                    why="only `train` and `eval` on a data set with masks or boxes know it",
+                    "method.selection = object needs the location of the object",
+                    why="only `train` and `eval` on a data set with masks or boxes provide it",
                 )
             return object_scores(coverage.to(images.device), self.grid)
         return learned
@@ -340,7 +346,7 @@ class SVIP(nn.Module):
         return self._pool(self._head(features, chosen), chosen)
 
     def _choose(self, choice: WindowChoice, related: Tensor, features: Tensor) -> Tensor | None:
-        """The windows to pool as a mask (B, windows), or None for all of them."""
+        """Return the windows to pool as a mask (B, windows), or None for all of them."""
         if choice == "all":
             return None
         if choice == "selected":
@@ -349,7 +355,7 @@ class SVIP(nn.Module):
             return self._related(similarity_scores(features))
 
     def _pool(self, windows: Tensor, chosen: Tensor | None) -> Tensor:
-        """(B, windows, K) -> (B, K) over the chosen windows, in full precision."""
+        """Pool the chosen windows, (B, windows, K) -> (B, K), in full precision."""
         windows = full_precision(windows)
         if self.recipe.pooling == "max":
             if chosen is not None:

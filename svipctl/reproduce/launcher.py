@@ -1,4 +1,4 @@
-"""Launchers: starting the commands of a plan, waiting for them, and stopping all of them; here on this machine."""
+"""Start the commands of a plan, wait for them, and stop all of them; here on this machine."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _THREADS, _GPUS = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
 
 
 class RunningCommand(Protocol):
-    """A command that has started; `subprocess.Popen` is one."""
+    """A started command; `subprocess.Popen` is one."""
 
     def wait(self) -> int:
-        """Wait for its end; return the exit code, or minus the signal that ended it."""
+        """Wait for the end; return the exit code, or minus the signal that ended the command."""
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal."""
+        """Send a signal to the command."""
 
 
 class Launcher(ABC):
     """A place where the commands of a plan run.
 
     Args:
-        jobs: How many run at once, at least 1.
+        jobs: Number of commands that run at once, at least 1.
 
     """
 
@@ -44,7 +44,7 @@ class Launcher(ABC):
         self._stopped_by = 0
 
     def run(self, step: TableStep, log: Path) -> int:
-        """Finish a step, its output into the log; several threads call this.
+        """Finish a step, with its output in the log; several threads call this method.
 
         Returns:
             The exit code of the command, or minus the signal that ended it.
@@ -72,7 +72,7 @@ class Launcher(ABC):
 
     @abstractmethod
     def _start(self, step: TableStep, log: Path) -> RunningCommand | None:
-        """Start the command of a step; return None if nothing is left of it."""
+        """Start the command of a step; return None if nothing is left to do."""
 
 
 def start_command(arguments: tuple[str, ...], log: Path, **options: Any) -> subprocess.Popen[bytes]:
@@ -88,16 +88,16 @@ def start_command(arguments: tuple[str, ...], log: Path, **options: Any) -> subp
 
 
 class LocalLauncher(Launcher):
-    """Processes in sessions of their own, so that a Ctrl-C in the terminal reaches them once, through us.
+    """Processes in their own sessions, so that a Ctrl-C in the terminal reaches them once, through this process.
 
-    Each gets its share of the processors unless OMP_NUM_THREADS says otherwise, and sees one GPU of several: the one that
-    the fewest of those that run use.
+    Each uses its share of the processors unless OMP_NUM_THREADS is set, and sees one GPU of several: the one that
+    the fewest running commands use.
 
     Args:
-        jobs: How many run at once, at least 1.
-        gpus: GPUs to deal out, as CUDA_VISIBLE_DEVICES names them; none leaves the choice to the commands.
-        lock: A descriptor that the commands inherit.
-        environment: Of the commands; this process's by default.
+        jobs: Number of commands that run at once, at least 1.
+        gpus: GPUs to assign, as in CUDA_VISIBLE_DEVICES; none leaves the choice to the commands.
+        lock: File descriptor that the commands inherit.
+        environment: Environment of the commands; this process's by default.
 
     """
 

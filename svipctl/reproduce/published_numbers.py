@@ -1,4 +1,4 @@
-"""Published numbers, and ours beside them."""
+"""Compare our numbers with the published ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RECIPE = "reference"
 
 
 def published_numbers(dataset: str) -> dict[str, dict[str, float]]:
-    """Return row of the paper -> figure -> percent; empty for data sets that the paper does not have."""
+    """Return row of the paper -> metric -> percent; empty for data sets that are not in the paper."""
     text = (files("svipctl.reproduce") / "published_numbers.toml").read_text(encoding="utf-8")
     return dict(tomllib.loads(text).get(dataset, {}))
 
@@ -49,17 +49,17 @@ def compare_with_published(dataset: str, rows: Sequence[RowResults]) -> list[dic
 
 
 def check_comparable(request: TableRequest, settings: Settings) -> None:
-    """Raise ConfigError unless the table will have numbers that can be compared with published ones."""
+    """Raise ConfigError unless the numbers of the table can be compared with published ones."""
     if not published_numbers(request.dataset):
         raise ConfigError(
             f"there are no published numbers of {request.dataset} to check against",
             why="the paper has cub, awa2 and sun",
-            todo="leave out --check",
+            todo="omit --check",
         )
     if _RECIPE not in request.rows:
         raise ConfigError(f"published numbers are those of recipe {_RECIPE}", todo=f"add {_RECIPE} to --recipes")
     if settings.data.allow_partial:
         raise ConfigError(
-            "numbers from a part of the images are not comparable with published ones",
-            todo="leave out --check or --allow-partial",
+            "numbers of a data set with missing images are not comparable with published ones",
+            todo="omit --check or --allow-partial",
         )

@@ -1,4 +1,4 @@
-"""How long the rest of a plan takes, estimated from the steps that have ended."""
+"""Estimate the time that the rest of a plan takes from the steps that have ended."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from statistics import fmean
 from svipctl.reproduce.table_plan import StepKind
 
 _SIMILAR: dict[StepKind, StepKind] = {"development": "final", "final": "development"}
-"""Kinds that take about as long as each other."""
+"""Kinds of steps that take about the same time."""
 
 
 class RemainingTime:
     """Estimate of the time until the last step ends.
 
     Args:
-        left: The kinds of the steps that are to be run.
-        jobs: How many run at once.
+        left: Kinds of the steps that are left.
+        jobs: Number of commands that run at once.
 
     """
 
@@ -27,13 +27,13 @@ class RemainingTime:
         self._seconds: defaultdict[StepKind, list[float]] = defaultdict(list)
 
     def ended(self, kind: StepKind, seconds: float | None) -> None:
-        """Count a step as ended; `seconds` is None if its time says nothing of the others: it failed or was resumed."""
+        """Record the end of a step; `seconds` is None if its time is not typical because it failed or was resumed."""
         self._left[kind] -= 1
         if seconds is not None:
             self._seconds[kind].append(seconds)
 
     def seconds(self) -> float | None:
-        """Return the estimate; None while no step of a kind that is left has ended."""
+        """Return the estimate; None until a step of each kind that is left has ended."""
         total = 0.0
         for kind, number in self._left.items():
             known = self._seconds[kind] or self._seconds[_SIMILAR.get(kind, kind)]

@@ -1,4 +1,4 @@
-"""The rows of the table as data: named sets of switches over a recipe."""
+"""Define the rows of the table as data: named sets of switches over a recipe."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Row:
     name: str
     about: str
     switches: Mapping[str, Any] = field(default_factory=dict)
-    """Dotted settings that replace the recipe's."""
+    """Dotted settings that replace those of the recipe."""
     needs: Sequence[str] = ()
     """Requirements on data set and backbone, keys of `_MISSING`."""
     published: str = ""
-    """Key of the published row it is compared with, in `published_numbers.toml`."""
+    """Key of the published row for comparison, in `published_numbers.toml`."""
     unless: str = ""
-    """A setting that must be zero in the recipe."""
+    """Setting that must be zero in the recipe."""
     recipe: str = ""
-    """The only recipe that the row is for; empty if it is for all."""
+    """The only recipe of the row; empty for all recipes."""
 
 
 def all_rows(recipe: str = "") -> tuple[Row, ...]:
@@ -73,13 +73,13 @@ def select_rows(controls: str, recipes: str) -> dict[str, tuple[Row, ...]]:
 
 
 def reason_to_leave_out(row: Row, changed: Collection[str], full: Mapping[str, Any], available: Collection[str]) -> str:
-    """Return why a row is not run over a recipe, "" if it is.
+    """Return the reason why a row is not run over a recipe, "" if it is run.
 
     Args:
         row: The row.
-        changed: Settings of the requested recipe that it changes.
+        changed: Settings of the requested recipe that the row changes.
         full: Dotted settings of the requested recipe.
-        available: What data set and backbone have, of `Row.needs`.
+        available: Requirements of `Row.needs` that data set and backbone satisfy.
 
     """
     for need in row.needs:
@@ -87,7 +87,7 @@ def reason_to_leave_out(row: Row, changed: Collection[str], full: Mapping[str, A
             return _MISSING[need]
     if row.unless and full[row.unless]:
         return f"{row.unless} is {full[row.unless]:g} already"
-    return "" if changed or row.name == FULL else "this is what the recipe does"
+    return "" if changed or row.name == FULL else "the recipe already does this"
 
 
 _MISSING = {

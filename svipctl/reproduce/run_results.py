@@ -1,4 +1,4 @@
-"""Results of the runs of a plan, read from their folders."""
+"""Read the results of the runs of a plan from their folders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from svipctl.settings.keys import WHERE_AND_HOW, flatten
 from svipctl.settings.layers import ENVIRONMENT, PROJECT_FILE
 
 CHOSEN_ON_TEST = "epoch chosen on test"
-"""The figures of the published choice: the epoch with the best H of the published protocol on the test set."""
+"""Prefix of the metrics of the published choice: the epoch with the best H of the published protocol on the test set.
+"""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class RunResult:
 
     run: str
     seed: int | None
-    """None of a baseline, which has no seed."""
+    """Seed of the run; None for a baseline, which has no seed."""
     figures: Mapping[str, float]
     """`zsl.T1`, `gzsl-calibrated.H`, `selection.auc`, ...: percent, and gammas."""
     half_widths: Mapping[str, float]
@@ -34,9 +35,9 @@ class RunResult:
     partial: bool
     """True if images of the data set are missing."""
     choice: Mapping[str, Any] | None
-    """Of a baseline: what was chosen on the folds, and of how many choices (`tried`)."""
+    """Choice of a baseline on the folds, and the number of choices (`tried`); None for other runs."""
     hidden_settings: tuple[str, ...]
-    """Settings of the training that no command line shows, because a file or the environment gave them."""
+    """Settings of the training that no command line shows, because they are from a file or the environment."""
     environment: Mapping[str, Any]
     warnings: tuple[str, ...]
 
@@ -53,7 +54,7 @@ class RowResults:
     """Runs of the plan that have no evaluation yet."""
 
     def values(self, figure: str) -> dict[int, float]:
-        """Return seed -> value of the runs that have this figure; the seed of a baseline is -1."""
+        """Return seed -> value of the runs that have a metric; the seed of a baseline is -1."""
         return {
             -1 if result.seed is None else result.seed: result.figures[figure]
             for result in self.results
@@ -65,7 +66,7 @@ def collect_results(plan: TablePlan) -> list[RowResults]:
     """Return the results of every row in the order of the plan.
 
     Raises:
-        DataError: The figures of a run are damaged.
+        DataError: The results of a run are damaged.
 
     """
     rows: dict[tuple[str, str], dict[str, RunResult | None]] = {}
@@ -126,7 +127,7 @@ def _figures(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, f
 
 
 def _chosen_on_test(path: Path) -> dict[str, Any]:
-    """Return the figures of the published choice of an epoch, if the run was evaluated on test after each."""
+    """Return the metrics of the published choice of an epoch, if the run was evaluated on test after each."""
     watched = [record for record in whole_records(path) if record.get("monitor") == "test" and "H_reference" in record]
     if not watched:
         return {}

@@ -1,4 +1,4 @@
-"""Mean and deviation over seeds, and paired differences with Student's intervals."""
+"""Compute mean and deviation over seeds, and paired differences with Student's intervals."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class SeedMean:
     n: int
     mean: float
     sd: float | None
-    """Standard deviation with n - 1 in the denominator; None of a single number."""
+    """Standard deviation with n - 1 in the denominator; None for a single number."""
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the mean, Student's t with n - 1 degrees of freedom; None of a single number."""
+        """95 % interval of the mean, Student's t with n - 1 degrees of freedom; None for a single number."""
         if self.sd is None:
             return None
         half = float(t.ppf((1 + LEVEL) / 2, self.n - 1)) * self.sd / sqrt(self.n)
@@ -54,5 +54,5 @@ def paired_difference(values: Mapping[int, float], base: Mapping[int, float]) ->
 
 
 def rounded(value: float | None) -> float | None:
-    """Return the value to the digits of the table's document."""
+    """Return the value with the digits of the table's document."""
     return None if value is None else round(value, _DIGITS)

@@ -1,4 +1,4 @@
-"""Commands as jobs of a cluster, through submitit."""
+"""Run commands as jobs of a Slurm cluster, through submitit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TIMEOUT = 24 * 60  # minutes
 class SubmittedStep:
     """A step as a job: called on the node, it finishes the step and returns the exit code.
 
-    submitit calls `checkpoint` when the job is preempted or its time is over, and queues what that returns.
+    submitit calls `checkpoint` when the job is preempted or its time is over, and queues the returned job.
     """
 
     def __init__(self, step: TableStep, log: Path) -> None:
@@ -42,7 +42,7 @@ class SubmittedStep:
         def forward(number: int, frame: FrameType | None) -> None:
             process.send_signal(signal.SIGTERM)
 
-        # submitit keeps SIGTERM away from its jobs; ours saves its state on it. SIGINT is how a local job is cancelled.
+        # submitit blocks SIGTERM in its jobs; ours saves its state on it. SIGINT is how a local job is cancelled.
         before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             return _wait_for(process)
@@ -66,12 +66,13 @@ class SubmittedStep:
 def _wait_for(process: subprocess.Popen[bytes]) -> int:
     """Wait for a process; return its exit code, or minus the signal that ended it.
 
-    `Popen.wait` holds a lock while it waits, and submitit calls `checkpoint` in a signal handler, on top of such a wait.
+    `Popen.wait` holds a lock while it waits, and submitit calls `checkpoint` in a signal handler, on top of such a
+    wait.
     """
     if process.returncode is None:
         try:
             _, status = os.waitpid(process.pid, 0)
-        except ChildProcessError:  # the handler on top of this has waited for it
+        except ChildProcessError:  # the handler on top of this frame has waited for it
             return -1 if process.returncode is None else process.returncode
         process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode
@@ -81,7 +82,7 @@ def parse_parameters(assignments: Sequence[str]) -> dict[str, Any]:
     """Return the parameters that a list of `KEY=VALUE` names, for instance `timeout_min=240`.
 
     Raises:
-        ConfigError: One has no `=`.
+        ConfigError: An assignment has no `=`.
 
     """
     for assignment in assignments:
@@ -91,15 +92,15 @@ def parse_parameters(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 class SlurmLauncher(Launcher):
-    """Jobs that submitit submits, each for one command.
+    """Launcher that submits one Slurm job per command, through submitit.
 
-    Jobs of the same run have the same name and Slurm's `singleton` dependency: when this process was killed and a new
+    Jobs of the same run have the same name and Slurm's `singleton` dependency: if this process is killed and a new
     one submits the run again, the new job waits for the old one, and finds it done.
 
     Args:
-        jobs: How many are submitted at once, at least 1.
-        folder: For submitit's files, on a disk that the nodes share.
-        parameters: submitit's, for instance `{"slurm_partition": "gpu", "timeout_min": 240}`.
+        jobs: Number of jobs that are submitted at once, at least 1.
+        folder: Folder for submitit's files, on a disk that the nodes share.
+        parameters: Parameters of submitit, for instance `{"slurm_partition": "gpu", "timeout_min": 240}`.
         cluster: `local` runs the jobs as processes of this machine, for tests.
 
     Raises:
@@ -122,7 +123,7 @@ class SlurmLauncher(Launcher):
             self._executor.update_parameters(**parameters)
         except (RuntimeError, NameError, TypeError, ValueError, AssertionError) as error:
             raise ConfigError(
-                "submitit does not take this", why=str(error), todo="correct --slurm KEY=VALUE"
+                "submitit does not accept these parameters", why=str(error), todo="fix --slurm KEY=VALUE"
             ) from error
 
     def _start(self, step: TableStep, log: Path) -> SlurmJob:
@@ -150,5 +151,5 @@ class SlurmJob:
             return 1
 
     def send_signal(self, number: int) -> None:
-        """Cancel the job, whichever signal it is."""
+        """Cancel the job on any signal."""
         self._job.cancel()

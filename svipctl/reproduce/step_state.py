@@ -1,4 +1,4 @@
-"""How far each step of a plan is, read from the folders of its runs."""
+"""Determine the state of each step of a plan from the folders of its runs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from svipctl.training.resume import differences
 
 
 class StepState(Enum):
-    """Progress of a step."""
+    """State of a step."""
 
     TO_DO = "to do"
     UNFINISHED = "unfinished"
-    """A training with a checkpoint: it is resumed."""
+    """Training with a checkpoint, which is resumed."""
     STALE = "begun"
-    """A folder without a checkpoint: it is removed and the step starts again."""
+    """Folder without a checkpoint, which is removed before the step starts again."""
     DONE = "done"
 
 
@@ -50,19 +50,19 @@ def state_of(step: TableStep) -> StepState:
 
 
 def _is_evaluated(run: Run, wanted: Settings) -> bool:
-    """Return whether the figures are of the finished run, not of an earlier epoch, and made with the table's settings."""
+    """Return True if the results are of the finished run, not of an earlier epoch, with the table's settings."""
     finished, figures = run.finished_document(), run.evaluation()
     if finished is None or figures is None or figures.epoch != finished.best_epoch:
         return False
     asked: dict[str, object] = {"bootstrap": wanted.eval.bootstrap, "selection": wanted.eval.selection}
     if wanted.precision != "auto":
         asked["precision"] = wanted.precision
-    used = asked if figures.settings is None else figures.settings  # an earlier version did not write them
+    used = asked if figures.settings is None else figures.settings  # an earlier version did not record them
     return all(used.get(key) == value for key, value in asked.items())
 
 
 def remaining_arguments(step: TableStep, state: StepState) -> tuple[str, ...]:
-    """Return what follows `svipctl` to finish a step that is in this state."""
+    """Return the arguments of `svipctl` that finish a step in the given state."""
     return (*step.arguments, "--resume", step.run) if state is StepState.UNFINISHED else step.arguments
 
 
@@ -70,7 +70,7 @@ def begin(step: TableStep) -> tuple[str, ...] | None:
     """Return the arguments that finish a step, None if it is done; remove a folder without a checkpoint.
 
     Raises:
-        ConfigError: Another process is at work in it.
+        ConfigError: Another process is using the folder.
 
     """
     state, folder = state_of(step), run_of(step).folder
@@ -98,7 +98,7 @@ def states(plan: TablePlan) -> dict[str, StepState]:
 
 
 def check_configurations(plan: TablePlan) -> None:
-    """Raise ConfigError naming all differences if a run was started otherwise than the plan would start it."""
+    """Raise ConfigError with all differences if a run was started with another configuration than the plan's."""
     problems = [
         f"{step.run}: {difference}"
         for step in plan.steps
@@ -107,9 +107,9 @@ def check_configurations(plan: TablePlan) -> None:
     ]
     if problems:
         raise ConfigError(
-            "runs of these names are there with another configuration",
+            "runs of these names exist with another configuration",
             why=shortened(problems, 20, "\n"),
-            todo="give the flags they were made with, or another --name or --runs-dir for a table of its own",
+            todo="use the flags that they were made with, or another --name or --runs-dir",
         )
 
 

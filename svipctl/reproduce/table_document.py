@@ -1,4 +1,4 @@
-"""The table as one document: the content of `reproduction.json`, from which the other files are written."""
+"""Build the table as one document: the content of `reproduction.json`, from which the other files are written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ENVIRONMENT = (
 
 
 def table_document(plan: TablePlan, rows: Sequence[RowResults]) -> dict[str, Any]:
-    """Return everything that the runs say; the same for the same runs."""
+    """Return the document of the table; the same runs give the same document."""
     request = plan.request
     settings = plan.steps[0].settings if plan.steps else None
     dataset = settings.dataset if settings else request.dataset
@@ -88,7 +88,7 @@ def _row(row: RowResults, full: RowResults | None) -> dict[str, Any]:
 
 
 def _leak(row: RowResults) -> dict[str, Any]:
-    """Return what choosing on test adds to H with gamma from validation: gamma alone, then as published."""
+    """Return the gain in H from choosing on test over gamma from validation: gamma alone, then as published."""
     calibrated = row.values("gzsl-calibrated.H")
     chosen = {"gamma": "gzsl-oracle.H", "offset": "reference.H", "offset_and_epoch": f"{CHOSEN_ON_TEST}.H"}
     differences = {name: paired_difference(row.values(figure), calibrated) for name, figure in chosen.items()}
@@ -110,11 +110,11 @@ def _environments(results: Sequence[RunResult]) -> list[dict[str, Any]]:
 
 
 def _mixed(images: Sequence[Mapping[str, int]], environments: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a warning for whatever differs between runs besides their rows."""
+    """Return a warning for every difference between runs apart from their rows."""
     warnings = []
     if len(images) > 1:
         counts = ", ".join(f"{one.get('seen')} seen and {one.get('unseen')} unseen" for one in images)
-        warnings.append(f"the runs were scored on different images ({counts}): their differences mean nothing")
+        warnings.append(f"the runs were scored on different images ({counts}): their differences are meaningless")
     used = {
         "code": {one["source_sha256"] or one["git_commit"] for one in environments},
         "version of torch": {one["packages"].get("torch") for one in environments},
@@ -123,5 +123,5 @@ def _mixed(images: Sequence[Mapping[str, int]], environments: Sequence[Mapping[s
     }
     different = [name for name, values in used.items() if len(values) > 1]
     if different:
-        warnings.append(f"the runs differ in {', '.join(different)} (at the end): rows may differ for that")
+        warnings.append(f"the runs differ in {', '.join(different)} (see the end): rows may differ for this reason")
     return warnings

@@ -1,4 +1,4 @@
-"""The plan of a table: rows x folds x seeds as a list of commands. Nothing is run or written here."""
+"""Plan a table: rows x folds x seeds as a list of commands, without running or writing anything."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from svipctl.settings.schema import Settings
 
 StepKind = Literal["development", "final", "evaluation", "baseline"]
 Overrides = Mapping[str, Any]
-"""Dotted settings above presets, svipctl.toml, --config and environment, as flags give them."""
+"""Dotted settings from flags, above presets, svipctl.toml, --config and environment."""
 Configure = Callable[[Overrides], Settings]
-"""Resolves the settings that a command with these overrides has."""
+"""Function that resolves the settings of a command with these overrides."""
 
 
 @dataclass(frozen=True)
 class TableRequest:
-    """Ingredients of the table."""
+    """Request for a table."""
 
     dataset: str
     rows: Mapping[str, tuple[Row, ...]]
@@ -38,13 +38,15 @@ class TableRequest:
     overrides: Overrides = field(default_factory=dict)
     """Settings of every row."""
     config: Path | None = None
-    """File of --config."""
+    """The file of --config."""
     prefix: str = TABLE
-    """First word of the name of every run."""
+    """First word of the names of all runs."""
 
     @property
     def command(self) -> str:
-        """The request as a shell command, without `--jobs`, `--launcher` and `--output`, which change no number."""
+        """The request as a shell command, without `--jobs`, `--launcher` and `--output`, which change no
+        number.
+        """
         controls = [
             f"{recipe}/{name}"
             for recipe, rows in self.rows.items()
@@ -73,7 +75,7 @@ class TableStep:
     """Name of the run's folder."""
     row: str
     recipe: str
-    """Empty for a baseline."""
+    """Recipe; empty for a baseline."""
     arguments: tuple[str, ...]
     """Arguments after `svipctl`."""
     settings: Settings
@@ -99,9 +101,9 @@ class TablePlan:
 
     request: TableRequest
     steps: tuple[TableStep, ...]
-    """In an order in which they can be run by hand."""
+    """Steps in an order in which they can be run by hand."""
     left_out: Mapping[str, str]
-    """`recipe/row` -> why it is not run."""
+    """`recipe/row` -> reason why it is not run."""
 
     def final_runs(self, recipe: str, row: str) -> list[TableStep]:
         """Return the final runs of a row, by seed."""
@@ -109,10 +111,10 @@ class TablePlan:
 
 
 def flag_overrides(configured: Resolved) -> dict[str, Any]:
-    """Return the settings that flags gave, those of `--set` included.
+    """Return the settings of flags, including those of `--set`.
 
     Raises:
-        ConfigError: One of them is different for each run of the table.
+        ConfigError: A setting differs between the runs of the table.
 
     """
     given = {key: value for key, value in flatten(configured.settings).items() if configured.origins.get(key) == "flag"}
@@ -122,19 +124,19 @@ def flag_overrides(configured: Resolved) -> dict[str, Any]:
 
 
 def check_assignable(keys: Collection[str]) -> None:
-    """Raise ConfigError if the table itself decides one of these settings for each of its runs."""
+    """Raise ConfigError if the table sets one of these settings for each of its runs."""
     for key in sorted(_DECIDED.intersection(keys)):
         raise ConfigError(
-            f"--set {key}: the table gives each of its runs its own",
-            todo="leave it out; --recipes, --seeds, --folds and --name say which runs there are",
+            f"--set {key}: the table sets it for each of its runs",
+            todo="omit it; --recipes, --seeds, --folds and --name choose the runs",
         )
 
 
 def available_in(benchmark: Benchmark, settings: Settings, folds: int) -> set[str]:
-    """Return what of `objects` and `words` a data set has.
+    """Return which of `objects` and `words` a data set has.
 
     Raises:
-        DataError: It has fewer folds.
+        DataError: The data set has fewer folds.
 
     """
     for fold in range(1, folds + 1):
@@ -152,8 +154,8 @@ def make_plan(request: TableRequest, configure: Configure, available: Collection
 
     Args:
         request: The table.
-        configure: Resolves the settings of a command.
-        available: What the data set has, of `objects` and `words`.
+        configure: Function that resolves the settings of a command.
+        available: Which of `objects` and `words` the data set has.
 
     Raises:
         ConfigError: A configuration has errors.
@@ -197,7 +199,7 @@ def _row_steps(request: TableRequest, configure: Configure, row: Row, overrides:
 
     for fold, name in enumerate(folds, start=1):
         yield training("development", {"train.monitor": "validation", "train.fold": fold, "seed": 0, "name": name})
-    # The published code chooses its epoch on test: `reference` shows what that gives, and keeps its last epoch.
+    # The published code chooses its epoch on test: `reference` evaluates test to show that, and keeps its last epoch.
     monitor = "test" if recipe == "reference" else "none"
     scoring = {key: value for key, value in request.overrides.items() if key.startswith("eval.") or key in _SCORING}
     for seed in range(request.seeds):

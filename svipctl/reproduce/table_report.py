@@ -1,4 +1,4 @@
-"""The table as files: `reproduction.md`, `.json` and `.csv`, the same for the same runs."""
+"""Write the table as files: `reproduction.md`, `.json` and `.csv`, the same for the same runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write_report(document: Document, folder: Path) -> list[Path]:
     """Write the three files, each complete or not at all, and return their paths.
 
     Raises:
-        ResourceError, ConfigError: They cannot be written.
+        ResourceError, ConfigError: A file cannot be written.
 
     """
     texts = {
@@ -54,12 +54,12 @@ def write_report(document: Document, folder: Path) -> list[Path]:
 
 
 def main_table(document: Document) -> Table:
-    """Return mean and deviation of each row, without the columns that no row has."""
+    """Return mean and deviation of each row, without columns that no row has."""
     return _table(document, tuple(_COLUMNS), "figures", with_deviation, "n")
 
 
 def markdown(document: Document) -> str:
-    """Return the report for people."""
+    """Return the report in Markdown."""
     environment = template_environment("svipctl.reproduce", with_deviation=with_deviation, with_interval=_with_interval)
     contents = {
         **document,
@@ -74,7 +74,9 @@ def markdown(document: Document) -> str:
 
 
 def comma_separated(document: Document) -> str:
-    """Return one line a row and figure: mean and sd over seeds, half the interval over images, the difference to full."""
+    """Return one line per row and metric: mean and sd over seeds, half the interval over images, the difference to
+    full.
+    """
     names = ["recipe", "row", "figure", "n", "mean", "sd", "half_width"]
     names += ["difference", "difference_sd", "difference_n", "low", "high"]
     text = io.StringIO()
@@ -92,7 +94,7 @@ def comma_separated(document: Document) -> str:
 
 
 def with_deviation(found: Document | None) -> str:
-    """Return `mean ± sd` of a figure, only the mean of a single number, and "" of no figure."""
+    """Return `mean ± sd` of a metric, only the mean of a single number, and "" for no number."""
     if found is None:
         return ""
     return f"{found['mean']:.1f}" + ("" if found["sd"] is None else f" ± {found['sd']:.1f}")
@@ -106,7 +108,7 @@ def _with_interval(found: Document | None) -> str:
 
 
 def _table(document: Document, figures: tuple[str, ...], part: str, cell: Any, *more: str) -> Table:
-    """Return the figures that a row has in this part of its document, without empty lines and columns."""
+    """Return the metrics that a row has in this part of its document, without empty lines and columns."""
     rows = [row for row in document["rows"] if row[part] or part == "figures"]
     shown = [figure for figure in figures if any(figure in row[part] for row in rows)]
     return ["recipe", "row", *more, *(_COLUMNS[figure] for figure in shown)], [

@@ -1,4 +1,4 @@
-"""Run the plan of a table, and keep its report current."""
+"""Run the plan of a table, and keep its report up to date."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TableRun:
     written: list[Path]
     """The files of the report."""
     failed: list[StepResult]
-    """Steps that failed or were not run because of these."""
+    """Steps that failed, or were not run because of these."""
 
 
 def run_table(
@@ -43,20 +43,20 @@ def run_table(
     slurm: Mapping[str, Any] | None = None,
     on_wait: Callable[[str], None] = lambda message: None,
 ) -> TableRun:
-    """Run what is left of a plan, and write its report at the beginning, after each evaluation and at the end.
+    """Run the steps of a plan that are left, and write its report at the start, after each evaluation and at the end.
 
     Args:
         plan: The plan.
         settings: The configuration without the overrides of any row.
         observer: Receives every start and end of a command.
         output: Folder for the report; None for the folder of the runs.
-        jobs: How many commands run at once.
+        jobs: Number of commands that run at once.
         slurm: Parameters of submitit; None runs the commands on this machine.
-        on_wait: Receives a remark if another table is at work in the folder of the runs.
+        on_wait: Function that receives a note if another `reproduce` is using the folder of runs.
 
     Raises:
-        ConfigError: A run was started with another configuration, or submitit does not take a parameter.
-        Interrupted: A signal asked to stop, and everything that ran has saved its state.
+        ConfigError: A run was started with another configuration, or submitit does not accept a parameter.
+        Interrupted: A signal was received, and all running commands have saved their state.
 
     """
     runs, prefix = runs_folder(settings), plan.request.prefix

@@ -1,1 +1,1 @@
-"""The folders that trainings leave: what is in one, its records, and which one is meant."""
+"""Read and write the folders of runs, and find a run by name."""

@@ -1,4 +1,4 @@
-"""The documents of a run, one pydantic model each; whatever is read from a run's folder goes through one of them."""
+"""Define the documents of a run, one pydantic model each; every file of a run is validated by one of them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from svipctl.errors import DataError, misfits
 
 M = TypeVar("M")
 Figures = dict[str, float]
-"""Figure -> value."""
+"""Name of a metric -> value."""
 
 
 class Document(BaseModel):
-    """A JSON object with the types that it was written with, finite numbers, and room for what later versions add."""
+    """A JSON object with typed fields and finite numbers; unknown fields of later versions are allowed."""
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
 
 
 class DevelopmentRun(Document):
-    """One of the runs, or folds of a baseline, that a gamma and an epoch count were found on."""
+    """A run, or a fold of a baseline, that gamma and the epoch count were found on."""
 
     run: str
     fold: int = 0
@@ -33,7 +33,7 @@ class DevelopmentRun(Document):
 
 
 class FoundOnFolds(Document):
-    """The choice of a baseline on its folds, and among how many."""
+    """The choice of a baseline on its folds, and the number of choices that were tried."""
 
     choice: dict[str, Any] | None = None
     tried: int | None = None
@@ -60,7 +60,7 @@ class AucFigures(Document):
 
 
 class SelectionFigures(AucFigures):
-    """The same against its own labels, and against masks or boxes where there are any."""
+    """Quality of the patch classifier against its own labels, and against masks or boxes if there are any."""
 
     mask: AucFigures | None = None
     box: AucFigures | None = None
@@ -117,7 +117,7 @@ class CurveDocument(Document):
     @model_validator(mode="after")
     def _one_point_between_two_steps(self) -> CurveDocument:
         if not len(self.unseen) == len(self.seen) == len(self.steps) + 1:
-            raise ValueError("unseen and seen have one point more than there are steps")
+            raise ValueError("unseen and seen must have one point more than there are steps")
         return self
 
 
@@ -135,14 +135,14 @@ class StepRecord(EpochRecord):
 
 
 def parse(kind: type[M], content: bytes, path: Path, *, todo: str = "", place: str = "") -> M:
-    """Return a JSON document as a value of a type.
+    """Validate a JSON document and return it as a value of a type.
 
     Args:
         kind: A model, or any type that pydantic validates.
-        content: UTF-8.
-        path: Where it comes from, for the error.
+        content: Document in UTF-8.
+        path: File of the document, for the error.
         todo: Advice in the error.
-        place: Where in the file it is.
+        place: Position in the file.
 
     Raises:
         DataError: It does not parse, or a field is missing or has a wrong value; names file and fields.

@@ -1,4 +1,4 @@
-"""Which run is meant: the one of a name, the newest finished one, or a new one."""
+"""Find the run of a name, the newest finished run, or the name for a new run."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 
 TABLE = "table"
-"""What the names of the runs of `svipctl reproduce` begin with, unless the user says another word."""
+"""Beginning of the names of the runs of `svipctl reproduce`, unless the user sets another."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def new_run(settings: Settings, *, anew: bool = False) -> Run:
-    """A run folder that does not exist yet, named by the user or after recipe and seed.
+def new_run(settings: Settings, *, replace_abandoned: bool = False) -> Run:
+    """Return a run folder that does not exist yet, with the user's name or one made from recipe and seed.
 
     Args:
         settings: The configuration.
-        anew: A run of the user's name may be there if it is abandoned.
+        replace_abandoned: A run of the user's name may exist if it is abandoned.
 
     Raises:
         ConfigError: The name is taken or unusable as a folder name.
@@ -37,23 +37,23 @@ def new_run(settings: Settings, *, anew: bool = False) -> Run:
         return Run(folder / next(name for name in names if name not in taken))
     if not _NAME.fullmatch(settings.name):
         raise ConfigError(
-            f"{settings.name!r} is no name for a run", why="use letters, digits, dot, dash and underscore"
+            f"{settings.name!r} is not a valid run name", why="use letters, digits, dot, dash and underscore"
         )
     run = Run(folder / settings.name)
-    if run.folder.exists() and not (anew and run.is_abandoned):
+    if run.folder.exists() and not (replace_abandoned and run.is_abandoned):
         go_on = (
-            f"{shell_words('--resume', run.name)} goes on with it; or "
-            if run.has_checkpoint and not run.finished
-            else ""
+            f"{shell_words('--resume', run.name)} continues it; or " if run.has_checkpoint and not run.finished else ""
         )
         raise ConfigError(
-            f"there is already a run {run.folder}", todo=f"{go_on}choose another --name, or move that run away"
+            f"the run {run.folder} already exists", todo=f"{go_on}choose another --name, or move that run away"
         )
     return run
 
 
 def name_of(settings: Settings) -> str:
-    """What a run without a name of the user's is called, with a number behind it from the second on."""
+    """Return the name of a run that the user did not name, without the number that is appended from the second run
+    on.
+    """
     return f"{settings.recipe}-seed{settings.seed}" + (f"-fold{settings.train.fold}" if settings.train.fold else "")
 
 
@@ -65,7 +65,7 @@ def owner_of(checkpoint: Path) -> Run | None:
 
 
 def list_runs(runs_dir: Path, dataset: str) -> list[Run]:
-    """Runs of a data set, oldest first."""
+    """Return the runs of a data set, oldest first."""
     folder = runs_dir / dataset_name(dataset)
     found = [path.parent for path in folder.glob("*/config.toml")]
     return [
@@ -74,11 +74,12 @@ def list_runs(runs_dir: Path, dataset: str) -> list[Run]:
 
 
 def find_run(runs_dir: Path, dataset: str, name: str | None = None, *, data_dir: Path | None = None) -> Run:
-    """The run of that name or path, or the newest finished one that is no baseline and no row of a table, if there is one.
+    """Return the run of a name or path, or the newest finished run, preferring runs that are neither baselines nor
+    table rows.
 
     Raises:
-        DataError: There is none.
-        ConfigError: Nor is there such a data set.
+        DataError: There is no such run.
+        ConfigError: The data set does not exist either.
 
     """
     runs = list_runs(runs_dir, dataset)
@@ -88,19 +89,19 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None, *, data_dir:
         finished = [run for run in runs if run.finished]
         own = [run for run in finished if run.is_of(dataset)]
         if own:
-            return _meant(own)[-1]
+            return _selectable(own)[-1]
         if finished:
             others = sorted({str(run.environment()[FOLDER]) for run in finished})
             raise DataError(
                 f"the runs in {runs_dir / dataset_name(dataset)} were trained on another folder of that name",
                 why=", ".join(others),
-                todo=f"train one on {dataset}, with a --runs-dir of its own; or use it all the same: "
+                todo=f"train one on {dataset}, with a --runs-dir of its own; or use it anyway: "
                 + shell_words("--run", finished[-1].name),
             )
         unfinished = f"; unfinished: {', '.join(run.name for run in runs)}" if runs else ""
         raise DataError(
             f"there is no finished run of {dataset_name(dataset)} in {runs_dir}{unfinished}",
-            todo=_instead(dataset, runs, data_dir),
+            todo=_advice(dataset, runs, data_dir),
         )
     for candidate in (runs_dir / dataset_name(dataset) / name, Path(name)):
         if (candidate / "config.toml").exists():
@@ -108,12 +109,12 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None, *, data_dir:
     raise DataError(
         f"there is no run {name!r}",
         why=nearest(name, [run.name for run in runs]) if runs else f"{runs_dir} has no runs of {dataset_name(dataset)}",
-        todo="name a run, or its folder" if runs else f"train one: {shell_command('train', dataset)}",
+        todo="pass the name or the folder of a run" if runs else f"train one: {shell_command('train', dataset)}",
     )
 
 
-def _instead(dataset: str, runs: Sequence[Run], data_dir: Path | None) -> str:
-    """What to do where no run is finished."""
+def _advice(dataset: str, runs: Sequence[Run], data_dir: Path | None) -> str:
+    """Return what to do if no run is finished."""
     if not runs:
         to_fetch = dataset in OFFICIAL and data_dir is not None and not (data_dir / dataset).is_dir()
         fetching = f"{shell_command('data', 'fetch', dataset)}, then " if to_fetch else ""
@@ -123,10 +124,11 @@ def _instead(dataset: str, runs: Sequence[Run], data_dir: Path | None) -> str:
 
 
 def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
-    """The run of that path, `<data set>/<name>` or name, or else as `find_run`, of whichever data set.
+    """Return the run of a path, `<data set>/<name>` or name, or else the newest finished run of any data set, as
+    `find_run`.
 
     Raises:
-        DataError: There is none.
+        DataError: There is no such run.
         ConfigError: Several data sets have a run of that name.
 
     """
@@ -135,7 +137,7 @@ def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
         finished = [run for folder in folders for run in list_runs(runs_dir, folder.name) if run.finished]
         if not finished:
             raise DataError(f"there is no finished run in {runs_dir}", todo="train one: svipctl train toybirds")
-        return max(_meant(finished), key=lambda run: ((run.folder / "config.toml").stat().st_mtime_ns, run.name))
+        return max(_selectable(finished), key=lambda run: ((run.folder / "config.toml").stat().st_mtime_ns, run.name))
     for candidate in (Path(name), runs_dir / name):
         if (candidate / "config.toml").exists():
             return Run(candidate)
@@ -144,7 +146,7 @@ def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
         raise ConfigError(
             f"several data sets have a run {name!r}",
             why=", ".join(str(path) for path in found),
-            todo=f"name one with its data set: {shell_words('--run', f'{found[0].parent.name}/{name}')}",
+            todo=f"pass its data set too: {shell_words('--run', f'{found[0].parent.name}/{name}')}",
         )
     if found:
         return Run(found[0])
@@ -152,26 +154,28 @@ def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
     raise DataError(
         f"there is no run {name!r}",
         why=nearest(name, known) if known else f"{runs_dir} has no runs",
-        todo="name a run, or its folder" if known else "train one: svipctl train toybirds",
+        todo="pass the name or the folder of a run" if known else "train one: svipctl train toybirds",
     )
 
 
-def _meant(finished: Sequence[Run]) -> Sequence[Run]:
-    """Those that may be meant without a name: neither baselines nor rows of a table, unless there is nothing else."""
+def _selectable(finished: Sequence[Run]) -> Sequence[Run]:
+    """Return the runs that may be selected without a name: neither baselines nor table rows, unless there are no
+    others.
+    """
     return [run for run in finished if not run.is_baseline and not is_row_of_table(run)] or finished
 
 
 def is_row_of_table(run: Run) -> bool:
-    """Return whether `svipctl reproduce` named it."""
+    """Return True if `svipctl reproduce` named the run."""
     return run.name.startswith(f"{TABLE}-")
 
 
 def check_is_no_dataset(images: Sequence[str], runs_dir: Path) -> None:
-    """Raise ConfigError if images follow the data set that other commands take first; a run knows its own.
+    """Raise ConfigError if the first image is the name of a data set, which other commands take first.
 
     Args:
-        images: The first one is a data set.
-        runs_dir: Folder of the runs, of which one is named in the command to type.
+        images: The images of the command line.
+        runs_dir: Folder of the runs, one of which is suggested.
 
     """
     dataset, *others = images
@@ -179,7 +183,7 @@ def check_is_no_dataset(images: Sequence[str], runs_dir: Path) -> None:
         runs = list_runs(runs_dir, dataset)
         raise ConfigError(
             f"{dataset} is a data set, and predict takes images",
-            why="a run knows its data set",
+            why="the run determines the data set",
             todo=shell_command("predict", *others, "--run", f"{dataset_name(dataset)}/{runs[-1].name}")
             if runs
             else f"train a run first: {shell_command('train', dataset)}",

@@ -1,6 +1,6 @@
-"""The manifest of a run or a checkpoint: size and SHA-256 of each file that is written once, checked when it is read.
+"""Write and check the manifest of a run or a checkpoint: size and SHA-256 of each file that is written once.
 
-Folders of release 0.1 have none; their files are read unchecked.
+Folders of release 0.1 have no manifest; their files are read unchecked.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Manifest(Document):
 
 
 def write_manifest(folder: Path, contents: Mapping[str, bytes] | None = None) -> None:
-    """Write the manifest of every file that lies directly in a folder.
+    """Write the manifest of all files directly in a folder.
 
     Args:
-        folder: A run or a checkpoint, all of whose files are written once by now.
-        contents: Name -> content of files that are known: they are not read, and may be written next.
+        folder: A run or a checkpoint whose files are complete.
+        contents: Name -> content of files that need not be read, and may be written afterwards.
 
     """
     known = contents or {}
@@ -59,10 +59,10 @@ def add_to_manifest(folder: Path, name: str) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest of a folder, or None of a folder from before there were any.
+    """Return the manifest of a folder, or None for a folder of release 0.1.
 
     Raises:
-        DataError: It is damaged.
+        DataError: The manifest is damaged.
 
     """
     path = folder / MANIFEST
@@ -72,19 +72,19 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def read_checked(folder: Path, name: str, *, what: str = "file", todo: str = "") -> bytes:
-    """Return the content of a file of a run or a checkpoint, which is the one that was written.
+    """Return the content of a file of a run or a checkpoint, and check that it is unchanged.
 
     Args:
         folder: The run or the checkpoint.
-        name: Of the file.
-        what: Noun for the file in the error of a missing one.
-        todo: Advice if it is missing or damaged.
+        name: Name of the file.
+        what: Noun for the file in the error if it is missing.
+        todo: Advice if the file is missing or damaged.
 
     Raises:
-        DataError: It is missing, no regular file, not readable, or not the one of the manifest.
+        DataError: The file is missing, not regular, not readable, or differs from the manifest.
 
     """
-    for _ in range(2):  # a second time if the checkpoint was replaced meanwhile
+    for _ in range(2):  # a second time if the checkpoint was replaced in the meantime
         at = resolve_folder(folder)
         manifest = read_manifest(at)
         content = read_regular(at / name, what=what, todo=todo)
@@ -96,13 +96,13 @@ def read_checked(folder: Path, name: str, *, what: str = "file", todo: str = "")
     differs = "SHA-256" if len(content) == expected.bytes else f"size of {expected.bytes:,} bytes"
     raise DataError(
         f"{folder / name} is damaged",
-        why=f"{name}: it has not the {differs} that is recorded in {MANIFEST}",
+        why=f"{name}: it does not have the {differs} recorded in {MANIFEST}",
         todo=todo or "restore it from a copy, or train again",
     )
 
 
 def is_expected(folder: Path, name: str) -> bool:
-    """Return whether a file is there, or should be."""
+    """Return True if a file exists, or should exist."""
     at = resolve_folder(folder)
     if (at / name).is_symlink() or (at / name).exists():
         return True

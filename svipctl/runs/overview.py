@@ -1,4 +1,4 @@
-"""Overview of runs: how each was trained, what it reached, and mean and deviation over seeds of otherwise equal ones."""
+"""Summarize runs: training, results, and mean and deviation over seeds of otherwise equal runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ FIGURES = {
     "H_oracle": ("gzsl-oracle", "H"),
     "AUSUC": ("ausuc", "value"),
 }
-"""Figure -> row and name in `eval/metrics.json`; H is calibrated on validation images, H_oracle on the scored ones."""
+"""Name of a metric -> row and name in `eval/metrics.json`; H is calibrated on validation images, H_oracle on the
+scored ones.
+"""
 _HEADS = {"T1": "T1", "H": "H", "H_oracle": "H*", "AUSUC": "AUSUC"}
 _OWN_COLUMNS = {"dataset", "recipe", "model.backbone", "seed", "train.fold", "train.epochs"}
 
@@ -36,11 +38,11 @@ class Overview:
     epochs: int
     """Finished epochs."""
     split: str
-    """`test` or the fold that the figures are of; empty without figures."""
+    """`test`, or the fold of the results; empty without results."""
     figures: Mapping[str, float]
-    """Figure -> percent, those of `FIGURES` that are known."""
+    """Name of a metric -> percent, for the known metrics of `FIGURES`."""
     different: Mapping[str, Any]
-    """Setting -> value of what neither the presets nor a column of the table says."""
+    """Setting -> value of settings that neither the presets nor a column of the table shows."""
 
     @property
     def differences(self) -> str:
@@ -72,7 +74,7 @@ class SeedGroup:
     runs: tuple[Overview, ...]
 
     def mean(self, figure: str) -> tuple[float, float] | None:
-        """Return mean and standard deviation (n - 1) of a figure; None unless two runs have it."""
+        """Return mean and standard deviation (n - 1) of a metric; None unless two runs have it."""
         values = [one.figures[figure] for one in self.runs if figure in one.figures]
         return (fmean(values), stdev(values)) if len(values) > 1 else None
 
@@ -87,10 +89,10 @@ class SeedGroup:
 
 
 def overview(run: Run) -> Overview:
-    """Return what the files of a run say; its network is not loaded.
+    """Return the summary of a run from its files, without loading the network.
 
     Raises:
-        DataError: Its configuration or its evaluation is damaged.
+        DataError: The configuration or the evaluation of the run is damaged.
 
     """
     settings, records = run.settings(), run.metrics
@@ -103,7 +105,7 @@ def overview(run: Run) -> Overview:
     record = next((one for one in records if one["epoch"] == best and "monitor" in one), None)
     if not rows and record is not None:
         split, figures = str(record["monitor"]), {name: record[name] for name in FIGURES if name in record}
-        figures.pop("H", None)  # of the monitored split without calibration
+        figures.pop("H", None)  # the best H over gamma on the monitored split
     hidden = WHERE_AND_HOW | _OWN_COLUMNS
     different = {key: value for key, value in differences_from_presets(settings).items() if key not in hidden}
     return Overview(run, settings, _state(run), len(records), split, figures, different)
@@ -121,7 +123,7 @@ def seed_groups(runs: Sequence[Overview]) -> list[SeedGroup]:
 
 
 def overview_table(runs: Sequence[Overview], groups: Sequence[SeedGroup]) -> tuple[str, list[str], list[list[str]]]:
-    """Return title, columns and rows of the table of runs; a column in which all runs agree goes into the title."""
+    """Return title, columns and rows of the table of runs; a column with one value for all runs moves to the title."""
     columns: dict[str, list[str]] = {
         "data set": [one.run.folder.parent.name for one in runs],
         "recipe": [one.settings.recipe for one in runs],

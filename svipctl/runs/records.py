@@ -1,4 +1,4 @@
-"""Records as lines of JSON and as a table: appended one by one, rewritten whole or not at all."""
+"""Append and rewrite records as lines of JSON and as CSV, complete or not at all."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Record = Mapping[str, Any]
 
 
 def as_lines(records: Sequence[Record]) -> str:
-    """One JSON object a line."""
+    """Return records as lines of JSON."""
     return "".join(json.dumps(record) + "\n" for record in records)
 
 
 def as_table(records: Sequence[Record], *, header: bool = True) -> str:
-    """CSV with the columns of all records in the order in which they appear."""
+    """Return records as CSV with the columns of all records in the order in which they appear."""
     if not records:
         return ""
     text = io.StringIO()
@@ -36,16 +36,16 @@ def as_table(records: Sequence[Record], *, header: bool = True) -> str:
 
 
 def accuracy_of(record: Record) -> float | None:
-    """Return the accuracy on the training batches, percent: of the contextualized pass, which inference reads.
+    """Return the accuracy on the training batches in percent: of the contextualized pass, which inference uses.
 
-    Records of release 0.1 have that of the source pass only, under the name `accuracy`.
+    Records of release 0.1 have only the accuracy of the source pass, under the name `accuracy`.
     """
     found = record.get("contextualized_accuracy", record.get("accuracy"))
     return None if found is None else float(found)
 
 
 def append(path: Path, text: str, *, durably: bool = False) -> None:
-    """Write at the end of a file, which need not be there; `durably` waits until it is on the disk."""
+    """Append text to a file, which is created if needed; `durably` waits until it is on the disk."""
     with path.open("a", newline="", encoding="utf-8") as file:
         file.write(text)
         if durably:
@@ -54,7 +54,9 @@ def append(path: Path, text: str, *, durably: bool = False) -> None:
 
 
 def rewrite(path: Path, text: str) -> None:
-    """Put a text in the place of a file's; until it is on the disk the old one stays. Without text there is no file."""
+    """Replace the text of a file; the old text stays until the new one is on the disk. An empty text removes the
+    file.
+    """
     if not text:
         path.unlink(missing_ok=True)
         return
@@ -62,16 +64,16 @@ def rewrite(path: Path, text: str) -> None:
 
 
 def whole_records(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of `metrics.jsonl` or `steps.jsonl`; a last one that a full disk cut short is left out.
+    """Return the complete lines of `metrics.jsonl` or `steps.jsonl`, without a last line that a full disk truncated.
 
     Raises:
-        DataError: A line is damaged; names it and its field.
+        DataError: A line is damaged; names the line and the field.
 
     """
     if not path.is_symlink() and not path.exists():
         return []
     kind = StepRecord if path.name == STEPS else EpochRecord
-    lines = read_regular(path).split(b"\n")[:-1]  # what follows the last line end was cut short
+    lines = read_regular(path).split(b"\n")[:-1]  # text after the last line end was truncated
     todo = "restore the file from a copy, or remove the line"
     return [
         parse(kind, line, path, todo=todo, place=f"line {number}: ").model_dump()
@@ -80,7 +82,7 @@ def whole_records(path: Path) -> list[dict[str, Any]]:
 
 
 def epoch_line(record: Record, epochs: int) -> str:
-    """Return an epoch for a person: loss terms, accuracies and, where there is one, the monitored split's figures."""
+    """Return the line of an epoch: loss terms, accuracies and, if a split is monitored, its metrics."""
     parts = [f"epoch {record['epoch']}/{epochs}", f"loss {record['loss']:.3f}", f"patch {record['patch']:.3f}"]
     accuracy = accuracy_of(record)
     parts += [] if accuracy is None else [f"train {accuracy:.1f} %"]

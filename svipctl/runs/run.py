@@ -30,7 +30,7 @@ from svipctl.runs.documents import (
 from svipctl.runs.manifest import MANIFEST, add_to_manifest, is_expected, read_checked, write_manifest
 from svipctl.runs.records import METRICS, STEPS, append, as_lines, as_table, rewrite, whole_records
 from svipctl.settings.schema import Settings
-from svipctl.signals import held
+from svipctl.signals import deferred_signals
 
 P = ParamSpec("P")
 M = TypeVar("M")
@@ -43,11 +43,11 @@ ORIGINS, BASELINE = "origins.json", "baseline.json"
 _BEFORE_CONFIG = (_DEVELOPMENT, CHOSEN_ON, BEGUN_WITH, _ENVIRONMENT, TRAINED_ON, MANIFEST)
 """Files that `Run.start` writes before config.toml."""
 _SECTIONS = frozenset(["model", "method", "data", "optim", "train", "eval"])
-"""Sections of config.toml: a run writes all of them."""
+"""Sections of config.toml that every run writes."""
 
 
 def _writing(method: Callable[Concatenate[Run, P], None]) -> Callable[Concatenate[Run, P], None]:
-    """Make a method do nothing on a run that is read only, and refuse to write to another folder of the same name."""
+    """Make a method do nothing for a read-only run, and refuse to write if the folder was replaced."""
 
     @wraps(method)
     def write(run: Run, /, *arguments: P.args, **named: P.kwargs) -> None:
@@ -60,13 +60,13 @@ def _writing(method: Callable[Concatenate[Run, P], None]) -> Callable[Concatenat
 
 @dataclass(frozen=True)
 class Run:
-    """One run's folder. Nothing is read or written until asked for."""
+    """Folder of a run. Files are read and written on demand."""
 
     folder: Path
     read_only: bool = False
     """True if another process of the same training writes the run: writing then does nothing."""
     inode: int | None = None
-    """Inode of the folder since this process writes to it."""
+    """Inode of the folder once this process writes to it."""
 
     @property
     def name(self) -> str:
@@ -80,7 +80,7 @@ class Run:
 
     @property
     def best(self) -> Path:
-        """Checkpoint that the run's selection rule prefers; what is evaluated."""
+        """Checkpoint that the run's selection rule prefers, and that is evaluated."""
         return self.folder / "checkpoints" / "best"
 
     @property
@@ -95,13 +95,13 @@ class Run:
 
     @property
     def has_checkpoint(self) -> bool:
-        """True if there is a state to go on from."""
+        """True if there is a state to resume from."""
         return resolve_folder(self.last).exists()
 
     @property
     def is_abandoned(self) -> bool:
-        """True if it was killed before its first checkpoint, or as a baseline before its figures: nothing is left to
-        resume, and no process works in it.
+        """True if the run was killed before its first checkpoint, or a baseline before its results: nothing is left to
+        resume, and no process uses the folder.
         """
         if not self.folder.is_dir() or self.finished or self.has_checkpoint:
             return False
@@ -114,47 +114,47 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """True if training came to its end."""
+        """True if the training has finished."""
         return (self.folder / _FINISHED).exists()
 
     @property
     def is_baseline(self) -> bool:
-        """True if it is a baseline: it has figures, but no network."""
+        """True if the run is a baseline: it has results, but no network."""
         return (self.folder / BASELINE).exists()
 
     def require_network(self) -> None:
-        """Raise ConfigError where there is none, DataError where there is none yet."""
+        """Raise ConfigError if the run is a baseline, DataError if it has no usable network yet."""
         if self.is_baseline:
             raise ConfigError(
                 f"{self.name} is a baseline, scored when it was fitted",
                 why="it has no network",
-                todo=f"its figures are in {self.folder / 'eval' / 'metrics.json'}",
+                todo=f"its results are in {self.folder / 'eval' / 'metrics.json'}",
             )
         if not self.finished and not resolve_folder(self.best).exists():
             raise DataError(
-                f"{self.name} is unfinished, and which of its epochs counts is not known yet",
+                f"{self.name} is unfinished, and its best epoch is not known yet",
                 todo=shell_command("train", self.settings().dataset, "--resume", self.name),
             )
 
     def environment(self) -> dict[str, Any]:
-        """Return what environment.json says; nothing if a run of release 0.1 has none.
+        """Return the content of environment.json; empty for a run of release 0.1 without one.
 
         Raises:
-            DataError: It is damaged.
+            DataError: The document is damaged.
 
         """
         found = self.read(_ENVIRONMENT, EnvironmentDocument)
         return found.model_dump(exclude_unset=True) if found else {}
 
     def is_of(self, dataset: str) -> bool:
-        """Return whether it was trained on this data set, and not on another folder of the same name."""
+        """Return True if the run was trained on this data set, and not on another folder of the same name."""
         return is_same(self.environment(), dataset)
 
     def settings(self) -> Settings:
         """Return the configuration that the run was trained with.
 
         Raises:
-            DataError: It is missing, damaged or incomplete; names the key.
+            DataError: The configuration is missing, damaged or incomplete; names the key.
 
         """
         path, why = self.folder / CONFIG, ""
@@ -164,7 +164,7 @@ class Run:
             values = tomllib.loads(read_checked(self.folder, CONFIG).decode())
             if values.keys() >= _SECTIONS:
                 return Settings.model_validate(values)
-            why = f"it has no section {min(_SECTIONS - values.keys())}, so its end is missing"
+            why = f"it has no section {min(_SECTIONS - values.keys())}, so it is truncated"
         except ValidationError as error:
             why = misfits(error)
         except ValueError as error:
@@ -173,31 +173,31 @@ class Run:
 
     @_writing
     def make(self) -> None:
-        """Make the folder, for this process alone.
+        """Create the folder, for this process alone.
 
         Raises:
-            ConfigError: It is there already, or may not be made.
+            ConfigError: The folder already exists, or cannot be created.
 
         """
         with explained_disk_errors(f"the run {self.folder}"):
             try:
                 self.folder.mkdir(parents=True)
             except FileExistsError as error:
-                raise ConfigError(f"there is already a run {self.folder}", todo="choose another --name") from error
+                raise ConfigError(f"the run {self.folder} already exists", todo="choose another --name") from error
 
     @contextmanager
     def written_to(self, *, is_new: bool) -> Iterator[Run]:
-        """Lock the folder for this process, and yield the run as it is to be written.
+        """Lock the folder for this process, and yield the run for writing.
 
-        A new run's folder is made first, and removed again if an exception leaves it without a checkpoint.
+        The folder of a new run is created first, and removed if an exception leaves it without a checkpoint.
 
         Raises:
-            ConfigError: As `make`, or another process is at work in it.
+            ConfigError: As `make`, or another process is using the folder.
 
         """
         run, made = self, False
         try:
-            with held():  # a signal between the two would leave a folder
+            with deferred_signals():  # a signal between the two would leave a folder
                 if is_new:
                     self.make()
                     made = True
@@ -211,7 +211,7 @@ class Run:
 
     @property
     def is_as_opened(self) -> bool:
-        """True if the folder is the one that this process writes to: nobody has removed or replaced it."""
+        """True if the folder is the one that this process writes to: it was not removed or replaced."""
         if self.inode is None:
             return True
         try:
@@ -238,15 +238,15 @@ class Run:
         validation_images: Sequence[str] = (),
         initial_images: Sequence[str] = (),
     ) -> None:
-        """Write what is known before the first step into the new folder.
+        """Write everything that is known before the first step into the new folder.
 
         Args:
             settings: The configuration.
             environment: Versions, hardware, weights.
-            training_images: Relative to the data set's folder.
-            development: Of a final run, what it takes from development runs: `gamma`, `epochs` and where from.
+            training_images: Images relative to the data set's folder.
+            development: For a final run, `gamma` and `epochs` from its development runs, with their origin.
             validation_images: The images that these were chosen on.
-            initial_images: The images of this data set that the weights it begins with were trained on.
+            initial_images: The images of this data set that the starting weights were trained on.
 
         """
         with explained_disk_errors(f"the run {self.folder}"):
@@ -259,14 +259,14 @@ class Run:
             self._save_names(TRAINED_ON, training_images)
             configuration = tomli_w.dumps(_without_none(settings.model_dump(mode="json"))).encode()
             write_manifest(self.folder, {CONFIG: configuration})
-            atomic_write_bytes(self.folder / CONFIG, configuration)  # last: it makes the folder a run
+            atomic_write_bytes(self.folder / CONFIG, configuration)  # last: a folder with this file is a run
 
     def _save_names(self, file: str, names: Sequence[str]) -> None:
         unwritable = [name for name in names if "\n" in name or not is_text(name)]
         if unwritable:
             raise DataError(
                 f"{unwritable[0]!r} cannot be written into {file}",
-                why="the name of an image is one line of UTF-8",
+                why="the name of an image must be one line of UTF-8",
                 todo="rename the image",
             )
         atomic_write_text(self.folder / file, "\n".join(names) + "\n")
@@ -285,7 +285,7 @@ class Run:
 
     @_writing
     def keep_metrics(self, epochs: int, last: Mapping[str, Any]) -> None:
-        """Leave the records of the first epochs only, and add the last of them if it did not get here any more."""
+        """Keep the records of the first epochs only, and add the last of them if it was not written."""
         kept: list[Mapping[str, Any]] = [*whole_records(self.folder / METRICS)[:epochs]]
         if len(kept) < epochs:
             kept.append(last)
@@ -301,7 +301,7 @@ class Run:
 
     @_writing
     def keep_steps(self, epoch: int, step: int) -> None:
-        """Leave the records of the finished epochs and the first steps of the current one, all counted from 1."""
+        """Keep the records of the finished epochs and the first steps of the current one, all counted from 1."""
         path = self.folder / STEPS
         kept = [record for record in whole_records(path) if (record["epoch"], record["step"]) <= (epoch, step)]
         with explained_disk_errors(f"the metrics of {self.folder}"):
@@ -309,10 +309,10 @@ class Run:
 
     @_writing
     def discard_without_checkpoint(self) -> None:
-        """Remove the folder of a run that ended before its first checkpoint: there is nothing in it to keep."""
+        """Remove the folder of a run that ended before its first checkpoint and contains nothing to keep."""
         if not self.has_checkpoint:
             shutil.rmtree(self.folder, ignore_errors=True)
-            with suppress(OSError):  # other runs are in it
+            with suppress(OSError):  # the folder has other runs
                 self.folder.parent.rmdir()
 
     @_writing
@@ -321,16 +321,16 @@ class Run:
         self.save_json(_FINISHED, summary)
 
     def training_images(self) -> frozenset[str]:
-        """Return the images the run was trained on, relative to the data set's folder.
+        """Return the images that the run was trained on, relative to the data set's folder.
 
         Raises:
-            DataError: The list is missing, damaged or empty, so it is not known.
+            DataError: The list is missing, damaged or empty.
 
         """
         return self._names(TRAINED_ON, "which images it was trained on")
 
     def initial_images(self) -> frozenset[str]:
-        """Return the images that the weights it began with were trained on, as far as known; mostly none.
+        """Return the known images that the starting weights were trained on; mostly none.
 
         Raises:
             DataError: The list is damaged.
@@ -338,7 +338,7 @@ class Run:
         """
         if not is_expected(self.folder, BEGUN_WITH):
             return frozenset()
-        return self._names(BEGUN_WITH, "which images its first weights were trained on")
+        return self._names(BEGUN_WITH, "which images its starting weights were trained on")
 
     def validation_images(self) -> frozenset[str]:
         """Return the images that a final run's gamma and epoch count were chosen on.
@@ -349,8 +349,8 @@ class Run:
         """
         return self._names(CHOSEN_ON, "which images its gamma was chosen on")
 
-    def _names(self, file: str, told: str) -> frozenset[str]:
-        what, todo = f"{self.folder} does not say {told}", "restore it from a copy, or train again"
+    def _names(self, file: str, content: str) -> frozenset[str]:
+        what, todo = f"{self.folder} does not record {content}", "restore it from a copy, or train again"
         if not is_expected(self.folder, file):
             raise DataError(what, why=f"{file} is missing", todo=todo)
         try:
@@ -358,15 +358,15 @@ class Run:
         except UnicodeDecodeError as error:
             raise DataError(what, why=f"{file} is not UTF-8: {error}", todo=todo) from error
         if rest or not any(names):
-            why = "its last line is cut short" if rest else "it is empty"
+            why = "its last line is truncated" if rest else "it is empty"
             raise DataError(what, why=f"{file} is damaged: {why}", todo=todo)
         return frozenset(names)
 
     def development(self) -> DevelopmentDocument | None:
-        """Return what a final run took from its development runs, or None of any other run.
+        """Return the values that a final run took from its development runs, or None for any other run.
 
         Raises:
-            DataError: It is damaged.
+            DataError: The document is damaged.
 
         """
         return self.read(_DEVELOPMENT, DevelopmentDocument)
@@ -375,10 +375,10 @@ class Run:
         """Return the last evaluation of the run by `svipctl eval`, or None if there is none.
 
         Args:
-            epoch: Of the checkpoint; None too if another one was evaluated.
+            epoch: Epoch of the checkpoint; the result is None if another one was evaluated.
 
         Raises:
-            DataError: It is damaged.
+            DataError: The document is damaged.
 
         """
         found = self.read(_EVALUATION, EvaluationDocument, todo="run `svipctl eval` again")
@@ -386,15 +386,15 @@ class Run:
         return None if of_another else found
 
     def finished_document(self) -> FinishedDocument | None:
-        """Return how the training ended, or None of an unfinished run."""
+        """Return the record of the end of the training, or None for an unfinished run."""
         return self.read(_FINISHED, FinishedDocument) if self.finished else None
 
     def baseline(self) -> BaselineDocument | None:
-        """Return what was fitted, or None of a run that is no baseline."""
+        """Return the fitted method, or None for a run that is not a baseline."""
         return self.read(BASELINE, BaselineDocument)
 
     def origins(self) -> dict[str, str]:
-        """Return dotted key -> layer of each setting that is not a default; empty if the run does not say it."""
+        """Return dotted key -> layer of each setting that is not a default; empty if the run has no such record."""
         found: dict[str, str] | None = self.read(ORIGINS, dict[str, str])
         return found or {}
 
@@ -404,10 +404,10 @@ class Run:
         Args:
             relative: The file.
             kind: A model of `svipctl.runs.documents`, or another type that pydantic validates.
-            todo: Advice if it is damaged.
+            todo: Advice if the document is damaged.
 
         Raises:
-            DataError: It is damaged; names file and field.
+            DataError: The document is damaged; names file and field.
 
         """
         path = self.folder / relative
@@ -417,11 +417,11 @@ class Run:
 
     @_writing
     def save_json(self, relative: str, document: Mapping[str, Any]) -> None:
-        """Write a JSON file of the run, complete or not at all; the manifest lists those that are written once.
+        """Write a JSON file of the run, complete or not at all; the manifest lists files that are written once.
 
         Args:
             relative: The file: directly in the run's folder if it is written once.
-            document: What it holds.
+            document: Content of the file.
 
         """
         path = self.folder / relative
@@ -432,7 +432,7 @@ class Run:
 
 
 def _without_none(tree: Any) -> Any:
-    """TOML has no null: what is None is left out."""
+    """Return a tree without its None values, because TOML has no null."""
     if isinstance(tree, dict):
         return {key: _without_none(value) for key, value in tree.items() if value is not None}
     return tree

@@ -1,4 +1,4 @@
-"""The attribute matrix of a data set from chosen word vectors."""
+"""Build the attribute matrix of a data set from chosen word vectors."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from svipctl.types import ProgressCallback
 
 @dataclass(frozen=True)
 class Source:
-    """Where word vectors come from: a file, a file to download first, or, with neither, the built-in corpus."""
+    """Source of word vectors: a file, a file to download first, or, with neither, the built-in corpus."""
 
     path: Path | None
     asset: Asset | None = None
 
     @property
     def name(self) -> str:
-        """Name of the source without the machine's folders."""
+        """Name of the source, without the folders of this machine."""
         if self.asset is not None:
             return self.asset.name
         return self.path.name if self.path is not None else "the built-in corpus"
 
     def describe(self) -> str:
-        """Return the name, and the bytes to download if there are any."""
+        """Return the name, and the number of bytes to download if there are any."""
         missing = self.asset is not None and self.path is not None and not self.path.exists()
         size = self.asset.size if self.asset else None
         return self.name + (f", to download: {size or 0:,} bytes" if missing else "")
 
 
 def choose_source(dataset: str, vectors: str | None, data_dir: Path, *, offline: bool) -> Source:
-    """Return the source of word vectors that `--vectors` names.
+    """Return the source of word vectors that `--vectors` selects.
 
     Raises:
-        ConfigError: None is given, and the data set has no built-in corpus.
-        DataError: It names neither a file nor a download.
-        NetworkError: It has to be downloaded, and --offline forbids that.
+        ConfigError: No source is given, and the data set has no built-in corpus.
+        DataError: It is neither a file nor the name of a download.
+        NetworkError: It must be downloaded, and --offline forbids that.
 
     """
     if vectors is None:
@@ -61,12 +61,14 @@ def choose_source(dataset: str, vectors: str | None, data_dir: Path, *, offline:
         path = data_dir / ".vectors" / asset.file
         if offline and not path.exists():
             raise NetworkError(
-                f"{vectors} is not on this machine, and --offline forbids downloading it",
-                todo="leave --offline out, or give a file: --vectors FILE",
+                f"{vectors} must be downloaded, and downloads are disabled (--offline)",
+                todo="omit --offline, or pass a file: --vectors FILE",
             )
         return Source(path, asset)
     if not Path(vectors).exists():
-        raise DataError(f"there is no file {vectors}", why=f"nor such a name: {nearest(vectors, _downloadable())}")
+        raise DataError(
+            f"there is no file {vectors}", why=f"and no download of this name: {nearest(vectors, _downloadable())}"
+        )
     return Source(Path(vectors))
 
 
@@ -81,7 +83,7 @@ def build_matrix(
     """Read the words of the attributes, downloading the file first if it is missing, and pool them.
 
     Raises:
-        DataError: The file is damaged, or has none of the words.
+        DataError: The file is damaged, or contains none of the words.
         NetworkError: The download failed.
 
     """
@@ -94,7 +96,7 @@ def build_matrix(
     found = read_word_vectors(source.path, words, progress)
     if not found.vectors:
         raise DataError(
-            f"{source.path} has none of the {len(words)} words of {dataset}", why=f"it was read as {found.kind}"
+            f"{source.path} contains none of the {len(words)} words of {dataset}", why=f"it was read as {found.kind}"
         )
     return word_matrix(
         attributes,

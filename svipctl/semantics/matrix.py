@@ -1,4 +1,4 @@
-"""The attribute matrix W: one word-vector row for each attribute, and its file."""
+"""Define the attribute matrix W, one word-vector row per attribute, and its file."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ class WordMatrix:
     """Word vectors of the attributes of a data set."""
 
     vectors: NDArray[np.float64]
-    """(K, words), the sum over each phrase's known words; all zero where none is known."""
+    """(K, words), the sum over the known words of each phrase; all zero if none is known."""
     attributes: tuple[str, ...]
     unknown: tuple[str, ...] = ()
-    """Words that the word vectors do not have, each contributing nothing."""
+    """Words that the word vectors do not contain, each contributing nothing."""
     words: tuple[str, ...] = ()
-    """The words that went into each row, joined by spaces."""
+    """Words of each row, joined by spaces."""
     source: str = ""
-    """File name of the word vectors, or what made them."""
+    """File name of the word vectors, or their built-in origin."""
     source_sha256: str = ""
     pooling: Pooling = "sum"
     scheme: str = "cub"
-    """Of phrase cleaning."""
+    """Scheme of phrase cleaning."""
 
     @property
     def zero_rows(self) -> tuple[str, ...]:
-        """Attributes of which no word is known: whoever normalises rows must guard them."""
+        """Attributes without a known word, whose rows must not be divided by their norm."""
         return tuple(name for name, row in zip(self.attributes, self.vectors) if not row.any())
 
     def document(self) -> dict[str, Any]:
-        """Return what `svipctl w2v build --json` shows of the matrix."""
+        """Return the entry of the matrix in `svipctl w2v build --json`."""
         rows, width = self.vectors.shape
         return {
             "attributes": rows,
@@ -55,13 +55,13 @@ class WordMatrix:
         }
 
     def save(self, path: Path) -> None:
-        """Write every field as a plain array, or nothing at all; the same matrix gives the same bytes.
+        """Write every field as a plain array, complete or not at all; the same matrix gives the same bytes.
 
         Args:
             path: `.npz`, or `.safetensors` with the fields other than `vectors` as JSON in its metadata.
 
         Raises:
-            ConfigError: Another ending.
+            ConfigError: The file name has another ending.
 
         """
         check_name(path)
@@ -70,10 +70,10 @@ class WordMatrix:
 
     @classmethod
     def load(cls, path: Path, attributes: Sequence[str]) -> WordMatrix:
-        """Read the file and check that it belongs to these attributes, in this order.
+        """Read the file, and check that it is for these attributes, in this order.
 
         Raises:
-            DataError: Missing, damaged, or of other attributes.
+            DataError: The file is missing, damaged, or for other attributes.
 
         """
         again = "build it again: svipctl w2v build"
@@ -84,13 +84,13 @@ class WordMatrix:
             names = {key: tuple(map(str, found.pop(key))) for key in ("attributes", "unknown", "words") if key in found}
             matrix = cls(vectors, **names, **{key: str(found[key]) for key in _TEXTS if key in found})  # type: ignore[arg-type]
             if vectors.ndim != 2 or not np.isfinite(vectors).all():
-                raise ValueError("its vectors are no table of finite numbers")
-        except Exception as error:  # numpy, zipfile, json and safetensors raise whatever damage leads them to
+                raise ValueError("its vectors are not a table of finite numbers")
+        except Exception as error:  # numpy, zipfile, json and safetensors raise different exceptions for damaged files
             raise DataError(f"{path} is not a word-vector file", why=str(error), todo=again) from error
         rows = len(matrix.attributes)
         if matrix.attributes != tuple(attributes) or len(matrix.vectors) != rows:
             raise DataError(
-                f"{path} belongs to other attributes",
+                f"{path} is for other attributes",
                 why=f"it has {rows} rows; the data set has {len(attributes)} attributes, or another order",
                 todo=again,
             )
@@ -98,10 +98,10 @@ class WordMatrix:
 
 
 def check_name(path: Path) -> None:
-    """Refuse a file name whose ending is not of a format that `save` writes, before any work is done.
+    """Raise ConfigError unless a file name has the ending of a format that `save` writes, before any work is done.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: It has another ending.
 
     """
     check_ending(path, "word vectors")
@@ -112,7 +112,7 @@ _TEXTS = ("source", "source_sha256", "pooling", "scheme")
 
 
 def wanted_words(attributes: Sequence[str], scheme: str = "cub") -> frozenset[str]:
-    """Every word of the attributes."""
+    """Return every word of the attributes."""
     return frozenset(word for attribute in attributes for word in attribute_words(attribute, scheme))
 
 
@@ -132,10 +132,10 @@ def word_matrix(
         attributes: Attribute names.
         word_vectors: Word -> vector (width,).
         width: Length of a vector.
-        scheme: Turns a name into words: `cub`, `awa2` or `sun`.
+        scheme: Scheme of the words of a name: `cub`, `awa2` or `sun`.
         pooling: `sum` as published, or `mean`.
-        source: Where the word vectors come from, kept in the file.
-        source_sha256: Of that file.
+        source: Origin of the word vectors, saved in the file.
+        source_sha256: SHA-256 of that file.
 
     """
     phrases = [attribute_words(attribute, scheme) for attribute in attributes]

@@ -1,4 +1,4 @@
-"""From an attribute's name to the words that describe it, as the published word vectors were made (data, section 4)."""
+"""Split attribute names into words, as for the published word vectors (data, section 4)."""
 
 from __future__ import annotations
 
@@ -25,19 +25,21 @@ _SUN_WORDS = {
 
 
 def scheme_of(dataset: str) -> str:
-    """`awa2` and `sun` have schemes of their own; everything else, toybirds and data folders too, goes by CUB's."""
+    """Return the scheme of a data set: `awa2` and `sun` have their own; all others, toybirds and folders too, use
+    CUB's.
+    """
     return dataset if dataset in ("awa2", "sun") else "cub"
 
 
 def attribute_words(name: str, scheme: str = "cub") -> list[str]:
-    """Words of an attribute name in the scheme `cub`, `awa2` or `sun`.
+    """Return the words of an attribute name in the scheme `cub`, `awa2` or `sun`.
 
     `has_bill_shape::hooked_seabird` is bill shape hooked seabird; SUN's `sunsunny` is sun sunny.
     """
     if scheme == "awa2":
         return _replaced(name.split(" "), _AWA2_WORDS)
     if scheme == "sun":
-        # A slash joins two words only where no space follows it: `rock/stone`, but `sailing/ boating`.
+        # A slash joins two words only if no space follows it: `rock/stone`, but `sailing/ boating`.
         return _replaced(name.replace("/", "").split(" "), _SUN_WORDS)
     text = name.replace("_", " ").replace("-", " ").replace("::", " ")
     text = text.partition("(")[0].removeprefix("has ")

@@ -1,4 +1,4 @@
-"""Checksums of the published word vectors, and the comparison with a published file."""
+"""Compare word vectors with the published ones, by checksum or with a published file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SHA256 = {
 }
 """SHA-256 of the float64 values, row by row (data, section 4)."""
 WIDTH = 300
-"""Numbers of an attribute in each of them."""
+"""Numbers per attribute in each of them."""
 TOLERANCE = 1e-6
-"""Largest difference at which two matrices count as the same: a fifth of what float32 word vectors resolve."""
+"""Largest difference at which two matrices count as equal: a fifth of the resolution of float32 word vectors."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class MatrixComparison:
         return self.largest <= TOLERANCE
 
     def document(self) -> dict[str, Any]:
-        """Return the comparison as `svipctl w2v check --json` shows it."""
+        """Return the comparison as in `svipctl w2v check --json`."""
         return {
             "largest_difference": self.largest if isfinite(self.largest) else None,
             "different_attributes": list(self.different),
@@ -49,7 +49,7 @@ class MatrixComparison:
         }
 
     def explained(self, matrix: WordMatrix) -> str:
-        """Return which rows of the compared matrix differ, and both shapes."""
+        """Return a sentence on the differing rows, with both shapes."""
         rows = f"{len(self.different)} of {len(matrix.attributes)} rows differ, for instance {', '.join(self.different[:5])}"
         return f"{rows}; the published table is {self.shape}, yours {matrix.vectors.shape}"
 
@@ -60,7 +60,7 @@ def values_sha256(vectors: NDArray[np.float64]) -> str:
 
 
 def compare(matrix: WordMatrix, published: NDArray[np.float64]) -> MatrixComparison:
-    """Compare row by row, in the order of the attribute file."""
+    """Compare two matrices row by row, in the order of the attribute file."""
     if matrix.vectors.shape != published.shape:
         return MatrixComparison(published.shape, float("inf"), matrix.attributes)
     by_row = np.abs(matrix.vectors - published).max(axis=1, initial=0.0)

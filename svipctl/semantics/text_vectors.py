@@ -1,7 +1,8 @@
-"""Word vectors as text: a word and its numbers on each line, after a line `words width` (word2vec) or not (GloVe).
+"""Read word vectors as text: a word and its numbers on each line, with a header `words width` (word2vec) or not
+(GloVe).
 
-gensim reads them too, but parses and keeps every number: 60 times slower for the words of CUB, in memory for all words.
-It also refuses GloVe's largest file, in which words contain spaces.
+gensim reads them too, but parses and keeps every number: 60 times slower for the words of CUB, and with all words in
+memory. It also fails on GloVe's largest file, in which words contain spaces.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _LONGEST_LINE = 2**20
 
 
 def is_text(line: bytes, width: int | None) -> bool:
-    """Return whether a line is a word and its numbers in digits; `width` is that of the header, if there is one."""
+    """Return True if a line is a word and its numbers in digits; `width` is that of the header, if there is one."""
     try:
         numbers = _numbers(line.rstrip())
     except ValueError:
@@ -39,7 +40,7 @@ def read_text(
         wanted: Words; of a repeated one the first counts, as in gensim.
 
     Raises:
-        Damaged: A line is cut, has too few numbers or, of a wanted word, something else than finite numbers; or
+        Damaged: A line is truncated, has too few numbers or, for a wanted word, values that are not finite numbers; or
             there are more or fewer words than the header says.
 
     """
@@ -55,7 +56,7 @@ def read_text(
         if numbers < width or not 0 < width <= WIDEST:
             raise Damaged(f"line {place:,} has {numbers} numbers" + (f", not {width}" if width else ""))
         word = encoded.get(line[: line.find(b" ")])
-        # A longer line belongs to a word with spaces in it, such as GloVe's `at name@domain.com`.
+        # A longer line is for a word that contains spaces, such as GloVe's `at name@domain.com`.
         if word is None or word in found or numbers > width:
             continue
         try:
@@ -73,7 +74,7 @@ def _numbers(line: bytes) -> NDArray[np.float64]:
 
 
 def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield lines without their ends."""
+    """Yield lines without their line ends."""
     rest = b""
     for block in blocks:
         *lines, rest = (rest + block).split(b"\n")

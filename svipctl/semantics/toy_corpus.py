@@ -1,4 +1,4 @@
-"""Word vectors for toybirds, trained on a small built-in corpus: no download, seconds, the same on every run."""
+"""Train word vectors for toybirds on a small built-in corpus: no download, seconds, the same on every run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PLACES = {
 
 
 def corpus() -> Iterator[list[str]]:
-    """Short sentences that put words of a kind beside each other."""
+    """Return short sentences in which related words are next to each other."""
     for word, related in _THINGS.items():
         for one, other in itertools.permutations(related, 2):
             yield [word, "like", one, "and", other]
@@ -52,7 +52,7 @@ def corpus() -> Iterator[list[str]]:
 
 
 def train_toy_vectors(attributes: Sequence[str], *, seed: int = 0, pooling: Pooling = "sum") -> WordMatrix:
-    """Skip-gram word2vec (gensim) on the corpus, pooled over each attribute's words: (K, 32)."""
+    """Train skip-gram word2vec (gensim) on the corpus, and pool it over each attribute's words: (K, 32)."""
     from gensim.models import Word2Vec
 
     sentences = list(corpus())

@@ -1,6 +1,6 @@
-"""Word vectors from files: word2vec binary and text, GloVe text; plain or gzipped.
+"""Read word vectors from files: word2vec binary and text, GloVe text; plain or gzipped.
 
-Only the wanted words are kept. One pass over the file, in blocks: the 3.6 GB of the Google News vectors are never in
+Only the wanted words are kept. The file is read once, in blocks: the 3.6 GB of the Google News vectors are never in
 memory, and their SHA-256 is computed at the same time.
 """
 
@@ -40,7 +40,7 @@ class WordVectors:
     """The wanted words of a file."""
 
     vectors: Vectors
-    """Word -> vector, shape (width,); of a repeated word the first."""
+    """Word -> vector, shape (width,); the first one of a repeated word."""
     width: int
     sha256: str
     """SHA-256 of the file on the disk."""
@@ -49,16 +49,16 @@ class WordVectors:
 
 
 def read_word_vectors(path: Path, wanted: AbstractSet[str], progress: ProgressCallback | None = None) -> WordVectors:
-    """Read the wanted words of a word-vector file; its content decides about the format, not its name.
+    """Read the wanted words of a word-vector file; the format is detected from the content, not the name.
 
     Args:
         path: `.bin`, `.bin.gz`, `.txt` or `.gz` (as gensim-data publishes them).
-        wanted: Words, spelt as in the file.
-        progress: Called with bytes of the file read and bytes in all.
+        wanted: Words, spelled as in the file.
+        progress: Called with bytes of the file read and bytes in total.
 
     Raises:
-        DataError: Missing, cut short, not a word-vector file, or with a vector that is not finite; or a file of
-            gensim's `save`, which is a pickle.
+        DataError: The file is missing, truncated, not a word-vector file, has a vector that is not finite, or is
+            a file of gensim's `save`, which is a pickle.
 
     """
     stopped = Event()
@@ -72,9 +72,9 @@ def read_word_vectors(path: Path, wanted: AbstractSet[str], progress: ProgressCa
                 stopped.set()
     except (Damaged, OSError, EOFError, zlib.error) as error:
         raise DataError(
-            f"{path} is not a whole word-vector file",
+            f"{path} is not a complete word-vector file",
             why=str(error),
-            todo="get it again, or with gensim save it as save_word2vec_format(FILE, binary=True)",
+            todo="download it again, or with gensim save it as save_word2vec_format(FILE, binary=True)",
         ) from error
 
 
@@ -85,7 +85,7 @@ def _words(
     start = file.read(4)
     file.seek(0)
     if start == _ZIP:
-        raise Damaged("it is a zip archive: unpack it and give the file in it")
+        raise Damaged("it is a zip archive: unpack it and pass the file in it")
     stream = gzip.GzipFile(fileobj=file) if start.startswith(_GZIP) else file
     blocks = _blocks(stream, file, path.stat().st_size, progress)
     begin = next(blocks, b"")
@@ -100,7 +100,7 @@ def _words(
     if is_text(content.partition(b"\n")[0], width):
         return *read_text(rest, count, width, wanted), "text"
     if count is None or width is None:
-        raise Damaged("it begins neither like word2vec nor like text with a word and its numbers")
+        raise Damaged("it starts neither like word2vec nor like text with a word and its numbers")
     return read_binary(rest, count, width, wanted), width, "word2vec binary"
 
 
@@ -112,7 +112,7 @@ def _blocks(
     while block := stream.read(_BLOCK):
         unpacked += len(block)
         if stream is not file and unpacked > most:
-            raise Damaged(f"it unpacks to more than {most:,} bytes, which no word vectors do")
+            raise Damaged(f"it unpacks to more than {most:,} bytes, more than any word vectors")
         if progress:
             progress(file.tell(), size)
         yield block
@@ -121,9 +121,9 @@ def _blocks(
 
 
 def _sha256(path: Path, stopped: Event) -> str:
-    """Compute the SHA-256 of a file in another thread, which reads for itself what is in the page cache by then.
+    """Compute the SHA-256 of a file in another thread, which reads it from the page cache.
 
-    Handing over each block instead would make the two threads wait for Python's lock.
+    Passing each block to the thread instead would make both wait for Python's lock.
     """
     digest, buffer = hashlib.sha256(), memoryview(bytearray(_HASHED))
     with open_regular(path) as file:
@@ -140,6 +140,6 @@ def _pickled(path: Path) -> DataError:
     )
     return DataError(
         f"{path} is a pickle, as gensim's `save` writes it, and is not read",
-        why="loading a pickle can run any program: convert it if you trust its source, and give the new file",
+        why="loading a pickle can run any program: convert it if you trust its source, and pass the new file",
         todo=shell_words("python", "-c", convert),
     )

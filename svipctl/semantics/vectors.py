@@ -1,4 +1,4 @@
-"""Word vectors in memory, and the error of a file that holds none."""
+"""Define word vectors in memory, and the error of a damaged file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Vectors = dict[str, NDArray[np.float64]]
 """Word -> vector, shape (width,)."""
 WIDEST = 2**13
-"""Largest width of a vector; a file that claims more is damaged."""
+"""Largest width of a vector; a file with a larger one is damaged."""
 
 
 class Damaged(ValueError):

@@ -1,4 +1,5 @@
-"""word2vec's binary format: a line `words width`; then for each word its bytes, a space, and `width` float32 numbers.
+"""Read word2vec's binary format: a line `words width`; then for each word its bytes, a space, and `width` float32
+numbers.
 
 gensim reads it too, but keeps every vector: 4 GB of memory for the 3.6 GB of the Google News vectors.
 """
@@ -26,11 +27,11 @@ def read_binary(blocks: Iterator[bytes], count: int, width: int, wanted: Abstrac
         wanted: Words; of a repeated one the first counts, as in gensim.
 
     Raises:
-        Damaged: Cut short, longer than its header says, or with a wanted vector that is not finite.
+        Damaged: The file is truncated, longer than its header says, or has a wanted vector that is not finite.
 
     """
     size = 4 * width
-    # word2vec's own program ends each vector with a newline, others do not: it then begins the next word.
+    # word2vec's own program ends each vector with a newline; other programs do not, and the next word follows directly.
     encoded = {start + word.encode(): word for word in wanted for start in (b"", b"\n")}
     found: Vectors = {}
     data, place = b"", 0
@@ -38,7 +39,9 @@ def read_binary(blocks: Iterator[bytes], count: int, width: int, wanted: Abstrac
         space = data.find(b" ", place, place + _LONGEST_WORD)
         while space < 0 or space + size >= len(data):
             if space < 0 and len(data) - place >= _LONGEST_WORD:
-                raise Damaged(f"word {number:,} has no end: vectors are not {width} numbers wide, or the file is cut")
+                raise Damaged(
+                    f"word {number:,} has no end: vectors are not {width} numbers wide, or the file is truncated"
+                )
             block = next(blocks, b"")
             if not block:
                 raise Damaged(f"it ends in word {number:,} of {count:,}")
@@ -49,8 +52,8 @@ def read_binary(blocks: Iterator[bytes], count: int, width: int, wanted: Abstrac
         if word in encoded and encoded[word] not in found:
             vector = np.frombuffer(data, "<f4", width, space + 1)
             found[encoded[word]] = checked(vector, f"{encoded[word]!r} (word {number:,})")
-    # Reading to the end also checks gzip's checksum.
+    # Reading to the end also verifies gzip's checksum.
     for block in chain([data[place:]], blocks):
         if block.strip(b"\n"):
-            raise Damaged(f"it goes on after the {count:,} words that its header promises")
+            raise Damaged(f"it continues after the {count:,} words of its header")
     return found

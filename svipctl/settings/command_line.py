@@ -1,4 +1,4 @@
-"""The command line that gives a configuration: what differs from the presets, as flags."""
+"""Build the command line of a configuration: the flags of what differs from the presets."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _FOUND_IN_DEVELOPMENT = ("train.epochs", "train.select")
 
 
 def differences_from_presets(settings: Settings) -> dict[str, Any]:
-    """Dotted key -> value of what the presets of data set, recipe and backbone do not give."""
+    """Return dotted key -> value of the settings that differ from the presets of data set, recipe and backbone."""
     flags = {"recipe": settings.recipe, "model.backbone": settings.model.backbone}
     theirs = flatten(resolve(settings.dataset, flags=flags).settings)
-    # What chooses a preset is compared with what stands there when nobody chooses.
+    # Settings that choose a preset are compared with their defaults.
     theirs["model.backbone"] = resolve(settings.dataset, flags={"recipe": settings.recipe}).settings.model.backbone
     theirs["recipe"] = resolve(settings.dataset).settings.recipe
     if settings.dataset not in (*OFFICIAL, *BUILT_IN):
@@ -56,7 +56,7 @@ def folder_arguments(settings: Settings) -> list[str]:
 
 
 def train_arguments(dataset: str, values: Mapping[str, Any], development: Sequence[str] = ()) -> list[str]:
-    """Return what follows `svipctl` to train with these settings.
+    """Return the arguments of `svipctl` that train with these settings.
 
     Args:
         dataset: Name or folder.
@@ -72,10 +72,10 @@ def train_arguments(dataset: str, values: Mapping[str, Any], development: Sequen
 
 
 def train_command(settings: Settings, development: Sequence[str] = ()) -> str:
-    """Return the `svipctl train ...` that trains a run of this configuration without svipctl.toml and environment.
+    """Return the `svipctl train ...` command of a configuration, for a folder without svipctl.toml and environment.
 
     Args:
-        settings: Of the run.
+        settings: Configuration of the run.
         development: Names of the development runs of a final run, which give its epoch count.
 
     """
@@ -84,7 +84,7 @@ def train_command(settings: Settings, development: Sequence[str] = ()) -> str:
 
 
 def assignment(key: str, value: Any) -> str:
-    """Return `key=value` as `--set` reads it: text is quoted only if TOML would take it for something else."""
+    """Return `key=value` as `--set` reads it: text is quoted only if TOML would read it as another type."""
     if isinstance(value, str) and parse_setting(key, value) == value:
         return f"{key}={value}"
     if isinstance(value, float) and float(f"{value:g}") == value:  # every float setting takes 5 for 5.0
@@ -114,7 +114,7 @@ def toml_text(values: Mapping[str, Any], descriptions: Mapping[str, str], origin
 
 
 def toml_value(value: Any) -> str:
-    """Return a value as a TOML file has it, on one line."""
+    """Return a value in TOML, on one line."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_key(key)} = {toml_value(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):

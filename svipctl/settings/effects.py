@@ -1,6 +1,7 @@
-"""The settings that each command reads. `--set` refuses every other key there: a run fixes them when it is trained.
+"""List the settings that each command reads. `--set` refuses all other keys there: training fixes them for a run.
 
-svipctl.toml, `--config` and the environment are shared by all commands; their other keys have no effect (docs/recipes.md).
+svipctl.toml, `--config` and the environment are shared by all commands; their other keys have no effect
+(docs/recipes.md).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from svipctl.errors import ConfigError
 from svipctl.settings.keys import flat_values, known_keys, nested, parse_setting
 
 Keys = Collection[str]
-"""Dotted keys, and sections as `method.`"""
+"""Dotted keys, and sections such as `method.`"""
 
 _FOLDERS = ("data_dir", "runs_dir", "offline")
 EXPORT: Keys = (*_FOLDERS, "data.allow_partial")
@@ -33,7 +34,7 @@ PUBLISHED: Keys = (
     *("recipe", "model.backbone", "model.backbone_args", "model.window", "model.classifier_hidden"),
     *("method.", "data.normalise", "data.resize", "data.test_resize"),
 )
-"""Keys that `eval` reads besides, for a file of weights that does not say them itself."""
+"""Keys that `eval` also reads for a file of weights that does not describe its network."""
 PACKING: Keys = (
     *(*EXPORT, "recipe", "model.backbone", "model.backbone_args"),
     *("data.resize", "data.test_resize", "data.augment"),
@@ -42,7 +43,8 @@ PACKING: Keys = (
 
 
 def check_effect(assignments: Sequence[str], reads: Keys | None) -> None:
-    """Raise ConfigError if `--set` names a setting that the command does not read; unknown keys are left to others.
+    """Raise ConfigError if `--set` names a setting that the command does not read; unknown keys are checked
+    elsewhere.
 
     Args:
         assignments: Each `key=value` of `--set`.
@@ -59,12 +61,12 @@ def check_effect(assignments: Sequence[str], reads: Keys | None) -> None:
         raise ConfigError(
             f"--set {', '.join(useless)}: this command does not read {'it' if len(useless) == 1 else 'them'}",
             why="the data set is the command's argument" if is_name else "a run fixes it when it is trained",
-            todo="leave it out" if is_name else "leave it out, or train another run with it",
+            todo="omit it" if is_name else "omit it, or train another run with it",
         )
 
 
 def is_read(key: str, reads: Keys | None) -> bool:
-    """Return whether a key, or one inside it, is among those that a command reads."""
+    """Return True if a key, or a key inside it, is among those that a command reads."""
     return reads is None or any(
         key.startswith(one) if one.endswith(".") else key == one or key.startswith(f"{one}.") for one in reads
     )

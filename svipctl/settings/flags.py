@@ -1,6 +1,6 @@
-"""The flags of settings: each with its setting, name, help and the values that shells complete, declared once.
+"""Declare the flags of settings once: setting, name, help and the values that shells complete.
 
-Free of heavy imports, so that help and completion stay instant: importing pydantic alone takes longer than help may.
+It has no heavy imports, so that help and completion stay instant: importing pydantic alone takes too long.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class Flag:
         return self.name.lstrip("-").replace("-", "_")
 
     def with_help(self, help: str) -> Flag:
-        """Return the same flag with the help that suits one command."""
+        """Return the same flag with the help text of one command."""
         return replace(self, help=help)
 
 
 RECIPE = Flag(
     "recipe",
     "--recipe",
-    "Set of switches: svipctl (corrected), hybrid (strongest), reference (as published) or paper.",
+    "Recipe: svipctl (corrected), hybrid (strongest), reference (as published) or paper.",
     values=("svipctl", "hybrid", "reference", "paper"),
 )
-NAME = Flag("name", "--name", "Name of the run.")
+NAME = Flag("name", "--name", "Run name.")
 BACKBONE = Flag(
     "model.backbone",
     "--backbone",
@@ -53,7 +53,7 @@ WEIGHTS = Flag(
 INIT_FROM = Flag(
     "model.init_from",
     "--init-from",
-    "Start from a trained network: a run or checkpoint folder, or a .pth of the published code.",
+    "Trained network to start from: a run or checkpoint folder, or a published .pth.",
 )
 EPOCHS = Flag("train.epochs", "--epochs", "Training epochs, warm-up included.", int)
 BATCH_SIZE = Flag("train.batch_size", "--batch-size", "Images per step.", int)
@@ -61,7 +61,7 @@ BATCH_SIZE_OR_AUTO = replace(
     BATCH_SIZE,
     type=str,
     metavar="N|auto",
-    help="Images per step; auto keeps the preset's and splits it into as few parts as fit in memory.",
+    help="Images per step; auto keeps the preset's, and splits a batch that does not fit in memory.",
 )
 EVAL_BATCH_SIZE = replace(BATCH_SIZE, key="eval.batch_size", help="Images per batch.")
 LR = Flag("optim.lr", "--lr", "Learning rate after warm-up.", float)
@@ -69,7 +69,7 @@ SEED = Flag("seed", "--seed", "Random seed.", int)
 FOLD = Flag(
     "train.fold",
     "--fold",
-    "Development run: hold out fold 1, 2 or 3 of the training classes.",
+    "Fold 1, 2 or 3 of the seen classes to hold out, for a development run.",
     int,
     values=("1", "2", "3"),
 )
@@ -80,9 +80,7 @@ SAVE_EVERY = Flag(
     float,
     metavar="MINUTES",
 )
-ALLOW_PARTIAL = Flag(
-    "data.allow_partial", "--allow-partial", "Use a data set with missing images, leaving them out.", bool
-)
+ALLOW_PARTIAL = Flag("data.allow_partial", "--allow-partial", "Use a data set with missing images.", bool)
 FEATURES = Flag(
     "data.features",
     "--features",
@@ -101,9 +99,9 @@ GPU = Flag(
     "Device: auto, cpu, the index of a GPU, or several: 0,1,2,3. (default: auto)",
     values=("auto", "cpu"),
 )
-OFFLINE = Flag("offline", "--offline", "Forbid every network access.", bool)
-DATA_DIR = Flag("data_dir", "--data-dir", "Folder of the data sets. (default: data)", Path)
-RUNS_DIR = Flag("runs_dir", "--runs-dir", "Folder of the runs. (default: runs)", Path)
+OFFLINE = Flag("offline", "--offline", "Disable all network access.", bool)
+DATA_DIR = Flag("data_dir", "--data-dir", "Folder of data sets. (default: data)", Path)
+RUNS_DIR = Flag("runs_dir", "--runs-dir", "Folder of runs. (default: runs)", Path)
 
 TRAINING = (
     *(RECIPE, NAME, BACKBONE, WEIGHTS, INIT_FROM, EPOCHS, BATCH_SIZE_OR_AUTO, LR, SEED, FOLD, SAVE_EVERY),

@@ -1,4 +1,6 @@
-"""Inputs that a configuration names: checked before anything heavy is imported, so that a mistake is reported at once."""
+"""Check the inputs that a configuration names before anything heavy is imported, so that mistakes are reported at
+once.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def check_inputs(settings: Settings, more: Mapping[str, Path | None] | None = None) -> None:
-    """Raise the error of a data set, of weights or of a file that is not there, before anything heavy is imported.
+    """Raise the error of a missing data set, file of weights or other input, before anything heavy is imported.
 
     Args:
         settings: The data set and the weights.
-        more: What a file is -> its path.
+        more: Description of a file -> its path.
 
     """
     check_present(settings.dataset, settings.data_dir)

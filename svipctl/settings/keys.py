@@ -1,4 +1,4 @@
-"""Dotted keys of settings, such as `optim.lr`: the known ones, their values as text, and trees of values by key."""
+"""Handle dotted keys of settings, such as `optim.lr`: list them, parse their values, and build trees of values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from svipctl.settings.schema import Settings
 
 Tree = dict[str, Any]
-"""Values in nested sections, as a TOML file has them."""
+"""Values in nested sections, as in a TOML file."""
 
 WHERE_AND_HOW = frozenset(
     [
@@ -23,7 +23,8 @@ WHERE_AND_HOW = frozenset(
         *("eval.batch_size", "eval.bootstrap", "eval.selection"),
     ]
 )
-"""Settings that decide where and how fast, not what is trained: a resumed run takes them from the new command."""
+"""Settings that decide where and how fast a run computes, not what is trained: a resumed run takes the new command's.
+"""
 
 
 def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -37,14 +38,14 @@ def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[
 
 
 def full_keys(name: str) -> list[str]:
-    """Return the setting of that name, or else those whose last part it is; a name that is unknown is returned as it is."""
+    """Return the settings of that name, or else those whose last part it is; an unknown name is returned unchanged."""
     known = [key for key, _ in known_keys()]
     ends = [key for key in known if key.rpartition(".")[2] == name]
     return [name] if name in known or not ends else ends
 
 
 def known_choices() -> dict[str, list[str]]:
-    """Return dotted key -> its values where there is a choice, empty where there is none."""
+    """Return dotted key -> its choices, empty for a setting without choices."""
     return {key: _choices(field.annotation) for key, field in known_keys()}
 
 
@@ -68,9 +69,9 @@ def flatten(settings: Settings) -> dict[str, Any]:
 
 
 def parse_setting(key: str, text: str) -> Any:
-    """Return the value of a setting that is written as text: where text is wanted, `5e3` is a name and `2024` a folder.
+    """Return the value of a setting that is written as text: for text settings `5e3` is a name and `2024` a folder.
 
-    Quotes are TOML's there too.
+    Quotes are those of TOML.
     """
     field = dict(known_keys()).get(key)
     is_text = field is not None and field.annotation in (str, Path) and text[:1] not in ("'", '"')
@@ -113,13 +114,13 @@ def flat_values(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def is_known(key: str, value: Any, known: Mapping[str, Any]) -> bool:
-    """Return whether it is a setting, or a table of settings in which every line is commented out."""
+    """Return True if a key is a setting, or a table of settings in which every line is commented out."""
     is_empty_table = value == {} and any(name.startswith(f"{key}.") for name in known)
     return key in known or key.startswith("model.backbone_args") or is_empty_table
 
 
 def remove_key(tree: Tree, key: str) -> None:
-    """Take a dotted key out of the tree, with the sections that it leaves empty."""
+    """Remove a dotted key from the tree, with the sections that it leaves empty."""
     if key in tree:
         del tree[key]
         return

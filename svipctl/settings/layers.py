@@ -1,6 +1,7 @@
-"""Settings from their layers, each value with its origin.
+"""Merge the layers of settings, and keep the origin of each value.
 
-Built-in defaults < preset (recipe, then data set, then backbone) < svipctl.toml < --config FILE < SVIPCTL_* environment < flags.
+Built-in defaults < preset (recipe, then data set, then backbone) < svipctl.toml < --config FILE < SVIPCTL_*
+environment < flags.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from svipctl.types import FEATURES
 PROJECT_FILE = "svipctl.toml"
 ENVIRONMENT_PREFIX = "SVIPCTL_"
 ENVIRONMENT = "environment"
-"""Origin of the values of such variables."""
+"""Origin of values from environment variables."""
 BACKBONE = re.compile(r"[A-Za-z0-9_]+")
 RECIPES: tuple[str, ...] = get_args(RecipeName)
 _PRESETS = files("svipctl.settings") / "presets"
@@ -45,7 +46,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders and the network access of a command, which no preset changes."""
+    """The folders and the network access of a command, which presets do not change."""
 
     data_dir: Path
     runs_dir: Path
@@ -54,11 +55,11 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Resolved:
-    """The configuration of a run and where each value came from."""
+    """The configuration of a run and the origin of each value."""
 
     settings: Settings
     origins: Mapping[str, str]
-    """Dotted key -> origin; keys that are not here have their built-in default."""
+    """Dotted key -> origin; keys that are missing here have their built-in default."""
 
 
 def resolve(
@@ -73,15 +74,15 @@ def resolve(
     """Merge all layers and check the result.
 
     Args:
-        dataset: Chooses the preset.
-        flags: Dotted keys of the named flags; None values were not given.
+        dataset: Name or folder of the data set, which chooses the preset.
+        flags: Dotted key -> value of the named flags; None if a flag is not given.
         assignments: `key=value` of `--set`, on top of the named flags.
-        config: File of `--config`.
-        environment: `os.environ` or none of it.
-        folder: Where `svipctl.toml` is looked for.
+        config: The file of `--config`.
+        environment: `os.environ`, or an empty mapping.
+        folder: The folder of `svipctl.toml`.
 
     Raises:
-        ConfigError: With every unknown key and every bad value of all layers at once.
+        ConfigError: Lists every unknown key and every bad value of all layers.
 
     """
     problems: list[str] = []
@@ -145,7 +146,7 @@ def _given_layers(
 
 
 def _merged(layers: Sequence[Layer], problems: list[str]) -> tuple[Tree, dict[str, str]]:
-    """Return the values of all layers and their origins; a key that is no setting is reported with the nearest ones."""
+    """Return the values of all layers and their origins; report each unknown key with the most similar ones."""
     known = dict(known_keys())
     for layer in layers:
         for key in [key for key, value in flat_values(layer.values).items() if not is_known(key, value, known)]:
@@ -157,10 +158,10 @@ def _merged(layers: Sequence[Layer], problems: list[str]) -> tuple[Tree, dict[st
 
 
 def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problems: list[str]) -> M:
-    """Return the values as a model.
+    """Validate the values and return them as a model.
 
     Raises:
-        ConfigError: With the problems so far and those of the values.
+        ConfigError: Lists the problems so far and those of the values.
 
     """
     settings = None
@@ -179,13 +180,13 @@ def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problem
         raise ConfigError(
             f"the configuration has {len(problems)} error{'s' if len(problems) > 1 else ''}",
             why="\n".join(f"- {problem}" for problem in problems),
-            todo="fix each where its brackets say; `svipctl config show` lists every setting",
+            todo="the brackets name the source of each; `svipctl config show` lists every setting",
         )
     return settings
 
 
 def default_recipe(dataset: str, backbone: str) -> RecipeName:
-    """Return the recipe where none is asked for: the strongest on photographs, or the method of the paper, corrected."""
+    """Return the default recipe: the strongest on photographs, or the corrected method of the paper."""
     return "hybrid" if backbone in ("lite", FEATURES) or dataset not in (*OFFICIAL, *BUILT_IN) else "svipctl"
 
 
@@ -201,14 +202,14 @@ def preset_layers(dataset: str, recipe: str) -> list[Layer]:
 
 
 def backbone_layers(backbone: str, recipe: str) -> list[Layer]:
-    """Return the preset of a backbone that asks for other hyper-parameters than the data set's; none for the others."""
+    """Return the preset of a backbone whose hyper-parameters differ from the data set's; none for other backbones."""
     if not BACKBONE.fullmatch(backbone) or not (_PRESETS / "backbones" / f"{backbone}.toml").is_file():
         return []
     return _by_recipe("backbones", backbone, recipe)
 
 
 def _by_recipe(folder: str, name: str, recipe: str) -> list[Layer]:
-    """Return what a preset sets for every recipe, then what it sets for this one."""
+    """Return the values that a preset sets for every recipe, then those for this one."""
     preset = _read_preset(folder, name)
     return [
         Layer(f"preset {name}", preset.get("all", {})),
@@ -221,14 +222,14 @@ def _read_preset(folder: str, name: str) -> Tree:
 
 
 def _features(layers: Sequence[Layer]) -> str:
-    """Return the file of features that the uppermost layer names, empty for none."""
+    """Return the file of features of the highest layer that names one, else an empty text."""
     sections = (layer.values.get("data") for layer in reversed(layers))
     names = (section["features"] for section in sections if isinstance(section, dict) and "features" in section)
     return str(next(names, ""))
 
 
 def _use_features(own: list[Layer], problems: list[str]) -> None:
-    """Let features of a file replace the backbone of all layers; one that the command line names is a problem."""
+    """Let features of a file replace the backbone of all layers; a backbone on the command line is a problem."""
     for layer in own:
         model = layer.values.get("model")
         if not isinstance(model, dict):
@@ -236,19 +237,19 @@ def _use_features(own: list[Layer], problems: list[str]) -> None:
         keys = ("backbone", "weights", "init_from")
         named = [key for key in keys if model.pop(key, "") not in ("", "none", FEATURES)]
         if named and layer is own[-1]:
-            problems.append(f"model.{named[0]} (flag): the features of data.features replace it, leave it out")
+            problems.append(f"model.{named[0]} (flag): the features of data.features replace it, omit it")
     own.insert(0, Layer("data.features", {"model": {"backbone": FEATURES}}))
 
 
 def _backbone(layers: Sequence[Layer]) -> str:
-    """Return the backbone of the uppermost layer that names one."""
+    """Return the backbone of the highest layer that names one."""
     sections = (layer.values.get("model") for layer in reversed(layers))
     names = (section["backbone"] for section in sections if isinstance(section, dict) and "backbone" in section)
     return str(next(names, ""))
 
 
 class _Layered(BaseSettings):
-    """The values of layers, merged section by section, the last layer winning."""
+    """The values of layers, merged section by section; later layers win."""
 
     model_config = SettingsConfigDict(extra="allow")
 
@@ -261,7 +262,7 @@ class _Layered(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return a source a layer, the highest first, and no other: the environment is a layer of ours."""
+        """Return one source per layer, the highest first; the environment is one of our layers."""
         layers = init_settings()["layers"]
         return tuple(InitSettingsSource(settings_cls, layer.values) for layer in reversed(layers))
 
@@ -279,7 +280,7 @@ def _read_toml(path: Path, problems: list[str]) -> Tree:
 
 
 def _from_environment(environment: Mapping[str, str]) -> Tree:
-    """SVIPCTL_OPTIM__LR=1e-4 is optim.lr; SVIPCTL_DATA_DIR is data_dir."""
+    """Return the settings of environment variables: SVIPCTL_OPTIM__LR is optim.lr, SVIPCTL_DATA_DIR is data_dir."""
     given = {
         name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."): value
         for name, value in environment.items()
@@ -296,7 +297,7 @@ def _from_assignments(assignments: Sequence[str], problems: list[str]) -> Tree:
         if not equals:
             problems.append(f"--set {assignment}: write it as key=value")
         elif len(keys) > 1:
-            problems.append(f"--set {assignment}: {name.strip()} is the end of {' and of '.join(keys)}")
+            problems.append(f"--set {assignment}: {name.strip()} is the last part of {' and of '.join(keys)}")
         else:
             values[keys[0]] = parse_setting(keys[0], value.strip())
     return values

@@ -1,4 +1,4 @@
-"""The configuration that a preset gives alone, without files, environment and flags."""
+"""Resolve the configuration of a preset alone, without files, environment and flags."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ DATASETS = (*OFFICIAL, *BUILT_IN, "folder")
 
 
 def preset_settings(preset: str, *, dataset: str, recipe: str) -> Settings:
-    """A preset's configuration.
+    """Return the configuration of a preset.
 
     Args:
         preset: A data set (`folder` for folders of your own), a recipe, or both with a comma between.
-        dataset: Stands where the preset names no data set.
-        recipe: Stands where the preset names no recipe.
+        dataset: Data set of a preset that names none.
+        recipe: Recipe of a preset that names none.
 
     Raises:
-        ConfigError: A part of it is neither.
+        ConfigError: A part of the preset is neither a data set nor a recipe.
 
     """
     for part in preset.split(","):

@@ -1,6 +1,6 @@
-"""Every setting of svipctl, its type, its default and what it means.
+"""Declare every setting of svipctl: type, default and meaning.
 
-The documentation, `config show`, completion and the error messages are all made from these classes.
+The documentation, `config show`, completion and the error messages are made from these classes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TrackerName = Literal["tensorboard", "wandb", "trackio", "mlflow"]
 
 
 def _at_home(path: Any) -> Any:
-    """A path with the home folder for its `~`: no shell has seen what stands in a file or in the environment."""
+    """Return a path with its `~` expanded: values in a file or in the environment have not passed a shell."""
     return os.path.expanduser(path) if isinstance(path, (str, Path)) else path  # noqa: PTH111 (Path's raises for a stranger)
 
 
@@ -40,7 +40,7 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
 
 
 def _named_checkpointing(value: Any) -> Any:
-    """Runs that were begun before there was a choice say true or false."""
+    """Convert the true or false of earlier runs to a name."""
     if isinstance(value, bool):
         return "blocks" if value else "none"
     return value
@@ -48,12 +48,12 @@ def _named_checkpointing(value: Any) -> Any:
 
 def _images(value: Any) -> Any:
     if isinstance(value, str) and not value.isdecimal():
-        raise ValueError("it is a number of images; `--batch-size auto` finds in how many parts they fit")
+        raise ValueError("use a number of images; `--batch-size auto` finds the number of parts that fit in memory")
     return value
 
 
 def _split_names(value: Any) -> Any:
-    """Names with commas between them: easier to type in a shell than a TOML list."""
+    """Split names at commas, which are easier to type in a shell than a TOML list."""
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 
@@ -70,25 +70,28 @@ class Section(BaseModel):
         extra="forbid",
         use_attribute_docstrings=True,
         coerce_numbers_to_str=True,
-        allow_inf_nan=False,  # JSON has neither
+        allow_inf_nan=False,  # JSON has neither inf nor nan
     )
 
 
 class ModelSettings(Section):
-    """The network around the method."""
+    """Network around the method."""
 
     backbone: str = "vit_base"
     """A short name (lite, vit_base, deit_base, vit_small, vit_tiny, vit_toy) or any timm Vision Transformer."""
     backbone_args: dict[str, Any] = {}
-    """Arguments for timm's constructor, for instance { img_size = 64, depth = 4 }."""
+    """Arguments of timm's constructor, for instance { img_size = 64, depth = 4 }."""
     weights: Annotated[str, _HOME] = "pretrained"
-    """Backbone weights: `pretrained` (timm's for that name; for lite those of the extra), `none` (random), or a
-    .safetensors, .pth or .npz (as JAX's Vision Transformers have them) file."""
+    """Backbone weights: `pretrained` (timm's for that name; the package of the extra for lite), `none` (random), or a
+    .safetensors, .pth or .npz (JAX Vision Transformer) file.
+    """
     init_from: Annotated[str, _HOME] = ""
-    """Begin with a whole trained network instead: a run or checkpoint folder of svipctl, or a checkpoint file (.pth) of
-    the published code."""
+    """Start from a whole trained network instead: a run or checkpoint folder of svipctl, or a checkpoint file (.pth)
+    of the published code.
+    """
     stem: Literal["train", "frozen"] = "train"
-    """Whether a hybrid's convolutional stem is trained; the features of a frozen one are computed once and kept."""
+    """Train or freeze the convolutional stem of a hybrid; the features of a frozen stem are computed once and cached.
+    """
     window: PositiveInt = 2
     """Side of a window in patches; it must divide the patch grid."""
     classifier_hidden: PositiveInt = 512
@@ -96,31 +99,31 @@ class ModelSettings(Section):
 
 
 class DataSettings(Section):
-    """From image files to batches."""
+    """Data loading and transforms."""
 
     resize: Literal["shorter-side", "square"] = "shorter-side"
-    """Before the crop: shorter side to image size * 256/224 and centre crop, or straight to a square."""
+    """Resizing before the crop: shorter side to image size * 256/224 with a centre crop, or directly to a square."""
     test_resize: Literal["same", "shorter-side", "square"] = "same"
-    """The same in evaluation, prediction and export: `same` as in training, or another (published for AwA2)."""
+    """Resizing in evaluation, prediction and export: `same` as in training, or another (published for AwA2)."""
     augment: Literal["none", "flip", "crop-and-flip"] = "flip"
     """Random part of the training transform; crop-and-flip is a random resized crop."""
     crop_scale: Annotated[tuple[Share, Share], AfterValidator(_ascending)] = (0.08, 1.0)
     """Smallest and largest area share of the random resized crop."""
     normalise: Literal["imagenet", "half", "weights"] = "weights"
-    """Mean and standard deviation: ImageNet's, 0.5, or whatever the backbone's weights were trained with."""
+    """Mean and standard deviation: ImageNet's, 0.5, or those that the backbone's weights were trained with."""
     allow_partial: bool = False
-    """Use cub, awa2 or sun although images of it are missing; numbers are then not comparable with published ones."""
+    """Use cub, awa2 or sun with missing images; the results are then not comparable with published ones."""
     keep_features: bool = True
-    """Keep a frozen stem's features on the disk beside the images; without, they are computed in each epoch."""
+    """Cache the features of a frozen stem next to the images; otherwise each epoch computes them."""
     features: Annotated[str, _HOME] = ""
     """File of features (.npz, .safetensors, or .mat like res101.mat) to use instead of images."""
     workers: NonNegativeInt | Literal["auto"] = "auto"
     """Processes that decode images; 0 decodes in the main process. `auto` is 2 on a CPU; on a GPU its share of
-    the processors, at most 16 and no more than fit into shared memory."""
+    the processors, at most 16 and no more than fit in shared memory."""
 
     @property
     def evaluation_resize(self) -> Literal["shorter-side", "square"]:
-        """Form of the resizing of images that are not trained on; a checkpoint has it."""
+        """Resizing of images that are not trained on; it is saved in checkpoints."""
         return self.resize if self.test_resize == "same" else self.test_resize
 
 
@@ -136,9 +139,9 @@ class OptimSettings(Section):
     weight_decay: float = Field(0.0, ge=0)
     """Weight decay of all parameters."""
     stem_lr_share: PositiveFloat = 1.0
-    """Learning rate of a hybrid's convolutional stem as a share of that of everything else."""
+    """Learning rate of a hybrid's convolutional stem, as a share of the learning rate of all other parameters."""
     clip_norm: PositiveFloat = 1.0
-    """Global gradient norm over all parameters."""
+    """Maximum of the global gradient norm over all parameters."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     """Cosine to zero by steps, or lr * step_factor^(epoch // step_epochs), or constant."""
     step_epochs: PositiveInt = 5
@@ -152,45 +155,51 @@ class OptimSettings(Section):
     warmup_lr: PositiveFloat = 5e-5
     """Learning rate during warm-up."""
     warmup_backbone: Literal["frozen", "accumulate"] = "frozen"
-    """Warm-up runs the backbone without gradient, or (published) lets its gradients pile up and enter the clip."""
+    """Backbone during warm-up: without gradient, or (published) its gradients accumulate and enter the clipping."""
     renew_each_epoch: bool = False
-    """Forget the optimizer's moments at each epoch after warm-up, as the published code does."""
+    """Reset the optimizer's moments at each epoch after warm-up, as the published code does."""
 
 
 class TrainSettings(Section):
-    """The loop."""
+    """Training loop."""
 
     epochs: PositiveInt = 30
     """Training epochs, warm-up included."""
     batch_size: Annotated[PositiveInt, BeforeValidator(_images)] = 64
     """Images per optimizer step, of all processes together."""
     accumulate: PositiveInt | Literal["auto"] = 1
-    """Parts a batch is computed in, one after the other, for small memories; the result is that of the whole batch.
-    `auto` (--batch-size auto) finds how few fit."""
+    """Parts that a batch is computed in, to save memory; the result is that of the whole batch. `auto` (--batch-size
+    auto) finds the smallest number that fits.
+    """
     checkpointing: Annotated[Literal["none", "mlp", "blocks"], BeforeValidator(_named_checkpointing)] = "none"
-    """What the blocks compute again for the backward pass instead of keeping it: nothing, their MLPs, or all but their
-    inputs (less and less memory, longer and longer steps: benchmarks/README.md)."""
+    """Activations that the backward pass computes again instead of keeping them: none, those of the MLPs, or all but
+    the inputs of the blocks (less memory, slower steps: benchmarks/README.md).
+    """
     compile: bool = False
-    """Run the blocks through torch.compile: a slow first step, then faster ones (benchmarks/README.md)."""
+    """Compile the blocks with torch.compile: a slow first step, then faster steps (benchmarks/README.md)."""
     shuffle: bool = True
     """Shuffle with a seeded sampler; the published code keeps file order."""
     drop_last: bool = True
-    """Leave out the last incomplete batch of an epoch (kept when it is the only one)."""
+    """Drop the last incomplete batch of an epoch (kept if it is the only one)."""
     save_every: float = Field(15.0, ge=0)
-    """Minutes between two saves of the training state; the first epoch, the last one and a new best are saved in any case.
+    """Minutes between two saves of the training state; the first epoch, the last one and a new best are always saved.
     0 saves after every step."""
     trackers: Annotated[tuple[TrackerName, ...], BeforeValidator(_split_names)] = ()
-    """Experiment trackers that also receive the figures of steps and epochs: tensorboard, wandb, trackio, mlflow (each
-    needs the extra of its name: docs/trackers.md)."""
+    """Experiment trackers that also receive the metrics of steps and epochs: tensorboard, wandb, trackio, mlflow
+    (each needs the extra of its name: docs/trackers.md).
+    """
     tensorboard: bool = False
-    """The earlier name of `trackers = ["tensorboard"]`."""
+    """Earlier name of `trackers = ["tensorboard"]`."""
     fold: Literal[1, 2, 3] | None = None
-    """Development run: train on a fold of trainval and validate on its held-out classes and images."""
+    """Development run: train on a fold of trainval, and validate on its held-out classes and images."""
     monitor: Literal["validation", "test", "none"] = "validation"
-    """What each epoch is evaluated on: `validation` needs a fold, and with a fold `test` is validation too, so that a
-    development run never sees the test images."""
+    """Split that is evaluated after each epoch: `validation` needs a fold; with a fold `test` means validation too,
+    so that a development run never uses the test images.
+    """
     select: Literal["last", "validation", "test"] = "last"
-    """Which epoch becomes checkpoints/best: the last, the best H of the monitored split (published: test)."""
+    """Epoch that becomes checkpoints/best: the last, or the one with the best H on the monitored split (published:
+    test).
+    """
 
     @property
     def tracker_names(self) -> tuple[str, ...]:
@@ -212,34 +221,34 @@ class EvalSettings(Section):
     """Evaluation."""
 
     batch_size: PositiveInt = 64
-    """Images computed together."""
+    """Images per batch."""
     bootstrap: NonNegativeInt = 1000
-    """Resamples behind the 95 % intervals; 0 leaves them out."""
+    """Resamples of the 95 % bootstrap intervals; 0 computes none."""
     selection: bool = True
-    """Measure the patch classifier (one more pass over each image)."""
+    """Measure the patch classifier, which needs one more pass over each image."""
 
 
 class Settings(Section):
-    """The whole configuration of a run."""
+    """Configuration of a run."""
 
     dataset: str
     """cub, awa2, sun, toybirds, or a folder of your own."""
     recipe: RecipeName = "svipctl"
-    """The set of switches that a preset starts from."""
+    """Set of switches that a preset starts from."""
     data_dir: Annotated[Path, _HOME] = Path("data")
     """Folder of the named data sets."""
     runs_dir: Annotated[Path, _HOME] = Path("runs")
     """Folder of the runs."""
     name: str = ""
-    """Name of the run; empty makes one from recipe, seed and a number."""
+    """Run name; empty for one made from recipe, seed and a number."""
     seed: NonNegativeInt = 0
     """Random seed."""
     gpu: str = "auto"
     """auto, cpu, or the index of a GPU."""
     precision: Precision = "auto"
-    """Arithmetic of the network: auto is bf16 where the hardware has it, else fp32."""
+    """Arithmetic of the network: auto is bf16 where the hardware supports it, else fp32."""
     offline: bool = False
-    """Forbid every network access."""
+    """Disable all network access."""
     model: ModelSettings = ModelSettings()
     method: Recipe = Recipe()
     data: DataSettings = DataSettings()

@@ -1,4 +1,4 @@
-"""The batches of an epoch: images or kept features, flipped, with labels, on the device; and how long they are waited for."""
+"""Yield training batches: images or cached features, flipped, with labels, on the device; and measure the waiting."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from svipctl.settings.schema import Settings
 from svipctl.training.setup import Setup
 
 TrainingBatch = tuple[Tensor, Tensor, Tensor | None]
-"""uint8 images (B, 3, H, W), or a frozen stem's features of them (B, channels, rows, columns); their rows among the seen
-classes (B,); and for the controls that ask for it where the object is, or scores drawn by chance (B, windows)."""
+"""uint8 images (B, 3, H, W), or a frozen stem's features of them (B, channels, rows, columns); their rows among the
+seen classes (B,); and, for the controls that need it, the location of the object or random scores (B, windows).
+"""
 
 
 def steps_of(images: int, batch_size: int, *, drop_last: bool) -> int:
-    """Steps of an epoch; an incomplete batch that is the only one is kept."""
+    """Return the number of steps of an epoch; an incomplete batch is kept if it is the only one."""
     return max(1, images // batch_size) if drop_last else -(-images // batch_size)
 
 
 class TrainingBatches:
     """Batches of a run on the device, from one position to the end of its last epoch.
 
-    Worker processes begin with the first batch, work ahead while an epoch is evaluated and saved, and end with `close`.
+    Worker processes start with the first batch, load ahead while an epoch is evaluated and saved, and end with `close`.
     """
 
     def __init__(self, settings: Settings, setup: Setup, order: Iterable[tuple[int, Indices]], *, workers: int) -> None:
-        """Decode nothing yet.
+        """Create the batches without decoding anything yet.
 
         Args:
             settings: The configuration.
@@ -93,7 +94,7 @@ class TrainingBatches:
 
 
 class Clocked:
-    """Batches, and how long they were waited for."""
+    """Batches, with the time that the loop waited for them."""
 
     def __init__(self, batches: Iterable[TrainingBatch], waited: float) -> None:
         self.batches = batches

@@ -17,7 +17,7 @@ def fit_closed_form(settings: Settings, setup: Setup, progress: ProgressCallback
     Args:
         settings: The configuration.
         setup: Model, data and processes.
-        progress: Called with images done and images in all, equally often in all processes.
+        progress: Called with images done and images in total, equally often in all processes.
 
     Raises:
         CheckFailed: The network's output is not finite.

@@ -1,6 +1,6 @@
-"""From development runs to a final run: the epoch count and the gamma found on folds, carried over with their origin.
+"""Take the epoch count and the gamma of a final run from development runs on folds.
 
-A final run trains on all of trainval and touches test once (protocols, validation). Nothing here looks at test.
+A final run trains on all of trainval and is evaluated on test once (protocols, validation). Nothing here uses test.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from svipctl.training.resume import differences
 
 RULE = "largest H on the validation images, mean over the development runs"
 MEDIAN_RULE = "median over the development runs"
-"""For runs of svipctl 0.1, which kept no curve."""
+"""Rule for runs of svipctl 0.1, which saved no curve."""
 FOLDS = (1, 2, 3)
-"""The development folds that every data set has, or none."""
+"""The development folds; a data set has all of them or none."""
 _FEW_CLASSES = 5
 _DISAGREEMENT = 5.0
-"""Points of H that the common gamma may cost a fold before it is worth a warning."""
+"""Points of H that the common gamma may cost a fold before a warning is shown."""
 VALIDATION_CURVE = "validation_curve.json"
 """The file of a checkpoint with the seen-unseen curve of the monitored split."""
-# A fold may end at another epoch and use another seed; how its epochs were watched does not change what was trained.
+# A fold may end at another epoch and use another seed; the monitoring of epochs does not change the training.
 _FREE = frozenset(["dataset", "recipe", "seed", "precision", "data.allow_partial", "train.epochs"])
 _FREE_OF_SPLIT = frozenset(["train.fold", "train.monitor", "train.select"])
 _NOT_INHERITED = WHERE_AND_HOW | _FREE_OF_SPLIT | {"dataset", "train.epochs", "precision"}
@@ -45,33 +45,33 @@ _NOT_INHERITED = WHERE_AND_HOW | _FREE_OF_SPLIT | {"dataset", "train.epochs", "p
 
 @dataclass(frozen=True)
 class FoundOnFold:
-    """What one development run found on the validation part of its fold."""
+    """Findings of one development run on the validation part of its fold."""
 
     run: str
     fold: int
     seed: int
     epochs: int
-    """Of the checkpoint that the run's selection rule prefers, counted from the start."""
+    """Epoch of the checkpoint that the run's selection rule prefers, counted from the start."""
     gamma: float
-    """Of the best H on the fold's validation images, for that checkpoint."""
+    """Gamma of the best H on the fold's validation images, for that checkpoint."""
     harmonic: float
-    """That H, percent."""
+    """The best H in percent."""
     curve: Curve | None = None
     """Seen-unseen curve of the fold's validation images."""
 
     def document(self) -> dict[str, Any]:
-        """Return what `development.json` says of the run."""
+        """Return the entry of the run in `development.json`."""
         names = ("run", "fold", "seed", "epochs", "gamma", "harmonic")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
 class Development:
-    """What a final run takes from its development runs."""
+    """Values that a final run takes from its development runs."""
 
     runs: tuple[Run, ...]
     found: tuple[FoundOnFold, ...]
-    """Of each run."""
+    """Findings of each run."""
 
     @property
     def epochs(self) -> int:
@@ -80,7 +80,7 @@ class Development:
 
     @property
     def curves(self) -> list[Curve]:
-        """The curves of all runs, none if a run has none."""
+        """Curves of all runs; none if a run has none."""
         curves = [found.curve for found in self.found if found.curve is not None]
         return curves if len(curves) == len(self.found) else []
 
@@ -93,22 +93,22 @@ class Development:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The smallest and the largest gamma that a run alone would give."""
+        """Smallest and largest gamma of the single runs."""
         gammas = [found.gamma for found in self.found]
         return min(gammas), max(gammas)
 
     @property
     def summary(self) -> str:
-        """A line that says it."""
+        """One line that summarizes the findings."""
         names = ", ".join(found.run for found in self.found)
         epochs = f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"
         each = " (each alone: {:.4f} to {:.4f})".format(*self.interval) if len(self.found) > 1 else ""
         return f"from development ({names}): {epochs}, gamma {self.gamma:.4f}{each}"
 
     def warnings(self, benchmark: Benchmark) -> list[str]:
-        """Return reasons to doubt gamma: few unseen classes in a fold, or folds that want different ones."""
+        """Return reasons to doubt gamma: few unseen classes in a fold, or folds with different gammas."""
         fewest = min(len(benchmark.split(found.fold).unseen_classes) for found in self.found)
-        found = [f"gamma rests on {fewest} unseen classes a fold"] if fewest < _FEW_CLASSES else []
+        found = [f"gamma is chosen on only {fewest} unseen classes per fold"] if fewest < _FEW_CLASSES else []
         lost = [
             one.harmonic - 100 * float(curve.harmonic_at(np.array([self.gamma]))[0])
             for one, curve in zip(self.found, self.curves)
@@ -122,7 +122,7 @@ class Development:
         return found
 
     def document(self) -> dict[str, Any]:
-        """What `development.json` of the final run holds."""
+        """Return the content of `development.json` of the final run."""
         return {
             "rule": RULE if self.curves else MEDIAN_RULE,
             "epochs": self.epochs,
@@ -131,7 +131,7 @@ class Development:
         }
 
     def validation_images(self, benchmark: Benchmark) -> list[str]:
-        """The images that gamma and the epoch count were chosen on."""
+        """Return the images that gamma and the epoch count were chosen on."""
         splits = [benchmark.split(found.fold) for found in self.found]
         indices = np.unique(np.concatenate([part for split in splits for part in (split.seen, split.unseen)]))
         return [benchmark.images[index] for index in indices]
@@ -143,22 +143,22 @@ def calibrated_name(settings: Settings) -> str:
 
 
 def calibration_runs(final: str) -> dict[str, dict[str, Any]]:
-    """Return name -> settings of the development runs of a final run of that name, one on each fold."""
+    """Return name -> settings of the development runs of a final run, one per fold."""
     names = {f"{final}-fold{fold}": fold for fold in FOLDS}
     return {name: {"name": name, "train.fold": fold, "train.monitor": "validation"} for name, fold in names.items()}
 
 
 def read_development(settings: Settings, names: Sequence[str]) -> Development:
-    """What finished development runs found.
+    """Return the findings of finished development runs.
 
     Args:
-        settings: Of the final run that is asked for.
+        settings: Settings of the requested final run.
         names: Names or folders of the runs.
 
     Raises:
-        ConfigError: A run is no development run (what it chose, it chose on test or not at all), is not finished, was
+        ConfigError: A run is not a development run (it chose on test or not at all), is not finished, was
             trained with another configuration, or two share fold and seed.
-        DataError: There is no such run, or it has no figures of its validation split.
+        DataError: The run does not exist, or has no metrics on its validation split.
 
     """
     runs = tuple(find_run(settings.runs_dir, settings.dataset, name) for name in names)
@@ -168,8 +168,8 @@ def read_development(settings: Settings, names: Sequence[str]) -> Development:
     if repeated:
         raise ConfigError(
             f"two development runs are of the same fold {repeated[0][0]} and seed {repeated[0][1]}",
-            why="one fold would count twice",
-            todo="name each development run once",
+            why="a fold must not count twice",
+            todo="pass each development run once",
         )
     return Development(runs, found)
 
@@ -178,7 +178,7 @@ def with_development(configure: Callable[..., Resolved], names: Sequence[str]) -
     """Resolve the configuration of a final run: that of its development runs, with the epoch count found there.
 
     Args:
-        configure: Resolves the configuration with further values by dotted key, below those that the user gives.
+        configure: Function that resolves the configuration with further values by dotted key, below those of the user.
         names: Names or folders of the development runs.
 
     Raises:
@@ -188,7 +188,7 @@ def with_development(configure: Callable[..., Resolved], names: Sequence[str]) -
     asked = configure().settings
     started = find_run(asked.runs_dir, asked.dataset, names[0]).settings()
     of_development = {key: value for key, value in flatten(started).items() if key not in _NOT_INHERITED}
-    inherited = {**of_development, "train.select": "last"}  # not a preset's choice among epochs
+    inherited = {**of_development, "train.select": "last"}  # not a preset's choice of an epoch
     development = read_development(configure(**inherited).settings, names)
     configured = configure(**inherited, **{"train.epochs": development.epochs})
     check_final(configured.settings, development)
@@ -196,37 +196,37 @@ def with_development(configure: Callable[..., Resolved], names: Sequence[str]) -
 
 
 def check_final(settings: Settings, development: Development) -> None:
-    """Raise ConfigError unless a run with these settings is a final one that chooses nothing itself."""
+    """Raise ConfigError unless these settings are for a final run that chooses nothing itself."""
     if settings.train.epochs != development.epochs:
         raise ConfigError(
             f"train.epochs is {settings.train.epochs}, and development found {development.epochs}",
-            todo="leave out --set train.epochs",
+            todo="omit --set train.epochs",
         )
     if settings.train.fold is not None:
         raise ConfigError(
             "a final run trains on all of trainval, not on a fold",
-            todo="leave out --fold, or --from-development",
+            todo="omit --fold, or --from-development",
         )
     if settings.train.select != "last":
         raise ConfigError(
             f"a final run keeps its last epoch, and train.select is {settings.train.select!r}",
             why="its epoch count was found in development",
-            todo="leave out --set train.select",
+            todo="omit --set train.select",
         )
 
 
 def check_resumed(run: Run, development: Development) -> None:
-    """Raise ConfigError unless the run to go on with was started from the same development."""
+    """Raise ConfigError unless the run to resume was started from the same development runs."""
     before = run.development()
     if before is None or before.document() != development.document():
         raise ConfigError(
             f"{run.name} was started from other development runs, or from none",
-            todo="leave out --from-development to go on, or train a new run without --resume",
+            todo="omit --from-development to continue, or train a new run without --resume",
         )
 
 
 def check_same_split(development: Development, benchmark: Benchmark) -> None:
-    """Raise DataError unless each development run was trained on its fold as the benchmark deals it now."""
+    """Raise DataError unless each development run was trained on its fold as the data set defines it now."""
     for run, found in zip(development.runs, development.found):
         split = benchmark.split(found.fold)
         if run.training_images() != frozenset(benchmark.images[index] for index in split.train):
@@ -243,7 +243,7 @@ def _found_by(run: Run, wanted: Settings) -> FoundOnFold:
     if fold is None:
         raise ConfigError(
             f"{run.name} is not a development run",
-            why="it has no fold, so a gamma or an epoch could only have been chosen on the test images",
+            why="it has no fold, so its gamma and epoch could only have been chosen on the test images",
             todo=shell_command("train", wanted.dataset, "--fold", 1),
         )
     if not run.finished:
@@ -272,7 +272,7 @@ def _found_by(run: Run, wanted: Settings) -> FoundOnFold:
 
 
 def _validation_curve(run: Run) -> Curve | None:
-    """Return the curve of a run's best checkpoint, None if svipctl 0.1 saved it."""
+    """Return the curve of a run's best checkpoint; None if svipctl 0.1 saved it."""
     if not is_expected(run.best, VALIDATION_CURVE):
         return None
     content = read_checked(run.best, VALIDATION_CURVE)
@@ -289,5 +289,5 @@ def _check_same_configuration(run: Run, settings: Settings, wanted: Settings) ->
         raise ConfigError(
             f"the development run {run.name} was trained with another configuration",
             why="\n".join(different),
-            todo="give both the same flags: gamma and epoch count belong to one configuration",
+            todo="use the same flags for both: gamma and epoch count belong to one configuration",
         )

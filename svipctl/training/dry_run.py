@@ -1,4 +1,4 @@
-"""What a training run would do and need, found out without drawing, loading or writing anything."""
+"""Plan a training run for `train --dry-run`: its actions and needs, without drawing, loading or writing anything."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from svipctl.training.setup import keeps_features, with_width
 
 _MIB = 2**20
 _COPIES_ON_DISK = (
-    7  # best: weights; last: these and the optimizer's two moments, twice while a new one replaces the old
+    7  # best: weights; last: weights and the optimizer's two moments, twice while a new checkpoint replaces the old one
 )
 _COPIES_IN_TRAINING = 4  # weights, gradients and the optimizer's two moments
 
 
 def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str, Any]:
-    """The plan of `train --dry-run`; sizes in MiB, of the network in fp32, activations not counted.
+    """Return the plan of `train --dry-run`; sizes in MiB, of the network in fp32, without activations.
 
-    `position` is where the run that is resumed stands, if one is. `features_mib` is what a frozen stem's features take beside
-    the images, when all have to be made.
+    `position` is the position of a run that is resumed. `features_mib` is the size of a frozen stem's features next to
+    the images, if all must be computed.
 
     Raises:
-        ConfigError: No such GPU, backbone or fold; or backbone, window and recipe do not go together.
-        NetworkError: The weights would have to be downloaded, and may not.
-        DataError: The data set, its word vectors or the weights are not there, or not those of the run that goes on.
+        ConfigError: The GPU, backbone or fold does not exist; or backbone, window and recipe do not fit together.
+        NetworkError: The weights must be downloaded, and `offline` forbids it.
+        DataError: The data set, its word vectors or the weights are missing, or are not those of the run to resume.
 
     """
     device = check_devices(settings.gpu)
-    begins = not position  # a checkpoint has its weights and its words
+    begins = not position  # the weights and word vectors are in the checkpoint
     to_download = False
     if begins and settings.model.init_from:
         read_trained(Path(settings.model.init_from))

@@ -1,4 +1,4 @@
-"""What a run depends on besides its configuration."""
+"""Describe everything that a run depends on except its configuration: versions, code, hardware, weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def describe_environment(
     device: torch.device, dtype: torch.dtype, weights: dict[str, str], processes: int = 1
 ) -> dict[str, Any]:
-    """Versions, the code, the hardware, the arithmetic and the pretrained weights: what environment.json holds."""
+    """Return the content of environment.json: versions, code, hardware, arithmetic and pretrained weights."""
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
@@ -39,10 +39,10 @@ def describe_environment(
 
 
 def commit_of(package: Path) -> str | None:
-    """The git commit of the checkout that a package's files belong to, wherever the command was typed.
+    """Return the git commit of the checkout that a package's files belong to, independent of the working folder.
 
-    `-dirty` when they were changed. None for an installed copy, also where that lies inside somebody's repository, whose
-    commit says nothing of it.
+    It ends in `-dirty` if files were changed. None for an installed copy, even inside another repository, whose
+    commit is unrelated.
     """
     checkout = _git(package, "rev-parse", "--show-toplevel")
     if not checkout or Path(checkout).resolve() != package.parent.resolve():
@@ -54,7 +54,9 @@ def commit_of(package: Path) -> str | None:
 
 
 def source_sha256(package: Path) -> str:
-    """SHA-256 over the names and contents of a package's files: the same code has the same, with or without git."""
+    """Return the SHA-256 over names and contents of a package's files: equal code has an equal hash, with or without
+    git.
+    """
     whole = sha256()
     for path in sorted(package.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
@@ -63,8 +65,8 @@ def source_sha256(package: Path) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git says of the repository that a folder lies in; None where it cannot."""
-    # A hook of the user's repository has these variables set, and git would take that repository for any folder's.
+    """Return git's description of the repository that contains a folder; None if there is none."""
+    # A hook of the user's repository sets these variables, with which git would use that repository for any folder.
     elsewhere = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
     environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
     command = ("git", "-C", str(folder), *arguments)
@@ -83,7 +85,7 @@ def _version(name: str) -> str | None:
 
 
 def _processor() -> str | None:
-    """Its name, where the system tells."""
+    """Return the name of the processor, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Optimizer, learning-rate schedule, warm-up, and the update of one step."""
+"""Create the optimizer, compute the learning rate, and update the parameters of one step."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from svipctl.settings.schema import OptimSettings
 
 
 class Optimisation:
-    """What changes parameters: which ones, by how much, and when the optimizer starts afresh.
+    """Optimizer, schedule and warm-up of a run.
 
     Attributes:
         optimizer: The current torch optimizer; warm-up has its own over the heads only.
-        parameters: All of the network's; walking through its modules in each step would take a third of a millisecond.
-        untrained: Those that are not the optimizer's.
+        parameters: All parameters of the network, listed once because listing takes a third of a millisecond.
+        untrained: Parameters that the optimizer does not train.
 
     """
 
@@ -31,26 +31,26 @@ class Optimisation:
         self.optimizer = self._create(0)
 
     def warming_up(self, epoch: int) -> bool:
-        """Return whether only the heads are trained in this epoch (counted from 0)."""
+        """Return True if only the heads are trained in this epoch (counted from 0)."""
         return epoch < self.settings.warmup_epochs
 
     def backbone_is_frozen(self, epoch: int) -> bool:
-        """Return whether the backbone runs without gradient in this epoch."""
+        """Return True if the backbone runs without gradient in this epoch."""
         return self.warming_up(epoch) and self.settings.warmup_backbone == "frozen"
 
     def start_epoch(self, epoch: int) -> None:
-        """Make a new optimizer where warm-up ends, or at each epoch when the recipe renews it."""
+        """Create a new optimizer when warm-up ends, or at each epoch if the recipe resets it."""
         after_warmup = epoch == self.settings.warmup_epochs
         renewed = self.settings.renew_each_epoch and not self.warming_up(epoch)
         if epoch and (after_warmup or renewed):
             self.renew(epoch)
 
     def renew(self, epoch: int) -> None:
-        """Forget all moments: a new optimizer over what this epoch trains."""
+        """Reset all moments: create a new optimizer over the parameters that this epoch trains."""
         self.optimizer = self._create(epoch)
 
     def learning_rate(self, epoch: int, step: int) -> float:
-        """The rate at a step of an epoch, both counted from 0."""
+        """Return the learning rate at a step of an epoch, both counted from 0."""
         settings = self.settings
         if self.warming_up(epoch):
             return settings.warmup_lr
@@ -66,11 +66,11 @@ class Optimisation:
         return settings.lr * (1 + math.cos(math.pi * (done - ramp) / max(total - ramp, 1))) / 2
 
     def forget_gradients(self) -> None:
-        """Before a step. Gradients of parameters outside the current optimizer are left to accumulate."""
+        """Reset the gradients before a step; those of parameters outside the current optimizer accumulate."""
         self.optimizer.zero_grad(set_to_none=True)
 
     def apply(self, epoch: int, step: int) -> Tensor:
-        """Clip the gradients and step; returns their norm before the clip, a scalar."""
+        """Clip the gradients and update the parameters; return their norm before clipping, a scalar."""
         norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
         for group, share in zip(self.optimizer.param_groups, self._lr_shares, strict=True):
             group["lr"] = share * self.learning_rate(epoch, step)

@@ -1,4 +1,4 @@
-"""The values that `svipctl tune` chooses a setting from: ranges and lists, by dotted key."""
+"""Define the values that `svipctl tune` chooses settings from: ranges and lists, by dotted key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 DECIDED = WHERE_AND_HOW | {"dataset", "recipe", "seed", "train.fold", "train.monitor", "train.select"}
-"""Settings that a study has no say in."""
+"""Settings that a study cannot vary."""
 _FIXED = DECIDED | {"precision", "data.allow_partial", "model.init_from"}
 _FACTORS = {
     "optim.lr": (0.1, 10.0, True),
@@ -26,12 +26,12 @@ _FACTORS = {
     "method.prototype_weight": (0.0, 3.0, False),
     "method.whitening_shrinkage": (0.1, 10.0, True),
 }
-"""Setting -> factors on its configured value that give its range, and whether the range is logarithmic."""
+"""Setting -> factors on its configured value that define its range, and True for a logarithmic range."""
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """The values of one setting: a list of choices, or else a range whose ends belong to it."""
+    """The values of one setting: a list of choices, or a range that includes its ends."""
 
     choices: tuple[Any, ...] = ()
     low: float = 0.0
@@ -52,11 +52,11 @@ class Dimension:
         return f"{self.low:g} to {self.high:g}{', logarithmic' if self.log else ''}"
 
     def encoded(self, value: Any) -> Any:
-        """Return a value as a study keeps it: a choice as text, which may be any TOML value."""
+        """Return a value as a study stores it: a choice as text, which may be any TOML value."""
         return toml_value(value) if self.choices else value
 
     def suggest(self, trial: Trial, key: str) -> Any:
-        """Return the value that a trial is to use."""
+        """Return the value that a trial uses."""
         if self.choices:
             return parse_value(trial.suggest_categorical(key, [toml_value(choice) for choice in self.choices]))
         if isinstance(self.low, int) and isinstance(self.high, int):
@@ -69,12 +69,12 @@ def search_space(configured: Resolved, given: Sequence[str]) -> dict[str, Dimens
 
     Args:
         configured: The configuration that is varied.
-        given: Each `KEY=LOW:HIGH[:log]` or `KEY=A,B,C`. Without any, the learning rate, epochs and scale, and where
+        given: Each `KEY=LOW:HIGH[:log]` or `KEY=A,B,C`. By default the learning rate, epochs and scale, and where
             the method has them the closed forms' weights and the whitening's shrinkage, around their configured values;
-            what a flag sets stays as it is.
+            settings of flags stay fixed.
 
     Raises:
-        ConfigError: A text is unreadable, or its setting does not exist or is none to choose.
+        ConfigError: A text cannot be parsed, or its setting does not exist or cannot be varied.
 
     """
     values = flatten(configured.settings)
@@ -95,14 +95,14 @@ def _parsed(text: str, settings: Mapping[str, Any]) -> tuple[str, Dimension]:
     name, _, values = text.partition("=")
     keys = full_keys(name.strip())
     if len(keys) > 1 or keys[0] not in settings:
-        why = f"{name} is the end of {' and of '.join(keys)}" if len(keys) > 1 else nearest(name, settings)
+        why = f"{name} is the last part of {' and of '.join(keys)}" if len(keys) > 1 else nearest(name, settings)
         raise ConfigError(f"--search {text}: there is no setting {name!r}", why=why)
     key, parts = keys[0], values.split(":")
     if key in _FIXED:
         raise ConfigError(
-            f"--search {text}: {key} is none of the settings to choose",
-            why="it says what is trained on or evaluated, where and how fast, or the command decides it",
-            todo="leave it out",
+            f"--search {text}: {key} is not a setting that a study can vary",
+            why="it defines the data, the evaluation or the hardware, or the command sets it",
+            todo="omit it",
         )
     ends = [parse_value(part.strip()) for part in parts[:2]]
     is_range = len(ends) == 2 and all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
@@ -113,7 +113,7 @@ def _parsed(text: str, settings: Mapping[str, Any]) -> tuple[str, Dimension]:
     if is_range or len(choices) < 2:
         raise ConfigError(
             f"--search {text} is neither a range nor a list",
-            why="the lower end comes first, and is above 0 for log" if is_range else "",
+            why="write KEY=LOW:HIGH, LOW above 0 for log, or KEY=A,B" if is_range else "",
             todo=" or ".join(
                 shell_words("--search", f"{key}={form}") for form in ("LOW:HIGH", "LOW:HIGH:log", "A,B,C")
             ),
@@ -122,7 +122,7 @@ def _parsed(text: str, settings: Mapping[str, Any]) -> tuple[str, Dimension]:
 
 
 def _range(configured: Any, low: float, high: float, log: bool) -> Dimension:
-    """Return a range of whole numbers where the setting is one."""
+    """Return a range, of whole numbers if the setting is one."""
     if isinstance(configured, int) and not isinstance(configured, bool):
         return Dimension(low=max(1, round(low)), high=max(1, round(high)), log=log)
     return Dimension(low=float(low), high=float(high), log=log)

@@ -1,4 +1,4 @@
-"""One `svipctl train` as each of its processes does it: a run that is new or goes on, from the data to its last epoch."""
+"""Run one `svipctl train` in each of its processes: choose a new or resumed run, and train it to its last epoch."""
 
 from __future__ import annotations
 
@@ -28,93 +28,93 @@ from svipctl.types import ProgressCallback
 
 
 class Listener(Protocol):
-    """Receives remarks, warnings and progress."""
+    """Receives notes, warnings and progress."""
 
     def note(self, text: str) -> None:
-        """A remark."""
+        """Receive a note."""
 
     def warn(self, text: str) -> None:
-        """What may make the result another one than was wished."""
+        """Receive a warning about something that may affect the result."""
 
     def progress(self, what: str) -> AbstractContextManager[ProgressCallback]:
-        """Of work that takes a while: done, and in all."""
+        """Return a context that receives the progress of a long step: items done, and items in total."""
 
 
 class Reporting(Protocol):
-    """Makes the reporter of a loop of so many epochs over so many images."""
+    """Function that creates the reporter of a loop over the given numbers of epochs and images."""
 
     def __call__(self, epochs: int, images: int, *, resumed: bool) -> AbstractContextManager[Reporter]:
-        """`resumed`: the loop goes on somewhere in the middle."""
+        """Create a reporter; `resumed` is true if the loop continues within the run."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """What is to be trained, before anything is read or written."""
+    """A training before anything is read or written."""
 
     run: Run
     settings: Settings
-    """As asked for; of a run that goes on, its own where nothing was asked for."""
+    """Requested settings; for a resumed run, its own where nothing was requested."""
     origins: Mapping[str, str]
     resumable: Resumable | None
     resume_asked: bool
     development: Development | None
-    """What a final run takes from development runs."""
+    """Values that a final run takes from development runs."""
 
     @property
-    def begins_instead(self) -> bool:
-        """True if a run was to be resumed, and none is there to be."""
+    def starts_new(self) -> bool:
+        """True if a run should be resumed, but there is none."""
         return self.resume_asked and self.resumable is None
 
     @property
     def is_done(self) -> bool:
-        """True if the run is finished already."""
+        """True if the run is already finished."""
         return self.resumable is not None and self.run.finished
 
     @property
     def changed(self) -> tuple[str, ...]:
-        """What a run that goes on computes otherwise than when it began; its result is the same to rounding."""
+        """Settings of a resumed run that differ from those at its start; its result is the same to rounding."""
         return self.resumable.changed if self.resumable else ()
 
     @property
     def position(self) -> str:
-        """Where an unfinished run that goes on stands; empty for a new one."""
+        """Position of a resumed run; empty for a new one."""
         return self.resumable.position if self.resumable else ""
 
 
 def choose(
-    asked: Settings,
+    requested: Settings,
     origins: Mapping[str, str],
     resume: str | None,
     ranks: Ranks,
     development: Development | None = None,
 ) -> Session:
-    """The unfinished run that `resume` means (`svipctl.training.resume`), else a new one.
+    """Return the session of the unfinished run that `resume` selects (`svipctl.training.resume`), else of a new run.
 
     Raises:
-        ConfigError: The name is taken, the named run is finished or of another configuration, or a tracker is not installed.
-        DataError: There is no run of the name to resume, or it has no checkpoint.
+        ConfigError: The name is taken, the run is finished or has another configuration, or a tracker is not installed.
+        DataError: The run to resume does not exist, or has no checkpoint.
 
     """
-    check_trackers(asked)
+    check_trackers(requested)
     found = None
     if resume is not None:
-        found = ranks.decided(lambda: find_resumable(asked, origins, resume, final=development is not None))
+        found = ranks.decided(lambda: find_resumable(requested, origins, resume, final=development is not None))
     if found is not None:
         return Session(found.run, found.settings, origins, found, True, development)
-    run = ranks.decided(lambda: new_run(asked, anew=True))
-    return Session(run, asked, origins, None, resume is not None, development)
+    run = ranks.decided(lambda: new_run(requested, replace_abandoned=True))
+    return Session(run, requested, origins, None, resume is not None, development)
 
 
-def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Reporting) -> Record:
-    """Open the data, build the network, begin the run or go on, and train; the folder is locked meanwhile.
+def run_session(session: Session, ranks: Ranks, listener: Listener, reporting: Reporting) -> Record:
+    """Open the data, build the network, start or resume the run, and train; the folder is locked while it runs.
 
-    A session that is done is not for this function.
+    Do not call it for a session that is done.
 
     Returns:
         The record of the epoch that became `checkpoints/best`.
 
     Raises:
-        SvipError: Whatever stands in the way. A new run without a checkpoint leaves no folder behind.
+        SvipError: The training cannot start or continue. A new run without a checkpoint leaves no folder behind.
 
     """
     settings, run, is_new = session.settings, session.run, session.resumable is None
@@ -122,7 +122,7 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
         if not ranks.is_first:
             run = Run(run.folder, read_only=True)
         elif not is_new:
-            # Before anything is read that another process may be about to save.
+            # Before reading anything that another process may be about to save.
             run = at_work.enter_context(run.written_to(is_new=False))
         file = read_pretrained_features(Path(settings.data.features)) if settings.data.features else None
         benchmark = _opened(settings, ranks, listener, file)
@@ -137,7 +137,7 @@ def carry_out(session: Session, ranks: Ranks, listener: Listener, reporting: Rep
             )
         if session.development is not None:
             check_same_split(session.development, benchmark)
-        _tell(session, setup, listener)
+        _report_start(session, setup, listener)
         images = [benchmark.images[index] for index in setup.split.train]
         if is_new:
             _announce_new(session, run, listener)
@@ -176,16 +176,16 @@ def _opened(settings: Settings, ranks: Ranks, listener: Listener, file: FeatureF
 
 
 def _announce_new(session: Session, run: Run, listener: Listener) -> None:
-    """Say how a new run comes to begin, and remove what a killed one of its name has left."""
+    """Report how a new run starts, and remove the remains of a killed run of its name."""
     if not run.read_only and run.is_abandoned:
-        listener.note(f"{run.name} was killed before its first checkpoint: it is begun anew")
+        listener.note(f"{run.name} was killed before its first checkpoint: it starts again")
         run.discard_without_checkpoint()
-    elif session.begins_instead:
-        listener.note(f"there is nothing to resume: {run.name} begins")
+    elif session.starts_new:
+        listener.note(f"nothing to resume, starting {run.name}")
 
 
 def _begin(session: Session, run: Run, setup: Setup, images: list[str]) -> None:
-    """Write what is known before the first step."""
+    """Write everything that is known before the first step."""
     development = session.development
     run.start(
         session.settings,
@@ -200,8 +200,8 @@ def _begin(session: Session, run: Run, setup: Setup, images: list[str]) -> None:
     run.save_json(ORIGINS, session.origins)
 
 
-def _tell(session: Session, setup: Setup, listener: Listener) -> None:
-    """What is trained on what, and what the user should know before the first step."""
+def _report_start(session: Session, setup: Setup, listener: Listener) -> None:
+    """Report what is trained on which data, and what the user should know before the first step."""
     settings, development = session.settings, session.development
     for note in setup.notes:
         listener.warn(note)
@@ -215,7 +215,7 @@ def _tell(session: Session, setup: Setup, listener: Listener) -> None:
         for warning in development.warnings(setup.benchmark):
             listener.warn(warning)
     elif setup.monitored is None and settings.train.monitor != "none":
-        listener.note("nothing is evaluated between epochs: there is no validation split without --fold")
+        listener.note("nothing is evaluated between epochs: a validation split needs --fold")
 
 
 def _described(settings: Settings, setup: Setup) -> str:

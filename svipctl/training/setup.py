@@ -1,4 +1,4 @@
-"""Everything that a training run needs, built from its configuration before the first step."""
+"""Prepare a training run from its configuration: device, data, network, packed pixels or features."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class Setup:
     split: Split
     """The proposed split, or a fold of its training images."""
     monitored: Split | None
-    """The split that each epoch is evaluated on."""
+    """Split that is evaluated after each epoch; None for no evaluation."""
     transform: Transform
-    """The transform of training."""
+    """Transform of training."""
     packed: PackedImages | None
-    """The training images' pixels, if they are packed and fresh."""
+    """Pixels of the training images, if they are packed and up to date."""
     features: StemFeatures | None
-    """A frozen stem's features of the training images, read instead of the images."""
+    """Features of a frozen stem for the training images, read instead of the images."""
     objects: Coverage | None
-    """Location of the object in each training image, if the selection asks for it."""
+    """Location of the object in each training image, if the selection needs it."""
     notes: tuple[str, ...]
-    """Remarks for the user before the first step."""
+    """Notes for the user before the first step."""
     initial_images: tuple[str, ...] = ()
     """Images of this data set that a new run's starting weights were trained on."""
     ranks: Ranks = ALONE
@@ -65,19 +65,19 @@ def prepare(
     ranks: Ranks = ALONE,
     file: FeatureFile | None = None,
 ) -> Setup:
-    """Choose the device, seed everything, and build the model, or load it from the checkpoint of a run to resume.
+    """Choose the device, seed all generators, and build the model or load it from the checkpoint of a run to resume.
 
     Args:
         settings: The configuration.
-        benchmark: Its data set.
-        resume_from: That checkpoint.
-        progress: Called with images done and images in all while a frozen stem's features are computed.
+        benchmark: The data set.
+        resume_from: Checkpoint of the run to resume.
+        progress: Called with images done and images in total while a frozen stem's features are computed.
         ranks: The processes that train together.
         file: The file of features of `data.features`.
 
     Raises:
-        ConfigError: No such GPU, backbone or fold.
-        DataError: Word vectors or weights are missing or damaged, or the run to resume is of other classes or
+        ConfigError: The GPU, backbone or fold does not exist.
+        DataError: Word vectors or weights are missing or damaged, or the run to resume has other classes or
             attributes, or of other features.
 
     """
@@ -90,7 +90,7 @@ def prepare(
         loaded = load_checkpoint(resume_from)
         check_same_benchmark(loaded.metadata, benchmark)
         start = Start(loaded.network, loaded.metadata.backbone_weights, loaded.normalise)
-        # As it began: release 0.1 evaluated every run by the shorter side, whatever it was trained with.
+        # As at the start: release 0.1 evaluated every run by the shorter side, whatever it was trained with.
         data = settings.data.model_copy(update={"test_resize": loaded.metadata.resize})
         settings = settings.model_copy(update={"data": data})
         if file is not None and file.sha256 != start.weights["sha256"]:
@@ -123,7 +123,7 @@ def prepare(
     elif settings.model.stem == "frozen":
         network.freeze_stem()
         if start.weights["source"] == "none":
-            notes.append("the stem has random weights and stays so: --weights pretrained, or --set model.stem=train")
+            notes.append("the frozen stem has random weights: use --weights pretrained, or --set model.stem=train")
         if keeps_features(settings):
             features = prepare_stem_features(
                 model, benchmark, transform, workers=settings.data.workers, progress=progress
@@ -147,7 +147,7 @@ def image_size(settings: Settings) -> int:
     """Return the side of the network's input in pixels, without loading weights.
 
     Raises:
-        ConfigError: No such backbone.
+        ConfigError: The backbone does not exist.
 
     """
     with torch.device("meta"):
@@ -161,7 +161,7 @@ def with_width(settings: Settings, file: FeatureFile) -> Settings:
 
 
 def keeps_features(settings: Settings) -> bool:
-    """Return whether a stem's features are computed once: it is frozen, and no random crop changes its input."""
+    """Return True if the features of a stem are cached: it is frozen, and no random crop changes its input."""
     data = settings.data
     return settings.model.stem == "frozen" and data.keep_features and data.augment != "crop-and-flip"
 
@@ -182,12 +182,12 @@ def seed_everything(seed: int) -> None:
 def _objects(benchmark: Benchmark, split: Split, transform: Transform, network: SVIP) -> Coverage:
     if transform.crops:
         raise ConfigError(
-            "method.selection = object does not follow random crops",
+            "method.selection = object does not support random crops",
             todo="--set data.augment=flip",
         )
     return object_coverage(benchmark, split.train, transform.training_geometry, *network.grid.window_shape)
 
 
 def _is_monitored(train: TrainSettings) -> bool:
-    """Return whether epochs are evaluated: a fold on its validation part, a final run on test only when asked to."""
+    """Return True if epochs are evaluated: a fold on its validation part, a final run on test only if requested."""
     return train.monitor == "test" or (train.monitor == "validation" and train.fold is not None)

@@ -1,4 +1,4 @@
-"""The model before a run's first step, and the weights that it starts from."""
+"""Create the model of a new run, with the weights that it starts from."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Start:
 
     network: SVIP
     weights: dict[str, str]
-    """Source and SHA-256 of the weights; for a whole network also whether its training images are known."""
+    """Source and SHA-256 of the weights; for a whole network also `images`, if its training images are not known."""
     normalise: Normalisation
     images: tuple[str, ...] = ()
-    """Images of this data set that a whole network's weights were trained on, as far as known."""
+    """Known images of this data set that the starting weights of a whole network were trained on."""
     notes: tuple[str, ...] = ()
-    """Remarks for the user."""
+    """Notes for the user."""
 
 
 def new_start(settings: Settings, benchmark: Benchmark, split: Split) -> Start:
@@ -38,7 +38,7 @@ def new_start(settings: Settings, benchmark: Benchmark, split: Split) -> Start:
 
     Raises:
         ConfigError: Backbone, window and recipe do not fit together.
-        DataError: A file is missing, damaged or does not fit, or the network was trained on what is to be scored.
+        DataError: A file is missing, damaged or does not fit, or the network was trained on images that are scored.
 
     """
     if settings.model.init_from:
@@ -79,7 +79,7 @@ def _from_trained(settings: Settings, benchmark: Benchmark, split: Split) -> Sta
 
 
 def _images_of(weights: TrainedWeights, metadata: Metadata) -> frozenset[str] | None:
-    """Return the images that a checkpoint and its starting weights were trained on; None if that is not known."""
+    """Return the images that a checkpoint and its starting weights were trained on; None if they are not known."""
     run = run_of(weights.path)
     if run is None or metadata.backbone_weights.get("images") == UNKNOWN:
         return None
@@ -90,6 +90,6 @@ def _check_attributes(metadata: Metadata, benchmark: Benchmark, weights: Trained
     if tuple(metadata.attributes) != benchmark.attributes:
         raise DataError(
             f"{weights.name} predicts other attributes than {benchmark.name} has",
-            why="their number is the same, their names or order are not",
+            why="their number is the same, but their names or order differ",
             todo="start from weights trained on this data set's attributes",
         )

@@ -1,8 +1,8 @@
-"""Where a training run stands, to the step: everything besides the weights that the next step depends on.
+"""Save and load the state of a training run, to the step: everything except the weights that the next step depends on.
 
 The order of the images and their random transforms are functions of (seed, epoch, image), so a position in the run is
-two numbers. What has a memory is saved: the optimizer, gradients that wait in parameters outside it (the published
-warm-up lets them pile up), the random generators, the sums behind the epoch's means, and the best epoch so far.
+two numbers. The saved state is the optimizer, gradients that accumulate in parameters outside it (the published
+warm-up), the random generators, the sums for the epoch's means, and the best epoch so far.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FIGURES_OF_0_1 = (
 
 
 def _named_sums(sums: Any) -> Any:
-    """Return sums by name: release 0.1 wrote them in the order of its figures, and counted one accuracy."""
+    """Return sums by name: release 0.1 wrote them in the order of its metrics, with one accuracy."""
     return dict(zip(_FIGURES_OF_0_1, sums)) if isinstance(sums, list) else sums
 
 
@@ -43,23 +43,23 @@ class Position:
     __pydantic_config__ = ConfigDict(strict=True, revalidate_instances="always", allow_inf_nan=False)
 
     epoch: NonNegativeInt = 0
-    """Finished epochs: trained, evaluated and recorded."""
+    """Number of finished epochs: trained, evaluated and recorded."""
     step: NonNegativeInt = 0
-    """Finished steps of the current epoch."""
+    """Number of finished steps of the current epoch."""
     sums: Annotated[dict[str, float], BeforeValidator(_named_sums)] = field(default_factory=dict)
-    """Figure -> its sum over those steps."""
+    """Name of a metric -> its sum over those steps."""
     seconds: float = 0.0
-    """Spent on those steps."""
+    """Seconds of those steps."""
     waited: float = 0.0
-    """Seconds of these that went by waiting for batches."""
+    """Seconds of these in which the loop waited for batches."""
     best: dict[str, Any] = field(default_factory=dict)
-    """Record of the epoch that is `checkpoints/best`."""
+    """Record of the epoch in `checkpoints/best`."""
     record: dict[str, Any] = field(default_factory=dict)
-    """Of the last finished epoch."""
+    """Record of the last finished epoch."""
 
 
 def save_state(folder: Path, position: Position, optimisation: Optimisation) -> None:
-    """Write `training.pt` into a checkpoint folder; loadable with `weights_only=True`."""
+    """Write `training.pt` into a checkpoint folder; it can be loaded with `weights_only=True`."""
     untrained = set(optimisation.untrained)
     waiting = [(name, value.grad) for name, value in optimisation.model.named_parameters() if value in untrained]
     state = {
@@ -71,7 +71,7 @@ def save_state(folder: Path, position: Position, optimisation: Optimisation) -> 
     with (folder / FILE).open("wb") as file:
         try:
             torch.save(state, file)
-        except RuntimeError as error:  # torch's own, at the end of a file that a full disk cut short
+        except RuntimeError as error:  # torch's own, at the end of a file that a full disk truncated
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
@@ -80,12 +80,12 @@ def save_state(folder: Path, position: Position, optimisation: Optimisation) -> 
 
 
 def load_state(folder: Path, optimisation: Optimisation) -> Position:
-    """Put optimizer, waiting gradients and random generators back, and say where the run stands.
+    """Restore optimizer, accumulated gradients and random generators, and return the position of the run.
 
-    The weights must be loaded already.
+    Load the weights first.
 
     Raises:
-        DataError: Missing, damaged, or of another network.
+        DataError: The state is missing, damaged, or of another network.
 
     """
     state = _read(folder)
@@ -103,7 +103,7 @@ def load_state(folder: Path, optimisation: Optimisation) -> Position:
 
 
 def read_position(folder: Path) -> tuple[int, int]:
-    """Finished epochs, and finished steps of the current one."""
+    """Return the position of a checkpoint: finished epochs, and finished steps of the current one."""
     state = _read(folder)
     try:
         position = _position(state)
@@ -133,7 +133,7 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(
         f"the training state {path} is damaged",
         why=misfits(error) if isinstance(error, ValidationError) else why,
-        todo="train a new run without --resume; its weights may be good yet: --init-from with that run's folder",
+        todo="train a new run without --resume; its weights may be intact: --init-from with that run's folder",
     )
 
 
@@ -142,7 +142,7 @@ def _device_of(optimisation: Optimisation) -> torch.device:
 
 
 def _random_states(device: torch.device) -> dict[str, Any]:
-    """Of Python, NumPy, torch, and the one GPU that is used: asking all of them would take memory on each."""
+    """Return the random states of Python, NumPy, torch, and the one GPU in use: others would allocate memory."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     version, numbers, normal = random.getstate()
     return {

@@ -1,4 +1,4 @@
-"""One step of training: forward and backward over the parts of a batch, clip, update."""
+"""Run one training step: forward and backward over the parts of a batch, clip, update."""
 
 from __future__ import annotations
 
@@ -15,29 +15,32 @@ from svipctl.model.losses import Terms
 from svipctl.training.optimisation import Optimisation
 
 FIGURES = (*(field.name for field in fields(Terms)), "gradient_norm")
-"""What a step measures, in the order of its result."""
+"""Names of a step's results, in their order."""
 
 LossOf = Callable[[Tensor, Tensor, int, Tensor | None], Terms]
-"""Images (B, 3, H, W), labels (B,), the epoch and, for the control that asks for it, where the object is (B, windows),
-to the loss and its terms."""
+"""Function from images (B, 3, H, W), labels (B,), the epoch and, for the control that needs it, the location of the
+object (B, windows) to the loss and its terms.
+"""
 
 
 class Stepper:
-    """Steps of a run.
+    """Training steps of a run.
 
     A batch may be computed in parts, one after the other, whose gradients add up to the batch's: every term of the
-    loss is a mean over images, so each part counts by its share of them. Only rounding tells the two apart. The same
-    holds for the parts that several processes compute at the same time.
+    loss is a mean over images, so each part counts by its share of them. The results differ only by rounding. The same
+    applies to the parts that several processes compute at the same time.
 
     Attributes:
-        parts: Parts of a batch.
+        parts: Number of parts of a batch.
 
     """
 
     def __init__(
         self, loss_of: LossOf, optimisation: Optimisation, *, parts: int = 1, adapt: bool = False, ranks: Ranks = ALONE
     ) -> None:
-        """`adapt` makes more parts whenever memory does not suffice; `ranks` are who computes the batch together."""
+        """Create the steps; `adapt` adds parts when memory is not enough, `ranks` are the processes that share the
+        batch.
+        """
         self.loss_of = loss_of
         self.optimisation = optimisation
         self.parts = parts
@@ -60,16 +63,16 @@ class Stepper:
             images: (B, 3, H, W).
             labels: (B,) rows of the seen classes.
             epoch: Counted from 0.
-            step: Of the epoch, counted from 0.
+            step: Step of the epoch, counted from 0.
             coverage: (B, windows) share of each window that shows the object, or None.
             weight: Share of these images in the batch of all processes.
 
         Returns:
-            `FIGURES` as one vector on the device, of the batch when summed over the processes; nothing waits for it.
+            `FIGURES` as one vector on the device, for the batch when summed over the processes, without synchronizing.
 
         Raises:
-            ResourceError: The batch does not fit into memory; says in how many parts it does.
-            ConfigError: The network is to be compiled, and that fails.
+            ResourceError: The batch does not fit in memory; names the number of parts with which it fits.
+            ConfigError: Compiling the network fails.
 
         """
         waiting = self._gradients_wait()
@@ -83,11 +86,11 @@ class Stepper:
                     raise ConfigError(
                         "torch.compile does not work on this machine",
                         why=" ".join(str(error).partition("\n\n")[0].split()),
-                        todo="install a C++ compiler, or go without: --set train.compile=false",
+                        todo="install a C++ compiler, or disable it: --set train.compile=false",
                     ) from error
                 if not is_out_of_memory(error):
                     raise
-                cause = error.with_traceback(None)  # its frames hold the tensors that did not fit
+                cause = error.with_traceback(None)  # its frames keep the tensors that did not fit
             self._answer(cause, images, labels, epoch, coverage, waiting=waiting)
         self.ranks.average([value.grad for value in self.optimisation.parameters if value.grad is not None])
         norm = self.optimisation.apply(epoch, step).detach().float().view(1)
@@ -96,9 +99,10 @@ class Stepper:
     def _gradients(
         self, images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None, weight: float = 1.0
     ) -> Tensor:
-        """Forward and backward over all parts; the terms' share of the batch's.
+        """Run forward and backward over all parts, and return the terms as shares of the batch's.
 
-        The gradients are made to be averaged over the processes: those that already wait, equal in all, stay as they are.
+        The gradients are scaled to be averaged over the processes; accumulated ones, equal in all processes, stay
+        unchanged.
         """
         total = torch.zeros(len(FIGURES) - 1, device=images.device)
         parts = min(self.parts, len(images))
@@ -120,9 +124,9 @@ class Stepper:
         *,
         waiting: bool,
     ) -> None:
-        """Divide the batch further, or say in how many parts it fits."""
-        asked, what = self.parts, f"a batch of {len(images)} does not fit into the memory of {images.device}"
-        if waiting:  # gradients of earlier steps are mixed with those of this one: it cannot be done again
+        """Divide the batch further, or raise an error with the number of parts that fit."""
+        asked, what = self.parts, f"a batch of {len(images)} does not fit in the memory of {images.device}"
+        if waiting:  # accumulated gradients are mixed with those of this step, so it cannot be repeated
             raise ResourceError(what, todo="resume with --set train.accumulate=2 or more") from cause
         while self.parts < len(images):
             self._forget_all()
@@ -139,20 +143,20 @@ class Stepper:
             self._forget_all()
             raise ResourceError(
                 what,
-                why=f"in {parts} parts of {-(-len(images) // parts)} it does, with the same result",
-                todo=f"--batch-size auto, or --set train.accumulate={parts}; or a smaller --batch-size",
+                why=f"it fits in {parts} parts of {-(-len(images) // parts)} images, with the same result",
+                todo=f"use --batch-size auto, or --set train.accumulate={parts}, or a smaller --batch-size",
             ) from cause
         raise ResourceError(
-            f"not even one image at a time fits into the memory of {images.device}",
-            todo="--set train.checkpointing=blocks, or a smaller --backbone",
+            f"not even one image at a time fits in the memory of {images.device}",
+            todo="use --set train.checkpointing=blocks, or a smaller --backbone",
         ) from cause
 
     def _gradients_wait(self) -> bool:
-        """Return whether parameters outside the optimizer hold gradients of earlier steps."""
+        """Return True if parameters outside the optimizer have gradients of earlier steps."""
         return any(value.grad is not None for value in self.optimisation.untrained)
 
     def _forget_all(self) -> None:
-        """No gradient, and no memory kept for reuse."""
+        """Remove all gradients and free the memory kept for reuse."""
         self.optimisation.model.zero_grad(set_to_none=True)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""What an epoch's steps measured: kept on the device and read together, so that no step waits for it."""
+"""Log the metrics of an epoch's steps: keep them on the device and read them together, so that no step waits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from svipctl.errors import CheckFailed, shortened
 from svipctl.training.step import FIGURES
 
 PUBLISHED_ACCURACY = "accuracy"
-"""Name in the published code of the accuracy of the contextualized pass; the recipe `reference` has it too."""
+"""Name in the published code of the accuracy of the contextualized pass; the recipe `reference` reports it too."""
 _SHARES = frozenset(
     ["source_accuracy", "contextualized_accuracy", "patch_accuracy", "patch_auc", "patch_recall", PUBLISHED_ACCURACY]
 )
@@ -22,10 +22,10 @@ Record = dict[str, Any]
 
 
 class StepLog:
-    """Figures of the steps of one epoch.
+    """Metrics of the steps of one epoch.
 
     Attributes:
-        sums: Figure -> sum over all steps read so far.
+        sums: Name of a metric -> sum over all steps read so far.
 
     """
 
@@ -40,16 +40,16 @@ class StepLog:
         ranks: Ranks = ALONE,
         published: bool = False,
     ) -> None:
-        """Begin an epoch, or go on within it.
+        """Start the log of an epoch, or continue it.
 
         Args:
             epoch: Counted from 0.
-            sums: Of each figure over the steps done before, empty at the start. A figure that those steps did not have
+            sums: Sum of each metric over the earlier steps, empty at the start. A metric that those steps did not have
                 has no mean in this epoch.
-            learning_rate: Of a step of this epoch, counted from 0.
-            images: The files of a step's batch.
-            write: Takes the records that have been read, oldest first.
-            ranks: The processes over which figures are summed; all read at the same steps.
+            learning_rate: Function of a step of this epoch, counted from 0.
+            images: Function that returns the files of a step's batch.
+            write: Function that receives the records that have been read, oldest first.
+            ranks: The processes over which metrics are summed; all read at the same steps.
             published: Also report the published code's `accuracy`.
 
         """
@@ -63,14 +63,14 @@ class StepLog:
         self._unread: list[tuple[int, Tensor]] = []
 
     def add(self, step: int, figures: Tensor) -> None:
-        """The figures of a step, counted from 0; they stay on the device."""
+        """Add the metrics of a step, counted from 0; they stay on the device."""
         self._unread.append((step, figures))
 
     def read(self) -> None:
-        """Bring the figures over, check them, and write them.
+        """Transfer the metrics from the device, check them, and write them.
 
         Raises:
-            CheckFailed: One is not finite; names the step, the term and the images. What came before is written.
+            CheckFailed: A metric is not finite; names the step, the term and the images. Earlier records are written.
 
         """
         if not self._unread:
@@ -89,11 +89,11 @@ class StepLog:
             self._write(records)
 
     def means(self, steps: int) -> dict[str, float]:
-        """Means over the first `steps` steps of the epoch, shares in percent."""
+        """Return means over the first `steps` steps of the epoch, shares in percent."""
         return self._shown({name: total / steps for name, total in self.sums.items()})
 
     def _shown(self, figures: dict[str, float]) -> dict[str, float]:
-        """Return figures as they are reported, shares in percent."""
+        """Return metrics as they are reported, shares in percent."""
         if self._published and "contextualized_accuracy" in figures:
             figures = figures | {PUBLISHED_ACCURACY: figures["contextualized_accuracy"]}
         return {name: 100 * value if name in _SHARES else value for name, value in figures.items()}

@@ -1,4 +1,4 @@
-"""The Optuna study of `svipctl tune`: a file in its folder, in which each trial is proposed and its figure is kept."""
+"""Store the Optuna study of `svipctl tune` in a file of its folder: propose trials and record their results."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def require_optuna() -> None:
 
 @contextmanager
 def open_study(folder: Path) -> Iterator[Study]:
-    """Open the study of a folder, or begin it.
+    """Open the study of a folder, or create it.
 
     Raises:
-        DataError: Its file is damaged.
+        DataError: The file of the study is damaged.
 
     """
     import optuna
@@ -44,7 +44,7 @@ def open_study(folder: Path) -> Iterator[Study]:
         study = optuna.create_study(storage=storage, study_name="tune", direction="maximize", load_if_exists=True)
     except (SQLAlchemyError, RuntimeError) as error:
         raise DataError(
-            f"{folder / FILE} is damaged", why=str(error).partition("\n")[0], todo="begin a study of another --name"
+            f"{folder / FILE} is damaged", why=str(error).partition("\n")[0], todo="start a study with another --name"
         ) from error
     try:
         yield study
@@ -54,7 +54,7 @@ def open_study(folder: Path) -> Iterator[Study]:
 
 
 def check_same_request(study: Study, request: Mapping[str, Any]) -> None:
-    """Note what the study is of; raise ConfigError if it was begun with something else."""
+    """Record the request of a study; raise ConfigError if it was started with another one."""
     request = json.loads(json.dumps(request, default=str))
     before = study.user_attrs.get("request")
     if before is None:
@@ -63,14 +63,14 @@ def check_same_request(study: Study, request: Mapping[str, Any]) -> None:
     keys = sorted(key for key in {*before, *request} if before.get(key) != request.get(key))
     if keys:
         raise ConfigError(
-            "the study was begun with another configuration or search",
+            "the study was started with another configuration or search",
             why="\n".join(f"{key}: {before.get(key)} in the study, {request.get(key)} now" for key in keys),
-            todo="give the same flags, or choose another --name",
+            todo="use the same flags, or choose another --name",
         )
 
 
 def finished_trials(study: Study) -> list[FrozenTrial]:
-    """Return the trials that have a figure, oldest first."""
+    """Return the trials that have a result, oldest first."""
     from optuna.trial import TrialState
 
     return study.get_trials(states=(TrialState.COMPLETE,))
@@ -79,15 +79,15 @@ def finished_trials(study: Study) -> list[FrozenTrial]:
 def next_trial(
     study: Study, space: Mapping[str, Dimension], start: Mapping[str, Any], seed: int
 ) -> tuple[Trial, dict[str, Any]]:
-    """Return a trial and the values to try.
+    """Return a trial and its values.
 
-    A trial that was cut short is proposed again. The first one is the start.
+    An interrupted trial is proposed again. The first trial is the start.
 
     Args:
-        study: It is asked.
+        study: The study.
         space: Setting -> values.
-        start: Setting -> value as configured.
-        seed: Random seed. A study that was cut short goes on as it would have.
+        start: Setting -> configured value.
+        seed: Random seed. An interrupted study continues as it would have.
 
     """
     from optuna.samplers import TPESampler

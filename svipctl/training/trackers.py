@@ -1,4 +1,6 @@
-"""Experiment trackers, through accelerate: the figures of steps.jsonl and metrics.jsonl for TensorBoard and others."""
+"""Send the metrics of steps.jsonl and metrics.jsonl to experiment trackers (TensorBoard and others), through
+accelerate.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,9 @@ _SERVICES = {
     "mlflow": ("MLFLOW_TRACKING_URI", ("http", "databricks")),
     "trackio": ("TRACKIO_SPACE_ID", ("",)),
 }
-"""Variable that makes a tracker send figures to a service, and how its values then begin."""
+"""Tracker -> variable that makes it send metrics to a service, and the beginnings of such values."""
 _LAUNCHER = ("LOCAL_RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-"""Variables for which accelerate would start process groups and set thread counts of its own."""
+"""Variables for which accelerate would start process groups and set thread counts."""
 
 
 def check_trackers(settings: Settings) -> None:
@@ -34,7 +36,7 @@ def check_trackers(settings: Settings) -> None:
 
     Raises:
         ConfigError: A package is not installed.
-        NetworkError: The environment sends the figures to a service, and `offline` forbids it.
+        NetworkError: The environment sends the metrics to a service, and `offline` forbids it.
 
     """
     for name in settings.train.tracker_names:
@@ -42,15 +44,15 @@ def check_trackers(settings: Settings) -> None:
             if importlib.util.find_spec(package) is None:
                 raise ConfigError(
                     f"the tracker {name} needs the package {package}, which is not installed",
-                    todo=f"pip install 'svipctl[{name}]', or leave {name} out of train.trackers",
+                    todo=f"pip install 'svipctl[{name}]', or remove {name} from train.trackers",
                 )
         variable, remote = _SERVICES.get(name, ("", ()))
         value = os.environ.get(variable, "")
         if settings.offline and value and value.startswith(remote):
             raise NetworkError(
-                f"the tracker {name} would send figures to a service, which --offline forbids",
+                f"the tracker {name} would send metrics to a service, which --offline forbids",
                 why=f"{variable}={value}",
-                todo=f"unset {variable}, or leave out --offline",
+                todo=f"unset {variable}, or omit --offline",
             )
 
 
@@ -61,12 +63,13 @@ class Trackers:
     """
 
     def __init__(self, run: Run, settings: Settings, warn: Callable[[str], None]) -> None:
-        """Prepare the trackers that `train.trackers` names; nothing is started.
+        """Prepare the trackers of `train.trackers`; nothing is started.
 
         Args:
-            run: Its folder holds the stores of TensorBoard, MLflow and W&B, unless the environment says otherwise.
-            settings: Sent as the run's configuration.
-            warn: Receives a sentence on each tracker that fails.
+            run: Run whose folder contains the stores of TensorBoard, MLflow and W&B, unless the environment sets
+                others.
+            settings: Configuration of the run, which is sent too.
+            warn: Function that receives a warning for each tracker that fails.
 
         """
         self.run, self.settings, self.warn = run, settings, warn
@@ -75,10 +78,10 @@ class Trackers:
         self.steps_per_epoch = 0
 
     def begin(self, steps_per_epoch: int) -> None:
-        """Start the trackers and send what the run has recorded so far.
+        """Start the trackers and send everything that the run has recorded so far.
 
-        Stores can only grow, and a resumed run repeats the steps after its last save: what is in the run's folder is
-        written anew, and elsewhere a second run of the same name begins.
+        Stores are append-only, and a resumed run repeats the steps after its last save: stores in the run's folder are
+        rewritten, and elsewhere a second run of the same name starts.
 
         Raises:
             ConfigError: A tracker does not start.
@@ -91,11 +94,11 @@ class Trackers:
                 self.ends[name] = ExitStack()
                 with _silent():
                     self.started[name] = _started(name, self.run, self.settings, self.ends[name])
-            except Exception as error:  # each library raises errors of its own
+            except Exception as error:  # each library raises its own exceptions
                 raise ConfigError(
                     f"the tracker {name} does not start",
                     why=f"{type(error).__name__}: {first_line(error)}",
-                    todo=f"set it up (docs/trackers.md), or leave {name} out of train.trackers",
+                    todo=f"set it up (docs/trackers.md), or remove {name} from train.trackers",
                 ) from error
         epochs = {record["epoch"]: record for record in self.run.metrics}
         for record in self.run.steps:
@@ -104,12 +107,12 @@ class Trackers:
                 self.epoch(epochs[record["epoch"]])
 
     def steps(self, records: Iterable[Record]) -> None:
-        """Send the figures of steps."""
+        """Send the metrics of steps."""
         for record in records:
             self._send("step", record, (record["epoch"] - 1) * self.steps_per_epoch + record["step"])
 
     def epoch(self, record: Record) -> None:
-        """Send the figures of an epoch, at its last step."""
+        """Send the metrics of an epoch, at its last step."""
         self._send("epoch", record, record["epoch"] * self.steps_per_epoch)
 
     def close(self) -> None:
@@ -128,13 +131,13 @@ class Trackers:
             try:
                 with _silent():
                     action(name, tracker)
-            except Exception as error:  # each library raises errors of its own
+            except Exception as error:  # each library raises its own exceptions
                 del self.started[name]
                 self.warn(f"the tracker {name} failed and receives nothing more: {first_line(error)}")
 
 
 def _started(name: str, run: Run, settings: Settings, at_end: ExitStack) -> Any:
-    """Return a tracker of accelerate's that has begun a run of this run's name; `at_end` receives what ends it."""
+    """Return an accelerate tracker with a started run of this run's name; `at_end` receives its closing function."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     from accelerate import PartialState
@@ -145,7 +148,7 @@ def _started(name: str, run: Run, settings: Settings, at_end: ExitStack) -> Any:
     project = dataset_name(settings.dataset)
     if name == "tensorboard":
         arguments: dict[str, Any] = {"logging_dir": run.folder}
-        project = name  # accelerate makes it the name of the folder
+        project = name  # accelerate uses it as the name of the folder
     elif name == "mlflow":
         _use_local_store(run.folder / name, at_end)
         arguments = {"run_name": run.name}
@@ -167,7 +170,7 @@ def _started(name: str, run: Run, settings: Settings, at_end: ExitStack) -> Any:
 
 
 def _use_local_store(folder: Path, at_end: ExitStack) -> None:
-    """Let MLflow keep everything in a folder, unless the environment names a store."""
+    """Let MLflow keep everything in a folder, unless the environment sets a store."""
     import mlflow
 
     if "MLFLOW_TRACKING_URI" not in os.environ:
@@ -183,7 +186,7 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Discard what trackers print: stdout is for a command's result."""
+    """Discard the output of trackers: stdout is for a command's result."""
     with redirect_stdout(io.StringIO()):
         yield
 

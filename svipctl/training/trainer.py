@@ -42,8 +42,8 @@ from svipctl.training.step import Stepper
 from svipctl.training.step_log import Record, StepLog
 from svipctl.training.trackers import Trackers
 
-_READ_EVERY = 50  # steps between two looks at the loss: a look makes the device wait
-_LOOK_EVERY = 5.0  # seconds, where a step takes so long that the wait does not matter
+_READ_EVERY = 50  # steps between two checks of the loss, because a check synchronizes the device
+_LOOK_EVERY = 5.0  # seconds; if a step takes this long, the synchronization does not matter
 
 
 class Reporter(Protocol):
@@ -52,7 +52,7 @@ class Reporter(Protocol):
     def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
         """Receive the state after some steps; all counted from 1.
 
-        `terms` are means since the epoch began, shares in percent.
+        `terms` are means since the start of the epoch, shares in percent.
         """
 
     def epoch(self, record: Record) -> None:
@@ -60,7 +60,7 @@ class Reporter(Protocol):
 
 
 class Trainer:
-    """Trains a run: each epoch is trained and evaluated, and the state is saved now and then.
+    """Training loop of a run: train and evaluate each epoch, and save the state now and then.
 
     Attributes:
         position: Finished epochs and steps; saved with every checkpoint.
@@ -83,15 +83,15 @@ class Trainer:
         Args:
             settings: The configuration.
             setup: Data set, model, device and processes, from `svipctl.training.setup`.
-            run: A started run folder; filled with metrics and checkpoints. Only the first of several processes writes.
+            run: A started run folder, filled with metrics and checkpoints. Only the first of several processes writes.
             reporter: Called after steps and epochs.
             resume: Continue from `checkpoints/last`; `setup` has its weights.
-            stop: Checked after each step and each evaluated batch; when it asks, the state is saved first.
-            trackers: Receive the same records as the run; None for none.
+            stop: Checked after each step and each evaluated batch; if it is set, the state is saved first.
+            trackers: Trackers that receive the same records as the run; None for none.
 
         """
         self.settings, self.setup, self.run, self.reporter = settings, setup, run, reporter
-        self.stop = Stop() if stop is None else stop  # a stop that asks for nothing is false
+        self.stop = Stop() if stop is None else stop  # `stop` is false until a signal is received
         self.trackers = trackers
         self.network, self.device, self.ranks = setup.model.network, setup.model.device, setup.ranks
         self.groups = group_columns(setup.benchmark.groups).to(self.device)
@@ -118,9 +118,9 @@ class Trainer:
 
         Raises:
             CheckFailed: The loss or its gradient is not finite; the checkpoint before is intact.
-            ResourceError: The disk is full, a batch does not fit into memory, or a process that decodes images was
+            ResourceError: The disk is full, a batch does not fit in memory, or a process that decodes images was
                 killed; the checkpoint before is intact.
-            Interrupted: `stop` asked for it; the state is saved.
+            Interrupted: `stop` was set; the state is saved.
 
         """
         self.run.keep_metrics(self.position.epoch, self.position.record)
@@ -151,7 +151,7 @@ class Trainer:
             fit_closed_form(self.settings, self.setup, lambda done, total: self.save_and_leave_if_asked())
         record |= self.validate()
         record |= {"seconds": round(time.perf_counter() - started, 2)}
-        # Best before state: what is cut off before the state is saved is done again, with the same outcome.
+        # Best before state: work after the last save of the state is repeated, with the same outcome.
         is_best, is_last = self.is_best(record), epoch + 1 == self.settings.train.epochs
         if is_best:
             self.position.best = record
@@ -181,9 +181,9 @@ class Trainer:
             is_long = time.monotonic() - self.looked >= _LOOK_EVERY
             save_is_due = self.save_is_due() and at.step < self.steps
             number, due, long = self.ranks.most(self.stop.number, save_is_due, is_long)
-            asked = self.stop.hear(number)
+            asked = self.stop.record(number)
             if asked or due or long or at.step % _READ_EVERY == 0 or at.step == self.steps:
-                log.read()  # before anything is saved, so that a loss that is not finite never is
+                log.read()  # before anything is saved, so that a loss that is not finite is never saved
                 self.looked = time.monotonic()
                 self.reporter.step(epoch + 1, at.step, self.steps, log.means(at.step))
             at.sums, at.seconds, at.waited = log.sums, time.perf_counter() - started, clocked.waited
@@ -255,26 +255,26 @@ class Trainer:
         return {"monitor": split.name, "gamma": float(oracle["gamma"])} | rounded
 
     def is_best(self, record: Record) -> bool:
-        """Return whether an epoch becomes `checkpoints/best`."""
+        """Return True if an epoch becomes `checkpoints/best`."""
         select, best = self.settings.train.select, self.position.best
         if select == "last":
             return bool(record["epoch"] == self.settings.train.epochs)
-        # The published code chooses by its own test protocol; a validation split is judged by per-class H.
+        # The published code chooses by its own test protocol; a validation split uses per-class H.
         figure = "H_reference" if select == "test" else "H_oracle"
         return not best or record[figure] > best[figure]
 
     def save(self) -> None:
         """Save weights and state to `checkpoints/last`."""
         self.save_model(self.run.last, {"epoch": self.position.epoch}, with_state=True)
-        self.ranks.wait()  # a process that ends before it is saved would take the others along
+        self.ranks.wait()  # a process that ends before the save would end the others too
         self.has_saved, self.saved = True, time.monotonic()
 
     def save_is_due(self) -> bool:
-        """Return whether the last save, or the start of the program, is as long ago as `train.save_every` says."""
+        """Return True if the last save, or the start of the program, is at least `train.save_every` minutes ago."""
         return time.monotonic() - self.saved >= 60 * self.settings.train.save_every
 
     def save_model(self, folder: Path, record: Record, *, with_state: bool = False) -> None:
-        """Save the weights, with the training state if asked for; only the first process writes."""
+        """Save the weights, and the training state if requested; only the first process writes."""
         if not self.ranks.is_first:
             return
         self.run.check_folder()
@@ -289,11 +289,11 @@ class Trainer:
         save_checkpoint(folder, self.network, metadata, extra=add)
 
     def stop_is_asked(self) -> bool:
-        """Return whether some process of the run has received a signal."""
-        return self.stop.hear(*self.ranks.most(self.stop.number))
+        """Return True if a process of the run has received a signal."""
+        return self.stop.record(*self.ranks.most(self.stop.number))
 
     def leave(self) -> None:
-        """Raise Interrupted for the signal that was received; the state is saved."""
+        """Raise Interrupted for the received signal; the state is saved."""
         at = self.position
         place = f"after step {at.step} of epoch {at.epoch + 1}" if at.step else f"after epoch {at.epoch}"
         self.stop.raise_if_asked("run the same command with --resume", why=f"{self.run.name} is saved {place}")

@@ -1,6 +1,6 @@
-"""Settings chosen on the development folds: every trial of a study is a development run on each fold.
+"""Tune settings on the development folds: every trial of a study is a development run on each fold.
 
-Nothing here looks at test: a trial's figure is the mean over the folds of the best H on their validation images.
+The test images are never used: a trial's result is the mean over the folds of the best H on their validation images.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from svipctl.settings.schema import Settings
 from svipctl.training.development import FOLDS
 from svipctl.training.resume import AUTO
 from svipctl.training.search_space import DECIDED, Dimension, search_space
-from svipctl.training.session import Listener, Reporting, carry_out, choose
+from svipctl.training.session import Listener, Reporting, choose, run_session
 from svipctl.training.study import FILE, check_same_request, finished_trials, next_trial, open_study, require_optuna
 from svipctl.training.tuning_settings import Configure, check_never_tests, fold_configuration, winner_toml
 
 WINNER = "best.toml"
-"""File of the settings of the best trial, for --config."""
+"""File with the settings of the best trial, for --config."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,19 @@ class Tuning:
 
     folder: Path
     settings: Settings
-    """The configuration as it is without the study."""
+    """Configuration without the study's values."""
     space: Mapping[str, Dimension]
     configure: Configure
 
     def run(self, trials: int, listener: Listener, reporting: Reporting) -> dict[str, Any]:
-        """Train until the study has so many trials, those before counted; return the document of the command.
+        """Train until the study has the given number of trials, including earlier ones; return the document of the
+        command.
 
-        The first trial is the configuration as it is, if it is in the search space. A fold whose loss diverges has H = 0.
+        The first trial is the unchanged configuration, if it is in the search space. A fold whose loss diverges has H
+        = 0.
 
         Raises:
-            SvipError: The study was begun otherwise, another process is at work in it, or a training stops.
+            SvipError: The study was started with another request, another process is using it, or a training stops.
 
         """
         fixed = {key: value for key, value in flatten(self.settings).items() if key not in DECIDED | set(self.space)}
@@ -74,7 +76,7 @@ class Tuning:
         return {**head, "config": str(self.folder / WINNER), "best": best, "trials": found}
 
     def _figures(self, number: int, values: Mapping[str, Any], listener: Listener, reporting: Reporting) -> list[float]:
-        """Return the best H of each fold's last epoch, percent; checkpoints are removed when a fold is done."""
+        """Return the best H of each fold's last epoch in percent; checkpoints are removed when a fold is done."""
         figures, runs = [], self.folder / self.folder.parent.name
         for fold in FOLDS:
             configured = fold_configuration(self.configure, self.folder, values, number + 1, fold)
@@ -82,7 +84,7 @@ class Tuning:
             session = choose(configured.settings, configured.origins, resume, ALONE)
             try:
                 if not session.is_done:
-                    carry_out(session, ALONE, listener, reporting)
+                    run_session(session, ALONE, listener, reporting)
                 figures.append(float(session.run.metrics[-1]["H_oracle"]))
             except CheckFailed as error:
                 listener.warn(f"fold {fold} of trial {number + 1} has H = 0: {error.what}")
@@ -94,14 +96,14 @@ class Tuning:
 
 
 def plan_tuning(configure: Configure, search: Sequence[str]) -> Tuning:
-    """Return the study of a configuration; nothing is written.
+    """Return the study of a configuration, without writing anything.
 
     Args:
-        configure: Resolves the configuration with further values by dotted key, above those that the user gives.
-        search: What to vary, as of `search_space`.
+        configure: Function that resolves the configuration with further values by dotted key, above those of the user.
+        search: Settings to vary, as for `search_space`.
 
     Raises:
-        ConfigError: Optuna is missing; or a fold, test, several devices or an impossible value is asked for.
+        ConfigError: Optuna is missing; or a fold, test, several devices or an invalid value is requested.
 
     """
     require_optuna()
@@ -112,7 +114,7 @@ def plan_tuning(configure: Configure, search: Sequence[str]) -> Tuning:
     named = settings.model_copy(update={"name": settings.name or f"{name_of(settings)}-tune"})
     folder = settings.runs_dir / dataset_name(settings.dataset) / named.name
     if not (folder / FILE).exists():
-        new_run(named, anew=True)
+        new_run(named, replace_abandoned=True)
     space = search_space(configured, search)
     for key, dimension in space.items():
         for value in dimension.corners:

@@ -1,4 +1,4 @@
-"""Settings of a study: those of its trials, which are development runs and never look at test, and of its winner."""
+"""Configure the runs of a study: trials, which are development runs that never use test, and the best trial."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from svipctl.settings.schema import Settings
 from svipctl.training.search_space import DECIDED
 
 Configure = Callable[[Mapping[str, Any]], Resolved]
-"""Resolves the configuration with further values by dotted key, above those that the user gives."""
+"""Function that resolves the configuration with further values by dotted key, above those of the user."""
 
 
 def fold_configuration(
@@ -29,13 +29,13 @@ def fold_configuration(
     for key, value in decided.items():
         if found[key] != (tuple(value) if isinstance(value, list) else value):
             raise ConfigError(
-                f"--set {key} contradicts tuning, which chooses it", todo=f"leave out {shell_words('--set', key)}"
+                f"--set {key} contradicts tuning, which sets it", todo=f"omit {shell_words('--set', key)}"
             )
     return resolved
 
 
 def check_never_tests(configured: Resolved) -> None:
-    """Raise ConfigError if a fold, the test images or several devices are asked for by anything but a preset."""
+    """Raise ConfigError if a fold, the test images or several devices are requested by anything but a preset."""
     settings = configured.settings
     for key in ("train.fold", "train.monitor", "train.select"):
         value, origin = flatten(settings)[key], configured.origins.get(key, "default")
@@ -44,18 +44,18 @@ def check_never_tests(configured: Resolved) -> None:
             raise ConfigError(
                 f"{key} = {value} ({origin}) contradicts tuning",
                 why="settings are chosen on the validation images of all folds, and never on test",
-                todo="leave it out",
+                todo="omit it",
             )
     if "," in settings.gpu:
         raise ConfigError(f"--gpu {settings.gpu} names several devices", todo="tune on one: --gpu 0")
 
 
 def winner_toml(settings: Settings, best: Mapping[str, Any]) -> str:
-    """Return what the best trial differs in from the presets, as a file for --config.
+    """Return the differences of the best trial from the presets, as a file for --config.
 
     Args:
-        settings: Of one of the trial's runs.
-        best: The trial's figure `H`, that of each of its `folds`, and its `settings`.
+        settings: Settings of one of the trial's runs.
+        best: The trial's result `H`, that of each of its `folds`, and its `settings`.
 
     """
     given = {key: value for key, value in differences_from_presets(settings).items() if key not in DECIDED}

@@ -1,4 +1,4 @@
-"""What each block of the transformer attends to: the class token's attention on the patches."""
+"""Draw the class token's attention on the patches, block by block."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ PER_PAGE = 7
 _GAP, _MOST, _BLOCKS = 0.06, 1.2, 6
 _SENTENCES = (
     "The class token's attention on each patch, mean over heads, in the pass over the whole image: grey is low, "
-    "bright is high, each map on its own scale. The last column is the score of each window that teaches the patch "
-    "classifier."
+    "bright is high, each map on its own scale. The last column is the window score, from which the patch classifier "
+    "learns."
 )
 
 
 def attention_sheet(images: Sequence[Inspection], title: str, *, score: str) -> Figure:
-    """Draw a row for each image: the class token's attention block by block, and the window score made from all.
+    """Draw a row for each image: the class token's attention block by block, and the window score computed from it.
 
-    Of a deep network, blocks spread evenly from the first to the last are shown.
+    For a deep network, evenly spaced blocks from the first to the last are shown.
 
     Args:
-        images: At most `PER_PAGE`.
+        images: At most `PER_PAGE` images.
         title: Title of the sheet.
         score: Heading of the last column.
 

@@ -1,4 +1,4 @@
-"""Where the model sees each attribute: the attribute head on every window, laid over the image."""
+"""Draw localization maps: the attribute head on every window, laid over the image."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from svipctl.visuals.tiles import INNER, LINE, MARGIN, Sheet, overlay, tile_side
 PER_PAGE = 5
 _GAP, _MOST = 0.12, 1.6
 _SENTENCES = (
-    "What the attribute head says of each window: grey is low, bright is high, a ring marks the highest. Below each "
-    "map its lowest and highest value. First come the attributes that speak most for the answer."
+    "Localization maps: the attribute head on each window; grey is low, bright is high, a ring marks the highest. "
+    "Below each map are its lowest and highest value. The attributes that count most for the answer are first."
 )
 
 
 def attribute_sheet(
     images: Sequence[Inspection], title: str, names: Sequence[str], *, strongest: int, named: Sequence[int] = ()
 ) -> Figure:
-    """Draw a row for each image: the attributes that speak most for its answer, then the attributes asked for.
+    """Draw a row for each image: the attributes that count most for its answer, then the requested attributes.
 
-    Each map has its own scale, from its lowest window (grey) to its highest (bright, and ringed); both are written below.
+    Each map has its own scale, from its lowest window (grey) to its highest (bright, with a ring); both are written
+    below.
 
     Args:
-        images: At most `PER_PAGE`, whose answers come with at least `strongest` reasons; all with windows.
+        images: At most `PER_PAGE` images, whose answers have at least `strongest` reasons; all with windows.
         title: Title of the sheet.
         names: Names of all K attributes.
-        strongest: Number of attributes that speak for the named class.
-        named: Columns of the attributes asked for.
+        strongest: Number of attributes that count most for the answer.
+        named: Columns of the requested attributes.
 
     """
     shown = [shown_attributes(one, names, strongest, named) for one in images]
@@ -49,7 +50,9 @@ def attribute_sheet(
 
 
 def shown_attributes(one: Inspection, names: Sequence[str], strongest: int, named: Sequence[int]) -> list[int]:
-    """Return the columns of the attributes shown of an image: the strongest, then those asked for, none of them twice."""
+    """Return the columns of the attributes shown for an image: the strongest, then the requested ones, without
+    duplicates.
+    """
     reasons = one.answers[0].speaks_for[: strongest + len(named)]
     columns = [list(names).index(reason.attribute) for reason in reasons]
     return [*[column for column in columns if column not in named][:strongest], *named]

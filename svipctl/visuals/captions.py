@@ -1,4 +1,4 @@
-"""Captions of images on a sheet: the class of the image, and what it was named."""
+"""Write captions of images on a sheet: the true class, and the answer."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _BETWEEN = 0.2
 
 def caption(sheet: Sheet, one: Inspection, x: float, y: float, room: float, *, weight: str = "normal") -> None:
     """Write a line `room` inches wide, with the class on the left and the answer on the right."""
-    right = remark(one, max(room - _BETWEEN - text_width(one.label, SMALL, weight), 0.6 * room))
+    right = status_line(one, max(room - _BETWEEN - text_width(one.label, SMALL, weight), 0.6 * room))
     sheet.text(x, y, one.label, room=room - _BETWEEN - text_width(right), weight=weight)
     sheet.text(x + room, y, right, ha="right", muted=True)
 
 
-def remark(one: Inspection, room: float) -> str:
-    """Return, `room` inches wide at most, whether the class of an image is seen, and what the image was named."""
+def status_line(one: Inspection, room: float) -> str:
+    """Return the answer, and if the class of the image is seen, in a line at most `room` inches wide."""
     parts = [] if one.is_seen is None else ["seen" if one.is_seen else "unseen"]
     if one.is_right:
-        return " · ".join([*parts, "named rightly"])
-    start = " · ".join([*parts, "named "])
+        return " · ".join([*parts, "classified correctly"])
+    start = " · ".join([*parts, "classified as "])
     return start + fitted(one.answer, room - text_width(start))

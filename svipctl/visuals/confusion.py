@@ -1,4 +1,4 @@
-"""Confused classes, with an image of each mistake and one of the class answered."""
+"""Draw the confused classes, with an image of each mistake and one of the answered class."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from svipctl.visuals.text import entitle
 Picture = NDArray[np.uint8]
 """(H, W, 3)."""
 Thumbnail = Callable[[int], Picture]
-"""Function that returns the picture of a scored image, by its position among them."""
+"""Function that returns the image of a scored image, by its position among them."""
 
 
 _MOST_WRITTEN = 24
-"""Classes whose shares are written into their cells; of more, a scale says what the colours mean."""
+"""Maximum number of classes whose shares are written into their cells; for more, a colour scale is drawn."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Pair:
     true: int
     answered: int
     mistakes: int
-    """In either direction."""
+    """Number of mistakes in either direction."""
     wrong: int | None
     """An image of `true` that was answered with `answered`."""
     right: int | None
-    """An image of `answered`, answered rightly if there is one."""
+    """An image of `answered`, correctly classified if there is one."""
 
 
 def confused_pairs(counts: Integers, labels: Integers, answers: Integers, top: int) -> list[Pair]:
@@ -61,7 +61,7 @@ def confused_pairs(counts: Integers, labels: Integers, answers: Integers, top: i
 
 
 def confusion_of(evaluation: ModelEvaluation, top: int) -> tuple[str, Integers, list[Pair]]:
-    """Return the protocol that single answers are read under, its (C, C) counts and its most confused pairs."""
+    """Return the protocol for single answers, its (C, C) counts and its most confused pairs."""
     row = reading_row(evaluation.results)
     labels, answers = evaluation.results.answers.labels, answers_under(evaluation.results, row)
     counts = confusion(labels, answers, len(evaluation.classes))
@@ -69,7 +69,7 @@ def confusion_of(evaluation: ModelEvaluation, top: int) -> tuple[str, Integers, 
 
 
 def thumbnails(evaluation: ModelEvaluation, benchmark: Benchmark) -> Thumbnail:
-    """Return the function that reads the picture of an evaluated image."""
+    """Return the function that reads an evaluated image."""
 
     def thumbnail(place: int) -> Picture:
         path = benchmark.image_path(int(evaluation.predictions.indices[place]))
@@ -99,13 +99,13 @@ def confusion_figure(
     draw_confusion(left.subplots(), counts, classes, names, row)
     panels = right.subplots(len(pairs), 2, squeeze=False)
     for pair, (first, second) in zip(pairs, panels):
-        _draw_example(first, pair.wrong, thumbnail, names[pair.true], "answered as →")
+        _draw_example(first, pair.wrong, thumbnail, names[pair.true], "classified as →")
         _draw_example(second, pair.right, thumbnail, names[pair.answered], f"{pair.mistakes} mistakes between them")
     return figure
 
 
 def draw_confusion(axes: Axes, counts: Integers, classes: Sequence[int], names: Sequence[str], row: str) -> None:
-    """Draw the percentage of each of these classes' images that are answered with each of them."""
+    """Draw the percentage of each class's images that are classified as each of these classes."""
     totals = counts.sum(axis=1, keepdims=True)[classes]
     shares = 100 * counts[np.ix_(classes, classes)] / np.maximum(totals, 1)
     image = axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=100)

@@ -1,6 +1,6 @@
-"""Curves: loss terms and figures over training, seen against unseen accuracy, H over gamma, and reliability.
+"""Plot curves: loss terms and metrics over training, seen against unseen accuracy, H over gamma, and reliability.
 
-Each function draws on axes that it is given; `training_figure` and `everything_figure` put them on one page.
+Each function draws on the given axes; `training_figure` and `everything_figure` combine them on one page.
 """
 
 from __future__ import annotations
@@ -53,31 +53,31 @@ OVERLAID = {
     "T1": "T1 of the monitored split, percent",
     "H_oracle": "Best H over gamma, monitored split, percent",
 }
-"""Figures of metrics.jsonl in which runs are compared, with their titles."""
+"""Metrics of metrics.jsonl in which runs are compared, with their titles."""
 _PERCENT = (0, 100)
 
 
 def draw_losses(axes: Axes, history: History) -> None:
-    """Draw loss terms over epochs, logarithmic; a term that is next to nothing is only named, a zero one left out."""
+    """Draw loss terms over epochs, logarithmic; a tiny term is only named, a zero term omitted."""
     columns = {label: history.step_column(name) for name, label in TERMS.items()}
     largest = max((values.max() for _, values in columns.values() if len(values)), default=0.0)
     for label, (epochs, values) in columns.items():
         shown = values > 0
         if not shown.any():
             continue
-        if values.max() < _LEAST_SHARE * largest:  # it would press all the others together
+        if values.max() < _LEAST_SHARE * largest:  # it would compress all others
             power = 10.0 ** np.ceil(np.log10(values.max()))
             axes.plot([], [], color="none", label=f"{label}: below {power:g}")
         else:
             axes.plot(epochs[shown], values[shown], label=label, linewidth=2 if label == "loss" else 1.2)
     axes.set(yscale="log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # names are no TeX, nor are numbers
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # names are not TeX, nor are numbers
     axes.yaxis.set_minor_formatter(NullFormatter())
     _finish(axes, "Loss terms")
 
 
 def draw_accuracies(axes: Axes, history: History) -> None:
-    """Draw accuracy on the training batches and, if a split was monitored, its figures after each epoch, percent."""
+    """Draw accuracy on the training batches and, if a split was monitored, its metrics after each epoch, percent."""
     for name, (label, colour, dashes) in _EPOCH_FIGURES.items():
         _draw_column(axes, history.epoch_column(name), label, color=colour, linestyle=dashes, marker=".", markersize=4)
     monitored = f" and {history.monitored} split" if history.monitored else ""
@@ -86,7 +86,7 @@ def draw_accuracies(axes: Axes, history: History) -> None:
 
 
 def draw_patch_classifier(axes: Axes, history: History) -> None:
-    """Draw AUC and recall of the patch classifier against its own labels while training, percent."""
+    """Draw AUC and recall of the patch classifier against its own labels during training, percent."""
     _draw_column(axes, history.step_column("patch_auc"), "AUC", color="C0")
     _draw_column(axes, history.step_column("patch_recall"), "recall", color="C1")
     axes.axhline(50, color=GREY, linestyle=":", linewidth=1, label="chance AUC")
@@ -102,7 +102,7 @@ def draw_learning_rate(axes: Axes, history: History) -> None:
 
 
 def draw_overlaid(axes: Axes, histories: Mapping[str, History], name: str) -> None:
-    """Draw a figure of metrics.jsonl over the epochs, one line for each run that has it.
+    """Draw a metric of metrics.jsonl over the epochs, one line for each run that has it.
 
     Args:
         axes: Axes to draw on.
@@ -118,7 +118,7 @@ def draw_overlaid(axes: Axes, histories: Mapping[str, History], name: str) -> No
 def draw_seen_unseen(axes: Axes, evaluations: Mapping[str, ProtocolResults]) -> None:
     """Draw the exact seen-unseen curve of each evaluation, with the points of every protocol.
 
-    The `reference` point stands beside the curve: it is a mean over images, the curve over classes.
+    The `reference` point is not on the curve: it is a mean over images, the curve a mean over classes.
 
     Args:
         axes: Axes to draw on.
@@ -135,7 +135,7 @@ def draw_seen_unseen(axes: Axes, evaluations: Mapping[str, ProtocolResults]) -> 
                 continue
             figures, is_open, colour = evaluation.rows[row], row in _CHOSEN_ON_THE_SCORED, line.get_color()
             point = protocol if number == 0 else None
-            if single:  # a short label: a wide legend would lie on the curve
+            if single:  # a short label: a wide legend would cover the curve
                 colour = VERMILION if is_open else GREEN
                 point = f"{row}{', per image' if row == 'reference' else ''}: H {100 * figures['H']:.1f}"
             look: Any = {
@@ -151,7 +151,7 @@ def draw_seen_unseen(axes: Axes, evaluations: Mapping[str, ProtocolResults]) -> 
 
 
 def draw_harmonic(axes: Axes, evaluation: ProtocolResults) -> None:
-    """Draw U, S and H over gamma, with the gammas of the protocols: how much depends on the choice."""
+    """Draw U, S and H over gamma, with the gammas of the protocols."""
     curve = evaluation.curve
     for values, label, colour in ((curve.unseen, "U", UNSEEN), (curve.seen, "S", SEEN), (curve.harmonic, "H", GREEN)):
         axes.plot(curve.gammas, 100 * values, color=colour, label=label, linewidth=2 if label == "H" else 1.2)
@@ -160,27 +160,27 @@ def draw_harmonic(axes: Axes, evaluation: ProtocolResults) -> None:
         if dashes and row in evaluation.rows:
             gamma = evaluation.rows[row].get("gamma", 0.0)
             axes.axvline(gamma, color=GREY, linestyle=dashes, linewidth=1, label=label)
-    # 98 % of the images change sides between these gammas; the rest is flat.
+    # 98 % of the images change their answer between these gammas; the rest is flat.
     ends = [*np.quantile(evaluation.answers.margins, (0.01, 0.99)), *gammas]
     room = 0.05 * (max(ends) - min(ends)) or 1.0
     axes.set_xlim(min(ends) - room, max(ends) + room)
-    axes.set(xlabel="gamma, taken off seen classes", ylabel="percent", ylim=_PERCENT)
+    axes.set(xlabel="gamma, subtracted from seen classes", ylabel="percent", ylim=_PERCENT)
     _finish(axes, "Calibrated stacking", over_epochs=False)
 
 
 def draw_reliability(axes: Axes, reliabilities: Mapping[str, Reliability]) -> None:
-    """Draw accuracy over confidence; on the diagonal confidence is honest."""
+    """Draw accuracy over confidence; a calibrated model is on the diagonal."""
     axes.plot([0, 100], [0, 100], color=GREY, linestyle=":", linewidth=1, label="honest")
     for number, (name, one) in enumerate(reliabilities.items()):
         label = f"{name}: ECE {100 * one.error:.1f}"
         look: Any = {"color": f"C{number}", "marker": "o", "markersize": 4, "clip_on": False}
         axes.plot(100 * one.confidence, 100 * one.accuracy, label=label, **look)
-    axes.set(xlabel="confidence, percent", ylabel="right answers, percent", xlim=_PERCENT, ylim=_PERCENT)
+    axes.set(xlabel="confidence, percent", ylabel="correct answers, percent", xlim=_PERCENT, ylim=_PERCENT)
     _finish(axes, "Reliability", over_epochs=False)
 
 
 def reliabilities(evaluation: ModelEvaluation) -> dict[str, Reliability]:
-    """Return the reliability without gamma, and with the gamma of the protocol that single answers are read under."""
+    """Return the reliability without gamma, and with the gamma of the protocol for single answers."""
     scale = evaluation.model.network.recipe.scale
     found = {"gzsl, gamma 0": reliability(evaluation.scored, scale=scale)}
     row = reading_row(evaluation.results)
@@ -224,7 +224,7 @@ def _draw_column(axes: Axes, column: tuple[Floats, Floats], label: str, **look: 
 
 
 def _draw_harmonic_lines(axes: Axes) -> None:
-    """Draw faint lines of equal H, so that the eye can compare points; the legend may lie on them."""
+    """Draw faint lines of equal H, to compare points; the legend may cover them."""
     lines = []
     for harmonic in (20, 40, 60, 80):
         unseen = np.linspace(100 * harmonic / (200 - harmonic), 100, 100)  # from where S is 100

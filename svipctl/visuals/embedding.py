@@ -1,7 +1,7 @@
-"""The predicted attributes of images on a plane: their first two principal components, by numpy's SVD.
+"""Plot the predicted attributes of images on a plane: their first two principal components, by numpy's SVD.
 
-PCA rather than t-SNE: it is deterministic, its axes mean the same in every picture, and distances on it are distances.
-Class attributes are projected onto the same plane, so that one sees whether images land where their class is.
+PCA rather than t-SNE: it is deterministic, its axes mean the same in every figure, and it preserves distances.
+Class attributes are projected onto the same plane, to show if images are close to their class.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _COLOURS, _MARKS = ("C0", "C1", "C2", "C3", "C5"), "osD^vP*X<"  # 5 and 9: 45 di
 
 @dataclass(frozen=True)
 class Plane:
-    """N points in two dimensions, of K."""
+    """N points in two dimensions, from K."""
 
     points: Floats
     """(N, 2)."""
     mean: Floats
     """(K,)."""
     axes: Floats
-    """(2, K), orthonormal rows; the largest entry of each is positive, so that no picture is mirrored."""
+    """(2, K), orthonormal rows; the largest entry of each is positive, so that no figure is mirrored."""
     explained: tuple[float, float]
     """Shares of the variance along the axes."""
 
@@ -60,14 +60,14 @@ def principal_plane(vectors: Floats) -> Plane:
 
 
 def attribute_plane(predicted: Floats) -> Plane:
-    """Return the principal plane of predicted attributes (N, K), of their directions, which decide cosine scores."""
+    """Return the principal plane of the directions of predicted attributes (N, K), which decide cosine scores."""
     return principal_plane(unit_rows(predicted))
 
 
 def evaluation_embedding(
     evaluation: ModelEvaluation, benchmark: Benchmark, plane: Plane, classes: Sequence[str] = (), title: str = ""
 ) -> Figure:
-    """Draw the evaluated images on their plane, as `embedding_figure` does; `classes` are names to colour."""
+    """Draw the evaluated images on their plane, as `embedding_figure`; `classes` are names to colour."""
     split, names = evaluation.split, evaluation.classes
     return embedding_figure(
         plane,
@@ -90,17 +90,17 @@ def embedding_figure(
     coloured: Sequence[int] = (),
     title: str = "",
 ) -> Figure:
-    """Draw images with the colour and mark of their class; its own attributes are the same mark, large and outlined.
+    """Draw images with the colour and mark of their class; the class attributes have the same mark, large and outlined.
 
-    Up to 24 classes are coloured and named; of more, only unseen ones, and the rest is grey.
+    Up to 24 classes are coloured and named; with more classes only unseen ones, and the rest is grey.
 
     Args:
-        plane: Of the N images, from `attribute_plane`.
+        plane: Plane of the N images, from `attribute_plane`.
         labels: (N,) rows of `class_attributes`.
-        seen: (C,) whether a class is seen.
+        seen: (C,) True for seen classes.
         names: Names of the C classes.
         class_attributes: (C, K) attributes of the classes.
-        coloured: Classes to colour and name; by default those that there is room for, unseen ones first.
+        coloured: Classes to colour and name; by default as many as fit, unseen ones first.
         title: Title of the figure.
 
     """

@@ -1,6 +1,6 @@
-"""The figures of `svipctl visualize` as matplotlib figures, from a run, an evaluation, or a model and images.
+"""Draw the figures of `svipctl visualize` as matplotlib figures, from a run, an evaluation, or a model and images.
 
-Each function takes `theme`, `light` (default) or `dark`, and reads the data set from the place that the run names unless
+Each function takes `theme`, `light` (default) or `dark`, and reads the data set from the folder of the run unless
 `dataset` is given.
 """
 
@@ -30,7 +30,7 @@ from svipctl.visuals.patches import SCORES, patch_sheet
 from svipctl.visuals.style import Theme, themed
 
 Images = Sequence[int | str | Path]
-"""Numbers of the data set's images, or files of your own; few enough for one page."""
+"""Indices of the data set's images, or your own files; few enough for one page."""
 
 
 def training(run: Run, *, theme: Theme = "light") -> Figure:
@@ -58,12 +58,12 @@ def confusion(
     """Show the most confused pairs of classes, with an image of each mistake.
 
     Raises:
-        ConfigError: No image was answered with a wrong class.
+        ConfigError: No image was classified incorrectly.
 
     """
     row, counts, pairs = confusion_of(evaluation, top)
     if not pairs:
-        raise ConfigError("no image was answered with a wrong class: there is nothing to show")
+        raise ConfigError("no image was classified incorrectly: there is nothing to show")
     thumbnail = thumbnails(evaluation, dataset or evaluation.model.open_dataset())
     with themed(theme):
         return confusion_figure(counts, pairs, evaluation.classes, thumbnail, row, _title(evaluation.model))
@@ -80,7 +80,7 @@ def embedding(
 
     Args:
         evaluation: From `svipctl.evaluate`.
-        classes: Names of the classes to colour; if empty those that there is room for, unseen ones first.
+        classes: Names of the classes to colour; if empty as many as fit, unseen ones first.
         dataset: The data set.
         theme: Colours.
 
@@ -92,7 +92,7 @@ def embedding(
 
 
 def patches(model: TrainedModel, images: Images, *, dataset: Benchmark | None = None, theme: Theme = "light") -> Figure:
-    """Show the windows that the model keeps of each image, the patch classifier's probability, and the true object."""
+    """Show the related windows of each image, the patch classifier's probability, and the ground truth."""
     inspected, _ = _inspected(model, images, dataset)
     with themed(theme):
         return patch_sheet(inspected, _title(model), score_source=model.network.recipe.score_source)
@@ -107,10 +107,10 @@ def attributes(
     dataset: Benchmark | None = None,
     theme: Theme = "light",
 ) -> Figure:
-    """Show where the model sees the attributes that speak most for its answer, and those that you name.
+    """Show localization maps of the attributes that count most for the answer, and of those that you name.
 
     Raises:
-        ConfigError: There is no such attribute, or the recipe's attribute head reads the class token.
+        ConfigError: The attribute does not exist, or the recipe's attribute head reads the class token.
 
     """
     inspected, benchmark = _inspected(model, images, dataset, reasons=top + len(names))
@@ -124,7 +124,7 @@ def attributes(
 def attention(
     model: TrainedModel, images: Images, *, dataset: Benchmark | None = None, theme: Theme = "light"
 ) -> Figure:
-    """Show the class token's attention in the blocks of the network, and the window score made from it."""
+    """Show the class token's attention in the blocks of the network, and the window score computed from it."""
     inspected, _ = _inspected(model, images, dataset)
     with themed(theme):
         return attention_sheet(inspected, _title(model), score=SCORES[model.network.recipe.score_source])

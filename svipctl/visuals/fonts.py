@@ -1,4 +1,4 @@
-"""Fonts of figures: matplotlib's own, and for the characters that it lacks those of this machine that have them."""
+"""Choose the fonts of figures: matplotlib's, and fonts of this machine for characters that it lacks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from unicodedata import bidirectional
 from matplotlib.font_manager import findfont, fontManager, get_font
 
 FONT = "DejaVu Sans"
-"""Comes with matplotlib, so that a figure is the same on every machine."""
+"""Font of matplotlib, so that a figure is the same on every machine."""
 _CJK = (
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR", "Source Han Sans"),
     *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "IPAexGothic", "NanumGothic", "Unifont"),

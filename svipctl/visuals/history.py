@@ -1,4 +1,4 @@
-"""Records of training: one for each epoch and one for each step."""
+"""Read the records of training: one per epoch and one per step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from svipctl.runs.run import Run
 Floats = NDArray[np.float64]
 _MOST_POINTS = 300
 _EARLIER_NAMES = {"source_accuracy": "accuracy"}
-"""Figure -> what release 0.1 called it; later `accuracy` is only in records of the recipe `reference`, beside this one."""
+"""Name of a metric -> its name in release 0.1; later `accuracy` is only in records of the recipe `reference`, next to
+it.
+"""
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,11 @@ class History:
     steps: list[dict[str, Any]]
 
     def epoch_column(self, name: str) -> tuple[Floats, Floats]:
-        """Return the epochs (counted from 1) that have this figure, and its values."""
+        """Return the epochs (counted from 1) that have this metric, and its values."""
         return _column(self.epochs, name, [record["epoch"] for record in self.epochs])
 
     def step_column(self, name: str) -> tuple[Floats, Floats]:
-        """Return a step figure over time in epochs; many steps are averaged in groups to at most 300 points."""
+        """Return a step metric over time in epochs; many steps are averaged in groups to at most 300 points."""
         if not self.steps:
             return self.epoch_column(name)
         each = max(record["step"] for record in self.steps)

@@ -23,7 +23,7 @@ def images_of(benchmark: Benchmark, split: Split, part: Part, classes: Sequence[
         classes: Names of classes.
 
     Raises:
-        ConfigError: There is no class of that name.
+        ConfigError: The class does not exist.
         DataError: No image is left.
 
     """
@@ -46,7 +46,7 @@ def images_of(benchmark: Benchmark, split: Split, part: Part, classes: Sequence[
 
 
 def spread(indices: Indices, count: int) -> Indices:
-    """Return `count` of the images, evenly spread over their order; all of them if there are no more."""
+    """Return `count` of the images, evenly spread over their order; all of them if there are fewer."""
     if len(indices) <= count:
         return indices
     chosen: Indices = indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
@@ -57,7 +57,7 @@ def attribute_numbers(benchmark: Benchmark, names: Sequence[str]) -> tuple[int, 
     """Return the columns of the named attributes.
 
     Raises:
-        ConfigError: There is no attribute of that name.
+        ConfigError: The attribute does not exist.
 
     """
     return tuple(_number(f"{benchmark.name} has no attribute", name, benchmark.attributes) for name in names)
@@ -65,6 +65,6 @@ def attribute_numbers(benchmark: Benchmark, names: Sequence[str]) -> tuple[int, 
 
 def _number(refusal: str, name: str, names: Sequence[str]) -> int:
     if name not in names:
-        todo = "names with blanks need quotes; completion lists them"
+        todo = "quote names with spaces; completion lists them"
         raise ConfigError(f"{refusal} {name!r}", why=nearest(name, names), todo=todo)
     return names.index(name)

@@ -1,6 +1,6 @@
-"""Inspection of images: the answers, the attributes and the maps of a model that figures of images show.
+"""Inspect images: compute the answers, the attributes and the maps of a model that figures show.
 
-Any number of images is inspected in one pass, a few at a time; memory does not grow with their number.
+Images are inspected in one pass, a few at a time; memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -39,37 +39,37 @@ Map = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Inspection:
-    """One image. Maps are (rows, columns) of windows unless said otherwise."""
+    """One image. Maps are (rows, columns) of windows unless noted."""
 
     name: str
     pixels: Pixels
-    """(size, size, 3) as the model saw it, before normalisation."""
+    """(size, size, 3) input of the model, before normalisation."""
     answers: tuple[Answer, ...]
-    """Classes the model names, best first."""
+    """Ranked classes, best first."""
     attributes: Map
     """(K,) predicted."""
     scores: Map
-    """What ranks the windows in the source pass, attention rollout in most recipes; high is related."""
+    """Score that ranks the windows in the source pass, attention rollout in most recipes; high is related."""
     attention: NDArray[np.float32]
     """(blocks, patch rows, patch columns): the class token's attention in each block of the source pass, head mean."""
     related: Map | None
     """The patch classifier's probability that the window is related; None in recipes without a selection."""
     kept: NDArray[np.bool_] | None
-    """Windows the model took for related; None in recipes without a selection."""
+    """True for related windows; None in recipes without a selection."""
     windows: NDArray[np.float32] | None
-    """(rows, columns, K), the attribute head on each window; None where it reads the class token."""
+    """(rows, columns, K), the attribute head on each window; None if it reads the class token."""
     true_class: str | None = None
-    """None for a picture of your own."""
+    """Name of the true class; None for your own image."""
     is_seen: bool | None = None
-    """True if the true class was trained."""
+    """True if the true class is seen."""
     truth: Literal["mask", "box"] | None = None
     """Source of the mask."""
     mask: NDArray[np.bool_] | None = None
-    """(size, size) where the object is, from a mask or filled from a box; None without either."""
+    """(size, size) mask of the object, from a mask or a filled box; None without either."""
     shares: NDArray[np.float64] | None = None
     """Share of each window that shows the object."""
     auc: float | None = None
-    """The patch classifier against the background, percent (`svipctl eval`: selection); None where it says nothing."""
+    """AUC of the patch classifier against the background, percent (`svipctl eval`: selection); None if undefined."""
 
     @property
     def label(self) -> str:
@@ -78,12 +78,12 @@ class Inspection:
 
     @property
     def answer(self) -> str:
-        """The class the model names."""
+        """Best class of the model."""
         return self.answers[0].name
 
     @property
     def is_right(self) -> bool | None:
-        """True if that is the true class."""
+        """True if the answer is the true class."""
         return None if self.true_class is None else self.answer == self.true_class
 
     def extremes(self, attribute: int) -> dict[str, Any]:
@@ -101,19 +101,19 @@ class Inspector:
     model: TrainedModel
     benchmark: Benchmark
     split: Split
-    """The split of the run: the proposed one, or its fold, of which `test` are then the validation images."""
+    """The split of the run: the proposed one, or its fold, whose `test` images are then the validation images."""
     answer_maker: AnswerMaker
 
     def inspect(self, images: Sequence[int | Path]) -> Iterator[Inspection]:
         """Yield inspections of images, in their order; a few are computed at a time.
 
         Args:
-            images: Numbers of the data set's images, or files of your own.
+            images: Indices of the data set's images, or your own files.
 
         Raises:
             DataError: An image does not decode.
             CheckFailed: The model's output is not finite.
-            ConfigError: The recipe takes the selection from masks, and an image is your own.
+            ConfigError: The recipe uses the masks of the data set, and an image is your own.
 
         """
         files = [image if isinstance(image, Path) else self.benchmark.image_path(image) for image in images]
@@ -165,7 +165,7 @@ class Inspector:
             )
 
     def _truth(self, image: int | Path) -> dict[str, Any]:
-        """Return the entries of an inspection that come from the data set, not from the model."""
+        """Return the entries of an inspection that are from the data set, not from the model."""
         if isinstance(image, Path):
             return {"name": str(image)}
         label = int(self.benchmark.labels[image])
@@ -189,12 +189,12 @@ def open_inspector(run: Run, benchmark: Benchmark, settings: Settings, *, top: i
         run: A run of that data set.
         benchmark: With the same classes and attributes as in training.
         settings: Device and precision.
-        top: Classes named for an image.
-        reasons: Attributes named for a class.
+        top: Number of classes per image.
+        reasons: Number of attributes per class.
 
     Raises:
         ConfigError: The run is a baseline.
-        DataError: The checkpoint is missing or damaged, or the run is one of another data set.
+        DataError: The checkpoint is missing or damaged, or the run is for another data set.
 
     """
     device = use_device(settings.gpu)
@@ -208,7 +208,7 @@ def open_inspector(run: Run, benchmark: Benchmark, settings: Settings, *, top: i
 def new_inspector(
     model: TrainedModel, benchmark: Benchmark, split: Split, gamma: float, *, top: int, reasons: int
 ) -> Inspector:
-    """Return an inspector that answers among the classes of a split; arguments as of `open_inspector`."""
+    """Return an inspector for the classes of a split; same arguments as `open_inspector`."""
     names = [benchmark.classes[label] for label in split.classes]
     seen = np.array([name in model.seen_classes for name in names], dtype=bool)
     classes = ClassTable(tuple(names), benchmark.class_attributes[split.classes], seen)
@@ -220,8 +220,8 @@ def evaluated_selection(run: Run, epoch: int) -> dict[str, float]:
     """Return `auc` and `images` of the patch classifier against masks or boxes, as `svipctl eval` recorded them.
 
     Args:
-        run: Whose `eval/metrics.json` is read.
-        epoch: Of the checkpoint; empty if another one was evaluated, or none.
+        run: Run of the `eval/metrics.json`.
+        epoch: Epoch of the checkpoint; the result is empty if it was not evaluated.
 
     Raises:
         DataError: The document is damaged.

@@ -1,4 +1,4 @@
-"""Figures of any number of images in pages; each page is drawn, written and freed before the next."""
+"""Write figures of any number of images in pages; each page is drawn, written and freed before the next."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """A figure that was written."""
+    """A written figure."""
 
     path: Path
     items: Sequence[T]
@@ -28,17 +28,17 @@ class Page(Generic[T]):
 def write_pages(
     items: Iterable[T], file: Path, draw: Callable[[Sequence[T]], Figure], per_page: int
 ) -> Generator[Page[T]]:
-    """Draw the items, a page at a time; call it inside `themed`.
+    """Draw the items, one page at a time; call it inside `themed`.
 
     Args:
-        items: Items to show; taken as pages are asked for.
+        items: Items to show; consumed page by page.
         file: File of a single page; several are `NAME-1.png`, `NAME-2.png` and so on.
         draw: Function that draws the items of a page.
         per_page: Number of items on a page.
 
     Raises:
         ConfigError: The file's name ends in neither .png nor .svg.
-        DataError: It cannot be written.
+        DataError: The file cannot be written.
 
     """
     check_suffix(file)
@@ -57,9 +57,9 @@ def write_pages(
 
 @contextmanager
 def _garbage_collection() -> Iterator[Callable[[], object]]:
-    """Yield a function that frees a figure, or a hundred megabytes pile up before Python collects them.
+    """Yield a function that frees a figure; otherwise hundreds of megabytes accumulate before Python collects them.
 
-    A figure's parts point at each other, so that only the cyclic collector frees them. Earlier objects are frozen: among
+    A figure's parts refer to each other, so that only the cyclic collector frees them. Earlier objects are frozen: with
     half a million objects of torch a collection takes a third of a second a page, without them a fiftieth.
     """
     gc.freeze()

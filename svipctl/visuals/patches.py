@@ -1,4 +1,4 @@
-"""The windows the model takes for related to the object, with the scores that trained the selection and the truth."""
+"""Draw the related windows with the scores that trained the selection and the ground truth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from svipctl.visuals.captions import remark
+from svipctl.visuals.captions import status_line
 from svipctl.visuals.inspection import Inspection
 from svipctl.visuals.style import RELATED
 from svipctl.visuals.text import text_width
@@ -28,18 +28,19 @@ SCORES = {
 def patch_sheet(
     images: Sequence[Inspection], title: str, *, score_source: str, evaluated: Mapping[str, float] | None = None
 ) -> Figure:
-    """Draw a card for each image: the windows kept, the classifier's probability, the source pass's score, the truth.
+    """Draw a card for each image: related windows, the classifier's probability, the source pass's score, the ground
+    truth.
 
     Args:
-        images: At most `PER_PAGE`.
+        images: At most `PER_PAGE` images.
         title: Title of the sheet.
-        score_source: The recipe's, what ranks windows in the source pass.
+        score_source: `score_source` of the recipe, which ranks windows in the source pass.
         evaluated: `auc` and `images` of `svipctl eval`, written next to the AUC of the images shown.
 
     """
     truth = next((one.truth for one in images if one.truth is not None), None)
     selects, score = images[0].kept is not None, SCORES[score_source]
-    heads = ["windows kept" if selects else "image", "classifier" if selects else "", score]
+    heads = ["selected" if selects else "image", "classifier" if selects else "", score]
     if truth is not None:
         heads.append(f"true {truth}")
     card = tile_side(_ACROSS, 2 * MARGIN)
@@ -53,7 +54,10 @@ def patch_sheet(
             x = left + number * (side + _GAP) + side / 2
             sheet.text(x, top + LINE - 0.02, head, ha="center", room=side + _GAP)
     if selects:
-        words = f"Classifier: its probability. {score.capitalize()}: lowest to highest window."
+        words = (
+            f"Selected: the related windows. Classifier: their probability. {score.capitalize()}: lowest to "
+            "highest window."
+        )
         sheet.text(MARGIN, top - 0.08, words, muted=True)
     scale(sheet, WIDTH - MARGIN, top - 0.08, "unrelated", "related")
     for number, one in enumerate(images):
@@ -76,7 +80,7 @@ def _draw_card(sheet: Sheet, one: Inspection, left: float, top: float, side: flo
     room, below = tiles * (side + _GAP), top + side + 0.04
     auc = "" if one.auc is None else f"AUC {one.auc:.0f} · "
     sheet.text(left, below, one.label, room=room)
-    sheet.text(left, below + LINE, auc + remark(one, room - text_width(auc)), muted=True)
+    sheet.text(left, below + LINE, auc + status_line(one, room - text_width(auc)), muted=True)
 
 
 def _sentences(images: Sequence[Inspection], truth: str | None, evaluated: Mapping[str, float]) -> str:
@@ -84,9 +88,9 @@ def _sentences(images: Sequence[Inspection], truth: str | None, evaluated: Mappi
         return "This recipe has no second pass: no window is selected, and the patch classifier was not trained."
     known = [one.auc for one in images if one.auc is not None]
     if not known:
-        return "No mask or box says where the object is."
+        return "The data set has no masks or boxes of the object."
     against = {"mask": "masks", "box": "boxes"}[str(truth)]
-    shown = f"Classifier's AUC against the true {against}: {np.mean(known):.1f} over the {len(known)} images here"
+    shown = f"AUC against ground-truth {against}: {np.mean(known):.1f} over the {len(known)} images here"
     if evaluated:
         return f"{shown}; {evaluated['auc']:.1f} over all {evaluated['images']:.0f} (svipctl eval)."
     return f"{shown} (chance 50)."

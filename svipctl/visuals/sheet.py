@@ -1,4 +1,4 @@
-"""A contact sheet: many images, rightly and wrongly named, of seen and of unseen classes."""
+"""Draw a contact sheet: many images of seen and unseen classes, classified correctly and incorrectly."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _ACROSS, _GAP = 6, 0.1
 _SIDE = tile_side(_ACROSS, _GAP)
 _SIZE, _SMALL_LINE, _HEADING = SMALL - 1, 0.85 * LINE, 1.9 * LINE
 GROUPS = {
-    (True, True): "seen classes, named rightly",
-    (True, False): "seen classes, named wrongly",
-    (False, True): "unseen classes, named rightly",
-    (False, False): "unseen classes, named wrongly",
-    (None, None): "pictures of your own",
+    (True, True): "seen classes, classified correctly",
+    (True, False): "seen classes, misclassified",
+    (False, True): "unseen classes, classified correctly",
+    (False, False): "unseen classes, misclassified",
+    (None, None): "your own images",
 }
-"""Heading of a group, by whether the class is seen, and whether the image was named rightly."""
+"""Heading of a group, by whether the class is seen, and whether the image was classified correctly."""
 
 Kind = tuple[bool | None, bool | None]
 Groups = dict[Kind, list[Inspection]]
 
 
 def kinds(part: str, *, own: bool = False) -> list[Kind]:
-    """Return the groups that images of a part of the split belong to, or pictures of your own."""
+    """Return the groups of the images of a part of the split, or of your own images."""
     if own:
         return [(None, None)]
     seen = {"test": (True, False), "unseen": (False,)}.get(part, (True,))
@@ -37,7 +37,7 @@ def kinds(part: str, *, own: bool = False) -> list[Kind]:
 
 
 def sorted_groups(images: Iterable[Inspection], count: int, wanted: Sequence[Kind]) -> Groups:
-    """Take at most `count` images, as many of each wanted group, or until there are no more; others are dropped at once."""
+    """Take at most `count` images, equally many of each wanted group, until there are no more; drop others at once."""
     share, more = divmod(count, len(wanted))
     room = {key: share + (number < more) for number, key in enumerate(wanted)}
     groups: Groups = {key: [] for key in wanted}
@@ -51,10 +51,10 @@ def sorted_groups(images: Iterable[Inspection], count: int, wanted: Sequence[Kin
 
 
 def contact_sheet(groups: Groups, title: str, *, looked_at: int) -> Figure:
-    """Draw each group under its heading: the image with its rejected windows faded, its class, and its answer.
+    """Draw each group under its heading: the image with its unrelated windows faded, its class, and its answer.
 
     Args:
-        groups: From `sorted_groups`; at least one image in all.
+        groups: Groups from `sorted_groups`; at least one image in total.
         title: Title of the sheet.
         looked_at: Number of images inspected to fill the groups.
 
@@ -62,9 +62,9 @@ def contact_sheet(groups: Groups, title: str, *, looked_at: int) -> Figure:
     shown = {key: images for key, images in groups.items() if images}
     cells = {key: _SIDE + max(len(_names(one)) for one in images) * _SMALL_LINE + 0.14 for key, images in shown.items()}
     heights = {key: _HEADING + math.ceil(len(images) / _ACROSS) * cells[key] for key, images in shown.items()}
-    sentences = f"{sum(map(len, shown.values()))} of the {looked_at} images looked at."
+    sentences = f"{sum(map(len, shown.values()))} of {looked_at} inspected images."
     if any(one.kept is not None for images in shown.values() for one in images):
-        sentences += " Faded windows were taken for unrelated."
+        sentences += " Faded windows are unrelated."
     sheet, y = Sheet.headed(title, sentences, sum(heights.values()) + 0.05)
     for key, images in shown.items():
         sheet.text(MARGIN, y + 0.08, GROUPS[key], size=NORMAL, weight="bold")
@@ -76,7 +76,7 @@ def contact_sheet(groups: Groups, title: str, *, looked_at: int) -> Figure:
 
 
 def _names(one: Inspection) -> list[tuple[str, str | None]]:
-    """Return the lines below a picture with their colours: its class and, unless that was right, its answer."""
+    """Return the lines below an image with their colours: its class and, if it was misclassified, the answer."""
     names = [(one.label, None)] if one.is_right else [(one.label, None), (f"→ {one.answer}", VERMILION)]
     return [(line, colour) for name, colour in names for line in wrapped(name, _SIDE + _GAP / 3, _SIZE, most=3)]
 

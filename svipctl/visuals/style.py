@@ -1,4 +1,4 @@
-"""The look of every figure: colours, sizes and files. No display, no pyplot, the same bytes every time."""
+"""Set the style of figures: colours, sizes and file formats. No display, no pyplot, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from svipctl.visuals.fonts import font_families
 
 Theme = Literal["light", "dark"]
 
-# Okabe and Ito (2008), "Color Universal Design": told apart with every kind of colour vision.
+# Okabe and Ito (2008), "Color Universal Design": distinguishable with every kind of colour vision.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999"
 
@@ -31,12 +31,12 @@ SEEN, UNSEEN = SKY, ORANGE
 RELATED, UNRELATED = GREEN, VERMILION
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)
 SEQUENTIAL = "cividis"
-"""Colour map of magnitudes: even in lightness, and the same for colour-blind readers."""
+"""Colour map of magnitudes: uniform in lightness, and the same for colour-blind readers."""
 
 SUFFIXES = (".png", ".svg")
 DPI = 150
 SMALL, NORMAL, LARGE = 8, 9, 11
-"""Points. A figure is drawn at the size it is printed at, so this is the size on paper."""
+"""Font sizes in points. A figure is drawn at its printed size, so these are the sizes on paper."""
 
 _COLOURS: Any = {
     ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"): ("#1a1a1a", "#e8e8e8"),
@@ -61,8 +61,8 @@ _LOOK: Any = {  # its keys are literals to the type checker
     "svg.hashsalt": "svipctl",
     "svg.fonttype": "none",
     "image.interpolation": "nearest",
-    "image.composite_image": False,  # or an SVG would hold one coarse picture of all the pictures
-    # Names of classes are shown as they are, also with a dollar sign in them.
+    "image.composite_image": False,  # otherwise an SVG would contain one coarse image of all images
+    # Names of classes are not TeX, even with a dollar sign.
     "text.parse_math": False,
     "text.usetex": False,
 }
@@ -70,15 +70,15 @@ _LOOK: Any = {  # its keys are literals to the type checker
 
 @contextmanager
 def themed(theme: Theme = "light") -> Generator[None]:
-    """Give everything drawn and saved inside the look of a theme; afterwards matplotlib is as it was.
+    """Apply a theme to everything drawn and saved inside the block; afterwards matplotlib is unchanged.
 
     Args:
         theme: `light` for paper, `dark` for a dark page.
 
     """
     with matplotlib.rc_context(rc={}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+")  # `undrawable` names them before
-        matplotlib.rcdefaults()  # a matplotlibrc of the user's would make other bytes
+        warnings.filterwarnings("ignore", r"Glyph \d+")  # `undrawable` lists them before
+        matplotlib.rcdefaults()  # a matplotlibrc of the user would change the bytes
         matplotlib.rcParams.update(_LOOK)
         matplotlib.rcParams["font.family"] = list(font_families())
         matplotlib.rcParams["axes.prop_cycle"] = cycler(color=_CYCLES[theme])
@@ -115,7 +115,7 @@ def save(figure: Figure, path: Path) -> None:
         path: Ends in .png or .svg; its folder is created.
 
     Raises:
-        ConfigError: The name ends in something else, or it may not be written.
+        ConfigError: The name has another ending, or the file cannot be written.
         ResourceError: The disk is full.
 
     """
@@ -129,8 +129,8 @@ def save(figure: Figure, path: Path) -> None:
                 pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
                 pixels.save(unfinished, format="PNG", dpi=(DPI, DPI))
             else:
-                # No date and no version of the program: neither belongs to what is shown.
+                # No date and no version of the program, which are unrelated to the content.
                 text = io.StringIO()
                 figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-                # Names may hold what XML cannot.
+                # Names may contain characters that XML forbids.
                 unfinished.write_text(printable(text.getvalue()), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Text that fits into the room there is: names shortened or broken into lines, sentences wrapped, all in inches."""
+"""Fit text into a given width: shorten or wrap names, wrap sentences, all in inches."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def entitle(figure: Figure, title: str) -> None:
     """Write the first line of a title above a figure, and its other lines, in small type, below.
 
     Args:
-        figure: With a layout engine, which makes room.
-        title: Empty for none. The first line is shortened to the width, others are wrapped.
+        figure: Figure with a layout engine, which makes room.
+        title: Title, or empty. The first line is shortened to the width, others are wrapped.
 
     """
     first, *notes = printable(title).splitlines() or [""]
@@ -44,13 +44,13 @@ def entitle(figure: Figure, title: str) -> None:
 
 
 def wrapped(text: str, room: float, size: float = NORMAL, *, most: int | None = None) -> list[str]:
-    """Return text in lines at most `room` inches wide, broken at blanks and after underscores and slashes.
+    """Return text in lines at most `room` inches wide, broken at spaces and after underscores and slashes.
 
     Args:
         text: Sentences, or a name.
-        room: Inches. What cannot be broken into it is `fitted`.
-        size: Of the font, in points.
-        most: Number of lines; the last one takes the rest.
+        room: Width in inches. Parts that cannot be broken are `fitted`.
+        size: Font size in points.
+        most: Maximum number of lines; the last one takes the rest.
 
     """
     first, *rest = re.split(r"(?<=[_/ ])", text)
@@ -70,4 +70,4 @@ def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
     """Return the width of text in the figure's font, in inches."""
     font = FontProperties(family=list(font_families()), size=size, weight=weight)
     width, _, _ = text_to_path.get_text_width_height_descent(printable(text), font, ismath=False)
-    return 1.08 * float(width) / 72  # letters are wider on a screen, where they sit on whole pixels
+    return 1.08 * float(width) / 72  # letters are wider on a screen, where they are aligned to whole pixels

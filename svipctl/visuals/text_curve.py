@@ -1,4 +1,4 @@
-"""The seen-unseen curve as text for terminals, in Braille dots or ASCII."""
+"""Draw the seen-unseen curve as text for terminals, in Braille dots or ASCII."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def seen_unseen_curve(evaluation: ProtocolResults, *, braille: bool = True) -> l
 
     Args:
         evaluation: Results with the row `ausuc`.
-        braille: Whether the terminal shows more than ASCII.
+        braille: True if the terminal shows more than ASCII.
 
     """
     points = list(zip((100 * evaluation.curve.unseen).tolist(), (100 * evaluation.curve.seen).tolist()))
@@ -35,7 +35,7 @@ def curve(
     """Return the lines of a curve through points in the square from 0 to 100, with marks on it; no axes.
 
     Args:
-        points: (x, y) in percent, in the order in which they are joined.
+        points: (x, y) in percent, in the order in which they are connected.
         marks: Points and the character at each; a later one covers an earlier one.
         columns: Width in characters.
         rows: Height in lines.
@@ -62,7 +62,7 @@ def framed(lines: Sequence[str], *, x: str, y: str, braille: bool = True) -> lis
         lines: From `curve`, at least two.
         x: Name of the horizontal axis.
         y: Name of the vertical axis, written above it.
-        braille: Whether the terminal shows more than ASCII.
+        braille: True if the terminal shows more than ASCII.
 
     """
     side, corner, floor = ("│", "└", "─") if braille else ("|", "+", "-")

@@ -1,4 +1,4 @@
-"""Parts of which sheets are made: pictures, maps over them, outlines, and text placed in inches from the top left."""
+"""Draw the parts of sheets: images, maps over them, outlines, and text, placed in inches from the top left."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LINE = 0.165
 
 @dataclass(frozen=True)
 class Tile:
-    """A rectangle of a sheet for a picture and for what is drawn over it, in inches."""
+    """A rectangle of a sheet for an image and for what is drawn over it, in inches."""
 
     canvas: Axes
     x: float
@@ -38,7 +38,7 @@ class Tile:
     height: float
 
     def picture(self, pixels: NDArray[np.uint8]) -> None:
-        """Draw an image as the model saw it; its pixels stay sharp squares."""
+        """Draw an image as the model's input; its pixels stay sharp squares."""
         self._draw(pixels)
 
     def heat(self, values: NDArray[np.floating[Any]], limits: tuple[float, float] | None = None) -> None:
@@ -47,7 +47,7 @@ class Tile:
         self._draw(values, cmap=SEQUENTIAL, vmin=lowest, vmax=max(highest, lowest + 1e-12))
 
     def outline(self, cells: NDArray[np.bool_], colour: str, width: float = 1.4) -> None:
-        """Draw the border between cells (rows, columns) that are in and that are out."""
+        """Draw the border between cells (rows, columns) that are True and False."""
         y = self.y + np.arange(cells.shape[0] + 1) * (self.height / cells.shape[0])
         x = self.x + np.arange(cells.shape[1] + 1) * (self.width / cells.shape[1])
         below, right = np.argwhere(cells[1:] != cells[:-1]), np.argwhere(cells[:, 1:] != cells[:, :-1])
@@ -58,7 +58,9 @@ class Tile:
         border.set_clip_path(self._rectangle(transform=self.canvas.transData))
 
     def contour(self, mask: NDArray[np.bool_] | None, width: float = 0.9) -> None:
-        """Draw the border of a mask (H, W), if there is one, in white and black, so that it is seen on every image."""
+        """Draw the border of a mask (H, W), if there is one, in white and black, so that it is visible on every
+        image.
+        """
         if mask is not None and mask.any() and not mask.all():
             x = self.x + (np.arange(mask.shape[1]) + 0.5) / mask.shape[1] * self.width
             y = self.y + (np.arange(mask.shape[0]) + 0.5) / mask.shape[0] * self.height
@@ -85,11 +87,11 @@ class Tile:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A figure whose parts are placed by hand; places are inches from its top left corner."""
+    """A figure whose parts are positioned in inches from its top left corner."""
 
     figure: Figure
     canvas: Axes
-    """All of the figure, in inches, y down. One for all pictures: making axes is slow."""
+    """The whole figure, in inches, y down. One for all images, because creating axes is slow."""
     width: float
     height: float
 
@@ -109,8 +111,8 @@ class Sheet:
 
         Args:
             title: Its first line is shortened to the width; others are wrapped below, after the sentences.
-            sentences: Wrapped.
-            height: Inches below them.
+            sentences: Sentences, wrapped.
+            height: Inches below the sentences.
 
         Returns:
             The sheet, and the y of the first inch below the sentences.
@@ -126,7 +128,7 @@ class Sheet:
         return sheet, top
 
     def tile(self, x: float, y: float, width: float, height: float | None = None) -> Tile:
-        """Return the tile at a place, square unless it has a height."""
+        """Return the tile at a position, square unless it has a height."""
         return Tile(self.canvas, x, y, width, width if height is None else height)
 
     def text(
@@ -158,12 +160,12 @@ def tile_side(tiles: int, gap: float, room: float = INNER) -> float:
 def overlay(
     pixels: NDArray[np.uint8], values: NDArray[np.floating[Any]], *, strength: float = 0.75
 ) -> NDArray[np.uint8]:
-    """Return a grey image with the map over it, enlarged smoothly: the lower a value, the less of the map is seen.
+    """Return a grey image with the map over it, enlarged smoothly: low values are more transparent.
 
     Args:
         pixels: (H, W, 3).
         values: (rows, columns), scaled to its own range.
-        strength: How much of the image the highest value hides, 0 to 1.
+        strength: Opacity of the highest value, 0 to 1.
 
     """
     height, width = pixels.shape[:2]
@@ -179,7 +181,7 @@ def overlay(
 
 
 def faded(pixels: NDArray[np.uint8], shown: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
-    """Return the image with a grey, between a light and a dark page, over what is not shown.
+    """Return the image with a grey, between a light and a dark page, over the parts that are not shown.
 
     Args:
         pixels: (H, W, 3).

@@ -82,7 +82,7 @@ def test_a_usage_error_of_the_parser_exits_with_2(tmp_path: Path) -> None:
 def test_a_file_where_a_folder_is_wanted_is_a_usage_error(flag: str, command: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert_refused(
-        command("train", "toybirds", flag, "file/below"), 2, f"{flag} file/below is no folder", "file is a file"
+        command("train", "toybirds", flag, "file/below"), 2, f"{flag} file/below is not a folder", "file is a file"
     )
 
 
@@ -110,8 +110,8 @@ def test_a_mirror_that_is_no_address_is_a_usage_error(mirror: str, tmp_path: Pat
 def test_a_source_that_is_not_there_is_told_from_one_with_nothing_in_it(command: Command, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert_refused(command("data", "fetch", "cub", "--from", "nowhere"), 3, "there is no nowhere", "next: ")
-    assert_refused(command("data", "fetch", "cub", "--from", "empty"), 3, "empty has nothing of cub", "next: ")
-    assert_refused(command("data", "fetch", "cub", "--mirror", "nothing"), 2, "--mirror 'nothing' is no address")
+    assert_refused(command("data", "fetch", "cub", "--from", "empty"), 3, "empty contains nothing of cub", "next: ")
+    assert_refused(command("data", "fetch", "cub", "--mirror", "nothing"), 2, "--mirror 'nothing' is not an address")
 
 
 def test_a_plan_names_the_mirror_that_is_asked(command: Command) -> None:
@@ -246,7 +246,7 @@ def test_a_file_that_cannot_grow_is_a_resource_error(
     done = command(
         "train", str(shared_folder), *tiny, "--name", "full", "--quiet", first=functools.partial(limit_files, 8192)
     )
-    assert_refused(done, 5, "no room left while writing the checkpoint")
+    assert_refused(done, 5, "no space left while writing the checkpoint")
     assert not (tmp_path / "runs" / "small" / "full").exists()
 
 
@@ -257,7 +257,7 @@ def test_a_full_disk_in_a_later_epoch_leaves_the_earlier_checkpoint(
     done = command(
         "train", str(shared_folder), *flags, first=functools.partial(fill_disk, "runs", 2, "model.safetensors")
     )
-    assert_refused(done, 5, "no room left while writing the checkpoint", "No space left", "--runs-dir")
+    assert_refused(done, 5, "no space left while writing the checkpoint", "No space left", "--runs-dir")
     checkpoints = tmp_path / "runs" / "small" / "full" / "checkpoints"
     assert not [path.name for path in checkpoints.iterdir() if path.name.startswith(".")]
     assert read_checkpoint(checkpoints / "last")[1].epoch == 1
@@ -269,7 +269,7 @@ def test_a_name_that_is_taken_leaves_the_run_as_it_was(
     command: Command, trained_copy: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     before = files_under(trained_copy)
-    assert_refused(command("train", str(shared_folder), *tiny, "--name", "first"), 2, "there is already a run")
+    assert_refused(command("train", str(shared_folder), *tiny, "--name", "first"), 2, "already exists")
     assert files_under(trained_copy) == before
 
 

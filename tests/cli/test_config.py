@@ -71,7 +71,7 @@ def test_only_what_differs_from_a_preset_is_shown_with_both_values(tmp_path: Pat
     assert different["method.class_score"] == {"preset": "dot", "value": "cosine"}
     assert "model.window" not in different
     same = fresh("config", "show", "cub", "--diff", "cub", cwd=tmp_path)
-    assert (same.code, same.stdout, same.stderr) == (0, "", "nothing differs from cub\n")
+    assert (same.code, same.stdout, same.stderr) == (0, "", "no differences from cub\n")
 
 
 def test_a_name_that_is_no_data_set_is_not_taken_for_a_folder(tmp_path: Path) -> None:
@@ -99,4 +99,4 @@ def test_a_working_folder_that_is_gone_is_told(tmp_path: Path) -> None:
         cwd=gone, env=clean_environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: the working folder is gone\n")
+    assert done.stderr.startswith("error: the working folder does not exist any more\n")

@@ -116,7 +116,7 @@ def test_archives_of_another_kind_or_checksum_are_refused_and_nothing_is_install
     (tmp_path / "mine" / "xlsa17.zip").write_bytes(b"<html>")
     refused = command("data", "fetch", "awa2", "--from", "mine")
     assert refused.code == 3
-    assert "it begins with b'<!doctype html>'" in refused.stderr.lower()
+    assert "it starts with b'<!doctype html>'" in refused.stderr.lower()
     assert not (tmp_path / "data" / "awa2" / ".assets").exists()
 
 

@@ -36,7 +36,7 @@ def test_a_data_folder_is_packed_once(small_folder: Path, command: Command) -> N
     assert np.load(small_folder / PIXELS).nbytes == pack["bytes"] == IMAGES * 3 * 32 * 32
     again = command("data", "pack", str(small_folder), *PACK)
     assert again.code == 0
-    assert "fresh already" in again.stdout
+    assert "up to date" in again.stdout
     (small_folder / PIXELS).write_bytes(b"")
     assert command("data", "pack", str(small_folder), *PACK, "--json").document["packs"][0]["state"] == "packed"
 
@@ -77,7 +77,7 @@ def test_the_check_finds_a_changed_byte_and_ends_with_1(flag: str, packed_folder
     document = command("data", "pack", str(packed_folder), *PACK, flag, "--json").document
     assert follows("data-pack", document)
     assert [one["state"] for one in document["packs"]] == ["damaged"]
-    assert "are not what they should be" in document["error"]["what"]
+    assert "differ from the images" in document["error"]["what"]
     assert command("data", "pack", str(packed_folder), *PACK, "--force", "--quiet").code == 0
     assert command("data", "pack", str(packed_folder), *PACK, flag).code == 0
 
@@ -92,7 +92,7 @@ def test_checking_what_is_not_packed_ends_with_3(small_folder: Path, command: Co
 def test_a_file_that_may_not_grow_ends_with_5_and_nothing_looks_finished(small_folder: Path, command: Command) -> None:
     done = command("data", "pack", str(small_folder), *PACK, first=functools.partial(limit_files, 20_000))
     assert done.code == 5, done.stderr
-    assert "no room left" in done.stderr
+    assert "no space left" in done.stderr
     assert not (small_folder / PIXELS).exists()
     assert command("data", "pack", str(small_folder), *PACK).code == 0
 

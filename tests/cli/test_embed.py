@@ -79,7 +79,7 @@ def test_what_cannot_be_embedded_is_refused(command: Command, shared_folder: Pat
     folder = str(shared_folder)
     for arguments, code, said in (
         ((folder, "more.jpg", "-o", "x.npz"), 2, "is a data set, and is embedded alone"),
-        ((folder, "-o", "x.txt", *FREE), 2, "x.txt is not a name for features"),
+        ((folder, "-o", "x.txt", *FREE), 2, "x.txt is not a file name for features"),
         (("gone.jpg", "-o", "x.npz"), 3, "there is no image gone.jpg"),
         ((folder, "-o", "x.npz", "--set", "optim.lr=1"), 2, "this command does not read it"),
     ):

@@ -65,7 +65,7 @@ def test_a_disk_that_takes_no_more_is_5(shared_folder: Path, tiny: tuple[str, ..
     running = process(("train", str(shared_folder), *tiny, "--quiet"), tmp_path, functools.partial(limit_files, 8192))
     _, said = running.communicate(timeout=300)
     assert running.returncode == ExitCode.RESOURCES, said
-    assert said.startswith("error: no room left")
+    assert said.startswith("error: no space left")
 
 
 @pytest.mark.parametrize(

@@ -32,15 +32,15 @@ def perturb_one_weight(factor: float = 1.0) -> None:
     import torch
 
     from svipctl.export import artifact
-    from svipctl.export.graph import ShippedGraph
+    from svipctl.export.graph import ExportGraph
 
-    class Broken(ShippedGraph):
+    class Broken(ExportGraph):
         def __init__(self, *arguments: object, **more: object) -> None:
             super().__init__(*arguments, **more)  # type: ignore[arg-type]
             with torch.no_grad():
                 self.model.attribute_head.bias[0] += factor
 
-    artifact.ShippedGraph = Broken  # type: ignore[misc]
+    artifact.ExportGraph = Broken  # type: ignore[misc]
 
 
 @pytest.mark.fast
@@ -109,7 +109,7 @@ def test_a_file_with_one_wrong_weight_is_withheld_and_the_earlier_one_stays(
     flags = ("--format", kind, "-o", str(path), "--force")
     done = command("export", str(shared_folder), *flags, first=perturb_one_weight)
     assert done.code == 1
-    assert "does not answer as the model does" in done.stderr
+    assert "does not reproduce the model" in done.stderr
     assert "attributes differ by" in done.stderr
     assert path.read_text() == "the file of yesterday"
     assert set(files_under(folder)) == {"birds", "birds.failed-parity", "birds.failed-parity.parity.json"}
@@ -133,9 +133,9 @@ def test_files_that_are_there_are_not_replaced_unasked(command: Command, folder:
     path = folder / "birds.onnx"
     path.write_text("mine")
     flags = ("export", str(shared_folder), "-o", str(path))
-    assert_refused(command(*flags), 2, "birds.onnx is there already", "--force")
+    assert_refused(command(*flags), 2, "birds.onnx already exists", "--force")
     (folder / "MODEL_CARD.md").write_text("# Mine")
-    assert_refused(command(*flags, "--force"), 2, "MODEL_CARD.md is in the way")
+    assert_refused(command(*flags, "--force"), 2, "would be replaced by the model card")
     assert_refused(command("export", str(shared_folder), "-o", str(folder)), 2, "is a folder")
     assert {name: content.decode() for name, content in files_under(folder).items()} == {
         "birds.onnx": "mine",
@@ -149,9 +149,9 @@ def test_files_that_are_there_are_not_replaced_unasked(command: Command, folder:
         (("--format", "onxx"), "did you mean 'onnx'"),
         (("--precision", "fp8"), "'--precision': there is no 'fp8'"),
         (("--input", "bytes"), "'--input': there is no 'bytes'"),
-        (("--format", "torch", "--precision", "int8"), "int8 is not there for torch"),
-        (("--precision", "int8", "-o", "birds.pt2"), "int8 is not there for torch"),
-        (("--format", "onnx", "-o", "birds.pt2"), "name it birds.onnx, or choose --format torch"),
+        (("--format", "torch", "--precision", "int8"), "int8 is not available for torch"),
+        (("--precision", "int8", "-o", "birds.pt2"), "int8 is not available for torch"),
+        (("--format", "onnx", "-o", "birds.pt2"), "use the name birds.onnx, or choose --format torch"),
         (("--gamma", "inf"), "gamma is inf"),
         (("--tolerance", "0"), "--tolerance 0"),
         (("--run", "frist"), "did you mean 'first'"),

@@ -146,7 +146,7 @@ def test_a_final_run_that_lost_its_list_of_validation_images_is_refused(
     (copied / "final" / MANIFEST).unlink()
     done = command("eval", str(shared_folder), "--run", "final", "--gpu", "cpu")
     assert (done.code, done.stdout) == (3, "")
-    assert "does not say which images its gamma was chosen on" in done.stderr
+    assert "does not record which images its gamma was chosen on" in done.stderr
 
 
 def relabelled(runs: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_development_run_whose_gamma_is_not_from_validation_is_refused(
     [
         (("--final",), "takes its epoch count and gamma from development runs"),
         (("--from-development", "d1"), "is for a final run"),
-        ((*final("d1"), "--epochs", "3"), "contradict each other"),
+        ((*final("d1"), "--epochs", "3"), "cannot be combined"),
         ((*final("d1"), "--set", "train.epochs=7"), "train.epochs is 7, and development found"),
         ((*final("d1"), "--fold", "2"), "trains on all of trainval"),
         ((*final("d1"), "--set", "train.monitor=test", "--set", "train.select=test"), "keeps its last epoch"),
@@ -280,4 +280,4 @@ def test_a_gamma_from_few_classes_is_warned_of(
     command: Command, copied: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     done = command("train", str(shared_folder), *without_epochs(tiny), *final("d1", "d2"), "--name", "again")
-    assert "gamma rests on 2 unseen classes a fold" in done.stderr
+    assert "gamma is chosen on only 2 unseen classes per fold" in done.stderr

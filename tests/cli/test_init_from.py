@@ -81,7 +81,7 @@ def test_a_published_file_scores_as_the_run_it_was_made_from(
     assert "gzsl-calibrated" not in done.document["protocols"]
     first, second, *_ = done.document["warnings"]
     assert "head.bias, head.weight" in first
-    assert "which images published.pth was trained on is not known" in second
+    assert "the training images of published.pth are not known" in second
     assert second in done.stderr
     assert str(origin) not in json.dumps(done.document)
 
@@ -111,9 +111,9 @@ def test_a_checkpoint_of_a_run_is_evaluated_with_its_runs_checks(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--recipe", "paper"), "a run knows its recipe"),
-        (("--backbone", "vit_tiny"), "a run knows its recipe"),
-        (("--checkpoint", "x.pth", "--run", "one"), "exclude each other"),
+        (("--recipe", "paper"), "the run determines its recipe"),
+        (("--backbone", "vit_tiny"), "the run determines its recipe"),
+        (("--checkpoint", "x.pth", "--run", "one"), "cannot be combined"),
     ],
 )
 def test_flags_that_contradict_each_other_are_refused(arguments: tuple[str, ...], said: str, command: Command) -> None:

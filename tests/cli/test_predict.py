@@ -137,7 +137,7 @@ def test_a_list_comes_on_stdin_and_folders_and_patterns_give_the_same(
 def test_an_empty_list_on_stdin_is_not_passed_over(command: Command, pictures: list[str], tmp_path: Path) -> None:
     (tmp_path / "list.txt").touch()
     done = command("predict", "-", "--json", *CPU, first=functools.partial(read_from, tmp_path / "list.txt"))
-    assert (done.code, done.document["error"]["what"]) == (1, "no image was named")
+    assert (done.code, done.document["error"]["what"]) == (1, "no image was given")
 
 
 def test_a_name_in_a_list_need_not_be_text(command: Command, pictures: list[str], tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_when_no_picture_could_be_read_none_is_said_to_be_named(
     done = command("predict", "a" * 300, str(tmp_path / "runs"), "--csv", "--gamma", "0", *CPU)
     assert done.code == 1
     assert "2 of 2 images could not be read" in done.stderr
-    assert "there is no picture in the folder" in done.stderr
+    assert "there is no image in the folder" in done.stderr
     assert not any(part in done.stderr for part in ("the others", "unexpected", "Traceback"))
 
 
@@ -262,7 +262,7 @@ def test_a_picture_of_one_pixel_or_one_line_is_named(
         ([[*HEADER[:-1], "has_wing_color::bleu"], ["x", 1, 0, 0, 0, 0, 1]], "did you mean 'has_wing_color::blue'"),
         ([HEADER, ["x", 1, 0, "nan", 0, 0, 1]], "nan is not a finite number"),
         ([HEADER, ["x", 0, 0, 0, 0, 0, 0]], "class 'x' has no attribute"),
-        ([HEADER, ["x", 1, 0, 0, 0, 0, 0], ["x", 0, 1, 0, 0, 0, 0]], "class 'x' is there twice"),
+        ([HEADER, ["x", 1, 0, 0, 0, 0, 0], ["x", 0, 1, 0, 0, 0, 0]], "class 'x' appears twice"),
         ([HEADER, ["x", 7, 0, 0, 0, 0, 0]], "7 is outside the data set's range, 0 to 1"),
     ],
 )
@@ -291,7 +291,7 @@ def test_extending_with_a_name_of_the_run_is_refused(command: Command, pictures:
     ("flags", "part"),
     [
         (("--json", "--csv"), "--json and --csv"),
-        (("--extend",), "none to add"),
+        (("--extend",), "needs --classes"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(flags: tuple[str, ...], part: str, tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_a_table_is_enough_when_the_data_set_is_gone(
     ))  # fmt: skip
     done = command("predict", str(picture), "--classes", str(table), "--run", "first", "--json", *CPU)
     assert done.code == 0, done.stderr
-    assert "not held against the data set's range" in done.stderr
+    assert "not checked against the data set's range" in done.stderr
     assert_refused(command("predict", str(picture), "--run", "first", *CPU), 2, "gone")
 
 

@@ -297,7 +297,7 @@ def test_no_list_of_arguments_breaks_the_program(
         codes[code] += 1
         assert code in set(ExitCode), err
         assert "Traceback" not in out + err
-        assert "report what it prints" not in out + err, err  # what is said of a defect
+        assert "report its output" not in out + err, err  # what is said of a defect
         if code == ExitCode.DONE:
             assert "error: " not in err
         elif not asked_for_json:

@@ -110,8 +110,8 @@ def test_a_run_that_selects_no_patches_is_reported_without_them(
     assert done.code == 0, done.stderr
     page = (tmp_path / "baseline.html").read_text()
     assert "This run selects no patches" in page
-    assert "windows kept" not in page
-    assert "Named rightly" in page or "Named wrongly" in page
+    assert "related windows" not in page
+    assert "Classified correctly" in page or "Misclassified" in page
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_browser_opens_the_comparison_without_an_error(
 
 def test_what_cannot_be_compared_is_refused(command: Command, small: str, other: Path, tmp_path: Path) -> None:
     assert_refused(command("visualize", "compare", "first"), ExitCode.USAGE, "nothing to compare")
-    assert_refused(command("visualize", "compare", "first", "first"), ExitCode.USAGE, "named twice")
+    assert_refused(command("visualize", "compare", "first", "first"), ExitCode.USAGE, "given twice")
     config = other / "config.toml"
     rewrite(config, config.read_text().replace("[train]", "[train]\nfold = 1"))
     assert_refused(command("visualize", "compare", "first", "second"), ExitCode.USAGE, "different folds")

@@ -130,10 +130,10 @@ def test_a_failing_command_is_named_with_its_reason_and_the_table_is_written(
     (folder / "images" / "seen_a" / "0.png").write_text("no picture")
     ended = command(*asked(tiny, "--no-baselines"))
     assert ended.code == 1
-    assert "3 of 3 commands failed or were not run because of these" in ended.stderr
+    assert "3 of 3 commands failed, or were not run because of a failure" in ended.stderr
     assert "seen_a/0.png does not decode" in ended.stderr
     assert "eval table-reference-full-seed0: not run, because what it needs failed" in ended.stderr
-    assert "not there yet: table-reference-full-seed0" in report(tmp_path)["reproduction.md"]
+    assert "no results yet: table-reference-full-seed0" in report(tmp_path)["reproduction.md"]
 
 
 def test_other_flags_under_the_same_names_are_refused_with_what_differs(done: Path, tiny: tuple[str, ...]) -> None:
@@ -168,7 +168,7 @@ def test_a_dry_run_writes_nothing_and_names_every_command(
         (("toybirds", "--launcher", "slrum"), "did you mean 'slurm'"),
         (("toybirds", "--seeds", "0"), "--seeds"),
         (("toybirds", "--recipes", " ,"), "--recipes names no recipe"),
-        (("toybirds", "--set", "seed=5"), "--set seed: the table gives each of its runs its own"),
+        (("toybirds", "--set", "seed=5"), "--set seed: the table sets it for each of its runs"),
         (("toybirds", "--set", "train.fold = 2"), "--set train.fold: the table"),
     ],
 )
@@ -203,11 +203,11 @@ def test_a_check_fails_when_a_number_is_outside_the_tolerance(ours: float, fits:
         return
     with pytest.raises(CheckFailed) as caught:
         check_published(document, 2.0)
-    assert caught.value.what.startswith("1 of 2 numbers are more than 2 points")
+    assert caught.value.what.startswith("1 of 2 numbers differ by more than 2 points")
     assert f"{ours:.1f}, published 75.0" in caught.value.why
     assert caught.value.exit_code == 1
 
 
 def test_a_check_of_nothing_fails() -> None:
-    with pytest.raises(CheckFailed, match="no run stands beside"):
+    with pytest.raises(CheckFailed, match="no run can be compared"):
         check_published({"published": []}, 2.0)

@@ -63,7 +63,7 @@ def test_a_disk_that_takes_no_more_output_is_told_on_stderr(
     with Path("/dev/full").open("w") as full:
         code, said = run(arguments, tmp_path, stdout=full.fileno())
     assert code == ExitCode.RESOURCES
-    assert said.startswith("error: no room left where the output is written\n")
+    assert said.startswith("error: no space left for the output\n")
     assert said.count("error: ") == 1
 
 

@@ -163,7 +163,7 @@ def shown_table(monkeypatch: pytest.MonkeyPatch, columns: int, heads: list[str],
 @settings(max_examples=60)
 def test_no_terminal_is_so_narrow_that_a_table_loses_a_letter(columns: int, rows: list[list[str]]) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        lines = shown_table(monkeypatch, columns, ["class", "score", "what it is"], rows)
+        lines = shown_table(monkeypatch, columns, ["class", "score", "description"], rows)
     letters = Counter("".join(lines).replace(" ", ""))
     assert not Counter("".join(cell for row in rows for cell in row).replace(" ", "")) - letters
     assert all(any(row[1] in line for line in lines) for row in rows), "a figure is in one piece"

@@ -172,7 +172,7 @@ def test_predictions_of_anybody_are_scored_and_filtered(
 def test_a_flag_that_scoring_a_file_would_pass_over_is_refused(flag: str, command: Command) -> None:
     done = command("eval", "--predictions", str((FOLDER / "evaluation" / "tiny.npz").resolve()), flag)
     assert (done.code, done.stdout) == (2, "")
-    assert f"leave out {flag.partition('=')[0]}\n" in done.stderr
+    assert f"omit {flag.partition('=')[0]}\n" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [("eval",), ("eval", "cub", "--predictions", "mine.npz")])
@@ -197,7 +197,7 @@ def test_a_checkpoint_of_ours_knows_its_recipe(command: Command, shared_folder: 
     checkpoint = str(trained_copy / "checkpoints" / "best")
     refused = command("eval", str(shared_folder), "--checkpoint", checkpoint, "--recipe", "paper")
     assert refused.code == 2
-    assert "leave out --recipe and --backbone" in refused.stderr
+    assert "omit --recipe and --backbone" in refused.stderr
 
 
 def test_a_run_knows_its_data_set(command: Command, shared_folder: Path, trained_copy: Path) -> None:

@@ -93,4 +93,4 @@ def test_an_unfinished_run_is_not_the_default_and_is_labelled_when_it_is_asked_f
     assert done.document["warnings"][0] == "first is unfinished: this is its state after epoch 1 of 1"
     shutil.rmtree(trained_copy / "checkpoints")
     refused = command("eval", str(shared_folder), "--run", "first", *CPU)
-    assert_refused(refused, 3, "first is unfinished", "which of its epochs counts is not known yet", "--resume first")
+    assert_refused(refused, 3, "first is unfinished", "its best epoch is not known yet", "--resume first")

@@ -31,7 +31,7 @@ def small(masked_folder: Path, trained_copy: Path) -> str:
 @pytest.mark.fast
 def test_the_number_beside_the_patches_is_the_one_eval_prints(command: Command, small: str, tmp_path: Path) -> None:
     evaluated = command("eval", small, "--json", *CPU).document["selection"]["mask"]["auc"]
-    assert f"the true masks: AUC {evaluated:.1f}" in command("eval", small, *CPU).stdout
+    assert f"ground-truth masks: AUC {evaluated:.1f}" in command("eval", small, *CPU).stdout
     done = command("visualize", "patches", small, "--limit", "99", "-o", "all.svg", "--json", *CPU)
     assert done.code == 0, done.stderr
     selection = done.document["selection"]
@@ -133,7 +133,7 @@ def test_a_picture_of_ones_own_leaves_the_runs_figure(command: Command, small: s
         (("attributes", "--top", "0"), 2, ("from 1 to",)),
         (("attributes", "--top", "9"), 2, ("from 1 to",)),
         (("sheet", "-o", "sheet.pdf"), 2, ("PNG or SVG", "-o sheet.png")),
-        (("patches", "mine.png", "--class", "seen_a"), 2, ("pictures of your own",)),
+        (("patches", "mine.png", "--class", "seen_a"), 2, ("your own images",)),
         (("patches", "--split", "train", "--class", "unseen_x"), 3, ("no train image of unseen_x",)),
         (("patches", "nowhere.png"), 3, ("nowhere.png is missing",)),
         (("attention", "--run", "frist"), 3, ("no run 'frist'", "first")),

@@ -72,7 +72,7 @@ def test_the_published_values_themselves_have_the_published_checksum(tmp_path: P
     assert (rounded.document["same_bytes"], rounded.document["same_values"]) == (False, None)
     error = rounded.document["error"]
     assert "not the published bytes" in error["what"]
-    assert "cannot be told without --against FILE.pkl" in error["why"]
+    assert "only --against FILE.pkl can compare the values" in error["why"]
     assert error["todo"] == "svipctl w2v check sun --against SUN_attribute.pkl"
     against = command("w2v", "check", "sun", "--json", "--against", str(PUBLISHED / "SUN_attribute.pkl"))
     assert (against.code, against.document["same_bytes"], against.document["same_values"]) == (0, False, True)
@@ -85,7 +85,7 @@ def test_the_published_values_themselves_have_the_published_checksum(tmp_path: P
     WordMatrix(published[:, :50], names).save(tmp_path / "data" / "sun" / "word_vectors.npz")
     narrow = command("w2v", "check", "sun")
     assert narrow.code == 1
-    assert "the published ones have 300 numbers an attribute, yours 50" in narrow.stderr
+    assert "the published ones have 300 numbers per attribute, yours have 50" in narrow.stderr
 
 
 def test_a_data_folder_is_built_in_place_and_the_rest_is_told(
@@ -93,7 +93,7 @@ def test_a_data_folder_is_built_in_place_and_the_rest_is_told(
 ) -> None:
     done = command("w2v", "build", str(small_folder), "--vectors", str(vectors))
     assert done.code == 0, done.stderr
-    assert "unknown words, contributing nothing: wing" in done.stderr
+    assert "unknown words, which contribute nothing: wing" in done.stderr
     assert "6 attributes x 3 from vectors.txt" in done.stdout
     found = WordMatrix.load(small_folder / "word_vectors.npz", ATTRIBUTES)
     assert found.vectors.tolist() == [[1, 1, 1], [1, 1, 2], [1, 1, 4], [0, 1, 1], [0, 1, 2], [0, 1, 4]]
@@ -121,7 +121,7 @@ def test_a_row_without_a_known_word_is_zero_and_told(small_folder: Path, command
     done = command("w2v", "build", str(small_folder), "--vectors", "v.txt", "--json")
     assert done.document["zero_rows"] == ["has_wing_color::red", "has_wing_color::green"]
     assert done.document["unknown_words"] == ["color", "red", "green", "wing"]
-    assert "rows are zero: has_wing_color::red, has_wing_color::green" in done.stderr
+    assert "zero rows: has_wing_color::red, has_wing_color::green" in done.stderr
 
 
 @pytest.mark.fast
@@ -149,9 +149,9 @@ def test_built_vectors_are_what_training_uses(
         (("--vectors", "none.bin"), 3, "there is no file none.bin"),
         (("--vectors", "word2vec-google-news-30"), 3, "did you mean 'word2vec-google-news-300'"),
         (("--vectors", "glove-wiki-gigaword-50", "--offline"), 4, "--offline"),
-        (("--vectors", "split.csv"), 3, "is not a whole word-vector file"),
+        (("--vectors", "split.csv"), 3, "is not a complete word-vector file"),
         (("--vectors", "others.txt"), 3, "none of the 6 words"),
-        (("--vectors", "others.txt", "-o", "w.pkl"), 2, "end it in .npz or .safetensors"),
+        (("--vectors", "others.txt", "-o", "w.pkl"), 2, "use the ending .npz or .safetensors"),
         (("--vectors", "others.txt", "--pooling", "max"), 2, "max"),
     ],
 )
@@ -228,4 +228,4 @@ def test_the_attributes_of_a_changed_folder_are_noticed(small_folder: Path, vect
         csv.writer(file).writerows([row[0], *row[2:], row[1]] for row in rows)
     done = command("w2v", "check", str(small_folder), "--against", str(vectors))
     assert done.code == 3
-    assert "belongs to other attributes" in done.stderr
+    assert "is for other attributes" in done.stderr

@@ -150,7 +150,7 @@ def test_a_full_disk_leaves_no_half_of_the_files_and_the_next_try_finishes(
 ) -> None:
     make = tar_of if kind == "tar.gz" else zip_of
     archive, out = make(tmp_path / "a", *GOOD), tmp_path / "place" / "out"
-    with full_disk(tmp_path / "place", after=after), pytest.raises(ResourceError, match="no room left"):
+    with full_disk(tmp_path / "place", after=after), pytest.raises(ResourceError, match="no space left"):
         unpack(archive, out, asset(kind), "cub")
     assert not out.exists()
     unpack(archive, out, asset(kind), "cub")

@@ -98,7 +98,7 @@ def test_a_small_matlab_file_that_unpacks_to_much_is_refused(tmp_path: Path) -> 
     cells = np.array([["a/0.jpg"]], dtype=object)
     bomb = {"image_files": cells, "labels": [[1]], "features": np.zeros((2**23, 1))}
     savemat(tmp_path / "bomb.mat", bomb, do_compression=True)
-    with pytest.raises(DataError, match="cut short, or larger"):
+    with pytest.raises(DataError, match="truncated, or larger"):
         read_feature_file(tmp_path / "bomb.mat")
 
 
@@ -137,7 +137,7 @@ def test_the_installed_res101_has_no_features_and_the_error_says_where_they_are(
         ({"trainval": None}, "mirrored is not a table (0, 4)"),
         ({"mirrored": TABLE[:2] * np.inf}, "mirrored is not finite"),
         ({"about": np.array("[1]")}, "about is not a JSON object"),
-        ({"about": np.array("{")}, "is not a whole file of features"),
+        ({"about": np.array("{")}, "is not a complete file of features"),
     ],
 )
 def test_arrays_that_do_not_fit_are_named(changed: dict[str, Any], said: str, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_a_disk_too_small_is_reported_before_anything_is_computed(
 
 @pytest.mark.parametrize("moment", [1, 2, 3])
 def test_a_disk_that_fills_is_our_error_and_nothing_looks_finished(moment: int, tmp_path: Path) -> None:
-    with disk_fault(full_from(moment), "pwrite"), pytest.raises(ResourceError, match="no room left"):
+    with disk_fault(full_from(moment), "pwrite"), pytest.raises(ResourceError, match="no space left"):
         make_features(plan(tmp_path), computed)
     assert find_features(plan(tmp_path)) is None
     assert torch.equal(make_features(plan(tmp_path), computed).gather(FILES), VALUES.bfloat16())

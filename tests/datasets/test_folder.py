@@ -95,8 +95,8 @@ def test_every_problem_is_reported_at_once(small_folder: Path) -> None:
         f"attribute {ATTRIBUTES[0]!r} occurs twice",
         "'much' is not a number",
         "class 'seen_b' has 7 values for 6 attributes",
-        "images/seen_a/0.png is named twice",
-        "there is no picture images/seen_a/99.png",
+        "images/seen_a/0.png appears twice",
+        "there is no image images/seen_a/99.png",
         "'tset_seen' is not a split (did you mean 'test_seen'",
     ):
         assert part in caught.value.why
@@ -141,7 +141,7 @@ def test_a_picture_that_has_no_split_is_a_problem_and_one_that_is_unused_is_none
     (small_folder / "split.csv").write_text("\n".join([lines[0], *lines[2:]]))
     with pytest.raises(DataError) as caught:
         open_folder(small_folder)
-    assert "1 of 56 pictures are not in it, for instance images/seen_a/0.png" in caught.value.why
+    assert "1 of 56 images are not in it, for instance images/seen_a/0.png" in caught.value.why
     (small_folder / "split.csv").write_text("\n".join([*lines[:1], "seen_a/0.png,unused", *lines[2:]]))
     assert len(open_folder(small_folder).trainval) == before - 1
 
@@ -258,14 +258,14 @@ def test_every_picture_of_a_class_counts(kind: str, unsplit: Path) -> None:
     change(unsplit)
     benchmark = open_folder(unsplit)
     assert len(benchmark.images) == before + more
-    assert not [warning for warning in benchmark.warnings if "left out" in warning or "no pictures" in warning]
+    assert not [warning for warning in benchmark.warnings if "ignored" in warning or "no images" in warning]
 
 
 NAMED: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "a loose picture": ("loose.png (in no folder of a class)", lambda folder: copy(folder, "loose.png")),
+    "a loose picture": ("loose.png (not in a class folder)", lambda folder: copy(folder, "loose.png")),
     "a text": ("seen_a/notes.txt", lambda folder: (folder / "images/seen_a/notes.txt").write_text("notes")),
     "a photograph of another format": (
-        "seen_a/x.heic (not an image that can be read)",
+        "seen_a/x.heic (not a supported image)",
         lambda folder: (folder / "images/seen_a/x.heic").write_bytes(b"\0\0\0\x18ftypheic"),
     ),
     "a hidden picture": ("seen_a/.x.png (hidden)", lambda folder: copy(folder, "seen_a/.x.png")),
@@ -273,11 +273,11 @@ NAMED: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a circle of links": ("seen_a/again", lambda folder: (folder / "images/seen_a/again").symlink_to("..")),
     "a class without its folder": ("1 classes", lambda folder: shutil.rmtree(folder / "images/seen_c")),
     "a class that is a file": (
-        "seen_c (in no folder",
+        "seen_c (not in a class folder",
         lambda folder: empty_class(folder).rmdir() or copy(folder, "seen_c"),
     ),
-    "a class without pictures": ("take no part: seen_c", lambda folder: empty_class(folder)),
-    "a class of texts": ("take no part: seen_c", lambda folder: (empty_class(folder) / "a.txt").write_text("a")),
+    "a class without pictures": ("are ignored: seen_c", lambda folder: empty_class(folder)),
+    "a class of texts": ("are ignored: seen_c", lambda folder: (empty_class(folder) / "a.txt").write_text("a")),
     "equal files": (
         "have the content of a training image: images/seen_b/",
         lambda folder: [  # one of the two is held out
@@ -313,7 +313,7 @@ def test_what_takes_no_part_or_makes_scores_doubtful_is_named_in_one_warning(kin
 
 REFUSED: dict[str, tuple[str, Callable[[Path], object]]] = {
     "an unseen class without pictures": (
-        "class 'unseen_x' has no pictures",
+        "class 'unseen_x' has no images",
         lambda folder: shutil.rmtree(folder / "images/unseen_x"),
     ),
     "a folder of an unknown class": ("images/jay has no row", lambda folder: copy(folder, "jay/x.png")),

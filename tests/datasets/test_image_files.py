@@ -123,7 +123,7 @@ def test_linked_folders_and_files_are_followed_and_each_folder_is_listed_once(tm
         "z.jpg": "",
         "link/a.jpg": "",
         "link/deep/b.jpg": "",
-        "other": "a link to a folder that is listed already",
+        "other": "a link to a folder that is already listed",
     }
 
 

@@ -121,7 +121,7 @@ def test_exif_of_any_bytes_hides_no_picture(place: int, junk: bytes) -> None:
 
 
 def test_a_folder_is_no_picture(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no picture in the folder"):
+    with pytest.raises(DataError, match="no image in the folder"):
         decode(tmp_path)
 
 
@@ -272,5 +272,5 @@ def test_a_name_that_no_picture_can_have_is_our_error(name: str, tmp_path: Path)
 
 def test_pixels_without_a_known_brightness_do_not_decode(tmp_path: Path) -> None:
     Image.new("F", (4, 4), 0.5).save(tmp_path / "float.tiff")
-    with pytest.raises(DataError, match="32 bits a pixel"):
+    with pytest.raises(DataError, match="32 bits per pixel"):
         decode(tmp_path / "float.tiff")

@@ -52,12 +52,12 @@ def test_what_the_file_says_is_read(tmp_path: Path) -> None:
         ({"ori_attributes": [[1.0], [1.0, 2.0]]}, "ori_attributes: "),
         ({"trainval_label": torch.tensor([0.0, 1.5])}, "trainval_files or trainval_label: labels are float32"),
         ({"trainval_label": [0, 2**70]}, "trainval_files or trainval_label: "),
-        ({"test_seen_label": torch.tensor([0, 2])}, "test_seen_files and test_seen_label do not fit"),
-        ({"test_seen_label": torch.tensor([0])}, "test_seen_files and test_seen_label do not fit"),
-        ({"trainval_files": ["/x/CUB_200_2011/images/a/1.jpg"] * 2}, "1 images are there more than once"),
+        ({"test_seen_label": torch.tensor([0, 2])}, "test_seen_files and test_seen_label do not match"),
+        ({"test_seen_label": torch.tensor([0])}, "test_seen_files and test_seen_label do not match"),
+        ({"trainval_files": ["/x/CUB_200_2011/images/a/1.jpg"] * 2}, "1 images appear more than once"),
         ({"train_classes": np.array([0, -1])}, "train_classes: there is no class -1: there are 2"),
         ({"unseen_classes": np.array([7])}, "unseen_classes: there is no class 7: there are 2"),
-        ({"trainval_files": ["/x/elsewhere/a/1.jpg"] * 2}, "does not go through a folder CUB_200_2011"),
+        ({"trainval_files": ["/x/elsewhere/a/1.jpg"] * 2}, "does not contain a folder CUB_200_2011"),
     ],
     ids=lambda one: ", ".join(one) if isinstance(one, dict) else "",
 )
@@ -73,7 +73,7 @@ def test_what_cannot_be_used_is_named_with_what_to_give_instead(
 
 def test_another_document_is_no_info_file(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "info.pth")
-    with pytest.raises(DataError, match="it holds a list, not a dict"):
+    with pytest.raises(DataError, match="it contains a list, not a dict"):
         read_info_file(tmp_path / "info.pth", "cub")
 
 

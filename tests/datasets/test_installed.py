@@ -59,7 +59,7 @@ def stamp_all(data_dir: Path, **sizes: int) -> None:
 
 
 def assert_repaired_by(status: DatasetStatus, command: str) -> None:
-    allowed = ", or use what is there: --allow-partial" if status.state == "partial" else ""
+    allowed = ", or use the existing images: --allow-partial" if status.state == "partial" else ""
     assert status.todo == command + allowed
     assert status.document()["state"] == status.state
     assert status.problem
@@ -123,7 +123,7 @@ def test_verify_compares_sizes_with_those_of_the_unpacking(cub: Path) -> None:
     assert status_of("cub", cub).state == "complete"
     (asset,) = [one for one in status_of("cub", cub, verify=True).assets if one.name == "cub-images"]
     assert asset.state == "damaged"
-    assert "attributes.txt has another size" in asset.problem
+    assert "attributes.txt has changed its size" in asset.problem
     stamp_all(cub, nothing=1)
     status = status_of("cub", cub, verify=True)
     assert status.problem == "nothing is missing"

@@ -60,5 +60,5 @@ def test_a_mask_and_the_box_around_the_same_rectangle_agree(data: Benchmark, tmp
 
 
 def test_a_data_set_that_does_not_know_where_the_object_is_is_refused(data: Benchmark) -> None:
-    with pytest.raises(ConfigError, match="does not say where the object is"):
+    with pytest.raises(ConfigError, match="has neither masks nor boxes"):
         object_coverage(replace(data, masks=(), boxes=None), np.array([0]), Geometry("square", 32), 2, 2)

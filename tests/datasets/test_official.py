@@ -201,7 +201,7 @@ def test_listed_images_stand_for_those_on_the_disk(benchmarks: dict[str, Benchma
     with pytest.raises(DataError, match="the file of features lacks 2 of 37,322 images of awa2") as refused:
         open_official("awa2", tmp_path, listed=names[2:])
     assert "zebra (2)" in refused.value.why
-    assert "svipctl embed awa2 -o FILE, or use what is there: --allow-partial" in refused.value.todo
+    assert "svipctl embed awa2 -o FILE, or use the existing images: --allow-partial" in refused.value.todo
     part = open_official("awa2", tmp_path, listed=names[2:], allow_partial=True)
     assert part.missing == whole.images[-2:]
     with pytest.raises(DataError, match="the file of features lacks all 37,322 images of awa2"):

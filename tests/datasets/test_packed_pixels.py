@@ -175,7 +175,7 @@ def test_a_pack_of_another_transform_is_not_used(small_folder: Path) -> None:
     packed(benchmark, Geometry("square", 32))
     found, note = find_pack(benchmark, EVALUATION)
     assert found is None
-    assert "only of square-32" in note
+    assert "only for square-32" in note
     assert find_pack(benchmark, Geometry("shorter-side", 48))[0] is None
 
 
@@ -367,7 +367,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
 
 def test_a_disk_that_fills_is_our_error_and_what_was_written_is_kept(small_folder: Path) -> None:
     benchmark = open_folder(small_folder)
-    with disk_fault(full_from(6), "pwrite"), pytest.raises(ResourceError, match="no room left"):
+    with disk_fault(full_from(6), "pwrite"), pytest.raises(ResourceError, match="no space left"):
         packed(benchmark, EVALUATION)
     assert find_pack(benchmark, EVALUATION) == (None, "")
     plan = plan_pack(benchmark, EVALUATION, block_bytes=SMALL_BLOCK)
@@ -378,7 +378,7 @@ def test_a_disk_that_fills_is_our_error_and_what_was_written_is_kept(small_folde
 
 def test_a_disk_that_fills_under_a_worker_is_the_same_error(small_folder: Path) -> None:
     benchmark = open_folder(small_folder)
-    with disk_fault(full_from(3), "pwrite"), pytest.raises(ResourceError, match="no room left"):
+    with disk_fault(full_from(3), "pwrite"), pytest.raises(ResourceError, match="no space left"):
         packed(benchmark, EVALUATION, workers=2)  # forked with the fault
     assert find_pack(benchmark, EVALUATION) == (None, "")
     packed(benchmark, EVALUATION, workers=2)

@@ -111,7 +111,7 @@ def test_a_mask_that_lies_on_its_side_is_an_error_and_not_compared_with_the_wron
     masked = replace(photographs, root=tmp_path, masks=("mask.png",) * len(photographs.images))
     assert object_mask(masked, 5, GEOMETRY).all()
     Image.new("L", (20, 32), 255).save(tmp_path / "mask.png")
-    with pytest.raises(DataError, match="lies on its side"):
+    with pytest.raises(DataError, match="is rotated"):
         object_mask(masked, 5, GEOMETRY)
 
 

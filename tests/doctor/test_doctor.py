@@ -174,6 +174,6 @@ def test_what_is_wrong_ends_with_code_1_and_what_mends_it(command: Command, tmp_
 def test_what_is_right_takes_a_line_unless_all_is_asked_for(command: Command) -> None:
     short = command("doctor", "--offline").stdout.splitlines()
     assert len(short) == 1
-    assert "checks are right; absent: " in short[0]
+    assert "checks passed; absent: " in short[0]
     assert "cub, awa2, sun" in short[0]
     assert len(command("doctor", "--offline", "--all").stdout.splitlines()) > 20

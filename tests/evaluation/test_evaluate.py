@@ -76,11 +76,11 @@ def test_the_model_the_split_and_the_predictions_come_with_the_numbers(run: Run,
 def test_a_model_of_no_run_is_scored_with_a_warning_that_its_images_are_not_known(
     described: Metadata, data: Benchmark
 ) -> None:
-    model = replace(trained_model(), metadata=described, notes=("a remark on its file",))
+    model = replace(trained_model(), metadata=described, notes=("a note on its file",))
     evaluation = evaluate_model(model, data, EvalSettings(bootstrap=0), workers=0)
     first, second = evaluation.warnings[:2]
-    assert first == "a remark on its file"
-    assert "trained on is not known" in second
+    assert first == "a note on its file"
+    assert "the training images of" in second
     with pytest.raises(DataError, match="other classes"):
         evaluate_model(trained_model(), data, EvalSettings(bootstrap=0), workers=0)
 

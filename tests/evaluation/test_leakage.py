@@ -65,7 +65,7 @@ def test_weights_that_were_trained_on_an_unseen_class_are_refused(
     with pytest.raises(DataError, match="scored was trained on 1 of the 8 images"):
         evaluate_subject(scored, data, SETTINGS)
     fewer = replace(data, test_unseen=data.test_unseen[1:])  # the class is still unseen, its first image not scored
-    with pytest.raises(DataError, match="began with weights trained on 1 of the 2 unseen classes") as caught:
+    with pytest.raises(DataError, match="started from weights trained on 1 of the 2 unseen classes") as caught:
         evaluate_subject(scored, fewer, SETTINGS)
     assert caught.value.why == "c"
 
@@ -89,5 +89,5 @@ def test_starting_weights_whose_images_are_not_known_are_said_to_be_so(
 ) -> None:
     unknown = replace(described, backbone_weights={"source": "mine.pth", "sha256": "", "images": UNKNOWN})
     evaluation = evaluate_subject(started(run, unknown, "unknown"), data, SETTINGS)
-    assert "which images its starting weights (mine.pth) were trained on is not known" in evaluation.warnings
+    assert "the training images of its starting weights (mine.pth) are not known" in evaluation.warnings
     assert "starting weights" not in " ".join(evaluate_subject(run, data, SETTINGS).warnings)

@@ -51,7 +51,7 @@ def test_without_gamma_or_a_side_the_rows_are_absent_and_a_warning_says_so() -> 
     assert unseen.warnings == ("no gzsl rows: there are no test images of seen classes",)
     seen = evaluate_protocols(side(case, case.seen_classes), resamples=5)
     assert (seen.rows, seen.intervals) == ({}, {})
-    assert seen.warnings == ("only counts: every row needs images of unseen classes, and there are none",)
+    assert seen.warnings == ("no rows, only counts: every row needs images of unseen classes, and there are none",)
 
 
 def test_document_is_in_percent_but_gamma_and_offset_are_scores() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from svipctl.datasets.toybirds.drawing import draw_bird
 from svipctl.datasets.toybirds.species import ATTRIBUTES, draw_species
-from svipctl.export.graph import Pixels, ShippedGraph
+from svipctl.export.graph import ExportGraph, Pixels
 from svipctl.export.onnx import write_onnx
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
@@ -39,7 +39,7 @@ def test_the_example_is_twenty_lines_and_imports_nothing_of_ours() -> None:
 
 def test_the_example_names_the_class_that_the_model_names(tmp_path: Path) -> None:
     model = SVIP(vit(depth=1), len(ATTRIBUTES), Recipe(keep=2, context="free"), hidden=8).eval()
-    graph = ShippedGraph(scramble(model, 1), [0.5] * 3, [0.5] * 3, 32, Pixels(resize=True))
+    graph = ExportGraph(scramble(model, 1), [0.5] * 3, [0.5] * 3, 32, Pixels(resize=True))
     about = {"precision": "fp32", "made_by": "test", "attributes": ATTRIBUTES}
     write_onnx(graph, about, 2, tmp_path / "toybirds.onnx")
     table = torch.tensor([[float(name in has) for name in ATTRIBUTES] for has in MINE.values()])

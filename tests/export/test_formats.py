@@ -14,7 +14,7 @@ import torch
 
 from svipctl.errors import DataError
 from svipctl.export.description import KEY, from_text
-from svipctl.export.graph import Pixels, ShippedGraph
+from svipctl.export.graph import ExportGraph, Pixels
 from svipctl.export.onnx import OnnxRunner, write_onnx
 from svipctl.export.safetensors import SafetensorsRunner, read_safetensors, write_safetensors
 from svipctl.export.torch_export import TorchRunner, write_torch
@@ -50,7 +50,7 @@ def description(recipe: Recipe, pixels: Pixels, precision: str) -> dict[str, Any
     }
 
 
-Written = tuple[ShippedGraph, Path, dict[str, Any]]
+Written = tuple[ExportGraph, Path, dict[str, Any]]
 Write = Callable[..., Written]
 
 
@@ -61,7 +61,7 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
     @functools.cache
     def once(kind: str, precision: str = "fp32", pixels: Pixels = PLAIN) -> Written:
         recipe = Recipe(keep=2, pooling="max")
-        graph = ShippedGraph(svip(recipe, backbone=vit(depth=1)), *HALF, 32, pixels, precision)  # type: ignore[arg-type]
+        graph = ExportGraph(svip(recipe, backbone=vit(depth=1)), *HALF, 32, pixels, precision)  # type: ignore[arg-type]
         about = description(recipe, pixels, precision)
         path = tmp_path_factory.mktemp(kind) / "model"
         FORMATS[kind][0](graph, about, 1, path)
@@ -77,7 +77,7 @@ def inputs(pixels: Pixels, batch: int, classes: int, sides: tuple[int, int]) -> 
     return pixels.of_bytes(images).numpy(), table, gamma
 
 
-def outputs(graph: ShippedGraph, given: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+def outputs(graph: ExportGraph, given: tuple[np.ndarray, ...]) -> list[np.ndarray]:
     with torch.no_grad():
         return [output.numpy() for output in graph(*(torch.from_numpy(array) for array in given))]
 
@@ -101,7 +101,7 @@ def test_smaller_files_choose_the_same_windows_and_nearly_the_same_scores(
     kind: str, precision: str, pixels: Pixels, write: Write
 ) -> None:
     _, path, _ = write(kind, precision, pixels)
-    graph = ShippedGraph(write("safetensors")[0].model, *HALF, 32, pixels)
+    graph = ExportGraph(write("safetensors")[0].model, *HALF, 32, pixels)
     runner = FORMATS[kind][1](path)
     for sides in ((90, 50), (20, 61)) if pixels.resize else ((32, 32),):
         given = inputs(pixels, 3, 4, sides)

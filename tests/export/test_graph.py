@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from svipctl.export.graph import Pixels, ShippedGraph
+from svipctl.export.graph import ExportGraph, Pixels
 from svipctl.export.program import traced
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
@@ -49,7 +49,7 @@ def expected(network: SVIP, images: np.ndarray, given: tuple[np.ndarray, np.ndar
 def test_pixels_of_either_kind_give_what_evaluation_gives(recipe: Recipe, kind: str, resize: bool) -> None:
     model, pixels = svip(recipe), Pixels(kind, resize)  # type: ignore[arg-type]
     images = pictures(2, 45, 60) if resize else pictures(2)
-    graph = ShippedGraph(model, MEAN, STD, 32, pixels)
+    graph = ExportGraph(model, MEAN, STD, 32, pixels)
     for classes in (1, 7):
         given = table(classes)
         channels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
@@ -62,7 +62,7 @@ def test_pixels_of_either_kind_give_what_evaluation_gives(recipe: Recipe, kind: 
 def test_half_precision_chooses_the_same_windows_and_leaves_the_model_alone() -> None:
     model, given = svip(RECIPES[0]), table(4)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    graph = ShippedGraph(model, MEAN, STD, 32, Pixels(), "fp16")
+    graph = ExportGraph(model, MEAN, STD, 32, Pixels(), "fp16")
     images = pictures()
     with torch.no_grad():
         found = graph(
@@ -88,7 +88,7 @@ def test_half_precision_chooses_the_same_windows_and_leaves_the_model_alone() ->
     ],
 )
 def test_controls_and_baselines_are_traced_with_a_free_batch(recipe: Recipe) -> None:
-    graph = ShippedGraph(svip(recipe, backbone=vit(depth=1)), MEAN, STD, 32, Pixels())
+    graph = ExportGraph(svip(recipe, backbone=vit(depth=1)), MEAN, STD, 32, Pixels())
     given = (torch.from_numpy(pictures(5).transpose(0, 3, 1, 2).copy()), *(torch.from_numpy(one) for one in table(4)))
     with torch.no_grad():
         for found, wanted in zip(traced(graph, 3).module()(*given), graph(*given)):

@@ -94,7 +94,7 @@ def test_a_model_is_loaded_at_its_revision_and_again_from_the_cache(
     [
         (f"hf://{NAME}@v9", DataError, "with revision v9"),
         ("hf://someone/else", DataError, "no repository someone/else"),
-        ("hf://nobody", DataError, "no address of the Hub"),
+        ("hf://nobody", DataError, "not an address of the Hub"),
         ("hf://someone/empty", DataError, "no checkpoint of svipctl"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from svipctl.export.graph import Pixels, ShippedGraph
+from svipctl.export.graph import ExportGraph, Pixels
 from svipctl.export.parity import BATCHES, BatchComparison, Parity, compare
 from svipctl.export.runner import Outputs
 from svipctl.inference.class_table import ClassTable
@@ -23,7 +23,7 @@ class GraphRunner:
 
     runtime = "eager"
 
-    def __init__(self, graph: ShippedGraph) -> None:
+    def __init__(self, graph: ExportGraph) -> None:
         self.graph = graph
         self.batches: set[int] = set()
         self.classes: set[int] = set()
@@ -48,7 +48,7 @@ def images(tmp_path: Path) -> list[Path]:
 def checked(images: list[Path], *, change: float = 0.0, pixels: Pixels | None = None) -> tuple[Parity, GraphRunner]:
     model = trained_model(svip(Recipe(keep=2)))
     pixels = pixels or Pixels()
-    runner = GraphRunner(ShippedGraph(model.network, model.metadata.mean, model.metadata.std, 32, pixels))
+    runner = GraphRunner(ExportGraph(model.network, model.metadata.mean, model.metadata.std, 32, pixels))
     with torch.no_grad():
         runner.graph.model.attribute_head.weight[0, 0] += change
     table = np.random.default_rng(1).random((5, ATTRIBUTES))

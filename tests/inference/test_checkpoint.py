@@ -91,7 +91,7 @@ def test_damaged_metadata_is_a_data_error(folder: Path, text: str) -> None:
 def test_full_disk_leaves_the_previous_checkpoint_and_no_stray_folder(folder: Path, model: SVIP, moment: int) -> None:
     before = model.attribute_head.weight.detach().clone()
     scramble(model, 9)
-    with disk_fault(full_from(moment), "fsync"), pytest.raises(ResourceError, match="no room left while writing"):
+    with disk_fault(full_from(moment), "fsync"), pytest.raises(ResourceError, match="no space left while writing"):
         save_checkpoint(folder, model, metadata(model, epoch=2), extra=lambda new: atomic_write_text(new / "a", "a"))
     state, read = read_checkpoint(folder)
     assert read.epoch == 1

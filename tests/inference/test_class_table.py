@@ -58,7 +58,7 @@ def test_a_class_may_be_called_group(tmp_path: Path) -> None:
 
 def test_misspelt_attributes_are_named_with_the_nearest_in_both_directions(tmp_path: Path) -> None:
     text = refusal(write(tmp_path, "class,has_bil::red,has_wing::blue,is_large", "jay,0,1,1"))
-    assert "column 'has_bil::red' is no attribute of the run: did you mean 'has_bill::red'" in text
+    assert "column 'has_bil::red' is not an attribute of the run: did you mean 'has_bill::red'" in text
     assert "1 problem" in text
 
 
@@ -66,7 +66,7 @@ def test_misspelt_attributes_are_named_with_the_nearest_in_both_directions(tmp_p
     ("lines", "message"),
     [
         (("class,has_bill::red,has_wing::blue", "jay,0,1"), "attribute 'is_large' has no column"),
-        ((HEADER + ",is_large", "jay,0,1,1,1"), "column 'is_large' is there twice"),
+        ((HEADER + ",is_large", "jay,0,1,1,1"), "column 'is_large' appears twice"),
         ((HEADER, "jay,0,nan,1"), "class 'jay', 'has_wing::blue': nan is not a finite number"),
         ((HEADER, "jay,0,inf,1"), "inf is not a finite number"),
         ((HEADER, "jay,0,,1"), "class 'jay', 'has_wing::blue': '' is not a number"),
@@ -74,10 +74,10 @@ def test_misspelt_attributes_are_named_with_the_nearest_in_both_directions(tmp_p
         ((HEADER, "jay,0,40,1"), "class 'jay', 'has_wing::blue': 40 is outside the data set's range, 0 to 1"),
         ((HEADER, "jay,0,-0.5,1"), "-0.5 is outside"),
         ((HEADER, "jay,0,0,0"), "class 'jay' has no attribute: every value is 0"),
-        ((HEADER, "jay,0,1,0", "jay,1,0,0"), "class 'jay' is there twice"),
+        ((HEADER, "jay,0,1,0", "jay,1,0,0"), "class 'jay' appears twice"),
         ((HEADER, "jay,0,1"), "class 'jay' has 2 values for 3 attributes"),
         ((HEADER, ",0,1,1"), "row 2 has no class name"),
-        ((HEADER,), "there is no class in it"),
+        ((HEADER,), "but no class"),
         ((), "is empty"),
     ],
 )
@@ -185,17 +185,17 @@ def test_the_same_classes_in_every_form_give_the_same_table(form: str, tmp_path:
         ({"jay": [0, np.nan, 1]}, "class 'jay', 'has_wing::blue': nan is not a finite number"),
         ({"jay": ["much", 1, 1]}, "'much' is not a number"),
         ({"jay": [0, 0, 0]}, "class 'jay' has no attribute: every value is 0"),
-        ({"jay": by_name(TABLE[0]) | {"has_tail": 1}}, "column 'has_tail' is no attribute of the run"),
-        ({"jay": by_name(TABLE[0]) | {7: 1}}, "column '7' is no attribute of the run"),
+        ({"jay": by_name(TABLE[0]) | {"has_tail": 1}}, "column 'has_tail' is not an attribute of the run"),
+        ({"jay": by_name(TABLE[0]) | {7: 1}}, "column '7' is not an attribute of the run"),
         ({"jay": dict.fromkeys(NAMES[:2], 1)}, "attribute 'is_large' has no column"),
         ({"jay": by_name(TABLE[0]), "wren": dict.fromkeys(NAMES[:2], 1)}, "class 'wren', 'is_large': '' is not"),
         ({"jay": by_name(TABLE[0]) | {"is_large": None}}, "class 'jay', 'is_large': None is not a number"),
-        ({"jay": {"furry": 1.0}}, "it is a table of other attributes"),
+        ({"jay": {"furry": 1.0}}, "the table is for other attributes"),
         ({"jay": {}}, "class 'jay', 'has_bill::red': '' is not a number"),
-        ({}, "there is no class in it"),
+        ({}, "but no class"),
         ({"": [0, 1, 1]}, "row 2 has no class name"),
-        (TABLE, "a ndarray is no class table"),
-        (["jay"], "a list is no class table"),
+        (TABLE, "a ndarray is not a class table"),
+        (["jay"], "a list is not a class table"),
     ],
 )
 def test_classes_that_cannot_be_used_are_refused_with_their_problem(classes: Any, message: str) -> None:
@@ -209,7 +209,7 @@ def test_misspelt_names_of_a_mapping_are_named_with_the_nearest() -> None:
     misspelt["has_bil::red"] = misspelt.pop("has_bill::red")
     with pytest.raises(DataError, match="1 problem") as caught:
         class_table_from({"jay": misspelt}, NAMES)
-    assert "column 'has_bil::red' is no attribute of the run: did you mean 'has_bill::red'?" in caught.value.why
+    assert "column 'has_bil::red' is not an attribute of the run: did you mean 'has_bill::red'?" in caught.value.why
 
 
 def test_problems_of_a_frame_are_those_of_a_file() -> None:
@@ -219,7 +219,7 @@ def test_problems_of_a_frame_are_those_of_a_file() -> None:
     with pytest.raises(DataError, match="2 problems") as caught:
         class_table_from(frame, NAMES)
     assert "class 'jay', 'is_large': nan is not a finite number" in caught.value.why
-    assert "class 'jay' is there twice" in caught.value.why
+    assert "class 'jay' appears twice" in caught.value.why
     with pytest.raises(DataError, match="1 problem"):
         class_table_from(as_frame(classes_in="index").drop(columns="is_large"), NAMES)
 
@@ -251,5 +251,5 @@ def test_without_its_data_set_a_model_has_no_candidates_of_its_own(tmp_path: Pat
     model = metadata(svip())
     file = write(tmp_path, "class," + ",".join(model.attributes), "e,0,1,0,1,0")
     for arguments in ({"file": None}, {"file": file, "extend": True}):
-        with pytest.raises(DataError, match="the classes of toy are not here"):
+        with pytest.raises(DataError, match="the classes of toy are not available"):
             candidate_classes(model, None, **arguments)  # type: ignore[arg-type]

@@ -98,5 +98,5 @@ def test_a_selection_by_the_object_takes_its_place_from_the_masks(tmp_path: Path
         np.testing.assert_allclose(found.attributes[row], expected.attributes[0], atol=1e-5)
         other = model.predict_pixels(pixels, coverage=torch.tensor([[0, 0, 0, 1.0]]))
         assert not np.allclose(found.attributes[row], other.attributes[0], atol=1e-5)
-    with pytest.raises(ConfigError, match="does not say where the object is"):
+    with pytest.raises(ConfigError, match="has neither masks nor boxes"):
         predict_dataset(model, benchmark(tmp_path), np.array([3, 1]))

@@ -108,7 +108,7 @@ def test_a_single_image_needs_no_list(form: str, folder: Path, arrays: np.ndarra
 
 def test_what_a_folder_has_besides_pictures_is_named_in_one_warning(folder: Path) -> None:
     (folder / "more" / "table.csv").write_text("no picture")
-    with pytest.warns(UserWarning, match="2 files or folders are left out: .*") as warned:
+    with pytest.warns(UserWarning, match="2 files or folders are ignored: .*") as warned:
         assert len(list(as_sources(folder))) == 3
     assert len(warned) == 1
     assert all(name in str(warned[0].message) for name in ("notes.txt", "table.csv"))
@@ -173,7 +173,7 @@ def test_what_does_not_decode_is_reported_in_its_place(folder: Path, arrays: np.
 
 
 def test_a_folder_without_pictures_is_reported(tmp_path: Path) -> None:
-    assert "there is no picture in the folder" in str(refusal(tmp_path))
+    assert "there is no image in the folder" in str(refusal(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_a_published_file_with_its_data_set_predicts_as_the_network_it_holds(pro
 
 def test_a_published_file_without_its_data_set_says_how_to_pass_it(project: Path, data: Benchmark) -> None:
     save_published_of(data, project / "published.pth")
-    with pytest.raises(ConfigError, match=r"published\.pth does not name its classes and attributes") as caught:
+    with pytest.raises(ConfigError, match=r"published\.pth has no classes and attributes") as caught:
         load(project / "published.pth", device="cpu")
     assert caught.value.todo == 'pass its data set, for instance dataset="cub"'
 
@@ -205,7 +205,7 @@ def test_weights_that_do_not_say_how_images_were_normalised_need_a_setting(proje
     save_published_of(data, project / "published.pth")
     ours = replace(read_trained(project / "published.pth"), published=False)
     open_question = settings_of(data, **{"data.normalise": "weights"})
-    with pytest.raises(ConfigError, match="does not say how its images were normalised"):
+    with pytest.raises(ConfigError, match="does not record the normalisation of its images"):
         load_published(ours, data, open_question, CPU)
     half = settings_of(data, **{"data.normalise": "half"})
     for weights in (ours, read_trained(project / "published.pth")):

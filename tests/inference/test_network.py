@@ -34,7 +34,7 @@ def test_other_classes_or_attributes_are_refused(described: Metadata, data: Benc
     check_same_benchmark(described, data)
     with pytest.raises(DataError, match="other classes") as caught:
         check_same_benchmark(replace(described, classes=("a",)), data)
-    assert caught.value.why == "1 then, 4 now"
+    assert caught.value.why == "1 in the run, 4 now"
     with pytest.raises(DataError, match="other attributes") as caught:
         check_same_benchmark(replace(described, attributes=data.attributes[::-1]), data)
     assert caught.value.why == "their names or order differ"

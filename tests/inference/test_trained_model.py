@@ -230,7 +230,7 @@ def test_a_class_table_that_cannot_be_used_is_refused_before_any_image_is_read(t
     model = trained_model()
     with pytest.raises(DataError, match="the class table cannot be used: 1 problem"):
         model.classify(tmp_path / "gone.png", {"e": [1.0, 2.0]})
-    with pytest.raises(DataError, match="column 'a9' is no attribute"):
+    with pytest.raises(DataError, match="column 'a9' is not an attribute"):
         model.classify(tmp_path / "gone.png", {"e": dict.fromkeys(("a0", "a1", "a2", "a3", "a9"), 1.0)})
 
 
@@ -327,7 +327,7 @@ def test_classes_of_a_data_set_that_has_changed_are_refused(model: TrainedModel,
 def test_a_model_of_no_run_says_what_to_pass_instead_of_its_data_set(pictures: list[Path]) -> None:
     with pytest.raises(ConfigError, match="the folder of the data set toy is not known") as caught:
         trained_model().classify(pictures)
-    assert "classes of your own" in caught.value.todo
+    assert "your own classes" in caught.value.todo
 
 
 def test_the_data_set_is_opened_in_the_runs_folder_unless_another_is_given(tmp_path: Path) -> None:

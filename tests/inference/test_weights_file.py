@@ -123,12 +123,12 @@ def test_a_harmful_file_is_refused_and_runs_nothing(
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ({"epoch": 1, "args": None}, "the published code has a dict with `network`|no dense tensors: epoch, args"),
-        ([1, 2], "it holds a list"),
+        ({"epoch": 1, "args": None}, "the published code has a dict with `network`|not dense tensors: epoch, args"),
+        ([1, 2], "it contains a list"),
         ({}, "an empty dict"),
-        ({"network": {"a": 1, "b": torch.zeros(2)}}, "no dense tensors: a"),
-        ({"network": {1: torch.zeros(2)}}, "no dense tensors: 1"),
-        ({"network": {"a": torch.zeros(2).to_sparse()}}, "no dense tensors: a"),
+        ({"network": {"a": 1, "b": torch.zeros(2)}}, "not dense tensors: a"),
+        ({"network": {1: torch.zeros(2)}}, "not dense tensors: 1"),
+        ({"network": {"a": torch.zeros(2).to_sparse()}}, "not dense tensors: a"),
     ],
 )
 def test_another_torch_file_is_refused(document: Any, said: str, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_other_tensors_are_refused_by_name(network: Any) -> None:
     swapped = state | {names[1]: state[names[2]], "_x.bias": state[names[1]]}
     with pytest.raises(DataError, match="is not EfficientNet-lite0"):
         lite.load_stem(backbone, swapped, Path("x.pth"))
-    with pytest.raises(DataError, match="in the place of conv_stem.weight"):
+    with pytest.raises(DataError, match="instead of conv_stem.weight"):
         lite.load_stem(backbone, dict(reversed(state.items())), Path("x.pth"))
     assert tensors_sha256(backbone) == before
 

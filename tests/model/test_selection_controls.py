@@ -89,7 +89,7 @@ def test_selecting_by_object_follows_the_coverage() -> None:
 
 
 def test_selecting_by_object_without_knowing_it_is_refused() -> None:
-    with pytest.raises(ConfigError, match="where the object is"):
+    with pytest.raises(ConfigError, match="needs the location of the object"):
         changed("object")
 
 

@@ -67,7 +67,7 @@ def test_torch_file_without_a_state_dict_is_refused(tmp_path: Path, content: Any
     torch.save(content, tmp_path / "model.pth")
     with pytest.raises(DataError, match="holds no state dict of tensors") as caught:
         load_backbone(NAME, ARGUMENTS, str(tmp_path / "model.pth"))
-    assert caught.value.why.startswith("it holds: ")
+    assert caught.value.why.startswith("it contains: ")
 
 
 def in_a_document(state: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def test_failed_download_is_a_network_error(monkeypatch: pytest.MonkeyPatch, tex
         raise RuntimeError(text)
 
     monkeypatch.setattr(weights, "create_backbone", refuse)
-    with pytest.raises(NetworkError, match="neither cached nor to be had") as caught:
+    with pytest.raises(NetworkError, match="not in the cache and cannot be downloaded") as caught:
         load_backbone(NAME, ARGUMENTS, "pretrained")
     assert caught.value.why == why
 

@@ -144,7 +144,7 @@ def test_an_error_of_the_observer_stops_the_running_commands() -> None:
 
     class Broken(Recorder):
         def ended(self, *_: object) -> None:
-            raise ResourceError("no room left")
+            raise ResourceError("no space left")
 
     writer = Writer()
     with pytest.raises(ResourceError):

@@ -78,14 +78,14 @@ def test_a_preempted_job_is_queued_again_as_the_same_step(tmp_path: Path, monkey
 
 
 def test_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="submitit does not take this"):
+    with pytest.raises(ConfigError, match="submitit does not accept these parameters"):
         SlurmLauncher(1, tmp_path, {"slurm_partitoin": "gpu"}, cluster="local")
 
 
 def test_without_slurm_the_launcher_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     plan = plan_of(tmp_path / "runs", controls="none", recipes=["svipctl"], seeds=1, baselines=[])
-    with pytest.raises(ConfigError, match="submitit does not take this"):
+    with pytest.raises(ConfigError, match="submitit does not accept these parameters"):
         SlurmLauncher(1, tmp_path, {})
     assert states(plan)[plan.steps[0].key] is StepState.TO_DO
     assert not run_of(plan.steps[0]).folder.exists()

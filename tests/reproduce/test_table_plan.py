@@ -88,7 +88,7 @@ def test_a_row_that_changes_nothing_is_left_out_with_the_reason(
     # Toybirds' preset has no decorrelation weight for `reference` but its recipe's 0.3.
     plan = plan_of(tmp_path, controls="all", recipes=[recipe])
     assert {name.removeprefix(f"{recipe}/") for name in plan.left_out} == left_out
-    assert plan.left_out[f"{recipe}/e-words"] == "this is what the recipe does"
+    assert plan.left_out[f"{recipe}/e-words"] == "the recipe already does this"
 
 
 def test_rows_without_what_they_need_are_left_out(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_the_command_of_a_training_gives_the_settings_of_its_run(tmp_path: Path)
 
 @pytest.mark.parametrize("flag", ["seed=5", "train.fold=2", "train={fold=2}"])
 def test_a_setting_that_the_table_gives_each_run_is_refused(flag: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="the table gives each of its runs its own"):
+    with pytest.raises(ConfigError, match="the table sets it for each of its runs"):
         plan_of(tmp_path, flags=[flag])
 
 

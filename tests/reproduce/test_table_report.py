@@ -122,14 +122,14 @@ def test_runs_that_are_not_there_are_named_and_n_says_how_many_are(plan: TablePl
     assert document["missing"] == [lost.run]
     assert row_of(document, "svipctl", "full")["n"] == 2
     assert row_of(document, "svipctl", "sel-random")["differences"]["zsl.T1"]["n"] == 2
-    assert f"not there yet: {lost.run}" in markdown(document)
+    assert f"no results yet: {lost.run}" in markdown(document)
 
 
 def test_a_table_of_nothing_says_so(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "runs")
     text = markdown(table_document(plan, collect_results(plan)))
-    assert "not there yet" in text
-    assert "Nothing is there yet." in text
+    assert "no results yet" in text
+    assert "No results yet." in text
 
 
 def test_the_report_has_every_command_and_no_time(plan: TablePlan) -> None:

@@ -247,7 +247,7 @@ def test_a_list_of_training_images_that_says_nothing_does_not_pass_for_none(
 ) -> None:
     run = Run(Path(shutil.copytree(old, tmp_path / "run")))
     (run.folder / "training_images.txt").write_text(content)
-    with pytest.raises(DataError, match="does not say which images it was trained on"):
+    with pytest.raises(DataError, match="does not record which images it was trained on"):
         run.training_images()
 
 

@@ -18,13 +18,13 @@ def test_runs_without_a_name_are_numbered_after_recipe_seed_and_fold(tmp_path: P
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "-x", "a b", ".."])
 def test_a_name_that_is_no_folder_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no name for a run"):
+    with pytest.raises(ConfigError, match="not a valid run name"):
         new_run(settings(tmp_path, f"name='{name}'"))
 
 
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     started(tmp_path, "name=a")
-    with pytest.raises(ConfigError, match="already a run"):
+    with pytest.raises(ConfigError, match="already exists"):
         new_run(settings(tmp_path, "name=a"))
 
 
@@ -61,7 +61,7 @@ def test_a_run_in_the_place_of_a_data_set_is_called_one(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a")
     with pytest.raises(ConfigError, match="is a run, not a data set") as caught:
         find_run(tmp_path, str(run.folder))
-    assert caught.value.todo == f"name its data set: cub --run {run.folder}"
+    assert caught.value.todo == f"pass its data set: cub --run {run.folder}"
     with pytest.raises(ConfigError, match="no data set 'svipctl-seed0'"):
         find_run(tmp_path, "svipctl-seed0")
 
@@ -71,7 +71,7 @@ def test_an_unfinished_run_of_a_taken_name_is_offered_to_be_gone_on_with(tmp_pat
     run.last.mkdir(parents=True)
     with pytest.raises(ConfigError) as caught:
         new_run(settings(tmp_path, "name=a"))
-    assert caught.value.todo.startswith("--resume a goes on with it; or choose another --name")
+    assert caught.value.todo.startswith("--resume a continues it; or choose another --name")
 
 
 def test_rows_of_a_table_and_baselines_are_not_meant_without_a_name(tmp_path: Path) -> None:

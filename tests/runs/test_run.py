@@ -94,11 +94,11 @@ def test_a_disk_that_is_full_when_a_run_goes_on_leaves_its_records(tmp_path: Pat
 def test_a_run_is_abandoned_while_nobody_is_at_work_in_it_and_it_has_no_checkpoint(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a", finished=False)
     assert run.is_abandoned
-    assert new_run(settings(tmp_path, "name=a"), anew=True) == run
+    assert new_run(settings(tmp_path, "name=a"), replace_abandoned=True) == run
     with file_lock(run.folder):
         assert not run.is_abandoned
-        with pytest.raises(ConfigError, match="already a run"):
-            new_run(settings(tmp_path, "name=a"), anew=True)
+        with pytest.raises(ConfigError, match="already exists"):
+            new_run(settings(tmp_path, "name=a"), replace_abandoned=True)
     run.last.with_name(".last.old").mkdir(parents=True)  # what a kill between two renames leaves
     assert not run.is_abandoned
     run.discard_without_checkpoint()
@@ -107,10 +107,12 @@ def test_a_run_is_abandoned_while_nobody_is_at_work_in_it_and_it_has_no_checkpoi
 
 def test_a_folder_that_is_no_run_is_never_taken_for_an_abandoned_one(tmp_path: Path) -> None:
     (tmp_path / "cub" / "a").mkdir(parents=True)
-    assert new_run(settings(tmp_path, "name=a"), anew=True).is_abandoned, "killed after the folder was made"
+    assert new_run(settings(tmp_path, "name=a"), replace_abandoned=True).is_abandoned, (
+        "killed after the folder was made"
+    )
     (tmp_path / "cub" / "a" / "notes.txt").touch()
-    with pytest.raises(ConfigError, match="already a run"):
-        new_run(settings(tmp_path, "name=a"), anew=True)
+    with pytest.raises(ConfigError, match="already exists"):
+        new_run(settings(tmp_path, "name=a"), replace_abandoned=True)
     assert not started(tmp_path, "name=b").is_abandoned
 
 

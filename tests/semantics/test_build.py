@@ -30,7 +30,7 @@ def test_each_choice_has_its_source(tmp_path: Path) -> None:
 
 
 def test_offline_a_name_is_taken_from_the_disk_or_refused(tmp_path: Path) -> None:
-    with pytest.raises(NetworkError, match="--offline forbids"):
+    with pytest.raises(NetworkError, match="disabled"):
         choose_source("cub", "glove-wiki-gigaword-50", tmp_path, offline=True)
     path = tmp_path / ".vectors" / "glove-wiki-gigaword-50.gz"
     path.parent.mkdir()

@@ -63,7 +63,7 @@ def test_a_file_of_before_there_was_a_source_is_loaded(tmp_path: Path) -> None:
 
 
 def test_a_name_of_another_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="not a name for word vectors"):
+    with pytest.raises(ConfigError, match="not a file name for word vectors"):
         word_matrix(["a"], {}, 2).save(tmp_path / "w.pkl")
 
 
@@ -79,7 +79,7 @@ def test_vectors_that_are_no_finite_table_are_refused(vectors: np.ndarray, tmp_p
 @pytest.mark.parametrize("attributes", [("a",), ("b", "a"), ("a", "b", "c")])
 def test_a_file_of_other_attributes_is_refused(attributes: tuple[str, ...], tmp_path: Path) -> None:
     word_matrix(["a", "b"], VECTORS, 2).save(tmp_path / "w.npz")
-    with pytest.raises(DataError, match="belongs to other attributes"):
+    with pytest.raises(DataError, match="is for other attributes"):
         WordMatrix.load(tmp_path / "w.npz", attributes)
 
 

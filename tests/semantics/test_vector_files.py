@@ -110,14 +110,14 @@ def damaged(files: dict[str, Path]) -> dict[str, tuple[bytes, str]]:
     place = binary.index(b"bill ") + 5
     size = 4 * WIDTH
     return {
-        "empty": (b"", "begins neither"),
-        "html": (b"<!doctype html><p>404</p>\n", "begins neither"),
+        "empty": (b"", "starts neither"),
+        "html": (b"<!doctype html><p>404</p>\n", "starts neither"),
         "zip": (b"PK\x03\x04" + bytes(50), "zip archive"),
         "cut binary": (binary[:-3], "it ends in word 7 of 7"),
         "cut in a word": (binary[: place - 3], "it ends in word 2 of 7"),
         "too many promised": (binary.replace(b"7 5\n", b"9 5\n", 1), "it ends in word 8 of 9"),
-        "too few promised": (binary.replace(b"7 5\n", b"6 5\n", 1), "goes on after the 6 words"),
-        "narrower": (binary.replace(b"7 5\n", b"7 4\n", 1), "word|goes on"),
+        "too few promised": (binary.replace(b"7 5\n", b"6 5\n", 1), "continues after the 6 words"),
+        "narrower": (binary.replace(b"7 5\n", b"7 4\n", 1), "word|continues"),
         "wider": (binary.replace(b"7 5\n", b"7 6\n", 1), "it ends in word"),
         "no width": (binary.replace(b"7 5\n", b"7 0\n", 1), "vectors have 0 numbers"),
         "absurd width": (binary.replace(b"7 5\n", b"7 500000\n", 1), "vectors have 500000 numbers"),
@@ -137,7 +137,7 @@ def damaged(files: dict[str, Path]) -> dict[str, tuple[bytes, str]]:
         "text of one long line": (b"a 1 2\n" + b"1 " * 2**20, "a line has no end"),
         "cut gzip": (gzip.compress(binary)[:-9], "ended before the end-of-stream"),
         "gzip of another checksum": (gzip.compress(binary)[:-8] + bytes(8), "CRC|check"),
-        "gzip of nothing": (gzip.compress(b""), "begins neither"),
+        "gzip of nothing": (gzip.compress(b""), "starts neither"),
         "gzip garbage": (b"\x1f\x8b" + bytes(100), "compression|gzip"),
     }
 
@@ -159,7 +159,7 @@ def test_damage_is_told_by_its_place(damage: str, files: dict[str, Path], tmp_pa
     (tmp_path / "v").write_bytes(content)
     with pytest.raises(DataError, match=said) as caught:
         read_word_vectors(tmp_path / "v", ALL)
-    assert "is not a whole word-vector file" in caught.value.what
+    assert "is not a complete word-vector file" in caught.value.what
 
 
 def test_a_missing_file_and_a_folder_are_our_errors(tmp_path: Path) -> None:

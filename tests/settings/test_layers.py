@@ -121,7 +121,7 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
         (["data.crop_scale=[0.5,1.5]"], "less than or equal to 1"),
         (["data.crop_scale=[0.5,0.1]"], "the smaller one comes first"),
         (["precision=fp64"], "'fp64'"),
-        (["train.batch_size=auto"], "`--batch-size auto` finds in how many parts they fit, got 'auto'"),
+        (["train.batch_size=auto"], "`--batch-size auto` finds the number of parts that fit in memory, got 'auto'"),
         (["method.keeep=3"], "'method.keep'"),
         (["model=5"], "model"),
     ],
@@ -197,7 +197,7 @@ def test_the_recipe_for_photographs_is_the_default_of_folders_and_of_lite(
 
 def test_the_last_part_of_a_key_is_enough_where_it_is_the_only_one() -> None:
     assert resolve("cub", assignments=["lr=3"]).settings.optim.lr == 3.0
-    with pytest.raises(ConfigError, match="batch_size is the end of train.batch_size and of eval.batch_size"):
+    with pytest.raises(ConfigError, match="batch_size is the last part of train.batch_size and of eval.batch_size"):
         resolve("cub", assignments=["batch_size=3"])
 
 

@@ -140,7 +140,7 @@ def test_the_api_trains_and_evaluates_on_them(small_folder: Path, file: Path, tm
     model = run.load(device="cpu")
     evaluation = svipctl.evaluate(model, bootstrap=0)
     assert {"zsl", "gzsl"} <= set(evaluation.rows)
-    assert any("were trained on is not known" in warning for warning in evaluation.document["warnings"])
+    assert any("the training images of" in warning for warning in evaluation.document["warnings"])
     with pytest.raises(ConfigError, match="takes features of a file, not images"):
         model.predict(small_folder / "images" / "seen_a" / "0.png")
     benchmark = open_benchmark(str(small_folder), Path("data"))
@@ -161,7 +161,10 @@ def test_what_cannot_be_trained_on_is_refused(command: Command, small_folder: Pa
         (("--features", "run.npz"), "has features of a trained network"),
         (("--features", "small.npz", "--backbone", "lite"), "model.backbone (flag): the features of data.features"),
         (("--features", "small.npz", "--set", "data.augment=crop-and-flip"), "have no random crops"),
-        (("--features", "small.npz", "--recipe", "svipctl", "--set", "method.context=free"), "no attention to select"),
+        (
+            ("--features", "small.npz", "--recipe", "svipctl", "--set", "method.context=free"),
+            "no attention for the patch selection",
+        ),
     ):
         done = command("train", str(small_folder), "--gpu", "cpu", *flags)
         assert done.code in (2, 3), done.stderr

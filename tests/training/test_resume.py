@@ -197,7 +197,7 @@ def test_killed_while_starting_or_saving_loses_at_most_the_step(
     assert (tmp_path / RUN).exists()
     resumed = command(*arguments, "--resume", "auto")
     assert resumed.code == 0, resumed.stderr
-    assert ("begun anew" in resumed.stderr) == (moment in BEFORE_THE_FIRST_CHECKPOINT)
+    assert ("it starts again" in resumed.stderr) == (moment in BEFORE_THE_FIRST_CHECKPOINT)
     assert result(tmp_path / RUN) == whole
 
 
@@ -208,7 +208,7 @@ def test_a_folder_that_is_no_run_is_never_begun_anew(
     (tmp_path / RUN / "notes.txt").write_text("mine")
     refused = command("train", str(shared_folder), *tiny, *ARGUMENTS, "--resume", "auto")
     assert refused.code == 2
-    assert "there is already a run" in refused.stderr
+    assert "already exists" in refused.stderr
     assert (tmp_path / RUN / "notes.txt").read_text() == "mine"
 
 
@@ -391,7 +391,7 @@ def test_a_disk_that_fills_while_saving_is_told_and_loses_nothing(
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
     full = command(*arguments, first=functools.partial(refuse_changes, number, "fsync"))
     assert full.code == 5
-    assert "no room left" in full.stderr
+    assert "no space left" in full.stderr
     resumed = command(*arguments, "--resume", "auto")
     assert resumed.code == 0, resumed.stderr
     assert result(tmp_path / RUN) == whole
@@ -407,7 +407,7 @@ def test_a_training_state_that_does_not_fit_on_the_disk_is_told(
     assert sizes["model.safetensors"] < sizes["training.pt"] - 8192
     full = command(*arguments, "--resume", first=functools.partial(limit_files, sizes["training.pt"] - 4096))
     assert full.code == 5, full.stderr
-    assert "no room left" in full.stderr
+    assert "no space left" in full.stderr
     resumed = command(*arguments, "--resume")
     assert resumed.code == 0, resumed.stderr
     assert "resuming one at epoch 1, step 4" in resumed.stderr
@@ -464,7 +464,7 @@ def test_auto_starts_a_new_run_where_there_is_none_to_resume(
 ) -> None:
     started = command("train", str(shared_folder), *tiny, "--resume", "auto")
     assert started.code == 0, started.stderr
-    assert "nothing to resume: svipctl-seed0 begins" in started.stderr
+    assert "nothing to resume, starting svipctl-seed0" in started.stderr
     assert (tmp_path / "runs" / "small" / "svipctl-seed0" / "finished.json").exists()
 
 
@@ -473,7 +473,7 @@ UNNAMED = tuple(word for word in ARGUMENTS if word not in ("--name", "one"))
 
 @pytest.mark.parametrize(
     ("before", "otherwise"),
-    [(ARGUMENTS, "or choose another --name"), (UNNAMED, "or begin another with --name NEW")],
+    [(ARGUMENTS, "or choose another --name"), (UNNAMED, "or start another run with --name NEW")],
 )
 def test_auto_does_not_begin_anew_beside_an_unfinished_run_that_was_started_otherwise(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], before: Any, otherwise: str
@@ -486,11 +486,11 @@ def test_auto_does_not_begin_anew_beside_an_unfinished_run_that_was_started_othe
         assert refused.code == 2
         assert f"{run.name} is unfinished and was started with another configuration" in refused.stderr
         assert "optim.lr: 3e-05 in the run, 0.7 now" in refused.stderr
-        assert f"next: leave these flags out, {otherwise}" in refused.stderr
+        assert f"next: omit these flags, {otherwise}" in refused.stderr
     assert list((tmp_path / "runs" / "small").iterdir()) == [run]
     other = command(*arguments, "--lr", "0.7", "--name", "other", "--resume", "auto")
     assert other.code == 0, other.stderr
-    assert "nothing to resume: other begins" in other.stderr
+    assert "nothing to resume, starting other" in other.stderr
 
 
 @pytest.mark.parametrize("other", [("--seed", "1"), ("--recipe", "paper"), ("--fold", "2")])
@@ -501,7 +501,7 @@ def test_auto_begins_another_run_of_the_same_experiment_beside_an_unfinished_one
     command(*arguments, "--fold", "1", first=functools.partial(signal_at_update, 4, signal.SIGTERM))
     begun = command(*arguments, *other, "--resume", "auto", "--dry-run")
     assert begun.code == 0, begun.stderr
-    assert "there is nothing to resume" in begun.stderr
+    assert "nothing to resume, would start" in begun.stderr
     assert "resumes: at epoch 1, step 5" in command(*arguments, "--fold", "1", "--resume", "--dry-run").stdout
 
 
@@ -513,11 +513,11 @@ def test_auto_leaves_runs_alone_that_another_process_is_training_or_reproduce_ha
     (run,) = (tmp_path / "runs" / "small").iterdir()
     with file_lock(run):
         begun = command(*arguments, "--lr", "0.7", "--resume", "auto", "--dry-run")
-    assert "there is nothing to resume: svipctl-seed0-2 would begin" in begun.stderr
+    assert "nothing to resume, would start svipctl-seed0-2" in begun.stderr
     run.rename(run.with_name("table-svipctl-seed0"))
     for flags in (("--lr", "0.7"), ()):
         begun = command(*arguments, *flags, "--resume", "auto", "--dry-run")
-        assert "there is nothing to resume: svipctl-seed0 would begin" in begun.stderr
+        assert "nothing to resume, would start svipctl-seed0" in begun.stderr
 
 
 def test_the_same_command_again_is_content_with_a_finished_run_of_its_name_and_touches_nothing(
@@ -537,7 +537,7 @@ def test_the_same_command_again_is_content_with_a_finished_run_of_its_name_and_t
     other = command(*arguments, "--seed", "5")
     assert other.code == 2
     assert "one is finished and was started with another configuration" in other.document["error"]["what"]
-    assert f"--init-from {RUN} begins with its weights" in other.document["error"]["todo"]
+    assert f"--init-from {RUN} starts from its weights" in other.document["error"]["todo"]
 
 
 def test_a_run_keeps_what_it_needed_to_fit_into_memory(
@@ -572,7 +572,7 @@ def test_a_dry_run_says_what_it_would_resume(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
-    assert "nothing to resume: one would begin" in command(*arguments, "--resume", "--dry-run").stderr
+    assert "nothing to resume, would start one" in command(*arguments, "--resume", "--dry-run").stderr
     command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
     assert "resumes: at epoch 1, step 5\n" in command(*arguments, "--resume", "--dry-run").stdout
 

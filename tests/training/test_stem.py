@@ -54,7 +54,7 @@ def test_a_frozen_stem_stays_and_its_features_are_used_again(
     done = command("train", str(small_folder), *LITE, *more)
     assert done.code == 0, done.stderr
     assert "computing the stem's features" in done.stderr
-    assert "the stem has random weights" in done.stderr
+    assert "the frozen stem has random weights" in done.stderr
     run = tmp_path / "runs/small/one"
     saved, before = weights(run), stem_of_seed(0)
     stem = [name for name in before if name.startswith(STEM)]

@@ -26,11 +26,11 @@ def plan(folder: Path, runs: Path, assignments: Sequence[str] = (), search: Sequ
         (["train.fold=1"], [], r"train.fold = 1 \(flag\) contradicts tuning"),
         (["train.monitor=test"], [], "never on test"),
         (["train.monitor=test", "train.select=test"], [], "never on test"),
-        ([], ["train.monitor=validation,test"], "none of the settings to choose"),
+        ([], ["train.monitor=validation,test"], "not a setting that a study can vary"),
         ([], ["optim.optimizer=adam,adan"], "optim.optimizer"),
         (["optim.lr=1e-2"], ["optim.lr=1e-3:1e-1"], "--set optim.lr contradicts tuning"),
         (["gpu=cpu,cpu"], [], "names several devices"),
-        (["name=.."], [], "no name for a run"),
+        (["name=.."], [], "not a valid run name"),
     ],
 )
 def test_what_would_look_at_test_or_cannot_be_tried_is_refused(

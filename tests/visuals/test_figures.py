@@ -30,7 +30,7 @@ FIGURES: dict[str, tuple[Callable[[Evaluated], Figure], str]] = {
     "curves": (lambda one: figures.curves(one.evaluation), "AUSUC"),
     "confusion": (lambda one: figures.confusion(one.evaluation, dataset=one.benchmark), "Most confused classes"),
     "embedding": (lambda one: figures.embedding(one.evaluation, dataset=one.benchmark), "Predicted attributes"),
-    "patches": (lambda one: figures.patches(one.evaluation.model, [0, 1], dataset=one.benchmark), "windows kept"),
+    "patches": (lambda one: figures.patches(one.evaluation.model, [0, 1], dataset=one.benchmark), "selected"),
     "attributes": (
         lambda one: figures.attributes(
             one.evaluation.model, [0], names=[one.benchmark.attributes[0]], top=1, dataset=one.benchmark

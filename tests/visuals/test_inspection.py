@@ -114,7 +114,7 @@ def test_windows_chosen_by_the_object_are_kept_and_need_to_know_it(tmp_path: Pat
     one = first(inspector)
     assert one.kept is not None
     assert one.kept.tolist() == [[True, False], [False, False]]
-    with pytest.raises(ConfigError, match="where the object is"):
+    with pytest.raises(ConfigError, match="needs the location of the object"):
         list(inspector.inspect([inspector.benchmark.image_path(0)]))
 
 

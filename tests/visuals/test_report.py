@@ -98,11 +98,16 @@ def test_the_report_says_everything(page: Path, subject: Evaluated) -> None:
         assert protocol in text
     for name in (*SEEN, *UNSEEN):
         assert name in text
-    for part in ("Hardest", "Best", "Named rightly", "Named wrongly", "What was trained on", "its own labels"):
+    for part in ("Hardest", "Best", "Classified correctly", "Misclassified", "Training data", "its own labels"):
         assert part in text
     network = subject.evaluation.model.network
-    assert f"calling every window related is right {network.keep} times in {network.grid.windows} without" in text
-    for fact in ("the true masks", "bootstrap interval", "Environment of the training", "36 images of 6 seen classes"):
+    assert f"calling every window related is correct {network.keep} times in {network.grid.windows}" in text
+    for fact in (
+        "ground-truth masks",
+        "bootstrap interval",
+        "Environment of the training",
+        "36 images of 6 seen classes",
+    ):
         assert fact in text
     settings = subject.run.settings()
     assert "model.backbone vit_tiny_patch16_224 flag" in text
@@ -197,7 +202,7 @@ def test_the_validator_finds_what_is_wrong(page: Path, tmp_path: Path) -> None:
 def test_a_browser_opens_it_without_an_error(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     found = opened(request.getfixturevalue(which), tmp_path)
     assert found.console == []
-    assert "What each number means" in found.document
+    assert "Protocols" in found.document
     dialog = "alert(1)"
     assert f"<script>{dialog}" not in found.document
 

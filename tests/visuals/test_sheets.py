@@ -15,7 +15,7 @@ from PIL import Image
 from svipctl.model.recipe import Recipe
 from svipctl.visuals.attention import attention_sheet
 from svipctl.visuals.attributes import attribute_sheet, shown_attributes
-from svipctl.visuals.captions import remark
+from svipctl.visuals.captions import status_line
 from svipctl.visuals.inspection import Inspection
 from svipctl.visuals.patches import patch_sheet
 from svipctl.visuals.sheet import contact_sheet, kinds, sorted_groups
@@ -44,9 +44,11 @@ def test_the_patch_sheet_says_the_mean_auc_and_what_eval_said(inspections: list[
             patch_sheet(inspections, "Title", score_source="rollout", evaluated={"auc": 81.25, "images": 700}),
             tmp_path / "a.svg",
         )
-    assert f"AUC against the true masks: {mean:.1f} over the 12 images here; 81.2 over all 700 (svipctl eval)" in text
+    assert (
+        f"AUC against ground-truth masks: {mean:.1f} over the 12 images here; 81.2 over all 700 (svipctl eval)" in text
+    )
     assert text.count("AUC ") >= 12
-    for word in ("Title", "windows kept", "classifier", "rollout", "true mask", "unseen"):
+    for word in ("Title", "selected", "classifier", "rollout", "true mask", "unseen"):
         assert word in text
 
 
@@ -55,11 +57,11 @@ def test_a_patch_sheet_without_selection_or_truth_says_what_is_not_there(tmp_pat
         (one,) = tiny_inspector(tmp_path, Recipe(passes="source")).inspect([1])
         text = written(patch_sheet([one], "Title", score_source="rollout"), tmp_path / "a.svg")
         assert "no window is selected" in text
-        assert "windows kept" not in text
+        assert "classifier" not in text.replace("patch classifier", "")
         inspector = tiny_inspector(tmp_path)
         (one,) = inspector.inspect([inspector.benchmark.image_path(0)])
         text = written(patch_sheet([one], "Title", score_source="cosine"), tmp_path / "b.svg")
-    assert "No mask or box says where the object is" in text
+    assert "The data set has no masks or boxes of the object" in text
     assert "similarity" in text
     assert "true " not in text
 
@@ -136,7 +138,9 @@ def test_a_contact_sheet_has_a_heading_for_each_kind_it_found(inspections: list[
     with themed():
         text = written(contact_sheet(groups, "Title", looked_at=12), tmp_path / "a.svg")
     for (is_seen, is_right), found in groups.items():
-        heading = f"{'seen' if is_seen else 'unseen'} classes, named {'rightly' if is_right else 'wrongly'}"
+        heading = (
+            f"{'seen' if is_seen else 'unseen'} classes, {'classified correctly' if is_right else 'misclassified'}"
+        )
         assert (f">{heading}<" in text) == bool(found)
     assert text.count("→ ") == sum(1 for one in inspections if not one.is_right)
 
@@ -200,7 +204,7 @@ def test_a_long_class_and_a_long_answer_share_a_line(inspections: list[Inspectio
     left, right = (text for text in figure.texts if text.get_text().startswith(("003.", "seen ·", "unseen ·")))
     ends = [text.get_position()[0] * figure.get_figwidth() for text in (left, right)]
     assert ends[0] + text_width(left.get_text()) < ends[1] - text_width(right.get_text())
-    assert remark(replace(one, true_class=None, is_seen=None), 1.0).startswith("named ")
+    assert status_line(replace(one, true_class=None, is_seen=None), 1.0).startswith("classified as ")
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""`svipctl data`: one module per command."""
+"""Implement `svipctl data`, one module per command."""

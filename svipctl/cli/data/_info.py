@@ -1,4 +1,4 @@
-"""The check of an info file of the published code, shared by `data status --info` and `data import`."""
+"""Check an info file of the published code, for `data status --info` and `data import`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def dataset_of(info: Path, dataset: str | None) -> str:
     """Return the data set of an info file: the one given, else the one in the file's name.
 
     Raises:
-        ConfigError: Neither names one.
+        ConfigError: The data set is not given and not in the name.
 
     """
     if dataset is not None:
@@ -23,16 +23,17 @@ def dataset_of(info: Path, dataset: str | None) -> str:
     named = re.search(r"(cub|awa2|sun)", info.name.lower())
     if named is None:
         raise ConfigError(
-            f"{info.name} does not name its data set", todo=shell_command("data", "status", "cub", "--info", info)
+            f"{info.name} does not have the name of its data set",
+            todo=shell_command("data", "status", "cub", "--info", info),
         )
     return named.group(1)
 
 
 def check_info(info: Path, dataset: str, data_dir: Path) -> dict[str, Any]:
-    """Compare an info file with the proposed split, report the result, and return its JSON document.
+    """Compare an info file with the proposed split, print the result, and return its JSON document.
 
     Raises:
-        CheckFailed: It is not the proposed split; each difference is named.
+        CheckFailed: The file is not the proposed split; lists each difference.
         DataError: The file or the data set cannot be read.
 
     """

@@ -1,4 +1,4 @@
-"""`svipctl data fetch`."""
+"""Implement `svipctl data fetch`."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ def fetch(
     overrides: Overrides,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Use these archives, or unpacked folders in the official layout."),
+        typer.Option("--from", help="Use these archives or unpacked folders instead of downloading."),
     ] = None,
     mirror: Annotated[
-        list[str] | None, typer.Option("--mirror", help="Download from this base address instead. Repeatable.")
+        list[str] | None,
+        typer.Option("--mirror", help="Base address to download from. Repeatable. (default: the official ones)"),
     ] = None,
     manifest: Annotated[
         Path | None,
-        typer.Option("--manifest", help="TOML with other addresses and checksums, for a mirror that repacks archives."),
+        typer.Option("--manifest", help="TOML file of addresses and checksums, for mirrors that repack archives."),
     ] = None,
     keep_archives: Annotated[
-        bool, typer.Option("--keep-archives/--no-keep-archives", help="Keep archives after they are unpacked.")
+        bool, typer.Option("--keep-archives/--no-keep-archives", help="Keep archives after unpacking.")
     ] = False,
-    again: Annotated[bool, typer.Option("--again", help="Repair: fetch what exists too.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Fetch installed files again.")] = False,
     dry_run: bool,
 ) -> None:
     """Download, check and unpack a benchmark.
 
-    Its proposed split comes with it. The same command continues what was cut short.
+    The proposed split is included. The same command continues an interrupted download.
 
     Examples:
         svipctl data fetch cub
@@ -63,12 +64,12 @@ def fetch(
     found = read_manifest(manifest)
     steps = plan_fetch(names, settings.data_dir, source=source, manifest=found, again=again, mirrors=mirror or ())
     if dry_run:
-        sink.table("what would be done", ["asset", "state", "MB", "from", "licence"], [step.row() for step in steps])
+        sink.table("plan", ["asset", "state", "MB", "from", "licence"], [step.row() for step in steps])
         total = sum({s.asset.name: s.asset.bytes_to_fetch for s in steps if s.state == "download"}.values())
         free = free_disk_space(settings.data_dir)
-        sink.say(f"to download: {total / 1e6:,.1f} MB; {free / 1e6:,.0f} MB are free; nothing was done")
+        sink.say(f"to download: {total / 1e6:,.1f} MB; {free / 1e6:,.0f} MB are free; nothing was downloaded")
         vectors = built_in()[_VECTORS]
-        sink.say(f"then the word vectors, from {_VECTORS} ({vectors.bytes_to_fetch / 1e6:,.1f} MB):")
+        sink.say(f"next, build the word vectors from {_VECTORS} ({vectors.bytes_to_fetch / 1e6:,.1f} MB):")
         sink.say("\n".join(f"  {shell_command('w2v', 'build', name, '--vectors', _VECTORS)}" for name in names))
         sink.document({"dry_run": True, "bytes": total, "free": free, "steps": [step.document() for step in steps]})
         return

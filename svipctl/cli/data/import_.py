@@ -1,4 +1,4 @@
-"""`svipctl data import`, an alias of `svipctl data status --info`."""
+"""Implement `svipctl data import`, an alias of `svipctl data status --info`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from svipctl.settings import flags
 
 @command(flags.DATA_DIR, layers=False)
 def import_(
-    file: Annotated[Path, typer.Argument(help="x-<CUB|AWA2|SUN>-data-image.pth of the published code.")],
+    file: Annotated[Path, typer.Argument(help="Info file x-<CUB|AWA2|SUN>-data-image.pth of the published code.")],
     *,
     overrides: Overrides,
     dataset: Annotated[
-        Literal["cub", "awa2", "sun"] | None, typer.Option("--dataset", help="Its data set. (default: from its name)")
+        Literal["cub", "awa2", "sun"] | None,
+        typer.Option("--dataset", help="Data set of the file. (default: from its name)"),
     ] = None,
 ) -> None:
     """Check an info file of the published code.
 
-    It is compared with the proposed split, as `data status --info` does.
+    The file is compared with the proposed split, as by `data status --info`.
 
     Nothing in the file is executed, and nothing is written. Exit code 1 if the file is not the proposed split.
 

@@ -1,4 +1,4 @@
-"""`svipctl data pack`."""
+"""Implement `svipctl data pack`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GIB = 2**30
 
 
 @command(
-    *(flags.RECIPE, flags.BACKBONE.with_help("Backbone, whose input size is what images are resized to.")),
+    *(flags.RECIPE, flags.BACKBONE.with_help("Backbone whose input size is used.")),
     *(flags.ALLOW_PARTIAL, flags.DATA_DIR),
     dry_run=True,
     reads="PACKING",
@@ -35,14 +35,14 @@ def pack(
     *,
     overrides: Overrides,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes that decode. (default: one per CPU core)")
+        int | None, typer.Option("--workers", min=1, help="Decoding processes. (default: one per CPU core)")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Pack again what is packed already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Pack again, replacing existing packs.")] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help=f"Only check: every checksum, and {_SAMPLE} images decoded again.")
+        bool, typer.Option("--verify", help=f"Check every checksum and decode {_SAMPLE} images again; pack nothing.")
     ] = False,
     verify_all: Annotated[
-        bool, typer.Option("--verify-all", help="Only check: every checksum, and every image decoded again.")
+        bool, typer.Option("--verify-all", help="Check every checksum and decode all images again; pack nothing.")
     ] = False,
     dry_run: bool,
 ) -> None:
@@ -50,7 +50,7 @@ def pack(
 
     Training and evaluation then read the pixels from one file.
 
-    Packed are the pixels that these settings need: give the flags that you train with. Interrupted work is continued.
+    The pack depends on the settings: use the flags that you train with. Interrupted work is continued.
 
     Examples:
         svipctl data pack cub
@@ -59,7 +59,7 @@ def pack(
 
     """
     if dry_run and (verify or verify_all):
-        raise ConfigError("a check writes nothing, with or without --dry-run", todo="leave out --dry-run")
+        raise ConfigError("a check writes nothing, so --dry-run has no effect", todo="omit --dry-run")
 
     settings = overrides.resolve(dataset).settings
     check_inputs(settings)
@@ -72,7 +72,7 @@ def pack(
     wanted = geometries(transform_of(settings, image_size(settings)))
     to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
     if to_draw and dry_run:
-        sink.say(f"{to_draw} pictures would be drawn, then packed")
+        sink.say(f"{to_draw} images would be drawn, then packed")
         sink.document({"dry_run": True, "dataset": dataset, "pictures_to_draw": to_draw, "packs": []})
         return
     benchmark = open_dataset(settings)
@@ -87,7 +87,7 @@ def pack(
 
 
 def _pack(benchmark: Benchmark, geometry: Geometry, workers: int | None, force: bool) -> dict[str, Any]:
-    """Pack the pixels of a geometry, or only plan it if there are no `workers`, and return its entry of the document."""
+    """Pack the pixels of a geometry, or only plan it without `workers`, and return its entry of the document."""
     from svipctl.datasets.packed_pixels import pack as make
     from svipctl.datasets.packed_pixels import plan_pack
     from svipctl.files import free_disk_space
@@ -99,18 +99,18 @@ def _pack(benchmark: Benchmark, geometry: Geometry, workers: int | None, force: 
         state = "fresh" if is_fresh else "unfinished" if not force and plan.store.is_begun() else "to pack"
         needed, free = 0 if is_fresh else plan.store.bytes_to_write(force=force), free_disk_space(benchmark.root)
         needs = {"bytes_needed": needed, "bytes_free": free}
-        remark = f", {state}; needs {needed / _GIB:.2f} GiB more, {free / _GIB:.2f} GiB are free"
+        state_text = f", {state}; needs {needed / _GIB:.2f} GiB more, {free / _GIB:.2f} GiB are free"
     else:
         with sink.progress(f"packing {geometry.key}") as progress:
             state = make(plan, workers=workers, force=force, progress=progress)
-        remark = ", fresh already" if state == "fresh" else ""
+        state_text = ", up to date" if state == "fresh" else ""
     folder, images, size = str(plan.store.folder), len(plan.store.files), plan.store.bytes
-    sink.say(f"{geometry.key}: {images} images, {size / _GIB:.2f} GiB in {folder}{remark}")
+    sink.say(f"{geometry.key}: {images} images, {size / _GIB:.2f} GiB in {folder}{state_text}")
     return {"transform": geometry.key, "folder": folder, "state": state, "images": images, "bytes": size, **needs}
 
 
 def _check(benchmark: Benchmark, wanted: Sequence[Geometry], images: int | None) -> None:
-    """Check each pack; the first that fails is the error, and the document has all."""
+    """Check each pack; the first failure is the error, and the document lists all."""
     from svipctl.datasets.packed_pixels import check_pack, pack_folder
 
     packs: list[dict[str, Any]] = []
@@ -126,7 +126,7 @@ def _check(benchmark: Benchmark, wanted: Sequence[Geometry], images: int | None)
             packs[-1]["state"] = "damaged"
         else:
             packs[-1] |= {"state": "verified", "images_compared": compared}
-            sink.say(f"{geometry.key}: every checksum is right, {compared} images decoded again are equal bit for bit")
+            sink.say(f"{geometry.key}: all checksums match, {compared} decoded images are bit-identical")
     if failed is not None:
         failed.document = document
         raise failed

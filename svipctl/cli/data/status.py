@@ -1,4 +1,4 @@
-"""`svipctl data status`."""
+"""Implement `svipctl data status`."""
 
 from __future__ import annotations
 
@@ -26,29 +26,26 @@ def status(
     datasets: Annotated[
         list[str] | None,
         typer.Argument(
-            help="cub, awa2, sun, toybirds, or a folder of your own. "
-            "(default: cub, awa2 and sun; then an absent one is no error)",
+            help="cub, awa2, sun, toybirds, or a folder of your own. (default: cub, awa2 and sun, which may be absent)",
             show_default=False,
             autocompletion=_completion.datasets,
         ),
     ] = None,
     *,
     overrides: Overrides,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Also check each file's size and decode each image.")
-    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check each file's size and decode each image.")] = False,
     info: Annotated[
         Path | None,
-        typer.Option("--info", help="Compare an info file of the published code with the data set's proposed split."),
+        typer.Option("--info", help="Compare an info file of the published code with the proposed split."),
     ] = None,
 ) -> None:
     """Show the state and source of each data set.
 
-    A data set that cannot be used comes with the command that fixes it, and makes the exit code 3.
+    For a data set that cannot be used, the command that fixes it is shown, and the exit code is 3.
 
-    With --verify all images that do not decode are listed, and those with an EXIF orientation are counted.
+    With --verify, images that do not decode are listed, and those with an EXIF orientation are counted.
 
-    With --info the exit code is 1 if the file is not the proposed split; missing images are a warning then. Nothing in
+    With --info, the exit code is 1 if the file is not the proposed split; missing images are a warning then. Nothing in
     the file is executed.
 
     Examples:
@@ -69,7 +66,7 @@ def status(
     if info is not None:
         if datasets and len(datasets) > 1:
             raise ConfigError(
-                "--info needs the one data set of the file",
+                "--info needs exactly one data set, that of the file",
                 todo=shell_command("data", "status", datasets[0], "--info", info),
             )
         datasets = [dataset_of(info, datasets[0] if datasets else None)]
@@ -80,7 +77,7 @@ def status(
         read = status_of if name in OFFICIAL else status_of_own
         with sink.progress(f"decoding {name}") as progress:
             found.append(read(name, settings.data_dir, verify=verify, progress=progress))
-    columns = ["data set", "state", "images", "word vectors", "packs", "next, or where from"]
+    columns = ["data set", "state", "images", "word vectors", "packs", "source or next command"]
     sink.table(f"data sets in {settings.data_dir}", columns, [row for one in found for row in one.rows()])
     for one in found:
         _show_images(one)
@@ -95,7 +92,7 @@ def status(
     bad = [one for one in found if one.state not in usable and (datasets or one.state != "absent")]
     if bad:
         raise DataError(
-            f"{', '.join(one.name for one in bad)} cannot be used as it is",
+            f"{', '.join(one.name for one in bad)} cannot be used",
             why="\n".join(f"{one.name}: {one.problem or one.state}" for one in bad),
             todo="\n        ".join(one.todo for one in bad),
             document=document,
@@ -104,13 +101,13 @@ def status(
 
 
 def _show_images(found: DatasetStatus) -> None:
-    """Show what decoding all images has found, and the warnings of a data folder."""
+    """Print the results of decoding all images, and the warnings of a data folder."""
     for warning in found.warnings:
         sink.warn(warning)
     for line in found.undecodable:
         sink.say(f"does not decode: {line}")
     if found.oriented:
-        how = "read as they are stored, as published" if found.assets else "turned upright"
+        how = "read without rotation, as published" if found.assets else "turned upright"
         sink.say(
             f"{found.name}: {found.oriented:,} of {found.images:,} images have an EXIF orientation; they are {how}"
         )

@@ -1,1 +1,1 @@
-"""`svipctl visualize`: one module per command."""
+"""Implement `svipctl visualize`, one module per command."""

@@ -1,4 +1,4 @@
-"""Shared by figures and reports of a run: the run, its data set and evaluation, the file, the document."""
+"""Share code of figures and reports of a run: the run, its data set and evaluation, the file, the document."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Figure:
         return {"run": str(self.run.folder), "figure": self.name, "theme": self.options.theme.value}
 
     def draw(self, make: Callable[[], Drawing]) -> None:
-        """Make the figure in its theme and write the file."""
+        """Draw the figure in its theme and write the file."""
         from svipctl.visuals.style import save, themed
 
         with themed(self.options.theme.value):
             save(make(), self.file)
 
     def show(self, text: str, dataset: str, **entries: Any) -> None:
-        """Print what was written, with more entries of the document."""
+        """Print the written file, with more entries of the document."""
         sink.say(text)
         sink.document({"dataset": dataset, **self.head, "files": [str(self.file)], **entries})
 
@@ -78,7 +78,7 @@ def plan_figure(
 
 
 def open_run_dataset(run: Run, settings: Settings, file: Path | None = None) -> Benchmark:
-    """Open the run's data set, and warn of names that the figure in `file` cannot show."""
+    """Open the run's data set, and warn about names that the figure in `file` cannot show."""
     benchmark = _runs.open_dataset(settings, allow_partial=run.settings().data.allow_partial)
     if file is not None and file.suffix.lower() == ".png":
         from svipctl.visuals.fonts import undrawable
@@ -93,7 +93,7 @@ def open_run_dataset(run: Run, settings: Settings, file: Path | None = None) -> 
 
 
 def evaluate(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = "predicting") -> ModelEvaluation:
-    """Evaluate a run as `svipctl eval` does, its eval/metrics.json included, and print the warnings."""
+    """Evaluate a run as `svipctl eval`, including its eval/metrics.json, and print the warnings."""
     from svipctl.evaluation.evaluate import evaluate_subject
 
     with sink.progress(what) as progress:
@@ -105,7 +105,7 @@ def evaluate(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = 
 
 
 def show_plan(run: Run, file: Path, figure: str, settings: Settings) -> None:
-    """Show what --dry-run found."""
+    """Print the plan of --dry-run."""
     sink.say(f"{run.name} would be evaluated, and its {figure} written to {file}")
     sink.document(
         {"dry_run": True, "dataset": settings.dataset, "run": str(run.folder), "figure": figure, "files": [str(file)]}

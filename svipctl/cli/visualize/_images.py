@@ -1,4 +1,4 @@
-"""The figures of images: select the run, the images and the file, draw the pages, and print what was written."""
+"""Draw figures of images: select the run, the images and the file, draw the pages, and print the written files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 16
 _MOST_IN_A_FILE = 200
-"""Images of a figure that --output names one file for; beyond, a picture is too tall for many programs."""
+"""Maximum number of images in one file of --output; taller figures cannot be opened by many programs."""
 _OF_A_FOLD = {"test": "validation", "seen": "seen validation", "unseen": "unseen validation", "train": "training"}
 
 
@@ -48,7 +48,7 @@ class ImageFigure(Figure):
 
     @property
     def split_name(self) -> str:
-        """Name of the split, in the run's own terms."""
+        """Name of the split, as the run uses it."""
         part = self.options.split.value
         return part if self.split.name == "test" else f"{self.split.name} {_OF_A_FOLD[part]}"
 
@@ -73,12 +73,12 @@ def plan_images(
         dataset: The run's data set.
         options: Options of the command.
         overrides: Settings of the command line.
-        shown: Images of a split that are shown without --limit; None for all of them.
+        shown: Number of images of a split without --limit; None for all of them.
 
     """
     if options.images and options.classes:
         raise ConfigError(
-            "--class chooses images of the data set, and pictures of your own are named", todo="leave one out"
+            "--class selects images of the data set, and your own images were given", todo="omit one of them"
         )
     figure = plan_figure(name, dataset, options, overrides, file_name=f"{name}-own" if options.images else name)
 
@@ -103,14 +103,14 @@ def plan_images(
         folder = figure.file.with_suffix("")
         raise ConfigError(
             f"{len(images)} images are too many for one file",
-            todo=f"{shell_words('-o', f'{folder}/')} for a folder of pages, "
+            todo=f"use {shell_words('-o', f'{folder}/')} for a folder of pages, "
             f"or {shell_words('--limit', _MOST_IN_A_FILE)}",
         )
     return ImageFigure(name, options, run, settings, figure.file, benchmark, split, images)
 
 
 def show_plan(plan: ImageFigure) -> None:
-    """Show what --dry-run found."""
+    """Print the plan of --dry-run."""
     sink.say(f"{len(plan.images)} images of {plan.title} would be shown in {plan.file}")
     images = [_named(plan, image) for image in plan.images]
     sink.document({**plan.head, "dry_run": True, "images": images, "files": [str(plan.file)]})
@@ -141,15 +141,15 @@ def draw_pages(
     details: Callable[[Inspection], dict[str, Any]] = lambda one: {},
     summary: Callable[[], dict[str, Any]] = dict,
 ) -> None:
-    """Run the model on the images, write the pages, and print what was written.
+    """Run the model on the images, write the pages, and print the written files.
 
     Args:
-        plan: From `plan_images`.
+        plan: Plan of `plan_images`.
         inspector: The model.
-        draw: Draws a page.
-        per_page: Images on it.
-        details: Returns more entries of an image for --json; called once with each image.
-        summary: Returns the last entries of the document; called after the last image.
+        draw: Function that draws a page.
+        per_page: Number of images per page.
+        details: Function that returns more entries of an image for --json; called once with each image.
+        summary: Function that returns the last entries of the document; called after the last image.
 
     """
     from svipctl.visuals.pages import write_pages

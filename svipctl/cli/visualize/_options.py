@@ -1,4 +1,4 @@
-"""The options that figures share."""
+"""Declare the options that figures share."""
 
 from __future__ import annotations
 
@@ -45,10 +45,12 @@ class FigureOptions:
     """The options of every figure of a run."""
 
     run: RunName = None
-    theme: Annotated[Theme, typer.Option("--theme", help="light for paper, dark for a dark page.")] = Theme.light
+    theme: Annotated[Theme, typer.Option("--theme", help="Colours: light for paper, dark for a dark page.")] = (
+        Theme.light
+    )
     output: Annotated[
         str | None,
-        output("A .png or .svg file, or a folder, with / at its end. (default: the folder figures of the run)"),
+        output("Output .png or .svg file, or a folder ending in /. (default: figures/ of the run)"),
     ] = None
 
     @property
@@ -64,17 +66,17 @@ class ImageOptions(FigureOptions):
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Your own images: files, folders, patterns in quotes. (default: images of the split)",
+            help="Your own images: files, folders, quoted patterns. (default: images of the split)",
             show_default=False,
         ),
     ] = None
-    split: Annotated[
-        SplitPart, typer.Option("--split", help="Images of the data set: those of the test, or those of training.")
-    ] = SplitPart.test
+    split: Annotated[SplitPart, typer.Option("--split", help="Part of the data set's images.")] = SplitPart.test
     limit: Annotated[
         int | None,
         typer.Option(
-            "--limit", min=1, help="Most images, spread evenly over the split. (default: one page; all of your own)"
+            "--limit",
+            min=1,
+            help="Maximum number of images, spread evenly over the split. (default: one page, or all of your own)",
         ),
     ] = None
     classes: Class = None

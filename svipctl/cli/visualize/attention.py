@@ -1,4 +1,4 @@
-"""`svipctl visualize attention`."""
+"""Implement `svipctl visualize attention`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from svipctl.cli.visualize._images import draw_pages, plan_images, show_plan
 from svipctl.cli.visualize._options import ImageOptions
 from svipctl.settings import flags
 
-_SHOWN = 7  # images on a page
+_SHOWN = 7  # images per page
 
 
 @command(*flags.EVALUATION[1:], dry_run=True, reads="IMAGES")
@@ -37,6 +37,6 @@ def attention(dataset: _options.Dataset, *, options: ImageOptions, overrides: Ov
     draw_pages(
         plan,
         inspector,
-        lambda page: attention_sheet(page, plan.heading("What it attends to", inspector), score=score),
+        lambda page: attention_sheet(page, plan.heading("Attention of each block", inspector), score=score),
         PER_PAGE,
     )

@@ -1,4 +1,4 @@
-"""`svipctl visualize attributes`."""
+"""Implement `svipctl visualize attributes`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from svipctl.settings import flags
 if TYPE_CHECKING:
     from svipctl.visuals.inspection import Inspection
 
-_MOST, _SHOWN = 7, 5  # maps of an image, and images on a page
+_MOST, _SHOWN = 7, 5  # maps per image, and images per page
 
 
 @command(*flags.EVALUATION[1:], dry_run=True, reads="IMAGES")
@@ -31,18 +31,18 @@ def attributes(
         typer.Option(
             "--attribute",
             metavar="NAME",
-            help="Show this attribute. Repeatable.",
+            help="Attribute to show. Repeatable.",
             autocompletion=_completion.attributes,
         ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=0, help="Show this many of the answer's strongest attributes.")] = 4,
+    top: Annotated[int, typer.Option("--top", min=0, help="Number of strongest attributes to show per image.")] = 4,
     dry_run: bool,
 ) -> None:
-    """Show where the model sees each attribute.
+    """Draw localization maps of attributes.
 
     The attribute head's value on every window is laid over the image.
 
-    Shown are the attributes that speak most for the class the image was named, then those you name.
+    The attributes that count most for the answer are shown, then those of --attribute.
 
     Examples:
         svipctl visualize attributes toybirds
@@ -54,7 +54,7 @@ def attributes(
     if not 0 < top + len(wanted) <= _MOST:
         raise ConfigError(
             f"--top {top} and {len(wanted)} named attributes: from 1 to {_MOST} in all fit on a page",
-            todo="ask for others in another figure",
+            todo="show the others in another figure",
         )
     plan = plan_images("attributes", dataset, options, overrides, shown=_SHOWN)
 
@@ -71,7 +71,7 @@ def attributes(
     inspector = open_inspector(plan.run, plan.benchmark, plan.settings, reasons=top + len(named))
     if inspector.model.network.recipe.head != "windows":
         raise ConfigError(
-            f"{plan.run.name} does not say where an attribute is",
+            f"{plan.run.name} has no localization maps",
             why="its attribute head reads the class token, not the windows (method.head = class-token)",
             todo="choose another --run",
         )
@@ -86,7 +86,7 @@ def attributes(
         plan,
         inspector,
         lambda page: attribute_sheet(
-            page, plan.heading("Where each attribute is seen", inspector), names, strongest=top, named=named
+            page, plan.heading("Localization maps", inspector), names, strongest=top, named=named
         ),
         PER_PAGE,
         details=details,

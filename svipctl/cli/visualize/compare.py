@@ -1,4 +1,4 @@
-"""`svipctl visualize compare`."""
+"""Implement `svipctl visualize compare`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RUN...",
-            help="Two or more runs of one data set: folders, <data set>/<name>, or names.",
+            help="Two or more runs of one data set: names, <data set>/<name>, or folders.",
             show_default=False,
             autocompletion=_completion.runs,
         ),
@@ -31,15 +31,15 @@ def compare(
     *,
     overrides: Overrides,
     output: Annotated[
-        Path | None, _options.output("HTML file. (default: comparison.html next to the first run)")
+        Path | None, _options.output("Output HTML file. (default: comparison.html next to the first run)")
     ] = None,
     dry_run: bool,
 ) -> None:
     """Write an HTML comparison of runs.
 
-    It has configurations, protocols with paired differences, curves and classes.
+    The page shows configurations, protocols with paired differences, curves and classes.
 
-    All runs are evaluated on the same images; differences are to the first one named.
+    All runs are evaluated on the same images; differences are to the first one.
 
     Examples:
         svipctl visualize compare toybirds/svipctl-seed0 toybirds/reference-seed0
@@ -47,7 +47,9 @@ def compare(
 
     """
     if len(runs) < 2:
-        raise ConfigError("one run is nothing to compare", todo="name two or more, or `svipctl visualize report`")
+        raise ConfigError(
+            "a comparison needs at least two runs", todo="pass two or more, or run `svipctl visualize report`"
+        )
 
     folders = [find_any_run(name, overrides) for name in runs]
     found = [select_run(run.settings().dataset, str(run.folder), overrides) for run in folders]

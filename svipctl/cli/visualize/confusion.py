@@ -1,4 +1,4 @@
-"""`svipctl visualize confusion`."""
+"""Implement `svipctl visualize confusion`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def confusion(
     *,
     options: FigureOptions,
     overrides: Overrides,
-    top: Annotated[int, typer.Option("--top", min=1, max=20, help="Show this many pairs of classes.")] = 8,
+    top: Annotated[int, typer.Option("--top", min=1, max=20, help="Number of pairs of classes to show.")] = 8,
     dry_run: bool,
 ) -> None:
     """Show the most confused classes.
 
-    Each pair comes with an image of the mistake and one of the other class.
+    For each pair an image of the mistake and one of the other class are shown.
 
     Answers are given with the run's gamma from validation images, or with gamma 0 where it has none.
 
@@ -50,7 +50,7 @@ def confusion(
     if pairs:
         figure.draw(lambda: confusion_figure(counts, pairs, names, thumbnail, row, title))
     figure.show(
-        f"{file}: {len(pairs)} pairs" if pairs else "no image was answered wrongly: there is nothing to show",
+        f"{file}: {len(pairs)} pairs" if pairs else "no image was classified incorrectly: there is nothing to show",
         benchmark.name,
         protocol=row,
         **measured.model.gamma.document(),

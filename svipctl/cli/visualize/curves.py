@@ -1,4 +1,4 @@
-"""`svipctl visualize curves`."""
+"""Implement `svipctl visualize curves`."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ def curves(
     *,
     options: FigureOptions,
     overrides: Overrides,
-    training: Annotated[
-        bool, typer.Option("--training", help="Plot only the records of training; evaluate nothing.")
-    ] = False,
+    training: Annotated[bool, typer.Option("--training", help="Plot only training curves; evaluate nothing.")] = False,
     dry_run: bool,
 ) -> None:
     """Plot training and evaluation curves.
 
     Loss terms and accuracies over training, the seen-unseen curve, H over gamma, and reliability.
 
-    The points of every protocol stand on the seen-unseen curve; those chosen on the scored images are open marks.
+    The points of every protocol are on the seen-unseen curve; those chosen on the scored images are open marks.
 
     Examples:
         svipctl visualize curves toybirds
@@ -51,8 +49,8 @@ def curves(
     if training and not history.epochs:
         raise DataError(
             f"{run.name} has no records of its training",
-            why="metrics.jsonl is not there",
-            todo="leave out --training, or choose another run",
+            why="metrics.jsonl is missing",
+            todo="omit --training, or choose another run",
         )
     title = f"{dataset_name(run.settings().dataset)} · {run.name}"
     document: dict[str, object] = {}

@@ -1,4 +1,4 @@
-"""`svipctl visualize embedding`."""
+"""Implement `svipctl visualize embedding`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`svipctl visualize patches`."""
+"""Implement `svipctl visualize patches`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 @command(*flags.EVALUATION[1:], dry_run=True, reads="IMAGES")
 def patches(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
-    """Show which windows the model keeps.
+    """Show the patch selection of the model.
 
-    They are shown with the scores that trained the selection and, given masks or boxes, with the true object.
+    The related windows are shown with the scores that trained the selection and, given masks or boxes, the ground
+    truth.
 
-    Each image comes with the windows kept, the patch classifier's probability, the score of the source pass (attention
-    rollout), the object's mask or box, and the AUC of the one against the other, which is `svipctl eval`'s.
+    For each image: the related windows, the patch classifier's probability, the score of the source pass (attention
+    rollout), the ground-truth mask or box, and the AUC of the classifier against it, as in `svipctl eval`.
 
     Examples:
         svipctl visualize patches toybirds
@@ -56,7 +57,7 @@ def patches(dataset: _options.Dataset, *, options: ImageOptions, overrides: Over
         inspector,
         lambda page: patch_sheet(
             page,
-            plan.heading("What the model keeps", inspector),
+            plan.heading("Patch selection", inspector),
             score_source=inspector.model.network.recipe.score_source,
             evaluated=evaluated,
         ),

@@ -1,4 +1,4 @@
-"""`svipctl visualize report`."""
+"""Implement `svipctl visualize report`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def report(
     *,
     overrides: Overrides,
     run: _options.RunName = None,
-    output: Annotated[Path | None, _options.output("HTML file. (default: report.html of the run)")] = None,
+    output: Annotated[Path | None, _options.output("Output HTML file. (default: report.html of the run)")] = None,
     dry_run: bool,
 ) -> None:
     """Write an HTML report of a run.
@@ -28,7 +28,8 @@ def report(
     The file is self-contained and needs no network.
 
     Protocols with intervals, curves, each class, images with their windows and attributes, configuration with origins,
-    environment, provenance, and the commands that make it again. The page follows the reader's light or dark theme.
+    environment, provenance, and the commands that reproduce the run. The page follows the light or dark theme of the
+    browser.
 
     Examples:
         svipctl visualize report toybirds

@@ -1,4 +1,4 @@
-"""`svipctl visualize sheet`."""
+"""Implement `svipctl visualize sheet`."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SHOWN, _LOOKED_AT = 24, 20
 def sheet(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
     """Show many images at a glance.
 
-    They are rightly and wrongly classified images of seen and of unseen classes.
+    The images are correctly and incorrectly classified, of seen and of unseen classes.
 
-    Images of the split are drawn by lot (--set seed=N) until there are equally many of each kind, or 20 times as many
-    as are shown were looked at.
+    Images of the split are drawn at random (--set seed=N) until each group has its share, or 20 times the number
+    of shown images have been inspected.
 
     Examples:
         svipctl visualize sheet toybirds
@@ -62,7 +62,7 @@ def sheet(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overri
         groups = sorted_groups(counted(), count, wanted)
         save(contact_sheet(groups, plan.heading("Contact sheet", inspector), looked_at=looked_at), plan.file)
     shown = [one for found in groups.values() for one in found]
-    sink.say(f"{plan.file}: {len(shown)} images of {looked_at} looked at")
+    sink.say(f"{plan.file}: {len(shown)} images of {looked_at} inspected images")
     images = [{**item(one), "file": str(plan.file)} for one in shown]
     sink.document(
         {

@@ -1,1 +1,1 @@
-"""`svipctl w2v`: one module per command."""
+"""Implement `svipctl w2v`, one module per command."""

@@ -1,4 +1,4 @@
-"""`svipctl w2v build`."""
+"""Implement `svipctl w2v build`."""
 
 from __future__ import annotations
 
@@ -26,22 +26,21 @@ def build(
         str | None,
         typer.Option(
             "--vectors",
-            help="A word2vec (.bin, .bin.gz, .txt) or GloVe file, or a gensim-data name to download: "
+            help="word2vec (.bin, .bin.gz, .txt) or GloVe file, or a gensim-data name to download: "
             f"{', '.join(_DOWNLOADED)}. Toybirds needs none.",
             autocompletion=_completion.choices(*_DOWNLOADED),
         ),
     ] = None,
     pooling: Annotated[
-        Literal["sum", "mean"], typer.Option("--pooling", help="Pool the words of a phrase by sum (published) or mean.")
+        Literal["sum", "mean"],
+        typer.Option("--pooling", help="Pooling of the words of a phrase: sum (published) or mean."),
     ] = "sum",
-    output: Annotated[
-        Path | None, _options.output("File to write. (default: word_vectors.npz of the data set)")
-    ] = None,
+    output: Annotated[Path | None, _options.output("Output file. (default: word_vectors.npz of the data set)")] = None,
     dry_run: bool,
 ) -> None:
     """Build the word vectors of attributes.
 
-    They are built as published: the sum over the words of each phrase.
+    As published, each vector is the sum over the words of a phrase.
 
     Examples:
         svipctl w2v build toybirds
@@ -59,7 +58,7 @@ def build(
     source = choose_source(dataset, vectors, settings.data_dir, offline=settings.offline)
     path = output or word_vectors_file(dataset, settings.data_dir)
     check_name(path)
-    # A folder with nothing but word vectors would be in the way of the drawing.
+    # A folder with only word vectors would prevent the drawing.
     to_draw = pictures_to_draw(dataset, settings.data_dir) if output is None else 0
     if dry_run:
         plan = {
@@ -79,8 +78,8 @@ def build(
     matrix.save(path)
     rows, width = matrix.vectors.shape
     if matrix.unknown:
-        sink.warn(f"unknown words, contributing nothing: {', '.join(matrix.unknown)}")
+        sink.warn(f"unknown words, which contribute nothing: {', '.join(matrix.unknown)}")
     if matrix.zero_rows:
-        sink.warn(f"attributes without a known word, whose rows are zero: {', '.join(matrix.zero_rows)}")
+        sink.warn(f"attributes without a known word, which have zero rows: {', '.join(matrix.zero_rows)}")
     sink.say(f"{path}: {rows} attributes x {width} from {matrix.source}")
     sink.document({"dataset": dataset, "output": str(path), **matrix.document()})

@@ -1,4 +1,4 @@
-"""`svipctl w2v check`."""
+"""Implement `svipctl w2v check`."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def check(
     *,
     overrides: Overrides,
     against: Annotated[
-        Path | None, typer.Option("--against", help="A published .pkl, read without running anything in it.")
+        Path | None, typer.Option("--against", help="Published .pkl file; nothing in it is executed.")
     ] = None,
 ) -> None:
     """Compare word vectors with the published ones.
 
-    They are compared by checksum, and by value if a published file is given.
+    The comparison is by checksum, and by value if a published file is given.
 
     The exit code is 0 if they are the published ones, and 1 if they differ or if that is unknown: rounding changes the
     checksum of the right values on some machines, and only a published file decides then.
@@ -51,7 +51,9 @@ def check(
 
     published = SHA256.get(dataset)
     if published is None and against is None:
-        raise ConfigError(f"nothing is published for {dataset}", todo="compare with a file: --against FILE.pkl")
+        raise ConfigError(
+            f"there are no published word vectors for {dataset}", todo="compare with a file: --against FILE.pkl"
+        )
     path = word_vectors_file(dataset, settings.data_dir)
     matrix = WordMatrix.load(path, attribute_names(dataset, settings.data_dir))
     sha256 = values_sha256(matrix.vectors)
@@ -69,7 +71,7 @@ def check(
             others.append(comparison.explained(matrix))
     elif matrix.vectors.shape[1] != WIDTH:
         document["same_values"] = False
-        others.append(f"the published ones have {WIDTH} numbers an attribute, yours {matrix.vectors.shape[1]}")
+        others.append(f"the published ones have {WIDTH} numbers per attribute, yours have {matrix.vectors.shape[1]}")
     if others:
         raise CheckFailed(
             f"the word vectors of {dataset} are not the published ones",
@@ -80,7 +82,7 @@ def check(
     if document["same_values"] is None:
         raise CheckFailed(
             f"the word vectors of {dataset} are not the published bytes",
-            why="whether the values are the same cannot be told without --against FILE.pkl; rounding differs by machine",
+            why="rounding differs by machine; only --against FILE.pkl can compare the values",
             todo=shell_command("w2v", "check", dataset, "--against", f"{dataset.upper()}_attribute.pkl"),
             document=document,
         )

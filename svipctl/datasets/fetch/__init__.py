@@ -1,1 +1,1 @@
-"""Get the official benchmarks and the word vectors: download, check, unpack, install, report the status."""
+"""Fetch the official benchmarks and the word vectors: download, check, unpack, install, report the status."""

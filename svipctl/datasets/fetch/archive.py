@@ -1,4 +1,4 @@
-"""Safe reading of archives from the network: no member leaves the folder, and none exceeds the promised limits.
+"""Unpack archives from the network safely: no member leaves the folder, and none exceeds the manifest's limits.
 
 Members of zip files are described as tarfile's `TarInfo`, so both kinds pass the same checks and tarfile's data filter.
 """
@@ -35,14 +35,14 @@ def unpack(archive: Path, target: Path, asset: Asset, dataset: str, progress: Pr
     """Unpack the members that a benchmark needs into a folder, which appears complete or not at all.
 
     Args:
-        archive: Of the asset's kind.
-        target: Replaced if it exists.
+        archive: Archive of the asset's kind.
+        target: Target folder, replaced if it exists.
         asset: The members to unpack, and the limits.
         dataset: Name of the benchmark.
-        progress: Receives the bytes of the archive that are read, and its size.
+        progress: Called with the bytes of the archive that are read, and its size.
 
     Raises:
-        DataError: The archive is damaged or cut short, or has a harmful member.
+        DataError: The archive is damaged or truncated, or has a harmful member.
         ResourceError: The disk is full.
 
     """
@@ -60,10 +60,10 @@ def unpack(archive: Path, target: Path, asset: Asset, dataset: str, progress: Pr
 
 
 def verify_archive(archive: Path, asset: Asset) -> None:
-    """Read an archive to its end, including the checksums in it, and check its members as `unpack` does.
+    """Read an archive to its end, including its checksums, and check its members as `unpack` does.
 
     Raises:
-        DataError: The archive is damaged or cut short, or has a harmful member.
+        DataError: The archive is damaged or truncated, or has a harmful member.
 
     """
     with _explained(archive):
@@ -74,7 +74,7 @@ def verify_archive(archive: Path, asset: Asset) -> None:
 def _checked_files(
     archive: Path, asset: Asset, progress: ProgressCallback | None = None
 ) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
-    """Yield path and content of each file. What the caller does not read is read here, up to the archive's end."""
+    """Yield path and content of each file, and read the rest of a file that the caller does not read."""
     unpacked = 0
     with archive.open("rb") as file:
         members = _zip_members(file) if asset.kind == "zip" else _gzip_members(file, asset.kind)
@@ -94,7 +94,7 @@ def _checked_files(
 
 
 def _harm(member: tarfile.TarInfo) -> str:
-    """Return why a member must not be unpacked; empty if it may."""
+    """Return the reason why a member must not be unpacked; empty if it may."""
     name, parts = member.name, PurePosixPath(member.name).parts
     try:
         tarfile.data_filter(member, "unpacked")
@@ -109,11 +109,11 @@ def _harm(member: tarfile.TarInfo) -> str:
 
 
 def _is_taken(path: PurePosixPath, names: dict[str, str]) -> bool:
-    """Return whether a file, on a disk that ignores case or normalizes letters, is one of `names`; add it to them."""
+    """Return True if a file is one of `names` on a disk that ignores case or normalizes letters; else add it."""
     folders = [str(folder) for folder in path.parents]
     taken = any(names.setdefault(_folded(folder), folder) != folder for folder in folders)
     taken = taken or _folded(str(path)) in names
-    names[_folded(str(path))] = ""  # no folder may have it
+    names[_folded(str(path))] = ""  # no folder may have this name
     return taken
 
 
@@ -123,11 +123,13 @@ def _folded(path: str) -> str:
 
 def _refusal(archive: Path, name: str | PurePosixPath, why: str) -> DataError:
     what = f"{archive.name} is not unpacked: member {str(name)!r} is refused"
-    return DataError(what, why=why, todo="delete this archive, and get it from its official source")
+    return DataError(what, why=why, todo="delete this archive, and download it from its official source")
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """A header that must be intact and small: tarfile takes a damaged one for the end, and reads gigabytes of another."""
+    """A header that must be intact and small: tarfile takes a damaged one for the end, and reads gigabytes of
+    another.
+    """
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -143,7 +145,7 @@ class _StrictTarInfo(tarfile.TarInfo):
 
 
 def _gzip_members(file: IO[bytes], kind: Kind) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
-    # Not tarfile's own "r|gz", which accepts a stream that is cut short or has a wrong CRC.
+    # Not tarfile's own "r|gz", which accepts a stream that is truncated or has a wrong CRC.
     with gzip.GzipFile(fileobj=file) as stream:
         if kind == "tar.gz":
             with tarfile.open(fileobj=stream, mode="r:", tarinfo=_StrictTarInfo) as tar:
@@ -174,11 +176,11 @@ def _read_to_end(source: IO[bytes] | gzip.GzipFile) -> None:
 
 @contextmanager
 def _explained(archive: Path) -> Iterator[None]:
-    """Turn what the readers raise for a damaged archive into a DataError."""
+    """Raise DataError for the exceptions that the readers raise for a damaged archive."""
     try:
         yield
     except (*_DAMAGE, OSError) as error:
-        # zipfile seeks to impossible places, and gzip's errors have no number; other OSErrors are about the disk.
+        # zipfile seeks to impossible positions, and gzip's errors have no errno; other OSErrors are about the disk.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         why = f"{type(error).__name__}: {error}"

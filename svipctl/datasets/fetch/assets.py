@@ -1,4 +1,4 @@
-"""Files to download: `assets.toml`, validated. A file of the same form replaces entries, for mirrors that repack."""
+"""Load and validate the manifest of files to download, `assets.toml`, and a replacement for mirrors that repack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from svipctl.files import read_regular
 Kind = Literal["tar.gz", "zip", "gz"]
 SPLIT_FOLDERS = {"cub": "CUB", "awa2": "AWA2", "sun": "SUN"}
 HEAD = 15
-"""Bytes that distinguish an archive from a page."""
+"""Bytes that distinguish an archive from an HTML page."""
 _MAGIC: dict[Kind, bytes] = {"tar.gz": b"\x1f\x8b", "gz": b"\x1f\x8b", "zip": b"PK"}
 _SMALLEST_LIMIT = 2**20
 _LARGEST_MANIFEST = 2**20
@@ -33,20 +33,20 @@ class Asset(BaseModel):
     kind: Kind
     mirrors: tuple[str, ...] = Field(min_length=1)
     size: PositiveInt | None = None
-    """Bytes, if known exactly."""
+    """Number of bytes, if known exactly."""
     estimate: NonNegativeInt = 0
     """Approximate number of bytes otherwise."""
     md5: str | None = Field(None, pattern="^[0-9a-f]{32}$")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     licence: str = "unknown"
     datasets: tuple[Literal["cub", "awa2", "sun"], ...] = ()
-    """Benchmarks that need it."""
+    """Benchmarks that need the asset."""
     keep: tuple[str, ...] = ()
     """Patterns of the members to unpack (default: all). {SPLIT} is the benchmark's name in the proposed splits."""
     members: PositiveInt = 1
-    """Largest number of members."""
+    """Maximum number of members."""
     unpacked: PositiveInt = 1
-    """Largest number of unpacked bytes."""
+    """Maximum number of unpacked bytes."""
 
     @property
     def bytes_to_fetch(self) -> int:
@@ -55,7 +55,7 @@ class Asset(BaseModel):
 
     @property
     def largest(self) -> int:
-        """Largest number of bytes that a download may have."""
+        """Maximum number of bytes of a download."""
         return self.size or max(2 * self.unpacked, 2 * self.estimate, _SMALLEST_LIMIT)
 
     @property
@@ -64,24 +64,24 @@ class Asset(BaseModel):
         return self.sha256 or self.md5
 
     def hash_of(self, file: BinaryIO) -> hashlib._Hash:
-        """Return the hash of what follows in a file, by the algorithm of the checksum; it can be continued."""
+        """Return the hash of the rest of a file, by the algorithm of the checksum; it can be continued."""
         algorithm = "md5" if self.md5 and not self.sha256 else "sha256"
         return hashlib.file_digest(file, partial(hashlib.new, algorithm, usedforsecurity=False))  # type: ignore[arg-type]
 
     def head_problem(self, head: bytes) -> str:
-        """Return what is wrong with the first bytes of a file; empty if nothing is."""
+        """Return the problem with the first bytes of a file; empty if there is none."""
         return (
             ""
             if head.startswith(_MAGIC[self.kind])
-            else f"it is no {self.kind} archive, it begins with {head[:HEAD]!r}"
+            else f"it is not a {self.kind} archive, it starts with {head[:HEAD]!r}"
         )
 
     def problem_of(self, path: Path, found: hashlib._Hash | None = None) -> str:
-        """Return why a file is not the asset, by its first bytes, size and checksum; empty if it is.
+        """Return the reason why a file is not the asset, by its first bytes, size and checksum; empty if it is.
 
         Args:
             path: The file.
-            found: Hash of its content, if it is known already.
+            found: Hash of its content, if it is already known.
 
         """
         size = path.stat().st_size
@@ -89,10 +89,10 @@ class Asset(BaseModel):
             if problem := self.head_problem(file.read(HEAD)):
                 return problem
             if self.size not in (None, size):
-                return f"it has {size:,} bytes, it should have {self.size:,}"
+                return f"it has {size:,} bytes instead of {self.size:,}"
             file.seek(0)
             if self.checksum and (digest := (found or self.hash_of(file)).hexdigest()) != self.checksum:
-                return f"its checksum is {digest}, it should be {self.checksum}"
+                return f"its checksum is {digest} instead of {self.checksum}"
         return ""
 
     def patterns(self, dataset: str) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ class Asset(BaseModel):
         return tuple(pattern.replace("{SPLIT}", SPLIT_FOLDERS[dataset]) for pattern in self.keep)
 
     def moved_to(self, mirrors: Sequence[str]) -> Asset:
-        """Return the asset as the file below each of other base addresses, if there are any."""
+        """Return the asset with its file below each of other base addresses, if there are any."""
         addresses = tuple(f"{base.rstrip('/')}/{self.file}" for base in mirrors)
         return self.model_copy(update={"mirrors": addresses}) if addresses else self
 
@@ -115,17 +115,17 @@ def built_in() -> Manifest:
 
 
 def manifest(replacement: Path | None = None) -> Manifest:
-    """Return the built-in manifest, with the entries of another file in place of those of the same name.
+    """Return the built-in manifest, with entries replaced by those of another file.
 
     Raises:
-        ConfigError: The file is missing, no TOML, or an entry is not valid; every problem is named.
+        ConfigError: The file is missing, not TOML, or has invalid entries; lists every problem.
 
     """
     return built_in() if replacement is None else built_in() | _read(replacement)
 
 
 def assets_of(dataset: str, found: Manifest) -> list[Asset]:
-    """Return the assets of a benchmark, small files first: a wrong mirror shows before gigabytes are fetched."""
+    """Return the assets of a benchmark, small files first, so that a wrong mirror fails before gigabytes are fetched."""
     needed = [asset for asset in found.values() if dataset in asset.datasets]
     return sorted(needed, key=lambda asset: asset.bytes_to_fetch)
 

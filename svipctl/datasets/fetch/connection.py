@@ -1,4 +1,4 @@
-"""HTTP: one connection to a mirror, given up when it is too slow, and the headers that decide whether bytes fit."""
+"""Connect to a mirror by HTTP, close connections that are too slow, and check the headers of the answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_REDIRECTS = 20
 
 
 class RefusedError(Exception):
-    """The mirror does not give the file; the next one may."""
+    """The mirror does not provide the file; the next one may."""
 
 
 class TransientError(Exception):
@@ -38,7 +38,7 @@ class TransientError(Exception):
 
 
 class RangeError(TransientError):
-    """The answer does not continue what was asked for; trying again at once without a range helps."""
+    """The answer does not continue the download; an immediate attempt without a range helps."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, 0.0)
@@ -51,15 +51,15 @@ class Patience:
     waits: tuple[float, ...] = (1.0, 4.0, 10.0)
     """Seconds before each further attempt; attempts that receive bytes do not count."""
     longest_wait: float = 60.0
-    """Most seconds that a server may ask for."""
+    """Maximum wait in seconds that a server may request."""
     connections: int = 1000
-    """Most connections for one file."""
+    """Maximum number of connections for one file."""
     timeout: float = 30.0
-    """Seconds without a byte."""
+    """Seconds without a byte after which a connection is closed."""
     slowest: int = 2**16
-    """Fewest bytes of the file in each `period`."""
+    """Minimum number of bytes of the file in each `period`."""
     period: float = 60.0
-    """Seconds."""
+    """Seconds of a period."""
     sleep: Callable[[float], None] = nap.sleep
 
 
@@ -68,9 +68,9 @@ class Body:
     """The body of an answer: bytes of a file."""
 
     start: int
-    """Offset of the first one."""
+    """Offset of the first byte."""
     total: int | None
-    """Bytes of the file, if the server declares them."""
+    """Number of bytes of the file, if the server declares it."""
     version: str
     """Strong validator of the file; empty without one."""
     blocks: Iterator[bytes]
@@ -78,22 +78,22 @@ class Body:
 
 @contextmanager
 def connect(address: str, start: int, version: str, patience: Patience) -> Iterator[Body]:
-    """Ask for a file from an offset on.
+    """Request a file from an offset.
 
     Args:
-        address: Of the file.
-        start: Offset; the answer may begin at 0 all the same.
-        version: Strong validator that the file must still have for an answer that begins at the offset; may be empty.
+        address: Address of the file.
+        start: Offset; the answer may start at 0 nevertheless.
+        version: Strong validator that the file must still have for an answer from the offset; may be empty.
         patience: Limits after which the connection is given up.
 
     Yields:
-        The answer; its blocks end early with an exception.
+        The answer; its blocks may end early with an exception.
 
     Raises:
-        RefusedError: The server does not give the file, or too slowly.
-        RangeError: It answers with another range.
-        TransientError: It is busy, or the connection ended early.
-        NetworkError: The proxy or the certificates that the environment names cannot be used.
+        RefusedError: The server does not provide the file, or is too slow.
+        RangeError: The server answers with another range.
+        TransientError: The server is busy, or the connection ended early.
+        NetworkError: The proxy or the certificates of the environment cannot be used.
 
     """
     headers = {"Accept-Encoding": "identity"}
@@ -105,13 +105,13 @@ def connect(address: str, start: int, version: str, patience: Patience) -> Itera
             with closing(_follow(client, request)) as watch.response:
                 yield _answer(watch.response, start)
     except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
-        raise RefusedError(f"no address: {error}") from error
+        raise RefusedError(f"not an address: {error}") from error
     except (httpx.RequestError, httpx.StreamError) as error:
         raise TransientError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
 
 
 class _Watch(threading.Thread):
-    """Shuts down connections that bring too few bytes, whether headers, chunk sizes or the body drip."""
+    """Close connections that receive too few bytes, whether headers, chunk sizes or the body are slow."""
 
     def __init__(self, patience: Patience) -> None:
         super().__init__(daemon=True)
@@ -125,7 +125,7 @@ class _Watch(threading.Thread):
             self._sockets.append(info["return_value"].get_extra_info("socket"))
 
     def run(self) -> None:
-        """Compare the bytes once a period."""
+        """Compare the bytes once per period."""
         before = 0
         while not self._over.wait(self._patience.period):
             received = self.response.num_bytes_downloaded if self.response else 0
@@ -147,7 +147,7 @@ class _Watch(threading.Thread):
 
 
 def _follow(client: httpx.Client, request: httpx.Request) -> httpx.Response:
-    """Follow redirects; httpx would read their bodies, which may be endless, and leave https."""
+    """Follow redirects; httpx would read their bodies, which may be endless, and accept http after https."""
     for _ in range(_MOST_REDIRECTS):
         response = client.send(request, stream=True)
         if response.next_request is None:
@@ -156,27 +156,27 @@ def _follow(client: httpx.Client, request: httpx.Request) -> httpx.Response:
         if request.url.scheme == "https" != response.next_request.url.scheme:
             raise RefusedError(f"it redirects from https to {response.next_request.url.scheme}")
         request = response.next_request
-    raise RefusedError("it redirects in a circle")
+    raise RefusedError("it redirects in a loop")
 
 
 def _client(patience: Patience) -> httpx.Client:
-    """Return a client with the certificates and the proxy that the environment names."""
+    """Return a client with the certificates and the proxy of the environment."""
     try:
         return httpx.Client(timeout=patience.timeout)
     except (ImportError, OSError, ValueError) as error:
         given = [name for name in _VARIABLES if os.environ.get(name) or os.environ.get(name.lower())]
         raise NetworkError(
-            "the connection that the environment asks for cannot be made",
+            "the proxy or certificate settings of the environment cannot be used",
             why=f"{str(error).splitlines()[0]}" + (f" (set: {', '.join(given)})" if given else ""),
-            todo="correct or unset the variable; or give the archives: --from FOLDER",
+            todo="fix or unset the variable; or use your own archives: --from FOLDER",
         ) from error
 
 
 def _answer(response: httpx.Response, start: int) -> Body:
-    """Check status and range; `start` is 0 if no range was asked for."""
+    """Check status and range; `start` is 0 if no range was requested."""
     status, headers = response.status_code, response.headers
-    # Raw: a server that calls a .tgz a compressed encoding of something means the same bytes. As they come: what a
-    # chunk size holds back would be lost when the connection breaks.
+    # Raw bytes: a server that declares a .tgz as a compressed encoding means the same bytes. They are yielded at once,
+    # because buffered bytes would be lost when the connection breaks.
     version, blocks, length = _strong_validator(headers), response.iter_raw(), headers.get("Content-Length", "")
     if status == 200:
         return Body(0, int(length) if length.isdigit() else None, version, blocks)
@@ -196,7 +196,7 @@ def _answer(response: httpx.Response, start: int) -> Body:
 
 
 def _strong_validator(headers: httpx.Headers) -> str:
-    """Return the validator that If-Range may name (RFC 9110, 8.8 and 13.1.5); empty without a strong one."""
+    """Return the validator for If-Range (RFC 9110, 8.8 and 13.1.5); empty without a strong one."""
     tag = headers.get("ETag", "").strip()
     if tag:
         return tag if _STRONG_TAG.fullmatch(tag) else ""
@@ -209,7 +209,7 @@ def _strong_validator(headers: httpx.Headers) -> str:
 
 
 def _retry_after(value: str) -> float | None:
-    """Return the seconds, given as such or as a date."""
+    """Return the seconds of a Retry-After header, given as a number or as a date."""
     if value.isascii() and value.isdigit():
         return float(value)
     try:

@@ -1,7 +1,7 @@
-"""Download of one file: by mirrors, resumed, retried, and not called done before it is checked.
+"""Download one file: try mirrors in order, resume, retry, and check it before it counts as complete.
 
-<file>.part  what has arrived so far; the same command continues it
-<file>.json  where it comes from: address, version and size that the server declared
+<file>.part  received bytes; the same command continues it
+<file>.json  origin: address, version and size that the server declared
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from svipctl.files import file_lock, require_disk_space
 from svipctl.types import ProgressCallback
 
 DEFAULT_PATIENCE = Patience()
-DISK_FULL = "free some space, or choose another place with --data-dir"
-_SPARE = 2**26  # bytes of disk to leave free
+DISK_FULL = "free some space, or choose another folder with --data-dir"
+_SPARE = 2**26  # bytes of the disk to leave free
 
 
 class Origin(BaseModel):
@@ -32,13 +32,13 @@ class Origin(BaseModel):
 
     address: str = ""
     version: str = ""
-    """Strong validator that the server gave; empty without one."""
+    """Strong validator of the server; empty without one."""
     total: int | None = None
-    """Bytes of the file that the server declared."""
+    """Number of bytes of the file that the server declared."""
 
     @classmethod
     def read(cls, target: Path) -> Origin:
-        """Return the origin of a downloaded file; empty for a file put there by hand."""
+        """Return the origin of a downloaded file; empty for a file that the user put there."""
         try:
             return cls.model_validate_json(_origin_path(target).read_bytes())
         except (OSError, ValidationError):
@@ -58,19 +58,19 @@ def _origin_path(target: Path) -> Path:
 def download(
     asset: Asset, folder: Path, *, patience: Patience = DEFAULT_PATIENCE, progress: ProgressCallback | None = None
 ) -> Path:
-    """Download `folder/<asset.file>`, which appears there complete and checked, or not at all.
+    """Download `folder/<asset.file>`, which appears complete and checked, or not at all.
 
     Args:
         asset: The file, its addresses, size and checksums.
-        folder: Created if needed; the unfinished `.part` stays in it and is continued.
+        folder: Folder, created if needed; an unfinished `.part` stays in it and is continued.
         patience: Limits after which a mirror is given up.
-        progress: Receives the bytes so far and the bytes in all (0 while unknown).
+        progress: Called with the bytes so far and the bytes in total (0 while unknown).
 
     Raises:
         ConfigError: Another process downloads into the folder.
-        NetworkError: No mirror gave the file; what each answered is listed.
-        DataError: The same, and what one of them gave is a damaged or harmful archive.
-        ResourceError: The disk is too small or full; what has arrived is kept.
+        NetworkError: No mirror provides the file; lists the answer of each.
+        DataError: No mirror provides the file, and one provides a damaged or harmful archive.
+        ResourceError: The disk is too small or full; received bytes are kept.
 
     """
     target = folder / asset.file
@@ -91,12 +91,12 @@ def download(
     raise kind(
         f"{asset.file} could not be downloaded",
         why="\n".join(answers),
-        todo=f"try again later, or get {asset.file} by other means and give it with --from FOLDER",
+        todo=f"try again later, or download {asset.file} by other means and pass its folder with --from FOLDER",
     )
 
 
 class _Part:
-    """The bytes of an asset that have arrived, hashed in their order."""
+    """The received bytes of an asset, hashed in their order."""
 
     def __init__(self, asset: Asset, target: Path, patience: Patience, progress: ProgressCallback | None) -> None:
         self.asset, self.target, self.patience, self.progress = asset, target, patience, progress
@@ -107,7 +107,7 @@ class _Part:
         self.hash = asset.hash_of(self.file)
         self.size = self.file.tell()
         self.joined = self.size > 0
-        """True if the bytes may come from several responses."""
+        """True if the bytes may be from several responses."""
 
     def close(self) -> None:
         """Close the file; an empty one is deleted."""
@@ -117,10 +117,10 @@ class _Part:
             self.path.unlink()
 
     def complete(self, address: str) -> Path:
-        """Receive what is missing from a mirror, over as many connections as needed; check the file, and rename it.
+        """Receive the missing bytes from a mirror, over several connections if needed; check the file, and rename it.
 
         Raises:
-            RefusedError: The mirror does not give the asset.
+            RefusedError: The mirror does not provide the asset.
 
         """
         waits, self.most = self.patience.waits, self.size
@@ -136,12 +136,12 @@ class _Part:
             attempts(self._attempt, address)
         except tenacity.RetryError as error:
             last = error.last_attempt.exception()
-            raise RefusedError(f"{last}; given up after {self.connections:,} connections") from last
+            raise RefusedError(f"{last}; gave up after {self.connections:,} connections") from last
         os.fsync(self.file.fileno())
         return self.path.replace(self.target)
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
-        """Return the seconds before the next attempt; one that received bytes starts the count of failures anew."""
+        """Return the seconds before the next attempt; an attempt that received bytes resets the count of failures."""
         error = state.outcome.exception() if state.outcome else None
         self.ranges = self.ranges and not isinstance(error, RangeError)
         if self.size > self.most:
@@ -150,10 +150,10 @@ class _Part:
         return min(self.patience.longest_wait, self.own_wait(state) if asked is None else asked)
 
     def _attempt(self, address: str) -> None:
-        """Append the bytes of one connection, which are kept however it ends, and check the file once it is whole.
+        """Append the bytes of one connection, however it ends, and check the file when it is complete.
 
-        Without a published checksum nothing would show that bytes of two versions were joined: then the file is continued
-        only if a strong validator says that it is the same version, and otherwise begins anew.
+        Without a published checksum, bytes of two versions could be joined unnoticed: then the file is continued
+        only if a strong validator shows that the version is the same, and otherwise restarted.
         """
         asset = self.asset
         known = self.origin if self.origin.address == address else Origin()
@@ -183,7 +183,7 @@ class _Part:
             problem = asset.head_problem(head)
             if body.total and (body.total != total or body.total > asset.largest):
                 right = f"{asset.size:,}" if asset.size else f"at most {asset.largest:,}"
-                problem = problem or f"it has {body.total:,} bytes there, it should have {right}"
+                problem = problem or f"it has {body.total:,} bytes there instead of {right}"
             if problem:
                 raise RefusedError(problem)
             blocks = chain([head], blocks)
@@ -198,7 +198,7 @@ class _Part:
             if self.size + len(block) > (total or asset.largest):
                 self._reject("it sends more bytes than the file has")
             self.file.write(block)
-            self.file.flush()  # so that they outlive a kill
+            self.file.flush()  # so that they survive a kill
             self.hash.update(block)
             self.size += len(block)
             if self.progress:
@@ -207,7 +207,7 @@ class _Part:
             raise TransientError(f"the connection ended after {self.size:,} of {total:,} bytes")
 
     def _restart(self, origin: Origin) -> None:
-        """Remove the bytes; those that follow are of another origin."""
+        """Remove the bytes; the next ones have another origin."""
         self.file.truncate(0)
         self.file.seek(0)
         self.origin, self.size, self.joined = origin, 0, False
@@ -215,7 +215,7 @@ class _Part:
         _origin_path(self.target).write_text(origin.model_dump_json(), encoding="utf-8")
 
     def _reject(self, problem: str, cause: Exception | None = None) -> NoReturn:
-        """Remove the bytes; once more from the start if they were joined."""
+        """Remove the bytes, and start once more if they were joined from several responses."""
         again = self.joined and not self.rejected
         self._restart(Origin())
         self.rejected, self.most = True, 0

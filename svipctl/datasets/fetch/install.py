@@ -1,10 +1,10 @@
-"""Fetching benchmarks: each asset is downloaded, unpacked, moved to its place, and stamped when it is complete.
+"""Install benchmarks: download, unpack and move each asset, and write a stamp when it is complete.
 
     data/.archives/<file>            downloads, or their .part; deleted after they are unpacked unless kept
-    data/<name>/.unpacking/<asset>/  unpacked files that are not in their place yet
-    data/<name>/.assets/<asset>.json written last: where the asset came from, and the sizes of its files
+    data/<name>/.unpacking/<asset>/  unpacked files that are not installed yet
+    data/<name>/.assets/<asset>.json written last: origin of the asset, and sizes of its files
 
-Whatever interrupts it, the same command continues: with the downloaded bytes, and by unpacking again.
+After any interruption the same command continues: it keeps the downloaded bytes and unpacks again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_l
 from svipctl.types import ProgressCallback
 
 Progress = Callable[[str, int, int], None]
-"""Receives what is done with which asset, the units done, and the units in all (0 while unknown)."""
+"""Function that receives the action and the asset, the units done, and the units in total (0 while unknown)."""
 
 
 def fetch(
@@ -43,21 +43,21 @@ def fetch(
     patience: Patience = DEFAULT_PATIENCE,
     progress: Progress | None = None,
 ) -> None:
-    """Take the steps of `plan_fetch`, one after the other.
+    """Execute the steps of `plan_fetch` in order.
 
-    An archive is deleted as soon as no later step needs it, so only one of them is on the disk next to its files.
+    An archive is deleted as soon as no later step needs it, so that at most one is on the disk next to its files.
 
     Args:
-        steps: From `plan_fetch`.
+        steps: Steps of `plan_fetch`.
         data_dir: Folder of the data sets.
         keep_archives: Keep the archives.
         offline: Refuse to download.
         patience: Limits after which a mirror is given up.
-        progress: Receives the progress of each asset.
+        progress: Called with the progress of each asset.
 
     Raises:
         ConfigError: Another process fetches into the folder, or it cannot be written.
-        NetworkError: A download failed, or is needed and forbidden. What is installed stays.
+        NetworkError: A download failed, or is needed and forbidden. Installed assets stay.
         DataError: An archive is damaged or refused.
         ResourceError: The disk is too small.
 
@@ -66,8 +66,8 @@ def fetch(
     missing = {step.asset.file: step.asset for step in todo if step.state == "download"}
     if offline and missing:
         raise NetworkError(
-            f"{', '.join(missing)} would have to be downloaded, and --offline forbids it",
-            todo="leave --offline out, or give the files: --from FOLDER",
+            f"{', '.join(missing)} must be downloaded, and downloads are disabled (--offline)",
+            todo="omit --offline, or use your own files: --from FOLDER",
         )
     if not todo:
         return
@@ -90,28 +90,28 @@ def fetch(
 
 
 def _install(step: Step, data_dir: Path, report: Progress) -> None:
-    """Unpack an archive, or link the user's folder; move the files to their places, and write the stamp last."""
+    """Unpack an archive, or link the user's folder; move the files to their final folders, and write the stamp last."""
     root, asset, archive = data_dir / step.dataset, step.asset, step.archive
     unpacked = root / ".unpacking" / asset.name
     try:
         if archive.is_dir():
             _link_folder(archive, unpacked, parts_of(asset, step.dataset), partial(report, f"copying {asset.name}"))
         elif step.given and (problem := asset.problem_of(archive)):
-            raise DataError(f"{archive} is not {asset.file}", why=problem, todo="leave --from out to download it")
+            raise DataError(f"{archive} is not {asset.file}", why=problem, todo="omit --from to download it")
         else:
             unpack(archive, unpacked, asset, step.dataset, partial(report, f"unpacking {asset.file}"))
         _drop_features(unpacked)
         found = sorted(path for path in unpacked.rglob("*") if path.is_file())
         if not found:
-            todo = "get it from its official source"
-            raise DataError(f"{asset.file} has nothing that {step.dataset} needs", todo=todo)
+            todo = "download it from its official source"
+            raise DataError(f"{asset.file} contains nothing that {step.dataset} needs", todo=todo)
     except DataError as error:
         if not step.given:
-            remove_download(archive)  # or the next run would use it again
-            error.todo = "it is deleted; the same command downloads it again"
+            remove_download(archive)  # otherwise the next run would use it again
+            error.todo = "it was deleted; the same command downloads it again"
         raise
     stamp = stamp_path(data_dir, step.dataset, asset)
-    stamp.unlink(missing_ok=True)  # while the files of an earlier one are replaced, it is not complete
+    stamp.unlink(missing_ok=True)  # while its files are replaced, the asset is not complete
     files = {path.relative_to(unpacked).as_posix(): path.stat().st_size for path in found}
     record = {
         "asset": asset.name,
@@ -132,18 +132,20 @@ def _install(step: Step, data_dir: Path, report: Progress) -> None:
 
 
 def _drop_features(unpacked: Path) -> None:
-    """Write res101.mat again with the images' names and labels only: its features take hundreds of MB, unused."""
+    """Rewrite res101.mat with the images' names and labels only: its features take hundreds of MB and are not used."""
     for path in unpacked.glob("xlsa17/data/*/res101.mat"):
         found = read_mat(path, ["image_files", "labels"])
         files = np.array([[name] for name in found["image_files"]], dtype=object)
         with atomic_write(path) as unfinished, unfinished.open("wb") as file:
             savemat(file, {"image_files": files, "labels": found["labels"]}, do_compression=True)
             file.seek(0)
-            file.write(b"MATLAB 5.0 MAT-file, without features".ljust(116))  # replaces scipy's, which has the time
+            file.write(
+                b"MATLAB 5.0 MAT-file, without features".ljust(116)
+            )  # replaces scipy's header, which has the time
 
 
 def _link_folder(source: Path, unpacked: Path, parts: Sequence[str], progress: ProgressCallback) -> None:
-    """Link the user's unpacked files, or copy them if the disk cannot link; they stay unchanged."""
+    """Link the user's unpacked files, or copy them if the disk does not support links; the originals stay unchanged."""
     done = count(1)
 
     def link(path: str, target: str) -> None:
@@ -155,7 +157,7 @@ def _link_folder(source: Path, unpacked: Path, parts: Sequence[str], progress: P
 
     with atomic_folder(unpacked) as folder:
         for part in parts:
-            if (source / part).is_dir():  # through links too: people keep images on other disks
+            if (source / part).is_dir():  # follow links: some images are on other disks
                 shutil.copytree(source / part, folder / part, copy_function=link)
             elif (source / part).exists():
                 link(str(source / part), str(folder / part))

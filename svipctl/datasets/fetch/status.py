@@ -1,4 +1,4 @@
-"""Status of the official benchmarks on this machine: complete or not, and the command that repairs them."""
+"""Report the status of the official benchmarks on this machine, with the command that repairs each."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class AssetStatus(BaseModel):
     name: str
     state: State
     source: str = Field("", serialization_alias="from")
-    """Origin; empty if its files were put there by hand."""
+    """Origin of the asset; empty if the user put its files there."""
     problem: str = ""
 
 
 class DatasetStatus(BaseModel):
-    """Status of a benchmark, which can be used if it is complete."""
+    """Status of a benchmark; it can be used if it is complete."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,11 +49,11 @@ class DatasetStatus(BaseModel):
     word_vectors: bool = False
     packs: int = 0
     undecodable: tuple[str, ...] = ()
-    """`file: reason` of each image that does not decode, if all were decoded."""
+    """`file: reason` of each image that does not decode, if all images were decoded."""
     oriented: int | None = None
-    """Number of images with an EXIF orientation, if all were decoded."""
+    """Number of images with an EXIF orientation, if all images were decoded."""
     warnings: tuple[str, ...] = ()
-    """Warnings of what is left out and of what makes scores doubtful."""
+    """Warnings about ignored files and doubtful scores."""
 
     def document(self) -> dict[str, Any]:
         """Return the entry of the JSON document of `data status`."""
@@ -72,13 +72,13 @@ class DatasetStatus(BaseModel):
 def status_of(
     name: str, data_dir: Path, *, verify: bool = False, progress: ProgressCallback | None = None
 ) -> DatasetStatus:
-    """Return the status of `data_dir/<name>`; never raises for what is wrong there.
+    """Return the status of `data_dir/<name>`; problems are reported in it, not raised.
 
     Args:
         name: `cub`, `awa2` or `sun`.
         data_dir: Folder of the data sets.
         verify: Also compare every installed file's size with the recorded one, and decode every image.
-        progress: Called with images decoded and images in all.
+        progress: Called with images decoded and images in total.
 
     """
     root = data_dir / name
@@ -107,7 +107,7 @@ def status_of(
         state, problem = ("damaged" if there else "absent"), error.what if there else ""
     if broken and state == "complete":
         state, problem = "damaged", broken[0].problem
-    instead = ", or use what is there: --allow-partial" if state == "partial" else ""
+    instead = ", or use the existing images: --allow-partial" if state == "partial" else ""
     return DatasetStatus(
         name=name,
         state=state,
@@ -138,5 +138,5 @@ def _asset_status(asset: Asset, name: str, data_dir: Path, *, verify: bool) -> A
         if not found.is_file():
             problem = problem or f"{file} is missing"
         elif found.stat().st_size != size:
-            problem = problem or f"{file} has another size than when it was unpacked"
+            problem = problem or f"{file} has changed its size since it was unpacked"
     return AssetStatus(name=asset.name, state="damaged" if problem else "complete", source=source, problem=problem)

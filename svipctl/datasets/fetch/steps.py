@@ -1,4 +1,4 @@
-"""Steps of fetching benchmarks, one an asset; planning them neither downloads nor writes."""
+"""Plan the steps of fetching benchmarks, one per asset, without downloading or writing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TOP_FOLDERS = {"cub": "CUB_200_2011", "awa2": "Animals_with_Attributes2", "sun"
 
 @dataclass(frozen=True)
 class Step:
-    """An asset of a benchmark, and what is left to do for it."""
+    """An asset of a benchmark, and the work that is left for it."""
 
     dataset: str
     asset: Asset
@@ -26,7 +26,7 @@ class Step:
     archive: Path
     """The user's archive or unpacked folder, or the downloaded archive."""
     given: bool
-    """True if the archive is the user's."""
+    """True if the archive was passed by the user."""
 
     def row(self) -> list[str]:
         """Return the row of the table of `--dry-run`: asset, state, MB, source and licence."""
@@ -54,7 +54,7 @@ def stamp_path(data_dir: Path, dataset: str, asset: Asset) -> Path:
 def repair_command(dataset: str, data_dir: Path, *, broken: bool = False) -> str:
     """Return the command that fetches missing files of a benchmark, or replaces `broken` ones.
 
-    Assets without a stamp are fetched anyway, which continues an interrupted fetch; installed ones need --again.
+    Assets without a stamp are always fetched, which continues an interrupted fetch; installed ones need --again.
     """
     again = broken or all(stamp_path(data_dir, dataset, asset).exists() for asset in assets_of(dataset, built_in()))
     return shell_command("data", "fetch", dataset, *(["--again"] if again else []))
@@ -72,22 +72,22 @@ def plan_fetch(
     """Return the steps that fetch benchmarks.
 
     Args:
-        datasets: Of `cub`, `awa2`, `sun`.
+        datasets: Some of `cub`, `awa2`, `sun`.
         data_dir: Folder of the data sets.
-        source: Archives, or unpacked folders in the official layout, that the user already has.
-        manifest: From `svipctl.datasets.fetch.assets.manifest` (default: the built-in one).
+        source: Archives, or unpacked folders in the official layout, of the user.
+        manifest: Manifest of `svipctl.datasets.fetch.assets.manifest` (default: the built-in one).
         again: Fetch installed assets too.
         mirrors: Base addresses to download from in place of the assets' own.
 
     Raises:
         ConfigError: A mirror is not an http or https address.
-        DataError: `source` does not exist, or has nothing of these benchmarks.
+        DataError: `source` does not exist, or contains nothing of these benchmarks.
 
     """
     for mirror in mirrors:
         _check_mirror(mirror)
     if source is not None and not source.exists():
-        raise DataError(f"there is no {source}", todo="name a folder with archives, an archive, or an unpacked folder")
+        raise DataError(f"there is no {source}", todo="pass a folder with archives, an archive, or an unpacked folder")
     steps = []
     for dataset in datasets:
         for asset in assets_of(dataset, manifest or built_in()):
@@ -100,22 +100,22 @@ def plan_fetch(
     if source is not None and not any(step.given for step in steps):
         files = ", ".join(sorted({step.asset.file for step in steps}))
         raise DataError(
-            f"{source} has nothing of {', '.join(datasets)}",
-            why=f"it has none of {files}, and none of the folders in them",
-            todo="leave --from out to download, or name another folder",
+            f"{source} contains nothing of {', '.join(datasets)}",
+            why=f"it contains none of {files}, and none of their folders",
+            todo="omit --from to download, or pass another folder",
         )
     return steps
 
 
 def bytes_needed(steps: Sequence[Step], *, keep_archives: bool = False) -> int:
-    """Return the approximate number of bytes that the disk needs for steps, without what has arrived already."""
+    """Return the approximate number of bytes that steps need on the disk, without bytes that were already received."""
     to_come, unpacked = {}, {}
     for step in steps:
         part = step.archive.with_name(f"{step.archive.name}.part")
         size = step.archive.stat().st_size if step.archive.exists() else step.asset.bytes_to_fetch
         if step.state == "download":
             to_come[part] = max(0, size - (part.stat().st_size if part.exists() else 0))
-        if not step.asset.keep:  # photographs do not get larger; of the other archives little is kept
+        if not step.asset.keep:  # photographs do not grow when unpacked; of other archives little is kept
             unpacked[part] = size
     at_once = sum(to_come.values()) if keep_archives else max(to_come.values(), default=0)
     return at_once + sum(unpacked.values())
@@ -131,7 +131,7 @@ def parts_of(asset: Asset, dataset: str) -> list[str]:
 
 
 def _given(source: Path, asset: Asset, dataset: str) -> Path | None:
-    """Return the user's archive of an asset, or the user's folder if it has the unpacked asset."""
+    """Return the user's archive of an asset, or the user's folder if it contains the unpacked asset."""
     if source.is_file():
         return source if source.name == asset.file else None
     if (source / asset.file).is_file():
@@ -147,4 +147,4 @@ def _check_mirror(mirror: str) -> None:
     except ValueError as error:  # brackets, or an invalid port
         why = str(error)
     if why:
-        raise ConfigError(f"--mirror {mirror!r} is no address", why=why, todo="--mirror https://SERVER/FOLDER")
+        raise ConfigError(f"--mirror {mirror!r} is not an address", why=why, todo="--mirror https://SERVER/FOLDER")

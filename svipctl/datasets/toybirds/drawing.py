@@ -1,6 +1,6 @@
-"""Drawing one toy bird on a cluttered background, and the exact mask of the bird.
+"""Draw one toy bird on a cluttered background, and the exact mask of the bird.
 
-Shapes are polygons in the bird's own coordinates (body radius 1, head to the right, y down), moved into the picture by
+Shapes are polygons in the bird's own coordinates (body radius 1, head to the right, y down), moved into the image by
 one affine map, drawn at three times the size and averaged down.
 """
 
@@ -22,14 +22,14 @@ COLORS = {
     "yellow": (240, 200, 48),
 }
 _BILL, _LEG, _BODY, _INK = (232, 140, 44), (110, 80, 52), (176, 160, 140), (36, 28, 30)
-# Earth and leaf tones for scenery, and bird colours for distractors: colour alone must not give the bird away.
+# Earth and leaf tones for scenery, and bird colours for distractors, so that colour alone does not reveal the bird.
 _SCENERY = ((96, 128, 72), (132, 148, 92), (88, 104, 96), (150, 128, 92), (120, 140, 160), (170, 176, 160))
 
 Points = np.ndarray
 
 
 def draw_bird(species: Species, rng: np.random.Generator, size: int = SIZE) -> tuple[Image.Image, Image.Image]:
-    """An RGB picture of a bird of that species at random place, scale and pose, and its mask (mode L, 0 or 255)."""
+    """Return an RGB image of a bird at random position, scale and pose, and its mask (mode L, 0 or 255)."""
     full = size * _OVERSAMPLING
     picture = _background(full, rng)
     mask = Image.new("L", (full, full))
@@ -64,7 +64,7 @@ class _Placement:
 
 
 class _Canvas:
-    """Draws a polygon into the picture and into the mask."""
+    """Draw polygons into the image and into the mask."""
 
     def __init__(
         self, picture: ImageDraw.ImageDraw, mask: ImageDraw.ImageDraw, place: _Placement, light: np.ndarray
@@ -81,7 +81,7 @@ class _Canvas:
 
 
 def _bird(canvas: _Canvas, species: Species, rng: np.random.Generator) -> None:
-    """Back to front: legs, tail, body, belly, head, crown, bill, wing, breast, eye."""
+    """Draw the bird back to front: legs, tail, body, belly, head, crown, bill, wing, breast, eye."""
     crown, wing, belly = (COLORS[species.value(f"has_{part}_color")] for part in ("crown", "wing", "belly"))
     for x in (-0.15, 0.2):
         canvas.polygon([(x, 0.6), (x + 0.08, 0.6), (x + 0.1, 1.25), (x + 0.02, 1.25)], _LEG)
@@ -128,7 +128,7 @@ def _breast(canvas: _Canvas, pattern: str) -> None:
 
 
 def _background(full: int, rng: np.random.Generator) -> Image.Image:
-    """A sky-to-ground gradient, leaves and branches, and distractors in bird colours."""
+    """Return a sky-to-ground gradient with leaves, branches, and distractors in bird colours."""
     top, bottom = (np.array(_SCENERY[i], dtype=float) for i in rng.choice(len(_SCENERY), 2, replace=False))
     ramp = np.linspace(0, 1, full)[:, None, None]
     column = top * (1 - ramp) + bottom * ramp
@@ -163,7 +163,7 @@ def _ellipse(
 
 
 def _jitter(rng: np.random.Generator) -> np.ndarray:
-    """A small random change of light for each channel."""
+    """Return a small random change of light for each channel."""
     return rng.uniform(0.85, 1.1) * rng.uniform(0.95, 1.05, 3)
 
 

@@ -1,4 +1,4 @@
-"""Writing the toy birds as a data folder (the layout of `svipctl.datasets.folder`), once."""
+"""Write the toy birds as a data folder (the layout of `svipctl.datasets.folder`), once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class ToybirdsPlan:
-    """What is drawn; together with the version of the drawing it identifies the pictures."""
+    """Plan of the drawing; together with the version of the drawing it identifies the images."""
 
     seed: int = 0
     size: int = SIZE
@@ -35,17 +35,17 @@ class ToybirdsPlan:
 
     @property
     def pictures(self) -> int:
-        """Pictures in all."""
+        """Total number of images."""
         return SEEN * (self.train + self.test_seen) + UNSEEN * self.test_unseen
 
     @property
     def stamp(self) -> dict[str, int]:
-        """What the stamp file holds."""
+        """Content of the stamp file."""
         return {"version": _VERSION, **asdict(self)}
 
 
 def is_drawn(folder: Path, plan: ToybirdsPlan) -> bool:
-    """Return whether the folder holds exactly these pictures, completely written."""
+    """Return True if the folder contains exactly these images, completely written."""
     try:
         return bool(json.loads((folder / _STAMP).read_text()) == plan.stamp)
     except (OSError, ValueError):
@@ -53,20 +53,20 @@ def is_drawn(folder: Path, plan: ToybirdsPlan) -> bool:
 
 
 def draw_all(folder: Path, plan: ToybirdsPlan, progress: ProgressCallback | None = None) -> None:
-    """Draw every picture and mask into the folder, which appears complete or not at all.
+    """Draw every image and mask into the folder, which appears complete or not at all.
 
     Args:
-        folder: Replaced if it holds other toy birds.
-        plan: What to draw.
-        progress: Called with classes done and classes in all.
+        folder: Folder, replaced if it contains other toy birds.
+        plan: Plan of the drawing.
+        progress: Called with classes done and classes in total.
 
     Raises:
-        DataError: The folder holds something that is not ours to replace.
+        DataError: The folder contains files that svipctl did not write.
 
     """
     if folder.exists() and not (folder / _STAMP).exists():
         raise DataError(
-            f"{folder} is in the way of the built-in benchmark",
+            f"the built-in benchmark cannot be drawn in {folder}",
             why="it exists and was not drawn by svipctl, so it is not replaced",
             todo="move it away, or choose another --data-dir",
         )
@@ -90,7 +90,7 @@ def draw_all(folder: Path, plan: ToybirdsPlan, progress: ProgressCallback | None
 
 
 def _pictures(name: str, number: int, plan: ToybirdsPlan) -> list[tuple[str, str]]:
-    """Relative path and split of each picture of a class."""
+    """Yield relative path and split of each image of a class."""
     if number < SEEN:
         splits = ["trainval"] * plan.train + ["test_seen"] * plan.test_seen
     else:
@@ -100,7 +100,7 @@ def _pictures(name: str, number: int, plan: ToybirdsPlan) -> list[tuple[str, str
 
 @dataclass(frozen=True)
 class _Drawings:
-    """The classes as a map-style data set: loading one draws its pictures and masks into the folder."""
+    """The classes as a map-style data set: loading a class draws its images and masks into the folder."""
 
     folder: Path
     plan: ToybirdsPlan

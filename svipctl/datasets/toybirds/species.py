@@ -1,4 +1,4 @@
-"""Which toy birds exist: attribute values, classes as combinations of them, and who is seen or unseen."""
+"""Define the toy birds: attribute values, classes as combinations of them, and the seen and unseen classes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Attribute groups in the manner of CUB; the names follow its scheme has_<part>_<property>::<value>.
+# Attribute groups like CUB's; the names follow its scheme has_<part>_<property>::<value>.
 GROUPS: dict[str, tuple[str, ...]] = {
     "has_bill_shape": ("cone", "dagger", "hooked"),
     "has_crown_color": ("red", "blue", "yellow"),
@@ -30,7 +30,7 @@ class Species:
     values: tuple[int, ...]
 
     def value(self, group: str) -> str:
-        """The value of an attribute group, for instance `hooked` for `has_bill_shape`."""
+        """Return the value of an attribute group, for instance `hooked` for `has_bill_shape`."""
         return GROUPS[group][self.values[list(GROUPS).index(group)]]
 
     @property
@@ -40,15 +40,15 @@ class Species:
         return f"{crown}_crowned_{wing}_winged_{tail}_tail"
 
     def attributes(self) -> np.ndarray:
-        """0/1 vector over `ATTRIBUTES`, (K,)."""
+        """Return the 0/1 vector over `ATTRIBUTES`, (K,)."""
         return np.concatenate([np.eye(len(values))[index] for values, index in zip(GROUPS.values(), self.values)])
 
 
 def draw_species(seed: int) -> list[Species]:
-    """The 40 seen classes, then the 10 unseen ones.
+    """Return the 40 seen classes, then the 10 unseen ones.
 
-    Seen classes are pairs of sister species that differ in one attribute group only, so that no detail can be left
-    unlearned; otherwise any two classes differ in at least three groups. Each next class is, among many random
+    Seen classes are pairs of sister species that differ in one attribute group only, so that every detail must be
+    learned; otherwise any two classes differ in at least three groups. Each next class is, among many random
     candidates, the one whose pairs of values are the rarest so far: attributes are then nearly independent over the
     seen classes, and an unseen class is a new combination of known values.
     """
@@ -73,7 +73,7 @@ def _random(rng: np.random.Generator) -> Species:
 
 
 def _sister(species: Species, group: int, rng: np.random.Generator) -> Species:
-    """The same bird with another value of one attribute group."""
+    """Return the same bird with another value of one attribute group."""
     values = list(species.values)
     count = len(list(GROUPS.values())[group])
     values[group] = (values[group] + int(rng.integers(1, count))) % count

@@ -1,1 +1,1 @@
-"""The run report: one HTML file that needs nothing else."""
+"""Write the run report: one self-contained HTML file."""

@@ -1,4 +1,4 @@
-"""Charts of the report and of the comparison: training, evaluation, predicted attributes, and runs overlaid."""
+"""Draw the charts of reports and comparisons: training, evaluation, predicted attributes, and runs overlaid."""
 
 from __future__ import annotations
 
@@ -23,30 +23,32 @@ def training_charts(history: History) -> list[Chart]:
         return []
     about = "The loss and its terms. A term below a thousandth of the largest is only named."
     charts = [panel("Loss terms", about, curves.draw_losses, history)]
-    about = f"After each epoch, {history.monitored} split." if history.monitored else "Of the training batches."
+    about = f"After each epoch, {history.monitored} split." if history.monitored else "On the training batches."
     charts.append(panel("Accuracy during training", about, curves.draw_accuracies, history))
     if len(history.step_column("patch_auc")[0]):
-        about = "Against the labels it is trained with. Near 50 it has learned nothing."
+        about = "Against its training labels. Near 50 it has learned nothing."
         charts.append(panel("Patch classifier", about, curves.draw_patch_classifier, history))
     return charts
 
 
 def evaluation_charts(evaluation: ModelEvaluation) -> list[Chart]:
-    """Return the seen-unseen curve, H over gamma and reliability; none without images of seen and of unseen classes."""
+    """Return the seen-unseen curve, H over gamma and reliability; none without images of both seen and unseen
+    classes.
+    """
     results = evaluation.results
     if "ausuc" not in results.rows:
         return []
     reachable = "Every reachable pair of accuracies; a protocol is a point."
-    honest = "Confidence of the answer against how often it is right, with the expected calibration error."
+    honest = "Confidence of the answer against the share of correct answers, with the expected calibration error."
     return [
         panel("Seen against unseen", f"{reachable} {_OPEN_MARKS}", curves.draw_seen_unseen, {"": results}),
-        panel("Calibrated stacking", "How much hangs on gamma.", curves.draw_harmonic, results),
+        panel("Calibrated stacking", "Dependence on gamma.", curves.draw_harmonic, results),
         panel("Reliability", honest, curves.draw_reliability, curves.reliabilities(evaluation)),
     ]
 
 
 def attribute_chart(benchmark: Benchmark, evaluation: ModelEvaluation) -> Chart | None:
-    """Return the plane of the predicted attributes, which takes three images at least."""
+    """Return the plane of the predicted attributes, which needs at least three images."""
     if len(evaluation.predictions.indices) < 3:
         return None
     plane, split = attribute_plane(evaluation.predictions.attributes), evaluation.split
@@ -54,13 +56,13 @@ def attribute_chart(benchmark: Benchmark, evaluation: ModelEvaluation) -> Chart 
     attributes = benchmark.class_attributes[split.classes]
     return chart(
         "Predicted attributes",
-        "First two principal components. Large and outlined: where the class's own attributes lie.",
+        "First two principal components. Large and outlined: the attributes of the class.",
         lambda: embedding_figure(plane, labels, seen, evaluation.classes, attributes),
     )
 
 
 def comparison_charts(evaluations: Mapping[str, ProtocolResults], histories: Mapping[str, History]) -> list[Chart]:
-    """Return charts of several runs by label: their seen-unseen curves, and figures of their training."""
+    """Return charts of several runs by label: their seen-unseen curves, and metrics of their training."""
     charts = []
     if any("ausuc" in results.rows for results in evaluations.values()):
         charts.append(panel("Seen against unseen", _OPEN_MARKS, curves.draw_seen_unseen, evaluations))

@@ -1,4 +1,4 @@
-"""Contents of the comparison of runs of one data set, evaluated on the same images."""
+"""Collect the contents of the comparison of runs of one data set, evaluated on the same images."""
 
 from __future__ import annotations
 
@@ -42,38 +42,38 @@ class Candidate:
 
     @property
     def reading(self) -> str:
-        """The protocol under which its single answers are read."""
+        """Protocol for the run's single answers."""
         return reading_row(self.evaluation.results)
 
     @property
     def gamma(self) -> str:
-        """The gamma that single answers are given with, and its origin."""
+        """Gamma of single answers, and its origin."""
         return str(self.evaluation.model.gamma)
 
     @property
     def command(self) -> str:
-        """The command that trains it again."""
+        """Command that trains the run again."""
         development = self.evaluation.document.get("development")
         return tables.training_command(self.run, self.run.settings(), development)
 
 
 @dataclass(frozen=True)
 class ComparedCell:
-    """A figure of one run, and how much it is above the first run's."""
+    """A metric of one run, and its difference to the first run's."""
 
     cell: Cell | None
     difference: Cell | None
 
     @property
     def is_clear(self) -> bool:
-        """True if the interval of the difference leaves out 0."""
+        """True if the interval of the difference excludes 0."""
         one = self.difference
         return one is not None and one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
 
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """A figure of a protocol, of each run."""
+    """A metric of a protocol, of each run."""
 
     protocol: str
     figure: str
@@ -94,7 +94,7 @@ class ComparedRow:
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting, or a line of the environment, that is not the same in all runs."""
+    """A setting, or a line of the environment, that differs between runs."""
 
     key: str
     values: list[str]
@@ -141,11 +141,11 @@ def check_same_data(labels: Sequence[str], settings: Sequence[Settings]) -> None
             if value != values[0]:
                 raise ConfigError(
                     f"{labels[0]} and {label} are of different {what}",
-                    why=f"{values[0]} and {value}: their numbers cannot be compared",
+                    why=f"{values[0]} and {value}: their results cannot be compared",
                     todo="compare runs of one data set and one fold",
                 )
     if len(set(labels)) < len(labels):
-        raise ConfigError("a run is named twice", todo="name different runs")
+        raise ConfigError("a run is given twice", todo="pass different runs")
 
 
 def check_same_images(labels: Sequence[str], benchmarks: Sequence[Benchmark], settings: Sequence[Settings]) -> None:

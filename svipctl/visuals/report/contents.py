@@ -1,4 +1,4 @@
-"""Contents of the report of one run, gathered from one pass over the images."""
+"""Collect the contents of the report of one run from one pass over the images."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ class Contents:
     title: str
     run: str
     document: dict[str, Any]
-    """The document that `svipctl eval --json` prints."""
+    """Document of `svipctl eval --json`."""
     protocols: dict[str, tables.ProtocolRow]
     selection: dict[str, dict[str, float]]
     kept: int
-    """Windows of an image that are taken for related, of `windows`."""
+    """Number of related windows of an image, of `windows`."""
     windows: int
     gamma: str
-    """The gamma that single answers are given with, and its origin."""
+    """Gamma of single answers, and its origin."""
     reading: str
-    """The protocol under which single answers are read."""
+    """Protocol for single answers."""
     reading_meaning: str
     names: tuple[str, ...]
-    """Names of the classes that `pairs` are of."""
+    """Names of the classes of `pairs`."""
     classes: list[ClassFigures]
     class_rows: list[str]
     """Protocols that have a column in the table of classes."""
     hardest: list[ClassFigures]
     best: list[ClassFigures]
     pairs: list[tuple[Pair, Picture | None, Picture | None]]
-    """Confused classes, with an image of the mistake and one of the class answered."""
+    """Confused classes, with an image of the mistake and one of the answered class."""
     training_charts: list[Chart]
     evaluation_charts: list[Chart]
     plane: Chart | None
@@ -61,7 +61,7 @@ class Contents:
     provenance: list[tuple[str, str]]
     commands: list[str]
     score_source: str
-    """The recipe's, what the patch classifier learns from."""
+    """`score_source` of the recipe, from which the patch classifier learns."""
     galleries: list[Gallery]
 
     @property
@@ -76,7 +76,7 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, evaluation: Model
     Args:
         run: The run.
         benchmark: Its data set.
-        settings: Settings of the evaluation: device, precision, and folders as the user named them.
+        settings: Settings of the evaluation: device, precision, and the folders of the command.
         evaluation: Its evaluation.
 
     """
@@ -84,7 +84,7 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, evaluation: Model
     network, row = evaluation.model.network, reading_row(results)
     classes = per_class(results, evaluation.classes)
     ranked = sorted(classes, key=lambda one: (one.accuracy.get(row, 0.0), one.name))
-    shown = min(EXTREMES, len(ranked) // 2)  # no class is both
+    shown = min(EXTREMES, len(ranked) // 2)  # no class is in both
     again = trained.model_copy(update={"data_dir": settings.data_dir, "runs_dir": settings.runs_dir})
     return Contents(
         title=f"{run.name} on {benchmark.name}",

@@ -1,4 +1,4 @@
-"""Images of a report: some rightly and some wrongly named, each with its windows and its attributes."""
+"""Select images of a report: some classified correctly and some not, each with its windows and its attributes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from svipctl.visuals.text import readable
 from svipctl.visuals.tiles import faded, overlay
 
 EACH = 3
-"""Number of images of each kind: seen or unseen, rightly or wrongly named."""
+"""Number of images of each kind: seen or unseen, classified correctly or incorrectly."""
 ATTRIBUTES = 4
 _SIDE = 128
 _AMONG_UNSEEN = 1e6  # a gamma that leaves unseen classes only
@@ -30,7 +30,7 @@ _AMONG_UNSEEN = 1e6  # a gamma that leaves unseen classes only
 
 @dataclass(frozen=True)
 class CardImage:
-    """A small picture with a word below."""
+    """A small image with a caption."""
 
     picture: Picture
     label: str
@@ -45,13 +45,13 @@ class Card:
     answered: str
     seen: bool
     auc: float | None
-    """Of its patch selection against the truth, percent."""
+    """AUC of its patch selection against the ground truth, percent."""
     windows: list[CardImage]
     attributes: list[CardImage]
 
     @property
     def right(self) -> bool:
-        """True if it was named rightly."""
+        """True if the image was classified correctly."""
         return self.true == self.answered
 
 
@@ -64,17 +64,17 @@ class Gallery:
 
 
 def galleries(benchmark: Benchmark, evaluation: ModelEvaluation) -> list[Gallery]:
-    """Inspect a few images of each kind; kinds without images are left out."""
+    """Inspect a few images of each kind; kinds without images are omitted."""
     row = reading_row(evaluation.results)
     given, labels = answers_under(evaluation.results, row), evaluation.results.answers.labels
     is_seen, right = evaluation.results.answers.is_seen, given == labels
     if row == "zsl":
-        right = right | is_seen  # among unseen classes an image of a seen one has no right answer: left out
+        right = right | is_seen  # among unseen classes an image of a seen one has no correct answer: omitted
     gamma = evaluation.results.rows[row].get("gamma", _AMONG_UNSEEN if row == "zsl" else 0.0)
     inspector = new_inspector(evaluation.model, benchmark, evaluation.split, gamma, top=1, reasons=ATTRIBUTES)
     names = evaluation.classes
     found = []
-    for title, kind in (("Named rightly", right), ("Named wrongly", ~right)):
+    for title, kind in (("Classified correctly", right), ("Misclassified", ~right)):
         places = np.concatenate([spread(np.flatnonzero(kind & side), EACH) for side in (is_seen, ~is_seen)])
         images = inspector.inspect([int(evaluation.predictions.indices[place]) for place in places])
         cards = [
@@ -90,14 +90,14 @@ def _card(one: Inspection, answered: str, attributes: Sequence[str], score_sourc
     true = str(one.true_class)
     windows = [_tile(one.pixels, "image", f"image of {true}")]
     if one.kept is not None:
-        windows.append(_tile(faded(one.pixels, one.kept), "windows kept", f"windows of {true} that were kept"))
+        windows.append(_tile(faded(one.pixels, one.kept), "related windows", f"related windows of {true}"))
     if one.related is not None:
         windows.append(_tile(_coloured(one.related), "classifier", "probability that a window is related"))
     low, span = one.scores.min(), float(np.ptp(one.scores))
     scores = _coloured((one.scores - low) / span if span else np.zeros_like(one.scores))
     windows.append(_tile(scores, SCORES[score_source], "window scores of the source pass"))
     if one.mask is not None:
-        windows.append(_tile(faded(one.pixels, one.mask), f"true {one.truth}", f"where {true} is"))
+        windows.append(_tile(faded(one.pixels, one.mask), f"ground-truth {one.truth}", f"mask of {true}"))
     return Card(true, answered, bool(one.is_seen), one.auc, windows, _attribute_tiles(one, attributes))
 
 
@@ -108,12 +108,12 @@ def _attribute_tiles(one: Inspection, names: Sequence[str]) -> list[CardImage]:
     for reason in one.answers[0].speaks_for[:ATTRIBUTES]:
         values = one.windows[:, :, names.index(reason.attribute)]
         label = readable(reason.attribute).replace("::", ": ")
-        tiles.append(_tile(overlay(one.pixels, values), label, f"where {label} is seen", f"{reason.weight:+.2f}"))
+        tiles.append(_tile(overlay(one.pixels, values), label, f"localization map of {label}", f"{reason.weight:+.2f}"))
     return tiles
 
 
 def _tile(pixels: NDArray[np.uint8], label: str, alt: str, note: str = "") -> CardImage:
-    """Return a picture of at least 128 pixels a side, its own pixels sharp."""
+    """Return an image of at least 128 pixels a side, with its own pixels as sharp squares."""
     times = max(1, round(_SIDE / max(pixels.shape[:2])))
     return CardImage(picture(pixels.repeat(times, axis=0).repeat(times, axis=1), alt), label, note)
 

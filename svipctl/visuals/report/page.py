@@ -1,4 +1,4 @@
-"""From contents to one HTML page. Jinja escapes every value; the page asks the network for nothing."""
+"""Render contents to one HTML page. Jinja escapes every value, and the page needs no network."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _breakable(name: str) -> markupsafe.Markup:
 
 
 def _number(value: float | None) -> str:
-    """Return a figure with one decimal, a count as it is, and a dash for none."""
+    """Return a metric with one decimal, a count unchanged, and a dash for none."""
     return "–" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
 
 

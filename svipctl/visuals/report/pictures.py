@@ -1,4 +1,4 @@
-"""Pictures and charts as data URIs, so that a page carries them itself."""
+"""Encode images and charts as data URIs, so that a page contains them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image
 from svipctl.visuals.style import new_figure, themed
 
 _JPEG_QUALITY = 82
-# In a browser DejaVu Sans may be missing: then whatever it has without serifs.
+# A browser may lack DejaVu Sans: then it uses its own sans-serif font.
 _FONTS: Any = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"]}
 
 
@@ -39,16 +39,16 @@ class Chart:
     dark: Picture
     title: str
     about: str
-    """What one is to see in it."""
+    """Description of what the chart shows."""
 
 
 def picture(pixels: NDArray[np.uint8], alt: str, *, largest: int = 160) -> Picture:
-    """Pixels (H, W, 3) as a small JPEG.
+    """Return pixels (H, W, 3) as a small JPEG.
 
     Args:
         pixels: RGB.
-        alt: What it shows.
-        largest: The longer side is reduced to this.
+        alt: Description of the image.
+        largest: Maximum length of the longer side.
 
     """
     image = Image.fromarray(pixels)
@@ -59,25 +59,25 @@ def picture(pixels: NDArray[np.uint8], alt: str, *, largest: int = 160) -> Pictu
 
 
 def chart(title: str, about: str, draw: Callable[[], Figure]) -> Chart:
-    """Draw a figure twice, as SVG.
+    """Draw a figure as SVG for both themes.
 
     Args:
-        title: Of the chart.
-        about: What one is to see in it.
-        draw: Makes the figure anew in the theme that is set.
+        title: Title of the chart.
+        about: Description of what the chart shows.
+        draw: Function that creates the figure in the current theme.
 
     """
     return Chart(_svg("light", title, draw), _svg("dark", title, draw), title, about)
 
 
 def panel(title: str, about: str, draw: Callable[..., None], *of: Any) -> Chart:
-    """A chart of one panel, of the size that a page shows charts at.
+    """Return a chart of one panel, of the size that a page shows charts at.
 
     Args:
-        title: Of the chart.
-        about: What one is to see in it.
-        draw: Draws on the axes it is given.
-        of: What it draws.
+        title: Title of the chart.
+        about: Description of what the chart shows.
+        draw: Function that draws on the given axes.
+        of: Arguments of `draw`.
 
     """
 

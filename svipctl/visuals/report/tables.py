@@ -1,4 +1,6 @@
-"""Tables of the report of a run and of the comparison of runs: protocols, selection, configuration, provenance."""
+"""Build the tables of the report of a run and of the comparison of runs: protocols, selection, configuration,
+provenance.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +21,21 @@ from svipctl.settings.schema import Settings
 
 MEANINGS = {
     "zsl": "Images of unseen classes, answered among unseen classes only. Mean over classes.",
-    "gzsl": "All images, answered among all classes, scores as they are. Mean over classes.",
-    "gzsl-calibrated": "The same, with gamma taken off the scores of seen classes. Gamma was chosen on validation "
+    "gzsl": "All images, answered among all classes, without calibration. Mean over classes.",
+    "gzsl-calibrated": "The same, with gamma subtracted from the scores of seen classes. Gamma was chosen on validation "
     "images, never on test: the honest calibrated number.",
-    "gzsl-oracle": "The same, with the gamma of best H on these very images: an upper bound, not a result.",
-    "reference": "As published SVIP tables are made: an offset on softmax scores chosen on these very images, mean "
+    "gzsl-oracle": "The same, with the gamma of the best H on the scored images: an upper bound, not a result.",
+    "reference": "Protocol of the published SVIP tables: an offset on softmax scores chosen on the scored images, mean "
     "over images instead of classes. For comparison with published numbers only.",
-    "ausuc": "Area under the seen-unseen curve, over all gammas. Needs none to be chosen.",
+    "ausuc": "Area under the seen-unseen curve, over all gammas, so that none must be chosen.",
 }
 FIGURES = ("T1", "U", "S", "H", "value")
-"""Figures of a protocol; `value` is the area of `ausuc`."""
+"""Metrics of a protocol; `value` is the area of `ausuc`."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure in percent with its 95 % interval, where there is one."""
+    """A metric in percent with its 95 % interval, if there is one."""
 
     value: float
     low: float | None = None
@@ -54,9 +56,9 @@ class ProtocolRow:
     summary: str
     """The meaning in a few words."""
     cells: dict[str, Cell]
-    """Figure -> cell."""
+    """Name of a metric -> cell."""
     choice: str
-    """Gamma or offset, and nothing for rows that choose none."""
+    """Gamma or offset; empty for rows without either."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Setting:
     value: str
     origin: str
     differs: bool
-    """From the presets of data set, recipe and backbone."""
+    """True if the value differs from the presets of data set, recipe and backbone."""
 
 
 def protocol_rows(document: Mapping[str, Any]) -> dict[str, ProtocolRow]:
@@ -95,10 +97,10 @@ def configuration(run: Run, settings: Settings) -> list[Setting]:
 
 
 def environment(run: Run) -> dict[str, str]:
-    """Return the table of `environment.json`; empty if it is gone.
+    """Return the table of `environment.json`; empty if the file is missing.
 
     Raises:
-        DataError: It is damaged.
+        DataError: The file is damaged.
 
     """
     rows: dict[str, str] = {}
@@ -113,14 +115,14 @@ def environment(run: Run) -> dict[str, str]:
 def provenance(
     run: Run, settings: Settings, evaluation: ModelEvaluation, benchmark: Benchmark
 ) -> list[tuple[str, str]]:
-    """Return the table of what was trained on, what was chosen on what, and what is scored."""
+    """Return the table of training data, selection data, and scored data."""
     split, document, train = evaluation.split, evaluation.document, settings.train
     images, seen, unseen = document["images"], len(split.seen_classes), len(split.unseen_classes)
     epochs = f"epoch {evaluation.model.metadata.epoch} of {train.epochs}"
     chosen = {
-        "last": f"{epochs}: the last one, so nothing was chosen",
+        "last": f"{epochs}: the last one, so that nothing was chosen",
         "validation": f"{epochs}, chosen by the best H on the validation images of the fold",
-        "test": f"{epochs}, chosen on the test images, as published: its numbers are upper bounds",
+        "test": f"{epochs}, chosen on the test images, as published: its results are upper bounds",
     }[train.select]
     unfinished = "" if run.finished else "; training has not finished"
     rows = [
@@ -137,7 +139,7 @@ def provenance(
         rows.append(("development run", f"on fold {train.fold}; test images are untouched"))
     if split.name == "test" and train.monitor != "validation":
         monitored = {"test": "the test images (shown in the curves)", "none": "nothing"}[train.monitor]
-        rows.append(("watched between epochs", monitored))
+        rows.append(("monitored between epochs", monitored))
     development = document.get("development")
     if development:
         rule = development.get("rule", "from development runs")
@@ -176,10 +178,12 @@ def commands(run: Run, settings: Settings, development: Mapping[str, Any] | None
 
 
 def selection_rows(document: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the quality of the patch classifier against its own labels, and against the truth if there is any."""
+    """Return the quality of the patch classifier against its own labels, and against the ground truth if there is
+    any.
+    """
     quality = document.get("selection", {})
     own = {name: value for name, value in quality.items() if isinstance(value, int | float)}
-    truths = {"mask": "the true masks", "box": "the true boxes"}
+    truths = {"mask": "ground-truth masks", "box": "ground-truth boxes"}
     rows = {truths.get(name, name): dict(value) for name, value in quality.items() if isinstance(value, Mapping)}
     return ({"its own labels": own} if own else {}) | rows
 
