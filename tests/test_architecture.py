@@ -177,3 +177,17 @@ def test_no_two_public_classes_share_a_name() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(name)
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_tests_import_public_names_only() -> None:
+    """A module of the command line may be plumbing; what a test imports from a module is not."""
+    private = []
+    for path in sorted((Path(__file__).parent).rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.ImportFrom)
+                and (node.module or "").startswith("svipctl")
+                and node.module != "svipctl.cli"
+            ):
+                private += [f"{path.name}: {node.module}.{one.name}" for one in node.names if one.name.startswith("_")]
+    assert private == []

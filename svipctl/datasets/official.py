@@ -110,7 +110,7 @@ def open_official(
         files = tuple(reroot(file, name) for file in split.files)
         _check(name, official, split, files, attributes)
         cub = root / "CUB_200_2011"
-        boxes = _boxes(cub, files) if listed is None and (cub / "bounding_boxes.txt").exists() else None
+        boxes = bounding_boxes(cub, files) if listed is None and (cub / "bounding_boxes.txt").exists() else None
     present = np.array(_present(root, files)) if listed is None else rows_by_name(files, listed) >= 0
     missing = tuple(file for file, there in zip(files, present) if not there)
     if missing and (not allow_partial or len(missing) == len(files)):
@@ -233,7 +233,7 @@ def _folds_with_images(split: ProposedSplit, labels: Indices) -> tuple[tuple[int
     return folds if all(folds) else ()
 
 
-def _boxes(folder: Path, files: Sequence[str]) -> NDArray[np.float64]:
+def bounding_boxes(folder: Path, files: Sequence[str]) -> NDArray[np.float64]:
     """Return left, top, width, height (N, 4) in pixels of the published photographs, in the order of `files`.
 
     CUB's own lists use image ids, whose order is not that of the proposed split.

@@ -55,13 +55,13 @@ def launch(gpu: str, arguments: Sequence[str]) -> int:
         with _handlers_as_before(), handled((signal.SIGUSR1, signal.SIGUSR2), _as_sigterm):
             elastic_launch(config, sys.executable)("-m", "svipctl", *arguments)
     except ChildFailedError as error:
-        return _exit_code([failure.exitcode for failure in error.failures.values()])
+        return common_exit_code([failure.exitcode for failure in error.failures.values()])
     except SignalException as error:
         return ExitCode.CTRL_C if error.sigval is signal.SIGINT else ExitCode.INTERRUPTED
     return ExitCode.DONE
 
 
-def _exit_code(codes: Sequence[int]) -> int:
+def common_exit_code(codes: Sequence[int]) -> int:
     """Return the most informative exit code: processes that lose a peer exit with 1, and the launcher ends the rest
     by signals.
     """

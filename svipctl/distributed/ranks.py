@@ -61,7 +61,7 @@ class Ranks:
         if self.world == 1:
             return values
         together = torch.tensor(values)
-        with _explained():
+        with explained_peer_loss():
             dist.all_reduce(together, dist.ReduceOp.MAX, self.control)
         return tuple(together.tolist())
 
@@ -69,7 +69,7 @@ class Ranks:
         """Return the sum over all processes, on the CPU."""
         together = values.cpu()
         if self.world > 1:
-            with _explained():
+            with explained_peer_loss():
                 dist.all_reduce(together, dist.ReduceOp.SUM, self.control)
         return together
 
@@ -78,7 +78,7 @@ class Ranks:
         if self.world == 1:
             return [value]
         values: list[T | None] = [None] * self.world
-        with _explained():
+        with explained_peer_loss():
             dist.all_gather_object(values, value, self.control)
         return values  # type: ignore[return-value]  # all are filled in
 
@@ -87,7 +87,7 @@ class Ranks:
         if self.world == 1:
             return decide()
         decision: list[T | None] = [decide() if self.is_first else None]
-        with _explained():
+        with explained_peer_loss():
             dist.broadcast_object_list(decision, 0, self.control)
         return decision[0]  # type: ignore[return-value]  # filled in by the first
 
@@ -114,9 +114,9 @@ class Ranks:
         """
         if self.world == 1:
             return
-        with _explained():
+        with explained_peer_loss():
             pending = []
-            for bucket in _buckets(tensors):
+            for bucket in gradient_buckets(tensors):
                 flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
                 pending.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
             for bucket, flat, work in pending:
@@ -145,7 +145,7 @@ def joined(place: Place | None, note: Note = lambda text: None) -> Iterator[Rank
         yield ALONE
         return
     store = meet(place, note)
-    with _explained():
+    with explained_peer_loss():
         has_nccl = torch.cuda.is_available() and dist.is_nccl_available()
         backend = "cpu:gloo,cuda:nccl" if has_nccl else "gloo"
         dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.world, timeout=_STEP)
@@ -153,17 +153,17 @@ def joined(place: Place | None, note: Note = lambda text: None) -> Iterator[Rank
     try:
         ranks = Ranks(place.rank, place.world, place.local, control=control)
         here = socket.gethostname(), processors()
-        yield replace(ranks, beside=_sharing(here, ranks.gather(here)))
+        yield replace(ranks, beside=processes_sharing(here, ranks.gather(here)))
     finally:
         dist.destroy_process_group()
 
 
-def _sharing(here: _Home, homes: Sequence[_Home]) -> int:
+def processes_sharing(here: _Home, homes: Sequence[_Home]) -> int:
     """Return the number of processes that share processors with this one: Slurm may give each its own."""
     return sum(host == here[0] and bool(cpus & here[1]) for host, cpus in homes)
 
 
-def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+def gradient_buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     """Yield the tensors in their order, in groups of limited size and one dtype."""
     bucket: list[Tensor] = []
     for tensor in tensors:
@@ -177,7 +177,7 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained_peer_loss() -> Iterator[None]:
     """Raise PeerLost for torch's RuntimeError that another process is gone."""
     try:
         yield

@@ -94,7 +94,9 @@ def self_test(gpu: str = "auto", dataset: str = "cub") -> Iterator[Finding]:
     small = resolve(_SMALL).settings
     expected = _outcome(small, torch.device("cpu"), torch.float32)
     for dtype in dict.fromkeys((torch.float32, default)):
-        yield _compared(f"self-test {precision_name(dtype)}", device, _outcome(small, device, dtype), expected, dtype)
+        yield compare_with_cpu(
+            f"self-test {precision_name(dtype)}", device, _outcome(small, device, dtype), expected, dtype
+        )
     yield from _speed(resolve(dataset).settings, device, default)
 
 
@@ -122,9 +124,10 @@ def _outcome(settings: Settings, device: torch.device, dtype: torch.dtype) -> di
     return {"loss": losses, "gradient norm": norms, "attributes": work.predict().double().cpu()}
 
 
-def _compared(
+def compare_with_cpu(
     name: str, device: torch.device, found: dict[str, Tensor], expected: dict[str, Tensor], dtype: torch.dtype
 ) -> Finding:
+    """Return the finding for results of a device next to those of the CPU in fp32; the tolerance is that of the dtype."""
     gaps = {what: relative_difference(value, expected[what]) for what, value in found.items()}
     good = max(gaps.values()) <= TOLERANCE[dtype]
     said = ", ".join(f"{what} {gap:.1e}" for what, gap in gaps.items())

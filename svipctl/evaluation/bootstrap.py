@@ -82,13 +82,13 @@ def _draws(answers: Answers, gammas: Mapping[str, float], resamples: int, seed: 
     """
     weights = answers.class_weights()
     unseen_right, seen_right = weights * answers.unseen_correct, weights * answers.seen_correct
-    areas = _Areas(answers)
+    areas = ResampledAreas(answers)
     draws: dict[tuple[str, str], list[Floats]] = {}
 
     def note(row: str, figure: str, values: Floats) -> None:
         draws.setdefault((row, figure), []).append(values)
 
-    for counts in _counts(answers, resamples, seed):
+    for counts in resampled_counts(answers, resamples, seed):
         note("zsl", "T1", counts @ unseen_right)
         for row, gamma in gammas.items():
             called_seen = answers.margins > gamma
@@ -101,7 +101,7 @@ def _draws(answers: Answers, gammas: Mapping[str, float], resamples: int, seed: 
     return {key: np.concatenate(values) for key, values in draws.items()}
 
 
-class _Areas:
+class ResampledAreas:
     """AUSUC of many resamples: the area under `seen_unseen_curve`, sorted once for all of them.
 
     The curve rises at the margin of each correctly classified unseen image, from the seen images at or above that
@@ -132,7 +132,7 @@ def _interval(values: Floats) -> Interval:
     return float(low), float(high)
 
 
-def _counts(answers: Answers, resamples: int, seed: int) -> Iterator[Floats]:
+def resampled_counts(answers: Answers, resamples: int, seed: int) -> Iterator[Floats]:
     """Yield the number of times that each image is drawn in each resample, in chunks (chunk, N)."""
     rng = np.random.default_rng(seed)
     order = np.argsort(answers.labels, kind="stable")

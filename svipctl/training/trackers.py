@@ -150,7 +150,7 @@ def _started(name: str, run: Run, settings: Settings, at_end: ExitStack) -> Any:
         arguments: dict[str, Any] = {"logging_dir": run.folder}
         project = name  # accelerate uses it as the name of the folder
     elif name == "mlflow":
-        _use_local_store(run.folder / name, at_end)
+        use_local_store(run.folder / name, at_end)
         arguments = {"run_name": run.name}
     elif name == "trackio":
         import trackio
@@ -169,7 +169,7 @@ def _started(name: str, run: Run, settings: Settings, at_end: ExitStack) -> Any:
     return tracker
 
 
-def _use_local_store(folder: Path, at_end: ExitStack) -> None:
+def use_local_store(folder: Path, at_end: ExitStack) -> None:
     """Let MLflow keep everything in a folder, unless the environment sets a store."""
     import mlflow
 

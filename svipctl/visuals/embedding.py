@@ -118,7 +118,7 @@ def embedding_figure(
     axes.scatter(of_classes[rest, 0], of_classes[rest, 1], s=22, color=GREY, edgecolors=ink, linewidths=0.6)
     handles = []
     for number, label in enumerate(named):
-        colour, mark = _look(number)
+        colour, mark = class_style(number)
         points = plane.points[labels == label]
         axes.scatter(points[:, 0], points[:, 1], s=16, color=colour, marker=mark, alpha=0.75, linewidths=0)
         x, y = of_classes[label]
@@ -143,6 +143,6 @@ def embedding_figure(
     return figure
 
 
-def _look(number: int) -> tuple[str, str]:
+def class_style(number: int) -> tuple[str, str]:
     """Return colour and mark of a class; no two of the named classes share both, and neighbours share neither."""
     return _COLOURS[number % len(_COLOURS)], _MARKS[number % len(_MARKS)]

@@ -10,7 +10,13 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.official import OFFICIAL_BENCHMARKS, _boxes, attribute_names, missing_images, open_official
+from svipctl.datasets.official import (
+    OFFICIAL_BENCHMARKS,
+    attribute_names,
+    bounding_boxes,
+    missing_images,
+    open_official,
+)
 from svipctl.errors import DataError
 from tests.datasets.official_layout import METADATA, lay_out, needs_metadata, needs_photographs, touch_images
 
@@ -153,7 +159,7 @@ def test_boxes_that_were_cut_off_are_our_error(tmp_path: Path) -> None:
     (tmp_path / "images.txt").write_text("1 a/1.jpg\n")
     (tmp_path / "bounding_boxes.txt").write_text("1 0 0 5 5\n2")
     with pytest.raises(DataError, match="do not fit the images"):
-        _boxes(tmp_path, ["CUB_200_2011/images/a/1.jpg"])
+        bounding_boxes(tmp_path, ["CUB_200_2011/images/a/1.jpg"])
 
 
 def test_attribute_names_need_neither_images_nor_splits(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from svipctl.distributed.launch import _exit_code, launch
+from svipctl.distributed.launch import common_exit_code, launch
 from svipctl.errors import ConfigError
 
 
@@ -13,7 +13,7 @@ from svipctl.errors import ConfigError
     [([3, 1], 3), ([1, 3], 3), ([-15, 1], 1), ([1, -9], 1), ([5, 75], 5), ([75, 1], 75), ([-9, -9], 1), ([2, 2], 2)],
 )
 def test_the_process_that_failed_of_itself_gives_the_exit_code(codes: list[int], code: int) -> None:
-    assert _exit_code(codes) == code
+    assert common_exit_code(codes) == code
 
 
 def test_a_device_that_is_not_there_is_told_before_anything_starts() -> None:

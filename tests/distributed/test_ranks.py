@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svipctl.distributed.ranks import ALONE, Ranks, _buckets, _explained, _sharing, joined
+from svipctl.distributed.ranks import ALONE, Ranks, explained_peer_loss, gradient_buckets, joined, processes_sharing
 from svipctl.errors import PeerLost
 
 
@@ -22,7 +22,7 @@ def test_shares_are_consecutive_together_everything_and_equal_to_within_one(item
 @given(st.lists(st.tuples(st.integers(0, 2**23), st.booleans()), max_size=8))
 def test_buckets_keep_the_order_and_hold_one_kind_of_limited_size(kinds: list[tuple[int, bool]]) -> None:
     tensors = [torch.empty(size, dtype=torch.half if half else torch.float, device="meta") for size, half in kinds]
-    buckets = list(_buckets(tensors))
+    buckets = list(gradient_buckets(tensors))
     assert [id(tensor) for bucket in buckets for tensor in bucket] == [id(tensor) for tensor in tensors]
     for bucket in buckets:
         assert len({tensor.dtype for tensor in bucket}) == 1
@@ -30,9 +30,9 @@ def test_buckets_keep_the_order_and_hold_one_kind_of_limited_size(kinds: list[tu
 
 
 def test_a_lost_peer_is_told_and_memory_that_did_not_suffice_is_not_taken_for_one() -> None:
-    with pytest.raises(PeerLost), _explained():
+    with pytest.raises(PeerLost), explained_peer_loss():
         raise RuntimeError("Connection closed by peer")
-    with pytest.raises(torch.OutOfMemoryError), _explained():
+    with pytest.raises(torch.OutOfMemoryError), explained_peer_loss():
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
 
@@ -40,7 +40,7 @@ def test_a_lost_peer_is_told_and_memory_that_did_not_suffice_is_not_taken_for_on
     "said", ["CUDA error: an illegal memory access was encountered", "device-side assert triggered"]
 )
 def test_a_kernel_that_failed_is_not_taken_for_a_lost_peer(said: str) -> None:
-    with pytest.raises(RuntimeError, match=said), _explained():
+    with pytest.raises(RuntimeError, match=said), explained_peer_loss():
         raise RuntimeError(said)
 
 
@@ -55,7 +55,7 @@ def test_a_kernel_that_failed_is_not_taken_for_a_lost_peer(said: str) -> None:
 )
 def test_processes_that_share_processors_are_counted(homes: list[tuple[str, set[int]]], sharing: int) -> None:
     all_homes = [(host, frozenset(cpus)) for host, cpus in homes]
-    assert _sharing(all_homes[0], all_homes) == sharing
+    assert processes_sharing(all_homes[0], all_homes) == sharing
 
 
 def test_without_a_place_a_process_is_alone() -> None:

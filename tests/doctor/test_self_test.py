@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from svipctl.doctor.self_test import TOLERANCE, _compared, relative_difference, self_test
+from svipctl.doctor.self_test import TOLERANCE, compare_with_cpu, relative_difference, self_test
 
 CPU = torch.device("cpu")
 
@@ -21,8 +21,8 @@ def test_the_cpu_agrees_with_itself_and_says_how_fast_it_is() -> None:
 @pytest.mark.parametrize("wrong", [2.0, float("nan"), float("inf")])
 def test_another_result_is_wrong(dtype: torch.dtype, wrong: float) -> None:
     expected = {"loss": torch.ones(2)}
-    good = _compared("test", CPU, {"loss": torch.ones(2)}, expected, dtype)
-    bad = _compared("test", CPU, {"loss": torch.tensor([1.0, wrong])}, expected, dtype)
+    good = compare_with_cpu("test", CPU, {"loss": torch.ones(2)}, expected, dtype)
+    bad = compare_with_cpu("test", CPU, {"loss": torch.tensor([1.0, wrong])}, expected, dtype)
     assert (good.state, bad.state) == ("ok", "wrong")
     assert bad.todo
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svipctl.evaluation.bootstrap import _Areas, _counts, intervals, paired_intervals
+from svipctl.evaluation.bootstrap import ResampledAreas, intervals, paired_intervals, resampled_counts
 from svipctl.evaluation.calibration import accuracies, harmonic_mean, seen_unseen_curve
 from svipctl.evaluation.protocols import Scored
 from tests.evaluation.cases import adversarial, scored
@@ -44,14 +44,14 @@ def test_intervals_depend_on_the_seed_only() -> None:
 @pytest.mark.parametrize("resamples", [1, 50, 73])
 def test_every_resample_keeps_the_size_of_every_class(resamples: int) -> None:
     answers = scored(2, 31).answers()
-    counts = np.concatenate(list(_counts(answers, resamples, seed=0)))
+    counts = np.concatenate(list(resampled_counts(answers, resamples, seed=0)))
     assert counts.shape == (resamples, 31)
     for label in range(6):
         assert (counts[:, answers.labels == label].sum(axis=1) == (answers.labels == label).sum()).all()
 
 
 def test_every_image_is_drawn_about_once() -> None:
-    counts = np.concatenate(list(_counts(scored(2, 40).answers(), 500, seed=1)))
+    counts = np.concatenate(list(resampled_counts(scored(2, 40).answers(), 500, seed=1)))
     assert abs(counts.mean(axis=0) - 1).max() < 0.25
 
 
@@ -67,7 +67,7 @@ def test_a_paired_difference_is_the_difference_in_each_resample() -> None:
     gammas, theirs = {"gzsl-oracle": 0.4}, {"gzsl-oracle": -0.1}
     found = paired_intervals(one, gammas, other, theirs, resamples=100, seed=3)
     differences = []
-    for counts in np.concatenate(list(_counts(one, 100, 3))):
+    for counts in np.concatenate(list(resampled_counts(one, 100, 3))):
         pair = [accuracies(answers, g["gzsl-oracle"], answers.class_weights() * counts)[0]
                 for answers, g in ((one, gammas), (other, theirs))]  # fmt: skip
         differences.append(pair[1] - pair[0])
@@ -90,6 +90,6 @@ def test_models_are_compared_on_the_same_images_only() -> None:
 @given(case=adversarial() | st.builds(scored, st.integers(0, 10**6), levels=st.sampled_from([0, 1])))
 def test_the_area_of_a_resample_is_that_of_its_curve(case: Scored) -> None:
     answers = case.answers()
-    counts = np.concatenate(list(_counts(answers, 4, seed=1)))
+    counts = np.concatenate(list(resampled_counts(answers, 4, seed=1)))
     expected = [seen_unseen_curve(answers, answers.class_weights() * count).area for count in counts]
-    np.testing.assert_allclose(_Areas(answers)(counts), expected, atol=1e-12)
+    np.testing.assert_allclose(ResampledAreas(answers)(counts), expected, atol=1e-12)

@@ -17,7 +17,7 @@ import pytest
 from svipctl.errors import ConfigError, NetworkError
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
-from svipctl.training.trackers import Trackers, _use_local_store, check_trackers
+from svipctl.training.trackers import Trackers, check_trackers, use_local_store
 from tests.conftest import Command
 from tests.training.test_resume import ARGUMENTS, RUN, STEPS, signal_at_update
 
@@ -188,7 +188,7 @@ def test_each_run_of_a_process_has_a_store_of_its_own(tmp_path: Path, monkeypatc
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for name in ("one", "two"):
         with ExitStack() as at_end:
-            _use_local_store(tmp_path / name, at_end)
+            use_local_store(tmp_path / name, at_end)
             assert mlflow.get_tracking_uri() == f"sqlite:///{tmp_path / name}/mlflow.db"
     assert "MLFLOW_TRACKING_URI" not in os.environ
 

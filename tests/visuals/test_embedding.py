@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from svipctl.visuals.embedding import MOST_NAMED, _look, attribute_plane, embedding_figure, principal_plane
+from svipctl.visuals.embedding import MOST_NAMED, attribute_plane, class_style, embedding_figure, principal_plane
 from svipctl.visuals.style import save, themed
 
 
@@ -54,7 +54,7 @@ def test_only_the_direction_of_an_attribute_vector_counts() -> None:
 
 
 def test_named_classes_differ_in_colour_or_mark_and_neighbours_in_both() -> None:
-    looks = [_look(number) for number in range(MOST_NAMED)]
+    looks = [class_style(number) for number in range(MOST_NAMED)]
     assert len(set(looks)) == MOST_NAMED
     assert all(one[0] != other[0] and one[1] != other[1] for one, other in pairwise(looks))
 
