@@ -96,7 +96,7 @@ def test_after_a_comma_comes_the_next_of_a_list(values: Asker) -> None:
         f"svipctl,{recipe}" for recipe in ("hybrid", "reference", "paper")
     ]
     assert values("svipctl reproduce cub --controls sel-none,reference/e-n") == ["sel-none,reference/e-none"]
-    assert values("svipctl reproduce cub --controls no-p") == ["no-patch-loss"]
+    assert values("svipctl reproduce cub --controls no-pa") == ["no-patch-loss"]
     assert {"all", "none", "svipctl/all", "pool-max"} <= set(values("svipctl reproduce cub --controls "))
 
 
