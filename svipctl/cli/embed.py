@@ -104,7 +104,7 @@ def _chosen(dataset: str | None, name: str | None, overrides: Overrides) -> tupl
             check_inputs(settings)
         return None, settings
     if overrides.flags.keys() & {"model.backbone", "model.weights"}:
-        raise ConfigError("a run knows its backbone and its weights", todo="leave out --backbone and --weights")
+        raise ConfigError("the run determines its backbone and weights", todo="omit --backbone and --weights")
     if dataset is not None:
         found, settings = select_run(dataset, name, overrides)
     else:
@@ -143,7 +143,7 @@ def _embedded(dataset: str | None, names: list[str], model: TrainedModel, settin
 
 
 def _found(names: list[str]) -> list[Path]:
-    """Return the image files that the names mean, with a warning of what is left out of folders."""
+    """Return the image files of the names, with a warning about ignored files."""
     from svipctl.datasets.image_files import Entry, described
     from svipctl.errors import DataError
 
@@ -152,14 +152,12 @@ def _found(names: list[str]) -> list[Path]:
     if left_out:
         sink.warn(described(left_out))
     if not pictures:
-        raise DataError("no image was named", why="the list on stdin is empty")
+        raise DataError("no image was given", why="the list on stdin is empty")
     return pictures
 
 
 def _plan(dataset: str | None, names: list[str], run: Run | None, settings: Settings) -> dict[str, Any]:
-    """Return what would be done: images to embed, and the backbone; images of a data set that is not drawn yet are
-    counted.
-    """
+    """Return the plan: images and backbone; images of a data set that is not drawn yet are counted."""
     from svipctl.datasets.registry import pictures_to_draw
     from svipctl.model.weights import needs_download
 

@@ -37,7 +37,7 @@ def comma_separated(document: Document) -> str:
 def markdown(document: Document) -> str:
     """Return a Markdown table with one decimal, and the gain from choosing on test."""
     split = document.get("split", "test")
-    lines = ["| protocol | average | T1 | U | S | H or area | what it is |", "|---|---|---:|---:|---:|---:|---|"]
+    lines = ["| protocol | average | T1 | U | S | H or area | description |", "|---|---|---:|---:|---:|---:|---|"]
     for row, average, figures, half in _rows(document):
         lines.append(f"| `{row}` | {average} | {' | '.join(_cells(figures, half))} | {about(row, split)} |")
     found = leak(document)

@@ -1,4 +1,4 @@
-"""The backbone `features`: an image's features from a file are its only patch, and nothing computes them."""
+"""Create the backbone `features`, whose only patch is an image's features from a file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _BARE: dict[str, Any] = {"class_token": False, "pos_embed": "none", "global_pool
 
 
 class NoImages(nn.Module):
-    """The stem of such a backbone, whose output is in the file."""
+    """Stem of the backbone `features`, whose output is read from the file."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.num_features = width
 
     def forward(self, images: Tensor) -> Tensor:
-        """Refuse images."""
+        """Raise ConfigError: the network takes no images."""
         raise ConfigError(
             "this network takes features of a file, not images",
             why="it was trained with --features",

@@ -64,7 +64,7 @@ def test_a_runs_backbone_is_used_and_its_features_are_refused_for_folds(
     assert "has features of a trained network" in refused.stderr
     both = command("embed", folder, "--run", "first", "--backbone", "lite", "-o", "run.npz")
     assert both.code == 2
-    assert "a run knows its backbone" in both.stderr
+    assert "the run determines its backbone" in both.stderr
 
 
 def test_a_dry_run_writes_nothing(command: Command, shared_folder: Path, tmp_path: Path) -> None:
