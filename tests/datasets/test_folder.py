@@ -76,7 +76,7 @@ def test_a_class_that_only_split_csv_has_is_named(small_folder: Path) -> None:
     shutil.rmtree(small_folder / "images")
     with (small_folder / "split.csv").open("a") as file:
         file.write("nowhere/0.png,trainval\n0.png,trainval\n")
-    with pytest.raises(DataError, match=r"no picture images/nowhere/0\.png[\s\S]*no picture images/0\.png"):
+    with pytest.raises(DataError, match=r"no image images/nowhere/0\.png[\s\S]*no image images/0\.png"):
         open_folder(small_folder, with_images=False)
 
 
