@@ -110,4 +110,4 @@ def test_features_of_a_file_have_its_own_origin(benchmark: Benchmark) -> None:
     np.testing.assert_array_equal(found.of(benchmark.test_unseen)[:, 0], benchmark.test_unseen)
     assert found.of_mirrored(benchmark.trainval) is None
     assert (found.what, found.weights) == ("features from clip.npz", {"source": "clip.npz", "sha256": "ab"})
-    assert "trained on unseen classes is not known" in found.warnings[0]
+    assert "it is not known if the network" in found.warnings[0]
