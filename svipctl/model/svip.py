@@ -252,11 +252,17 @@ class SVIP(nn.Module):
         return self._window_scores(attention, self.grid.group(source_tokens))
 
     @torch.no_grad()
-    def source_attention(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def source_attention(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
         """Return the source pass's window scores, as `source_scores`, and its attention on each patch (B, blocks,
         patches).
+
+        A backbone without blocks has no attention, and no scores that come from it.
         """
         source_tokens, attention = self._encode(embed_patches(self.backbone, images))
+        if not self.backbone.blocks:
+            similar = self.recipe.score_source == "cosine"
+            scores = self._window_scores(attention, self.grid.group(source_tokens)) if similar else None
+            return scores, images.new_zeros(len(images), 0, self.grid.rows * self.grid.columns)
         with no_autocast(images):
             layers = layer_attention(
                 attention, prefix=self.backbone.num_prefix_tokens, class_token=has_class_token(self.backbone)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from svipctl.errors import ConfigError
 from svipctl.visuals.captions import caption
 from svipctl.visuals.inspection import Inspection
 from svipctl.visuals.tiles import LINE, MARGIN, Sheet, overlay, tile_side
@@ -30,8 +31,17 @@ def attention_sheet(images: Sequence[Inspection], title: str, *, score: str) -> 
         title: Title of the sheet.
         score: Heading of the last column.
 
+    Raises:
+        ConfigError: The backbone has no blocks.
+
     """
     depth = len(images[0].attention)
+    if not depth:
+        raise ConfigError(
+            "there is no attention of the class token to show",
+            why="the backbone has no blocks",
+            todo="show what each attribute attends to with `svipctl visualize attributes`",
+        )
     blocks = np.unique(np.linspace(0, depth - 1, min(depth, _BLOCKS)).round().astype(np.int64))
     heads = ["image", *(f"block {block + 1}" for block in blocks), score]
     side = min(tile_side(len(heads), _GAP), _MOST)
@@ -47,6 +57,7 @@ def attention_sheet(images: Sequence[Inspection], title: str, *, score: str) -> 
         for tile, block in zip(maps, blocks):
             tile.picture(overlay(one.pixels, one.attention[block]))
             tile.contour(one.mask, 0.6)
+        assert one.scores is not None  # there are blocks
         scores.heat(one.scores)
         caption(sheet, one, MARGIN, y + side + 0.03, columns[-1] + side - MARGIN)
     return sheet.figure

@@ -44,12 +44,15 @@ class Inspection:
     name: str
     pixels: Pixels
     """(size, size, 3) input of the model, before normalisation."""
+    grid: tuple[int, int]
+    """Rows and columns of windows."""
     answers: tuple[Answer, ...]
     """Ranked classes, best first."""
     attributes: Map
     """(K,) predicted."""
-    scores: Map
-    """Score that ranks the windows in the source pass, attention rollout in most recipes; high is related."""
+    scores: Map | None
+    """Score that ranks the windows in the source pass, attention rollout in most recipes; high is related. None if it
+    comes from attention and the backbone has no blocks."""
     attention: NDArray[np.float32]
     """(blocks, patch rows, patch columns): the class token's attention in each block of the source pass, head mean."""
     related: Map | None
@@ -57,7 +60,8 @@ class Inspection:
     kept: NDArray[np.bool_] | None
     """True for related windows; None in recipes without a selection."""
     windows: NDArray[np.float32] | None
-    """(rows, columns, K), the attribute head on each window; None if it reads the class token."""
+    """(rows, columns, K), the attribute head on each window, or with attention per attribute what each window contributes;
+    None if it reads the class token."""
     true_class: str | None = None
     """Name of the true class; None for your own image."""
     is_seen: bool | None = None
@@ -140,11 +144,11 @@ class Inspector:
         with self.model.inference():
             inputs = self.model.inputs(torch.stack(pixels))
             prediction = network.predict(inputs, coverage=coverage)
-            scores, attention = (_plain(one) for one in network.source_attention(inputs))
+            scores, attention = network.source_attention(inputs)
         answers = self.answer_maker.answers(check_finite(prediction.attributes.double().cpu()))
         unrelated, attributes = _plain(prediction.unrelated), _plain(prediction.attributes)
         kept, windows = prediction.related.cpu().numpy().reshape(shape), _plain(prediction.windows)
-        selects, localizes = recipe.passes == "both", recipe.head == "windows"
+        selects, localizes = recipe.passes == "both", recipe.head != "class-token"
         for position, truth in enumerate(truths):
             quality = {}
             if selects and "shares" in truth:
@@ -154,10 +158,11 @@ class Inspector:
             yield Inspection(
                 **truth,
                 pixels=pixels[position].permute(1, 2, 0).numpy(),
+                grid=grid.window_shape,
                 answers=answers[position],
                 attributes=attributes[position],
-                scores=scores.reshape(shape)[position],
-                attention=attention[position].reshape(-1, grid.rows, grid.columns),
+                scores=None if scores is None else _plain(scores).reshape(shape)[position],
+                attention=_plain(attention[position]).reshape(-1, grid.rows, grid.columns),
                 related=1 - unrelated.reshape(shape)[position] if selects else None,
                 kept=kept[position] if selects else None,
                 windows=windows[position].reshape(*grid.window_shape, -1) if localizes else None,

@@ -16,6 +16,8 @@ from svipctl.visuals.tiles import LINE, MARGIN, WIDTH, Sheet, faded, scale, tile
 
 PER_PAGE = 16
 _ACROSS, _GAP = 2, 0.06
+_FEWEST = 3
+"""Tiles that a card has room for at least, so that its text has some too."""
 SCORES = {
     "rollout": "rollout",
     "paper-rollout": "rollout",
@@ -40,11 +42,11 @@ def patch_sheet(
     """
     truth = next((one.truth for one in images if one.truth is not None), None)
     selects, score = images[0].kept is not None, SCORES[score_source]
-    heads = ["selected" if selects else "image", "classifier" if selects else "", score]
-    if truth is not None:
-        heads.append(f"true {truth}")
+    heads = ["selected", "classifier"] if selects else ["image"]
+    heads += [] if images[0].scores is None else [score]
+    heads += [] if truth is None else [f"true {truth}"]
     card = tile_side(_ACROSS, 2 * MARGIN)
-    side = tile_side(len(heads), _GAP, card)
+    side = tile_side(max(len(heads), _FEWEST), _GAP, card)
     height = side + 2 * LINE + 0.1
     body = 2 * LINE + math.ceil(len(images) / _ACROSS) * height + 0.08
     sheet, top = Sheet.headed(title, _sentences(images, truth, evaluated or {}), body)
@@ -59,7 +61,8 @@ def patch_sheet(
             "highest window."
         )
         sheet.text(MARGIN, top - 0.08, words, muted=True)
-    scale(sheet, WIDTH - MARGIN, top - 0.08, "unrelated", "related")
+    if selects or images[0].scores is not None:
+        scale(sheet, WIDTH - MARGIN, top - 0.08, "unrelated", "related")
     for number, one in enumerate(images):
         row, column = divmod(number, _ACROSS)
         _draw_card(sheet, one, lefts[column], top + 2 * LINE + row * height, side, len(heads))
@@ -67,17 +70,20 @@ def patch_sheet(
 
 
 def _draw_card(sheet: Sheet, one: Inspection, left: float, top: float, side: float, tiles: int) -> None:
-    places = [sheet.tile(left + number * (side + _GAP), top, side) for number in range(tiles)]
-    places[0].picture(faded(one.pixels, one.kept))
+    places = (sheet.tile(left + number * (side + _GAP), top, side) for number in range(tiles))
+    image = next(places)
+    image.picture(faded(one.pixels, one.kept))
     if one.kept is not None:
-        places[0].outline(one.kept, RELATED)
+        image.outline(one.kept, RELATED)
     if one.related is not None:
-        places[1].heat(one.related, (0.0, 1.0))
-    places[2].heat(one.scores)
+        next(places).heat(one.related, (0.0, 1.0))
+    if one.scores is not None:
+        next(places).heat(one.scores)
     if one.mask is not None:
-        places[3].picture(faded(one.pixels, one.mask))
-        places[3].contour(one.mask)
-    room, below = tiles * (side + _GAP), top + side + 0.04
+        truth = next(places)
+        truth.picture(faded(one.pixels, one.mask))
+        truth.contour(one.mask)
+    room, below = max(tiles, _FEWEST) * (side + _GAP), top + side + 0.04
     auc = "" if one.auc is None else f"AUC {one.auc:.0f} · "
     sheet.text(left, below, one.label, room=room)
     sheet.text(left, below + LINE, auc + status_line(one, room - text_width(auc)), muted=True)

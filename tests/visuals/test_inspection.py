@@ -16,7 +16,9 @@ from svipctl.evaluation.truth import object_truth
 from svipctl.inference.dataset_predictions import predict_dataset
 from svipctl.model.recipe import Recipe
 from svipctl.runs.run import Run
+from svipctl.visuals.attention import attention_sheet
 from svipctl.visuals.inspection import Inspection, Inspector, evaluated_selection
+from svipctl.visuals.patches import patch_sheet
 from tests.evaluation.cases import benchmark
 from tests.visuals.cases import boxed, tiny_inspector
 
@@ -41,6 +43,7 @@ def test_values_are_the_models_image_by_image_in_the_order_asked_for(tmp_path: P
         np.testing.assert_allclose(one.related.ravel(), 1 - expected.unrelated[0], atol=1e-5)
         assert one.kept is not None
         assert one.kept.ravel().tolist() == expected.related[0].tolist()
+        assert one.scores is not None
         np.testing.assert_allclose(one.scores.ravel(), network.source_scores(inputs)[0], atol=1e-5)
         assert one.attention.shape == (2, 4, 4)
         assert one.true_class == "abcd"[index % 4]
@@ -98,11 +101,26 @@ def test_recipes_without_a_selection_or_without_windows_say_so(tmp_path: Path) -
     assert (one.kept, one.windows) == (None, None)
 
 
+def test_a_backbone_without_blocks_has_no_attention_and_its_attributes_have_maps(tmp_path: Path) -> None:
+    inspector = tiny_inspector(tmp_path, Recipe(passes="source", head="attribute-attention"), depth=0)
+    one = first(inspector)
+    assert (one.scores, one.kept, one.related) == (None, None, None)
+    assert one.attention.shape == (0, 4, 4)
+    assert one.windows is not None
+    np.testing.assert_allclose(one.windows.mean(axis=(0, 1)), one.attributes, atol=1e-5)
+    patch_sheet([one], "title", score_source="rollout")
+    with pytest.raises(ConfigError, match="no attention"):
+        attention_sheet([one], "title", score="rollout")
+    with_cosine = Recipe(head="attribute-attention", score_source="cosine", keep=2)
+    assert first(tiny_inspector(tmp_path, with_cosine, depth=0)).scores is not None
+
+
 @pytest.mark.parametrize("source", ["rollout", "paper-rollout", "attention", "cosine"])
 @pytest.mark.parametrize("backbone", [{}, {"class_token": False, "global_pool": "avg"}, {"reg_tokens": 2}])
 def test_any_score_and_any_backbone_is_shown(tmp_path: Path, source: str, backbone: dict[str, object]) -> None:
     inspector = tiny_inspector(tmp_path, Recipe(keep=2, score_source=source), window=1, **backbone)
     one = first(inspector)
+    assert one.scores is not None
     assert one.scores.shape == (4, 4)
     assert one.attention.shape == (2, 4, 4)
     assert (one.attention.sum(axis=(1, 2)) <= 1 + 1e-5).all()

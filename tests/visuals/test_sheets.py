@@ -73,6 +73,7 @@ def test_the_tiles_of_a_patch_sheet_hold_the_values(inspections: list[Inspection
     one = inspections[0]
     assert one.related is not None
     assert one.mask is not None
+    assert one.scores is not None
     np.testing.assert_allclose(classifier.get_array(), one.related)
     assert classifier.get_clim() == (0, 1)
     np.testing.assert_allclose(rollout.get_array(), one.scores)

@@ -177,7 +177,7 @@ def item(one: Inspection) -> dict[str, Any]:
         "seen": one.is_seen,
         "answer": one.answer,
         "kept": None if one.kept is None else argwhere(one.kept).tolist(),
-        "grid": list(one.scores.shape),
+        "grid": list(one.grid),
         "auc": one.auc,
     }
 

@@ -69,7 +69,7 @@ def attributes(
     from svipctl.visuals.inspection import open_inspector
 
     inspector = open_inspector(plan.run, plan.benchmark, plan.settings, reasons=top + len(named))
-    if inspector.model.network.recipe.head != "windows":
+    if inspector.model.network.recipe.head == "class-token":
         raise ConfigError(
             f"{plan.run.name} has no localization maps",
             why="its attribute head reads the class token, not the windows (method.head = class-token)",

@@ -93,9 +93,10 @@ def _card(one: Inspection, answered: str, attributes: Sequence[str], score_sourc
         windows.append(_tile(faded(one.pixels, one.kept), "related windows", f"related windows of {true}"))
     if one.related is not None:
         windows.append(_tile(_coloured(one.related), "classifier", "probability that a window is related"))
-    low, span = one.scores.min(), float(np.ptp(one.scores))
-    scores = _coloured((one.scores - low) / span if span else np.zeros_like(one.scores))
-    windows.append(_tile(scores, SCORES[score_source], "window scores of the source pass"))
+    if one.scores is not None:
+        low, span = one.scores.min(), float(np.ptp(one.scores))
+        scores = _coloured((one.scores - low) / span if span else np.zeros_like(one.scores))
+        windows.append(_tile(scores, SCORES[score_source], "window scores of the source pass"))
     if one.mask is not None:
         windows.append(_tile(faded(one.pixels, one.mask), f"ground-truth {one.truth}", f"mask of {true}"))
     return Card(true, answered, bool(one.is_seen), one.auc, windows, _attribute_tiles(one, attributes))
