@@ -51,7 +51,7 @@ def describe(
         "mean": list(metadata.mean),
         "std": list(metadata.std),
         "windows": [grid.rows // grid.side, grid.columns // grid.side],
-        "windows_kept": model.network.keep,
+        "windows_kept": model.network.keep if model.network.recipe.passes == "both" else model.network.grid.windows,
         "attributes": list(metadata.attributes),
         "classes": list(classes.classes),
         "seen_classes": [name for name, seen in zip(classes.classes, classes.seen) if seen],

@@ -86,15 +86,15 @@ def training_loss(
     if recipe.passes == "both":
         second = F.cross_entropy(recipe.scale * contextualized, labels)
         cross_entropy = cross_entropy + recipe.contextualized_weight * second
-    patch = F.binary_cross_entropy_with_logits(patch_logits, patch_targets)
     consistency = consistency_term(source, contextualized, recipe)
     decorrelation = consistency.new_zeros(())
     if recipe.decorrelation_weight:
         norm = group_norm(full_precision(output.contextualized_attributes), groups)
         decorrelation = recipe.decorrelation_weight * norm
 
-    loss = cross_entropy
+    loss, patch = cross_entropy, consistency.new_zeros(())
     if recipe.passes == "both":
+        patch = F.binary_cross_entropy_with_logits(patch_logits, patch_targets)
         loss = loss + recipe.patch_weight * patch + recipe.consistency_weight * consistency
     loss = loss + decorrelation * (recipe.decorrelation_weight if recipe.decorrelation_squared else 1.0)
     auc, recall = ranking_quality(patch_logits, patch_targets > 0.5)

@@ -83,7 +83,8 @@ def whole_records(path: Path) -> list[dict[str, Any]]:
 
 def epoch_line(record: Record, epochs: int) -> str:
     """Return the line of an epoch: loss terms, accuracies and, if a split is monitored, its metrics."""
-    parts = [f"epoch {record['epoch']}/{epochs}", f"loss {record['loss']:.3f}", f"patch {record['patch']:.3f}"]
+    parts = [f"epoch {record['epoch']}/{epochs}", f"loss {record['loss']:.3f}"]
+    parts += [f"patch {record['patch']:.3f}"] if record["patch"] else []  # 0 without a second pass
     accuracy = accuracy_of(record)
     parts += [] if accuracy is None else [f"train {accuracy:.1f} %"]
     if "monitor" in record:
