@@ -63,7 +63,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_commands_and_options_come_with_their_meaning(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ask("svipctl visualize patc", monkeypatch, capsys).startswith("patches\tShow which windows")
+    assert ask("svipctl visualize patc", monkeypatch, capsys).startswith("patches\tShow the patch selection")
     assert ask("svipctl eval cub --save", monkeypatch, capsys).strip() == ""
     assert ask("svipctl train cub --see", monkeypatch, capsys).strip() == "--seed\tRandom seed."
 
