@@ -88,6 +88,7 @@ def test_the_frame_of_confusions_counts_every_image_and_has_the_mistakes_of_the_
 
 
 def test_another_table_is_refused(evaluation: Evaluation) -> None:
+    pytest.importorskip("pandas")
     with pytest.raises(ConfigError, match="no table 'rows'"):
         evaluation.to_frame("rows")  # type: ignore[arg-type]
 
