@@ -150,7 +150,7 @@ def test_a_browser_opens_the_comparison_without_an_error(
 
 
 def test_what_cannot_be_compared_is_refused(command: Command, small: str, other: Path, tmp_path: Path) -> None:
-    assert_refused(command("visualize", "compare", "first"), ExitCode.USAGE, "nothing to compare")
+    assert_refused(command("visualize", "compare", "first"), ExitCode.USAGE, "a comparison needs at least two runs")
     assert_refused(command("visualize", "compare", "first", "first"), ExitCode.USAGE, "given twice")
     config = other / "config.toml"
     rewrite(config, config.read_text().replace("[train]", "[train]\nfold = 1"))

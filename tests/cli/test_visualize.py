@@ -171,4 +171,7 @@ def test_eval_measures_where_attributes_are_seen(command: Command, small: str) -
     figures = document["localisation"]["object"]
     assert (figures["truth"], figures["peaks"]) == ("mask", 2 * TEST_IMAGES)
     assert set(figures["groups"]) == {"has_bill_color", "has_wing_color"}
-    assert f"inside the mask: {figures['inside']:.1f} %" in command("eval", small, *CPU).stdout
+    assert (
+        f"attribute localization: {figures['inside']:.1f} % of peaks inside the mask"
+        in command("eval", small, *CPU).stdout
+    )

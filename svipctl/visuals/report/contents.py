@@ -60,6 +60,8 @@ class Contents:
     environment: dict[str, str]
     provenance: list[tuple[str, str]]
     commands: list[str]
+    selects: bool
+    """True if the recipe selects windows."""
     score_source: str
     """`score_source` of the recipe, from which the patch classifier learns."""
     galleries: list[Gallery]
@@ -110,6 +112,7 @@ def gather(run: Run, benchmark: Benchmark, settings: Settings, evaluation: Model
         environment=tables.environment(run),
         provenance=tables.provenance(run, trained, evaluation, benchmark),
         commands=tables.commands(run, again, document.get("development"), settings.dataset),
+        selects=network.recipe.passes == "both",
         score_source=network.recipe.score_source,
         galleries=galleries(benchmark, evaluation),
     )
