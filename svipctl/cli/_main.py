@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 COMPLETE = "_SVIPCTL_COMPLETE"
 """Environment variable of a completion request."""
+_ENDED = "_SVIPCTL_ENDED"  # of svipctl.distributed.launch, which imports torch
 
 
 def main() -> None:
@@ -30,6 +32,7 @@ def main() -> None:
     except KeyboardInterrupt as error:
         code = _report_interruption(error)
     end_on_signals(code)
+    _tell_launcher()
     sys.exit(code)
 
 
@@ -79,6 +82,14 @@ def normalised(arguments: list[str]) -> list[str]:
 def _with_home(argument: str) -> str:
     flag, equals, value = argument.partition("=")
     return flag + equals + os.path.expanduser(value)  # noqa: PTH111 (Path's raises where there is no such user)
+
+
+def _tell_launcher() -> None:
+    """Write the file by which `svipctl.distributed.launch` knows that the first of its processes has reported its end."""
+    ended = os.environ.get(_ENDED)
+    if ended and os.environ.get("RANK") == "0":
+        with suppress(OSError), open(ended, "w"):  # noqa: PTH123 (pathlib takes long to import)
+            pass
 
 
 def _report_interruption(error: KeyboardInterrupt) -> int:

@@ -8,6 +8,8 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -15,9 +17,11 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from svipctl.device import check_devices
-from svipctl.errors import ExitCode
+from svipctl.errors import ExitCode, Interrupted, InterruptedByHand
 from svipctl.signals import handled
 
+ENDED = "_SVIPCTL_ENDED"
+"""Environment variable of the processes: the file that the first one writes when it has reported how it ended."""
 _OF_LAUNCHER = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -32,6 +36,7 @@ def launch(gpu: str, arguments: Sequence[str]) -> int:
 
     Raises:
         ConfigError: One of the devices does not exist.
+        Interrupted: A signal came before the processes could report it.
 
     """
     devices = gpu.split(",")
@@ -51,13 +56,22 @@ def launch(gpu: str, arguments: Sequence[str]) -> int:
         max_restarts=0,
         monitor_interval=0.1,
     )
-    try:
-        with _handlers_as_before(), handled((signal.SIGUSR1, signal.SIGUSR2), _as_sigterm):
-            elastic_launch(config, sys.executable)("-m", "svipctl", *arguments)
-    except ChildFailedError as error:
-        return common_exit_code([failure.exitcode for failure in error.failures.values()])
-    except SignalException as error:
-        return ExitCode.CTRL_C if error.sigval is signal.SIGINT else ExitCode.INTERRUPTED
+    with TemporaryDirectory(prefix="svipctl-") as folder:
+        ended = Path(folder, "ended")
+        os.environ[ENDED] = str(ended)
+        try:
+            with _handlers_as_before(), handled((signal.SIGUSR1, signal.SIGUSR2), _as_sigterm):
+                elastic_launch(config, sys.executable)("-m", "svipctl", *arguments)
+        except ChildFailedError as error:
+            return common_exit_code([failure.exitcode for failure in error.failures.values()])
+        except SignalException as error:
+            by_hand = error.sigval is signal.SIGINT
+            if ended.exists():
+                return ExitCode.CTRL_C if by_hand else ExitCode.INTERRUPTED
+            what = "stopped by Ctrl-C" if by_hand else f"stopped by {signal.Signals(error.sigval).name}"
+            raise (InterruptedByHand if by_hand else Interrupted)(what, todo="run the same command again") from error
+        finally:
+            del os.environ[ENDED]
     return ExitCode.DONE
 
 
