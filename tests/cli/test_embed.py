@@ -78,7 +78,7 @@ def test_a_dry_run_writes_nothing(command: Command, shared_folder: Path, tmp_pat
 def test_what_cannot_be_embedded_is_refused(command: Command, shared_folder: Path) -> None:
     folder = str(shared_folder)
     for arguments, code, said in (
-        ((folder, "more.jpg", "-o", "x.npz"), 2, "is a data set, and is embedded alone"),
+        ((folder, "more.jpg", "-o", "x.npz"), 2, "is a data set, and must be the only argument"),
         ((folder, "-o", "x.txt", *FREE), 2, "x.txt is not a file name for features"),
         (("gone.jpg", "-o", "x.npz"), 3, "there is no image gone.jpg"),
         ((folder, "-o", "x.npz", "--set", "optim.lr=1"), 2, "this command does not read it"),
