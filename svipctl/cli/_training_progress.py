@@ -42,24 +42,29 @@ class Lines:
         """Create the reporter; `silence` is the maximum number of seconds within an epoch without a line."""
         self.epochs = epochs
         self.pace = Pace(epochs, resumed=resumed, clock=clock)
-        self._clock, self._silence, self._told = clock, silence, clock()
+        self._clock, self._silence, self._printed_at = clock, silence, clock()
 
     def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
         """Print a line if the last one was long ago."""
         self.pace.at(epoch - 1 + step / steps)
-        if step < steps and self._clock() - self._told >= self._silence:
-            self._print_line(f"epoch {epoch}/{self.epochs}  step {step}/{steps}  loss {terms['loss']:.3f}")
+        if step < steps and self._clock() - self._printed_at >= self._silence:
+            self._print_line(
+                f"epoch {epoch}/{self.epochs}  step {step}/{steps}  loss {terms['loss']:.3f}", self.pace.left
+            )
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Print the epoch's line, with the time left."""
+        self._print_line(epoch_line(record, self.epochs), self._left_after(record))
+
+    def _left_after(self, record: dict[str, Any]) -> float | None:
+        """Note the end of an epoch; return the seconds left, None after the last epoch and while they are not known."""
         self.pace.at(record["epoch"])
         self.pace.pause()
-        self._print_line(epoch_line(record, self.epochs), is_last=record["epoch"] == self.epochs)
+        return None if record["epoch"] == self.epochs else self.pace.left
 
-    def _print_line(self, line: str, *, is_last: bool = False) -> None:
-        left = None if is_last else self.pace.left
+    def _print_line(self, line: str, left: float | None) -> None:
         sink.note(line + time_left(left))
-        self._told = self._clock()
+        self._printed_at = self._clock()
 
 
 class Live(Lines):
@@ -73,11 +78,8 @@ class Live(Lines):
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Print the epoch's row, below a header that is printed again when the columns change."""
-        self.pace.at(record["epoch"])
-        self.pace.pause()
-        cells = _epoch_cells(record, self.epochs)
-        is_last = record["epoch"] == self.epochs
-        cells["left"] = "" if is_last or self.pace.left is None else duration(self.pace.left)
+        cells, left = _epoch_cells(record, self.epochs), self._left_after(record)
+        cells["left"] = "" if left is None else duration(left)
         widths = [max(len(head), _WIDTHS.get(head, 5)) for head in cells]
         if list(cells) != self._heads:
             self._heads = list(cells)

@@ -127,7 +127,7 @@ def read_pretrained_features(path: Path) -> FeatureFile:
         raise ConfigError(
             f"{path} has features of a trained network",
             why=f"its run {file.about['run']} may know images that a fold validates on",
-            todo="embed with the pretrained backbone: leave out --run",
+            todo="embed with the pretrained backbone: omit --run",
         )
     return file
 

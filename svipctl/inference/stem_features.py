@@ -100,7 +100,7 @@ def with_features(model: TrainedModel, benchmark: Benchmark, file: FeatureFile |
     if file is None:
         return model
     if model.metadata.backbone != FEATURES:
-        raise ConfigError("the network takes images, not features of a file", todo="leave out --features")
+        raise ConfigError("the network takes images, not features of a file", todo="omit --features")
     trained = model.metadata.backbone_weights
     same = file.sha256 == trained["sha256"]
     other = f"the network was trained on the features of {trained['source']}, not on those of {file.path}"

@@ -11,22 +11,10 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.feature_file import read_feature_file
 from svipctl.datasets.registry import open_benchmark
 from svipctl.errors import DataError
-from svipctl.inference.backbone_model import backbone_model
 from svipctl.inference.embed import embed_dataset, embed_images
 from svipctl.inference.image_features import dataset_features
 from svipctl.inference.load import load
 from svipctl.inference.trained_model import TrainedModel
-from tests.inference.test_image_features import settings_of
-
-
-@pytest.fixture
-def benchmark(small_folder: Path) -> Benchmark:
-    return open_benchmark(str(small_folder), Path("data"))
-
-
-@pytest.fixture
-def model(small_folder: Path) -> TrainedModel:
-    return backbone_model(settings_of(small_folder))
 
 
 @pytest.mark.parametrize("ending", [".npz", ".safetensors"])
