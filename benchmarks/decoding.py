@@ -1,9 +1,9 @@
-"""Time from a JPEG to the network's input, by part, and with other decoders and another way to resize.
+"""Time the way from a JPEG to the network's input, by part, with other decoders and another resizing.
 
     PYTHONPATH=. python benchmarks/decoding.py PHOTOGRAPHS [--size 500x375] [--images 150] [--rounds 7]
 
-PHOTOGRAPHS is a folder with JPEGs, which are brought to the size and written again (quality 90) into a temporary folder.
-Processor time of one thread, the ways in turns, the fastest round of each. simplejpeg is tried if it is installed.
+PHOTOGRAPHS is a folder of JPEGs, which are resized and saved (quality 90) in a temporary folder. Reports the processor
+time of one thread and the fastest round of each variant; the variants alternate. simplejpeg is included if installed.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def by_pillow(decoded: Image.Image | Tensor) -> Tensor:
 
 
 def by_torch(decoded: Image.Image | Tensor) -> Tensor:
-    """The same geometry by torch's vector instructions."""
+    """Resize and crop with the same geometry by torch's vector instructions."""
     pixels = as_tensor(decoded)
     shorter = min(pixels.shape[1:])
     high, wide = (int(round(SIDE / CROP_RATIO) * side / shorter) for side in pixels.shape[1:])

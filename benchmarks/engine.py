@@ -1,14 +1,14 @@
-"""One training step and one inference batch: the published way against svipctl's engine, in one process.
+"""Time one training step and one inference batch: the published implementation and svipctl's engine, in one process.
 
     python benchmarks/engine.py --backbone vit_base --batch-size 8
     python benchmarks/engine.py --backbone vit_base --batch-size 64 --device cuda
 
-`svipctl` is what `--precision auto` gives: bf16 where the hardware multiplies bf16 matrices, else fp32.
-Every configuration works on the same images in turn, several rounds of all of them, the fastest round counts; so a busy
-machine slows them alike. Peak memory on a GPU is a configuration's own, without what the others keep. "Kept" is what the
-forward passes of a step keep for its backward pass, on any device. "Operations" are the multiplications and additions of
-matrix products and convolutions as torch counts them in the plain passes; the share of the machine's rate is theirs
-against a large product timed here.
+`svipctl` is what `--precision auto` gives: bf16 if the hardware multiplies bf16 matrices, else fp32.
+The configurations alternate on the same images for several rounds, so that a busy machine slows all of them;
+the fastest round counts. Peak memory on a GPU is per configuration, without the memory that the others keep. "Kept" is
+what the forward passes of a step save for its backward pass, on any device. "Operations" are the multiplications and
+additions of matrix products and convolutions as torch counts them in the plain passes; the share of the machine's rate
+compares them with a large product timed here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import published_step
 import torch
-from kept import Kept
+from saved_tensors import SavedTensors
 from torch.utils.flop_counter import FlopCounterMode
 
 from svipctl.device import autocast, choose_dtype, cpu_has_bf16
@@ -37,13 +37,13 @@ from svipctl.training.optimisation import Optimisation
 from svipctl.training.step import Stepper
 
 ATTRIBUTES, CLASSES = 312, 150
-BATCHES = 4  # of inference in one call, as an evaluation has many
+BATCHES = 4  # per inference call, as an evaluation has many
 GROUPS = [list(range(start, start + 12)) for start in range(0, ATTRIBUTES, 12)]
 
 
 @dataclass
 class Timed:
-    """A configuration: what it does once, and how long that took in each round."""
+    """A configuration: a training step, an inference, and their times per round."""
 
     name: str
     dtype: torch.dtype
@@ -53,9 +53,9 @@ class Timed:
     seconds: dict[str, list[float]] = field(default_factory=lambda: {"train": [], "infer": []})
     memory: dict[str, float] = field(default_factory=dict)
     resident: float = 0.0
-    """MiB of the device that its parameters, gradients and moments take between two calls."""
+    """Device memory of the parameters, gradients and moments between two calls, in MiB."""
     kept: float = 0.0
-    """MiB that a training step keeps for its backward pass."""
+    """Memory that a training step saves for its backward pass, in MiB."""
 
 
 def main() -> None:
@@ -132,7 +132,7 @@ def main() -> None:
         for kind in ("train", "infer"):  # the first call allocates, chooses kernels and compiles
             timed(getattr(one, kind), device)
         one.resident = allocated_mib(device) - before
-        kept = Kept(one.model)
+        kept = SavedTensors(one.model)
         with kept.counting():
             one.train()
         one.kept = kept.mib
@@ -190,17 +190,17 @@ def restart_peak(device: torch.device) -> None:
 
 
 def allocated_mib(device: torch.device) -> float:
-    """Of the device's tensors, now."""
+    """Return the current size of the device's tensors, in MiB."""
     return torch.cuda.memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
 
 
 def peak_mib(device: torch.device) -> float:
-    """The most since `restart_peak`; not told on a CPU."""
+    """Return the maximum since `restart_peak`, in MiB; NaN on a CPU."""
     return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else float("nan")
 
 
 def counted(one: Timed, images: torch.Tensor) -> dict[str, float]:
-    """Operations for each image."""
+    """Return the operations per image."""
     found = {}
     for kind in ("train", "infer"):
         with FlopCounterMode(display=False) as counter:
@@ -210,7 +210,7 @@ def counted(one: Timed, images: torch.Tensor) -> dict[str, float]:
 
 
 def matrix_rate(dtype: torch.dtype, device: torch.device) -> float:
-    """Operations per second of a large product, the best of several."""
+    """Return the operations per second of a large product, the best of several."""
     side = 8192 if device.type == "cuda" else 2048
     one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     return 2 * side**3 / min(timed(lambda: one @ other, device) for _ in range(10))

@@ -1,7 +1,7 @@
-"""How fast an exported file answers: onnxruntime against the model in eager PyTorch, fp32, on the same cores.
+"""Compare the speed of an exported file in onnxruntime with the model in eager PyTorch, fp32, on the same cores.
 
-Both take uint8 pixels, a class table and gamma, and give the same answers (`svipctl export` has checked that). They run
-in turns in one process, each with as many threads as asked for; the fastest of each is reported.
+Both take uint8 pixels, a class table and gamma, and give the same answers (`svipctl export` has checked that). They
+alternate in one process, each with the requested number of threads; the fastest round of each is reported.
 
     PYTHONPATH=. python benchmarks/exported.py RUN --threads 2
     PYTHONPATH=. python benchmarks/exported.py --backbone deit_base --threads 2
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from svipctl.export.graph import ExportGraph, Pixels
-from svipctl.export.onnx import OnnxRunner, write_onnx
+from svipctl.export.onnx import open_onnx, write_onnx
 from svipctl.inference.load import load_checkpoint
 from svipctl.model.backbone import create_backbone, image_size_of
 from svipctl.model.recipe import Recipe
@@ -54,8 +54,8 @@ def main() -> None:
     graph = ExportGraph(model, [0.5] * 3, [0.5] * 3, size, Pixels())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        write_onnx(graph, {"precision": "fp32", "made_by": "benchmark"}, chosen.classes, path)
-        runner = OnnxRunner(path, chosen.threads)
+        write_onnx(graph, {"precision": "fp32", "made_by": "benchmark"}, path)
+        runner = open_onnx(path, chosen.threads)
     rng = np.random.default_rng(0)
     table = rng.random((chosen.classes, attributes), dtype=np.float32)
     gamma = np.zeros(chosen.classes, dtype=np.float32)

@@ -1,7 +1,7 @@
-"""Time and memory of `svipctl visualize` for few and for many images.
+"""Measure time and memory of `svipctl visualize` for few and for many images.
 
-Each command runs as a process of its own from nothing, imports included; the memory is the largest resident set that
-the system counted for it. The figures go to a temporary folder.
+Each command runs in a new process, imports included; the memory is the largest resident set that the system counted for
+it. The figures are written to a temporary folder.
 
     python benchmarks/figures.py toybirds --data-dir DATA --runs-dir RUNS
 """
@@ -24,25 +24,25 @@ VERBS = ("patches", "attributes", "attention", "sheet")
 
 @dataclass(frozen=True)
 class Measured:
-    """One process."""
+    """Measurements of one process."""
 
     verb: str
     images: int
     seconds: float
     cpu_seconds: float
     megabytes: float
-    """The largest resident set."""
+    """Largest resident set, in MB."""
     written: int
-    """Bytes of the figures."""
+    """Size of the figures, in bytes."""
 
 
 def measure(verb: str, images: int, arguments: Sequence[str]) -> Measured:
-    """Run a figure's command to its end.
+    """Run a command that draws a figure.
 
     Args:
-        verb: Of `svipctl visualize`.
-        images: Shown; of a contact sheet, which looks at more than it shows, one in eight of these.
-        arguments: Data set, folders and whatever else.
+        verb: Command of `svipctl visualize`.
+        images: Number of images shown; for a contact sheet, which reads more than it shows, one in eight of these.
+        arguments: Data set, folders and other arguments.
 
     """
     limit = max(1, images // 8) if verb == "sheet" else images
@@ -63,7 +63,7 @@ def measure(verb: str, images: int, arguments: Sequence[str]) -> Measured:
 
 
 def main() -> None:
-    """Print a table; with --json, one document."""
+    """Print a table, or with --json one document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset")
     parser.add_argument("--images", type=int, nargs="+", default=[16, 160])

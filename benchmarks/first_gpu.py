@@ -1,9 +1,9 @@
-"""The first ten minutes on a GPU: what to know of it, in order of worth.
+"""Report what to know first about a GPU, the most important measurements first, within ten minutes.
 
     PYTHONPATH=. python benchmarks/first_gpu.py --out FOLDER --data-dir DATA_WITH_TOYBIRDS
 
-Each section has a budget of seconds, and is left out if less is left of `--seconds`; a section that fails does not end the
-others. FOLDER/report.json is written anew after each. On a CPU (`--gpu cpu`) it only tries itself.
+Each section has a budget of seconds, and is skipped if less than that is left of `--seconds`; a section that fails does
+not end the others. FOLDER/report.json is rewritten after each. On a CPU (`--gpu cpu`) it only tests itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STEPS = 12
 
 
 class First:
-    """The sections, on one device."""
+    """Sections of the report, on one device."""
 
     def __init__(self, wanted: argparse.Namespace) -> None:
         self.out, self.data, self.gpu = wanted.out, wanted.data_dir, wanted.gpu
@@ -48,11 +48,11 @@ class First:
         return found
 
     def agreement(self) -> list[dict[str, Any]]:
-        """`svipctl doctor --self-test`."""
+        """Run `svipctl doctor --self-test`."""
         return [finding.document() for finding in self_test(self.gpu)]
 
     def waits(self) -> dict[str, str]:
-        """A warm step must wait for nothing; needs a GPU."""
+        """Check that a warm step never waits for the device; needs a GPU."""
         found = {}
         for recipe in ("svipctl", "reference"):
             work = make_workload(self.settings(recipe), self.device, self.dtype(recipe), 16)
@@ -69,7 +69,7 @@ class First:
         return found
 
     def speed(self) -> dict[str, dict[str, float]]:
-        """Milliseconds a step: whole, and until the host has started it; eager, compiled, recomputed, published."""
+        """Time a step in ms: complete, and until the host has started it; eager, compiled, recomputed, published."""
         found = {}
         for name, recipe, train in (
             ("svipctl", "svipctl", {}),
@@ -102,7 +102,7 @@ class First:
         return found
 
     def command_line(self) -> dict[str, Any]:
-        """toybirds: trained, and evaluated there and on the CPU."""
+        """Train toybirds, and evaluate the run on the device and on the CPU."""
         folders = ("--data-dir", str(self.data), "--runs-dir", str(self.out / "runs"))
         commands = {
             "train": ("train", "toybirds", *folders, "--gpu", self.gpu, "--name", "first", "--epochs", "2"),
@@ -112,25 +112,25 @@ class First:
         return {name: ran(*arguments) for name, arguments in commands.items()}
 
     def tests(self) -> dict[str, Any]:
-        """`tests/device/test_cuda.py`; needs a GPU."""
+        """Run `tests/device/test_cuda.py`; needs a GPU."""
         return run_program(sys.executable, "-m", "pytest", "-q", "tests/device/test_cuda.py")
 
     def settings(self, recipe: str) -> Settings:
-        """The preset of CUB."""
+        """Return the preset of CUB."""
         return resolve("cub", flags={"recipe": recipe}).settings
 
     def dtype(self, recipe: str) -> torch.dtype:
-        """fp32 for what is published."""
+        """Return the type of the arithmetic: fp32 for the published implementation."""
         return torch.float32 if recipe == "reference" else choose_dtype("auto", self.device)
 
 
 def ran(*arguments: str) -> dict[str, Any]:
-    """Exit code, seconds and end of the output of a command of svipctl."""
+    """Return exit code, seconds and end of the output of a svipctl command."""
     return run_program(sys.executable, "-m", "svipctl", *arguments)
 
 
 def run_program(*command: str) -> dict[str, Any]:
-    """Exit code, seconds and end of the output of a program."""
+    """Return exit code, seconds and end of the output of a program."""
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     seconds = round(time.perf_counter() - started, 1)

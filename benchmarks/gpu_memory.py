@@ -1,11 +1,11 @@
-"""What a training step needs of a GPU's memory, counted without a GPU: on tensors that have a size and no values.
+"""Count the GPU memory of a training step without a GPU, on tensors that have a size and no values.
 
     python benchmarks/gpu_memory.py --backbone vit_base --batch-size 64
 
-Counted are parameters, gradients, both moments, and what the forward passes keep for the backward pass, attention by the
-kernels that torch has for a GPU of today. Not counted is what comes and goes within an operation, nor the one block (or MLP)
-that is computed again at a time, so the peak on a real one is above this; `benchmarks/engine.py` measures it there.
-Needs a torch that is built for CUDA and whose tensors without values take part in autograd: 2.15 does, 2.5 does not.
+Counts parameters, gradients, both moments, and what the forward passes save for the backward pass, with the attention
+kernels that torch has for a current GPU. Temporary memory within an operation is not counted, nor the one block (or
+MLP) that is recomputed at a time, so the peak on a real GPU is higher; `benchmarks/engine.py` measures it there.
+Needs a torch that is built for CUDA and supports autograd on tensors without values: 2.15 does, 2.5 does not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import argparse
 import published_step
 import torch
 import torch.nn.functional as F
-from kept import Kept
+from saved_tensors import SavedTensors
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -52,7 +52,7 @@ def main() -> None:
 def counted(
     wanted: argparse.Namespace, recipe: str, dtype: torch.dtype, checkpointing: Checkpointing, *, published: bool
 ) -> tuple[float, float]:
-    """MiB of parameters, gradients and moments, and MiB kept for the backward pass."""
+    """Return MiB of parameters, gradients and moments, and MiB saved for the backward pass."""
     method = resolve("cub", flags={"recipe": recipe}).settings.method
     backbone = create_backbone(wanted.backbone)
     side = image_size_of(backbone)
@@ -60,7 +60,7 @@ def counted(
     model.run_blocks(checkpointing=checkpointing)
     with FakeTensorMode(allow_non_fake_inputs=False):
         move(model)
-        kept = Kept(model)
+        kept = SavedTensors(model)
         images = torch.randn(wanted.batch_size, 3, side, side, device=GPU)
         labels = torch.randint(0, CLASSES, (wanted.batch_size,), device=GPU)
         table = torch.rand(CLASSES, ATTRIBUTES, device=GPU)
@@ -74,16 +74,16 @@ def counted(
 
 
 def pretend_there_is_a_gpu() -> None:
-    """Where torch or the published way would ask a real one."""
+    """Replace the calls with which torch or the published implementation query a real GPU."""
     torch.cuda.amp.common.amp_definitely_not_available = lambda: False  # type: ignore[assignment]
     torch.cuda.is_bf16_supported = lambda *_, **__: True  # type: ignore[assignment]
     F.scaled_dot_product_attention = attention  # type: ignore[assignment]
-    # The published way selects windows by boolean indices, whose number only values would tell.
+    # The published implementation selects windows by boolean indices, whose number depends on values.
     published_step._pooled = lambda windows, chosen: (windows * chosen.unsqueeze(-1)).sum(dim=1)
 
 
 def attention(queries: Tensor, keys: Tensor, values: Tensor, dropout_p: float, scale: float) -> Tensor:
-    """The kernel that torch chooses on a GPU; without one it would take the one that keeps every attention map."""
+    """Use the kernel that torch chooses on a GPU; without one it would use the one that keeps every attention map."""
     if queries.dtype == torch.float32:
         fused = torch.ops.aten._scaled_dot_product_efficient_attention
         return fused(queries, keys, values, None, True, dropout_p, False, scale=scale)[0]
@@ -91,7 +91,7 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, dropout_p: float, s
 
 
 def move(network: nn.Module) -> None:
-    """Parameters and buffers to the GPU; they lose their values."""
+    """Move parameters and buffers to the GPU; they lose their values."""
     for module in network.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             setattr(module, name, nn.Parameter(torch.empty(parameter.shape, device=GPU)))

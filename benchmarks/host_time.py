@@ -1,9 +1,9 @@
-"""Time of a training step on the host: a ViT of 12 blocks, on tensors so small that its kernels take next to no time.
+"""Time a training step on the host: a ViT of 12 blocks, on tensors so small that its kernels take almost no time.
 
     PYTHONPATH=. python benchmarks/host_time.py [--precision bf16] [--steps 150]
 
-Width 32, 12 blocks, one image of 16 patches, recipe `svipctl`, on one thread of the CPU. Prints the fastest step by its parts,
-and how many functions Python calls in one, which no other program on the machine changes.
+Width 32, 12 blocks, one image of 16 patches, recipe `svipctl`, on one thread of the CPU. Prints the fastest step by
+part, and the number of Python function calls in a step, which does not depend on the load of the machine.
 """
 
 from __future__ import annotations

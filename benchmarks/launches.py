@@ -1,11 +1,12 @@
-"""Kernels that a training step starts, the bytes that they read and write, and waits, counted without a GPU.
+"""Count the kernels that a training step launches, the bytes that they read and write, and waits, without a GPU.
 
     PYTHONPATH=. python benchmarks/launches.py --backbone vit_base --batch-size 64
 
-The step runs on the simulated device of the tests, on tensors that have a size and no values, with the operators that torch
-chooses on CUDA: its autocast, fused attention, and clipping and updates of many tensors at once. Each operator that is no view
-counts as one launch; one over many tensors as as many as torch's `multi_tensor_apply` needs for their number and size. The
-bytes are those of all arguments and results. Needs a torch with a Python backend for devices: 2.15 has it.
+The step runs on the simulated device of the tests, on tensors that have a size and no values, with the operators that
+torch chooses on CUDA: its autocast, fused attention, and clipping and updates of many tensors at once. Each operator
+that is not a view counts as one launch; an operator over many tensors as the number that torch's `multi_tensor_apply`
+needs for their number and size. The bytes are those of all arguments and results. Needs a torch with a Python backend
+for devices, such as 2.15.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from tests.device import simulated
 ATTRIBUTES, CLASSES = 312, 150
 GROUPS = [range(start, start + 12) for start in range(0, ATTRIBUTES, 12)]
 _NO_KERNEL = {"empty", "empty_strided", "empty_like", "new_empty", "_local_scalar_dense"}
-_CHUNK, _BLOCKS, _TENSORS = 65536, 320, (110, 64, 48, 36, 30)  # of multi_tensor_apply: elements, a launch, by lists
+_CHUNK, _BLOCKS, _TENSORS = 65536, 320, (110, 64, 48, 36, 30)  # of multi_tensor_apply: elements per launch, by lists
 
 
 class Count(TorchDispatchMode):
@@ -60,14 +61,14 @@ class Count(TorchDispatchMode):
 
 
 def many(args: Any) -> int:
-    """Launches of an operator over lists of tensors."""
+    """Return the launches of an operator over lists of tensors."""
     lists = [value for value in args if isinstance(value, list | tuple) and value and isinstance(value[0], Tensor)]
     chunks = sum(math.ceil(value.numel() / _CHUNK) for value in lists[0])
     return max(math.ceil(chunks / _BLOCKS), math.ceil(len(lists[0]) / _TENSORS[len(lists) - 1]))
 
 
 def attention(queries: Tensor, keys: Tensor, values: Tensor, dropout: float, scale: float) -> Tensor:
-    """The kernel that torch chooses on a GPU."""
+    """Use the kernel that torch chooses on a GPU."""
     if queries.dtype == torch.float32:
         fused = torch.ops.aten._scaled_dot_product_efficient_attention
         return fused(queries, keys, values, None, True, dropout, False, scale=scale)[0]

@@ -1,9 +1,9 @@
-"""Memory of training over epochs and over the size of a packed data set.
+"""Measure the memory of training over epochs and over the size of a packed data set.
 
     python benchmarks/memory.py FOLDER --images 4000 --images 40000
 
-Makes a folder of small random pictures for each size, packs it, trains in a process of its own, and prints that process's
-peak memory after each epoch as metrics.jsonl has it. The network is small, so that the data would show.
+Writes and packs a folder of small random images for each size, trains in a separate process, and prints its peak memory
+after each epoch as recorded in metrics.jsonl. The network is small, so that the data would show.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def make(root: Path, images: int) -> Path:
-    """A data folder with so many training images, unless it is there."""
+    """Write a data folder with the given number of training images, unless it exists."""
     if (root / "split.csv").exists():
         return root
     rng = np.random.default_rng(0)

@@ -1,7 +1,7 @@
-"""Classes that nobody trained: pictures of new attribute combinations, named by `svipctl predict --classes`.
+"""Classify images of new attribute combinations, which no model was trained on, by `svipctl predict --classes`.
 
-Ten combinations that are in no split of toybirds are drawn; a CSV describes them and ten more, all chosen at random with
-nothing asked of how much they differ. The program sees only that CSV and the pictures.
+Draws ten combinations that are in no split of toybirds; a CSV describes them and ten more, all chosen at random without
+regard to how much they differ. The program gets only that CSV and the images.
 
     PYTHONPATH=. python benchmarks/own_classes.py --run runs/toybirds/svipctl-seed0
 """
@@ -25,7 +25,7 @@ MEASURED, CANDIDATES = 10, 20
 
 
 def new_combinations(seed: int, count: int) -> list[Species]:
-    """So many distinct combinations that are no class of toybirds."""
+    """Return the given number of distinct combinations that are not a class of toybirds."""
     rng = np.random.default_rng([seed, 7])
     taken = set(draw_species(0))
     found: list[Species] = []
@@ -38,7 +38,7 @@ def new_combinations(seed: int, count: int) -> list[Species]:
 
 
 def draw(folder: Path, seed: int, pictures: int) -> list[str]:
-    """Write `classes.csv` and the pictures of the measured classes; gives their names."""
+    """Write `classes.csv` and the images of the measured classes, and return the names of these classes."""
     species = new_combinations(seed, CANDIDATES)
     names = [f"new_{number:02d}" for number in range(CANDIDATES)]
     with (folder / "classes.csv").open("w", newline="") as file:

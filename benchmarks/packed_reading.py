@@ -1,22 +1,23 @@
-"""How much faster an epoch is read from packed pixels than decoded: both in one run, from the same files.
+"""Compare reading an epoch from packed pixels with decoding it, both in one run, from the same files.
 
     python benchmarks/packed_reading.py DATASET [--data-dir DIR] [--workers N] [--repeats N]
 
 Packs the data set if it is not packed yet. An epoch is every image once, as uint8 batches of 64 at 224 x 224. Decoding
-is timed with as many worker processes as asked for and reading with none; each is repeated and its fastest time counts.
+uses the given number of worker processes and reading none; both are repeated and the fastest time of each counts.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from svipctl.datasets.images import Transform
-from svipctl.datasets.loader import ImageDataset, batches
+from svipctl.datasets.loader import Batch, ImageLoader, in_batches
 from svipctl.datasets.packed_pixels import find_pack, pack, plan_pack
 from svipctl.datasets.registry import open_benchmark
 
@@ -35,13 +36,14 @@ def main() -> None:
     assert packed is not None, note
     order = np.random.default_rng(0).permutation(len(benchmark.images))
 
-    def epoch(*, from_pack: bool) -> ImageDataset:
-        return ImageDataset(benchmark, order, transform, seed=0, packed=packed if from_pack else None)
+    def epoch(*, from_pack: bool) -> Iterator[Batch]:
+        images = ImageLoader(benchmark, transform, seed=0, packed=packed if from_pack else None)
+        return images.batches(in_batches(order, 64), workers=wanted.workers)
 
     def seconds(*, from_pack: bool) -> float:
-        """To go through an epoch and do nothing with it."""
+        """Time an epoch whose batches are not used."""
         started = time.perf_counter()
-        images = sum(len(batch.images) for batch in batches(epoch(from_pack=from_pack), 64, workers=wanted.workers))
+        images = sum(len(batch.images) for batch in epoch(from_pack=from_pack))
         assert images == len(order)
         return time.perf_counter() - started
 
@@ -49,7 +51,7 @@ def main() -> None:
     for _ in range(wanted.repeats):
         for from_pack in (False, True):
             times[from_pack].append(seconds(from_pack=from_pack))
-    both = (batches(epoch(from_pack=from_pack), 64, workers=wanted.workers) for from_pack in (False, True))
+    both = (epoch(from_pack=from_pack) for from_pack in (False, True))
     for one, other in zip(*both, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other)), "packed and decoded batches differ"
     decoding, reading = min(times[False]), min(times[True])

@@ -1,11 +1,11 @@
-"""Whether bf16 and compiled runs reach the accuracy of fp32: toybirds, several seeds, in processes of their own.
+"""Compare the accuracy of bf16 and compiled runs with fp32: toybirds, several seeds, in separate processes.
 
     python benchmarks/precisions.py FOLDER
     python benchmarks/precisions.py FOLDER --seeds 0 --epochs 1 --configurations fp32,bf16
 
-FOLDER gets the data and the runs; a run that is finished there is not done again, so the work may be cut short. Printed
-are the mean over seeds with its standard error, of T1 and of H at the gamma that is best on test (`gzsl-oracle`), and
-whether each mean is within one standard error of the difference from that of fp32.
+FOLDER gets the data and the runs; finished runs are not repeated, so the benchmark may be interrupted. Prints the mean
+over seeds with its standard error, of T1 and of H at the gamma that is best on test (`gzsl-oracle`), and whether each
+mean is within one standard error of the difference from that of fp32.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def trained(folder: Path, name: str, seed: str, epochs: int | None, gpu: str) -> dict[str, float]:
-    """Figures of a run, which is begun, continued or taken as it is."""
+    """Return the figures of a run, which is started, resumed or reused."""
     run = f"{name}-seed{seed}" + (f"-epochs{epochs}" if epochs else "")
     place = folder / "runs" / "toybirds" / run
     if not (place / "finished.json").exists():

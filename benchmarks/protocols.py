@@ -1,8 +1,8 @@
-"""How long the numbers of an evaluation take once the images are predicted: no forward pass, only scores.
+"""Time the numbers of an evaluation once the images are predicted: no forward pass, only scores.
 
 Random float64 scores in SUN's number of classes; every row of the table from one call, the seen-unseen curve exact, no
-grid but that of the published row. The bootstrap is timed apart: it is one more curve a resample. The fastest round of
-each counts, in wall-clock and in processor time (on a machine that others use, the second one tells).
+grid except that of the published row. The bootstrap is timed separately: it is one more curve per resample. The fastest
+round of each counts, in wall-clock time and in processor time (the one to read on a shared machine).
 
     PYTHONPATH=. python benchmarks/protocols.py --images 14000 --classes 717
 """
@@ -21,7 +21,7 @@ from svipctl.evaluation.protocols import Scored, evaluate_protocols
 
 
 def fastest(work: Callable[[], object], rounds: int) -> dict[str, float]:
-    """Seconds of the fastest round."""
+    """Return the seconds of the fastest round."""
     walls, processors = [], []
     for _ in range(rounds):
         wall, processor = time.perf_counter(), time.process_time()

@@ -1,4 +1,4 @@
-"""The published training step and inference, plainly: what svipctl's engine is compared with.
+"""Run the published training step and inference in their plain form, as the baseline of svipctl's engine.
 
 Written from the description of the published implementation (recipe `reference`), on svipctl's own parameters, so that
 both compute the same numbers: fp32, eager, every block's attention kept as (B, heads, N, N), the rollout as products of
@@ -28,7 +28,7 @@ def training_step(
     *,
     anomaly_detection: bool = True,
 ) -> Terms:
-    """Forward, backward, clip, step."""
+    """Run forward, backward, clipping and the update."""
     with torch.autograd.set_detect_anomaly(anomaly_detection):
         terms = training_loss(training_pass(model, images), labels, class_attributes, groups, model.recipe)
         optimizer.zero_grad()
@@ -39,7 +39,7 @@ def training_step(
 
 
 def training_pass(model: SVIP, images: Tensor) -> TrainingOutput:
-    """Source pass, rollout, contextualized pass."""
+    """Run the source pass, the rollout and the contextualized pass."""
     vit, grid, keep = model.backbone, model.grid, model.keep
     patches = vit.patch_embed(images)
     unrelated_logits = model.patch_classifier(grid.group(patches)).squeeze(-1)
@@ -63,7 +63,7 @@ def training_pass(model: SVIP, images: Tensor) -> TrainingOutput:
 
 @torch.no_grad()
 def inference(model: SVIP, images: Tensor) -> Tensor:
-    """Predicted attributes (B, K) of the single pass at test time."""
+    """Return predicted attributes (B, K) of the single pass at test time."""
     vit, grid = model.backbone, model.grid
     patches = vit.patch_embed(images)
     logits = model.patch_classifier(grid.group(patches)).squeeze(-1)
@@ -95,7 +95,7 @@ def _attention(block: Block, tokens: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _rollout(attention: Sequence[Tensor]) -> Tensor:
-    """Class token's row of the product of all blocks' normalised (attention + identity): (B, patches)."""
+    """Return the class token's row of the product of all blocks' normalised (attention + identity): (B, patches)."""
     product = None
     for maps in attention:
         mixed = maps.mean(dim=1) + torch.eye(maps.shape[-1], device=maps.device)

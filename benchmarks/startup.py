@@ -1,4 +1,4 @@
-"""How long help and completion take, side by side with `python -c "import typer, rich"`, in turns on one machine."""
+"""Time help and completion, and `python -c "import typer, rich"` for comparison, in alternation on one machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINES = ("svipctl tr", "svipctl train cu", "svipctl eval cub --run ", "svipctl t
 
 
 def processor_time(command: list[str], **environment: str) -> float:
-    """Milliseconds of user and system time of a command."""
+    """Return the user and system time of a command, in milliseconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, env=os.environ | environment, stdout=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -26,7 +26,7 @@ def processor_time(command: list[str], **environment: str) -> float:
 
 
 def paths(commands: Commands, *above: str) -> Iterator[tuple[str, ...]]:
-    """The words of every command and group."""
+    """Return the words of every command and group."""
     yield above
     for name, place in commands.items():
         yield from paths(place.commands, *above, name) if isinstance(place, Group) else [(*above, name)]

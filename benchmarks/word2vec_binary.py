@@ -1,10 +1,10 @@
-"""How much faster, and in how much memory, `w2v build cub` reads a large word2vec binary than gensim loads it.
+"""Compare time and memory of `w2v build cub` and of gensim for a large word2vec binary.
 
     python benchmarks/word2vec_binary.py FOLDER --data-dir DATA [--words N] [--width N]
 
-Writes the file (3,000,000 x 300: 3.6 GB) into FOLDER and deletes it at the end. The words of CUB's attributes lie spread
-over it. Both readers are processes of their own, one after the other, after the file was read once; what is measured is
-the whole process, with its imports. DATA/cub must have CUB's attributes.txt.
+Writes the file (3,000,000 x 300: 3.6 GB) into FOLDER and deletes it at the end. The words of CUB's attributes are
+spread over it. Both readers run in separate processes, one after the other, after the file was read once; measured is
+the complete process, with its imports. DATA/cub must have CUB's attributes.txt.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def write(path: Path, wanted: list[str], words: int, width: int) -> None:
-    """Random vectors; every so many words one of the wanted ones, the last word of the file among them."""
+    """Write random vectors; at a fixed interval the word is a wanted one, and so is the last word of the file."""
     rng = np.random.default_rng(0)
     every = words // len(wanted)
     table = rng.standard_normal((10_000, width), dtype=np.float32)
@@ -70,13 +70,13 @@ def write(path: Path, wanted: list[str], words: int, width: int) -> None:
                 word = wanted[place] if not rest and place < len(wanted) else f"word_{number}"
                 block.append(word.encode() + b" " + table[number - start].tobytes())
             file.write(b"".join(block))
-    with path.open("rb") as file:  # so that both readers find as much of it in the page cache as there is room
+    with path.open("rb") as file:  # so that both readers find as much of it in the page cache as fits
         while file.read(2**24):
             pass
 
 
 def measure(command: tuple[str, ...]) -> tuple[float, float, float]:
-    """Seconds, peak resident megabytes (10^6 bytes) and seconds of CPU of a process."""
+    """Return seconds, peak resident megabytes (10^6 bytes) and seconds of CPU of a process."""
     started = time.perf_counter()
     process = os.posix_spawn(command[0], command, os.environ)
     _, status, usage = os.wait4(process, 0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.registry import open_benchmark
 from svipctl.device import choose_device, gpu_flag
 from svipctl.distributed.ranks import ALONE
-from svipctl.errors import ConfigError
+from svipctl.errors import ConfigError, with_system_errors
 from svipctl.evaluation.evaluate import evaluate_model
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.inference.load import load
@@ -24,7 +25,7 @@ from svipctl.settings.layers import Resolved, resolve
 from svipctl.settings.schema import RecipeName
 from svipctl.training.development import calibrated_name, calibration_runs, with_development
 from svipctl.training.resume import AUTO
-from svipctl.training.session import choose, run_session
+from svipctl.training.session import Listener, choose, run_session
 from svipctl.training.step_log import Record
 from svipctl.training.trainer import Reporter
 from svipctl.types import Precision, ProgressCallback
@@ -38,6 +39,7 @@ class TrainingRun(Run):
         return load(self.folder, device=device, precision=precision)
 
 
+@with_system_errors
 def open_dataset(
     name: str | Path,
     data_dir: str | Path = "data",
@@ -58,10 +60,11 @@ def open_dataset(
         DataError: Files are missing or contradict each other.
 
     """
-    with _callback(progress, f"drawing {name}") as callback:
+    with _callback(progress, f"generating the classes of {name}") as callback:
         return open_benchmark(str(name), Path(data_dir), callback, allow_partial=allow_partial)
 
 
+@with_system_errors
 def evaluate(
     model: TrainedModel | str | Path | Run,
     dataset: Benchmark | str | Path | None = None,
@@ -100,13 +103,13 @@ def evaluate(
     if not isinstance(dataset, Benchmark):
         dataset = (model if dataset is None else replace(model, dataset=str(dataset))).open_dataset()
     given = {"eval.batch_size": batch_size, "eval.bootstrap": bootstrap, "eval.selection": selection}
-    settings = resolve(dataset.name, flags={**given, "seed": seed, "data.workers": workers}).settings
+    given |= {"seed": seed, "data.workers": workers}
+    settings = resolve(dataset.name, flags=given, environment=os.environ).settings
     with _callback(progress, "predicting") as callback:
-        return evaluate_model(
-            model, dataset, settings.eval, seed=settings.seed, workers=settings.data.workers, progress=callback
-        )
+        return evaluate_model(model, dataset, settings, callback)
 
 
+@with_system_errors
 def train(
     dataset: str | Path,
     *,
@@ -119,7 +122,7 @@ def train(
     resume: str | None = None,
     data_dir: str | Path = "data",
     runs_dir: str | Path = "runs",
-    device: str = "auto",
+    device: str | int = "auto",
     progress: bool = False,
 ) -> TrainingRun:
     """Train a run on one device, and return it when it is finished.
@@ -146,6 +149,7 @@ def train(
         Interrupted: A signal was received; the state is saved.
 
     """
+    device = str(device)
     if "," in device:
         raise ConfigError(
             f"device={device!r} names several devices", todo=shell_command("train", dataset, "--gpu", device)
@@ -155,11 +159,12 @@ def train(
     flags = {key: value for key, value in flags.items() if value is not None}
 
     def configure(**found: Any) -> Resolved:
-        return resolve(str(dataset), flags=found | flags)  # user settings are checked against the development runs
+        # User settings are checked against the development runs.
+        return resolve(str(dataset), flags=found | flags, environment=os.environ)
 
     if calibrate:
         if from_development or resume:
-            raise ConfigError("calibrate=True trains the development runs itself", todo="pass no other run")
+            raise ConfigError("calibrate=True cannot be combined with from_development or resume", todo="omit them")
         one = partial(train, dataset, recipe=recipe, seed=seed, resume=AUTO, device=device, progress=progress)
         one = partial(one, data_dir=data_dir, runs_dir=runs_dir)
         final, given = calibrated_name(configure().settings), dict(settings or {})
@@ -174,7 +179,7 @@ def train(
         configured, development = with_development(configure, from_development)
     else:
         configured = configure()
-    listener = _Shown() if progress else _Silent()
+    listener = _OnStderr(is_shown=progress)
     choose_device(configured.settings.gpu)  # before anything is drawn or downloaded
     session = choose(configured.settings, configured.origins, resume, ALONE, development)
     if not session.is_done:
@@ -182,37 +187,14 @@ def train(
     return TrainingRun(session.run.folder)
 
 
-class _Silent:
-    """A listener and reporter that shows nothing."""
+class _OnStderr(Listener, Reporter):
+    """A listener and reporter that writes to stderr, or to the output of a notebook's cell; or shows nothing."""
 
-    def note(self, text: str) -> None:
-        """Ignore a note."""
-
-    def warn(self, text: str) -> None:
-        """Ignore a warning."""
-
-    def progress(self, what: str) -> AbstractContextManager[ProgressCallback]:
-        """Ignore the progress of a long step."""
-        return nullcontext(lambda done, total: None)
-
-    def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
-        """Ignore a step."""
-
-    def epoch(self, record: Record) -> None:
-        """Ignore an epoch."""
-
-    def reporter(self, epochs: int, images: int, *, resumed: bool) -> AbstractContextManager[Reporter]:
-        """Return this object as the reporter of the training loop."""
-        return nullcontext(self)
-
-
-class _Shown(_Silent):
-    """A listener and reporter that writes to stderr, or to the output of a notebook's cell."""
-
-    def __init__(self) -> None:
+    def __init__(self, *, is_shown: bool) -> None:
         from rich.console import Console
 
-        self.console = Console(stderr=True)
+        self.is_shown = is_shown
+        self.console = Console(stderr=True, quiet=not is_shown)
 
     def note(self, text: str) -> None:
         """Print a note."""
@@ -222,9 +204,12 @@ class _Shown(_Silent):
         """Print a warning."""
         self.note(f"warning: {text}")
 
-    def progress(self, what: str) -> AbstractContextManager[ProgressCallback]:
+    def progress(self, what: str) -> AbstractContextManager[ProgressCallback | None]:
         """Show a bar."""
-        return _bar(what)
+        return _callback(self.is_shown, what)
+
+    def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
+        """Ignore a step."""
 
     def epoch(self, record: Record) -> None:
         """Print an epoch's loss and the figures of the monitored split."""
@@ -232,10 +217,12 @@ class _Shown(_Silent):
         shown = [name for name in figures if name in record]
         self.note(f"epoch {record['epoch']}: " + ", ".join(f"{name} {record[name]:.3g}" for name in shown))
 
+    def reporter(self, epochs: int, images: int, *, resumed: bool) -> AbstractContextManager[Reporter]:
+        """Return this object as the reporter of the training loop."""
+        return nullcontext(self)
 
-def _callback(
-    progress: bool | ProgressCallback, what: str
-) -> AbstractContextManager[Callable[[int, int], None] | None]:
+
+def _callback(progress: bool | ProgressCallback, what: str) -> AbstractContextManager[ProgressCallback | None]:
     """Return the callback for the `progress` of a public function."""
     if callable(progress):
         return nullcontext(progress)

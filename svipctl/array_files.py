@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from svipctl.errors import ConfigError, explained_disk_errors
-from svipctl.files import atomic_write, open_regular
+from svipctl.files import atomic_write, check_output, open_regular
 from svipctl.npz_files import read_npz
 
 ENDINGS = (".npz", ".safetensors")
@@ -27,11 +27,12 @@ def check_ending(path: Path, what: str) -> None:
         what: Noun for its content, in the error.
 
     Raises:
-        ConfigError: The ending is of another format.
+        ConfigError: The ending is of another format, or the file cannot be written.
 
     """
     if path.suffix not in ENDINGS:
         raise ConfigError(f"{path} is not a file name for {what}", todo="use the ending .npz or .safetensors")
+    check_output(path)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Any], key: str) -> None:
@@ -58,18 +59,22 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], texts: Mapping[
                 file.write(safetensors.numpy.save(tensors, {key: json.dumps(texts)}))
 
 
-def read_arrays(path: Path, key: str, *, what: str, todo: str = "") -> dict[str, Any]:
+def read_arrays(
+    path: Path, key: str, check: Callable[[Mapping[str, Any]], object], *, what: str, todo: str = ""
+) -> dict[str, Any]:
     """Return the arrays and the texts of a file, by name; texts of `.safetensors` are plain strings and lists.
 
     Args:
         path: The file; a name that does not end in `.safetensors` is read as `.npz`.
         key: As for `write_arrays`.
+        check: Function that raises an exception unless shapes and types of the arrays are as expected. It is called
+            for `.safetensors`, which may be of any size, before the arrays are read: with zeros that take no memory.
         what: Noun for the file in the error if it is missing.
         todo: Advice in that error.
 
     Raises:
         DataError: The file is missing, not a regular file, or a damaged or pickled `.npz`.
-        Exception: Any exception of the reader of a damaged `.safetensors` file.
+        Exception: Any exception of `check`, or of the reader of a damaged `.safetensors` file.
 
     """
     if path.suffix != ".safetensors":
@@ -77,4 +82,15 @@ def read_arrays(path: Path, key: str, *, what: str, todo: str = "") -> dict[str,
     open_regular(path, what=what, todo=todo).close()
     with safetensors.safe_open(path, framework="numpy") as file:
         texts: dict[str, Any] = json.loads((file.metadata() or {}).get(key, "{}"))
-        return texts | {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        check(texts | {name: _zeros(one) for name, one in slices.items()})
+        return texts | {name: file.get_tensor(name) for name in slices}
+
+
+def _zeros(tensor: Any) -> NDArray[Any]:
+    """Return zeros in the shape and type of a tensor in a file, without memory for them."""
+    code: str = tensor.get_dtype()
+    if code != "BOOL" and not (code[0] in "FIU" and code[1:].isdigit()):
+        raise ValueError(f"it has an array of type {code}, which is not read")
+    dtype = "?" if code == "BOOL" else f"{code[0].lower()}{int(code[1:]) // 8}"
+    return np.broadcast_to(np.zeros((), dtype), tensor.get_shape())

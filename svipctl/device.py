@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from svipctl.errors import ConfigError
+from svipctl.errors import ConfigError, is_out_of_memory
+from svipctl.quoting import shell_words
 from svipctl.types import Precision
 
-# Messages of the CPU's allocator; CUDA, its driver, Triton and NCCL (also CUDA_ERROR_OUT_OF_MEMORY); cuBLAS and cuDNN.
-_SIGNS_OF_NO_MEMORY = ("can't allocate memory", "out of memory", "out_of_memory", "alloc_failed", "allocation_failed")
 _SIGNS_OF_FAULT = ("CUDA error", "CUDA driver error", "device-side assert", "Triton Error [CUDA]")
 
 
@@ -39,50 +38,37 @@ def choose_device(gpu: str, local: int = 0) -> torch.device:
 
     """
     count = torch.cuda.device_count()
-    own = [name.strip() for name in gpu.split(",")]
-    if len(own) > 1:
-        if set(own) != {"cpu"}:
-            _check_list(gpu, own)
-        if local >= len(own):
-            raise ConfigError(
-                f"--gpu {gpu} names {len(own)} devices", why=f"this is process {local + 1} of the machine"
-            )
-        return choose_device(own[local])
     if gpu == "cpu" or (gpu == "auto" and not count):
         return torch.device("cpu")
     if gpu == "auto":
         if count > 1 and local >= count:  # with one, the launcher may have given each process its own
             raise ConfigError(
                 f"process {local + 1} of this machine has no GPU of its own",
-                why=f"there are {count}",
+                why=f"this machine has {count} GPUs",
                 todo="start one process per GPU",
             )
         return torch.device("cuda", local % count)
-    if not (gpu.isascii() and gpu.isdecimal()):
-        raise ConfigError(f"--gpu {gpu}: it is not a GPU", why="use auto, cpu, the index of a GPU, or several: 0,1")
-    if local:
+    names = [name.strip() for name in gpu.split(",")]
+    wrong = [name for name in names if not (name.isascii() and name.isdecimal())]
+    is_on_cpu, own = set(names) == {"cpu"}, "each process of a run needs a device of its own"
+    if wrong and not is_on_cpu:
+        todo = "use auto, cpu, the index of a GPU, or several: --gpu 0,1"
+        raise ConfigError(f"--gpu {gpu}: {wrong[0]!r} is not the index of a GPU", todo=todo)
+    if not is_on_cpu and len(set(map(int, names))) < len(names):
+        raise ConfigError(f"--gpu {gpu} names a GPU twice", why=own, todo="pass different GPUs, for instance --gpu 0,1")
+    if local >= len(names):
+        named = f"{len(names)} devices" if len(names) > 1 else "one device"
         raise ConfigError(
-            f"--gpu {gpu} names one GPU, and this is process {local + 1} of the machine",
-            why="two processes of a run cannot share a GPU",
-            todo="omit --gpu, or pass a GPU for each process, for instance --gpu 0,1",
+            f"--gpu {gpu} names {named}, but this is process {local + 1} on this machine",
+            why=own,
+            todo="omit --gpu, or pass a device for each process, for instance --gpu 0,1",
         )
-    if int(gpu) >= count:
+    if is_on_cpu:
+        return torch.device("cpu")
+    if int(names[local]) >= count:
         there = f"this machine has GPU 0 to {count - 1}" if count > 1 else f"this machine has {count or 'no'} GPU"
-        raise ConfigError(f"there is no GPU {gpu}", why=there, todo="use --gpu auto or --gpu cpu")
-    return torch.device("cuda", int(gpu))
-
-
-def _check_list(gpu: str, names: Sequence[str]) -> None:
-    """Raise ConfigError unless a list contains different GPUs."""
-    wrong = next((name for name in names if not (name.isascii() and name.isdecimal())), None)
-    if wrong is not None:
-        raise ConfigError(f"--gpu {gpu}: not a list of GPUs", why=f"{wrong!r} is not the index of a GPU")
-    if len({int(name) for name in names}) < len(names):
-        raise ConfigError(
-            f"--gpu {gpu} names a GPU twice",
-            why="each process of a run needs a GPU of its own",
-            todo="pass different GPUs, for instance --gpu 0,1",
-        )
+        raise ConfigError(f"there is no GPU {names[local]}", why=there, todo="use --gpu auto or --gpu cpu")
+    return torch.device("cuda", int(names[local]))
 
 
 def check_devices(gpu: str) -> torch.device:
@@ -182,13 +168,6 @@ def no_autocast(like: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return True if an exception reports that the memory of the device or of the machine was not enough."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return any(sign in str(error).lower() for sign in _SIGNS_OF_NO_MEMORY)
-
-
 def is_device_fault(error: BaseException) -> bool:
     """Return True if a GPU reports a failed kernel; the report arrives at some later call."""
     return any(sign in str(error) for sign in _SIGNS_OF_FAULT)
@@ -197,6 +176,21 @@ def is_device_fault(error: BaseException) -> bool:
 def is_compiler_failure(error: BaseException) -> bool:
     """Return True if an exception reports that torch.compile failed, mostly because there is no C++ compiler."""
     return any(kind.__name__ == "BackendCompilerFailed" for kind in type(error).__mro__)  # importing it takes a second
+
+
+@contextmanager
+def explained_compiler_failure(setting: str) -> Iterator[None]:
+    """Raise ConfigError if torch.compile fails inside the block; `setting` is the key that enables it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_compiler_failure(error):
+            raise
+        raise ConfigError(
+            "torch.compile does not work on this machine",
+            why=" ".join(str(error).partition("\n\n")[0].split()),
+            todo=f"install a C++ compiler, or disable it: {shell_words('--set', f'{setting}=false')}",
+        ) from error
 
 
 def peak_memory(device: torch.device) -> float:

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Literal
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class ExitCode(IntEnum):
@@ -73,6 +78,10 @@ class DataError(SvipError):
     exit_code = ExitCode.DATA
 
 
+class ReadError(DataError):
+    """The operating system refuses or fails to read a file, which may be intact."""
+
+
 class NetworkError(SvipError):
     """A download failed, or is forbidden by `--offline`."""
 
@@ -97,14 +106,14 @@ class InterruptedByHand(Interrupted):
     exit_code = ExitCode.CTRL_C
 
 
-def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:
+def nearest(word: str, known: Iterable[str]) -> str:
     """Return a phrase with the known words that are similar to a word, or with all of them if they are few."""
     known = sorted(set(known))
     begun = [name for name in known if word and name.startswith(word)]
-    close = begun[:count] or difflib.get_close_matches(word, known, n=count, cutoff=0.5)
+    close = begun[:3] or difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(name) for name in close) + "?"
-    return "known: " + ", ".join(known) if len(known) <= 12 else f"there are {len(known)} known names"
+    return "known: " + ", ".join(known) if len(known) <= 12 else f"none of the {len(known)} known names is similar"
 
 
 def shortened(entries: Sequence[str], count: int, separator: str = ", ") -> str:
@@ -139,8 +148,12 @@ def raise_together(*checks: Callable[[], object]) -> None:
 
 def misfits(error: ValidationError) -> str:
     """Return the first fields of a document that do not validate, and why."""
-    found = [".".join(str(part) for part in one["loc"]) + f": {one['msg']}" for one in error.errors()]
-    return shortened([one.removeprefix(": ") for one in found], 3, "; ")
+    found = []
+    for one in error.errors():
+        place = ".".join(str(part) for part in one["loc"])
+        message = "unknown field" if one["type"] == "unexpected_keyword_argument" else one["msg"]
+        found.append(f"{place}: {message}" if place else message)
+    return shortened(found, 3, "; ")
 
 
 _ELSEWHERE = "choose another folder with --runs-dir or --data-dir"
@@ -152,13 +165,13 @@ _SYSTEM: Mapping[int, tuple[type[SvipError] | None, str, str]] = {
         (errno.EACCES, errno.EPERM, errno.EROFS),
         (None, "not allowed to {verb} {name}", "change the permissions, or " + _ELSEWHERE),
     ),
-    errno.ENAMETOOLONG: (ConfigError, "{name} cannot be {done} there: the name is too long", "choose a shorter name"),
-    errno.ELOOP: (None, "{name} cannot be {done} there: its links form a loop", "remove the link"),
+    errno.ENAMETOOLONG: (ConfigError, "{name} cannot be {done}: the name is too long", "choose a shorter name"),
+    errno.ELOOP: (None, "{name} cannot be {done}: its links form a loop", "remove the link"),
     **dict.fromkeys(
         (errno.EMFILE, errno.ENFILE),
         (
             ResourceError,
-            "too many files are open to {verb} {name}",
+            "cannot {verb} {name}: too many files are open",
             "raise the limit (ulimit -n 4096), or use fewer workers",
         ),
     ),
@@ -166,6 +179,8 @@ _SYSTEM: Mapping[int, tuple[type[SvipError] | None, str, str]] = {
 }
 """errno -> class of our error (None: DataError for reading, ConfigError for writing), its first line, and what to do.
 """
+# Messages of the CPU's allocator; CUDA, its driver, Triton and NCCL (also CUDA_ERROR_OUT_OF_MEMORY); cuBLAS and cuDNN.
+_SIGNS_OF_NO_MEMORY = ("can't allocate memory", "out of memory", "out_of_memory", "alloc_failed", "allocation_failed")
 _FORMS = {"read": ("reading", "read"), "write": ("writing", "written")}
 
 
@@ -179,13 +194,33 @@ def system_error(error: OSError, name: object, verb: Literal["read", "write"] = 
 
     """
     doing, done = _FORMS[verb]
-    by_verb, other = (DataError, "") if verb == "read" else (ConfigError, "choose another path")
+    for_reading = DataError if isinstance(error, FileNotFoundError | NotADirectoryError) else ReadError
+    by_verb, other = (for_reading, "") if verb == "read" else (ConfigError, "choose another path")
     kind, what, todo = _SYSTEM.get(error.errno or 0, (None, "{name} cannot be {done}" + " there" * bool(other), other))
     return (kind or by_verb)(
         what.format(name=name, verb=verb, doing=doing, done=done),
         why=f"the operating system reports: {error.strerror or error}",
         todo=todo,
     )
+
+
+def with_system_errors(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function of the Python API raise our errors for those of the operating system, as commands do."""
+
+    @wraps(function)
+    def explained(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return function(*arguments, **named)
+        except OSError as error:
+            if error.errno is None:
+                raise  # a library's own error under that name
+            raise system_error(error, error.filename or "a file") from error
+        except ValueError as error:
+            if "null byte" not in str(error):
+                raise
+            raise ConfigError("a name contains a NUL character") from error
+
+    return explained
 
 
 @contextmanager
@@ -202,3 +237,52 @@ def explained_disk_errors(writing: str) -> Iterator[None]:
         if error.errno is None:
             raise  # a library's own error under that name
         raise system_error(error, writing, "write") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True if an exception reports that the memory of the device or of the machine was not enough."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported
+        return True
+    # Not in other exceptions, whose text may quote a file.
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS_OF_NO_MEMORY)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an exception's text, without the colours that torch adds to its own."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
+    return lines[0] if lines else "no details"
+
+
+@contextmanager
+def explained_damage(
+    name: object,
+    problem: str,
+    *kinds: type[Exception],
+    todo: str = "",
+    why: Callable[[Exception], str] = first_line,
+) -> Iterator[None]:
+    """Raise DataError for the exceptions that a damaged file causes in its reader; our own errors stay.
+
+    Errors of the operating system are explained as such, except EINVAL, which a reader gets for a position outside of
+    the file; a lack of memory is not damage.
+
+    Args:
+        name: The file, with which the first line of the error begins.
+        problem: The rest of that line.
+        kinds: The exceptions that are damage; all others if none is named.
+        todo: Advice in the error.
+        why: Function that returns the reason from the exception.
+
+    """
+    try:
+        yield
+    except (SvipError, BrokenPipeError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise system_error(error, error.filename or name) from error
+        if is_out_of_memory(error) or not isinstance(error, kinds or Exception):
+            raise
+        raise DataError(
+            f"{name} {problem}", why=why(error) if str(error) else type(error).__name__, todo=todo
+        ) from error

@@ -14,16 +14,10 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from svipctl.errors import ConfigError, DataError, ResourceError, system_error
+from svipctl.errors import ConfigError, DataError, ResourceError, explained_damage, system_error
 
 _PATIENCE = 0.5  # seconds: `is_locked` in another process holds the lock for a moment only
-_NO_FILES = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
+_NO_FILES = {"d": "a folder", "p": "a pipe", "s": "a socket"}  # others are devices
 
 
 def open_regular(path: Path, limit: int | None = None, *, what: str = "file", todo: str = "") -> BufferedReader:
@@ -53,11 +47,8 @@ def open_regular(path: Path, limit: int | None = None, *, what: str = "file", to
 
 def read_regular(path: Path, limit: int | None = None, *, what: str = "file", todo: str = "") -> bytes:
     """Return the content of a file that a user named; same arguments and errors as `open_regular`."""
-    with open_regular(path, limit, what=what, todo=todo) as file:
-        try:
-            content = file.read() if limit is None else file.read(limit + 1)
-        except OSError as error:
-            raise system_error(error, path) from error
+    with open_regular(path, limit, what=what, todo=todo) as file, explained_damage(path, "cannot be read", OSError):
+        content = file.read() if limit is None else file.read(limit + 1)
     if limit is not None and len(content) > limit:  # it grows, or its size is not known, as in /proc
         raise _too_large(path, len(content), limit)
     return content
@@ -65,7 +56,7 @@ def read_regular(path: Path, limit: int | None = None, *, what: str = "file", to
 
 def _require_regular(path: Path, status: os.stat_result, limit: int | None) -> None:
     if not stat.S_ISREG(status.st_mode):
-        kind = _NO_FILES.get(stat.S_IFMT(status.st_mode), "something else")
+        kind = _NO_FILES.get(stat.filemode(status.st_mode)[0], "a device")
         raise DataError(f"{path} is {kind}, not a file", todo="pass a regular file")
     if limit is not None and status.st_size > limit:
         raise _too_large(path, status.st_size, limit)
@@ -204,6 +195,24 @@ def _explained_names(path: Path, what: str, todo: str) -> Iterator[None]:
         raise DataError(f"{str(path)!r} is not a valid file name", why=str(error)) from error
 
 
+def check_output(path: Path, todo: str = "choose another -o") -> None:
+    """Check, before any work, that a file can be written at a path.
+
+    Raises:
+        ConfigError: Something other than a regular file is there, or its folder may not be written.
+
+    """
+    try:
+        folder = nearest_existing(path.parent)
+        is_other = path.exists() and not path.is_file()
+    except OSError as error:
+        raise system_error(error, path, "write") from error
+    if is_other:
+        raise ConfigError(f"{path} exists and is not a regular file", todo=todo)
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path} cannot be written: {folder} is not a writable folder", todo=todo)
+
+
 def nearest_existing(path: Path) -> Path:
     """Return the path, or the nearest of its parents that exists."""
     return next((one for one in (path, *path.parents) if one.exists()), Path())
@@ -223,7 +232,7 @@ def require_disk_space(folder: Path, needed: int, what: str, todo: str) -> None:
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    with open_regular(path) as file:
+    with open_regular(path) as file, explained_damage(path, "cannot be read", OSError):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

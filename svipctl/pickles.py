@@ -7,7 +7,6 @@ import math
 import pickle
 import pickletools
 import re
-import struct
 import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,24 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from svipctl.errors import DataError
+from svipctl.errors import DataError, explained_damage
 from svipctl.files import open_regular, read_regular
-
-DAMAGE = (
-    pickle.UnpicklingError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""Exceptions that unpickling a damaged file can raise."""
 
 _LARGEST = 2**26  # bytes of a pickled table; the largest published one has 0.8 MB
 _NUMBERS_AND_TEXTS = re.compile(r"[fiu][1248]|b1|[SU][0-9]{1,5}")
@@ -47,13 +30,13 @@ def read_pickled_array(path: Path) -> NDArray[np.float64]:
         DataError: The file is missing, damaged, contains anything but arrays and plain data, or is not a numeric array.
 
     """
-    try:
-        found = _ArrayUnpickler(io.BytesIO(_checked(read_regular(path, _LARGEST))), encoding="latin1").load()
+    content = read_regular(path, _LARGEST)
+    with explained_damage(path, "is not a pickle of plain data"):
+        found = _ArrayUnpickler(io.BytesIO(_checked(content)), encoding="latin1").load()
         array = np.asarray(found) if isinstance(found, PickledArray) else None
-    except DAMAGE as error:
-        raise DataError(f"{path} is not a pickle of plain data", why=str(error) or "it is truncated") from error
     if array is None or array.dtype.kind not in "fiu":
-        raise DataError(f"{path} holds no table of numbers", why=f"it holds a {type(found).__name__}")
+        kind = type(found).__name__ if array is None else f"array of type {array.dtype}"
+        raise DataError(f"{path} does not contain a table of numbers", why=f"it contains a {kind}")
     return array.astype(np.float64)
 
 
@@ -74,13 +57,19 @@ def read_torch(path: Path, *, allowed: Sequence[type] = ()) -> Any:
     import torch
 
     check_torch_file(path)
-    try:
-        with torch.serialization.safe_globals([*allowed, *_safe_globals()]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's unpickler raises any exception for a damaged file
-        lines = str(error).strip().splitlines() or ["no details"]
-        why = next((line.strip() for line in lines if "global" in line.lower()), lines[0])[:300]
-        raise DataError(f"{path} is not a file of plain data", why=why) from error
+    damage = explained_damage(path, "is not a file of plain data", why=torch_reason)
+    with damage, torch.serialization.safe_globals([*allowed, *_safe_globals()]):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def torch_reason(error: Exception) -> str:
+    """Return the line of an exception of `torch.load` that says what is wrong, without its advice to execute the file
+    (`weights_only=False`).
+    """
+    lines = [re.split(" In PyTorch 2.6| Please use", line)[0].strip() for line in str(error).splitlines()]
+    reasons = [line for line in lines if line and not re.search("weights.only", line, re.IGNORECASE)]
+    named = [line for line in reasons if "global" in line.lower()]
+    return [*named, *reasons, "it is not a format that torch reads without executing code"][0][:300]
 
 
 def check_torch_file(path: Path) -> None:
@@ -96,7 +85,7 @@ def check_torch_file(path: Path) -> None:
         except Exception:  # not a zip archive, or a damaged one; torch reports which
             return
     if packed:
-        raise DataError(f"{path} is not a file of torch.save", why=f"{packed[0]} is compressed in it")
+        raise DataError(f"{path} was not written by torch.save", why=f"its entry {packed[0]} is compressed")
 
 
 class PickledArray:
@@ -146,9 +135,7 @@ def _build(shape: Any, dtype: Any, order: Any, content: Any) -> NDArray[Any]:
     if dtype.code in ("O", "O8"):
         if not isinstance(content, list) or len(content) != math.prod(shape):
             raise ValueError("an array of objects is damaged")
-        flat = np.empty(len(content), dtype=object)
-        for index, item in enumerate(content):
-            flat[index] = item
+        flat = np.fromiter(content, dtype=object, count=len(content))
     else:
         if not isinstance(dtype.code, str) or not _NUMBERS_AND_TEXTS.fullmatch(dtype.code):
             raise ValueError(f"an array is of type {dtype.code!r}, not of numbers or text")
@@ -215,7 +202,7 @@ def _checked(content: bytes) -> bytes:
     """
     for opcode, argument, _ in pickletools.genops(content):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument not in range(len(content)):
-            raise ValueError(f"it has no room for {argument} objects")
+            raise ValueError(f"it refers to object {argument}, beyond its size")
     return content
 
 

@@ -9,18 +9,18 @@ _PLAN_NAMES = {
     "disk_mib": "disk for checkpoints",
     "features_mib": "disk for the stem's features",
     "memory_mib": "memory for the network",
-    "parts": "parts of a batch",
+    "parts": "micro-batches per step",
 }
 _PLAN_NOTES = {"memory_mib": "; plus about 1 GiB for Python and torch, and the activations of the batch"}
 
 
 def describe_plan(plan: Mapping[str, Any]) -> str:
-    """Return the text of --dry-run: a line for each value that is known and needed."""
+    """Return the text of --dry-run: a line for each value that is known and needed, but its warnings."""
     return "\n".join(
         f"{_PLAN_NAMES.get(key, key.replace('_', ' '))}: {_in_words(value)}{' MiB' if key.endswith('_mib') else ''}"
         f"{_PLAN_NOTES.get(key, '')}"
         for key, value in plan.items()
-        if value is not None and (value or key != "features_mib")
+        if value is not None and key != "warnings" and (value or key != "features_mib")
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 _UNPRINTABLE = re.compile(
@@ -17,9 +19,25 @@ _FORMULA = re.compile("[=+@\\-\t\r\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
+_LACKING = {"--data-dir": ("runs", "completion", "config"), "--runs-dir": ("data", "w2v", "completion", "config")}
+"""Flag of a folder -> commands that do not have it."""
+_folders: ContextVar[Mapping[str, object] | None] = ContextVar("folders", default=None)
+
+
+def repeat_in_commands(folders: Mapping[str, object]) -> None:
+    """Add the folders that the user passed (flag -> folder) to all commands that are shown from now on."""
+    _folders.set(folders)
+
+
 def shell_command(*words: object) -> str:
-    """Return a svipctl command line that a shell reads as exactly these words."""
-    return shell_words("svipctl", *words)
+    """Return a svipctl command line that a shell reads as exactly these words, and the folders that the user passed."""
+    repeated = [
+        word
+        for flag, folder in (_folders.get() or {}).items()
+        if words and str(words[0]) not in _LACKING[flag] and flag not in words
+        for word in (flag, folder)
+    ]
+    return shell_words("svipctl", *words, *repeated)
 
 
 def shell_words(*words: object) -> str:

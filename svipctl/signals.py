@@ -133,13 +133,16 @@ def deferred_signals() -> Iterator[None]:
     A process that starts within the block inherits them blocked, until it has set its own handlers.
     """
     waiting: list[int] = []
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         # The system delivers a blocked signal to another thread, and Python runs its handler in the main one.
         with handled(SIGNALS, lambda number, frame: waiting.append(number)):
-            yield
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+            try:
+                yield
+            finally:
+                # Before the handlers: one that raises must not leave the signals blocked.
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for number in waiting:
             os.kill(os.getpid(), number)
 

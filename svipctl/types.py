@@ -11,6 +11,9 @@ ProgressCallback = Callable[[int, int], None]
 Precision = Literal["auto", "fp32", "bf16"]
 """Arithmetic of the network; `auto` is bf16 where the hardware has it, else fp32."""
 
+MOST_RESAMPLES = 100_000
+"""Largest number of bootstrap resamples."""
+
 FEATURES = "features"
 """Name of the backbone whose output is read from a file (`data.features`)."""
 Workers = int | Literal["auto"]

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: a tiny data folder, and the arguments that make training tiny."""
+"""Fixtures shared by all tests: a tiny data folder, and arguments that make training short."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ NETWORK = "model.backbone_args={img_size=32,patch_size=8,embed_dim=16,depth=1,nu
 
 Command = Callable[..., Finished]
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a suite in the background, and of every command it starts
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # of a test suite in the background, and of every command it starts
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -38,7 +40,7 @@ def write_rows(path: Path, rows: list[list[object]]) -> None:
 
 
 def write_small_folder(root: Path) -> Path:
-    """6 seen and 2 unseen classes of 32 x 32 pictures whose halves show two colours, the attributes."""
+    """Write 6 seen and 2 unseen classes of 32 x 32 images whose halves show two colours, the attributes."""
     rng = np.random.default_rng(7)
     split: list[list[object]] = [["image", "split"]]
     table: list[list[object]] = [["class", *ATTRIBUTES], ["group", *(name.partition("::")[0] for name in ATTRIBUTES)]]
@@ -62,7 +64,7 @@ def write_small_folder(root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The tiny data folder, for reading only: what one test leaves in it, others would find."""
+    """Return the tiny data folder, for reading only, because all tests share it."""
     folder = write_small_folder(tmp_path_factory.mktemp("data") / "small")
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     yield folder
@@ -72,7 +74,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def masked_folder(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny data folder with a mask for each image: a blob in one of the windows."""
+    """Return the tiny data folder with a mask for each image: a blob in one of the windows."""
     folder = Path(shutil.copytree(shared_folder, tmp_path_factory.mktemp("masked") / "small"))
     rng = np.random.default_rng(0)
     for picture in sorted((folder / "images").rglob("*.png")):
@@ -87,13 +89,13 @@ def masked_folder(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def small_folder(shared_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny data folder that a test may damage."""
+    """Return a copy of the tiny data folder that a test may change."""
     return Path(shutil.copytree(shared_folder, tmp_path / "small"))
 
 
 @pytest.fixture(scope="session")
 def tiny() -> tuple[str, ...]:
-    """Arguments with which training takes a second."""
+    """Return arguments with which training takes a second."""
     return (
         *("--recipe", "svipctl", "--backbone", "vit_tiny_patch16_224", "--weights", "none"),
         *("--epochs", "1", "--batch-size", "4"),
@@ -103,14 +105,14 @@ def tiny() -> tuple[str, ...]:
 
 
 def of_every_recipe(arguments: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the arguments without the recipe that they begin with, for tables."""
+    """Return the arguments without the leading recipe, for tables."""
     assert arguments[0] == "--recipe"
     return arguments[2:]
 
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """Runs svipctl in a forked process, in the test's own folder."""
+    """Return a function that runs svipctl in a forked process, in the test's own folder."""
 
     def run(*arguments: str, **options: object) -> Finished:
         return forked(*arguments, cwd=tmp_path, streams=tmp_path / ".streams", **options)  # type: ignore[arg-type]
@@ -120,7 +122,7 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.fixture(scope="session")
 def trained(shared_folder: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of `svipctl train` on the tiny data folder, a fresh process; for reading only."""
+    """Return the run folder of `svipctl train` on the tiny data folder, a new process; for reading only."""
     folder = tmp_path_factory.mktemp("trained")
     done = fresh("train", str(shared_folder), *tiny, "--name", "first", cwd=folder)
     assert done.code == 0, done.stderr
@@ -129,5 +131,5 @@ def trained(shared_folder: Path, tiny: tuple[str, ...], tmp_path_factory: pytest
 
 @pytest.fixture
 def trained_copy(trained: Path, tmp_path: Path) -> Path:
-    """A copy of that run, in the test's own folder of runs."""
+    """Return a copy of that run, in the test's own folder of runs."""
     return Path(shutil.copytree(trained, tmp_path / "runs" / "small" / "first", ignore=shutil.ignore_patterns("eval")))

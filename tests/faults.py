@@ -1,7 +1,7 @@
-"""Faults of the machine, for any code that uses the file system: a full disk, and a kill at a chosen moment.
+"""Faults of the machine for any code that uses the file system: a full disk, and a kill at a chosen moment.
 
-They act where Python meets the operating system, so they know nothing of the code that is tested: on the names of files
-that are made, on the calls that change the disk, and on the length of files.
+They act where Python calls the operating system, independent of the tested code: on the names of new files, on the
+calls that change the disk, and on the length of files.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ CHANGES = ("pwrite", "fsync", "rename", "replace", "unlink", "mkdir")
 """Functions of `os` that change the disk."""
 
 Fault = Callable[[str, int, Callable[..., Any], tuple[Any, ...]], None]
-"""Called before each change with its name, its number from 1 on, the real function and its arguments."""
+"""Function that is called before each change with its name, its number from 1, the real function and its arguments."""
 
 _NAMES = {"os.mkdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
-"""Events that make a name, and the position of the new name in their arguments."""
+"""Events that create a name, and the position of the new name in their arguments."""
 
 _listeners: list[Callable[[Path], None]] = []
 _hooked: list[bool] = []
@@ -38,8 +38,11 @@ def _no_space(path: object = None) -> OSError:
 
 
 @contextmanager
-def full_disk(folder: Path, *, after: int = 0, name: str = "*") -> Iterator[None]:
-    """Fail to make files and names below a folder, once so many that match a pattern have been made."""
+def full_disk(folder: Path, *, after: int = 0, name: str = "*", number: int = errno.ENOSPC) -> Iterator[None]:
+    """Fail to create files and names below a folder, after the given number that match a pattern.
+
+    `number` is the error of the operating system, if it is not that of a full disk.
+    """
     made = 0
 
     def fail(path: Path) -> None:
@@ -47,7 +50,7 @@ def full_disk(folder: Path, *, after: int = 0, name: str = "*") -> Iterator[None
         if path.is_relative_to(folder) and fnmatch(path.name, name):
             made += 1
             if made > after:
-                raise _no_space(str(path))
+                raise OSError(number, os.strerror(number), str(path))
 
     with _listening(fail):
         yield
@@ -55,7 +58,7 @@ def full_disk(folder: Path, *, after: int = 0, name: str = "*") -> Iterator[None
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Fail to write files beyond so many bytes, in the middle of a write as a full disk does."""
+    """Fail to write files beyond the given number of bytes, in the middle of a write as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -83,7 +86,7 @@ def disk_fault(fault: Fault, *names: str) -> Iterator[None]:
 
 
 def killed_at(moment: int) -> Fault:
-    """Kill the process at a change: before it, after it, or in the middle of a write."""
+    """Return a fault that kills the process at a change: before it, after it, or in the middle of a write."""
 
     def fault(name: str, number: int, real: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         if number != moment:
@@ -99,7 +102,7 @@ def killed_at(moment: int) -> Fault:
 
 
 def full_from(moment: int) -> Fault:
-    """Refuse this change and all later ones because the disk is full."""
+    """Return a fault that refuses this change and all later ones because the disk is full."""
 
     def fault(name: str, number: int, real: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         if number >= moment:
@@ -109,22 +112,22 @@ def full_from(moment: int) -> Fault:
 
 
 def fill_disk(folder: str, after: int, name: str = "*") -> None:
-    """In a started process: `full_disk` for a folder of the working directory, for good."""
+    """In a started process: apply `full_disk` to a folder of the working directory, permanently."""
     _for_good.enter_context(full_disk(Path.cwd() / folder, after=after, name=name))
 
 
 def refuse_changes(moment: int, *names: str) -> None:
-    """In a started process: the disk is full from this change on, for good."""
+    """In a started process: fail this change and all later ones as on a full disk, permanently."""
     _for_good.enter_context(disk_fault(full_from(moment), *names))
 
 
 def limit_files(size: int) -> None:
-    """In a started process: `largest_file` for good."""
+    """In a started process: apply `largest_file` permanently."""
     _for_good.enter_context(largest_file(size))
 
 
 def kill_at(number: int, folder: str) -> None:
-    """Kill this process before it makes the `number`-th file or name below a folder of the working directory."""
+    """Kill this process before it creates the `number`-th file or name below a folder of the working directory."""
     made, place = 0, Path.cwd() / folder
 
     def kill(path: Path) -> None:
@@ -147,7 +150,7 @@ def _listening(listener: Callable[[Path], None]) -> Iterator[None]:
 
 def _listen(listener: Callable[[Path], None]) -> None:
     if not _hooked:
-        sys.addaudithook(_hear)  # cannot be removed, only have nothing to do
+        sys.addaudithook(_hear)  # audit hooks cannot be removed, only disabled
         _hooked.append(True)
     _listeners.append(listener)
 

@@ -1,6 +1,6 @@
-"""Signals at chosen moments of a command: at the n-th thing that Python itself reports of it, by audit events.
+"""Send signals at chosen moments of a command: at the n-th event that Python itself reports by audit events.
 
-They know nothing of the code that is tested, and need no clock.
+They are independent of the tested code, and need no clock.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class Moments:
-    """The moments of a command, counted in a file that processes share."""
+    """Moments of a command, counted in a file that processes share."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -25,11 +25,11 @@ class Moments:
         return int.from_bytes(self.file.read_bytes(), "little")
 
     def counted(self) -> None:
-        """In the process of the command: count its moments from here on."""
+        """In the process of the command: count its moments from now on."""
         self._listen(0, signal.SIGTERM)
 
     def signalled(self, moment: int, number: signal.Signals) -> None:
-        """In the process of the command: send a signal to it at one of its moments, counted from 1."""
+        """In the process of the command: send it a signal at one of its moments, counted from 1."""
         self._listen(moment, number)
 
     def _listen(self, moment: int, number: signal.Signals) -> None:
@@ -40,7 +40,9 @@ class Moments:
         def hear(event: str, arguments: tuple[object, ...]) -> None:
             nonlocal passed
             is_worker = os.getpid() != process
-            if is_worker or signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # nor before the program listens
+            if (
+                is_worker or signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+            ):  # nor before the program handles signals
                 return
             passed += 1
             shared[:] = passed.to_bytes(8, "little")

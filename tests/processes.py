@@ -1,4 +1,4 @@
-"""The command line in processes of its own: started afresh, or forked from a server that has torch imported already."""
+"""Run the command line in separate processes: new ones, or forked from a server that has imported torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORKS.set_forkserver_preload(
 
 @dataclass(frozen=True)
 class Finished:
-    """What the shell sees of a command."""
+    """Exit code and output of a command."""
 
     code: int
     stdout: str
@@ -34,18 +34,18 @@ class Finished:
 
     @property
     def document(self) -> Any:
-        """The one JSON document on stdout."""
+        """Return the one JSON document on stdout."""
         return json.loads(self.stdout)
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The environment without anything that configures svipctl."""
+    """Return the environment without variables that configure svipctl."""
     mine = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("SVIPCTL_")}
     return mine | {"OMP_NUM_THREADS": "1"} | more
 
 
 def fresh(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> Finished:
-    """`python -m svipctl ARGUMENTS` from nothing."""
+    """Run `python -m svipctl ARGUMENTS` in a new process."""
     command = [sys.executable, "-m", "svipctl", *arguments]
     done = subprocess.run(
         command, cwd=cwd, env=clean_environment(**(environment or {})), capture_output=True, text=True, timeout=600
@@ -54,7 +54,7 @@ def fresh(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = No
 
 
 def forked(*arguments: str, cwd: Path, streams: Path, first: Callable[[], None] | None = None) -> Finished:
-    """The program's entry point in a forked process with its own streams; `first` runs in it before."""
+    """Run the program's entry point in a forked process with its own streams; `first` runs in it before."""
     streams.mkdir(parents=True, exist_ok=True)
     out, err = streams / "stdout", streams / "stderr"
     process = FORKS.Process(target=_enter, args=(arguments, cwd, out, err, first))
@@ -82,5 +82,5 @@ def _enter(arguments: tuple[str, ...], cwd: Path, out: Path, err: Path, first: C
 
 
 def files_under(folder: Path) -> dict[str, bytes]:
-    """Relative path -> content of every file under a folder."""
+    """Return relative path -> content of every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

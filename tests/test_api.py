@@ -1,4 +1,4 @@
-"""The Python API: the documented examples run, and its numbers are those of the command line."""
+"""Test the Python API: the documented examples run, and its numbers equal those of the command line."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def model(run: svipctl.TrainingRun) -> svipctl.TrainedModel:
     return run.load(device="cpu")
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_documentation_run_one_after_another(tmp_path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/api.md").read_text(), re.M | re.S)
     assert len(blocks) >= 5
@@ -76,7 +77,7 @@ def test_every_public_name_can_be_imported() -> None:
         svipctl.lod  # noqa: B018
 
 
-def test_evaluate_gives_the_numbers_of_the_command_line_to_the_digit(
+def test_evaluate_gives_exactly_the_numbers_of_the_command_line(
     run: svipctl.TrainingRun, model: svipctl.TrainedModel, shared_folder: Path
 ) -> None:
     evaluation = svipctl.evaluate(model, svipctl.open_dataset(shared_folder), workers=0)
@@ -87,7 +88,20 @@ def test_evaluate_gives_the_numbers_of_the_command_line_to_the_digit(
     assert printed["intervals"] == evaluation.to_dict()["intervals"]
 
 
-def test_evaluate_takes_a_run_and_the_name_of_its_data_set_too(
+@pytest.mark.slow
+def test_the_documented_use_of_answers_for_each_image_gives_t1_of_each_class(
+    run: svipctl.TrainingRun, shared_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("eval", str(shared_folder), "--run", str(run.folder), "--gpu", "cpu", "--json")
+    classes = fresh(*arguments, cwd=run.folder.parent).document["classes"]
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/evaluation.md").read_text(), re.M | re.S)
+    exec(block.replace("runs/toybirds/svipctl-seed0", str(run.folder)), {})
+    printed = dict(re.findall(r"^(unseen_\w+) +([0-9.]+)$", capsys.readouterr().out, re.M))
+    expected = {one["class"]: one["accuracy"]["zsl"] for one in classes if not one["seen"]}
+    assert {name: 100 * float(value) for name, value in printed.items()} == pytest.approx(expected)
+
+
+def test_evaluate_accepts_a_run_and_the_name_of_its_data_set(
     run: svipctl.TrainingRun, model: svipctl.TrainedModel, shared_folder: Path
 ) -> None:
     expected = svipctl.evaluate(model, svipctl.open_dataset(shared_folder), bootstrap=0).rows
@@ -96,7 +110,7 @@ def test_evaluate_takes_a_run_and_the_name_of_its_data_set_too(
     assert svipctl.evaluate(model, str(shared_folder), bootstrap=0).rows == expected
 
 
-def test_images_of_every_form_are_classified_as_predict_classifies_them(
+def test_images_in_every_form_are_classified_as_predict_classifies_them(
     run: svipctl.TrainingRun, model: svipctl.TrainedModel, shared_folder: Path
 ) -> None:
     pictures = shared_folder / "images" / "unseen_x"
@@ -118,7 +132,7 @@ def test_train_refuses_what_the_command_line_refuses(tmp_path: Path, shared_fold
         svipctl.train(shared_folder, device="0,1", runs_dir=tmp_path)
 
 
-def test_train_gives_the_run_that_the_command_gives(
+def test_train_gives_the_same_run_as_the_command(
     run: svipctl.TrainingRun, shared_folder: Path, tmp_path: Path, command: Command
 ) -> None:
     sets = [f"--set={key}={value}" for key, value in SMALL.items() if key != "model.backbone_args"]
@@ -140,7 +154,9 @@ def test_a_finished_run_is_returned_whatever_its_seed(
     assert (first.folder / "metrics.jsonl").stat().st_mtime_ns == written
 
 
-def test_a_final_run_refuses_an_epoch_count_that_development_did_not_find(shared_folder: Path, tmp_path: Path) -> None:
+def test_a_final_run_refuses_an_epoch_count_that_development_did_not_choose(
+    shared_folder: Path, tmp_path: Path
+) -> None:
     fold = SMALL | {"train.fold": 1, "train.monitor": "validation"}
     svipctl.train(shared_folder, name="fold1", settings=fold, runs_dir=tmp_path, device="cpu")
     with pytest.raises(svipctl.SvipError, match="train.epochs is 7, and development found 1"):
@@ -165,10 +181,10 @@ def test_a_final_run_refuses_an_epoch_count_that_development_did_not_find(shared
         ({"precision": "fp16"}, "there is no precision 'fp16'"),
         ({"device": "0,1"}, "names several devices"),
         ({"device": "cuda:7"}, "there is no GPU 7"),
-        ({"device": "mps"}, "not a GPU"),
+        ({"device": "mps"}, "not the index of a GPU"),
     ],
 )
-def test_load_refuses_values_that_are_none(run: svipctl.TrainingRun, arguments: dict[str, Any], message: str) -> None:
+def test_load_refuses_invalid_values(run: svipctl.TrainingRun, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(svipctl.SvipError, match=message):
         svipctl.load(run.folder, **arguments)
 
@@ -187,9 +203,7 @@ def test_classify_and_evaluate_refuse_values_out_of_range(model: svipctl.Trained
         svipctl.evaluate(model, dataset, batch_size=0)
 
 
-def test_a_model_and_an_evaluation_show_themselves_in_one_line(
-    model: svipctl.TrainedModel, shared_folder: Path
-) -> None:
+def test_the_repr_of_a_model_and_an_evaluation_is_one_line(model: svipctl.TrainedModel, shared_folder: Path) -> None:
     assert repr(model) == "TrainedModel(svipctl on small, epoch 1, 6 attributes, torch.float32 on cpu)"
     evaluation = svipctl.evaluate(model, svipctl.open_dataset(shared_folder), bootstrap=0)
     assert repr(evaluation).startswith("Evaluation(zsl {'T1': ")
@@ -199,7 +213,7 @@ def test_a_model_and_an_evaluation_show_themselves_in_one_line(
     assert len({model, evaluation}) == 2
 
 
-def test_nothing_is_printed_unless_asked_for(
+def test_nothing_is_printed_without_progress(
     shared_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     svipctl.train(shared_folder, settings=SMALL, runs_dir=tmp_path, device="cpu")
@@ -217,5 +231,22 @@ def test_calibrate_gives_a_final_run_with_the_gamma_of_all_folds(shared_folder: 
     assert development is not None
     assert [one.run for one in development.runs] == names
     assert run.load().gamma.value == development.gamma
-    with pytest.raises(ConfigError, match="trains the development runs itself"):
+    with pytest.raises(ConfigError, match="cannot be combined with from_development"):
         svipctl.train(shared_folder, calibrate=True, resume="auto", runs_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", [300 * "x", "nul\0l", "no/such/place"])
+def test_names_that_cannot_be_used_are_our_errors(name: str, shared_folder: Path, tmp_path: Path) -> None:
+    for call in (
+        lambda: svipctl.open_dataset(name),
+        lambda: svipctl.load(name),
+        lambda: svipctl.train(name, runs_dir=tmp_path),
+        lambda: svipctl.train(shared_folder, name=name, runs_dir=tmp_path, settings=SMALL),
+    ):
+        with pytest.raises(svipctl.SvipError):
+            call()
+
+
+def test_a_gpu_may_be_given_by_its_index(shared_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(svipctl.SvipError, match="no GPU 99"):
+        svipctl.train(shared_folder, device=99, runs_dir=tmp_path, settings=SMALL)

@@ -1,4 +1,4 @@
-"""The rules of the house (docs/architecture.md): arrows point down, one network constructor, one scoring function."""
+"""Test the rules of docs/architecture.md: imports point down, one network constructor, one scoring function."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LEVELS = (
         "version",
     ),
 )
-"""Rooms from the top floor down; a room imports from lower floors only."""
+"""Packages from the top level down; a package imports from lower levels only."""
 GROUND = len(LEVELS) - 1
 FUNCTIONS = ("matmul", "mm", "bmm", "einsum", "dot", "tensordot", "inner", "linear", "cosine_similarity")
 PRODUCTS = {
@@ -60,6 +60,7 @@ PRODUCTS = {
     "svipctl.datasets.toybirds.drawing": "rotations",
     "svipctl.datasets.toybirds.species": "distances of species",
     "svipctl.evaluation.bootstrap": "counts of resamples",
+    "svipctl.evaluation.calibration": "weighted accuracies",
     "svipctl.evaluation.protocols": "weighted accuracies",
     "svipctl.evaluation.localization": "weighted means",
     "svipctl.export.resize": "interpolation",
@@ -80,7 +81,7 @@ def modules() -> dict[str, ast.Module]:
 
 
 def imports(name: str) -> set[str]:
-    """Return the modules of svipctl that a module imports, at whatever place."""
+    """Return the modules of svipctl that a module imports, at any place."""
     found = set()
     for node in ast.walk(modules()[name]):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("svipctl"):
@@ -91,13 +92,13 @@ def imports(name: str) -> set[str]:
     return found - {name}
 
 
-def room(name: str) -> str:
+def package_of(name: str) -> str:
     parts = name.split(".")
     return parts[1] if len(parts) > 1 else "svipctl"
 
 
 def level(name: str) -> int:
-    return next(number for number, rooms in enumerate(LEVELS) if room(name) in rooms)
+    return next(number for number, rooms in enumerate(LEVELS) if package_of(name) in rooms)
 
 
 def products(tree: ast.Module) -> Iterator[ast.AST]:
@@ -108,9 +109,9 @@ def products(tree: ast.Module) -> Iterator[ast.AST]:
             yield node
 
 
-def test_every_module_belongs_to_a_floor() -> None:
+def test_every_module_belongs_to_a_level() -> None:
     known = {one for rooms in LEVELS for one in rooms}
-    assert {room(name) for name in modules()} <= known
+    assert {package_of(name) for name in modules()} <= known
 
 
 def test_imports_point_down() -> None:
@@ -118,16 +119,18 @@ def test_imports_point_down() -> None:
         f"{name} -> {other}"
         for name in modules()
         for other in imports(name)
-        if room(name) != room(other) and level(other) <= level(name) and level(name) != GROUND
+        if package_of(name) != package_of(other) and level(other) <= level(name) and level(name) != GROUND
     ]
     assert upward == []
 
 
-def test_no_circle_of_imports_between_modules_or_rooms() -> None:
+def test_modules_and_packages_have_no_import_cycle() -> None:
     TopologicalSorter({name: imports(name) for name in modules()}).prepare()
     rooms: dict[str, set[str]] = {}
     for name in modules():
-        rooms.setdefault(room(name), set()).update(room(other) for other in imports(name) if room(other) != room(name))
+        rooms.setdefault(package_of(name), set()).update(
+            package_of(other) for other in imports(name) if package_of(other) != package_of(name)
+        )
     TopologicalSorter(rooms).prepare()
 
 
@@ -141,7 +144,7 @@ def test_the_network_is_constructed_in_one_place() -> None:
     assert calls == ["svipctl.inference.network"]
 
 
-def test_no_other_module_than_scores_multiplies_predictions_by_class_attributes() -> None:
+def test_only_the_listed_modules_have_matrix_products() -> None:
     multiplying = {name for name, tree in modules().items() if any(True for _ in products(tree))}
     assert multiplying == set(PRODUCTS), (
         "say in PRODUCTS what a new matrix product multiplies; scores are in model.scores"
@@ -154,18 +157,20 @@ def test_the_library_never_prints_asks_or_exits(call: str) -> None:
         name
         for name, tree in modules().items()
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == call and room(name) not in ("cli", "__main__")
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == call and package_of(name) not in ("cli", "__main__")
     ]
     assert calling == []
 
 
 @pytest.mark.parametrize("stream", ["sys.argv", "sys.stdin", "sys.stdout", "sys.stderr"])
-def test_the_library_touches_neither_arguments_nor_streams(stream: str) -> None:
+def test_the_library_uses_neither_arguments_nor_streams(stream: str) -> None:
     using = [
         name
         for name, tree in modules().items()
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and ast.unparse(node) == stream and room(name) not in ("cli", "__main__")
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node) == stream
+        and package_of(name) not in ("cli", "__main__")
     ]
     assert using == []
 
@@ -180,7 +185,7 @@ def test_no_two_public_classes_share_a_name() -> None:
 
 
 def test_tests_import_public_names_only() -> None:
-    """A module of the command line may be plumbing; what a test imports from a module is not."""
+    """Imports of private modules of the command line are allowed; imports of private names are not."""
     private = []
     for path in sorted((Path(__file__).parent).rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""The container recipes: the Dockerfile passes its linter, and both recipes install the same things from existing files."""
+"""Test the container recipes: the Dockerfile passes its linter, and both install the same from existing files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The number of processors that a process may use."""
+"""Test the number of processors that a process may use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from svipctl.cpu_count import processor_count
         ("0 100000", 1),
     ],
 )
-def test_a_quota_of_time_counts_as_processors(
+def test_a_cpu_quota_limits_the_number_of_processors(
     quota: str | None, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cpu_count, "processors", lambda: frozenset(range(8)))

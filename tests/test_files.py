@@ -1,4 +1,4 @@
-"""A folder that somebody works in, and what becomes of the lock when he is gone."""
+"""Test locked folders, atomic writes, and the lock of a killed process."""
 
 from __future__ import annotations
 
@@ -12,10 +12,20 @@ from pathlib import Path
 import pytest
 
 from svipctl.errors import ConfigError, DataError, SvipError
-from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_lock, is_locked, open_regular
+from svipctl.files import (
+    atomic_folder,
+    atomic_write,
+    atomic_write_text,
+    check_output,
+    file_lock,
+    file_sha256,
+    is_locked,
+    open_regular,
+    read_regular,
+)
 
 
-def test_a_second_one_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
+def test_a_second_lock_is_refused_while_the_first_is_held(tmp_path: Path) -> None:
     assert not is_locked(tmp_path)
     with file_lock(tmp_path):
         assert is_locked(tmp_path)
@@ -25,7 +35,7 @@ def test_a_second_one_is_refused_while_the_first_is_at_work(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+def test_a_killed_process_releases_its_lock(tmp_path: Path) -> None:
     program = "import sys, pathlib\nfrom svipctl.files import file_lock\nwith file_lock(pathlib.Path(sys.argv[1])):\n print(1, flush=True)\n sys.stdin.read()"
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -38,11 +48,11 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     assert not is_locked(tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_held_by_nobody(tmp_path: Path) -> None:
+def test_a_missing_folder_is_not_locked(tmp_path: Path) -> None:
     assert not is_locked(tmp_path / "nothing")
 
 
-def test_what_a_killed_writer_leaves_is_used_by_the_next(tmp_path: Path) -> None:
+def test_the_remains_of_a_killed_writer_are_overwritten(tmp_path: Path) -> None:
     target = tmp_path / "file.txt"
     (tmp_path / ".file.txt.part").write_text("half of an old one, longer than the new one")
     atomic_write_text(target, "new")
@@ -50,7 +60,7 @@ def test_what_a_killed_writer_leaves_is_used_by_the_next(tmp_path: Path) -> None
     assert target.read_text() == "new"
 
 
-def test_a_writer_that_fails_leaves_the_old_content_alone(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_content_unchanged(tmp_path: Path) -> None:
     target = tmp_path / "file.txt"
     target.write_text("old")
     with pytest.raises(FileNotFoundError), atomic_write(target) as unfinished:
@@ -72,7 +82,7 @@ def test_two_writers_of_one_file_take_turns(tmp_path: Path) -> None:
 
 
 def test_a_writer_never_removes_the_file_of_the_next(tmp_path: Path) -> None:
-    """The second one begins when the first has renamed its file, and the third waits meanwhile."""
+    """The second one starts when the first has renamed its file, while the third waits."""
     target, unfinished = tmp_path / "file.txt", tmp_path / ".file.txt.part"
     errors: list[Exception] = []
 
@@ -93,7 +103,7 @@ def test_a_writer_never_removes_the_file_of_the_next(tmp_path: Path) -> None:
     assert not unfinished.exists()
 
 
-def test_a_folder_is_replaced_whole_or_kept(tmp_path: Path) -> None:
+def test_a_folder_is_replaced_completely_or_kept(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     with atomic_folder(folder) as unfinished:
         (unfinished / "a").write_text("first")
@@ -106,7 +116,7 @@ def test_a_folder_is_replaced_whole_or_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_regular_file_is_opened_and_a_larger_one_is_not(tmp_path: Path) -> None:
+def test_a_regular_file_is_opened_unless_it_is_too_large(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"12345")
     with open_regular(path, limit=5) as file:
@@ -118,7 +128,7 @@ def test_a_regular_file_is_opened_and_a_larger_one_is_not(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "device", "socket", "too long", "null", "circle"])
-def test_whatever_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+def test_a_path_that_is_not_a_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
     path = {"device": Path("/dev/zero"), "too long": tmp_path / ("x" * 300), "null": tmp_path / "a\0b"}.get(
         kind, tmp_path / "a"
     )
@@ -134,3 +144,26 @@ def test_whatever_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: st
         with pytest.raises(SvipError) as caught:
             open_regular(path)
     assert caught.value.exit_code == (2 if kind == "too long" else 3)
+
+
+def test_an_output_is_checked_before_any_work(tmp_path: Path) -> None:
+    check_output(tmp_path / "new" / "file.npz")
+    (tmp_path / "file.npz").write_bytes(b"earlier")
+    check_output(tmp_path / "file.npz")
+    os.mkfifo(tmp_path / "fifo.npz")
+    (tmp_path / "link.npz").symlink_to("/dev/null")
+    for name in ("fifo.npz", "link.npz"):
+        with pytest.raises(ConfigError, match="not a regular file"):
+            check_output(tmp_path / name)
+    with pytest.raises(ConfigError, match="not a writable folder"):
+        check_output(tmp_path / "file.npz" / "inside.npz")
+
+
+def test_an_error_while_reading_names_the_file(tmp_path: Path) -> None:
+    unreadable = Path("/proc/self/mem")  # a regular file whose first byte gives an error
+    if not unreadable.exists():
+        pytest.skip("there is no /proc")
+    (tmp_path / "file").symlink_to(unreadable)
+    for read in (read_regular, file_sha256):
+        with pytest.raises(DataError, match="file cannot be read"):
+            read(tmp_path / "file")

@@ -1,4 +1,4 @@
-"""The language of the program: phrases that are not used, and the form of docstrings."""
+"""Test the language of the program, its docs and its tests: phrases that are not used, and the form of docstrings."""
 
 from __future__ import annotations
 
@@ -98,9 +98,12 @@ NOT_IMPERATIVE = re.compile(
 @cache
 def texts() -> dict[str, list[tuple[int, str]]]:
     """Path -> line number and text of each text for people."""
-    found = {str(path.relative_to(ROOT)): list(_of_module(path)) for path in sorted((ROOT / "svipctl").rglob("*.py"))}
+    modules = {path for folder in ("svipctl", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")}
+    found = {str(path.relative_to(ROOT)): list(_of_module(path)) for path in sorted(modules - {Path(__file__)})}
     for path in (
         *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "docs/results").glob("*.md")),
+        *sorted((ROOT / "benchmarks").glob("*.md")),
         ROOT / "README.md",
         *sorted((ROOT / "svipctl").rglob("*.jinja")),
     ):
@@ -112,11 +115,17 @@ def texts() -> dict[str, list[tuple[int, str]]]:
 
 
 def _of_module(path: Path) -> Iterator[tuple[int, str]]:
-    """Docstrings, comments and other strings with a blank in them."""
+    """Yield docstrings, comments and other strings with a blank; in tests names of functions instead of such strings."""
     source = path.read_text(encoding="utf-8")
+    is_test = path.is_relative_to(ROOT / "tests")
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
-            yield from enumerate(node.value.splitlines(), node.lineno)
+        text = node
+        if is_test:  # its strings are expected output or invalid input
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node.lineno, node.name.replace("_", " ")
+            text = node.value if isinstance(node, ast.Expr) else None
+        if isinstance(text, ast.Constant) and isinstance(text.value, str) and " " in text.value:
+            yield from enumerate(text.value.splitlines(), text.lineno)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string

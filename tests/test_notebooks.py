@@ -1,4 +1,4 @@
-"""Every notebook of the documentation runs from its first cell to its last, and is committed without outputs."""
+"""Test that every notebook of the documentation runs completely, and is committed without outputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUNS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of all notebooks: the later ones find data and run of the first."""
+    """Return the folder of all notebooks: the later ones use data and run of the first."""
     return tmp_path_factory.mktemp("notebooks")
 
 

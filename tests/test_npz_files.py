@@ -1,4 +1,4 @@
-"""Archives of numpy from anywhere: read, or refused before they take memory."""
+"""Test archives of numpy from any source: read, or refused before they allocate memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS = st.sampled_from(["f2", "f4", "<f8", ">f8", "i1", "u8", "?", "U3", "S2", 
     save=st.sampled_from([np.savez, np.savez_compressed]),
     order=st.sampled_from("CF"),
 )
-def test_what_numpy_writes_is_read_as_numpy_reads_it(
+def test_archives_of_numpy_are_read_as_numpy_reads_them(
     array: Any, save: Callable[..., None], order: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("npz") / "a.npz"
@@ -70,13 +70,13 @@ HOSTILE = {
     "a text": b"no archive",
     "an array alone": npy(header(), TWO),
     "an archive of a text": archive(b"text"),
-    "an archive cut short": archive(npy(header(), TWO))[:-8],
+    "a truncated archive": archive(npy(header(), TWO))[:-8],
     "objects": archive(npy(header("'|O'"), TWO)),
     "a pickle": archive(b"\x80\4N."),
     "fields": archive(npy(header("[('a', '<f8')]"), TWO)),
-    "more numbers than there are": archive(npy(header(shape="(3,)"), TWO)),
-    "fewer numbers than there are": archive(npy(header(shape="(1,)"), TWO)),
-    "numbers without end": archive(npy(header(shape="(10**15,)"), TWO)),
+    "more numbers than stored": archive(npy(header(shape="(3,)"), TWO)),
+    "fewer numbers than stored": archive(npy(header(shape="(1,)"), TWO)),
+    "an endless shape": archive(npy(header(shape="(10**15,)"), TWO)),
     "a shape of floats": archive(npy(header(shape="(2.0,)"), TWO)),
     "a negative shape": archive(npy(header(shape="(-2,)"), TWO)),
     "a large shape": archive(npy(header(shape="(99999999999999999999,)"))),
@@ -98,7 +98,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 @pytest.mark.parametrize("read", [read_npz, npz_shapes])
-def test_what_numpy_does_not_write_is_refused_without_taking_memory(
+def test_archives_that_numpy_does_not_write_are_refused_without_allocating_memory(
     read: Callable[[Path], object], kind: str, tmp_path: Path
 ) -> None:
     (tmp_path / "a.npz").write_bytes(HOSTILE[kind])
@@ -112,7 +112,7 @@ def test_what_numpy_does_not_write_is_refused_without_taking_memory(
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero"), lambda path: None])
-def test_what_is_no_file_is_refused(make: Callable[[Path], object], tmp_path: Path) -> None:
+def test_an_unreadable_path_is_refused(make: Callable[[Path], object], tmp_path: Path) -> None:
     make(tmp_path / "a.npz")
     with pytest.raises(DataError, match=r"a\.npz"):
         read_npz(tmp_path / "a.npz")
@@ -120,7 +120,7 @@ def test_what_is_no_file_is_refused(make: Callable[[Path], object], tmp_path: Pa
 
 @settings(max_examples=150)
 @given(place=st.integers(0, 400), junk=st.binary(min_size=1, max_size=6))
-def test_a_changed_archive_ends_in_arrays_or_in_our_error(
+def test_a_changed_archive_gives_arrays_or_a_svip_error(
     place: int, junk: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("npz") / "a.npz"
@@ -128,5 +128,5 @@ def test_a_changed_archive_ends_in_arrays_or_in_our_error(
     content = bytearray(path.read_bytes())
     content[place : place + len(junk)] = junk
     path.write_bytes(content)
-    with suppress(SvipError):  # refused in our words; any other exception fails the test
+    with suppress(SvipError):  # refused with a SvipError; any other exception fails the test
         assert all(isinstance(value, np.ndarray) for value in read_npz(path).values())

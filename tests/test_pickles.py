@@ -1,4 +1,4 @@
-"""Other people's pickles: read as numpy and torch read them, without running what they name."""
+"""Test pickles of other programs: read as numpy and torch read them, without executing what they name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import pickle
+import re
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svipctl.errors import DataError
+from svipctl.model.weights import read_safetensors
 from svipctl.pickles import read_pickled_array, read_torch
 
 TABLE = np.random.default_rng(0).standard_normal((5, 3))
@@ -26,14 +28,14 @@ HUGE = 2**32  # bytes of address space, far more than such a file needs
 
 
 class Harmful:
-    """Would make a folder if it were unpickled freely."""
+    """Would create a folder if it were unpickled without restrictions."""
 
     def __reduce__(self) -> Any:
         return (os.mkdir, ("harm",))
 
 
 def of_numpy_1(content: bytes) -> bytes:
-    """The same pickle with the names of numpy 1."""
+    """Return the same pickle with the names of numpy 1."""
     for length in (b"\x16", b"\x13"):
         content = content.replace(b"\x8c" + length + b"numpy._core", b"\x8c" + bytes([length[0] - 1]) + b"numpy.core")
     content = content.replace(b"numpy._core", b"numpy.core")
@@ -45,7 +47,7 @@ def of_numpy_1(content: bytes) -> bytes:
 @pytest.mark.parametrize("dtype", ["<f8", ">f8", "f4", "i8", "u2"])
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("spelt", [bytes, of_numpy_1])
-def test_a_table_is_what_was_pickled(
+def test_a_pickled_table_is_read_unchanged(
     protocol: int, dtype: str, order: Any, spelt: Callable[[bytes], bytes], tmp_path: Path
 ) -> None:
     table = np.asarray(100 * np.abs(TABLE), dtype, order=order)
@@ -57,7 +59,7 @@ def test_a_table_is_what_was_pickled(
 
 @pytest.mark.parametrize("shape", [(0, 4), (1, 1), (2, 3, 4)])
 @pytest.mark.parametrize("protocol", range(6))
-def test_a_table_of_any_shape_keeps_it(shape: tuple[int, ...], protocol: int, tmp_path: Path) -> None:
+def test_a_table_of_any_shape_keeps_its_shape(shape: tuple[int, ...], protocol: int, tmp_path: Path) -> None:
     table = np.arange(math.prod(shape), dtype=np.float64).reshape(shape)
     (tmp_path / "t.pkl").write_bytes(pickle.dumps(table, protocol=protocol))
     found = read_pickled_array(tmp_path / "t.pkl")
@@ -65,7 +67,7 @@ def test_a_table_of_any_shape_keeps_it(shape: tuple[int, ...], protocol: int, tm
     assert np.array_equal(found, table)
 
 
-def test_containers_numbers_and_texts_of_a_torch_file_come_back(tmp_path: Path) -> None:
+def test_containers_numbers_and_texts_of_a_torch_file_are_read(tmp_path: Path) -> None:
     value = {
         "names": np.array(["one", "ä"], dtype=object),
         "text": np.array(["one", "two"]),
@@ -84,7 +86,7 @@ def test_containers_numbers_and_texts_of_a_torch_file_come_back(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("read", [read_pickled_array, read_torch])
-def test_what_it_would_run_is_named_and_not_run(
+def test_a_harmful_call_is_named_and_not_executed(
     read: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -127,7 +129,7 @@ HUGE_CLAIMS = {
 
 
 @pytest.mark.parametrize("claim", HUGE_CLAIMS)
-def test_a_small_file_that_asks_for_gigabytes_is_refused_without_taking_them(
+def test_a_small_file_that_declares_gigabytes_is_refused_without_allocating_them(
     claim: str, tmp_path: Path, little_memory: None
 ) -> None:
     (tmp_path / "t.pkl").write_bytes(HUGE_CLAIMS[claim])
@@ -136,19 +138,19 @@ def test_a_small_file_that_asks_for_gigabytes_is_refused_without_taking_them(
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x80\x05", pickle.dumps(TABLE)[:-9], pickle.dumps([TABLE])])
-def test_another_file_is_refused_with_a_reason(content: bytes, tmp_path: Path) -> None:
+def test_an_invalid_file_is_refused_with_a_reason(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "t.pkl").write_bytes(content)
     with pytest.raises(DataError) as caught:
         read_pickled_array(tmp_path / "t.pkl")
     assert caught.value.why
 
 
-def test_a_file_that_repeats_itself_takes_no_time(tmp_path: Path) -> None:
+def test_a_file_of_nested_references_is_read_in_linear_time(tmp_path: Path) -> None:
     value: list[Any] = [TABLE]
     for _ in range(200):
         value = [value, value]
     (tmp_path / "v.pkl").write_bytes(pickle.dumps(value))
-    with pytest.raises(DataError, match="it holds a list"):
+    with pytest.raises(DataError, match="it contains a list"):
         read_pickled_array(tmp_path / "v.pkl")
     torch.save(value, tmp_path / "v.pth")
     found = read_torch(tmp_path / "v.pth")
@@ -172,7 +174,7 @@ def changed(content: bytes, changes: Changes) -> bytes:
 
 @pytest.fixture
 def little_memory() -> Any:
-    """Whoever asks for gigabytes gets a MemoryError."""
+    """Limit the memory, so that allocating gigabytes raises a MemoryError."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else None
     if pages is not None:
@@ -182,7 +184,7 @@ def little_memory() -> Any:
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-def test_a_changed_pickle_ends_in_numbers_or_in_our_error(protocol: int, tmp_path: Path, little_memory: None) -> None:
+def test_a_changed_pickle_gives_numbers_or_a_data_error(protocol: int, tmp_path: Path, little_memory: None) -> None:
     content = pickle.dumps(TABLE, protocol=protocol)
 
     @settings(max_examples=80)
@@ -200,7 +202,7 @@ def test_a_changed_pickle_ends_in_numbers_or_in_our_error(protocol: int, tmp_pat
 
 
 def document() -> dict[str, Any]:
-    """What the published code saves, in small."""
+    """Return a small document like that of the published code."""
     return {
         "epoch": 3,
         "args": argparse.Namespace(lr=0.1, name="cub", names=np.array(["a", "b"], dtype=object)),
@@ -251,7 +253,7 @@ def _save_with_names_of_numpy_1(value: Any, path: Path) -> None:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_changed_torch_file_ends_in_values_or_in_our_error(zipped: bool, tmp_path: Path, little_memory: None) -> None:
+def test_a_changed_torch_file_gives_values_or_a_data_error(zipped: bool, tmp_path: Path, little_memory: None) -> None:
     torch.save(document(), tmp_path / "c.pth", _use_new_zipfile_serialization=zipped)
     content = (tmp_path / "c.pth").read_bytes()
 
@@ -265,3 +267,37 @@ def test_a_changed_torch_file_ends_in_values_or_in_our_error(zipped: bool, tmp_p
             return
 
     holds()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x93",
+        bytes(4096),
+        b"\x80\x02}q\x00(0",
+        pickle.dumps(Harmful(), 2),
+        pickle.dumps({"a": Harmful()}),
+        b"\x80\x02cevil\nout_of_memory\n)R.",
+        b"\x80\x02cnumpy\narange\n)R.",
+        b"PK\x03\x04",
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_the_reason_is_one_line_and_never_the_advice_to_execute_the_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "file.pth"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_torch(path)
+    assert 0 < len(caught.value.why.splitlines()) == 1
+    assert not re.search("weights.only|will likely succeed|file an issue|trust|allowlist", caught.value.why)
+
+
+def test_a_file_that_the_system_cannot_read_is_not_called_damaged(tmp_path: Path) -> None:
+    unreadable = Path("/proc/self/mem")  # a regular file whose first byte gives an error
+    if not unreadable.exists():
+        pytest.skip("there is no /proc")
+    (tmp_path / "file.pth").symlink_to(unreadable)
+    (tmp_path / "file.safetensors").symlink_to(unreadable)
+    for read, name in ((read_torch, "file.pth"), (read_safetensors, "file.safetensors")):
+        with pytest.raises(DataError, match=r"file\.\w+ cannot be read"):
+            read(tmp_path / name)

@@ -1,4 +1,4 @@
-"""Text from data where it leaves the program, for every text; and commands that are printed are made in one place."""
+"""Test text from data in all output, for every text, and that printed commands are built in one place."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 
 @given(st.lists(st.text() | st.sampled_from(HOSTILE)))
-def test_a_command_is_read_as_its_words(words: list[str]) -> None:
+def test_a_command_is_parsed_into_its_words(words: list[str]) -> None:
     assert shlex.split(shell_command(*words)) == ["svipctl", *words]
 
 
-def test_a_shell_reads_every_word_as_it_is() -> None:
+def test_a_shell_reads_every_word_unchanged() -> None:
     done = subprocess.run(
         ["bash", "-c", f"printf '[%s]' {shell_words(*HOSTILE)}"], capture_output=True, text=True, check=True
     )
@@ -53,7 +53,7 @@ def test_a_shell_reads_every_word_as_it_is() -> None:
 @example("\x1b]0;title\x07")
 @example("\x9b31m")
 @example("a\u202eb")
-def test_what_is_printed_holds_no_control_codes_and_is_otherwise_as_it_was(text: str) -> None:
+def test_printed_text_has_no_control_codes_and_is_otherwise_unchanged(text: str) -> None:
     shown = printable(text)
     assert not CONTROL.search(shown)
     shown.encode()
@@ -65,7 +65,7 @@ def test_what_is_printed_holds_no_control_codes_and_is_otherwise_as_it_was(text:
 
 @given(ANY_TEXT)
 @settings(max_examples=300)
-def test_what_is_printed_fits_into_xml(text: str) -> None:
+def test_printed_text_is_valid_in_xml(text: str) -> None:
     xml.dom.minidom.parseString(f"<a>{printable(text).replace('&', '&amp;').replace('<', '&lt;')}</a>".encode())
 
 
@@ -79,7 +79,7 @@ def test_a_cell_that_a_spreadsheet_would_compute_is_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["wren", "a=b", "1", "-0.5", "+2.25", "", 3, -1.5, "0:1 1:2", "has_bill_color::red"])
-def test_other_cells_stay_as_they_are(value: object) -> None:
+def test_other_cells_are_unchanged(value: object) -> None:
     assert spreadsheet_cell(value) == value
 
 
@@ -89,12 +89,12 @@ FLAG = re.compile("(^|[ (])--?[a-z][a-z-]* \0")
 
 
 def shown(node: ast.JoinedStr) -> str:
-    """The text of an f-string, with a NUL in place of each value."""
+    """Return the text of an f-string, with a NUL in place of each value."""
     return "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_command_is_put_together_without_quoting(path: Path) -> None:
+def test_no_command_is_built_without_quoting(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     fixes = [one.value for one in ast.walk(tree) if isinstance(one, ast.keyword) and one.arg == "todo"]
     unquoted = [shown(one) for one in ast.walk(tree) if isinstance(one, ast.JoinedStr) and COMMAND.search(shown(one))]

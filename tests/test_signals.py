@@ -1,4 +1,4 @@
-"""Signals are noted while somebody listens, and mean what they always mean before and after."""
+"""Test that signals are recorded while a listener is active, and have their default effect before and after."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from svipctl.signals import SIGNALS, Signalled, Stop, deferred_signals, listenin
 
 @pytest.fixture(autouse=True)
 def _handlers_as_before() -> Iterator[None]:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup, which is respected
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored when the tests run under nohup, which is respected
     before, hook = {one: signal.getsignal(one) for one in SIGNALS}, sys.unraisablehook
     yield
     sys.unraisablehook = hook
@@ -25,7 +25,7 @@ def _handlers_as_before() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", SIGNALS)
-def test_a_signal_is_noted_and_ends_the_work_when_it_is_asked_about(name: signal.Signals) -> None:
+def test_a_signal_is_recorded_and_ends_the_work_at_the_next_check(name: signal.Signals) -> None:
     before = [signal.getsignal(one) for one in SIGNALS]
     with listening() as stop:
         assert not stop
@@ -54,7 +54,7 @@ def test_ctrl_c_after_sigterm_still_waits_once() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_another_thread_cannot_listen_and_is_not_disturbed() -> None:
+def test_listening_in_another_thread_has_no_effect() -> None:
     heard: list[Stop] = []
 
     def work() -> None:
@@ -69,7 +69,7 @@ def test_another_thread_cannot_listen_and_is_not_disturbed() -> None:
 
 
 @pytest.mark.parametrize("name", SIGNALS)
-def test_a_signal_that_nobody_listens_for_is_raised_where_the_program_is(name: signal.Signals) -> None:
+def test_a_signal_without_a_listener_is_raised_in_the_main_program(name: signal.Signals) -> None:
     heard = raise_signals()
     with listening() as stop:
         os.kill(os.getpid(), name)
@@ -80,7 +80,7 @@ def test_a_signal_that_nobody_listens_for_is_raised_where_the_program_is(name: s
     assert told.value.received is heard.received is name
 
 
-def test_a_signal_that_is_sent_to_the_process_and_to_its_group_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_sent_to_the_process_and_to_its_group_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("svipctl.signals.time.monotonic", lambda: now[0])
     raise_signals()
@@ -118,23 +118,38 @@ def test_a_signal_that_a_destructor_swallows_is_sent_again(
     assert capsys.readouterr().err == ""
 
 
+def _in_another_thread(name: signal.Signals) -> None:
+    def unblock_and_raise() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (name,))  # a new thread inherits them blocked
+        signal.raise_signal(name)
+
+    thread = threading.Thread(target=unblock_and_raise)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("send", [signal.raise_signal, _in_another_thread])
 @pytest.mark.parametrize("name", SIGNALS)
-def test_signals_wait_until_a_short_piece_of_work_is_over(name: signal.Signals) -> None:
+def test_signals_are_deferred_until_a_short_piece_of_work_is_done(
+    name: signal.Signals, send: Callable[[signal.Signals], None]
+) -> None:
+    # Not by `os.kill`: the system would choose a thread, and that thread may handle the signal only after the block.
     raise_signals()
     done = []
 
     def work() -> None:
         with deferred_signals():
-            os.kill(os.getpid(), name)
+            send(name)
             done.append("all of it")
 
     with pytest.raises(Signalled) as told:
         work()
     assert done == ["all of it"]
     assert told.value.received is name
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
 
 
-def test_nohup_stays_deaf_to_the_end_of_the_terminal() -> None:
+def test_under_nohup_sighup_is_still_ignored() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise_signals()
     with listening() as stop, deferred_signals():

@@ -22,8 +22,8 @@ def bilinear(
 
     The score of a class with attributes s is x W s, as in DeViSE (NeurIPS 2013), ALE (Akata et al., TPAMI
     2016) and SJE (Akata et al., CVPR 2015). The loss is not one of their ranking losses, but the softmax cross-entropy
-    over the seen classes, with unnormalised scores. Minibatches of 128 with momentum 0.9, a constant learning rate, no
-    weight decay: the number of epochs regularises.
+    over the seen classes, with unnormalized scores. Minibatches of 128 with momentum 0.9, a constant learning rate, no
+    weight decay: the number of epochs regularizes.
 
     All learning rates are trained side by side on the same batches. Each step of W is a sum of x s', so W never leaves
     the span of the seen classes' attributes: it is trained in a basis of this span, which gives the same steps.

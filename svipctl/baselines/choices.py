@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
@@ -69,33 +70,34 @@ class Choice:
     length 1, which is how the method scores. For prototypes: cosine of an image's feature and a class's prototype."""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """Preparation of raw features for the map, fitted to the training images."""
+Space = tuple[Sequence[Preparation], Sequence[Targets], Sequence[tuple[float, ...]], Sequence[Score]]
+"""Candidates of each field of `Choice`."""
 
-    preparation: Preparation
-    mean: Floats
-    deviation: Floats
-    constant: float
 
-    @classmethod
-    def by(cls, preparation: Preparation, training: Floats) -> Prepared:
-        """Return the preparation fitted to training features (N, d)."""
-        rows = _scaled(preparation, training)
-        mean, deviation = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
-        if preparation in ("l2-centred", "standardised"):
-            mean = rows.mean(axis=0)
-        if preparation == "standardised":
-            deviation = rows.std(axis=0)
-            deviation = np.where(deviation > 0, deviation, 1)
-        return cls(preparation, mean, deviation, mean_length((rows - mean) / deviation))
+def every_choice(method: Method) -> Space:
+    """Return the candidates of a method."""
+    scores = ("cosine",) if method == "prototypes" else get_args(Score)
+    return get_args(Preparation), get_args(Targets), GRIDS[method], scores
 
-    def __call__(self, features: Floats) -> Floats:
-        """Return features (n, d) as (n, d + 1): the last column is a constant of the length of a mean row, an
-        intercept.
-        """
-        rows = _scaled(self.preparation, features)
-        return np.column_stack([(rows - self.mean) / self.deviation, np.full(len(rows), self.constant)])
+
+def preparation_of(preparation: Preparation, training: Floats) -> Callable[[Floats], Floats]:
+    """Return the function that prepares raw features for the map, fitted to those of the training images (N, d).
+
+    It returns features (n, d) as (n, d + 1): the last column is a constant of the length of a mean row, an intercept.
+    """
+    rows = _scaled(preparation, training)
+    mean, deviation = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+    if preparation in ("l2-centred", "standardised"):
+        mean = rows.mean(axis=0)
+    if preparation == "standardised":
+        deviation = _deviation(rows)
+    constant = mean_length((rows - mean) / deviation)
+
+    def prepared(features: Floats) -> Floats:
+        rows = _scaled(preparation, features)
+        return np.column_stack([(rows - mean) / deviation, np.full(len(rows), constant)])
+
+    return prepared
 
 
 def _scaled(preparation: Preparation, features: Floats) -> Floats:
@@ -103,6 +105,12 @@ def _scaled(preparation: Preparation, features: Floats) -> Floats:
     if preparation == "root-l2":
         features = np.sign(features) * np.sqrt(np.abs(features))
     return features if preparation in ("plain", "standardised") else unit_rows(features)
+
+
+def _deviation(rows: Floats) -> Floats:
+    """Return the standard deviation of each column, 1 for a constant one."""
+    deviation: Floats = rows.std(axis=0)
+    return np.where(deviation > 0, deviation, 1)
 
 
 def attributes_for(targets: Targets, class_attributes: Floats, seen: Floats) -> Floats:
@@ -121,15 +129,7 @@ def attributes_for(targets: Targets, class_attributes: Floats, seen: Floats) -> 
     if targets == "plain":
         return class_attributes
     centred: Floats = class_attributes - seen.mean(axis=0)
-    if targets == "standardised":
-        deviation = seen.std(axis=0)
-        centred = centred / np.where(deviation > 0, deviation, 1)
-    return centred
-
-
-def scores_of(method: Method) -> tuple[Score, ...]:
-    """Return the candidate scores."""
-    return ("cosine",) if method == "prototypes" else get_args(Score)
+    return centred / _deviation(seen) if targets == "standardised" else centred
 
 
 def maps(
@@ -137,7 +137,7 @@ def maps(
     inputs: Floats,
     rows: Integers,
     seen: Floats,
-    weights: tuple[tuple[float, ...], ...],
+    weights: Sequence[tuple[float, ...]],
     of_inputs: Spectrum | None = None,
 ) -> list[Floats]:
     """Return the map that each of `weights` gives on training images.
@@ -199,4 +199,4 @@ def score(predicted: Floats, classes: Floats, kind: Score) -> Floats:
 
 
 def _with_intercept(table: Floats, seen: Floats) -> Floats:
-    return Prepared.by("plain", seen)(table)
+    return preparation_of("plain", seen)(table)

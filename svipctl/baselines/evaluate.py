@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from svipctl.baselines.choices import Method
-from svipctl.baselines.develop import Developed, develop
-from svipctl.baselines.fit import fit_and_predict
+from svipctl.baselines.develop import develop
+from svipctl.baselines.fit import fit_choice
 from svipctl.datasets.benchmark import Benchmark
+from svipctl.evaluation.image_answers import save_evaluation
 from svipctl.evaluation.leakage import check_gamma, check_untouched
 from svipctl.evaluation.protocols import evaluate_protocols
 from svipctl.evaluation.result import Evaluation, evaluation_document
 from svipctl.inference.image_features import ImageFeatures
-from svipctl.runs.run import BASELINE, Run
+from svipctl.runs.folder import RunFile
+from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
+from svipctl.training.development import validation_images
 from svipctl.training.environment import describe_environment
 from svipctl.types import ProgressCallback
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """Request for a baseline."""
-
-    method: Method
-    folds: tuple[int, ...]
-
-    def document(self, features: ImageFeatures) -> dict[str, Any]:
-        """Return the content of `baseline.json`."""
-        fitted = "images" if features.mirrored is None else "images and their mirror images"
-        return {"method": self.method, "folds": list(self.folds), "features": f"{features.what}; fitted to {fitted}"}
-
-
 def fit_and_score(
-    baseline: Baseline,
+    method: Method,
+    folds: Sequence[int],
     settings: Settings,
     benchmark: Benchmark,
     features: ImageFeatures,
@@ -46,7 +33,8 @@ def fit_and_score(
     """Choose on folds, write the run's folder, fit, score, and write `eval/metrics.json` last.
 
     Args:
-        baseline: Method and folds.
+        method: Name of the baseline.
+        folds: Folds to choose on, from 1.
         settings: Backbone, data and evaluation; kept as the run's configuration.
         benchmark: The data set.
         features: Features of its images.
@@ -58,7 +46,10 @@ def fit_and_score(
         DataError: A scored image was trained on, or gamma was chosen on it.
 
     """
-    developed = develop(baseline.method, features, benchmark, baseline.folds, progress)
+    developed = develop(method, features, benchmark, folds, progress)
+    development = developed.document(run.name)
+    fitted = "images" if features.mirrored is None else "images and their mirror images"
+    baseline = {"method": method, "folds": list(folds), "features": f"{features.what}; fitted to {fitted}"}
     split = benchmark.test_split()
     if run.is_abandoned:
         run.discard_without_checkpoint()
@@ -66,46 +57,28 @@ def fit_and_score(
         run.start(
             settings,
             describe_environment(features.device, features.dtype, features.weights),
-            [benchmark.images[index] for index in split.train],
-            development=developed.document(run.name),
-            validation_images=_validation_images(benchmark, baseline.folds),
+            benchmark.files(split.train),
+            development=development,
+            validation_images=validation_images(benchmark, folds),
         )
-        run.save_json(BASELINE, baseline.document(features))
-        evaluation = _score(baseline, developed, settings, benchmark, features, run)
-        run.save_json("eval/metrics.json", evaluation.document)
+        run.save_json(RunFile.BASELINE, baseline)
+        images = benchmark.files(split.scored)
+        check_untouched(run, images)
+        check_gamma(run, images)
+        scored = fit_choice(method, developed.choice, features, benchmark, split)
+        resamples = settings.eval.bootstrap
+        results = evaluate_protocols(scored, gamma=developed.gamma, resamples=resamples, seed=settings.seed)
+        classes = tuple(benchmark.names_of(split.classes))
+        document = evaluation_document(
+            results,
+            classes,
+            {"dataset": benchmark.name, "run": run.name, "recipe": None, "epoch": None, "split": split.name},
+            selection={},
+            baseline=baseline,
+            development=development,
+            missing_images=len(benchmark.missing) or None,
+            warnings=[*benchmark.warnings, *features.warnings],
+        )
+        evaluation = Evaluation(document, results, scored, classes, images=tuple(images))
+        save_evaluation(run, evaluation)
     return evaluation
-
-
-def _score(
-    baseline: Baseline,
-    developed: Developed,
-    settings: Settings,
-    benchmark: Benchmark,
-    features: ImageFeatures,
-    run: Run,
-) -> Evaluation:
-    split = benchmark.test_split()
-    tested = np.concatenate([split.seen, split.unseen])
-    images = [benchmark.images[index] for index in tested]
-    check_untouched(run, images)
-    check_gamma(run, images)
-    scored = fit_and_predict(baseline.method, developed.choice, features, benchmark, split, tested)
-    results = evaluate_protocols(scored, gamma=developed.gamma, resamples=settings.eval.bootstrap, seed=settings.seed)
-    classes = tuple(benchmark.classes[label] for label in split.classes)
-    document = evaluation_document(
-        results,
-        classes,
-        {"dataset": benchmark.name, "run": run.name, "recipe": None, "epoch": None, "split": split.name},
-        selection={},
-        baseline=baseline.document(features),
-        development=developed.document(run.name),
-        missing_images=len(benchmark.missing) or None,
-        warnings=[*benchmark.warnings, *features.warnings],
-    )
-    return Evaluation(document, results, scored, classes)
-
-
-def _validation_images(benchmark: Benchmark, folds: Sequence[int]) -> list[str]:
-    splits = [benchmark.split(fold) for fold in folds]
-    indices = np.unique(np.concatenate([part for split in splits for part in (split.seen, split.unseen)]))
-    return [benchmark.images[index] for index in indices]

@@ -14,7 +14,7 @@ _RANK = 1e-10
 def sae(
     features: Floats, targets: Floats, weights: Sequence[float], of_features: Spectrum | None = None
 ) -> list[Floats]:
-    """Return the encoders W that minimise |X' - W'S'|^2 + w |W X' - S'|^2 for each w (their equation 4).
+    """Return the encoders W that minimize |X' - W'S'|^2 + w |W X' - S'|^2 for each w (their equation 4).
 
     W solves S'S W + W (w X'X) = (1 + w) S'X (their equation 6). Both S'S and X'X are symmetric, so in their eigenbases
     the equation separates into one division per entry; `scipy.linalg.solve_sylvester` gives the same (tested), but

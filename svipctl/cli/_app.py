@@ -2,70 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib import import_module
+from itertools import dropwhile
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from svipctl.cli._command import Command
-from svipctl.cli._errors import interrupted
 from svipctl.version import __version__
 
-
-@dataclass(frozen=True)
-class Group:
-    """Commands behind a common word."""
-
-    help: str
-    commands: Mapping[str, str]
-
-
-Commands = Mapping[str, str | Group]
-COMMANDS: Commands = {
-    "train": "train:train",
-    "eval": "eval:eval_",
-    "baseline": "baseline:baseline",
-    "predict": "predict:predict",
-    "embed": "embed:embed",
-    "runs": "runs:runs",
-    "export": "export:export",
-    "reproduce": "reproduce:reproduce",
-    "tune": "tune:tune",
-    "visualize": Group(
+COMMANDS = (
+    *("train", "eval", "baseline", "predict", "embed", "runs", "export", "reproduce", "tune", "visualize", "data"),
+    *("w2v", "config", "doctor", "completion"),
+)
+"""The commands and the groups of commands, in the order of the help."""
+GROUPS = {
+    "visualize": (
         "Draw figures and reports of runs.",
-        {
-            "patches": "visualize.patches:patches",
-            "attributes": "visualize.attributes:attributes",
-            "attention": "visualize.attention:attention",
-            "sheet": "visualize.sheet:sheet",
-            "curves": "visualize.curves:curves",
-            "embedding": "visualize.embedding:embedding",
-            "confusion": "visualize.confusion:confusion",
-            "report": "visualize.report:report",
-            "compare": "visualize.compare:compare",
-        },
+        ("patches", "attributes", "attention", "sheet", "curves", "embedding", "confusion", "report", "compare"),
     ),
-    "data": Group(
-        "Download, inspect and pack data sets.",
-        {
-            "fetch": "data.fetch:fetch",
-            "status": "data.status:status",
-            "pack": "data.pack:pack",
-            "import": "data.import_:import_",
-        },
-    ),
-    "w2v": Group(
-        "Build and check word vectors of attributes.", {"build": "w2v.build:build", "check": "w2v.check:check"}
-    ),
-    "config": Group("Show the configuration and its origins.", {"show": "config:show"}),
-    "doctor": "doctor:doctor",
-    "completion": "completion:completion",
+    "data": ("Download, inspect and pack data sets.", ("fetch", "status", "pack", "import")),
+    "w2v": ("Build and check word vectors of attributes.", ("build", "check")),
+    "config": ("Show the configuration and its origins.", ("show",)),
 }
-"""Command -> its module below svipctl.cli and its function."""
+"""Group -> its help and its commands."""
+_TAKEN = ("eval", "import")
+"""Commands whose names Python has already: an underscore follows in the names of their module and function."""
 
 _PLAIN: dict[str, Any] = {"rich_markup_mode": None, "add_completion": False, "pretty_exceptions_enable": False}
 """Typer's plain help: importing the library of its other help takes too long."""
@@ -82,7 +45,6 @@ def make_app(words: Sequence[str] | None = None) -> typer.Typer:
     app = typer.Typer(
         **_PLAIN,
         name="svipctl",
-        cls=_Program,
         help="Attribute-based zero-shot image classification with SVIP (ICCV 2025).\n\n"
         "Start with the built-in data set, which needs no download: svipctl train toybirds, then svipctl eval toybirds.",
         no_args_is_help=True,
@@ -93,26 +55,25 @@ def make_app(words: Sequence[str] | None = None) -> typer.Typer:
     return app
 
 
-def _add(app: typer.Typer, commands: Commands, words: Sequence[str] | None) -> None:
-    rest = list(words or ())
-    while rest and rest[0].startswith("-"):
-        rest.pop(0)
-    named = {name: place for name, place in commands.items() if name in rest[:1]}
+def _add(app: typer.Typer, names: Sequence[str], words: Sequence[str] | None, package: str = "svipctl.cli") -> None:
+    rest = list(dropwhile(lambda word: word.startswith("-"), words or ()))
+    named = [name for name in names if name in rest[:1]]
     is_built = words is None or bool(named)
-    for name, place in (named or commands).items():
-        if isinstance(place, Group):
-            group = typer.Typer(**_PLAIN, help=place.help, no_args_is_help=True, callback=_group)
-            _add(group, place.commands if is_built else {}, None if words is None else rest[1:])
+    for name in named or names:
+        if name in GROUPS:
+            help, commands = GROUPS[name]
+            group = typer.Typer(**_PLAIN, help=help, no_args_is_help=True, callback=_group)
+            _add(group, commands if is_built else (), None if words is None else rest[1:], f"{package}.{name}")
             app.add_typer(group, name=name)
         elif is_built:
-            app.command(name)(_load(place).callback())
+            app.command(name)(_load(package, name).callback())
         else:
-            app.command(name, help=_load(place).summary)(lambda: None)
+            app.command(name, help=_load(package, name).summary)(lambda: None)
 
 
-def _load(place: str) -> Command:
-    module, _, name = place.partition(":")
-    found: Command = getattr(import_module(f"svipctl.cli.{module}"), name)
+def _load(package: str, name: str) -> Command:
+    place = f"{name}_" if name in _TAKEN else name
+    found: Command = getattr(import_module(f"{package}.{place}"), place)
     return found
 
 
@@ -145,25 +106,3 @@ def _root(
 
 def _group(help: Help = False) -> None:
     """Declare the options of a group of commands."""
-
-
-class _Program(TyperGroup):
-    """The program: Ctrl-C and signals are errors like all others, while Typer exits silently."""
-
-    def make_context(self, *arguments: Any, **more: Any) -> Any:
-        """Read the command line."""
-        with _reported():
-            return super().make_context(*arguments, **more)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        with _reported():
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise interrupted(error) from error

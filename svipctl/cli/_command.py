@@ -1,16 +1,95 @@
-"""Declare commands with their shared flags by a decorator."""
+"""Declare commands: their arguments and options, and the flags that they share with other commands."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, is_dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
 
-from svipctl.cli import _options
+import typer
+from typer.models import OptionInfo
+
+from svipctl.cli import _completion
 from svipctl.cli._output import sink
 from svipctl.cli._overrides import Overrides
-from svipctl.settings.flags import Flag
+from svipctl.quoting import repeat_in_commands
+from svipctl.settings.flags import DATA_DIR, RUNS_DIR, Flag
+
+__all__ = ["Command", "Overrides", "argument", "command", "option", "output_option", "sink"]
+
+T = TypeVar("T")
+_DEFAULTS = {DATA_DIR: Path("data"), RUNS_DIR: Path("runs")}
+
+
+def argument(help: str, default: Any = ..., **more: Any) -> Any:
+    """Declare a positional argument as the default of a parameter; `more` as for `typer.Argument`."""
+    return typer.Argument(default, help=help, show_default=False, **more)
+
+
+def option(default: T, help: str, *names: str, **more: Any) -> T:
+    """Declare an option as the default of a parameter or of a dataclass's field; `more` as for `typer.Option`.
+
+    It is named like the parameter unless `names` are given.
+    """
+    declaration: T = typer.Option(default, *names, help=help, **more)  # so that the default's type is checked
+    return declaration
+
+
+def output_option(help: str, default: Any = None, **more: Any) -> Any:
+    """Declare the option of the file or folder that a command writes."""
+    return option(default, help, "--output", "-o", **more)
+
+
+_DATASET = argument("cub, awa2, sun, toybirds, or a folder of your own.", autocompletion=_completion.datasets)
+Dataset = Annotated[str, _DATASET]
+OptionalDataset = Annotated[str | None, _DATASET]
+RunName = Annotated[
+    str | None,
+    typer.Option("--run", help="Run name or folder. (default: newest finished run)", autocompletion=_completion.runs),
+]
+STANDALONE = "--standalone"
+Standalone = Annotated[
+    bool, typer.Option(STANDALONE, help="Run as one process; ignore variables of Slurm and torchrun.")
+]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")]
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    """Return a parameter of a command for Typer; an option without a name gets that of the parameter."""
+    if isinstance(default, OptionInfo) and not default.param_decls:
+        default.param_decls = (f"--{name.replace('_', '-')}",)  # Typer would add --no-NAME to a flag
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _setting(flag: Flag) -> inspect.Parameter:
+    """Return the parameter of a setting's flag, None unless the flag is given."""
+    completion = _completion.choices(*flag.values) if flag.values else None
+    declaration = option(None, flag.help, metavar=flag.metavar, autocompletion=completion)
+    return _parameter(flag.parameter, flag.type | None, declaration)
+
+
+_LAYERS = (
+    _parameter("config", Path | None, option(None, "TOML file of settings, overriding svipctl.toml.")),
+    _parameter(
+        "assignments",
+        list[str] | None,
+        option(
+            None,
+            "Set any setting, for example optim.lr=1e-4. Repeatable.",
+            "--set",
+            metavar="KEY=VALUE",
+            autocompletion=_completion.assignments,
+        ),
+    ),
+)
+_DRY_RUN = _parameter("dry_run", bool, option(False, "Print the plan and its requirements; do nothing."))
+_OUTPUT = (
+    _parameter("json", bool, option(False, "Print one JSON document on stdout.")),
+    _parameter("quiet", bool, option(False, "Print only errors and machine-readable output.")),
+    _parameter("debug", bool, option(False, "Show the traceback of an error.")),
+)
 
 
 @dataclass(frozen=True)
@@ -19,74 +98,56 @@ class Command:
 
     function: Callable[..., None]
     settings: tuple[Flag, ...]
-    dry_run: bool
     layers: bool
-    reads: str | None = None
+    reads: Collection[str] | None
 
     @property
     def summary(self) -> str:
         """First line of the help."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
-    @property
-    def read_settings(self) -> Collection[str] | None:
-        """Keys of the settings that the command reads, all if None; importing them takes too long for help."""
-        from svipctl.settings import effects
-
-        found: Collection[str] | None = getattr(effects, self.reads) if self.reads else None
-        return found
-
     def callback(self) -> Callable[..., None]:
         """Return the function for Typer: with every option in its signature, and the output configured.
 
-        A parameter of type `Overrides` receives the settings, one whose type is a dataclass receives the options of the
-        dataclass's fields.
+        The parameter `overrides` receives the settings, `dry_run` the flag --dry-run, and one whose type is a dataclass
+        the options of the dataclass's fields.
         """
-        own = inspect.signature(self.function, eval_str=True).parameters.values()
-        groups: dict[str, Any] = {one.name: one.annotation for one in own if is_dataclass(one.annotation)}
-        fields = {name: _fields(kind) for name, kind in groups.items() if kind is not Overrides}
-        shown = [one for one in own if one.name not in groups and one.name != "dry_run"]
-        shown += [one for group in fields.values() for one in group]
-        shown += [_options.setting_parameter(flag) for flag in self.settings]
-        shown += [_options.CONFIG, _options.SET] if self.layers else []
-        shown += [_options.DRY_RUN] if self.dry_run else []
+        own = dict(inspect.signature(self.function, eval_str=True).parameters)
+        dry_run = [_DRY_RUN] if own.pop("dry_run", None) else []
+        takes_settings = own.pop("overrides", None) is not None
+        groups = {name: own.pop(name).annotation for name, one in [*own.items()] if is_dataclass(one.annotation)}
+        fields = {name: get_type_hints(kind, include_extras=True) for name, kind in groups.items()}
+        shown = [_parameter(one.name, one.annotation, one.default) for one in own.values()]
+        for name, types in fields.items():
+            shown += [_parameter(field, type, getattr(groups[name], field)) for field, type in types.items()]
+        shown += [*map(_setting, self.settings), *(_LAYERS if self.layers else ()), *dry_run, *_OUTPUT]
 
         def run(**given: Any) -> None:
-            sink.json, sink.quiet, sink.debug = (given.pop(one.name) for one in _options.OUTPUT)
+            sink.json, sink.quiet, sink.debug = (given.pop(one.name) for one in _OUTPUT)
             named = {flag.key: given.pop(flag.parameter) for flag in self.settings}
             flags = {key: value for key, value in named.items() if value is not None}
-            assignments, config = given.pop("assignments", None) or (), given.pop("config", None)
-            overrides = Overrides(flags, assignments, config, self.read_settings if self.layers else None)
+            repeat_in_commands(
+                {one.name: flags[one.key] for one, path in _DEFAULTS.items() if flags.get(one.key, path) != path}
+            )
+            overrides = Overrides(flags, given.pop("assignments", None) or (), given.pop("config", None), self.reads)
             for name, kind in groups.items():
-                is_settings = kind is Overrides
-                given[name] = (
-                    overrides if is_settings else kind(**{one.name: given.pop(one.name) for one in fields[name]})
-                )
-            self.function(**given)
+                given[name] = kind(**{field: given.pop(field) for field in fields[name]})
+            self.function(**given, **({"overrides": overrides} if takes_settings else {}))
 
-        run.__signature__ = inspect.Signature([*shown, *_options.OUTPUT])  # type: ignore[attr-defined]
+        run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
         run.__doc__ = (inspect.getdoc(self.function) or "").replace("Examples:\n", "Examples:\n\n\b\n")  # not refilled
         return run
 
 
 def command(
-    *settings: Flag, dry_run: bool = False, layers: bool = True, reads: str | None = None
+    *settings: Flag, layers: bool = True, reads: Collection[str] | None = None
 ) -> Callable[[Callable[..., None]], Command]:
     """Declare a command with its shared flags; every command has --json, --quiet and --debug.
 
     Args:
         settings: Flags of the settings that it takes.
-        dry_run: True if it has --dry-run, its parameter `dry_run`.
         layers: True if it has --config and --set.
-        reads: Name of the settings that it reads, in `svipctl.settings.effects`; all if None.
+        reads: Keys of the settings that it reads (`svipctl.settings.effects`); all if None.
 
     """
-    return lambda function: Command(function, settings, dry_run, layers, reads)
-
-
-def _fields(kind: type) -> list[inspect.Parameter]:
-    """Return the options of a dataclass's fields."""
-    return [
-        one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for one in inspect.signature(kind, eval_str=True).parameters.values()
-    ]
+    return lambda function: Command(function, settings, layers, reads)

@@ -1,6 +1,6 @@
 """Complete values in shells. Typer keeps those that start with the incomplete word; the shell itself completes paths.
 
-Nothing here imports a heavy library, uses the network, or fails: unreadable files have no values.
+Nothing here imports a heavy library or uses the network. An error, such as an unreadable file, completes nothing.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from svipctl.datasets.csv_rows import csv_rows, is_group_row
-from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.datasets.names import BUILT_IN, OFFICIAL, is_dataset
 from svipctl.errors import SvipError
 from svipctl.settings.flags import RECIPE
 from svipctl.text_files import read_lines, read_text
@@ -27,11 +28,7 @@ _SAFE = re.compile(r"[\w./][\w.,:+@%/=-]*")
 
 def choices(*values: str) -> Completion:
     """Return the completion of a fixed set of values."""
-
-    def complete(incomplete: str) -> list[str]:
-        return list(values)
-
-    return complete
+    return lambda incomplete: list(values)
 
 
 def comma_separated(*values: str) -> Completion:
@@ -45,7 +42,6 @@ def comma_separated(*values: str) -> Completion:
 
 
 datasets = choices(*OFFICIAL, *BUILT_IN)
-official = choices(*OFFICIAL)
 
 
 def presets(incomplete: str) -> list[str]:
@@ -83,94 +79,61 @@ def assignments(incomplete: str) -> list[str]:
 
 def controls(incomplete: str) -> list[str]:
     """Complete a list of rows of the table of `reproduce`."""
-    from importlib.resources import files
+    from svipctl.reproduce.rows import FULL, all_rows
 
-    text = files("svipctl.reproduce").joinpath("rows.toml").read_text(encoding="utf-8")
-    rows = [line[1:-1] for line in text.splitlines() if line.startswith("[") and line != "[full]"]
-    rows.append("all")
+    rows = [*(row.name for row in all_rows() if row.name != FULL), "all"]
     return comma_separated("none", *rows, *(f"{recipe}/{row}" for recipe in RECIPE.values for row in rows))(incomplete)
 
 
 def classes(ctx: typer.Context) -> list[str]:
     """Complete a class of the data set."""
-    return _safe(name for folder in _data_folders(ctx) for name in _readable(_class_names, folder))
+    return _safe(name for folder in _data_folders(ctx) for name in _class_names(folder))
 
 
 def attributes(ctx: typer.Context) -> list[str]:
     """Complete an attribute of the data set; SUN's are in a MATLAB file, which takes SciPy to read."""
-    return _safe(name for folder in _data_folders(ctx) for name in _readable(_attribute_names, folder))
+    return _safe(name for folder in _data_folders(ctx) for name in _attribute_names(folder))
 
 
 def _safe(values: Iterable[str]) -> list[str]:
     return [value for value in values if _SAFE.fullmatch(value)]
 
 
-def _words(ctx: typer.Context) -> list[str]:
-    """Return the words of the command line, some of which may not be parsed yet."""
-    given: list[Any] = [*ctx.args]
+def _named_datasets(ctx: typer.Context) -> list[str]:
+    """Return the data sets on the command line, some of whose words may not be parsed yet."""
+    words: list[Any] = [*ctx.args]
     for value in ctx.params.values():
-        given += value if isinstance(value, list | tuple) else [value]
-    return [word for word in given if isinstance(word, str)]
+        words += value if isinstance(value, list | tuple) else [value]
+    return [word for word in words if isinstance(word, str) and (word in (*OFFICIAL, *BUILT_IN) or is_dataset(word))]
 
 
 def _folder(ctx: typer.Context, name: str) -> Path:
     """Return the folder of a flag, its environment variable, svipctl.toml, or the default."""
-    default = name.removesuffix("_dir")
-    found = ctx.params.get(name) or os.environ.get(f"SVIPCTL_{name.upper()}") or _from_project_file(name) or default
-    return Path(found).expanduser()
-
-
-def _from_project_file(key: str) -> str:
     import tomllib
 
-    try:
-        value = tomllib.loads(read_text(Path("svipctl.toml"))).get(key)
-    except (SvipError, tomllib.TOMLDecodeError, RecursionError):
-        return ""
-    return value if isinstance(value, str) else ""
+    found = ctx.params.get(name) or os.environ.get(f"SVIPCTL_{name.upper()}")
+    if not found:
+        with suppress(SvipError, tomllib.TOMLDecodeError, RecursionError):
+            found = tomllib.loads(read_text(Path("svipctl.toml"))).get(name)
+    return Path(found if isinstance(found, str | Path) else name.removesuffix("_dir")).expanduser()
 
 
 def _run_folders(ctx: typer.Context) -> list[Path]:
     """Return the runs of the data sets on the command line, or of all if there is none; the newest first."""
-    named = {Path(word).name for word in _words(ctx) if word in (*OFFICIAL, *BUILT_IN) or _is_own_data(word)}
+    named = {Path(dataset).name for dataset in _named_datasets(ctx)}
     folders = [folder for folder in _folders_in(_folder(ctx, "runs_dir")) if folder.name in named or not named]
     found = [run for folder in folders for run in _folders_in(folder) if (run / "config.toml").is_file()]
-    return sorted(found, key=_changed, reverse=True)
-
-
-def _changed(run: Path) -> float:
-    try:
-        return (run / "config.toml").stat().st_mtime
-    except OSError:
-        return 0.0
+    return sorted(found, key=lambda run: (run / "config.toml").stat().st_mtime, reverse=True)
 
 
 def _folders_in(parent: Path) -> list[Path]:
-    try:
-        return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError:
-        return []
+    return sorted(path for path in parent.glob("[!.]*") if path.is_dir())
 
 
 def _data_folders(ctx: typer.Context) -> list[Path]:
     """Return the folder of the first data set on the command line."""
-    words = _words(ctx)
-    built_in = [_folder(ctx, "data_dir") / word for word in words if word in (*OFFICIAL, *BUILT_IN)]
-    return [*built_in, *(Path(word) for word in words if _is_own_data(word))][:1]
-
-
-def _is_own_data(word: str) -> bool:
-    try:
-        return (Path(word) / "attributes.csv").is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def _readable(read: Callable[[Path], Iterator[str]], folder: Path) -> list[str]:
-    try:
-        return list(read(folder))
-    except (OSError, SvipError):
-        return []
+    folders = {name: _folder(ctx, "data_dir") / name for name in (*OFFICIAL, *BUILT_IN)}
+    return [folders.get(dataset, Path(dataset)) for dataset in _named_datasets(ctx)][:1]
 
 
 def _class_names(folder: Path) -> Iterator[str]:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from contextlib import suppress
 
 from svipctl.cli._output import sink
@@ -20,6 +21,7 @@ from svipctl.errors import (
     PeerLost,
     ResourceError,
     SvipError,
+    is_out_of_memory,
     nearest,
     system_error,
 )
@@ -34,17 +36,11 @@ def report(error: SvipError) -> ExitCode:
     if sink.silent and isinstance(error, CheckFailed | ConfigError | Interrupted | PeerLost):
         return error.exit_code  # happens in all processes at once: the first one reports it
     if sink.debug:
-        _print_traceback(error)
+        traceback.print_exception(error)
     shown = {"what": error.what, "why": error.why, "todo": error.todo, "exit_code": int(error.exit_code)}
     sink.document({**error.document, "error": shown})
     _print(error)
     return error.exit_code
-
-
-def _print_traceback(error: BaseException) -> None:
-    import traceback
-
-    traceback.print_exception(error)
 
 
 def _print(error: SvipError) -> None:
@@ -59,38 +55,36 @@ def report_any(error: Exception) -> ExitCode:
     """Report any exception that ended a command."""
     import typer
 
-    if isinstance(error, SvipError):
-        return report(error)
-    if isinstance(error, typer.Abort):
-        return report(interrupted(error))
     if isinstance(error, typer.TyperException):
         return report_usage(error)
-    return report_defect(error)
+    return report(error if isinstance(error, SvipError) else _explained(error))
 
 
-def report_defect(error: Exception) -> ExitCode:
-    """Report an exception that is not ours as a defect, with the flag that shows the traceback."""
+def _explained(error: Exception) -> SvipError:
+    """Return our error for an exception that is not ours: a defect, unless the system or the installation caused it."""
     lines = str(error).strip().splitlines()
-    if isinstance(error, MemoryError) or ("torch" in sys.modules and _is_out_of_memory(error)):
-        return report(ResourceError("out of memory", why=lines[0] if lines else "", todo="use a smaller --batch-size"))
+    if is_out_of_memory(error):
+        return ResourceError("out of memory", why=lines[0] if lines else "", todo="use a smaller --batch-size")
     if isinstance(error, OSError) and error.errno is not None:
-        return report(_from_system(error))
+        return _from_system(error)
     if isinstance(error, RuntimeError) and lines and lines[0].startswith(_LOOP):  # pathlib's, before Python 3.13
         path = lines[0].removeprefix(_LOOP).strip(" '")
-        return report(_from_system(OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)))
+        return _from_system(OSError(errno.ELOOP, os.strerror(errno.ELOOP), path))
+    if isinstance(error, ValueError) and "null byte" in str(error):
+        return ConfigError("a name contains a NUL character")
     if isinstance(error, ImportError):
-        return report(SvipError("a library cannot be imported", why=lines[0] if lines else "", todo=_import_fix(error)))
+        return SvipError("a library cannot be imported", why=lines[0] if lines else "", todo=_import_fix(error))
     defect = SvipError(
         f"unexpected {type(error).__name__}: {lines[0] if lines else 'no details'}",
         todo="run the command again with --debug, and report its output",
     )
     defect.__cause__ = error
-    return report(defect)
+    return defect
 
 
 def interrupted(error: BaseException) -> Interrupted:
     """Return the error of Ctrl-C, or of a signal, where nothing handles it."""
-    todo = "run the same command again, a training with --resume"
+    todo = "run the same command again (train: add --resume)"
     if isinstance(error, Signalled) and error.received is not signal.SIGINT:
         return Interrupted(f"stopped by {error.received.name}", todo=todo)
     return InterruptedByHand("stopped by Ctrl-C", todo=todo)
@@ -103,16 +97,10 @@ def _import_fix(error: ImportError) -> str:
     return "svipctl doctor" if sys.argv[1:2] != ["doctor"] else "pip install --force-reinstall svipctl"
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    from svipctl.device import is_out_of_memory
-
-    return is_out_of_memory(error)
-
-
 def report_unwritten(error: OSError) -> ExitCode:
     """Report on stderr only that stdout cannot be written: a document cannot be written either."""
     if sink.debug:
-        _print_traceback(error)
+        traceback.print_exception(error)
     shown = _from_system(error)
     with suppress(OSError):
         _print(shown)
@@ -150,6 +138,7 @@ def _usage_message(error: Exception) -> tuple[str, str]:
     """Return the message and the most similar names from the parser's sentence."""
     text = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     text = text.replace("Value error, ", "").rstrip(".")
+    text = re.sub(r"Got unexpected extra arguments?(\(s\))? \((.*)\)", r"Too many arguments: \2", text)
     if choice := _NO_CHOICE.fullmatch(text):
         known = re.findall(r"'([^']*)'", choice["known"])
         return f"{choice['head']}: there is no {choice['word']!r}", nearest(choice["word"], known)

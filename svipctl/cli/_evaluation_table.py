@@ -1,16 +1,12 @@
-"""Print an evaluation: the row of each protocol, patch selection, localization, the seen-unseen curve."""
+"""Print an evaluation: the row of each protocol, patch selection, localization."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from svipctl.cli._output import sink
 
-if TYPE_CHECKING:
-    from svipctl.evaluation.protocols import ProtocolResults
-
-
-_COLUMNS = ["protocol", "T1", "U", "S", "H or area", "gamma", "description"]
+_COLUMNS = ["protocol", "T1", "U", "S", "H / AUSUC", "gamma", "description"]
 _WIDE = 110
 """Columns of a terminal that is wide enough for the last column."""
 
@@ -30,11 +26,3 @@ def show_evaluation(document: dict[str, Any]) -> None:
         sink.say("gzsl-oracle, reference: chosen on the scored images, upper bounds")
     for line in remarks(document):
         sink.say(line)
-
-
-def show_curve(evaluation: ProtocolResults) -> None:
-    """Print the seen-unseen curve with its protocols."""
-    if "ausuc" in evaluation.rows:
-        from svipctl.visuals.text_curve import seen_unseen_curve
-
-        sink.say("\n".join(seen_unseen_curve(evaluation, braille=sink.has_braille)))

@@ -46,15 +46,13 @@ def answer(stop: Stop | None = None) -> int:
         The exit code, after everything is written.
 
     """
-    if os.environ.get(COMPLETE):
-        return _complete()
     from svipctl.cli._errors import report_unwritten
     from svipctl.cli._streams import silence_stdout
     from svipctl.errors import ExitCode
 
     code: int = ExitCode.DONE
     try:
-        code = _run(sys.argv[1:], stop)
+        code = _complete() if os.environ.get(COMPLETE) else _run(sys.argv[1:], stop)
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
@@ -112,8 +110,12 @@ def _report_interruption(error: KeyboardInterrupt) -> int:
 
 def _run(arguments: list[str], stop: Stop | None) -> int:
     import gc
+    import warnings
 
     gc.disable()  # start-up creates no garbage, and looking for it takes a tenth of the time of help
+    from typer import Exit
+    from typer.main import get_command
+
     from svipctl.cli._app import make_app
     from svipctl.cli._errors import report_any
     from svipctl.cli._output import sink
@@ -121,11 +123,17 @@ def _run(arguments: list[str], stop: Stop | None) -> int:
     from svipctl.signals import Signalled
 
     sink.json, sink.debug = "--json" in arguments, "--debug" in arguments  # for errors of the command line itself
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged EXIF; an image that does not decode is an error
+    if not sink.debug:
+        warnings.showwarning = lambda message, *_, **__: sink.warn(str(message).partition("\n")[0])
     try:
-        app = make_app(arguments)
+        program = get_command(make_app(arguments))
         gc.enable()
-        code = app(args=normalised(arguments), prog_name="svipctl", standalone_mode=False)
-        return code if isinstance(code, int) else ExitCode.DONE
+        with program.make_context("svipctl", normalised(arguments)) as context:  # its main() would hide signals
+            program.invoke(context)
+        return ExitCode.DONE
+    except Exit as ended:
+        return ended.exit_code
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -151,14 +159,7 @@ def _complete() -> int:
             make_app(line.split()[1:])(prog_name="svipctl")
     except SystemExit as ended:
         code = int(ended.code or 0)  # the request of Typer's script for fish
-        lines = [line.removeprefix(prefix) for line in answer.getvalue().splitlines()]
-        try:
-            sys.stdout.write("".join(f"{line}\n" for line in lines))
-            sys.stdout.flush()
-        except OSError:
-            from svipctl.cli._streams import silence_stdout
-
-            silence_stdout()
+        sys.stdout.writelines(f"{line.removeprefix(prefix)}\n" for line in answer.getvalue().splitlines())
     except BaseException:
         if os.environ.get("_SVIPCTL_DEBUG_COMPLETION"):
             raise

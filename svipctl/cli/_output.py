@@ -1,4 +1,4 @@
-"""Print all output: data on stdout; progress, notes and errors on stderr."""
+"""Print what commands produce: data on stdout; progress, notes and errors on stderr."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 from svipctl.cli._progress import ProgressLines, bars
+from svipctl.plans import describe_plan
 from svipctl.quoting import printable, printable_line
 from svipctl.types import ProgressCallback
 
@@ -76,6 +77,15 @@ class Sink:
         if not self.quiet:
             self.data(folded(text, sys.stdout))
 
+    def result(self, text: str, document: Mapping[str, Any]) -> None:
+        """Print the result of the command: the text for a person, or the document with --json."""
+        self.say(text)
+        self.document(document)
+
+    def plan(self, plan: Mapping[str, Any], text: str | None = None) -> None:
+        """Print the plan of --dry-run; a line for each of its values if it has no text."""
+        self.result(describe_plan(plan) if text is None else text, {"dry_run": True, **plan})
+
     def data(self, text: str) -> None:
         """Print the result for another program unchanged, without --json."""
         if not (self.json or self.silent):
@@ -94,6 +104,11 @@ class Sink:
     def warn(self, text: str) -> None:
         """Print a warning on stderr, without --quiet."""
         self.note(f"warning: {text}")
+
+    def warn_each(self, texts: Iterable[str]) -> None:
+        """Print warnings on stderr, without --quiet."""
+        for text in texts:
+            self.warn(text)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table for a person: drawn by rich on a terminal, aligned plain text elsewhere."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from svipctl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from svipctl.settings.layers import Resolved, Workspace
+    from svipctl.settings.layers import Given, Resolved, Workspace
+    from svipctl.settings.schema import Settings
 
 
 @dataclass(frozen=True)
@@ -27,21 +28,12 @@ class Overrides:
     reads: Collection[str] | None = None
     """Settings that the command reads (`svipctl.settings.effects`); all if None."""
 
-    def resolve(
-        self,
-        dataset: str,
-        more: Mapping[str, Any] | None = None,
-        *,
-        inherited: Mapping[str, Any] | None = None,
-        reads: Collection[str] = (),
-    ) -> Resolved:
+    def resolve(self, dataset: str, more: Mapping[str, Any] | None = None) -> Resolved:
         """Return the settings of a command that has a data set.
 
         Args:
             dataset: Name or folder of the data set, which chooses the presets.
             more: Dotted key -> value set by the command itself, above the flags; None removes a flag.
-            inherited: Dotted key -> value of another run, below the flags.
-            reads: Further settings that the command reads.
 
         Raises:
             ConfigError: The configuration has errors or settings that the command does not read, or a folder is a file.
@@ -50,9 +42,9 @@ class Overrides:
         from svipctl.settings.effects import check_effect
         from svipctl.settings.layers import resolve
 
-        check_effect(self.assignments, None if self.reads is None else (*self.reads, *reads))
-        found = resolve(dataset, flags={**(inherited or {}), **self.flags, **(more or {})}, **self._sources())
-        _apply(found.settings.data_dir, found.settings.runs_dir, offline=found.settings.offline)
+        check_effect(self.assignments, self.reads)
+        found = resolve(dataset, **self._given({**self.flags, **(more or {})}))
+        _apply(found.settings)
         return found
 
     def workspace(self, *, check_folders: bool = True) -> Workspace:
@@ -67,11 +59,11 @@ class Overrides:
         """
         from svipctl.settings.layers import resolve_workspace
 
-        found = resolve_workspace(flags=self.flags, **self._sources())
-        _apply(found.data_dir, found.runs_dir, offline=found.offline, check_folders=check_folders)
+        found = resolve_workspace(**self._given(self.flags))
+        _apply(found, check_folders=check_folders)
         return found
 
-    def _sources(self) -> dict[str, Any]:
+    def _given(self, flags: Mapping[str, Any]) -> Given:
         try:
             Path.cwd()
         except OSError as error:  # some of the libraries crash then without a message
@@ -81,29 +73,24 @@ class Overrides:
                 todo="change to an existing folder",
             ) from error
         return {
+            "flags": flags,
             "assignments": self.assignments,
             "config": self.config,
             "environment": os.environ,
-            "folder": Path(),
         }
 
 
-def _apply(data_dir: Path, runs_dir: Path, *, offline: bool, check_folders: bool = True) -> None:
-    for flag, path in (("--data-dir", data_dir), ("--runs-dir", runs_dir)):
-        existing = _nearest_existing(flag, path)
+def _apply(found: Settings | Workspace, *, check_folders: bool = True) -> None:
+    from svipctl.files import nearest_existing
+
+    for flag, path in (("--data-dir", found.data_dir), ("--runs-dir", found.runs_dir)):
+        try:
+            existing = nearest_existing(path)  # a folder may be created later
+        except (OSError, ValueError) as error:  # a name too long or with a NUL, or a folder without permission
+            raise ConfigError(f"{flag} {path} cannot be used", why=str(error)) from error
         if check_folders and not existing.is_dir():
             raise ConfigError(
                 f"{flag} {path} is not a folder", why=f"{existing} is a file", todo="choose another folder"
             )
-    if offline:
+    if found.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-def _nearest_existing(flag: str, path: Path) -> Path:
-    """Return the path or the nearest of its parents that exists, because a folder may be created later."""
-    from svipctl.files import nearest_existing
-
-    try:
-        return nearest_existing(path)
-    except (OSError, ValueError) as error:  # a name that is too long or contains a NUL, or a folder without permission
-        raise ConfigError(f"{flag} {path} cannot be used", why=str(error)) from error

@@ -42,15 +42,15 @@ def bars(*, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]]
 
     console, tasks = Console(stderr=True), dict[str, progress.TaskID]()
     rate = progress.TextColumn("{task.fields[rate]}", style="progress.data.speed")
-    counts = (
-        (progress.DownloadColumn(), progress.TransferSpeedColumn())
-        if in_bytes
-        else (progress.MofNCompleteColumn(), rate)
-    )
-    bar = progress.BarColumn(max(8, min(40, console.width - 62)))
-    columns = (progress.TextColumn("{task.description}", markup=False), bar, *counts, progress.TimeRemainingColumn())
     with progress.Progress(
-        *columns, console=console, transient=not in_bytes, redirect_stdout=sys.stdout.isatty()
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(max(8, min(40, console.width - 62))),
+        progress.DownloadColumn() if in_bytes else progress.MofNCompleteColumn(),
+        progress.TransferSpeedColumn() if in_bytes else rate,
+        progress.TimeRemainingColumn(),
+        console=console,
+        transient=not in_bytes,
+        redirect_stdout=sys.stdout.isatty(),
     ) as display:
 
         def move(what: str, done: int, total: int) -> None:

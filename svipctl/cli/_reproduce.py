@@ -1,4 +1,4 @@
-"""Run and show `svipctl reproduce`: the plan, a line when a command starts and ends, the tables."""
+"""Run and show `svipctl reproduce`: the plan, the commands, the tables."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from svipctl.cli._runs import open_dataset
 from svipctl.datasets.registry import pictures_to_draw
 from svipctl.device import check_devices
 from svipctl.errors import CheckFailed, explained_disk_errors
-from svipctl.pace import duration
 from svipctl.plans import describe_plan
 from svipctl.quoting import shell_command
-from svipctl.reproduce.execute import StepResult, left_to_do, required_resources
+from svipctl.reproduce.execute import left_to_do, required_resources
 from svipctl.reproduce.step_state import states
-from svipctl.reproduce.table_plan import TablePlan, TableStep, available_in
+from svipctl.reproduce.table_plan import TablePlan, available_in
 from svipctl.reproduce.table_report import main_table
 from svipctl.reproduce.table_run import run_table
 from svipctl.settings.schema import Settings
@@ -27,21 +26,6 @@ _KINDS = {
     "final": "final runs",
     "evaluation": "evaluations",
 }
-
-
-class StepLines:
-    """One line when a command starts and one when it ends."""
-
-    def started(self, step: TableStep, *, resumed: bool) -> None:
-        """Print the line of a command that starts."""
-        sink.note(f"{'resuming' if resumed else 'starting'}: {step.kind} {step.run}")
-
-    def ended(self, result: StepResult, done: int, total: int, seconds_left: float | None) -> None:
-        """Print the line of a command that has ended."""
-        step = result.step
-        outcome = f"failed: {result.failure}" if result.failed else f"done in {duration(result.seconds)}"
-        left = f"  about {duration(seconds_left)} left" if seconds_left else ""
-        sink.note(f"[{done}/{total}] {step.kind} {step.run}: {outcome}{left}")
 
 
 def available(settings: Settings, folds: int, *, draw: bool) -> set[str]:
@@ -67,12 +51,11 @@ def show_plan(plan: TablePlan, jobs: int, gpu: str | None) -> None:
         for step, state in zip(plan.steps, states(plan).values())
     ]
     needs = required_resources(plan, jobs)
-    for step in steps:
-        sink.say(f"{step['state']:10}  {step['command']}")
+    text = "\n".join(f"{step['state']:10}  {step['command']}" for step in steps)
+    sink.plan({"steps": steps, "left_out": dict(plan.left_out), **needs}, text)
     left = [step["kind"] for step in steps if step["state"] != "done"]
     sink.note("left to do: " + ", ".join(f"{left.count(kind)} {name}" for kind, name in _KINDS.items()))
     sink.note(describe_plan(needs))
-    sink.document({"dry_run": True, "steps": steps, "left_out": dict(plan.left_out), **needs})
 
 
 def write_plan(plan: TablePlan, file: Path) -> None:
@@ -97,10 +80,9 @@ def make_table(
         CheckFailed: Commands failed.
 
     """
-    done = run_table(plan, settings, StepLines(), output=output, jobs=jobs, slurm=slurm, on_wait=sink.note)
-    document, failed = done.document, done.failed
+    document, written, failed = run_table(plan, settings, sink.note, output=output, jobs=jobs, slurm=slurm)
     sink.table(f"{document['dataset']}: percent, mean ± standard deviation over n seeds", *main_table(document))
-    sink.say("written: " + ", ".join(str(path) for path in done.written))
+    sink.say("written: " + ", ".join(str(path) for path in written))
     if failed:
         raise CheckFailed(
             f"{len(failed)} of {len(plan.steps)} commands failed, or were not run because of a failure",

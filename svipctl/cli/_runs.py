@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from svipctl.cli import _options
+from svipctl.cli._command import STANDALONE
 from svipctl.cli._output import sink
 
 if TYPE_CHECKING:
@@ -21,59 +21,74 @@ if TYPE_CHECKING:
     from svipctl.runs.run import Run
     from svipctl.settings.layers import Resolved
     from svipctl.settings.schema import Settings
-    from svipctl.types import ProgressCallback
+    from svipctl.types import Precision, ProgressCallback
 
 
-def find_any_run(name: str | None, overrides: Overrides) -> Run:
-    """Return the run of a name, or the newest finished one, of any data set."""
-    from svipctl.runs.lookup import find_run_of_any
+def find_run(dataset: str | None, name: str | None, overrides: Overrides) -> tuple[Run, Settings]:
+    """Return the run of a name, or the newest finished one, and the settings of a command that uses it as `as_trained`.
 
-    return find_run_of_any(overrides.workspace().runs_dir, name)
+    Args:
+        dataset: The run's data set, or None for a run of any.
+        name: Name or folder of the run.
+        overrides: The settings of the command line.
 
+    """
+    from svipctl.runs import lookup
 
-def announce_run(run: Run) -> None:
-    """Print which run was selected, and if it is a development run."""
-    fold = run.settings().train.fold
-    part = "" if fold is None else f" (development run: fold {fold}, trained on a part of the seen classes)"
-    sink.note(f"run {run.folder}{part}")
+    if dataset is None:
+        run = lookup.find_run_of_any(overrides.workspace().runs_dir, name)
+        configured = overrides.resolve(run.settings().dataset)
+    else:
+        configured = overrides.resolve(dataset)
+        settings = configured.settings
+        run = lookup.find_run(settings.runs_dir, settings.dataset, name, data_dir=settings.data_dir)
+    trained = run.settings()
+    return run, as_trained(configured, trained.precision, allow_partial=trained.data.allow_partial)
 
 
 def announce_gamma(gamma: Gamma) -> None:
     """Print the gamma of the answers and its origin; warn if it was not calibrated."""
-    (sink.note if gamma.value or gamma.origin == "given" else sink.warn)(str(gamma))
+    if gamma.value or gamma.origin == "given":
+        sink.note(str(gamma))
+    else:
+        sink.warn(f"gamma is 0: {gamma.origin}; pass --gamma, or train with --calibrate")
 
 
-def select_run(
-    dataset: str, name: str | None, overrides: Overrides, more: Mapping[str, Any] | None = None
-) -> tuple[Run, Settings]:
-    """Return the run, and the settings of its evaluation.
-
-    Args:
-        dataset: The run's data set.
-        name: Name or folder of the run, or None for the newest finished one.
-        overrides: The settings of the command line.
-        more: As for `Overrides.resolve`.
-
-    """
-    from svipctl.runs.lookup import find_run
-
-    configured = overrides.resolve(dataset, more)
-    settings = configured.settings
-    run = find_run(settings.runs_dir, settings.dataset, name, data_dir=settings.data_dir)
+def select_run(dataset: str | None, name: str | None, overrides: Overrides) -> tuple[Run, Settings]:
+    """Return run and settings as `find_run`, for a command on one device; print which run is the newest finished one."""
+    run, settings = find_run(dataset, name, overrides)
 
     from svipctl.device import choose_device
 
     choose_device(settings.gpu)  # a missing GPU is an error in a dry run too
     if name is None:
         announce_run(run)
-    return run, with_precision_of(run.settings(), configured)
+    return run, settings
 
 
-def with_precision_of(trained: Settings, configured: Resolved) -> Settings:
-    """Return the settings with the precision of training, unless a layer above the presets sets another."""
+def announce_run(run: Run) -> None:
+    """Print which run was selected, and if it is a development run."""
+    fold = run.settings().train.fold
+    part = "" if fold is None else f" (development run: fold {fold}, trained on a part of the seen classes)"
+    sink.note(f"using run {run.folder}{part}")
+
+
+def as_trained(configured: Resolved, precision: Precision, *, allow_partial: bool = False) -> Settings:
+    """Return the settings of a command that uses a trained network.
+
+    Args:
+        configured: The settings and their origins.
+        precision: Precision of the training, used unless a layer above the presets sets another.
+        allow_partial: True if images were missing in the training, and so may be missing now.
+
+    """
+    settings = configured.settings
     if configured.origins.get("precision", "preset").startswith(("preset", "recipe")):
-        return configured.settings.model_copy(update={"precision": trained.precision})
-    return configured.settings
+        settings = settings.model_copy(update={"precision": precision})
+    if allow_partial:
+        data = settings.data.model_copy(update={"allow_partial": True})
+        settings = settings.model_copy(update={"data": data})
+    return settings
 
 
 def open_dataset(settings: Settings, *, allow_partial: bool = False, listed: Sequence[str] | None = None) -> Benchmark:
@@ -82,13 +97,13 @@ def open_dataset(settings: Settings, *, allow_partial: bool = False, listed: Seq
     Args:
         settings: The settings of the command.
         allow_partial: Allow missing images even if the settings do not.
-        listed: Names of the images that a file of features has, see `open_benchmark`.
+        listed: Names of the images that a feature file has, see `open_benchmark`.
 
     """
     from svipctl.datasets.registry import open_benchmark
 
     partial = allow_partial or settings.data.allow_partial
-    with sink.progress(f"drawing {settings.dataset}") as progress:
+    with sink.progress(f"generating the classes of {settings.dataset}") as progress:
         return open_benchmark(settings.dataset, settings.data_dir, progress, allow_partial=partial, listed=listed)
 
 
@@ -140,7 +155,7 @@ def joined_processes(gpu: str, *, standalone: bool = False, dry_run: bool = Fals
     if "," in gpu and place is None and not dry_run:
         from svipctl.distributed.launch import launch
 
-        raise typer.Exit(launch(gpu, [word for word in sys.argv[1:] if word != _options.STANDALONE]))
+        raise typer.Exit(launch(gpu, [word for word in sys.argv[1:] if word != STANDALONE]))
     with joined(None if dry_run else place, sink.warn) as ranks:
         if not dry_run:
             choose_device(gpu, ranks.local)

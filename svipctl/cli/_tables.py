@@ -36,7 +36,8 @@ def draw(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, r
         for cells, words in zip(contents, is_words)
     ]
     narrow = [min(width, _NARROWEST) if words else width for width, words in zip(whole, is_words)]
-    least = whole if _total(whole) <= console.width else narrow
+    names_whole = [*whole[:1], *narrow[1:]]
+    least = next((widths for widths in (whole, names_whole) if _total(widths) <= console.width), narrow)
     for cells, words, width in zip(contents, is_words, least):
         justify: JustifyMethod = "left" if words else "right"
         table.add_column(cells[0], justify=justify, overflow="fold", no_wrap=not words, min_width=width)

@@ -4,7 +4,6 @@ epochs.
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Iterator
@@ -17,17 +16,11 @@ from svipctl.pace import Clock, Pace, duration, time_left
 from svipctl.runs.records import accuracy_of, epoch_line
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderResult
 
     from svipctl.training.trainer import Reporter
 
-_TERMS = {
-    "loss": "loss",
-    "cross_entropy": "cross-entropy",
-    "patch": "patch",
-    "consistency": "consistency",
-    "decorrelation": "decorrelation",
-}
+_TERMS = ("loss", "cross_entropy", "patch", "consistency", "decorrelation")
 _SHARES = {"contextualized_accuracy": "train %", "patch_auc": "patch AUC"}
 _BAR = 12
 _WIDTHS = {"epoch": 7, "loss": 6, "left": 10}
@@ -36,21 +29,17 @@ _WIDTHS = {"epoch": 7, "loss": 6, "left": 10}
 class Lines:
     """One line per epoch, and one per minute in between, so that a log shows progress."""
 
-    def __init__(
-        self, epochs: int, *, resumed: bool = False, clock: Clock = time.monotonic, silence: float = MINUTE
-    ) -> None:
-        """Create the reporter; `silence` is the maximum number of seconds within an epoch without a line."""
+    def __init__(self, epochs: int, *, resumed: bool = False, clock: Clock = time.monotonic) -> None:
         self.epochs = epochs
         self.pace = Pace(epochs, resumed=resumed, clock=clock)
-        self._clock, self._silence, self._printed_at = clock, silence, clock()
+        self._clock, self._printed_at = clock, clock()
 
     def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
         """Print a line if the last one was long ago."""
         self.pace.at(epoch - 1 + step / steps)
-        if step < steps and self._clock() - self._printed_at >= self._silence:
-            self._print_line(
-                f"epoch {epoch}/{self.epochs}  step {step}/{steps}  loss {terms['loss']:.3f}", self.pace.left
-            )
+        if step < steps and self._clock() - self._printed_at >= MINUTE:
+            line = f"epoch {epoch}/{self.epochs}  step {step}/{steps}  loss {terms['loss']:.3f}"
+            self._print_line(line, self.pace.left)
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Print the epoch's line, with the time left."""
@@ -71,7 +60,7 @@ class Live(Lines):
     """A table with a row per epoch, and below it a bar with the loss terms of the current epoch."""
 
     def __init__(self, epochs: int, images: int, *, resumed: bool = False, clock: Clock = time.monotonic) -> None:
-        super().__init__(epochs, resumed=resumed, clock=clock, silence=math.inf)
+        super().__init__(epochs, resumed=resumed, clock=clock)
         self.images = images
         self._heads: list[str] = []
         self._step, self._steps, self._texts = 0, 1, ["starting"]
@@ -88,31 +77,31 @@ class Live(Lines):
 
     def step(self, epoch: int, step: int, steps: int, terms: dict[str, float]) -> None:
         """Show the loss terms, the rate, and the time left."""
-        super().step(epoch, step, steps, terms)
+        self.pace.at(epoch - 1 + step / steps)
         rate, left = self.pace.rate, self.pace.left
         self._step, self._steps = step, steps
         self._texts = [
             f"epoch {epoch}/{self.epochs}",
             f"step {step}/{steps}",
-            *(f"{label} {_term(terms[name])}" for name, label in _TERMS.items() if terms.get(name)),
+            *(f"{name.replace('_', '-')} {_term(terms[name])}" for name in _TERMS if terms.get(name)),
             *(f"{label} {terms[name]:.1f}" for name, label in _SHARES.items() if name in terms),
             *([] if rate is None else [f"{rate * self.images:.0f} images/s"]),
             *([] if left is None else [f"{duration(left)} left"]),
         ]
 
-    def bar(self, width: int) -> RenderableType:
-        """Return the current epoch's bar and metrics in one line; a narrow terminal omits terms of the loss."""
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the current epoch's bar and metrics in one line; a narrow terminal omits terms of the loss."""
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
         texts = list(self._texts)
-        while len(texts) > 5 and _BAR + sum(2 + len(text) for text in texts) > width:
+        while len(texts) > 5 and _BAR + sum(2 + len(text) for text in texts) > options.max_width:
             del texts[3]
         row = Table.grid(padding=(0, 2, 0, 0))
         for _ in range(len(texts) + 1):
             row.add_column(no_wrap=True)
         row.add_row(ProgressBar(self._steps, self._step, width=_BAR), *texts)
-        return row
+        yield row
 
 
 @contextmanager
@@ -132,10 +121,9 @@ def reporter(epochs: int, images: int, *, resumed: bool = False) -> Iterator[Rep
     from rich.live import Live as Display
 
     live = Live(epochs, images, resumed=resumed)
-    console = Console(stderr=True)
     with Display(
-        get_renderable=lambda: live.bar(console.width),
-        console=console,
+        live,
+        console=Console(stderr=True),
         refresh_per_second=4,
         transient=True,
         redirect_stdout=sys.stdout.isatty(),  # otherwise output for a file or pipe would go to the terminal

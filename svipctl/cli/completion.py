@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-import typer
-
-from svipctl.cli._command import command
+from svipctl.cli._command import argument, command, sink
 from svipctl.cli._main import COMPLETE
-from svipctl.cli._output import sink
 
 
 @command(layers=False)
-def completion(
-    shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], typer.Argument(help="Shell.")],
-) -> None:
+def completion(shell: Literal["bash", "zsh", "fish", "powershell"] = argument("Shell.")) -> None:
     """Print the completion script of a shell.
 
     The script completes commands, options and values.
 
-    Save it where the shell finds it: bash ~/.local/share/bash-completion/completions/svipctl, zsh a folder of
-    $fpath under the name _svipctl, fish ~/.config/fish/completions/svipctl.fish, PowerShell $PROFILE.
+    Save it where the shell finds it: for bash as ~/.local/share/bash-completion/completions/svipctl, for zsh as
+    _svipctl in a folder of $fpath, for fish as ~/.config/fish/completions/svipctl.fish, for PowerShell in $PROFILE.
 
     Examples:
         svipctl completion bash

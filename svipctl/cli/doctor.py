@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
 
-import typer
-
-from svipctl.cli._command import command
-from svipctl.cli._output import sink
-from svipctl.cli._overrides import Overrides
+from svipctl.cli._command import Overrides, command, option, sink
 from svipctl.errors import CheckFailed, ConfigError
 from svipctl.settings import flags
-
-if TYPE_CHECKING:
-    from svipctl.doctor.finding import Finding
 
 
 @command(flags.OFFLINE, flags.DATA_DIR, flags.RUNS_DIR, layers=False)
 def doctor(
     *,
     overrides: Overrides,
-    all_: Annotated[
-        bool, typer.Option("--all", help="Show all checks, including passed ones and absent data.")
-    ] = False,
-    self_test: Annotated[
-        bool,
-        typer.Option(
-            "--self-test",
-            help="Train and evaluate a small network on the device, compare it with the CPU, and measure speed and "
-            "memory with the preset of CUB.",
-        ),
-    ] = False,
-    gpu: Annotated[
-        str, typer.Option("--gpu", help="Device of --self-test: auto, cpu, or the index of a GPU.")
-    ] = "auto",
+    all_: bool = option(False, "Show all checks, including passed ones and absent data.", "--all"),
+    self_test: bool = option(
+        False,
+        "Train and evaluate a small network on the device, compare it with the CPU, and measure speed and "
+        "memory with the preset of CUB.",
+    ),
+    gpu: str = option("auto", "Device of --self-test: auto, cpu, or the index of a GPU."),
 ) -> None:
     """Diagnose the installation, hardware and data.
 
@@ -49,13 +33,15 @@ def doctor(
         svipctl doctor --self-test --gpu 0
 
     """
-    found: list[Finding] = []
-    examined = ((finding, all_) for finding in _examined(overrides))
-    tested = ((finding, True) for finding in (_self_tested(gpu) if self_test else ()))
-    for finding, is_shown in chain(examined, tested):
+    from svipctl.doctor.examination import examine
+
+    if self_test and "," in gpu:
+        raise ConfigError(f"--gpu {gpu} names several devices", todo="test one device at a time")
+    found = []
+    for finding in examine(partial(overrides.workspace, check_folders=False), gpu if self_test else None):
         found.append(finding)
         todo = f"\n{'next:':>15} {finding.todo}" if finding.todo else ""
-        if is_shown or finding.state == "wrong":
+        if all_ or finding.state == "wrong" or finding.name.startswith("self-test"):
             sink.say(f"{finding.state:<7} {finding.name}: {finding.found}{todo}")
     if not all_:
         absent = ", ".join(one.name for one in found if one.state == "absent")
@@ -70,26 +56,3 @@ def doctor(
             document=document,
         )
     sink.document(document)
-
-
-def _self_tested(gpu: str) -> Iterator[Finding]:
-    if "," in gpu:
-        raise ConfigError(f"--gpu {gpu} names several devices", todo="test one device at a time")
-    from svipctl.doctor.self_test import self_test
-
-    yield from self_test(gpu)
-
-
-def _examined(overrides: Overrides) -> Iterator[Finding]:
-    """Check the installation first: without it the settings of the folders may not load."""
-    from svipctl.doctor.examination import examine_installation, examine_machine
-    from svipctl.doctor.imports import NEEDED_HERE
-
-    broken = set()
-    for finding in examine_installation():
-        broken |= {finding.name.removesuffix(" import")} if finding.state == "wrong" else set()
-        yield finding
-    if broken & {package for _, package in NEEDED_HERE}:
-        return
-    workspace = overrides.workspace(check_folders=False)
-    yield from examine_machine(workspace.data_dir, workspace.runs_dir, offline=workspace.offline, broken=bool(broken))

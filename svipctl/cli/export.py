@@ -4,72 +4,45 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Literal
 
-import typer
-
-from svipctl.cli import _options
-from svipctl.cli._command import command
-from svipctl.cli._output import sink
-from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import open_dataset
+from svipctl.cli._command import Dataset, Overrides, RunName, command, option, output_option, sink
+from svipctl.cli._runs import find_run, open_dataset
 from svipctl.errors import CheckFailed, ConfigError
-from svipctl.plans import describe_plan
-from svipctl.settings import flags
-
-if TYPE_CHECKING:
-    from svipctl.export.artifact import ExportResult
+from svipctl.quoting import shell_command
+from svipctl.settings import effects, flags
 
 
-@command(flags.DATA_DIR, flags.RUNS_DIR, dry_run=True, reads="EXPORT")
+@command(flags.DATA_DIR, flags.RUNS_DIR, reads=effects.EXPORT)
 def export(
-    dataset: _options.Dataset,
+    dataset: Dataset,
     *,
     overrides: Overrides,
-    format: Annotated[
-        Literal["onnx", "torch", "safetensors"] | None,
-        typer.Option("--format", help="File format. (default: from the ending of --output, or onnx)"),
-    ] = None,
-    output: Annotated[Path | None, _options.output("Output file. (default: export/ in the run folder)")] = None,
-    run: _options.RunName = None,
-    precision: Annotated[
-        Literal["fp32", "fp16", "int8"],
-        typer.Option("--precision", help="Arithmetic of the file; int8 needs ONNX."),
-    ] = "fp32",
-    input_: Annotated[
-        Literal["uint8", "float"], typer.Option("--input", help="Pixel type: bytes, or float32 in 0..1.")
-    ] = "uint8",
-    resize: Annotated[bool, typer.Option("--resize", help="Resize and crop images of any size in the graph.")] = False,
-    gamma: Annotated[
-        float | None, typer.Option("--gamma", help="Gamma in the file. (default: the run's calibrated gamma)")
-    ] = None,
-    licence: Annotated[str | None, typer.Option("--licence", help="Licence of the weights.")] = None,
-    push: Annotated[
-        str | None,
-        typer.Option(
-            "--push",
-            metavar="OWNER/NAME",
-            help="Hugging Face Hub repository to publish the export in, with a model card.",
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
-    images: Annotated[
-        int,
-        typer.Option("--images", min=0, help="Number of evaluation images for verification; 0 for all."),
-    ] = 256,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            "--tolerance",
-            help="Largest accepted difference. (default: 1e-3 in fp32, 2e-2 in fp16, 0.25 in int8)",
-        ),
-    ] = None,
+    format: Literal["onnx", "torch", "safetensors"] | None = option(
+        None, "File format. (default: from the ending of --output, or onnx)"
+    ),
+    output: Path | None = output_option("Output file. (default: export/ in the run folder)"),
+    run: RunName = None,
+    precision: Literal["fp32", "fp16", "int8"] = option("fp32", "Numerical precision of the file; int8 needs ONNX."),
+    input_: Literal["uint8", "float"] = option("uint8", "Pixel type: bytes, or float32 in 0..1.", "--input"),
+    resize: bool = option(False, "Accept images of any size: resize and crop in the graph."),
+    gamma: float | None = option(None, "Gamma in the file. (default: the run's calibrated gamma, or 0 if it has none)"),
+    licence: str | None = option(None, "Licence of the weights."),
+    push: str | None = option(
+        None, "Hugging Face Hub repository to publish the export in, with a model card.", metavar="OWNER/NAME"
+    ),
+    force: bool = option(False, "Replace existing files."),
+    images: int = option(256, "Number of evaluation images for verification; 0 for all.", min=0),
+    tolerance: float | None = option(
+        None,
+        "Largest accepted difference from the model's outputs. (default: 1e-3 in fp32, 2e-2 in fp16, 0.25 in int8)",
+    ),
     dry_run: bool,
 ) -> None:
-    """Export a run to a file, and verify it.
+    """Export a run and verify the file.
 
     The file is in ONNX, torch.export or safetensors format, and is compared with the model. With --push, the
-    checkpoint, the file and a model card go to a repository of the Hugging Face Hub, a private one if it is new.
+    checkpoint, the file and a model card are uploaded to the Hugging Face Hub; a new repository is private.
 
     Examples:
         svipctl export toybirds
@@ -80,14 +53,12 @@ def export(
     """
     if tolerance is not None and not (math.isfinite(tolerance) and tolerance > 0):
         raise ConfigError(f"--tolerance {tolerance}: not a positive number")
+    found, settings = find_run(dataset, run, overrides)
 
-    from svipctl.runs.lookup import find_run
-
-    settings = overrides.resolve(dataset).settings
-    found = find_run(settings.runs_dir, settings.dataset, run, data_dir=settings.data_dir)
-
+    from svipctl.export import hub
     from svipctl.export.artifact import ExportRequest, export_run, format_of
     from svipctl.export.graph import Pixels
+    from svipctl.export.parity import comparison_rows
     from svipctl.inference.gamma import Gamma
 
     request = ExportRequest(
@@ -103,43 +74,22 @@ def export(
     )
     request.check(found)
     if push is not None:
-        from svipctl.export.hub import check_push
-
-        check_push(push, licence, offline=settings.offline)
+        hub.check_push(push, licence, offline=settings.offline)
     if dry_run:
-        plan = request.plan(found) | ({"push": push} if push else {})
-        sink.say(describe_plan(plan))
-        sink.document({"dry_run": True, **plan})
+        sink.plan(request.plan(found) | ({"push": push} if push else {}))
         return
-    benchmark = open_dataset(settings, allow_partial=found.settings().data.allow_partial)
+    if push is not None:
+        if found.evaluation() is None:
+            sink.warn(f"{found.name} was not evaluated, so the card has no metrics: {shell_command('eval', dataset)}")
+        hub.check_access(push)
+    benchmark = open_dataset(settings)
     sink.note(f"writing {request.file(found)} of run {found.name}")
     with sink.progress("comparing") as progress:
         result = export_run(found, benchmark, request, progress)
-    _show(result)
     document = result.document | {"path": str(result.path), "report": str(result.report)}
-    if not result.passed:
-        raise CheckFailed(
-            f"the exported file does not reproduce the model; it was renamed to {result.path}",
-            why="\n".join(result.document["breaches"]),
-            todo=f"see {result.report}, or use a larger --tolerance",
-            document=document,
-        )
-    if push is not None:
-        from svipctl.export.hub import push as push_to_hub
-
-        document["published"] = push_to_hub(result, found, push, str(licence))
-        sink.say(f"published: {document['published']}")
-    sink.document(document)
-
-
-def _show(result: ExportResult) -> None:
-    from svipctl.export.parity import comparison_rows
-
-    document = result.document
-    columns = ["compared", "images", "scores", "attributes", "patch scores", "equal answers"]
     sink.table(
-        f"largest differences, {document['runtime']} against {document['reference']}",
-        columns,
+        f"largest absolute differences: exported file ({document['runtime']}) and model ({document['reference']})",
+        ["compared", "images", "scores", "attributes", "patch scores", "same prediction"],
         comparison_rows(document),
     )
     accuracy = document["accuracy"]
@@ -148,5 +98,15 @@ def _show(result: ExportResult) -> None:
         f"accuracy on {accuracy['images']} evaluation images{altered}: model {accuracy['model']:.1f} %, "
         f"exported {accuracy['exported']:.1f} %"
     )
-    if result.passed:
-        sink.say(f"done: {result.path} ({document['bytes'] / 2**20:.1f} MiB)")
+    if not result.passed:
+        raise CheckFailed(
+            f"the exported file does not reproduce the model; it was renamed to {result.path}",
+            why="\n".join(document["breaches"]),
+            todo=f"see {result.report}, or use a larger --tolerance",
+            document=document,
+        )
+    sink.say(f"done: {result.path} ({document['bytes'] / 2**20:.1f} MiB)")
+    if push is not None:
+        document["published"] = hub.push(result, found, push, str(licence))
+        sink.say(f"published: {document['published']}")
+    sink.document(document)

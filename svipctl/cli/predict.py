@@ -4,66 +4,50 @@ from __future__ import annotations
 
 import csv as csv_files
 import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-import typer
-
-from svipctl.cli import _options, _pictures
-from svipctl.cli._command import command
-from svipctl.cli._output import sink
-from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import announce_gamma, announce_run, find_any_run, open_dataset, with_precision_of
+from svipctl.cli import _pictures
+from svipctl.cli._command import Csv, Overrides, RunName, argument, command, option, sink
+from svipctl.cli._runs import announce_gamma, announce_run, find_run, open_dataset
 from svipctl.datasets.names import is_dataset
-from svipctl.errors import CheckFailed, ConfigError, DataError, shortened_name
+from svipctl.errors import CheckFailed, ConfigError, shortened_name
 from svipctl.files import require_path
 from svipctl.quoting import spreadsheet_cell
-from svipctl.settings import flags
+from svipctl.settings import effects, flags
 
 if TYPE_CHECKING:
-    from svipctl.datasets.benchmark import Benchmark
-    from svipctl.inference.trained_model import ClassifiedImage
-    from svipctl.settings.schema import Settings
+    from svipctl.inference.answers import ClassifiedImage
 
 _COLUMNS = ("image", "rank", "class", "score", "for", "against", "patches")
 
 
-@command(*flags.EVALUATION, reads="PREDICTION")
+@command(*flags.EVALUATION, reads=effects.PREDICTION)
 def predict(
-    images: Annotated[
-        list[str],
-        typer.Argument(help=_pictures.ARGUMENT_HELP, show_default=False),
-    ],
+    images: list[str] = argument(_pictures.ARGUMENT_HELP),
     *,
     overrides: Overrides,
-    run: _options.RunName = None,
-    classes: Annotated[
-        Path | None, typer.Option("--classes", help="CSV file of your own classes, replacing the run's.")
-    ] = None,
-    extend: Annotated[bool, typer.Option("--extend", help="Add the classes of --classes to the run's.")] = False,
-    gamma: Annotated[
-        float | None,
-        typer.Option(
-            "--gamma", help="Value to subtract from the scores of seen classes. (default: the run's calibrated gamma)"
-        ),
-    ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Answers per image.")] = 5,
-    reasons: Annotated[
-        bool, typer.Option("--reasons", help="Show the attributes for and against each answer.")
-    ] = False,
-    csv: _options.Csv = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable image.")] = False,
+    run: RunName = None,
+    classes: Path | None = option(None, "CSV file of your own classes, replacing the run's."),
+    extend: bool = option(False, "Add the classes of --classes to the run's."),
+    gamma: float | None = option(
+        None, "Value to subtract from the scores of seen classes. (default: the run's calibrated gamma, or 0)"
+    ),
+    top: int = option(5, "Predicted classes per image.", min=1),
+    reasons: bool = option(False, "Show the attributes for and against each answer."),
+    csv: Csv = False,
+    strict: bool = option(False, "Stop at the first unreadable image."),
 ) -> None:
-    """Classify images with a trained run.
+    """Classify images with a trained model.
 
     The candidates are the run's classes, or your own.
 
     Examples:
         svipctl predict photo.jpg
         svipctl predict photo.jpg --reasons
-        svipctl predict pictures/ --classes mine.csv --csv
+        svipctl predict images/ --classes mine.csv --csv
         find . -name "*.jpg" | svipctl predict - --json
 
     """
@@ -71,59 +55,51 @@ def predict(
         raise ConfigError("--json and --csv cannot be combined", todo="choose one")
     if extend and classes is None:
         raise ConfigError("--extend needs --classes", todo="--classes FILE.csv")
-
     if is_dataset(images[0]):
         from svipctl.runs.lookup import check_is_no_dataset
 
         check_is_no_dataset(images, overrides.workspace().runs_dir)
         sink.warn(f"{images[0]} is a data set: all its images are classified, including training images")
-    found = find_any_run(run, overrides)
+    found, settings = find_run(None, run, overrides)
     if run is None:
         announce_run(found)
     found.require_network()
-    trained = found.settings()
-    settings = with_precision_of(trained, overrides.resolve(trained.dataset))
     _pictures.check_named(images)
     if classes is not None:
         require_path(classes, "table", "pass a CSV file, or create it")
 
-    from svipctl.datasets.image_files import Entry, described
-    from svipctl.device import choose_dtype, use_device
+    from svipctl.device import choose_device
+    from svipctl.inference.answers import UnreadableImage
     from svipctl.inference.checkpoint import read_metadata
     from svipctl.inference.class_table import candidate_classes
     from svipctl.inference.gamma import Gamma
-    from svipctl.inference.load import load_run
-    from svipctl.inference.trained_model import UnreadableImage
+    from svipctl.inference.load import load_run_with
 
     given = None if gamma is None else Gamma(gamma, "given")
-    device = use_device(settings.gpu)
-    benchmark = _benchmark(settings, needed=classes is None or extend)
-    table = candidate_classes(read_metadata(found.best), benchmark, classes, extend=extend)
+    choose_device(settings.gpu)
+    own = partial(open_dataset, settings, allow_partial=True)
+    table = candidate_classes(read_metadata(found.best), own, classes, extend=extend)
     for one, other in table.indistinguishable():
         sink.warn(f"classes {one!r} and {other!r} have the same attributes, so that no image can distinguish them")
-    model = load_run(found, device, choose_dtype(settings.precision, device))
+    model = load_run_with(found, settings)
+    model.network.run_blocks(compiled=settings.eval.compile)
     chosen = given or model.gamma
     if table.seen.any() and not table.seen.all():
         announce_gamma(chosen)
     rows = csv_files.writer(sys.stdout, lineterminator="\n") if csv else None
     if rows:
         rows.writerow(_COLUMNS)
-    show = _show_reasons if reasons else _Lines(table.classes).show
-    head: dict[str, Any] = {"run": str(found.folder), "dataset": model.metadata.dataset, **chosen.document()}
+    width = min(max(map(len, table.classes)), max(16, sink.columns // 2 - 8))
+    show = _show_reasons if reasons else partial(_show_line, width)
+    head = {"run": str(found.folder), "dataset": model.metadata.dataset, **chosen.document()}
     sink.begin_list({**head, "classes": len(table.classes), "attributes": list(model.attributes)}, "images")
     done = failed = 0
-    left_out: list[Entry] = []
     # On a terminal the results themselves appear one by one.
     shown = nullcontext(lambda done, total: None) if sys.stdout.isatty() else sink.progress("classifying")
     with shown as progress:
-        results = model.classify_each(
-            _pictures.named_pictures(images, left_out.append),
-            table,
-            gamma=chosen.value,
-            top=top,
-            batch_size=settings.eval.batch_size,
-        )
-        for result in results:
+        pictures = _pictures.named_pictures(images, "predict")
+        batch_size = settings.eval.batch_size
+        for result in model.classify_each(pictures, table, gamma=chosen.value, top=top, batch_size=batch_size):
             if isinstance(result, UnreadableImage):
                 if strict:
                     raise result.error
@@ -138,11 +114,7 @@ def predict(
                     show(result)
                 sink.item(result.document())
             progress(done + failed, done + failed)
-    if left_out:
-        sink.warn(described(left_out))
     counts = {"named": done, "failed": failed}
-    if not done and not failed:
-        raise CheckFailed("no image was given", why="the list on stdin is empty")
     if failed:
         raise CheckFailed(
             f"{failed} of {done + failed} images could not be read",
@@ -153,41 +125,23 @@ def predict(
     sink.document(counts)
 
 
-def _benchmark(settings: Settings, *, needed: bool) -> Benchmark | None:
-    """Open the run's data set. If only the range of its values is needed, it may be absent and is not drawn."""
-    from svipctl.datasets.registry import pictures_to_draw
+def _show_line(class_width: int, named: ClassifiedImage) -> None:
+    """Print an image's name, its best class with its score, and as many more classes as fit.
 
-    try:
-        if not needed and pictures_to_draw(settings.dataset, settings.data_dir):
-            raise DataError(f"{settings.dataset} is not in {settings.data_dir}")
-        return open_dataset(settings, allow_partial=True)
-    except (DataError, ConfigError) as error:
-        if needed:
-            raise
-        sink.warn(f"the values of the class table are not checked against the data set's range: {error.what}")
-        return None
-
-
-class _Lines:
-    """A line per image: its name, the best class with its score, and as many more classes as fit."""
-
-    def __init__(self, classes: Sequence[str]) -> None:
-        self._class = min(max(map(len, classes)), max(16, sink.columns // 2 - 8))
-        self._image = max(12, min(40, sink.columns - self._class - 9))
-
-    def show(self, named: ClassifiedImage) -> None:
-        """Print the line; names are shortened to the width of a terminal, and complete elsewhere."""
-        answers = [f"{answer.name} {answer.score:.3f}" for answer in named.answers]
-        if not sys.stdout.isatty():
-            sink.say("  ".join([str(named.image), *answers]))
-            return
-        image, name = shortened_name(str(named.image), self._image), shortened_name(named.answers[0].name, self._class)
-        line = f"{image:{self._image}}  {name:{self._class}} {named.answers[0].score:6.3f}"
-        for answer in answers[1:]:
-            if len(line) + 2 + len(answer) > sink.columns:
-                break
-            line += f"  {answer}"
-        sink.say(line)
+    Names are shortened to the width of a terminal, and complete elsewhere.
+    """
+    answers = [f"{answer.name} {answer.score:.3f}" for answer in named.answers]
+    if not sys.stdout.isatty():
+        sink.say("  ".join([str(named.image), *answers]))
+        return
+    width = max(12, min(40, sink.columns - class_width - 9))
+    image, name = shortened_name(str(named.image), width), shortened_name(named.answers[0].name, class_width)
+    line = f"{image:{width}}  {name:{class_width}} {named.answers[0].score:6.3f}"
+    for answer in answers[1:]:
+        if len(line) + 2 + len(answer) > sink.columns:
+            break
+        line += f"  {answer}"
+    sink.say(line)
 
 
 def _show_reasons(named: ClassifiedImage) -> None:

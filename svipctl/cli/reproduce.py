@@ -2,94 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Literal
 
-import typer
-
-from svipctl.cli import _completion, _options
-from svipctl.cli._command import command
-from svipctl.cli._output import sink
-from svipctl.cli._overrides import Overrides
+from svipctl.cli import _completion
+from svipctl.cli._command import Dataset, Overrides, command, option, output_option, sink
 from svipctl.settings import flags
 from svipctl.settings.inputs import check_inputs
-
-if TYPE_CHECKING:
-    from svipctl.settings.schema import Settings
 
 
 @command(
     *(flags.BACKBONE, flags.WEIGHTS, flags.EPOCHS, flags.BATCH_SIZE, flags.LR, flags.PRECISION, flags.GPU),
     *(flags.DATA_DIR, flags.RUNS_DIR, flags.ALLOW_PARTIAL, flags.OFFLINE),
-    dry_run=True,
 )
 def reproduce(
-    dataset: _options.Dataset,
+    dataset: Dataset,
     *,
     overrides: Overrides,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds per row.")] = 5,
-    folds: Annotated[int, typer.Option("--folds", min=1, max=3, help="Number of development folds per row.")] = 1,
-    recipes: Annotated[
-        str,
-        typer.Option(
-            "--recipes",
-            help="Recipes, separated by commas.",
-            autocompletion=_completion.comma_separated(*flags.RECIPE.values),
-        ),
-    ] = "svipctl,reference",
-    controls: Annotated[
-        str,
-        typer.Option(
-            "--controls",
-            help="Controls: all, none, or rows separated by commas (ROW, RECIPE/ROW, RECIPE/all).",
-            autocompletion=_completion.controls,
-        ),
-    ] = "all",
-    baselines: Annotated[
-        bool,
-        typer.Option("--baselines/--no-baselines", help="Include the methods of `svipctl baseline`."),
-    ] = True,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check", help="Exit with code 1 if a number differs from the published one by more than --tolerance."
-        ),
-    ] = False,
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            "--tolerance", min=0, help="Percentage points for --check; the authors' runs differ by up to 1.1."
-        ),
-    ] = 2.0,
-    name: Annotated[str, typer.Option("--name", help="Prefix of all run names.")] = "table",
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FOLDER", help="Report folder. (default: next to the runs)"),
-    ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Number of commands that run at once.")] = 1,
-    launcher: Annotated[
-        Literal["local", "slurm"],
-        typer.Option("--launcher", help="Launcher: this machine (local) or a cluster (slurm, through submitit)."),
-    ] = "local",
-    slurm: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--slurm",
-            metavar="KEY=VALUE",
-            help="Submitit parameter, for example slurm_partition=gpu or timeout_min=240. Repeatable.",
-        ),
-    ] = None,
-    plan_file: Annotated[
-        Path | None,
-        typer.Option("--plan", metavar="FILE|-", help="File for the commands left to do, one per line; run nothing."),
-    ] = None,
+    seeds: int = option(5, "Number of seeds per row.", min=1),
+    folds: int = option(1, "Number of development folds per row.", min=1, max=3),
+    recipes: str = option(
+        "svipctl,reference",
+        "Recipes, separated by commas.",
+        autocompletion=_completion.comma_separated(*flags.RECIPE.values),
+    ),
+    controls: str = option(
+        "all",
+        "Ablations and controls: all, none, or names separated by commas (NAME, RECIPE/NAME, RECIPE/all).",
+        autocompletion=_completion.controls,
+    ),
+    baselines: bool = option(True, "Include the methods of `svipctl baseline`.", "--baselines/--no-baselines"),
+    check: bool = option(
+        False, "Exit with code 1 if a number differs from the published one by more than --tolerance."
+    ),
+    tolerance: float = option(
+        2.0, "Percentage points for --check; the authors' own runs differ from each other by up to 1.1.", min=0
+    ),
+    name: str = option("table", "Prefix of all run names."),
+    output: Path | None = output_option("Report folder. (default: next to the runs)", metavar="FOLDER"),
+    jobs: int = option(1, "Number of commands that run at once.", min=1),
+    launcher: Literal["local", "slurm"] = option(
+        "local", "Launcher: this machine (local) or a cluster (slurm, through submitit)."
+    ),
+    slurm: list[str] | None = option(
+        None, "Submitit parameter, for example slurm_partition=gpu or timeout_min=240. Repeatable.", metavar="KEY=VALUE"
+    ),
+    plan_file: Path | None = option(
+        None,
+        "Write the remaining commands to FILE (- for stdout), one per line, and run nothing.",
+        "--plan",
+        metavar="FILE|-",
+    ),
     dry_run: bool,
 ) -> None:
-    """Train and evaluate every row of a table.
+    """Reproduce a table of results.
 
-    The rows are recipes, controls and baselines, each with several seeds. The same command continues after an
-    interruption.
+    Its rows are recipes, controls and baselines, which are trained and evaluated with several seeds. The same command continues
+    after an interruption.
 
     Examples:
         svipctl reproduce toybirds --dry-run
@@ -97,31 +66,28 @@ def reproduce(
 
     """
     configured = overrides.resolve(dataset)
+    settings = configured.settings
     if not check:
-        check_inputs(configured.settings)
+        check_inputs(settings)
 
     from svipctl.baselines.choices import METHODS
     from svipctl.reproduce.rows import select_rows
-    from svipctl.reproduce.table_plan import TableRequest, check_assignable, flag_overrides, make_plan
+    from svipctl.reproduce.table_plan import TableRequest, flag_overrides, make_plan
 
-    check_assignable([assignment.partition("=")[0].strip() for assignment in overrides.assignments])
     rows = select_rows(controls, recipes)
     methods = METHODS if baselines else ()
-    request = TableRequest(dataset, rows, seeds, folds, methods, flag_overrides(configured), overrides.config, name)
-
-    def configure(row: Mapping[str, Any]) -> Settings:
-        return Overrides(row, config=overrides.config).resolve(dataset).settings
+    config = overrides.config
+    request = TableRequest(dataset, rows, seeds, folds, methods, flag_overrides(configured), config, name)
 
     from svipctl.cli import _reproduce
     from svipctl.reproduce.published_numbers import check_comparable
     from svipctl.reproduce.slurm_launcher import parse_parameters
 
-    settings = configured.settings
     if check:
         check_comparable(request, settings)
         check_inputs(settings)  # report first if the numbers cannot be compared
     available = _reproduce.available(settings, folds, draw=not (dry_run or plan_file))
-    plan = make_plan(request, configure, available)
+    plan = make_plan(request, lambda row: Overrides(row, config=config).resolve(dataset).settings, available)
     for row, reason in plan.left_out.items():
         sink.note(f"left out: {row}: {reason}")
     if dry_run:

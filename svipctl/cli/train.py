@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from svipctl.cli import _completion, _options
-from svipctl.cli._command import command
-from svipctl.cli._output import sink
-from svipctl.cli._overrides import Overrides
+from svipctl.cli import _completion
+from svipctl.cli._command import Dataset, Overrides, Standalone, command, option, sink
 from svipctl.cli._runs import joined_processes
 from svipctl.datasets.names import check_present
 from svipctl.errors import ConfigError
@@ -25,43 +24,28 @@ if TYPE_CHECKING:
     from svipctl.training.session import Session
 
 
-@command(*flags.TRAINING, dry_run=True)
+@command(*flags.TRAINING)
 def train(
-    dataset: _options.Dataset,
+    dataset: Dataset,
     *,
     overrides: Overrides,
-    final: Annotated[
-        bool, typer.Option("--final", help="Train a final run with the epoch count and gamma of --from-development.")
-    ] = False,
-    from_development: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--from-development",
-            metavar="RUN",
-            help="Finished development run for --final. Repeatable.",
-            autocompletion=_completion.runs,
-        ),
-    ] = None,
-    calibrate: Annotated[
-        bool,
-        typer.Option(
-            "--calibrate",
-            help="Train on each fold, then a final run with the epoch count and gamma found there. "
-            "The same command continues after an interruption.",
-        ),
-    ] = False,
-    resume: Annotated[
-        str | None,
-        typer.Option(
-            "--resume",
-            metavar="[auto|RUN]",
-            help="Unfinished run to continue: name, folder or auto (the run of --name, or the newest that fits "
-            "the flags). "
-            "Settings without a flag keep their values.",
-            autocompletion=_completion.resumable,
-        ),
-    ] = None,
-    standalone: _options.Standalone = False,
+    final: bool = option(False, "Train on all training images, with the epochs and gamma of --from-development."),
+    from_development: list[str] | None = option(
+        None, "Finished development run for --final. Repeatable.", metavar="RUN", autocompletion=_completion.runs
+    ),
+    calibrate: bool = option(
+        False,
+        "Train on each fold, then a final run with the epoch count and gamma found there. "
+        "The same command continues after an interruption.",
+    ),
+    resume: str | None = option(
+        None,
+        "Unfinished run to continue: name, folder or auto (the run of --name, or the newest that fits the flags). "
+        "Settings that are not given keep the run's values.",
+        metavar="[auto|RUN]",
+        autocompletion=_completion.resumable,
+    ),
+    standalone: Standalone = False,
     dry_run: bool,
 ) -> None:
     """Train SVIP on a data set.
@@ -77,16 +61,20 @@ def train(
         svipctl train toybirds --final --from-development svipctl-seed0-fold1
 
     """
+    if overrides.flags.get("train.batch_size") == "auto":  # of the preset, in micro-batches
+        micro_batches = {"train.batch_size": None, "train.accumulate": "auto"}
+        overrides = replace(overrides, flags={**overrides.flags, **micro_batches})
     if not calibrate:
         configured = _configure(dataset, overrides, final, from_development)
         document = _train(*configured, resume, standalone=standalone, dry_run=dry_run)
     else:
-        has_fold = overrides.resolve(dataset, _batch_size(overrides)).settings.train.fold is not None
-        if final or from_development or resume or has_fold:
+        fold = overrides.resolve(dataset).settings.train.fold
+        given = {"--fold": fold, "--final": final, "--from-development": from_development, "--resume": resume}
+        if contradicting := ", ".join(name for name, value in given.items() if value):
             raise ConfigError(
-                "--calibrate contradicts --fold, --final, --from-development and --resume",
-                why="it trains and continues the folds and the final run",
-                todo="omit them",
+                f"--calibrate cannot be combined with {contradicting}",
+                why="it trains a run on each fold and the final run, and continues them after an interruption",
+                todo=f"omit {contradicting}, or --calibrate",
             )
         document = _train_calibrated(dataset, overrides, standalone=standalone, dry_run=dry_run)
     sink.document(document)
@@ -97,20 +85,19 @@ def _train_calibrated(dataset: str, overrides: Overrides, *, standalone: bool, d
     from svipctl.training.development import calibrated_name, calibration_runs
     from svipctl.training.resume import AUTO
 
-    name = calibrated_name(overrides.resolve(dataset, _batch_size(overrides)).settings)
+    name = calibrated_name(overrides.resolve(dataset).settings)
     runs = calibration_runs(name)
-    for decided in runs.values():
-        more = {**_batch_size(overrides), **decided}
-        document = _train(overrides.resolve(dataset, more), None, AUTO, standalone=standalone, dry_run=dry_run)
+    for number, (development_run, decided) in enumerate(runs.items(), 1):
+        sink.note(f"\nrun {number} of {len(runs) + 1}: {development_run}")
+        configured = overrides.resolve(dataset, decided)
+        document = _train(configured, None, AUTO, standalone=standalone, dry_run=dry_run)
     if dry_run:
         sink.say(f"then the final run {name}, with the epoch count and the gamma of {', '.join(runs)}")
         return document
-    without_epochs = Overrides(
-        {key: value for key, value in overrides.flags.items() if key != "train.epochs"} | {"name": name},
-        overrides.assignments,
-        overrides.config,
-    )
-    return _train(*_configure(dataset, without_epochs, True, list(runs)), AUTO, standalone=standalone, dry_run=dry_run)
+    sink.note(f"\nrun {len(runs) + 1} of {len(runs) + 1}: {name}, the final run")
+    without_epochs = {key: value for key, value in overrides.flags.items() if key != "train.epochs"}
+    overrides = replace(overrides, flags={**without_epochs, "name": name})
+    return _train(*_configure(dataset, overrides, True, list(runs)), AUTO, standalone=standalone, dry_run=dry_run)
 
 
 def _train(
@@ -120,7 +107,7 @@ def _train(
     settings = configured.settings
     _check(settings, resume)
     with joined_processes(settings.gpu, standalone=standalone, dry_run=dry_run) as ranks:
-        sink.note(f"{settings.dataset}: recipe {settings.recipe}, backbone {settings.model.backbone}, loading")
+        sink.note(f"loading {settings.dataset}")
         from svipctl.cli._training_progress import reporter
         from svipctl.datasets.names import dataset_name
         from svipctl.inference.checkpoint import read_metadata
@@ -146,26 +133,35 @@ def _configure(
     dataset: str, overrides: Overrides, final: bool, from_development: list[str] | None
 ) -> tuple[Resolved, Development | None]:
     """Return the settings, and for a final run the findings of its development runs."""
-    more = _batch_size(overrides)
     if not (final or from_development):
-        return overrides.resolve(dataset, more), None
+        return overrides.resolve(dataset), None
+    if not from_development:
+        raise ConfigError(
+            "a final run takes its epoch count and gamma from development runs, and none is given",
+            why="--from-development names them; --calibrate trains them and the final run",
+            todo=shell_command("train", dataset, "--calibrate"),
+        )
+    if not final:
+        raise ConfigError("--from-development is for a final run", todo="add --final")
+    if "train.epochs" in overrides.flags:
+        raise ConfigError(
+            "--epochs and --from-development cannot be combined",
+            why="a final run trains for the epoch count found in development",
+            todo="omit --epochs, or omit both --final and --from-development",
+        )
 
     from svipctl.runs.lookup import find_run
 
-    _check_final_flags(final, from_development, "train.epochs" in overrides.flags)
     folder = overrides.workspace().runs_dir
-    for name in from_development or ():
+    for name in from_development:
         find_run(folder, dataset, name)
 
     from svipctl.training.development import with_development
 
-    return with_development(lambda **found: overrides.resolve(dataset, more, inherited=found), from_development or [])
+    def configure(**found: Any) -> Resolved:
+        return replace(overrides, flags={**found, **overrides.flags}).resolve(dataset)
 
-
-def _batch_size(overrides: Overrides) -> dict[str, Any]:
-    """Resolve `--batch-size auto`."""
-    is_auto = overrides.flags.get("train.batch_size") == "auto"
-    return {"train.batch_size": None, "train.accumulate": "auto"} if is_auto else {}
+    return with_development(configure, from_development)
 
 
 def _check(settings: Settings, resume: str | None) -> None:
@@ -173,19 +169,16 @@ def _check(settings: Settings, resume: str | None) -> None:
     from svipctl.errors import raise_together
     from svipctl.runs.lookup import find_run
 
-    def gpu() -> None:
-        if settings.gpu not in ("auto", "cpu") and "," not in settings.gpu:
-            from svipctl.device import choose_device
-
-            choose_device(settings.gpu)
-
     if resume not in (None, "auto"):
         find_run(settings.runs_dir, settings.dataset, resume)
-    # A resumed run has its own weights.
-    raise_together(
-        gpu,
-        lambda: check_inputs(settings) if resume is None else check_present(settings.dataset, settings.data_dir),
-    )
+    checks: list[Callable[[], object]] = [partial(check_inputs, settings)]
+    if resume is not None:  # its run has its own weights
+        checks = [partial(check_present, settings.dataset, settings.data_dir)]
+    if settings.gpu not in ("auto", "cpu") and "," not in settings.gpu:
+        from svipctl.device import choose_device
+
+        checks.insert(0, partial(choose_device, settings.gpu))
+    raise_together(*checks)
 
 
 def _show_plan(session: Session) -> dict[str, Any]:
@@ -201,19 +194,3 @@ def _show_plan(session: Session) -> dict[str, Any]:
         sink.say(session.development.summary)
         plan["development"] = session.development.document()
     return {"dry_run": True, **plan}
-
-
-def _check_final_flags(final: bool, development: list[str] | None, has_epochs: bool) -> None:
-    if not development:
-        raise ConfigError(
-            "a final run takes its epoch count and gamma from development runs, and none is given",
-            todo="svipctl train DATASET --fold 1, then --final --from-development with that run's name",
-        )
-    if not final:
-        raise ConfigError("--from-development is for a final run", todo="add --final")
-    if has_epochs:
-        raise ConfigError(
-            "--epochs and --from-development cannot be combined",
-            why="a final run trains for the epoch count found in development",
-            todo="omit --epochs, or train without --final",
-        )

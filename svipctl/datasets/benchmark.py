@@ -15,6 +15,18 @@ from svipctl.errors import ConfigError, DataError, shortened
 Indices = NDArray[np.int64]
 PARTS = ("trainval", "test_seen", "test_unseen")
 FOLDS = 3
+_HELD_OUT = 0.2
+_MAGNITUDES = (1e-30, 1e30)
+"""Largest absolute values of attribute vectors whose length can be computed in every precision."""
+
+
+def magnitude_problem(vector: NDArray[np.float64]) -> str:
+    """Return what makes the direction of an attribute vector (K,) meaningless: zeros or extreme values, else ""."""
+    largest = float(np.abs(vector).max(initial=0))
+    if not largest:
+        return "only zero attributes"
+    least, most = _MAGNITUDES
+    return "" if least <= largest <= most else f"attributes of up to {largest:.0e}: rescale the values of all classes"
 
 
 @dataclass(frozen=True)
@@ -32,8 +44,13 @@ class Split:
     unseen_classes: Indices
 
     @property
+    def scored(self) -> Indices:
+        """Images to score: those of seen classes, then those of unseen classes."""
+        return np.concatenate([self.seen, self.unseen])
+
+    @property
     def classes(self) -> Indices:
-        """Seen and unseen classes, ascending: the candidates of generalised zero-shot learning."""
+        """Seen and unseen classes, ascending: the candidates of generalized zero-shot learning."""
         return np.union1d(self.seen_classes, self.unseen_classes)
 
 
@@ -52,7 +69,7 @@ class Benchmark:
     classes: tuple[str, ...]
     attributes: tuple[str, ...]
     class_attributes: NDArray[np.float64]
-    """(C, K), as published: not normalised."""
+    """(C, K), as published: not normalized."""
     images: tuple[str, ...]
     labels: Indices
     """(N,) rows of `class_attributes`."""
@@ -109,6 +126,14 @@ class Benchmark:
         """Return the file of an image."""
         return self.root / self.images[index]
 
+    def files(self, indices: Iterable[int]) -> list[str]:
+        """Return the files of images, relative to the folder."""
+        return [self.images[index] for index in indices]
+
+    def names_of(self, labels: Iterable[int]) -> list[str]:
+        """Return the names of classes."""
+        return [self.classes[label] for label in labels]
+
     def positions(self, files: Iterable[str]) -> Indices:
         """Return the indices of images by file name."""
         place = {file: index for index, file in enumerate(self.images)}
@@ -122,13 +147,14 @@ class Benchmark:
         """Return the split of a run: a fold for a development run, or the proposed split."""
         return self.test_split() if fold is None else self.fold_split(fold)
 
-    def fold_split(self, fold: int, *, held_out: float = 0.2) -> Split:
+    def fold_split(self, fold: int) -> Split:
         """Return a development split (protocols, validation): all images are from trainval, test is not used.
+
+        A fifth of each remaining class's images is for seen validation, chosen by a shuffle that depends on the class
+        only.
 
         Args:
             fold: 1, 2 or 3.
-            held_out: Share of each remaining class's images for seen validation, chosen by a shuffle that depends
-                on the class only.
 
         """
         if not 1 <= fold <= len(self.folds):
@@ -144,18 +170,12 @@ class Benchmark:
         for label in np.setdiff1d(labels, validation_classes):
             images = self.trainval[labels == label]
             shuffled = np.random.default_rng([2018, int(label)]).permutation(images)
-            count = max(1, round(held_out * len(images))) if len(images) > 1 else 0
+            count = max(1, round(_HELD_OUT * len(images))) if len(images) > 1 else 0
             train.append(shuffled[count:])
             seen.append(shuffled[:count])
-        train_images = np.sort(np.concatenate(train))
-        return Split(
-            f"fold-{fold}",
-            train_images,
-            np.sort(np.concatenate(seen)),
-            unseen,
-            np.unique(self.labels[train_images]),
-            validation_classes,
-        )
+        train_images, scored = np.sort(np.concatenate(train)), np.sort(np.concatenate(seen))
+        seen_classes = np.unique(self.labels[train_images])
+        return Split(f"fold-{fold}", train_images, scored, unseen, seen_classes, validation_classes)
 
     def _contradictions(self) -> list[str]:
         """Return every contradiction that would make the scores of this benchmark meaningless."""
@@ -167,17 +187,16 @@ class Benchmark:
             if not np.isfinite(row).all():
                 bad = self.attributes[int(np.flatnonzero(~np.isfinite(row))[0])]
                 problems.append(f"class {name!r} has no finite value for attribute {bad!r}")
-            elif not row.any():
-                problems.append(f"class {name!r} has only zero attributes")
+            elif problem := magnitude_problem(row):
+                problems.append(f"class {name!r} has {problem}")
         for title, part in (("train", self.trainval), ("seen test", self.test_seen), ("unseen test", self.test_unseen)):
             if not len(part):
                 problems.append(f"there is no {title} image")
         seen = set(self.labels[self.trainval].tolist())
         for number, fold in enumerate(self.folds, 1):
             if not fold or not seen - set(fold):
-                problems.append(
-                    f"fold {number} holds {'every' if fold else 'no'} seen class: there is nothing to compare"
-                )
+                which = "every" if fold else "no"
+                problems.append(f"fold {number} holds {which} seen class: there is nothing to compare")
         both = np.intersect1d(self.labels[self.trainval], self.labels[self.test_unseen])
         problems += [f"class {self.classes[label]!r} is both seen and unseen" for label in both]
         untrained = np.setdiff1d(self.labels[self.test_seen], self.labels[self.trainval])

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from svipctl.errors import DataError
+from svipctl.errors import DataError, explained_damage
 from svipctl.text_files import read_text, same_spelling
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
@@ -28,11 +28,9 @@ def csv_rows(path: Path) -> list[list[str]]:
 
     """
     text = read_text(path, what="table", todo="pass a CSV file, or create it")
-    try:
-        rows = [[same_spelling(cell.strip()) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
-    except csv.Error as error:
-        raise DataError(f"{path} is not a readable CSV file", why=str(error)) from error
-    rows = [row for row in rows if any(row)]
+    with explained_damage(path, "is not a readable CSV file", csv.Error):
+        cells = [[same_spelling(cell.strip()) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+    rows = [row for row in cells if any(row)]
     if rows and len(rows[0]) == 1:
         for separator, name in _SEPARATORS.items():
             if separator in rows[0][0]:
@@ -69,7 +67,7 @@ def number(cell: object) -> float:
         ValueError: The cell is not a number, or too large.
 
     """
-    if isinstance(cell, str) and not (is_number(cell) or _NOT_FINITE.fullmatch(cell)):
+    if isinstance(cell, bytes) or (isinstance(cell, str) and not (is_number(cell) or _NOT_FINITE.fullmatch(cell))):
         raise ValueError(f"{cell!r} is not a number")
     try:
         value = float(cell)  # type: ignore[arg-type]

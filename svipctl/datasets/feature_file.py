@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,18 @@ from numpy.typing import NDArray
 from svipctl.array_files import check_ending, read_arrays, write_arrays
 from svipctl.datasets.benchmark import PARTS, Indices
 from svipctl.datasets.matlab import read_mat
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import ConfigError, DataError, explained_damage
 from svipctl.files import file_sha256
 
 _KEY = "features"
-_WHAT = "file of features"
+_WHAT = "feature file"
 _TODO = "svipctl embed writes one (docs/features.md)"
 _LARGEST = 2**32  # bytes of one variable of a MATLAB file, which cannot be longer
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureFile:
-    """The content of a file of features."""
+    """The content of a feature file."""
 
     images: tuple[str, ...]
     features: NDArray[np.float32]
@@ -80,7 +81,7 @@ class FeatureFile:
 
 
 def read_feature_file(path: Path) -> FeatureFile:
-    """Read a file of features and check that its arrays fit each other.
+    """Read a feature file and check that its arrays fit each other.
 
     Raises:
         ConfigError: Its name has another ending.
@@ -89,18 +90,10 @@ def read_feature_file(path: Path) -> FeatureFile:
     """
     if path.suffix not in (".npz", ".safetensors", ".mat"):
         raise ConfigError(f"{path} is not a {_WHAT}", todo="pass a .npz, .safetensors or .mat file (docs/features.md)")
-    try:
-        found = _from_mat(path) if path.suffix == ".mat" else read_arrays(path, _KEY, what=_WHAT, todo=_TODO)
-        missing = [name for name in ("images", "features") if name not in found]
-        problems = [f"{name} is missing" for name in missing] or _contradictions(found)
-    except DataError:
-        raise
-    except Exception as error:  # safetensors, json and numpy raise different exceptions for damaged files
-        raise DataError(f"{path} is not a complete {_WHAT}", why=str(error), todo=_TODO) from error
-    if problems:
-        raise DataError(
-            f"{path} cannot be used as features", why="\n".join(f"- {problem}" for problem in problems), todo=_TODO
-        )
+    check = partial(_check, path, with_values=False)
+    with explained_damage(path, f"is not a complete {_WHAT}", todo=_TODO):
+        found = _from_mat(path) if path.suffix == ".mat" else read_arrays(path, _KEY, check, what=_WHAT, todo=_TODO)
+        _check(path, found)
     return FeatureFile(
         images=_texts(found["images"]),
         features=_float32(found["features"]),
@@ -115,7 +108,7 @@ def read_feature_file(path: Path) -> FeatureFile:
 
 
 def read_pretrained_features(path: Path) -> FeatureFile:
-    """Read a file of features that something may be trained on: those of a network that no run has trained.
+    """Read a feature file that something may be trained on: those of a network that no run has trained.
 
     Raises:
         ConfigError: The features are of a run, or as for `read_feature_file`.
@@ -149,55 +142,67 @@ def _from_mat(path: Path) -> dict[str, Any]:
     }
 
 
-def _contradictions(found: Mapping[str, Any]) -> list[str]:
-    """Return all problems of the arrays of a file."""
-    images, features = np.asarray(found["images"]), np.asarray(found["features"])
+def _check(path: Path, found: Mapping[str, Any], *, with_values: bool = True) -> None:
+    """Raise DataError with all problems of the arrays of a file; those of the numbers in tables `with_values` only."""
+    missing = [name for name in ("images", "features") if name not in found]
+    problems = [f"{name} is missing" for name in missing] or _contradictions(found, with_values)
+    if problems:
+        why = "\n".join(f"- {problem}" for problem in problems)
+        raise DataError(f"{path} cannot be used as features", why=why, todo=_TODO)
+
+
+def _contradictions(found: Mapping[str, Any], with_values: bool) -> list[str]:
+    images, features, classes = (np.asarray(found.get(name, ())) for name in ("images", "features", "classes"))
     if images.ndim != 1 or images.dtype.kind not in "US" or not len(images):
         return [f"images is not a list of names (shape {images.shape}, type {images.dtype})"]
-    if features.ndim != 2 or features.dtype.kind not in "fiu" or not features.shape[1]:
-        return [f"features is not a table (N, D) of real numbers (shape {features.shape}, type {features.dtype})"]
-    count, problems = len(images), _not_finite("features", features)
-    if len(features) != count:
-        problems.append(f"features has {len(features)} rows, and there are {count} images")
-    classes = np.asarray(found.get("classes", ()))
+    problems = _table_problems("features", features, len(images), "images", with_values)
     if classes.ndim != 1 or (classes.size and classes.dtype.kind not in "US"):
         problems.append(f"classes is not a list of names (shape {classes.shape}, type {classes.dtype})")
     if "labels" in found:
         largest = len(classes) if "classes" in found else None
-        problems += _no_indices("labels", found["labels"], largest, count)
+        problems += _no_indices("labels", found["labels"], largest, len(images))
     for part in PARTS:
         if part in found:
-            problems += _no_indices(part, found[part], count)
-    if "mirrored" in found:
-        mirrored, trainval = np.asarray(found["mirrored"]), np.asarray(found.get("trainval", ()))
-        if mirrored.dtype.kind not in "fiu" or mirrored.shape != (trainval.size, features.shape[1]):
-            problems.append(
-                f"mirrored is not a table {(trainval.size, features.shape[1])} of real numbers, a row for each of "
-                "trainval "
-                f"(shape {mirrored.shape}, type {mirrored.dtype})"
-            )
-        else:
-            problems += _not_finite("mirrored", mirrored)
+            problems += _no_indices(part, found[part], len(images), len(images), is_complete=False)
+    if "mirrored" in found and features.ndim == 2:
+        rows = np.size(found.get("trainval", ()))
+        problems += _table_problems(
+            "mirrored", np.asarray(found["mirrored"]), rows, "images of trainval", with_values, features.shape[1]
+        )
     if not isinstance(json.loads(str(found.get("about", "{}"))), dict):
         problems.append("about is not a JSON object")
     return problems
 
 
-def _not_finite(name: str, table: NDArray[Any]) -> list[str]:
-    """Return a problem if numbers are not finite in float32, in which features are kept."""
-    with np.errstate(over="ignore"):
-        bad = np.flatnonzero(~np.isfinite(table.astype(np.float32)).all(axis=1))
-    return [f"{name} is not finite in {len(bad)} of {len(table)} rows, for instance row {bad[0]}"] if len(bad) else []
+def _table_problems(
+    name: str, table: NDArray[Any], count: int, of: str, with_values: bool, width: int | None = None
+) -> list[str]:
+    """Return the problems of a table: its shape, or numbers that cannot be used in float32, in which they are kept."""
+    is_table = table.ndim == 2 and table.dtype.kind in "fiu" and table.shape[1] > 0
+    if not is_table or table.shape[1] != (width or table.shape[1]):
+        form = f"a table (N, {width or 'D'}) of real numbers"
+        return [f"{name} is not {form} (shape {table.shape}, type {table.dtype})"]
+    problems = [] if len(table) == count else [f"{name} has {len(table)} rows, but there are {count} {of}"]
+    if not with_values:
+        return problems
+    with np.errstate(over="ignore", under="ignore"):
+        rows = table.astype(np.float32)
+    for what, bad in (("not finite", ~np.isfinite(rows).all(axis=1)), ("zero", ~rows.any(axis=1))):
+        if bad.any():
+            problems.append(f"{name} is {what} in {bad.sum()} of {len(table)} rows, for instance row {bad.argmax()}")
+    return problems
 
 
-def _no_indices(name: str, given: Any, below: int | None, count: int | None = None) -> list[str]:
-    """Return a problem unless the array is a list of whole numbers from 0, below a bound, with the given count."""
+def _no_indices(name: str, given: Any, below: int | None, count: int, *, is_complete: bool = True) -> list[str]:
+    """Return a problem unless the array is a list of whole numbers from 0, below a bound, one for each of `count`
+    images, or for some of them.
+    """
     numbers = np.asarray(given)
-    whole = numbers.dtype.kind in "iu" or (numbers.dtype.kind == "f" and bool((numbers == np.floor(numbers)).all()))
-    if not whole or numbers.size != max(numbers.shape, default=0):
+    is_list = numbers.dtype.kind in "iuf" and numbers.size == max(numbers.shape, default=0)
+    if is_list and (numbers.size != count if is_complete else numbers.size > count):
+        return [f"{name} has {numbers.size} entries, but there are {count} images"]
+    if not is_list or not (numbers == np.floor(numbers)).all():
         return [f"{name} is not a list of whole numbers (shape {numbers.shape}, type {numbers.dtype})"]
-    if count is not None and numbers.size != count:
-        return [f"{name} has {numbers.size} entries, and there are {count} images"]
     if numbers.size and (numbers.min() < 0 or (below is not None and numbers.max() >= below)):
         return [f"{name} is outside 0..{'' if below is None else below - 1}"]
     return []

@@ -1,4 +1,4 @@
-"""Match the rows of a file of features to the images of a data set by name."""
+"""Match the rows of a feature file to the images of a data set by name."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def match_features(file: FeatureFile, benchmark: Benchmark) -> MatchedFeatures:
 
     """
     rows = rows_by_name(benchmark.images, file.images)
-    needed = np.concatenate([getattr(benchmark, part) for part in PARTS])
-    _check_complete(file, benchmark, needed, rows, "features")
+    needed = np.sort(np.concatenate([getattr(benchmark, part) for part in PARTS]))
+    _check_complete(file, benchmark, needed, rows[needed], "features")
     _check_labels(file, benchmark, rows)
     plain = np.full((len(rows), file.features.shape[1]), np.nan, dtype=np.float32)
     plain[rows >= 0] = file.features[rows[rows >= 0]]
@@ -45,25 +45,20 @@ def match_features(file: FeatureFile, benchmark: Benchmark) -> MatchedFeatures:
     place = np.full(len(file.images), -1, dtype=np.int64)
     place[file.parts["trainval"]] = np.arange(len(file.parts["trainval"]))
     trainval = np.sort(benchmark.trainval)
-    places = np.full(len(rows), -1, dtype=np.int64)
-    places[trainval] = place[rows[trainval]]
+    places = place[rows[trainval]]
     _check_complete(file, benchmark, trainval, places, "features of the mirror images")
-    return MatchedFeatures(plain, file.mirrored[places[trainval]])
+    return MatchedFeatures(plain, file.mirrored[places])
 
 
 def _check_complete(file: FeatureFile, benchmark: Benchmark, needed: Indices, rows: Indices, what: str) -> None:
-    missing = [benchmark.images[index] for index in np.sort(needed) if rows[index] < 0]
+    missing = benchmark.files(needed[rows < 0])
     if missing:
+        dataset = benchmark.name if benchmark.name in (*OFFICIAL, *BUILT_IN) else benchmark.root
         raise DataError(
             f"{file.path} lacks {what} of {len(missing):,} of the {len(needed):,} images of {benchmark.name}",
             why=describe_missing(missing),
-            todo=f"write all of them: {shell_command('embed', _named(benchmark), '-o', 'FILE')}",
+            todo=f"write all of them: {shell_command('embed', dataset, '-o', 'FILE')}",
         )
-
-
-def _named(benchmark: Benchmark) -> str:
-    """Return the name of the data set for a command line."""
-    return benchmark.name if benchmark.name in (*OFFICIAL, *BUILT_IN) else str(benchmark.root)
 
 
 def _check_labels(file: FeatureFile, benchmark: Benchmark, rows: Indices) -> None:

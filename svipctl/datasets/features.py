@@ -5,9 +5,9 @@ The cache is a store (`svipctl.datasets.store`) in the folder `features/<name>` 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,39 +24,34 @@ from svipctl.types import ProgressCallback
 _ADVICE = "free some space, or disable the cache: --set data.keep_features=false"
 
 
-@dataclass(frozen=True)
-class FeaturePlan:
-    """Features before they are computed."""
+def plan_features(
+    folder: Path, stamp: Mapping[str, Any], files: Sequence[str], shape: Sequence[int], dtype: torch.dtype
+) -> StorePlan:
+    """Plan a store of features before they are computed.
 
-    folder: Path
-    """Folder of the finished features."""
-    stamp: Mapping[str, Any]
-    """Everything that the features depend on, in JSON types."""
-    files: tuple[str, ...]
-    """Images, in the order of the rows."""
-    shape: tuple[int, ...]
-    """Shape of a row."""
-    dtype: torch.dtype
+    Args:
+        folder: Folder of the finished features.
+        stamp: Everything that the features depend on, in JSON types.
+        files: Images, in the order of the rows.
+        shape: Shape of a row.
+        dtype: Type of the numbers.
 
-    @cached_property
-    def store(self) -> StorePlan:
-        """Plan of the store."""
-        dtype = str(self.dtype).removeprefix("torch.")
-        stamp = {"stamp": dict(self.stamp), "shape": list(self.shape), "dtype": dtype}
-        row = (self.dtype.itemsize * torch.Size(self.shape).numel(),)
-        return StorePlan(self.folder, stamp, self.files, (row,) * len(self.files), "features", _ADVICE)
+    """
+    found = {"stamp": dict(stamp), "shape": list(shape), "dtype": str(dtype).removeprefix("torch.")}
+    row = (dtype.itemsize * math.prod(shape),)
+    return StorePlan(folder, found, tuple(files), (row,) * len(files), "features", _ADVICE)
 
 
 class Features:
-    """Features of all images of a plan, read by file."""
+    """Features of all images of a store, read by file."""
 
-    def __init__(self, plan: FeaturePlan, store: Store) -> None:
-        self.plan = plan
-        self._store = store
+    def __init__(self, store: Store) -> None:
+        self._store, self._shape = store, store.index["shape"]
+        self._dtype: torch.dtype = getattr(torch, store.index["dtype"])
 
     def gather(self, files: Sequence[str], *, pin_memory: bool = False) -> Tensor:
         """Return the rows of B images, (B, *shape)."""
-        rows = torch.empty((len(files), *self.plan.shape), dtype=self.plan.dtype, pin_memory=pin_memory)
+        rows = torch.empty((len(files), *self._shape), dtype=self._dtype, pin_memory=pin_memory)
         self._store.gather(files, rows.view(len(files), -1).view(torch.uint8).numpy())
         return rows
 
@@ -96,14 +91,14 @@ class StemFeatures:
         return rows.permute(0, 3, 1, 2)
 
 
-def find_features(plan: FeaturePlan) -> Features | None:
+def find_features(plan: StorePlan) -> Features | None:
     """Return the features if they are complete on disk, for the same images and network; else None."""
-    store = plan.store.find()
-    return Features(plan, store) if store else None
+    store = plan.find()
+    return Features(store) if store else None
 
 
 def make_features(
-    plan: FeaturePlan,
+    plan: StorePlan,
     compute: Callable[[Sequence[str]], Iterable[Tensor]],
     progress: ProgressCallback | None = None,
 ) -> Features:
@@ -113,7 +108,7 @@ def make_features(
     batch.
 
     Args:
-        plan: The features to compute.
+        plan: Plan of `plan_features`.
         compute: Function that yields batches (B, *shape) of the given files, in their order.
         progress: Called with images done and images in total.
 
@@ -126,12 +121,13 @@ def make_features(
 
     def write(missing: list[int]) -> Iterator[Written]:
         rows = iter(missing)
+        dtype: torch.dtype = getattr(torch, plan.stamp["dtype"])
         for batch in compute([plan.files[row] for row in missing]) if missing else ():
-            content = batch.to("cpu", plan.dtype).contiguous().view(len(batch), -1).view(torch.uint8)
-            yield plan.store.write(list(islice(rows, len(batch))), content.numpy())
+            content = batch.to("cpu", dtype).contiguous().view(len(batch), -1).view(torch.uint8)
+            yield plan.write(list(islice(rows, len(batch))), content.numpy())
 
-    fill_store(plan.store, write, on_wait=lambda: None, progress=progress)
-    found = find_features(plan)
+    fill_store(plan, write, on_wait=lambda: None, progress=progress)
+    found = find_features(plan)  # another process may have replaced them since, for other images
     if found is None:
         raise DataError(f"the features in {plan.folder} cannot be read", todo="run the command again")
     return found

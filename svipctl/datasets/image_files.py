@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from svipctl.errors import DataError
+from svipctl.errors import DataError, shortened
 from svipctl.files import open_regular
 
 _ENDINGS = (
@@ -93,9 +93,8 @@ def is_image(path: Path) -> bool:
 
 def described(left_out: Sequence[Entry]) -> str:
     """Return one sentence on the files that are left out of folders."""
-    named = [f"{entry.path} ({entry.left_out})" for entry in left_out[:_NAMED]]
-    more = f" and {len(left_out) - _NAMED:,} more" if len(left_out) > _NAMED else ""
-    return f"{len(left_out):,} files or folders are ignored: {', '.join(named)}{more}"
+    named = [f"{entry.path} ({entry.left_out})" for entry in left_out]
+    return f"{len(left_out):,} files or folders are ignored: {shortened(named, _NAMED)}"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -66,28 +66,31 @@ class Geometry:
         """Name of the geometry in file names."""
         return "decoded" if self.resize == "none" else f"{self.resize}-{self.size}"
 
-    def __call__(self, image: Image.Image) -> Pixels:
-        """Return the pixels of an RGB image. `shorter-side` does not change an image of the input size."""
+    def placement(self, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the size to which an image of a size is resized, and the left and top side of the crop in it.
+
+        As torchvision resizes and crops: the longer side is rounded down, the corner to the nearest even half.
+        `shorter-side` does not change an image of the input size.
+        """
         if self.resize == "square":
-            image = TF.resize(image, [self.size, self.size], InterpolationMode.BILINEAR)
-        elif self.resize == "shorter-side" and image.size != (self.size, self.size):
-            shorter = round(self.size / CROP_RATIO)
-            wide, high = (int(shorter * side / min(image.size)) for side in image.size)
-            if wide * high > _MOST_PIXELS:
-                return np.asarray(_centre_resized(image, self.size, wide, high))
-            image = TF.resize(image, [shorter], InterpolationMode.BILINEAR)
-            image = TF.center_crop(image, [self.size, self.size])
-        return np.asarray(image)
+            return (self.size, self.size), (0, 0)
+        if self.resize == "none" or size == (self.size, self.size):
+            return size, (0, 0)
+        shorter = round(self.size / CROP_RATIO)
+        wide, high = (int(shorter * side / min(size)) for side in size)
+        return (wide, high), (round((wide - self.size) / 2), round((high - self.size) / 2))
 
-
-def _centre_resized(image: Image.Image, size: int, wide: int, high: int) -> Image.Image:
-    """Return the centre crop of an image resized to `wide` x `high`, without computing the rest."""
-    box = []
-    for length, resized in zip(image.size, (wide, high)):
-        first = round((resized - size) / 2)
-        box.append((first * length / resized, (first + size) * length / resized))
-    (left, right), (top, bottom) = box
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+    def __call__(self, image: Image.Image) -> Pixels:
+        """Return the pixels of an RGB image."""
+        if self.resize == "none":
+            return np.asarray(image)
+        resized, (left, top) = self.placement(image.size)
+        box = (left, top, left + self.size, top + self.size)
+        if math.prod(resized) <= _MOST_PIXELS:
+            return np.asarray(image.resize(resized, Image.Resampling.BILINEAR).crop(box))
+        # Without computing the rest of a very long image.
+        x0, y0, x1, y1 = (edge * length / side for edge, length, side in zip(box, image.size * 2, resized * 2))
+        return np.asarray(image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=(x0, y0, x1, y1)))
 
 
 @dataclass(frozen=True)
@@ -176,9 +179,8 @@ def decode(source: Path | Image.Image, *, upright: bool = True) -> Image.Image:
         DataError: The file is missing, not an image, too large, or truncated.
 
     """
-    image, orientation = _loaded(
-        source
-    )  # in a function that returns, so that two copies are in memory instead of three
+    # In a function that returns, so that two copies are in memory instead of three.
+    image, orientation = _loaded(source)
     turn = _TURNS[orientation] if upright else None
     return image if turn is None else image.transpose(turn)
 
@@ -226,16 +228,16 @@ def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
     path = source if isinstance(source, Path) else getattr(source, "filename", "") or "given as a PIL image"
     try:
         if isinstance(source, Image.Image):
+            _check_size(source)
             yield source
             return
         with open_regular(source) as file, Image.open(file, formats=FORMATS) as image:
             largest = _MOST_DECODED.get(image.format or "", _MOST_DECODED[""])
-            if math.prod(image.size) > largest:
-                raise ValueError(f"it has {math.prod(image.size):,} pixels; at most {largest:,} are decoded")
+            _check_size(image, largest)
             yield image
     except (ConfigError, DataError) as error:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
-            raise DataError(f"image {path} is missing") from error
+            raise DataError(f"image not found: {path}", todo="check the path, or quote the pattern") from error
         if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name too long)
             raise DataError(f"there is no image in the folder {path}") from error
         raise DataError(f"image {error.what}", why=error.why, todo=error.todo) from error
@@ -248,6 +250,12 @@ def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
             why="cannot identify its format" if unknown else str(error) or type(error).__name__,
             todo="replace it, or remove it from the data set",
         ) from error
+
+
+def _check_size(image: Image.Image, largest: float = math.inf) -> None:
+    if not 0 < math.prod(image.size) <= largest:
+        at_most = "" if largest == math.inf else f"; at most {largest:,} are decoded"
+        raise ValueError(f"it has {math.prod(image.size):,} pixels{at_most}")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -267,7 +275,7 @@ class Normalisation:
     std: Sequence[float]
 
     def __call__(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return uint8 (B, 3, H, W) as normalised float (B, 3, H, W) on the same device."""
+        """Return uint8 (B, 3, H, W) as normalized float (B, 3, H, W) on the same device."""
         mean, std = (_channels(tuple(values), dtype, images.device) for values in (self.mean, self.std))
         return (images.to(dtype) / 255 - mean) / std
 
@@ -283,4 +291,4 @@ NORMALISATIONS = {
     "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
-"""Normalisations by their name in `data.normalise`; ImageNet's is the published code's."""
+"""Normalizations by their name in `data.normalise`; ImageNet's is the published code's."""

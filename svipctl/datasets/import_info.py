@@ -41,18 +41,15 @@ def read_info_file(path: Path, dataset: str) -> Info:
     """
     todo = "pass x-CUB-data-image.pth (AWA2, SUN) as the published code saves it"
     document = read_torch(path)
-    if not isinstance(document, Mapping):
-        raise DataError(
-            f"{path} is not an info file", why=f"it contains a {type(document).__name__}, not a dict", todo=todo
-        )
     needed = ["allclasses", "ori_attributes", "train_classes", "unseen_classes"]
     needed += [f"{part}_{what}" for part in PARTS for what in ("files", "label")]
-    missing = [key for key in needed if key not in document]
-    if missing:
-        raise DataError(f"{path} is not an info file", why=f"it lacks {', '.join(missing)}", todo=todo)
-    key = ""
+    is_dict = isinstance(document, Mapping)
+    missing = [key for key in needed if key not in document] if is_dict else []
+    if missing or not is_dict:
+        why = f"it lacks {', '.join(missing)}" if is_dict else f"it contains a {type(document).__name__}, not a dict"
+        raise DataError(f"{path} is not an info file", why=why, todo=todo)
+    key = "allclasses"
     try:
-        key = "allclasses"
         classes = _texts(document[key])
         labels = {}
         for part in PARTS:
@@ -66,11 +63,8 @@ def read_info_file(path: Path, dataset: str) -> Info:
         for key in ("train_classes", "unseen_classes"):
             chosen.append(_class_names(document[key], classes))
     except DataError as error:
-        raise DataError(
-            f"{path} cannot be used: {key}",
-            why=str(error),
-            todo=f"pass its data set with --dataset if it is not {dataset}",
-        ) from error
+        other = f"pass its data set with --dataset if it is not {dataset}"
+        raise DataError(f"{path} cannot be used: {key}", why=str(error), todo=other) from error
     except (TypeError, ValueError, IndexError, OverflowError, RuntimeError) as error:
         raise DataError(f"{path} is not an info file", why=f"{key}: {error}", todo=todo) from error
     return Info(classes, labels, attributes.astype(np.float64), *chosen)
@@ -91,10 +85,8 @@ def differences(info: Info, benchmark: Benchmark) -> list[str]:
     if info.attributes.shape != benchmark.class_attributes.shape:
         found.append(f"the attribute table is {info.attributes.shape}, here {benchmark.class_attributes.shape}")
     elif info.classes == benchmark.classes:
-        off = ~(
-            np.abs(info.attributes - benchmark.class_attributes).max(axis=1) <= _TOLERANCE
-        )  # NaN counts as different
-        note([name for name, bad in zip(info.classes, off) if bad], "classes have other attributes")
+        same = np.abs(info.attributes - benchmark.class_attributes).max(axis=1) <= _TOLERANCE  # False for NaN
+        note([name for name, is_same in zip(info.classes, same) if not is_same], "classes have other attributes")
     for which, theirs, ours in (
         ("seen", info.train_classes, benchmark.seen_classes),
         ("unseen", info.unseen_classes, benchmark.unseen_classes),
@@ -109,9 +101,8 @@ def differences(info: Info, benchmark: Benchmark) -> list[str]:
         theirs_labels = {file: name for file, name in info.labels[part].items() if file not in gone}
         note(sorted(theirs_labels.keys() ^ ours_labels.keys()), f"images are in {part} in one only")
         both = sorted(theirs_labels.keys() & ours_labels.keys())
-        note(
-            [file for file in both if theirs_labels[file] != ours_labels[file]], f"images of {part} have another label"
-        )
+        relabelled = [file for file in both if theirs_labels[file] != ours_labels[file]]
+        note(relabelled, f"images of {part} have another label")
     return found
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svipctl.errors import DataError
+from svipctl.errors import DataError, explained_damage
 from svipctl.files import read_regular
 
 Variable = NDArray[np.float64] | tuple[str, ...]
@@ -56,12 +56,10 @@ def read_mat(path: Path, keys: Sequence[str], *, largest: int = _LARGEST) -> dic
     """
     content = read_regular(path)
     recorded = _recorded_sha256(path)
-    try:
+    with explained_damage(path, "is not a readable MATLAB file", todo="fetch it again"):
         if recorded not in (None, hashlib.sha256(content).hexdigest()):
             raise _Damaged("its SHA-256 is not the one recorded when it was fetched")
         found = _load(content, keys, min(largest, max(_LARGEST, _TIMES * len(content))))
-    except Exception as error:  # scipy raises any exception for a damaged file
-        raise DataError(f"{path} is not a readable MATLAB file", why=str(error), todo="fetch it again") from error
     missing = [key for key in keys if key not in found]
     if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}", why="it is damaged, or another file of that name")

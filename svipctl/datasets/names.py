@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from svipctl.errors import ConfigError, DataError, nearest
 from svipctl.quoting import shell_command, shell_words
 
 OFFICIAL = ("cub", "awa2", "sun")
@@ -23,8 +24,6 @@ def own_folder(name: str) -> Path:
         ConfigError: The folder does not exist; lists similar known names.
 
     """
-    from svipctl.errors import ConfigError, nearest
-
     if not name or not Path(name).is_dir():  # an empty name would be the working folder
         own = [path.parent.name for path in Path().glob("*/attributes.csv")]
         raise ConfigError(
@@ -35,7 +34,7 @@ def own_folder(name: str) -> Path:
     if (Path(name) / "config.toml").exists() and not (Path(name) / "attributes.csv").exists():
         raise ConfigError(
             f"{name} is a run, not a data set",
-            todo=f"pass its data set: {shell_words(Path(name).resolve().parent.name, '--run', name)}",
+            todo=f"pass the data set that it was trained on: {shell_words(Path(name).resolve().parent.name)}",
         )
     return Path(name)
 
@@ -46,16 +45,20 @@ def is_dataset(name: str) -> bool:
     return is_benchmark or os.path.exists(os.path.join(name, "attributes.csv"))  # noqa: PTH110, PTH118 (any length)
 
 
-def check_dataset(name: str) -> None:
-    """Raise ConfigError unless a name is a benchmark or a folder, without checking its content."""
-    if name not in (*OFFICIAL, *BUILT_IN):
-        own_folder(name)
+def check_dataset(name: str, *, is_complete: bool = False) -> None:
+    """Raise ConfigError unless a name is a benchmark or a folder; `is_complete` requires the table of a data folder."""
+    if name in (*OFFICIAL, *BUILT_IN):
+        return
+    folder = own_folder(name)
+    if is_complete and not (folder / "attributes.csv").exists():
+        raise ConfigError(
+            f"{name} is not a data folder: it has no attributes.csv",
+            todo="pass a folder with images/ and attributes.csv (docs/own-data.md)",
+        )
 
 
 def check_present(name: str, data_dir: Path) -> None:
     """Raise ConfigError as `check_dataset`, and DataError if a benchmark that needs a download is missing."""
     check_dataset(name)
     if name in OFFICIAL and not (data_dir / name).is_dir():
-        from svipctl.errors import DataError
-
         raise DataError(f"{name} is not in {data_dir}", todo=shell_command("data", "fetch", name))

@@ -55,8 +55,7 @@ def object_coverage(benchmark: Benchmark, indices: Indices, geometry: Geometry, 
         )
     chosen = np.unique(indices)
     shares = [window_shares(object_mask(benchmark, int(index), geometry), rows, columns) for index in chosen]
-    table = np.stack(shares).astype(np.float32) if shares else np.zeros((0, rows, columns), np.float32)
-    return Coverage(chosen, table)
+    return Coverage(chosen, np.array(shares, dtype=np.float32).reshape(-1, rows, columns))
 
 
 def window_shares(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.float64]:
@@ -78,23 +77,20 @@ def object_mask(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray
         DataError: The mask, or the image whose size a box needs, is missing or does not decode.
 
     """
+    width, height = image_size(benchmark.image_path(index), upright=benchmark.upright)
     if benchmark.masks:
         mask = decode(benchmark.root / benchmark.masks[index])
-        width, height = image_size(benchmark.image_path(index), upright=benchmark.upright)
         if width != height and mask.size == (height, width):
             raise DataError(
                 f"mask {benchmark.masks[index]} is rotated",
                 why=f"the upright image has {width} x {height} pixels, the mask {height} x {width}",
                 todo="rotate the mask by the EXIF orientation of its photograph",
             )
-        pixels = geometry(mask)
     else:
         assert benchmark.boxes is not None
-        size = image_size(benchmark.image_path(index), upright=benchmark.upright)
-        drawn = Image.new("RGB", size)
-        box = benchmark.boxes[index] * scale_on_disk(benchmark, size)
-        left, top, width, height = (round(float(value)) for value in box)
-        drawn.paste((255, 255, 255), (left, top, left + width, top + height))
-        pixels = geometry(drawn)
-    inside: NDArray[np.bool_] = pixels[..., 0] >= 128
+        mask = Image.new("RGB", (width, height))
+        box = benchmark.boxes[index] * scale_on_disk(benchmark, mask.size)
+        left, top, wide, high = (round(float(value)) for value in box)
+        mask.paste((255, 255, 255), (left, top, left + wide, top + high))
+    inside: NDArray[np.bool_] = geometry(mask)[..., 0] >= 128
     return inside

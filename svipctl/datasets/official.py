@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from svipctl.datasets.csv_rows import number
 from svipctl.datasets.fetch.assets import SPLIT_FOLDERS
 from svipctl.datasets.fetch.steps import repair_command
 from svipctl.datasets.groups import attribute_groups
+from svipctl.datasets.look_alikes import with_doubts
 from svipctl.datasets.part_locations import cub_image_ids
 from svipctl.datasets.paths import reroot, rows_by_name
 from svipctl.datasets.proposed_split import ProposedSplit, read_names, read_proposed_split
 from svipctl.datasets.published_pixels import copied_side, published_side
-from svipctl.errors import DataError, shortened
+from svipctl.errors import DataError, explained_damage, shortened
 from svipctl.quoting import shell_command
 from svipctl.text_files import read_lines
 
@@ -81,10 +83,9 @@ def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
     official = OFFICIAL_BENCHMARKS[name]
     with _explained(name, data_dir):
         attributes = official.read_attributes(data_dir / name)
-        if len(attributes) != official.attributes:
-            raise DataError(
-                f"{name} has {official.attributes} attributes, but the list in {data_dir / name} has {len(attributes)}"
-            )
+        expected, found = official.attributes, len(attributes)
+        if found != expected:
+            raise DataError(f"{name} has {expected} attributes, but the list in {data_dir / name} has {found}")
     return attributes
 
 
@@ -113,46 +114,42 @@ def open_official(
         boxes = bounding_boxes(cub, files) if listed is None and (cub / "bounding_boxes.txt").exists() else None
     present = np.array(_present(root, files)) if listed is None else rows_by_name(files, listed) >= 0
     missing = tuple(file for file, there in zip(files, present) if not there)
-    if missing and (not allow_partial or len(missing) == len(files)):
-        count = _count(len(missing), len(files))
-        lacking, todo = (
-            (f"{name} lacks {count} images", repair_command(name, data_dir))
-            if listed is None
-            else (
-                f"the file of features lacks {count} images of {name}",
-                f"write all of them: {shell_command('embed', name, '-o', 'FILE')}",
-            )
-        )
-        raise DataError(
-            lacking,
-            why=describe_missing(missing, official.class_of),
-            todo=todo + ("" if len(missing) == len(files) else ", or use the existing images: --allow-partial"),
-        )
-    kept = np.flatnonzero(present)
+    all_missing = len(missing) == len(files)
+    count = f"all {len(files):,}" if all_missing else f"{len(missing):,} of {len(files):,}"
+    if missing and (not allow_partial or all_missing):
+        what, todo = f"{name} lacks {count} images", repair_command(name, data_dir)
+        if listed is not None:
+            what = f"the feature file lacks {count} images of {name}"
+            todo = f"write all of them: {shell_command('embed', name, '-o', 'FILE')}"
+        todo += "" if all_missing else ", or use the existing images: --allow-partial"
+        raise DataError(what, why=describe_missing(missing, official.class_of), todo=todo)
+    images, labels = tuple(file for file, there in zip(files, present) if there), split.labels[present]
     new_index = np.cumsum(present) - 1
     parts: dict[str, Any] = {part: new_index[split.parts[part][present[split.parts[part]]]] for part in PARTS}
-    labels = split.labels[kept]
-    paths = [root / files[index] for index in kept]
-    published = None if boxes is None else published_side(paths, boxes[kept])
-    return Benchmark(
+    boxes = None if boxes is None else boxes[present]
+    paths = [root / image for image in images]
+    published = None if boxes is None else published_side(paths, boxes)
+    warning = f"{name} is used without {count} images: numbers are not comparable with published ones"
+    benchmark = Benchmark(
         name=name,
         root=root,
         classes=split.classes,
         attributes=attributes,
         class_attributes=split.class_attributes,
-        images=tuple(files[index] for index in kept),
+        images=images,
         labels=labels,
         **parts,
         folds=_folds_with_images(split, labels),
         groups=attribute_groups(name),
-        boxes=None if boxes is None else boxes[kept],
+        boxes=boxes,
         published_side=published,
         copied_side=0 if published is None else copied_side(paths),
         word_vectors_file=root / "word_vectors.npz",
         missing=missing,
         upright=False,
-        warnings=(_partial_warning(name, missing, len(files)),) if missing else (),
+        warnings=(f"{warning}\n{describe_missing(missing, official.class_of)}",) if missing else (),
     )
+    return with_doubts(benchmark, files=False)  # `data status --verify` reads the files
 
 
 def describe_missing(missing: Sequence[str], class_of: Callable[[str], str] = _parent) -> str:
@@ -160,14 +157,6 @@ def describe_missing(missing: Sequence[str], class_of: Callable[[str], str] = _p
     by_class = Counter(class_of(file) for file in missing)
     classes = shortened([f"{name} ({count})" for name, count in sorted(by_class.items())], 5)
     return f"missing images of {classes}:\n" + shortened(missing, 3, "\n")
-
-
-def _partial_warning(name: str, missing: Sequence[str], total: int) -> str:
-    """Return a warning for a benchmark with missing images."""
-    return (
-        f"{name} is used without {_count(len(missing), total)} images: numbers are not comparable with published ones\n"
-        + describe_missing(missing, OFFICIAL_BENCHMARKS[name].class_of)
-    )
 
 
 def missing_images(name: str, data_dir: Path) -> tuple[tuple[str, ...], int]:
@@ -185,15 +174,13 @@ def missing_images(name: str, data_dir: Path) -> tuple[tuple[str, ...], int]:
 
 def _present(root: Path, files: Sequence[str]) -> list[bool]:
     """Return True for each existing file, by listing each folder once, with far fewer calls than one per file."""
-    listed: dict[str, set[str]] = {}
-    found = []
-    for file in files:
-        folder, _, base = file.rpartition("/")
-        if folder not in listed:
-            path = root / folder
-            listed[folder] = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
-        found.append(base in listed[folder])
-    return found
+
+    @cache
+    def names_in(folder: str) -> set[str]:
+        path = root / folder
+        return {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+
+    return [name in names_in(folder) for folder, _, name in (file.rpartition("/") for file in files)]
 
 
 def _check(
@@ -206,10 +193,9 @@ def _check(
 
     """
     problems = []
-    if split.class_attributes.shape[1] != len(attributes):
-        problems.append(
-            f"the table has {split.class_attributes.shape[1]} attributes, but the list has {len(attributes)}"
-        )
+    columns = split.class_attributes.shape[1]
+    if columns != len(attributes):
+        problems.append(f"the table has {columns} attributes, but the list has {len(attributes)}")
     seen = len(np.unique(split.labels[split.parts["trainval"]]))
     unseen = len(np.unique(split.labels[split.parts["test_unseen"]]))
     if (seen, unseen) != official.classes:
@@ -238,14 +224,12 @@ def bounding_boxes(folder: Path, files: Sequence[str]) -> NDArray[np.float64]:
 
     CUB's own lists use image ids, whose order is not that of the proposed split.
     """
-    try:
+    with explained_damage(f"the bounding boxes in {folder}", "do not fit the images", KeyError, ValueError):
         box_of_id = dict(line.split(maxsplit=1) for line in read_lines(folder / "bounding_boxes.txt"))
         id_of_file = cub_image_ids(folder)
         boxes = np.array([[number(cell) for cell in box_of_id[id_of_file[file]].split()] for file in files])
-    except (KeyError, ValueError) as error:
-        raise DataError(f"the bounding boxes in {folder} do not fit the images", why=str(error)) from error
-    if boxes.shape != (len(files), 4):
-        raise DataError(f"the bounding boxes in {folder} do not fit the images", why=f"a table of shape {boxes.shape}")
+        if boxes.shape != (len(files), 4):
+            raise ValueError(f"a table of shape {boxes.shape}")
     return boxes
 
 
@@ -256,7 +240,3 @@ def _explained(name: str, data_dir: Path) -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError(error.what, why=error.why, todo=repair_command(name, data_dir)) from error
-
-
-def _count(part: int, whole: int) -> str:
-    return f"all {whole:,}" if part == whole else f"{part:,} of {whole:,}"

@@ -7,9 +7,11 @@ for each image. It is used only while it equals the decoded images.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +19,6 @@ import numpy as np
 import PIL
 import torchvision
 from PIL import features as pillow_features
-from torch.utils.data import Dataset
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry, Pixels, Transform, decode, image_size
@@ -26,7 +27,9 @@ from svipctl.datasets.workers import explained_lost_workers, load_items
 from svipctl.errors import CheckFailed, DataError, shortened
 from svipctl.types import ProgressCallback
 
-BLOCK_BYTES = 8 * 2**20  # small enough that Ctrl-C is prompt, large enough that flushing costs little
+# Images are decoded and flushed to the disk in blocks: small enough that Ctrl-C is prompt, large enough that flushing
+# costs little.
+BLOCK_BYTES = 8 * 2**20
 _ADVICE = "free some space, or choose another --data-dir; training works without packed pixels"
 
 
@@ -45,8 +48,20 @@ class PackPlan:
     benchmark: Benchmark
     geometry: Geometry
     store: StorePlan
-    block_bytes: int
-    """Size of the blocks in which images are decoded and flushed to the disk."""
+
+    def __getitem__(self, rows: list[int]) -> Written | DataError | OSError:
+        """Decode and write a block of images, in any process; an exception is returned, as `load_items` needs it."""
+        try:
+            return self.store.write(rows, map(self._decoded, rows))
+        except (DataError, OSError) as error:
+            return error
+
+    def _decoded(self, row: int) -> Bytes:
+        path = self.benchmark.root / self.store.files[row]
+        pixels = self.geometry(decode(path, upright=self.benchmark.upright)).transpose(2, 0, 1)
+        if pixels.shape != self.store.shapes[row]:
+            raise DataError(f"image {path} changed while it was being packed", todo="run the command again")
+        return pixels
 
 
 def geometries(transform: Transform) -> tuple[Geometry, ...]:
@@ -59,7 +74,7 @@ def images_packed(benchmark: Benchmark, geometry: Geometry) -> tuple[str, ...]:
     """Return the images in a pack: all for a geometry of evaluation, else those that may be trained on."""
     if geometry.resize != "none":
         return benchmark.images
-    return tuple(benchmark.images[index] for index in np.sort(benchmark.trainval))
+    return tuple(benchmark.files(np.sort(benchmark.trainval)))
 
 
 def stamp_of(benchmark: Benchmark, geometry: Geometry) -> dict[str, Any]:
@@ -91,26 +106,25 @@ def find_pack(benchmark: Benchmark, geometry: Geometry) -> tuple[PackedImages | 
     folder = pack_folder(benchmark.root, geometry)
     if not (folder / INDEX).exists():
         others = sorted(path.parent.name for path in folder.parent.glob(f"[!.]*/{INDEX}"))
-        return None, _unused(
-            folder, f"there is none for this transform, only for {', '.join(others)}"
-        ) if others else ""
+        why = f"there is none for this transform, only for {', '.join(others)}"
+        return None, _unused(folder, why) if others else ""
     try:
         pack = PackedImages(folder)
     except DataError as error:
-        return None, _unused(folder, error.why)
+        return None, _unused(folder, f"{error.what}: {error.why}")
     now = {**stamp_of(benchmark, geometry), "files": list(images_packed(benchmark, geometry))}
     changed = [key for key, value in now.items() if pack.index.get(key) != value]
     if not changed:
         return pack, ""
-    reasons = {
-        "software": "the image libraries have changed",
-        "orientation": "they were packed without EXIF orientation",
-    }
-    found = [reason for key, reason in reasons.items() if key in changed]
-    return None, _unused(folder, found[0] if found else "images were changed, added or removed")
+    why = "images were changed, added or removed"
+    if "software" in changed:
+        why = "the image libraries have changed"
+    elif "orientation" in changed:
+        why = "they were packed without EXIF orientation"
+    return None, _unused(folder, why)
 
 
-def plan_pack(benchmark: Benchmark, geometry: Geometry, *, block_bytes: int = BLOCK_BYTES) -> PackPlan:
+def plan_pack(benchmark: Benchmark, geometry: Geometry) -> PackPlan:
     """Plan a pack; only the headers of images are read, and only if their sizes differ.
 
     Raises:
@@ -125,7 +139,7 @@ def plan_pack(benchmark: Benchmark, geometry: Geometry, *, block_bytes: int = BL
         shapes = ((3, geometry.size, geometry.size),) * len(files)
     folder, stamp = pack_folder(benchmark.root, geometry), stamp_of(benchmark, geometry)
     store = StorePlan(folder, stamp, files, shapes, "packed pixels", _ADVICE)
-    return PackPlan(benchmark, geometry, store, block_bytes)
+    return PackPlan(benchmark, geometry, store)
 
 
 def pack(
@@ -150,9 +164,11 @@ def pack(
     """
 
     def decode_missing(missing: list[int]) -> Iterator[Written]:
-        blocks = _Blocks(plan, missing)
+        sizes = [math.prod(plan.store.shapes[row]) for row in missing]
+        block_of = dict(zip(missing, (np.cumsum(sizes, dtype=np.int64) - 1) // BLOCK_BYTES))
+        blocks = [list(rows) for _, rows in groupby(missing, key=block_of.__getitem__)]
         processes = min(workers, len(blocks))
-        with closing(load_items(blocks, workers=processes if processes > 1 else 0)) as written:
+        with closing(load_items(plan, blocks, workers=processes if processes > 1 else 0)) as written:
             yield from written
         if stamp_of(plan.benchmark, plan.geometry) != plan.store.stamp:
             raise DataError("images have changed while they were packed", todo="run the command again")
@@ -186,12 +202,15 @@ def check_pack(
         raise DataError(
             f"{benchmark.name} has no packed pixels of {geometry.key} to check",
             why=note,
-            todo="run `svipctl data pack` without --verify first",
+            todo="pack it: the same command without --verify",
         )
-    wrong = [f"the checksum does not match: {file}" for file in pack.damaged()]
+    damaged = set(pack.damaged())
+    wrong = [f"the checksum does not match: {file}" for file in sorted(damaged)]
     sample = [pack.files[row] for row in np.random.default_rng(0).permutation(len(pack.files))[:images]]
     for done, file in enumerate(sample, 1):
-        if not np.array_equal(geometry(decode(benchmark.root / file, upright=benchmark.upright)), pack.pixels(file)):
+        if file not in damaged and not np.array_equal(
+            geometry(decode(benchmark.root / file, upright=benchmark.upright)), pack.pixels(file)
+        ):
             wrong.append(f"decoding yields other pixels: {file}")
         if progress:
             progress(done, len(sample))
@@ -199,44 +218,14 @@ def check_pack(
         raise CheckFailed(
             f"packed pixels {pack.folder} differ from the images",
             why=shortened(wrong, 20, "\n"),
-            todo="pack again: svipctl data pack DATASET --force",
+            todo="pack again: the same command with --force instead of --verify",
         )
     return len(sample)
 
 
-class _Blocks(Dataset["Written | DataError | OSError"]):
-    """Blocks of missing images, each decoded and written by one process."""
-
-    def __init__(self, plan: PackPlan, missing: list[int]) -> None:
-        self._root, self._upright = plan.benchmark.root, plan.benchmark.upright
-        self._geometry, self._store = plan.geometry, plan.store
-        sizes = [np.prod(plan.store.shapes[row]) for row in missing]
-        block = (np.cumsum(sizes, dtype=np.int64) - 1) // plan.block_bytes
-        self._blocks = np.split(np.array(missing, dtype=np.int64), np.flatnonzero(np.diff(block)) + 1)
-
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-    def __getitem__(self, number: int) -> Written | DataError | OSError:
-        rows = self._blocks[number].tolist()
-        try:
-            return self._store.write(rows, map(self._decoded, rows))
-        except (DataError, OSError) as error:
-            return error
-
-    def _decoded(self, row: int) -> Bytes:
-        path = self._root / self._store.files[row]
-        pixels = self._geometry(decode(path, upright=self._upright)).transpose(2, 0, 1)
-        if pixels.shape != self._store.shapes[row]:
-            raise DataError(f"image {path} has changed while it was packed", todo="run the command again")
-        return pixels
-
-
 def _unused(folder: Path, why: str) -> str:
-    return (
-        f"packed pixels {folder} are not used, images are decoded instead: {why}; run `svipctl data pack` to "
-        "pack them again"
-    )
+    instead = "images are decoded instead"
+    return f"packed pixels {folder} are not used, {instead}: {why}; run `svipctl data pack` to pack them again"
 
 
 def _size_and_time(path: Path) -> str:

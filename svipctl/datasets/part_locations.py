@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.csv_rows import number
-from svipctl.errors import DataError
+from svipctl.errors import explained_damage
 from svipctl.text_files import read_lines
 
 
@@ -48,7 +48,8 @@ def part_places(benchmark: Benchmark) -> PartPlaces | None:
     folder = benchmark.root / "CUB_200_2011"
     if benchmark.name != "cub" or benchmark.boxes is None or not (folder / "parts" / "part_locs.txt").exists():
         return None
-    try:
+    place, problem = f"the part locations in {folder / 'parts'}", "do not fit the images"
+    with explained_damage(place, problem, IndexError, KeyError, ValueError, todo="svipctl data fetch cub"):
         names = tuple(line.split(maxsplit=1)[1] for line in read_lines(folder / "parts" / "parts.txt"))
         lines = read_lines(folder / "parts" / "part_locs.txt")
         table = np.array([[number(cell) for cell in line.split()] for line in lines]).reshape(-1, len(names), 5)
@@ -57,10 +58,4 @@ def part_places(benchmark: Benchmark) -> PartPlaces | None:
         row_of_id = {int(number): row for row, number in enumerate(table[:, 0, 0])}
         id_of_file = cub_image_ids(folder)
         rows = [row_of_id[int(id_of_file[file])] for file in benchmark.images]
-    except (IndexError, KeyError, ValueError) as error:
-        raise DataError(
-            f"the part locations in {folder / 'parts'} do not fit the images",
-            why=str(error),
-            todo="svipctl data fetch cub",
-        ) from error
     return PartPlaces(names, table[rows, :, 2:4], table[rows, :, 4] == 1)

@@ -1,4 +1,4 @@
-"""Convert image paths of other machines to paths below our data folder."""
+"""Convert image paths of other machines to paths below our data folder, and match rows to images by path."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class ProposedSplit:
     classes: tuple[str, ...]
     """(C,) names in the order of the attribute matrix, which is not the order of CUB's folder numbers."""
     class_attributes: NDArray[np.float64]
-    """(C, K), `original_att` transposed: as published, not normalised."""
+    """(C, K), `original_att` transposed: as published, not normalized."""
     files: tuple[str, ...]
     """(N,) image files as the authors wrote them, sorted; the parts are indices into this list."""
     labels: Indices

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.images import CROP_RATIO, Geometry, image_size
+from svipctl.datasets.images import Geometry, image_size
 from svipctl.errors import DataError
 
 LONGEST_SIDE = 500
@@ -71,15 +71,6 @@ def seen_points(points: Points, size: tuple[int, int], geometry: Geometry) -> Po
         geometry: Geometry of the network's input.
 
     """
-    width, height = size
-    if geometry.resize == "none" or (geometry.resize == "shorter-side" and size == (geometry.size, geometry.size)):
-        return points.astype(np.float64)
-    if geometry.resize == "square":
-        resized: Points = points * np.array([geometry.size / width, geometry.size / height])
-        return resized
-    # As torchvision resizes and crops: the longer side is rounded down, the crop's corner to the nearest even half.
-    shorter = round(geometry.size / CROP_RATIO)
-    new = [int(shorter * side / min(size)) if side > min(size) else shorter for side in size]
-    corner = np.array([round((side - geometry.size) / 2) for side in new])
-    moved: Points = points * np.array([new[0] / width, new[1] / height]) - corner
+    resized, corner = geometry.placement(size)
+    moved: Points = points * np.divide(resized, size) - np.array(corner)
     return moved

@@ -38,7 +38,7 @@ def open_benchmark(
         data_dir: Folder of the named benchmarks.
         progress: Called with work done and work in total while images are drawn.
         allow_partial: Open an official benchmark although images are missing.
-        listed: Names of the images in a file of features, which need not be on the disk; a folder of your own
+        listed: Names of the images in a feature file, which need not be on the disk; a folder of your own
             without images needs split.csv.
 
     Raises:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from svipctl.errors import DataError, explained_disk_errors
+from svipctl.errors import DataError, ReadError, explained_damage, explained_disk_errors, system_error
 from svipctl.files import atomic_write_text, file_lock, open_regular, read_regular, require_disk_space, sync
 from svipctl.types import ProgressCallback
 
@@ -48,30 +48,28 @@ class Store:
 
     Args:
         folder: Folder of the store.
+        is_finished: False for a store that may lack rows.
 
     Raises:
-        DataError: The folder is not a complete store of this format.
+        DataError: The folder is not a store of this format, or it lacks rows.
 
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_finished: bool = True) -> None:
         self.folder = folder
-        try:
+        with explained_damage(folder, "is damaged"):  # json and numpy raise different exceptions
             self.index: dict[str, Any] = json.loads(read_regular(folder / INDEX))
             if self.index["format"] != FORMAT:
                 raise DataError(f"{folder} cannot be read", why="another version of svipctl wrote it")
             self.files: list[str] = self.index["files"]
             self._shapes = [tuple(shape) for shape in self.index["shapes"]]
             self._offsets = _offsets(self._shapes)
-            self._checksums = _checksums(folder, len(self._shapes))
+            self._checksums = _checksums(folder, len(self.files))
             self._start = _data_start(folder / ROWS, self._offsets[-1])
-            if len(self._shapes) != len(self.files) or not self._checksums.any(axis=1).all():
+            if len(self._shapes) != len(self.files) or (is_finished and self.missing()):
                 raise ValueError("its index and its rows do not match")
             self._row = {file: row for row, file in enumerate(self.files)}
-        except DataError:
-            raise
-        except Exception as error:  # json and numpy raise different exceptions for damaged files
-            raise DataError(f"{folder} cannot be read", why=f"it is damaged: {error}") from error
+        self._is_checked = np.zeros(len(self.files), dtype=bool)
         self._descriptor = os.open(folder / ROWS, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -79,8 +77,12 @@ class Store:
         """Let a worker process open the file itself."""
         return type(self), (self.folder,)
 
+    def missing(self) -> list[int]:
+        """Return the rows that the store lacks."""
+        return [int(row) for row in np.flatnonzero(~self._checksums.any(axis=1))]
+
     def read(self, file: str) -> Bytes:
-        """Return the row of an image, in its shape."""
+        """Return the row of an image, in its shape; raises as `gather`."""
         row = np.empty(self._shapes[self._row[file]], dtype=np.uint8)
         self._read_into(row, file)
         return row
@@ -89,28 +91,44 @@ class Store:
         """Read the rows of B images into a contiguous array (B, ...).
 
         Raises:
-            DataError: The file of rows was truncated.
+            DataError: The file of rows is truncated or damaged.
 
         """
         for file, row in zip(files, out, strict=True):
             self._read_into(row, file)
 
     def damaged(self) -> Iterator[str]:
-        """Yield the files whose rows do not match their checksums."""
-        for file, expected in zip(self.files, self._checksums, strict=True):
-            if _checksum(self.read(file)) != expected.tobytes():
+        """Yield the files whose rows are truncated or do not match their checksums."""
+        for file in self.files:
+            try:
+                self.read(file)
+            except ReadError:
+                raise
+            except DataError:
                 yield file
 
     def _read_into(self, out: Bytes, file: str) -> None:
+        """Read a row, and compare its checksum the first time that this process reads it."""
         row = self._row[file]
         rest, position = out.reshape(-1).data, self._start + self._offsets[row]
         if not out.flags.c_contiguous or len(rest) != self._offsets[row + 1] - self._offsets[row]:
             raise ValueError(f"the array for {file} is not contiguous, or has another size than its row")
         while rest:
-            count = os.preadv(self._descriptor, [rest], position)
+            try:
+                count = os.preadv(self._descriptor, [rest], position)
+            except OSError as error:
+                raise system_error(error, self.folder / ROWS) from error
             if not count:
                 raise DataError(f"{self.folder / ROWS} was truncated while it was read", todo="create it again")
             rest, position = rest[count:], position + count
+        if self._is_checked[row]:
+            return
+        if _checksum(out.reshape(-1)) != self._checksums[row].tobytes():
+            raise DataError(
+                f"{self.folder} is damaged: the row of {file} does not match its checksum",
+                todo="remove this folder, and create it again",
+            )
+        self._is_checked[row] = True
 
 
 @dataclass(frozen=True)
@@ -150,33 +168,21 @@ class StorePlan:
     def _offsets(self) -> list[int]:
         return _offsets(self.shapes)
 
-    def find(self) -> Store | None:
-        """Return the store if it is finished and its index is the planned one, else None."""
+    def find(self, *, is_finished: bool = True) -> Store | None:
+        """Return the store, or the unfinished one, if its index is the planned one, else None."""
         try:
-            store = Store(self.folder)
+            store = Store(self.folder if is_finished else self.unfinished, is_finished=is_finished)
+        except ReadError:
+            raise  # what cannot be read is not replaced
         except DataError:
             return None
         return store if store.index == self.index else None
 
-    def is_begun(self) -> bool:
-        """Return True if there is unfinished work of this plan."""
-        try:
-            _data_start(self.unfinished / ROWS, self.bytes)
-            _checksums(self.unfinished, len(self.files))
-            return bool(json.loads(read_regular(self.unfinished / INDEX)) == self.index)
-        except Exception:  # as above
-            return False
-
-    def missing(self) -> list[int]:
-        """Return the rows that an unfinished store lacks."""
-        finished = _checksums(self.unfinished, len(self.files)).any(axis=1)
-        return [int(row) for row in np.flatnonzero(~finished)]
-
     def bytes_to_write(self, *, force: bool = False) -> int:
         """Return the disk space that is still needed, minus the space of older files that are replaced."""
-        resumes = not force and self.is_begun()
-        rows = self.missing() if resumes else range(len(self.files))
-        replaced = [self.folder] if resumes else [self.folder, self.unfinished]
+        begun = None if force else self.find(is_finished=False)
+        rows = begun.missing() if begun else range(len(self.files))
+        replaced = [self.folder] if begun else [self.folder, self.unfinished]
         freed = sum(path.stat().st_blocks * 512 for folder in replaced for path in folder.glob("*"))
         return max(0, sum(math.prod(self.shapes[row]) for row in rows) - freed)
 
@@ -247,14 +253,14 @@ def fill_store(
             what = f"{plan.content} ({plan.folder.name}) need {needed / 2**30:.2f} GiB more on the disk"
             require_disk_space(place, needed, what, plan.advice)
             _remove(plan.folder)
-            resumes = not force and plan.is_begun()
-            if not resumes:
+            begun = None if force else plan.find(is_finished=False)
+            if not begun:
                 _begin(plan)
-            _fill(plan, compute, progress)
+            _fill(plan, begun.missing() if begun else list(range(len(plan.files))), compute, progress)
             sync(plan.unfinished)
             plan.unfinished.rename(plan.folder)
             sync(place)
-    return "resumed" if resumes else "created"
+    return "resumed" if begun else "created"
 
 
 def _begin(plan: StorePlan) -> None:
@@ -269,10 +275,12 @@ def _begin(plan: StorePlan) -> None:
 
 
 def _fill(
-    plan: StorePlan, compute: Callable[[list[int]], Iterable[Written]], progress: ProgressCallback | None
+    plan: StorePlan,
+    missing: list[int],
+    compute: Callable[[list[int]], Iterable[Written]],
+    progress: ProgressCallback | None,
 ) -> None:
     """Mark each row as finished when it is on the disk."""
-    missing = plan.missing()
     done = len(plan.files) - len(missing)
     checksums = open_memmap(plan.unfinished / CHECKSUMS, mode="r+")
     for written in compute(missing):
@@ -282,8 +290,8 @@ def _fill(
         done += len(written)
         if progress and written:
             progress(done, len(plan.files))
-    if missing := plan.missing():
-        raise DataError(f"{plan.content} in {plan.folder} lack {len(missing)} rows", todo="run the command again")
+    if lacking := int((~checksums.any(axis=1)).sum()):
+        raise DataError(f"{plan.content} in {plan.folder} lack {lacking} rows", todo="run the command again")
 
 
 def _remove(folder: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from svipctl.cpu_count import processor_count
 from svipctl.errors import ResourceError
@@ -22,12 +22,6 @@ _SHARED_MEMORY = Path("/dev/shm")
 _SHARED_BYTES = 28 * 2**20  # of a worker: three batches of 64 images of 224 x 224
 # The second is from the thread that pins memory for a GPU, if it held the worker's last batch.
 _SIGNS_OF_LOSS = ("DataLoader worker (pid", "Pin memory thread exited unexpectedly")
-
-
-class MapStyle(Protocol):
-    """Items by key, as torch's map-style data sets: by position if it has a length and no order is given."""
-
-    def __getitem__(self, key: Any, /) -> Any: ...
 
 
 class WorkerLost(RuntimeError):
@@ -55,25 +49,17 @@ def worker_count(workers: Workers, device: torch.device, processes: int = 1) -> 
 
 
 def load_items(
-    dataset: MapStyle,
-    *,
-    order: Iterable[Any] | None = None,
-    workers: int = 0,
-    batch_size: int | None = None,
-    collate: Callable[[list[Any]], Any] | None = None,
-    pin_memory: bool = False,
+    dataset: Any, order: Iterable[Any], *, workers: int = 0, pin_memory: bool = False
 ) -> Generator[Any, None, None]:
-    """Yield the items of a map-style data set in order, or batches of them, loaded ahead of their use by the workers.
+    """Yield the items of a data set in order, loaded ahead of their use by the workers.
 
     Close the generator (`contextlib.closing`) if the loop may end early, so that the workers end.
 
     Args:
-        dataset: Data set that returns exceptions instead of raising them, because a worker process would lose
+        dataset: Items by key; it returns exceptions instead of raising them, because a worker process would lose
             their text.
-        order: Keys of the items; all positions if None.
+        order: Keys of the items.
         workers: Number of worker processes; 0 loads in this process.
-        batch_size: Items per batch; None for single items.
-        collate: Function from a list of items to a batch, or to the exception among them.
         pin_memory: Pin the memory of tensors, for a GPU.
 
     Raises:
@@ -82,12 +68,11 @@ def load_items(
 
     """
     loader: DataLoader[Any] = DataLoader(
-        cast("Dataset[Any]", dataset),
+        dataset,
         sampler=order,
-        batch_size=batch_size,
+        batch_size=None,
         num_workers=workers,
         pin_memory=pin_memory,
-        collate_fn=collate,
         worker_init_fn=_leave_signals_to_the_parent,
         generator=torch.Generator(),  # otherwise creating a loader would draw from the generator of the training
     )

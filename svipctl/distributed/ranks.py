@@ -14,9 +14,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from svipctl.cpu_count import processors
-from svipctl.device import is_device_fault, is_out_of_memory
+from svipctl.device import is_device_fault
 from svipctl.distributed.rendezvous import Note, Place, meet
-from svipctl.errors import PeerLost
+from svipctl.errors import PeerLost, is_out_of_memory
 
 _BUCKET = 2**23  # numbers reduced together: fewer, larger messages
 _PATIENCE = timedelta(hours=2)  # the others wait while the first one draws, downloads or evaluates

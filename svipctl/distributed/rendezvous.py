@@ -56,18 +56,22 @@ def place_of(environment: Mapping[str, str]) -> Place | None:
     """
     found = _Variables(environment)
     if found.text("RANK") and found.number("WORLD_SIZE", 1) > 1:
-        host = found.text("MASTER_ADDR")
-        if not host or not found.text("MASTER_PORT"):
-            missing = "MASTER_PORT" if host else "MASTER_ADDR"
-            raise found.problem("WORLD_SIZE", f"{missing} is not set, so the other processes cannot be found")
-        port = found.number("MASTER_PORT", 0, most=65535)
-        return found.place("RANK", "WORLD_SIZE", "LOCAL_RANK", host, port)
-    if found.text("SLURM_PROCID") and found.number("SLURM_STEP_NUM_TASKS", 1) > 1:
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+        for name in ("MASTER_ADDR", "MASTER_PORT"):
+            if not found.text(name):
+                raise found.problem("WORLD_SIZE", f"{name} is not set, so the other processes cannot be found")
+        host, port = found.text("MASTER_ADDR"), found.number("MASTER_PORT", 0, most=65535)
+    elif found.text("SLURM_PROCID") and found.number("SLURM_STEP_NUM_TASKS", 1) > 1:
+        names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
         host = _first_host(found.text("SLURM_STEP_NODELIST") or "localhost")
         job, step = (found.number(name, 0, most=2**32 - 1) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
         port = _FIRST_PORT + (_STEPS * job + step) % _PORTS
-        return found.place("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", host, port)
-    return None
+    else:
+        return None
+    rank, world, local = (found.number(name, 0) for name in names)
+    if rank >= world:
+        raise found.problem(names[0], f"there are only {world} processes")
+    return Place(rank, world, local, host, port, " ".join(f"{name}={found.text(name)}" for name in names[:2]))
 
 
 def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
@@ -152,15 +156,8 @@ class _Variables:
     def number(self, name: str, default: int, *, most: int = 10**9) -> int:
         text = self.text(name) or str(default)
         if not re.fullmatch("[0-9]{1,10}", text) or int(text) > most:
-            raise self.problem(name, "it is not a number that a launcher sets")
+            raise self.problem(name, f"it must be a whole number from 0 to {most}")
         return int(text)
-
-    def place(self, rank: str, world: str, local: str, host: str, port: int) -> Place:
-        origin = f"{rank}={self.text(rank)} {world}={self.text(world)}"
-        found = Place(self.number(rank, 0), self.number(world, 1), self.number(local, 0), host, port, origin)
-        if found.rank >= found.world:
-            raise self.problem(rank, f"there are only {found.world} processes")
-        return found
 
     def problem(self, name: str, why: str) -> ConfigError:
         value = self.environment.get(name, "")

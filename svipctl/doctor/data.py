@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from svipctl.datasets.fetch.status import status_of
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.datasets.registry import pictures_to_draw, word_vectors_file
+from svipctl.datasets.status import status_of
 from svipctl.doctor.finding import Finding
 from svipctl.model import lite_weights
 from svipctl.quoting import shell_command
@@ -32,7 +32,7 @@ def check_benchmarks(data_dir: Path) -> Iterator[Finding]:
             )
     for name in BUILT_IN:
         to_draw = pictures_to_draw(name, data_dir)
-        found = f"{to_draw:,} images are drawn on first use" if to_draw else f"drawn in {data_dir / name}"
+        found = f"{to_draw:,} images are generated on first use" if to_draw else f"generated in {data_dir / name}"
         yield Finding(name, "ok", found)
         if not to_draw:
             yield _word_vectors(name, data_dir, shell_command("w2v", "build", name))
@@ -64,6 +64,10 @@ def check_weights(offline: bool) -> Iterator[Finding]:
         if path is not None:
             yield Finding(name, "ok", f"in the cache: {path}")
             continue
-        missing = "not in the cache, and --offline" if offline else "not in the cache; downloaded by the first training"
+        missing = (
+            "not in the cache, and downloads are disabled (--offline)"
+            if offline
+            else "not in the cache; downloaded by the first training"
+        )
         todo = "pass --weights FILE, or omit --offline" if offline else ""
         yield Finding(name, "absent", f"{missing} (for {', '.join(presets)})", todo)

@@ -9,35 +9,23 @@ from importlib import import_module
 
 from svipctl.doctor.finding import Finding
 
-NEEDED_HERE = (("packaging", "packaging"), ("pydantic", "pydantic"), ("pydantic_settings", "pydantic-settings"))
-"""Module and package of the requirements of the doctor itself."""
+NEEDED_HERE = ("packaging", "pydantic", "pydantic-settings")
+"""The requirements of the doctor itself."""
 REQUIRED = (
-    *NEEDED_HERE,
-    *(("numpy", "numpy"), ("scipy", "scipy"), ("PIL", "pillow"), ("torch", "torch"), ("torchvision", "torchvision")),
-    *(
-        ("huggingface_hub", "huggingface_hub"),
-        ("timm", "timm"),
-        ("gensim", "gensim"),
-        ("safetensors.torch", "safetensors"),
-        ("httpx", "httpx"),
-        ("tenacity", "tenacity"),
-    ),
-    *(("tomli_w", "tomli-w"), ("matplotlib", "matplotlib"), ("jinja2", "jinja2"), ("rich", "rich"), ("typer", "typer")),
+    *(*NEEDED_HERE, "numpy", "scipy", "pillow", "torch", "torchvision", "huggingface_hub", "timm", "gensim"),
+    *("safetensors", "httpx", "tenacity", "tomli-w", "matplotlib", "jinja2", "rich", "typer"),
 )
 """Every requirement of svipctl; a library follows those that it imports."""
+_MODULES = {"pillow": "PIL", "safetensors": "safetensors.torch"}
+"""Package -> its module, where that is not the name with underscores."""
 
 
-def check_imports(names: Sequence[tuple[str, str]] = REQUIRED) -> Iterator[Finding]:
-    """Return the first package that is installed but cannot be imported; later ones may fail for the same reason.
-
-    Args:
-        names: Module and package. A torchvision for another torch, for instance, raises different exceptions.
-
-    """
-    for module, package in names:
+def check_imports(packages: Sequence[str] = REQUIRED) -> Iterator[Finding]:
+    """Return the first package that is installed but cannot be imported; later ones may fail for the same reason."""
+    for package in packages:
         try:
-            import_module(module)
-        except Exception as error:
+            import_module(_MODULES.get(package, package.replace("-", "_")))
+        except Exception as error:  # a torchvision for another torch, for instance, raises different exceptions
             said = " ".join(str(error).split()) or type(error).__name__
             together = "torch torchvision" if package == "torchvision" else package
             yield Finding(f"{package} import", "wrong", said, f"pip install --force-reinstall {together}")

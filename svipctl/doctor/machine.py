@@ -14,7 +14,9 @@ from svipctl.files import free_disk_space, nearest_existing
 _GIB = 2**30
 _LEAST_MEMORY = 2 * _GIB  # importing torch and training toybirds takes about half of it
 _LEAST_DISK = _GIB
-_NEWER_DRIVER = "update the NVIDIA driver, or install a torch for the CUDA of yours: https://pytorch.org/get-started"
+_NEWER_DRIVER = (
+    "update the NVIDIA driver, or install a torch build for its CUDA version: https://pytorch.org/get-started"
+)
 
 
 def check_gpus() -> Iterator[Finding]:

@@ -17,8 +17,9 @@ INSTALL = "pip install svipctl"
 def check_python(version: str | None = None) -> Finding:
     """Check Python against `requires-python`."""
     version = version or platform.python_version()
-    wanted = _declared("Requires-Python")
-    if not wanted:
+    try:
+        wanted = metadata.metadata("svipctl")["Requires-Python"]
+    except metadata.PackageNotFoundError:
         return Finding("python", "absent", f"{version}; svipctl is not installed, so its range is unknown", INSTALL)
     good = SpecifierSet(wanted).contains(version, prereleases=True)
     todo = "" if good else f"install Python {wanted} and create a new environment with it"
@@ -72,10 +73,3 @@ def _check(wanted: Requirement, extra: str | None, version_of: Callable[[str], s
 def _extra_of(wanted: Requirement) -> str | None:
     text = str(wanted.marker or "")
     return text.partition("extra ==")[2].strip(" \"')") or None if "extra ==" in text else None
-
-
-def _declared(field: str) -> str:
-    try:
-        return str(metadata.metadata("svipctl").json.get(field.lower().replace("-", "_"), ""))
-    except metadata.PackageNotFoundError:
-        return ""

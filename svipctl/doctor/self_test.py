@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from svipctl.datasets.images import NORMALISATIONS
-from svipctl.device import autocast, choose_dtype, is_out_of_memory, peak_memory, precision_name, use_device
+from svipctl.device import autocast, choose_dtype, peak_memory, precision_name, use_device
 from svipctl.doctor.finding import Finding
-from svipctl.inference.network import Architecture
+from svipctl.errors import is_out_of_memory
+from svipctl.inference.network import build_network
 from svipctl.model.backbone import image_size_of
 from svipctl.model.losses import Terms, group_columns, training_loss
 from svipctl.model.scores import normalise_class_attributes
@@ -59,7 +60,8 @@ def make_workload(settings: Settings, device: torch.device, dtype: torch.dtype, 
 
     """
     torch.manual_seed(0)
-    network = Architecture.of_settings(settings, ATTRIBUTES).build(torch.randn(ATTRIBUTES, 300)).train()
+    words = torch.randn(ATTRIBUTES, 300)
+    network = build_network(settings.model, settings.method, ATTRIBUTES, words).train()
     network.run_blocks(compiled=settings.train.compile, checkpointing=settings.train.checkpointing)
     size = image_size_of(network.backbone)
     images = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8).to(device)
@@ -132,7 +134,7 @@ def compare_with_cpu(
     good = max(gaps.values()) <= TOLERANCE[dtype]
     said = ", ".join(f"{what} {gap:.1e}" for what, gap in gaps.items())
     text = f"two training steps and an evaluation on {device} differ from the CPU in fp32 by {said}"
-    todo = "" if good else "report it with the output of svipctl doctor; until then: --gpu cpu"
+    todo = "" if good else "report it with the output of svipctl doctor, and use --gpu cpu"
     return Finding(name, "ok" if good else "wrong", f"{text} (allowed {TOLERANCE[dtype]:g})", todo)
 
 

@@ -32,8 +32,8 @@ def intervals(
 
     """
     result: dict[str, dict[str, Interval]] = {}
-    for (row, figure), values in _draws(answers, gammas, resamples, seed).items():
-        result.setdefault(row, {})[figure] = _interval(values)
+    for (row, figure), values in resampled_metrics(answers, gammas, resamples, seed).items():
+        result.setdefault(row, {})[figure] = quantile_interval(values)
     return result
 
 
@@ -67,18 +67,22 @@ def paired_intervals(
     """
     if not np.array_equal(answers.labels, others.labels):
         raise ValueError("two models are compared on the same images in the same order")
-    mine = _draws(answers, gammas, resamples, seed)
-    theirs = _draws(others, their_gammas, resamples, seed)
+    mine = resampled_metrics(answers, gammas, resamples, seed)
+    theirs = resampled_metrics(others, their_gammas, resamples, seed)
     result: dict[str, dict[str, Interval]] = {}
     for (row, figure), values in mine.items():
         if (row, figure) in theirs:
-            result.setdefault(row, {})[figure] = _interval(theirs[row, figure] - values)
+            result.setdefault(row, {})[figure] = quantile_interval(theirs[row, figure] - values)
     return result
 
 
-def _draws(answers: Answers, gammas: Mapping[str, float], resamples: int, seed: int) -> dict[tuple[str, str], Floats]:
-    """Return each metric (row, name) in each resample (resamples,). The resamples depend on the labels and the seed
-    only.
+def resampled_metrics(
+    answers: Answers, gammas: Mapping[str, float], resamples: int, seed: int
+) -> dict[tuple[str, str], Floats]:
+    """Return each metric (row, name), as share of 1, in each resample of the images, shape (resamples,).
+
+    The resamples depend on the labels and the seed only, so that those of two models on the same images are paired.
+    Arguments as for `intervals`.
     """
     weights = answers.class_weights()
     unseen_right, seen_right = weights * answers.unseen_correct, weights * answers.seen_correct
@@ -127,7 +131,8 @@ class ResampledAreas:
         return areas
 
 
-def _interval(values: Floats) -> Interval:
+def quantile_interval(values: Floats) -> Interval:
+    """Return the 95 % interval of resampled values (R,)."""
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 

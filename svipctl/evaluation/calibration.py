@@ -68,6 +68,11 @@ class Answers:
         right: Bools = self.unseen_answers == self.labels
         return ~self.is_seen & right
 
+    @property
+    def zero_shot_accuracy(self) -> float:
+        """T1 as share of 1: unseen classes among unseen classes, mean over classes."""
+        return float(self.class_weights() @ self.unseen_correct)
+
     def predicted(self, gamma: float) -> Integers:
         """Return the classes answered at a gamma, (N,)."""
         return np.where(self.margins > gamma, self.seen_answers, self.unseen_answers)

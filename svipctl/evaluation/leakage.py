@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import Metadata
@@ -52,7 +50,7 @@ def check_scorable(model: TrainedModel, benchmark: Benchmark) -> Scorable:
     run, metadata = model.run, model.metadata
     check_same_benchmark(metadata, benchmark)
     split = benchmark.split(run.settings().train.fold if run else None)
-    check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
+    check_zero_shot(metadata, benchmark.names_of(split.unseen_classes))
     if run is None:
         file = (model.checkpoint or {}).get("file", "the model")
         unknown = (
@@ -101,7 +99,7 @@ def check_run(run: Run, benchmark: Benchmark, split: Split, *, of_best: bool) ->
         DataError: The run or its starting weights were trained on some of these images, or gamma was chosen on them.
 
     """
-    images = [benchmark.images[index] for index in np.concatenate([split.seen, split.unseen])]
+    images = benchmark.files(split.scored)
     check_untouched(run, images)
     check_start(run, benchmark, split)
     development = run.development() if of_best and run.settings().train.fold is None else None
@@ -125,7 +123,7 @@ def check_start(run: Run, benchmark: Benchmark, split: Split) -> None:
     """Raise DataError if the starting weights of the run were trained on images of its unseen classes."""
     begun_with = set(_in_both(run.initial_images(), benchmark.images))
     labels = {int(label) for name, label in zip(benchmark.images, benchmark.labels) if name in begun_with}
-    shared = sorted(benchmark.classes[label] for label in labels.intersection(split.unseen_classes.tolist()))
+    shared = sorted(benchmark.names_of(labels.intersection(split.unseen_classes.tolist())))
     if shared:
         raise DataError(
             f"{run.name} started from weights trained on {len(shared)} of the {len(split.unseen_classes)} unseen "
@@ -149,7 +147,7 @@ def warnings_of_start(weights: Mapping[str, str]) -> list[str]:
     """Return a warning if the training images of the starting weights are not known."""
     if weights.get("images") != UNKNOWN:
         return []
-    return [f"the training images of its starting weights ({weights['source']}) are not known"]
+    return [f"the training images of its starting weights ({weights.get('source', 'unknown')}) are not known"]
 
 
 def check_gamma(run: Run, scored_images: list[str]) -> None:
@@ -160,7 +158,7 @@ def check_gamma(run: Run, scored_images: list[str]) -> None:
     if shared:
         raise DataError(
             f"the gamma of {run.name} was chosen on {len(shared)} of the {len(scored_images)} images it would be scored on",
-            why=f"for instance {shared[0]}; gzsl-calibrated would be gzsl-oracle under another name",
+            why=f"for instance {shared[0]}; gamma would be chosen on scored images, as in gzsl-oracle",
             todo="train development runs and the final run again on this split",
         )
 

@@ -66,7 +66,7 @@ def most_confused(counts: Integers, top: int) -> list[tuple[int, int, int]]:
         (class, class, mistakes), the most mistakes first; the class that is mistaken more often is first in a pair.
 
     """
-    wrong = counts - np.diag(np.diag(counts))
+    wrong = _mistakes(counts)
     first, second = np.triu_indices(len(counts), 1)
     both = wrong[first, second] + wrong[second, first]
     order = np.argsort(-both, kind="stable")[:top]
@@ -86,21 +86,21 @@ def per_class(evaluation: ProtocolResults, names: Sequence[str]) -> list[ClassFi
     rows = [row for row in ("zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle") if row in evaluation.rows]
     right = {row: answers_under(evaluation, row) == answers.labels for row in rows}
     shown = answers_under(evaluation, reading_row(evaluation))
+    wrong = _mistakes(confusion(answers.labels, shown, len(names)))
     found = []
     for label in np.unique(answers.labels):
         of_class = answers.labels == label
-        seen = bool(answers.is_seen[of_class][0])
-        wrong = shown[of_class & (shown != label)]
-        taken, count = _most_common(wrong)
+        seen, images = bool(answers.is_seen[of_class][0]), int(of_class.sum())
+        taken, count = int(wrong[label].argmax()), int(wrong[label].max())
         found.append(
             ClassFigures(
                 label=int(label),
                 name=names[label],
                 seen=seen,
-                images=int(of_class.sum()),
+                images=images,
                 accuracy={row: float(right[row][of_class].mean()) for row in rows if row != "zsl" or not seen},
-                taken_for=None if taken is None else names[taken],
-                taken_for_share=count / int(of_class.sum()),
+                taken_for=names[taken] if count else None,
+                taken_for_share=count / images,
             )
         )
     return found
@@ -110,7 +110,7 @@ def class_document(evaluation: ProtocolResults, names: Sequence[str]) -> dict[st
     """Return `classes` and `confusion` of the documented JSON, in percent; same arguments as `per_class`."""
     row, answers = reading_row(evaluation), evaluation.answers
     counts = confusion(answers.labels, answers_under(evaluation, row), len(names))
-    wrong = counts - np.diag(np.diag(counts))
+    wrong = _mistakes(counts)
     places = [(int(true), int(answer)) for true, answer in np.argwhere(wrong > 0)]
     places.sort(key=lambda place: -wrong[place])
     return {
@@ -133,8 +133,6 @@ def class_document(evaluation: ProtocolResults, names: Sequence[str]) -> dict[st
     }
 
 
-def _most_common(values: Integers) -> tuple[int | None, int]:
-    if not len(values):
-        return None, 0
-    found, counts = np.unique(values, return_counts=True)
-    return int(found[counts.argmax()]), int(counts.max())
+def _mistakes(counts: Integers) -> Integers:
+    """Return counts (C, C) without the correct answers."""
+    return counts - np.diag(np.diag(counts))

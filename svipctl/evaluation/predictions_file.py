@@ -21,18 +21,18 @@ _ARRAYS = (
     "seen_labels",
     "seen_predictions",
 )
+_REAL = "iuf"  # kinds of numpy types
 _SLACK = 1e-2  # the published code adds 1e-5 to each length that it divides by
 _MOST_SCORES = 2**26  # 16,000 images of 4,000 classes, in half a gigabyte
 _LARGEST = 1e300  # beyond it, differences and the softmax overflow
 
 
-def read_predictions(path: Path, *, scale: float = 5.0) -> Scored:
+def read_predictions(path: Path) -> Scored:
     """Read a predictions file and return scores (dot products, float64).
 
     Args:
-        path: `.npz` with `class_attributes` (C, K, rows normalised), `seen_classes`, `unseen_classes` (rows of it),
+        path: `.npz` with `class_attributes` (C, K, rows normalized), `seen_classes`, `unseen_classes` (rows of it),
             and for seen and unseen test images `*_labels` (N,) and `*_predictions` (N, K).
-        scale: Factor inside the softmax of the `reference` row.
 
     Raises:
         DataError: Lists every problem of the file.
@@ -52,13 +52,12 @@ def read_predictions(path: Path, *, scale: float = 5.0) -> Scored:
         labels=np.concatenate([arrays["unseen_labels"], arrays["seen_labels"]]).astype(np.int64),
         seen_classes=np.unique(arrays["seen_classes"]).astype(np.int64),
         unseen_classes=np.unique(arrays["unseen_classes"]).astype(np.int64),
-        scale=scale,
     )
 
 
 def _contradictions(arrays: dict[str, np.ndarray]) -> list[str]:
     table = arrays["class_attributes"]
-    if table.ndim != 2 or not _is_real(table):
+    if table.ndim != 2 or table.dtype.kind not in _REAL:
         return ["class_attributes is not a table (C, K) of numbers"]
     problems = []
     if not np.isfinite(table).all():
@@ -73,7 +72,7 @@ def _contradictions(arrays: dict[str, np.ndarray]) -> list[str]:
     for side in ("seen", "unseen"):
         classes, labels, predictions = (arrays[f"{side}_{part}"] for part in ("classes", "labels", "predictions"))
         for name, array in ((f"{side}_classes", classes), (f"{side}_labels", labels)):
-            if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+            if array.ndim != 1 or array.dtype.kind not in "iu":
                 problems.append(f"{name} is not a list of whole numbers")
             elif len(array) and not 0 <= array.min() <= array.max() < len(table):
                 problems.append(f"{name} names classes outside 0..{len(table) - 1}")
@@ -81,7 +80,7 @@ def _contradictions(arrays: dict[str, np.ndarray]) -> list[str]:
             continue
         if predictions.shape != (len(labels), table.shape[1]):
             problems.append(f"{side}_predictions is {predictions.shape}, not {(len(labels), table.shape[1])}")
-        elif not _is_real(predictions) or not np.isfinite(predictions).all():
+        elif predictions.dtype.kind not in _REAL or not np.isfinite(predictions).all():
             problems.append(f"{side}_predictions has values that are not finite numbers")
         if not len(classes):
             problems.append(f"{side}_classes is empty")
@@ -95,7 +94,3 @@ def _contradictions(arrays: dict[str, np.ndarray]) -> list[str]:
     if np.intersect1d(arrays["seen_classes"], arrays["unseen_classes"]).size:
         problems.append("a class is both seen and unseen")
     return problems
-
-
-def _is_real(array: np.ndarray) -> bool:
-    return bool(np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating))

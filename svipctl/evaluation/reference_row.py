@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from svipctl.evaluation.calibration import Answers, Floats, Integers, harmonic_mean, row_blocks
@@ -11,57 +9,34 @@ from svipctl.evaluation.calibration import Answers, Floats, Integers, harmonic_m
 OFFSETS = np.arange(-1, 1, 0.01)
 
 
-@dataclass(frozen=True)
-class PublishedRow:
-    """The published row, as shares of 1, per image."""
-
-    offset: float
-    unseen: float
-    seen: float
-    harmonic: float
-
-
-def published_row(
-    scores: Floats, labels: Integers, seen_classes: Integers, unseen_classes: Integers, *, scale: float = 5.0
-) -> PublishedRow:
+def published_row(answers: Answers, scores: Floats, classes: Integers, *, scale: float = 5.0) -> dict[str, float]:
     """Return the best H over a grid of offsets added to the unseen classes' softmax probabilities, per-image accuracy.
 
     Args:
-        scores: (N, C) class scores of all test images.
-        labels: (N,) true classes.
-        seen_classes: Columns of seen classes.
-        unseen_classes: Columns of unseen classes.
+        answers: Answers of N test images of seen and of unseen classes.
+        scores: (N, C) class scores of these images.
+        classes: Columns of the seen and the unseen classes.
         scale: Factor inside the softmax.
 
     Returns:
-        The row at the first offset of largest H. It uses test labels to choose: an upper bound, not a result.
+        `offset`, U, S and H as shares of 1 at the first offset of largest H. It uses test labels to choose: an upper
+        bound, not a result.
 
     """
-    return published_row_of(
-        Answers.from_scores(scores, labels, seen_classes, unseen_classes),
-        scores,
-        np.union1d(seen_classes, unseen_classes),
-        scale=scale,
-    )
-
-
-def published_row_of(answers: Answers, scores: Floats, classes: Integers, *, scale: float = 5.0) -> PublishedRow:
-    """Return the published row from reduced scores; `classes` are the columns of both sides."""
     shift, total = _softmax_parts(scores, classes, scale)
     best_seen = np.exp(scale * answers.highest_seen - shift) / total
     best_unseen = np.exp(scale * answers.highest_unseen - shift) / total
-    row = PublishedRow(float(OFFSETS[0]), 0.0, 0.0, -1.0)
     # Only an image whose best class of its own side is correct can count.
     of_unseen = (best_unseen[answers.unseen_correct], best_seen[answers.unseen_correct])
     of_seen = (best_unseen[answers.seen_correct], best_seen[answers.seen_correct])
     seen_images = int(answers.is_seen.sum())
+    rows = []
     for offset in OFFSETS:
         unseen = np.count_nonzero(of_unseen[0] + offset > of_unseen[1]) / (len(scores) - seen_images)
         seen = np.count_nonzero(of_seen[0] + offset <= of_seen[1]) / seen_images
         harmonic = float(harmonic_mean(np.float64(seen), np.float64(unseen)))  # type: ignore[arg-type]
-        if harmonic > row.harmonic:
-            row = PublishedRow(float(offset), unseen, seen, harmonic)
-    return row
+        rows.append({"offset": float(offset), "U": unseen, "S": seen, "H": harmonic})
+    return max(rows, key=lambda row: row["H"])
 
 
 def _softmax_parts(scores: Floats, classes: Integers, scale: float) -> tuple[Floats, Floats]:

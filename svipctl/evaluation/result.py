@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from svipctl.datasets.benchmark import Split
 from svipctl.errors import ConfigError, nearest
-from svipctl.evaluation.leakage import Scorable
 from svipctl.evaluation.per_class import answers_under, class_document, confusion
 from svipctl.evaluation.protocols import ProtocolResults, Scored
 from svipctl.inference.dataset_predictions import Predictions
@@ -18,7 +17,7 @@ from svipctl.inference.trained_model import TrainedModel
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Table = Literal["protocols", "classes", "confusion"]
+Table = Literal["protocols", "classes", "confusion", "images"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +32,8 @@ class Evaluation:
     """Class scores of the evaluated images."""
     classes: tuple[str, ...]
     """Names of the candidate classes, the columns of `scored.scores`."""
+    images: tuple[str, ...] = field(default=(), kw_only=True)
+    """The scored images, relative to the data set's folder; empty if they have no names."""
 
     def __repr__(self) -> str:
         rows = (f"{row} {values}" for row, values in self.rows.items())
@@ -53,6 +54,26 @@ class Evaluation:
         """Warnings about the use of the numbers."""
         return tuple(self.document["warnings"])
 
+    def image_rows(self) -> list[dict[str, Any]]:
+        """Return one entry per scored image: its class, and the best seen and the best unseen class with their scores.
+
+        The answer at a gamma is the seen class if its score minus gamma is above the score of the unseen class. Without
+        names an image has its number.
+        """
+        answers, names = self.results.answers, self.classes
+        return [
+            {
+                "image": self.images[number] if self.images else number,
+                "class": names[label],
+                "seen": int(answers.is_seen[number]),
+                "seen_answer": names[answers.seen_answers[number]],
+                "seen_score": float(answers.highest_seen[number]),
+                "unseen_answer": names[answers.unseen_answers[number]],
+                "unseen_score": float(answers.highest_unseen[number]),
+            }
+            for number, label in enumerate(answers.labels)
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `svipctl eval --json` prints."""
         return copy.deepcopy(self.document)
@@ -63,7 +84,8 @@ class Evaluation:
         Args:
             table: `protocols` for one row per protocol and one column per metric; `classes` for one row per class, with
                 `seen`, `images` and its accuracy under each protocol; `confusion` for the number of images of the row's
-                class that were answered with the column's, shape (C, C), under the protocol `confusion["row"]`.
+                class that were answered with the column's, shape (C, C), under the protocol `confusion["row"]`; `images`
+                for one row per image, as `image_rows`.
 
         Raises:
             ConfigError: pandas is not installed, or there is no such table.
@@ -83,6 +105,8 @@ class Evaluation:
             given = answers_under(self.results, self.document["confusion"]["row"])
             counts = confusion(answers.labels, given, len(self.classes))
             return pandas.DataFrame(counts, index=list(self.classes), columns=list(self.classes)).rename_axis("class")
+        if table == "images":
+            return pandas.DataFrame(self.image_rows()).set_index("image")
         raise ConfigError(f"there is no table {table!r}", why=nearest(table, get_args(Table)))
 
 
@@ -92,18 +116,9 @@ class ModelEvaluation(Evaluation):
 
     predictions: Predictions
     """Predictions of the evaluated images, seen ones first, then unseen ones."""
-    scorable: Scorable
-    """The model and the split that it was evaluated on."""
-
-    @property
-    def model(self) -> TrainedModel:
-        """The model."""
-        return self.scorable.model
-
-    @property
-    def split(self) -> Split:
-        """The split whose images were scored."""
-        return self.scorable.split
+    model: TrainedModel
+    split: Split
+    """The split whose images were scored."""
 
 
 def evaluation_document(

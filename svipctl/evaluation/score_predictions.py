@@ -10,11 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from svipctl.datasets.benchmark import magnitude_problem
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.predictions_file import read_predictions
 from svipctl.evaluation.protocols import Scored, evaluate_protocols
 from svipctl.evaluation.result import Evaluation, evaluation_document
+from svipctl.inference.gamma import Gamma
 from svipctl.model.scores import ClassScore, class_scores, normalise_class_attributes
+from svipctl.types import MOST_RESAMPLES
 
 
 def score(
@@ -39,22 +42,29 @@ def score(
         seen: Classes that the model was trained on, as rows or names.
         unseen: Classes that it was not trained on.
         classes: Names of the C classes.
-        similarity: `cosine`, or `dot` with unnormalised `class_attributes`.
+        similarity: `cosine`, or `dot` with unnormalized `class_attributes`.
         gamma: Gamma chosen on validation images, for the row `gzsl-calibrated`.
         bootstrap: Resamples for the 95 % intervals; 0 for none.
         seed: Random seed of the bootstrap.
 
     Raises:
+        ConfigError: `similarity`, `gamma` or `bootstrap` has an invalid value.
         DataError: The arrays contradict each other; lists every problem.
 
     """
     if similarity not in get_args(ClassScore):
         raise ConfigError(f"there is no similarity {similarity!r}", todo="use cosine or dot")
+    if gamma is not None:
+        gamma = Gamma(gamma, "given").value  # finite
+    if isinstance(bootstrap, bool) or not isinstance(bootstrap, int) or not 0 <= bootstrap <= MOST_RESAMPLES:
+        raise ConfigError(f"bootstrap is {bootstrap!r}", todo=f"pass a whole number from 0 to {MOST_RESAMPLES:,}")
     try:
-        predicted = np.asarray(predictions, dtype=np.float64)
-        table = np.atleast_1d(np.asarray(class_attributes, dtype=np.float64))
+        predicted, table = np.asarray(predictions), np.atleast_1d(np.asarray(class_attributes))
+        if "c" in (predicted.dtype.kind, table.dtype.kind):
+            raise TypeError("complex numbers")
+        predicted, table = predicted.astype(np.float64), table.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError("predictions and class_attributes must be arrays of numbers", why=str(error)) from error
+        raise DataError("predictions and class_attributes must be arrays of real numbers", why=str(error)) from error
     names = [str(row) for row in range(len(table))] if classes is None else list(classes)
     problems: list[str] = []
     rows = {
@@ -71,6 +81,15 @@ def score(
         problems.append(f"there are {len(names)} class names for {len(table)} rows of class_attributes")
     if not (np.isfinite(predicted).all() and np.isfinite(table).all()):
         problems.append("predictions or class_attributes have values that are not finite")
+    elif not problems:
+        problems += [
+            f"class {name} has {found}" for name, row in zip(names, table) if (found := magnitude_problem(row))
+        ]
+        problems += [
+            f"prediction {number} has {found}"
+            for number, row in enumerate(predicted)
+            if row.any() and (found := magnitude_problem(row))
+        ][:5]
     if np.intersect1d(rows["seen"], rows["unseen"]).max(initial=-1) >= 0:
         problems.append("a class is both seen and unseen")
     if np.setdiff1d(rows["labels"], np.concatenate([rows["seen"], rows["unseen"]])).max(initial=-1) >= 0:

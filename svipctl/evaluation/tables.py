@@ -1,4 +1,4 @@
-"""Format the rows of an evaluation as CSV and Markdown, averaged over classes and over images."""
+"""Format an evaluation: terminal rows, CSV, Markdown, the leak, and notes on selection and localization."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def leak(document: Document) -> float | None:
     return float(rows["reference"]["H"] - rows["gzsl-calibrated"]["H"])
 
 
+def leak_over_images(document: Document) -> float | None:
+    """Return the leak with both H averaged over images, as the row `reference` is."""
+    row = document["per_image"].get("gzsl-calibrated", {})
+    return float(document["protocols"]["reference"]["H"] - row["H"]) if "H" in row else None
+
+
 def comma_separated(document: Document) -> str:
     """Return one line per row and average, with half the 95 % interval of each metric if there is one."""
     out = io.StringIO()
@@ -37,7 +43,7 @@ def comma_separated(document: Document) -> str:
 def markdown(document: Document) -> str:
     """Return a Markdown table with one decimal, and the gain from choosing on test."""
     split = document.get("split", "test")
-    lines = ["| protocol | average | T1 | U | S | H or area | description |", "|---|---|---:|---:|---:|---:|---|"]
+    lines = ["| protocol | average | T1 | U | S | H / AUSUC | description |", "|---|---|---:|---:|---:|---:|---|"]
     for row, average, figures, half in _rows(document):
         lines.append(f"| `{row}` | {average} | {' | '.join(_cells(figures, half))} | {about(row, split)} |")
     found = leak(document)
@@ -47,7 +53,7 @@ def markdown(document: Document) -> str:
 
 
 def table(document: Document) -> list[list[str]]:
-    """Return name, T1, U, S, H or area, gamma, and description of each protocol."""
+    """Return name, T1, U, S, H / AUSUC, gamma, and description of each protocol."""
     split = document.get("split", "test")
     return [
         [row, *_cells(figures, half), f"{figures['gamma']:.4f}" if "gamma" in figures else "", about(row, split)]
@@ -62,23 +68,25 @@ def remarks(document: Document) -> Iterator[str]:
     is shown next to the values of other peaks.
     """
     if "gamma_origin" in document:
-        yield f"gamma of predictions and figures: {document['gamma']:.4f}, {document['gamma_origin']}"
+        yield f"gamma used by predict, export and visualize: {document['gamma']:.4f}, {document['gamma_origin']}"
     per_image = document["per_image"]
     figures = [f"{row} {per_image[row]['H']:.1f}" for row in document["protocols"] if "H" in per_image.get(row, {})]
     if figures:
-        yield f"H over images instead of classes: {', '.join(figures)}"
+        yield f"H from accuracies over images instead of classes: {', '.join(figures)}"
     difference = leak(document)
     if difference is not None:
-        yield f"the leak, H of reference minus H of gzsl-calibrated: {difference:+.1f}"
+        over_images = leak_over_images(document)
+        both = "" if over_images is None else f" ({over_images:+.1f} with both averaged over images)"
+        yield f"leak (gain from choosing on test), H of reference minus H of gzsl-calibrated: {difference:+.1f}{both}"
     own = document.get("selection", {})
     truths = {
-        "its own labels": own,
+        "its pseudo-labels": own,
         "ground-truth masks": own.get("mask", {}),
         "ground-truth boxes": own.get("box", {}),
     }
     for name, found in truths.items():
         if "auc" in found:
-            yield f"patch selection against {name}: AUC {found['auc']:.1f}, recall {found.get('recall', 100):.1f}"
+            yield f"patch classifier against {name}: AUC {found['auc']:.1f}, recall of unrelated windows {found.get('recall', 100):.1f}"
     chance = "random {uniform:.1f}, centre prior {centre:.1f}, shuffled {shuffled:.1f}"
     localized = document.get("localisation", {})
     if found := localized.get("object"):

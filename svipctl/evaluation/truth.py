@@ -15,8 +15,6 @@ from svipctl.datasets.part_locations import PartPlaces
 from svipctl.datasets.published_pixels import scale_on_disk, seen_points
 from svipctl.evaluation.calibration import Bools, Floats
 
-_UNKNOWN = np.nan
-
 
 @dataclass(frozen=True)
 class ObjectTruth:
@@ -88,7 +86,7 @@ def part_truth(
     """
     assert benchmark.boxes is not None
     points = np.concatenate([window_centres(geometry.size, shape), [[geometry.size / 2] * 2]])
-    distances = np.full((len(indices), len(points), len(groups)), _UNKNOWN)
+    distances = np.full((len(indices), len(points), len(groups)), np.nan)
     columns = [[places.names.index(name) for name in group] for group in groups]
     for row, index in enumerate(indices):
         size = image_size(benchmark.image_path(int(index)), upright=benchmark.upright)
@@ -99,7 +97,7 @@ def part_truth(
         between = np.linalg.norm(points[:, None] - parts[None], axis=2) / np.hypot(box[2] - box[0], box[3] - box[1])
         between[:, ~is_seen] = np.inf
         nearest = np.stack([between[:, group].min(axis=1) for group in columns], axis=1)
-        distances[row] = np.where(np.isfinite(nearest), nearest, _UNKNOWN)
+        distances[row] = np.where(np.isfinite(nearest), nearest, np.nan)
     return PartTruth(distances[:, :-1], distances[:, -1])
 
 

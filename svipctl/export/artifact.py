@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +16,10 @@ from svipctl.evaluation.leakage import check_untouched
 from svipctl.export.card import CARD, is_ours, model_card
 from svipctl.export.description import describe
 from svipctl.export.graph import ExportGraph, ExportPrecision, Pixels
-from svipctl.export.onnx import OnnxRunner, require_onnx, write_onnx
+from svipctl.export.onnx import open_onnx, require_onnx, write_onnx
 from svipctl.export.parity import TOLERANCE, compare
-from svipctl.export.runner import Runner
-from svipctl.export.safetensors import SafetensorsRunner, write_safetensors
-from svipctl.export.torch_export import TorchRunner, write_torch
+from svipctl.export.safetensors import open_safetensors, write_safetensors
+from svipctl.export.torch_export import open_torch, write_torch
 from svipctl.files import atomic_write_text, file_sha256, unfinished_file
 from svipctl.inference.checkpoint import read_metadata
 from svipctl.inference.gamma import Gamma
@@ -33,11 +31,7 @@ from svipctl.types import ProgressCallback
 Format = Literal["onnx", "torch", "safetensors"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 _WRITERS = {"onnx": write_onnx, "torch": write_torch, "safetensors": write_safetensors}
-_RUNNERS: dict[Format, Callable[[Path], Runner]] = {
-    "onnx": OnnxRunner,
-    "torch": TorchRunner,
-    "safetensors": SafetensorsRunner,
-}
+_OPENERS = {"onnx": open_onnx, "torch": open_torch, "safetensors": open_safetensors}
 
 _SHARES: dict[ExportPrecision, float] = {"fp32": 1.0, "fp16": 0.5, "int8": 0.25}
 """Size of the weights in the file relative to those of the run."""
@@ -95,15 +89,15 @@ class ExportRequest:
         if self.precision == "int8" and self.format != "onnx":
             raise ConfigError(
                 f"--precision int8 is not available for {self.format}",
-                why="onnxruntime does the dynamic quantisation",
+                why="onnxruntime does the dynamic quantization",
                 todo="use --format onnx, or --precision fp16",
             )
         if self.format == "onnx":
             require_onnx()
         if self.pixels.resize and read_metadata(run.best).resize == "square":
             raise ConfigError(
-                "--resize resizes the shorter side and crops, and this run was trained on images resized to a square",
-                todo="omit --resize, and resize images before passing them to the file",
+                "--resize cannot be used: it resizes the shorter side and crops, but this run resizes images to a square",
+                todo="omit --resize, and resize images to a square before you pass them to the exported model",
             )
         selection = run.settings().method.selection
         if selection in _NOT_OF_PIXELS:
@@ -115,7 +109,7 @@ class ExportRequest:
         path = self.file(run)
         if format_of(path) not in (None, self.format):
             raise ConfigError(
-                f"{path} has the file ending of another format than {self.format}",
+                f"the file name extension of {path} does not match the format {self.format}",
                 todo=f"use the name {path.with_suffix(SUFFIXES[self.format])}, or choose "
                 f"{shell_words('--format', format_of(path))}",
             )
@@ -129,8 +123,8 @@ class ExportRequest:
         card = path.parent / CARD
         if card.exists() and not is_ours(card):
             raise ConfigError(
-                f"{card} would be replaced by the model card",
-                why="it was not written by svipctl, so it is not replaced",
+                f"the model card cannot be written: {card} exists",
+                why="it was not written by svipctl, so it is not overwritten",
                 todo="choose another folder with -o, or move the file away",
             )
 
@@ -184,9 +178,9 @@ def export_run(
     with explained_disk_errors(f"the export {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished_file(path.with_name(f".{path.stem}.unchecked{SUFFIXES[request.format]}")) as unfinished:
-            _WRITERS[request.format](graph, description, len(classes.classes), unfinished)
-            runner = _RUNNERS[request.format](unfinished)
-            parity = compare(
+            _WRITERS[request.format](graph, description, unfinished)
+            runner = _OPENERS[request.format](unfinished)
+            report = compare(
                 runner,
                 model,
                 request.pixels,
@@ -199,7 +193,7 @@ def export_run(
                 upright=benchmark.upright,
             )
             failed = path.with_name(f"{path.name}.failed-parity")
-            final = failed if parity.breaches else path
+            final = path if report["passed"] else failed
             document = {
                 "file": final.name,
                 "bytes": unfinished.stat().st_size,
@@ -209,25 +203,24 @@ def export_run(
                 "resize_inside": request.pixels.resize,
                 "run": str(run.folder),
                 "checkpoint_sha256": metadata.sha256,
-                **parity.document(),
+                **report,
             }
-            report = _report_of(final)
             # The report and the card are written first, so that an interruption never leaves a file without them.
-            atomic_write_text(report, json.dumps(document, indent=2) + "\n")
-            if not parity.breaches:
+            atomic_write_text(_report_of(final), json.dumps(document, indent=2) + "\n")
+            if report["passed"]:
                 atomic_write_text(path.parent / CARD, model_card(description, document))
             unfinished.replace(final)
-            if not parity.breaches:
+            if report["passed"]:
                 for earlier in (failed, _report_of(failed)):
                     earlier.unlink(missing_ok=True)
-    return ExportResult(final, report, document)
+    return ExportResult(final, _report_of(final), document)
 
 
 def _evaluation_images(run: Run, benchmark: Benchmark, count: int) -> tuple[list[Path], np.ndarray]:
     """Return evenly chosen evaluation images, seen and unseen ones, and their classes."""
     split = benchmark.split(run.settings().train.fold)
-    indices = np.concatenate([split.seen, split.unseen])
-    check_untouched(run, [benchmark.images[index] for index in indices])
+    indices = split.scored
+    check_untouched(run, benchmark.files(indices))
     if 0 < count < len(indices):
         indices = indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
     return [benchmark.image_path(int(index)) for index in indices], benchmark.labels[indices]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from svipctl.evaluation.protocols import CHOSEN_ON_SCORED
 from svipctl.templates import template_environment
 
 CARD = "MODEL_CARD.md"
@@ -33,6 +34,7 @@ def model_card(about: dict[str, Any], report: dict[str, Any]) -> str:
         .get_template("model_card.md.jinja")
         .render(
             mark=_MARK,
+            chosen_on_scored=CHOSEN_ON_SCORED,
             about=about,
             report=report,
             worst={name: max(one["largest_difference"][name] for one in compared) for name in about["outputs"]},

@@ -17,6 +17,11 @@ from svipctl.version import __version__
 KEY = "svipctl"
 """Key of the file's metadata; its value is the description as one JSON text."""
 VERSION = 1
+_OF_CHECKPOINT = (
+    *("dataset", "recipe", "method", "epoch", "image_size", "resize", "mean", "std", "attributes"),
+    *("backbone", "backbone_args", "window", "classifier_hidden"),
+)
+"""Entries that are those of the checkpoint."""
 
 
 def describe(
@@ -37,31 +42,19 @@ def describe(
     return {
         "format": VERSION,
         "made_by": f"svipctl {__version__}",
-        "dataset": metadata.dataset,
+        **{name: getattr(metadata, name) for name in _OF_CHECKPOINT},
         "run": run.name,
-        "recipe": metadata.recipe,
-        "method": metadata.method,
-        "epoch": metadata.epoch,
         "precision": precision,
         "inputs": list(INPUTS),
         "outputs": list(OUTPUTS),
         "pixels": {"kind": pixels.kind, "layout": "RGB, (batch, 3, height, width)", "resize_inside": pixels.resize},
-        "image_size": metadata.image_size,
-        "resize": metadata.resize,
-        "mean": list(metadata.mean),
-        "std": list(metadata.std),
         "windows": [grid.rows // grid.side, grid.columns // grid.side],
-        "windows_kept": model.network.keep if model.network.recipe.passes == "both" else model.network.grid.windows,
-        "attributes": list(metadata.attributes),
+        "windows_kept": model.network.keep if model.network.recipe.passes == "both" else grid.windows,
         "classes": list(classes.classes),
         "seen_classes": [name for name, seen in zip(classes.classes, classes.seen) if seen],
         "class_attributes": classes.class_attributes.tolist(),
         "gamma": gamma.value,
         "gamma_origin": gamma.origin,
-        "backbone": metadata.backbone,
-        "backbone_args": metadata.backbone_args,
-        "window": metadata.window,
-        "classifier_hidden": metadata.classifier_hidden,
         "weights": {"checkpoint_sha256": metadata.sha256, "pretrained": metadata.backbone_weights},
         "licence": {"program": "Apache-2.0", "weights": licence or unstated},
         "metrics": _metrics(run, metadata),

@@ -62,12 +62,12 @@ class ExportGraph(nn.Module):
 
         Args:
             model: Model in fp32; it is not changed.
-            mean: Mean of the normalisation, for pixels in 0..1.
-            std: Standard deviation of the normalisation, for pixels in 0..1.
+            mean: Mean of the normalization, for pixels in 0..1.
+            std: Standard deviation of the normalization, for pixels in 0..1.
             size: Side of the network's input.
             pixels: Image input.
             precision: `fp16` computes the transformer blocks in half precision; window selection and class scores
-                stay in fp32, because rounding could change the selected windows. `int8` is quantised from fp32
+                stay in fp32, because rounding could change the selected windows. `int8` is quantized from fp32
                 afterwards.
 
         """
@@ -85,7 +85,7 @@ class ExportGraph(nn.Module):
 
         Args:
             images: RGB (B, 3, H, W), in the form of `pixels`.
-            class_attributes: float32 (C, K), rows in the range of the training table, not normalised.
+            class_attributes: float32 (C, K), rows in the range of the training table, not normalized.
             gamma: float32 (C,), subtracted from the score of each class: 0 for unseen classes.
 
         Returns:
@@ -105,17 +105,9 @@ class ExportGraph(nn.Module):
         return images.float() / _BYTE if self.pixels.kind == "uint8" else images
 
 
-class _Cast(nn.Module):
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return tokens.to(self.dtype)
-
-
 def _halve_blocks(model: SVIP) -> None:
+    """Compute the blocks in half precision; the casts around them are hooks, so that weights keep their names."""
     vit = model.backbone
     cast(nn.Module, vit.blocks).half()
-    vit.norm_pre = nn.Sequential(vit.norm_pre, _Cast(torch.float16))
-    vit.norm = nn.Sequential(_Cast(torch.float32), vit.norm)
+    cast(nn.Module, vit.norm_pre).register_forward_hook(lambda module, given, tokens: tokens.half())
+    cast(nn.Module, vit.norm).register_forward_pre_hook(lambda module, given: (given[0].float(),))

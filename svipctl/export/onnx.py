@@ -17,8 +17,8 @@ import torch
 from svipctl.errors import ConfigError
 from svipctl.export.description import KEY, to_text
 from svipctl.export.graph import INPUTS, OUTPUTS, ExportGraph
-from svipctl.export.program import traced
-from svipctl.export.runner import Outputs
+from svipctl.export.runner import Runner
+from svipctl.export.torch_export import traced
 
 _BLOCKS = ".backbone.blocks."
 
@@ -31,24 +31,22 @@ def require_onnx() -> ModuleType:
 
     """
     try:
-        import onnx
+        import onnx  # noqa: F401
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ConfigError(
             "ONNX needs packages that are not installed", why=str(error), todo="pip install 'svipctl[export]'"
         ) from error
-    del onnx
     return onnxruntime  # type: ignore[no-any-return]
 
 
-def write_onnx(graph: ExportGraph, description: dict[str, Any], classes: int, path: Path) -> None:
+def write_onnx(graph: ExportGraph, description: dict[str, Any], path: Path) -> None:
     """Write a graph, in int8 if the description requests it; batch size and number of classes stay free.
 
     Args:
         graph: Graph to write.
         description: Description, saved in the file's metadata under `KEY`.
-        classes: Rows of the class table that the export is traced with.
         path: The file.
 
     """
@@ -56,9 +54,7 @@ def write_onnx(graph: ExportGraph, description: dict[str, Any], classes: int, pa
     import onnx
 
     with _silence():
-        program = torch.onnx.export(
-            traced(graph, classes), input_names=INPUTS, output_names=OUTPUTS, dynamo=True, verbose=False
-        )
+        program = torch.onnx.export(traced(graph), input_names=INPUTS, output_names=OUTPUTS, dynamo=True, verbose=False)
         assert program is not None
         model = program.model_proto
         if description["precision"] == "int8":
@@ -70,21 +66,19 @@ def write_onnx(graph: ExportGraph, description: dict[str, Any], classes: int, pa
         onnx.save(model, str(path))
 
 
-class OnnxRunner:
-    """An exported file in onnxruntime on the CPU."""
+def open_onnx(path: Path, threads: int = 0) -> Runner:
+    """Return the file in onnxruntime on the CPU; with `threads` 0 onnxruntime chooses their number."""
+    runtime = require_onnx()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def __init__(self, path: Path, threads: int = 0) -> None:
-        """Open the file; `threads` 0 lets onnxruntime choose the number."""
-        runtime = require_onnx()
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.runtime = f"onnxruntime {runtime.__version__}"
+    def run(*arrays: np.ndarray) -> list[np.ndarray]:
+        outputs: list[np.ndarray] = session.run(OUTPUTS, dict(zip(INPUTS, arrays)))
+        return outputs
 
-    def __call__(self, images: np.ndarray, class_attributes: np.ndarray, gamma: np.ndarray) -> Outputs:
-        """Run the graph on arrays."""
-        return Outputs(*self.session.run(list(OUTPUTS), dict(zip(INPUTS, (images, class_attributes, gamma)))))
+    return Runner(f"onnxruntime {runtime.__version__}", run)
 
 
 def _quantised(model: Any, path: Path) -> Any:

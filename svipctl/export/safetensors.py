@@ -5,22 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from svipctl.errors import ConfigError, DataError
 from svipctl.export.description import KEY, from_text, to_text
 from svipctl.export.graph import ExportGraph, Pixels
-from svipctl.export.runner import Outputs
+from svipctl.export.runner import Runner
 from svipctl.inference.network import network_from_state
 from svipctl.model.svip import SVIP
 
 
-def write_safetensors(graph: ExportGraph, description: dict[str, Any], classes: int, path: Path) -> None:
+def write_safetensors(graph: ExportGraph, description: dict[str, Any], path: Path) -> None:
     """Write the weights under the names of the checkpoint, fp16 where the graph computes in it."""
-    tensors = {_plain(name): tensor.contiguous() for name, tensor in graph.model.state_dict().items()}
+    tensors = {name: tensor.contiguous() for name, tensor in graph.model.state_dict().items()}
     # `save_file` creates files that only the owner may read.
     path.write_bytes(save(tensors, metadata={KEY: to_text(description)}))
 
@@ -44,25 +42,9 @@ def read_safetensors(path: Path) -> tuple[SVIP, dict[str, Any]]:
     return model.eval(), description
 
 
-class SafetensorsRunner:
-    """An exported file in svipctl's own network, on the CPU."""
-
-    def __init__(self, path: Path) -> None:
-        model, about = read_safetensors(path)
-        pixels = Pixels(about["pixels"]["kind"], about["pixels"]["resize_inside"])
-        self.graph = ExportGraph(model, about["mean"], about["std"], about["image_size"], pixels)
-        self.runtime = f"svipctl, torch {torch.__version__}"
-
-    def __call__(self, images: np.ndarray, class_attributes: np.ndarray, gamma: np.ndarray) -> Outputs:
-        """Run the network on arrays."""
-        with torch.no_grad():
-            given = (torch.from_numpy(array) for array in (images, class_attributes, gamma))
-            return Outputs(*(output.numpy() for output in self.graph(*given)))
-
-
-def _plain(name: str) -> str:
-    """Return a name of the fp16 graph without the prefix of its casts."""
-    for wrapped, plain in (("backbone.norm.1.", "backbone.norm."), ("backbone.norm_pre.0.", "backbone.norm_pre.")):
-        if name.startswith(wrapped):
-            return plain + name.removeprefix(wrapped)
-    return name
+def open_safetensors(path: Path) -> Runner:
+    """Return the file in svipctl's own network, on the CPU."""
+    model, about = read_safetensors(path)
+    pixels = Pixels(about["pixels"]["kind"], about["pixels"]["resize_inside"])
+    graph = ExportGraph(model, about["mean"], about["std"], about["image_size"], pixels)
+    return Runner.of_module("svipctl", graph)

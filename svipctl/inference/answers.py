@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from svipctl.errors import DataError
 from svipctl.inference.class_table import ClassTable
+from svipctl.inference.image_sources import ImageSource
 from svipctl.model.class_scorer import ClassScorer
 
 
@@ -53,6 +56,50 @@ class Answer:
             "against": {reason.attribute: reason.weight for reason in self.speaks_against},
             "lacking": [one.attribute for one in (*self.speaks_for, *self.speaks_against) if one.lacking],
         }
+
+
+@dataclass(frozen=True)
+class ClassifiedImage:
+    """Ranked classes for one image."""
+
+    image: ImageSource
+    """The path, image or array as it was given."""
+    answers: tuple[Answer, ...]
+    """Best first."""
+    attributes: NDArray[np.float64]
+    """(K,) predicted attribute vector."""
+    related: NDArray[np.bool_]
+    """(rows, columns) of windows, True for those that are related to the object according to the patch classifier."""
+
+    @property
+    def kept_windows(self) -> list[list[int]]:
+        """Row and column of each related window, counted from 0."""
+        found: list[list[int]] = np.argwhere(self.related).tolist()
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """Return the entry of `svipctl predict --json`."""
+        return {
+            "image": str(self.image),
+            "answers": [answer.document() for answer in self.answers],
+            "attributes": self.attributes.tolist(),
+            "windows": {"grid": list(self.related.shape), "kept": self.kept_windows},
+        }
+
+    def rows(self) -> Iterator[list[object]]:
+        """Yield the rows of `svipctl predict --csv`, one per answer."""
+        patches = " ".join(f"{row}:{column}" for row, column in self.kept_windows)
+        for rank, answer in enumerate(self.answers, 1):
+            reasons = ["; ".join(map(str, some)) for some in (answer.speaks_for, answer.speaks_against)]
+            yield [self.image, rank, answer.name, f"{answer.score:.6f}", *reasons, patches]
+
+
+@dataclass(frozen=True)
+class UnreadableImage:
+    """An image that cannot be classified because it does not decode."""
+
+    image: ImageSource
+    error: DataError
 
 
 @dataclass(frozen=True)

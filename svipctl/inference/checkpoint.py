@@ -19,12 +19,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from svipctl.errors import DataError, explained_disk_errors
+from svipctl.errors import DataError, ReadError, explained_disk_errors
 from svipctl.files import atomic_folder, atomic_write_bytes, atomic_write_text, read_regular, resolve_folder
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import is_pickle
-from svipctl.runs.documents import parse
+from svipctl.runs.documents import FORMAT, FolderFormat, parse
 from svipctl.runs.manifest import is_expected, read_checked, write_manifest
+from svipctl.types import Precision
 
 WEIGHTS, METADATA = "model.safetensors", "metadata.json"
 
@@ -62,12 +63,18 @@ class Metadata:
     image_size: Positive
     resize: Literal["shorter-side", "square"] = "shorter-side"
     """Resizing in evaluation."""
+    precision: Precision = "fp32"
+    """The setting `precision` of the training."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Metrics of the epoch, as in metrics.jsonl."""
     class_attributes_sha256: str = ""
     """SHA-256 of the (C, K) table that the model was trained with."""
+    value_range: tuple[float, float] | None = None
+    """Lowest and highest value that a class table may have; None in checkpoints of release 0.1."""
     sha256: str = ""
     """SHA-256 of model.safetensors."""
+    format: FolderFormat = 1
+    """Format of the folder (`svipctl.runs.manifest`)."""
 
 
 def save_checkpoint(
@@ -78,7 +85,7 @@ def save_checkpoint(
     Args:
         folder: Folder, for instance `checkpoints/last`.
         model: Network to save.
-        metadata: Description; its `sha256` is set by this function.
+        metadata: Description; its `sha256` and `format` are set by this function.
         extra: Function that writes further files into the folder before it is complete, for instance the training
             state.
 
@@ -88,7 +95,7 @@ def save_checkpoint(
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     content = save(state)
-    stamped = asdict(metadata) | {"sha256": hashlib.sha256(content).hexdigest()}
+    stamped = asdict(metadata) | {"sha256": hashlib.sha256(content).hexdigest(), "format": FORMAT}
     with explained_disk_errors(f"the checkpoint {folder}"), atomic_folder(folder) as unfinished:
         atomic_write_bytes(unfinished / WEIGHTS, content)
         atomic_write_text(unfinished / METADATA, json.dumps(stamped, indent=2, default=str) + "\n")
@@ -108,6 +115,8 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Metadata]:
         metadata = read_metadata(folder)
         try:
             content = read_regular(resolve_folder(folder) / WEIGHTS)
+        except ReadError:
+            raise
         except DataError as error:
             raise DataError(f"the checkpoint {folder} has no {WEIGHTS}", why=str(error)) from error
         if hashlib.sha256(content).hexdigest() == metadata.sha256:
@@ -137,11 +146,7 @@ def read_metadata(folder: Path) -> Metadata:
             f"there is no checkpoint in {folder}",
             todo="finish its training (svipctl train DATASET --resume NAME), or choose another run with --run",
         )
-    try:
-        return parse(Metadata, read_checked(folder, METADATA), folder / METADATA)
-    except DataError as error:
-        why = error.why.removeprefix(f"{METADATA}: ")
-        raise DataError(f"the checkpoint {folder} is damaged", why=f"{METADATA}: {why}", todo=error.todo) from error
+    return parse(Metadata, read_checked(folder, METADATA), folder / METADATA)
 
 
 def sha256_of(table: NDArray[np.float64]) -> str:

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.csv_rows import csv_rows, is_group_row, number
-from svipctl.errors import DataError, nearest, shortened
+from svipctl.datasets.names import BUILT_IN
+from svipctl.errors import DataError, SvipError, nearest, shortened
 from svipctl.inference.checkpoint import Metadata
-from svipctl.inference.network import check_same_benchmark
+from svipctl.inference.network import check_same_benchmark, value_range
 from svipctl.text_files import same_spelling
 
-_SCALES = (1.0, 100.0)  # shares and percentages, the two ways attribute values are published
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 _SHOWN = 20
 
 AttributeVector = Sequence[float] | NDArray[np.floating] | Mapping[str, float]
 """Attributes of a class: K values in the order of the model's attributes, or values by attribute name."""
-
-
-class Frame(Protocol):
-    """The interface of a pandas DataFrame that is used; pandas itself is optional."""
-
-    columns: Any
-    index: Any
-
-    def set_index(self, keys: str) -> Any:
-        """Return the frame with a column as its index."""
-
-    def to_numpy(self) -> NDArray[Any]:
-        """Return the values."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +37,9 @@ class ClassTable:
 
     classes: tuple[str, ...]
     class_attributes: NDArray[np.float64]
-    """(C, K), in the data set's range, not normalised."""
+    """(C, K), in the data set's range, not normalized."""
     seen: NDArray[np.bool_]
-    """(C,) True for seen classes, recognised by their names; gamma is subtracted from their scores."""
+    """(C,) True for seen classes, recognized by their names; gamma is subtracted from their scores."""
 
     @classmethod
     def of(cls, benchmark: Benchmark, seen_classes: Collection[str]) -> ClassTable:
@@ -86,48 +78,56 @@ class ClassTable:
         return pairs
 
 
-Classes = str | Path | ClassTable | Mapping[str, AttributeVector] | Frame
+Classes: TypeAlias = "str | Path | ClassTable | Mapping[str, AttributeVector] | DataFrame"
 """A class table in any form: a CSV file, a mapping from class names, or a DataFrame."""
 
 
 def candidate_classes(
-    metadata: Metadata, benchmark: Benchmark | None, file: Path | None = None, *, extend: bool = False
+    metadata: Metadata, opened: Callable[[], Benchmark], given: Classes | None = None, *, extend: bool = False
 ) -> ClassTable:
     """Return the classes that a model chooses from.
 
     Args:
         metadata: Metadata of the model.
-        benchmark: The data set that the model was trained on; without it the range of a file's values is not checked.
-        file: A class table that replaces the data set's classes, or with `extend` follows them.
-        extend: Append the classes of `file` instead of replacing.
+        opened: Function that opens the data set that the model was trained on; called if its classes are needed.
+        given: A class table in any form that replaces the data set's classes, or with `extend` follows them. Its values
+            must be in the range of the model's own; a UserWarning says if a checkpoint does not record that range.
+        extend: Append the given classes instead of replacing.
 
     Raises:
-        DataError: The file cannot be used, or the data set is missing or another one.
+        DataError: The table cannot be used, or the data set is missing or another one.
 
     """
-    own = None
-    if benchmark is not None:
-        check_same_benchmark(metadata, benchmark)
-        own = ClassTable.of(benchmark, metadata.seen_classes)
-    if file is not None:
-        values = value_range(own.class_attributes) if own else None
-        others = read_class_table(file, metadata.attributes, seen_classes=metadata.seen_classes, values=values)
+    opened = cache(opened)  # an older checkpoint may need it for the range of values and for its classes
+    values, others = metadata.value_range, None
+    if given is not None:
+        if values is None and not isinstance(given, ClassTable):
+            values = _range_in_data(metadata, opened)
+        others = class_table_from(given, metadata.attributes, metadata.seen_classes, values)
         if not extend:
             return others
-        if own is not None:
-            return own.extended(others)
-    if own is None:
-        raise DataError(
-            f"the classes of {metadata.dataset} are not available: the data set was not found",
-            todo="pass the folder of the data sets with --data-dir, or classes with --classes FILE.csv",
-        )
-    return own
+    benchmark = opened()
+    check_same_benchmark(metadata, benchmark)
+    own = ClassTable.of(benchmark, metadata.seen_classes)
+    return own if others is None else own.extended(others)
 
 
-def value_range(class_attributes: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the lowest and highest allowed value for a data set's table: 0 to 1 or 0 to 100, wider if the table is."""
-    low, high = float(class_attributes.min()), float(class_attributes.max())
-    return min(low, 0.0), next((scale for scale in _SCALES if high <= scale), high)
+def _range_in_data(metadata: Metadata, opened: Callable[[], Benchmark]) -> tuple[float, float] | None:
+    """Return the range of the data set's values for a checkpoint that does not record it; None, with a warning, if the
+    data set is missing or would have to be drawn.
+    """
+    why = f"{metadata.dataset} is not opened for it"
+    try:
+        if metadata.dataset not in BUILT_IN:
+            return value_range(opened().class_attributes)
+    except SvipError as error:
+        why = error.what
+    warnings.warn(
+        "the values of the class table are not checked, because the checkpoint does not record the range of the class "
+        f"attributes that it was trained with: {why}",
+        stacklevel=3,
+    )
+    return None
 
 
 def read_class_table(
@@ -161,7 +161,12 @@ def read_class_table(
     return _checked_table(f"the class table {path}", rows, attributes, seen_classes, values)
 
 
-def class_table_from(classes: Classes, attributes: Sequence[str], seen_classes: Collection[str] = ()) -> ClassTable:
+def class_table_from(
+    classes: Classes,
+    attributes: Sequence[str],
+    seen_classes: Collection[str] = (),
+    values: tuple[float, float] | None = None,
+) -> ClassTable:
     """Build a class table from any form that the Python API accepts.
 
     Args:
@@ -169,27 +174,33 @@ def class_table_from(classes: Classes, attributes: Sequence[str], seen_classes: 
             class names to attribute vectors (K,) or to mappings from attribute names to values.
         attributes: As for `read_class_table`.
         seen_classes: As for `read_class_table`.
+        values: As for `read_class_table`.
 
     Raises:
         DataError: Lists every problem found.
 
     """
     if isinstance(classes, ClassTable):
+        shape = (len(classes.classes), len(attributes))
+        if classes.class_attributes.shape != shape or classes.seen.shape != shape[:1]:
+            raise _refusal("the class table", [f"it is not a table of {shape[0]} classes with {shape[1]} attributes"])
+        if not np.isfinite(classes.class_attributes).all():
+            raise _refusal("the class table", ["it has values that are not finite numbers"])
         return classes
     if isinstance(classes, str | Path):
-        return read_class_table(Path(classes), attributes, seen_classes=seen_classes)
+        return read_class_table(Path(classes), attributes, seen_classes=seen_classes, values=values)
     if isinstance(classes, Mapping):
         header, rows = _rows_of_mapping(classes, attributes)
     elif not hasattr(classes, "columns"):
         raise DataError(
             f"a {type(classes).__name__} is not a class table",
-            todo="pass a CSV file, a DataFrame, or a mapping from names",
+            todo="pass a CSV file, a DataFrame, or a mapping from class names to attribute values",
         )
     else:
         frame = classes.set_index("class") if "class" in classes.columns else classes
         header = [str(column) for column in frame.columns]
         rows = [[str(name), *row] for name, row in zip(frame.index, frame.to_numpy().tolist())]
-    return _checked_table("the class table", [["class", *header], *rows], attributes, seen_classes, None)
+    return _checked_table("the class table", [["class", *header], *rows], attributes, seen_classes, values)
 
 
 def _rows_of_mapping(classes: Mapping[str, Any], attributes: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
@@ -277,7 +288,7 @@ def _value(cell: Any, attribute: str, title: str, values: tuple[float, float] | 
         return 1.0
     if values and not values[0] <= value <= values[1]:
         problems.append(
-            f"{title}, {attribute!r}: {value:g} is outside the data set's range, {values[0]:g} to {values[1]:g}"
+            f"{title}, {attribute!r}: {value:g} is outside the range of the run's class attributes, {values[0]:g} to {values[1]:g}"
         )
         return 1.0
     return value

@@ -17,9 +17,10 @@ from svipctl.datasets.features import StemFeatures
 from svipctl.datasets.object_masks import object_coverage
 from svipctl.datasets.packed_pixels import find_pack
 from svipctl.distributed.ranks import ALONE, Ranks
+from svipctl.inference.ready_network import BATCH_SIZE, check_finite
 from svipctl.inference.stem_features import find_stem_features
 from svipctl.inference.stream import dataset_inputs
-from svipctl.inference.trained_model import BATCH_SIZE, TrainedModel, check_finite
+from svipctl.inference.trained_model import TrainedModel
 from svipctl.types import ProgressCallback, Workers
 
 
@@ -148,7 +149,7 @@ def _feature_inputs(
     """Yield indices (B,) and cached feature maps (B, channels, rows, columns) on the model's device."""
     for start in range(0, len(indices), batch_size):
         some = indices[start : start + batch_size]
-        files = [benchmark.images[index] for index in some]
+        files = benchmark.files(some)
         yield torch.from_numpy(some), features.gather(files).to(model.device)
 
 

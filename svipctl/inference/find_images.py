@@ -6,10 +6,15 @@ import glob
 import os
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from svipctl.datasets.image_files import Entry, entries
 from svipctl.errors import DataError
+
+_LONGEST = 2**16
+"""Characters of a line of a list; Linux allows 4,096 bytes."""
 
 
 def find_pictures(named: Iterable[str], left_out: Callable[[Entry], object] = lambda entry: None) -> Iterator[Path]:
@@ -34,16 +39,23 @@ def find_pictures(named: Iterable[str], left_out: Callable[[Entry], object] = la
             yield path
 
 
-def listed(lines: Iterable[str]) -> Iterator[str]:
+def listed(file: TextIO) -> Iterator[str]:
     """Yield the names in a list, one per line, without a byte-order mark; empty lines are skipped.
 
     Raises:
-        DataError: The list is in UTF-16.
+        DataError: The list is in UTF-16, or has NUL characters or a line longer than any name.
 
     """
-    for number, line in enumerate(lines):
+    for number, line in enumerate(iter(partial(file.readline, _LONGEST), "")):
         if number == 0 and os.fsencode(line[:2]) in (BOM_UTF16_LE, BOM_UTF16_BE):
             raise DataError("the list of images is in UTF-16", todo="save it in UTF-8")
+        if "\0" in line or len(line) >= _LONGEST:
+            why = "has a NUL character" if "\0" in line else f"is longer than {_LONGEST:,} characters"
+            raise DataError(
+                "the list of images does not have one name per line",
+                why=f"line {number + 1:,} {why}",
+                todo="separate the names by line ends, as find and ls do",
+            )
         name = (line.removeprefix("\ufeff") if number == 0 else line).rstrip("\r\n")
         if name.strip():
             yield name

@@ -25,7 +25,9 @@ class Gamma:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
-            raise ConfigError(f"gamma is {self.value}", why="gamma must be a finite number", todo="--gamma NUMBER")
+            raise ConfigError(
+                f"gamma is {self.value}", why="gamma must be a finite number", todo="pass a number: --gamma 0.1"
+            )
 
     def __str__(self) -> str:
         return f"gamma {self.shown} ({self.origin})"
@@ -33,7 +35,7 @@ class Gamma:
     @property
     def shown(self) -> str:
         """The value with four decimals."""
-        return f"{self.value:.4f}" if self.value else "0"
+        return f"{self.value:.4f}"
 
     def document(self) -> dict[str, Any]:
         """Return the entries of gamma in JSON documents."""

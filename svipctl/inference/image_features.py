@@ -1,33 +1,32 @@
-"""Compute features of a data set's images, the mean patch of a backbone, and cache them next to the images."""
+"""Provide the features of images and of their mirror images: of a backbone, cached, or of a file; and make such a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from svipctl.datasets.benchmark import Benchmark, Indices
+from svipctl.datasets.benchmark import PARTS, Benchmark, Indices
 from svipctl.datasets.feature_file import FeatureFile
 from svipctl.datasets.feature_rows import match_features
-from svipctl.datasets.features import FeaturePlan, Features, TableFeatures, make_features
-from svipctl.datasets.packed_pixels import images_packed
-from svipctl.inference.backbone_model import backbone_model
-from svipctl.inference.stem_features import feature_plan, prepare_stem_features, trainval_files
-from svipctl.inference.stream import dataset_inputs
+from svipctl.datasets.features import Features
+from svipctl.device import precision_name
+from svipctl.inference.feature_cache import backbone_part, cached_features, stem_part, trainval_files
+from svipctl.inference.load import backbone_model
 from svipctl.inference.trained_model import TrainedModel
-from svipctl.model.backbone import mean_patch_tokens
 from svipctl.model.ridge import Floats
-from svipctl.model.weights import tensors_sha256
 from svipctl.settings.schema import Settings
 from svipctl.types import ProgressCallback, Workers
+from svipctl.version import __version__
 
 _AT_ONCE = 256
-_UNKNOWN = "it is not known if the network behind the file of features was trained on unseen classes"
+_UNKNOWN = "it is not known if the network behind the feature file was trained on unseen classes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +103,7 @@ def dataset_features(
     """Return the features of all images and of trainval's mirror images, as `TrainedModel.embed`.
 
     Those of a stem are computed from the same feature maps that training with a frozen stem reads
-    (`svipctl.inference.stem_features`).
+    (`svipctl.inference.feature_cache`).
 
     Args:
         model: The network and its transform.
@@ -117,20 +116,9 @@ def dataset_features(
         ResourceError, ConfigError: The features cannot be written.
 
     """
-
-    def make(*, mirrored: bool) -> Features:
-        def rows(files: Sequence[str]) -> Iterator[Tensor]:
-            return _rows(model, benchmark, benchmark.positions(files), mirrored, workers)
-
-        return make_features(_plan(model, benchmark, mirrored=mirrored), rows, progress)
-
-    if model.embeds_stem:
-        transform = replace(model.transform, augment="flip")
-        stem = prepare_stem_features(model, benchmark, transform, workers=workers, progress=progress)
-        plain, mirrored = stem.plain, stem.mirrored
-        assert mirrored is not None
-    else:
-        plain, mirrored = make(mirrored=False), make(mirrored=True)
+    part = stem_part(model) if model.embeds_stem else backbone_part(model)
+    cached = partial(cached_features, model, benchmark, part, model.geometry, workers=workers, progress=progress)
+    plain, mirrored = cached(), cached(mirrored=True)
     return ImageFeatures(
         _means(plain, benchmark.images),
         _means(mirrored, trainval_files(benchmark)),
@@ -147,7 +135,7 @@ def _warnings(source: str) -> tuple[str, ...]:
     return ("the backbone has random weights, so these are random features",) if source == "none" else ()
 
 
-def _means(kept: Features | TableFeatures, files: Sequence[str]) -> NDArray[np.float32]:
+def _means(kept: Features, files: Sequence[str]) -> NDArray[np.float32]:
     """Return the mean over the positions of cached features: (n, D)."""
     means = []
     for start in range(0, len(files), _AT_ONCE):
@@ -156,30 +144,63 @@ def _means(kept: Features | TableFeatures, files: Sequence[str]) -> NDArray[np.f
     return np.concatenate(means)
 
 
-def _plan(model: TrainedModel, benchmark: Benchmark, *, mirrored: bool) -> FeaturePlan:
-    backbone = model.network.backbone
-    sha256 = tensors_sha256(backbone)
-    stamp = {"backbone": sha256, "precision": str(model.dtype)}
-    return feature_plan(
-        model,
-        benchmark,
-        model.geometry,
-        kind="-mean-patch-mirrored" if mirrored else "-mean-patch",
-        stamp=stamp | {"mirrored": True} if mirrored else stamp,
-        files=trainval_files(benchmark) if mirrored else images_packed(benchmark, model.geometry),
-        shape=(int(backbone.num_features),),
-        sha256=sha256,
-        dtype=torch.float32,
+def embed_dataset(
+    model: TrainedModel, benchmark: Benchmark, *, workers: Workers = 0, progress: ProgressCallback | None = None
+) -> FeatureFile:
+    """Return the features of a data set's images and of trainval's mirror images, with labels, classes and split.
+
+    Arguments and errors: see `dataset_features`.
+    """
+    found = dataset_features(model, benchmark, workers=workers, progress=progress)
+    return FeatureFile(
+        images=benchmark.images,
+        features=found.plain,
+        labels=benchmark.labels,
+        classes=benchmark.classes,
+        parts={part: found.trainval if part == "trainval" else getattr(benchmark, part) for part in PARTS},
+        mirrored=found.mirrored,
+        about=describe_features(model) | {"dataset": benchmark.name},
     )
 
 
-def _rows(
-    model: TrainedModel, benchmark: Benchmark, indices: Indices, mirrored: bool, workers: Workers
-) -> Iterator[Tensor]:
-    """Yield the mean patch tokens (B, D) of images in order."""
-    inputs = dataset_inputs(model, benchmark, indices, mirrored=mirrored, workers=workers)
-    with closing(inputs):
-        for _, images in inputs:
-            with model.inference() as network:
-                tokens = mean_patch_tokens(network.backbone, images)
-            yield tokens
+def embed_images(model: TrainedModel, images: Sequence[Path], progress: ProgressCallback | None = None) -> FeatureFile:
+    """Return the features of image files, under their given names.
+
+    Args:
+        model: Model from `svipctl.load` or `backbone_model`.
+        images: The files.
+        progress: Called with images done and images in total.
+
+    Raises:
+        DataError: An image does not decode.
+
+    """
+
+    def of_all(done: int, total: int) -> None:
+        if progress:
+            progress(done, len(images))
+
+    features = model.embed(images, progress=of_all)
+    return FeatureFile(tuple(map(str, images)), features, about=describe_features(model))
+
+
+def describe_features(model: TrainedModel) -> dict[str, Any]:
+    """Return everything that the features of a model depend on apart from the images, for `about` of a file."""
+    metadata = model.metadata
+    run = None if model.run is None else model.run.name
+    trained = {"source": f"run {run}" if run else "a checkpoint", "sha256": metadata.sha256}
+    return {
+        "svipctl": __version__,
+        "features": model.embedding,
+        "backbone": metadata.backbone,
+        "backbone_args": metadata.backbone_args,
+        "weights": metadata.backbone_weights if model.is_backbone_alone else trained,
+        "run": run,
+        "transform": {
+            "image_size": metadata.image_size,
+            "resize": metadata.resize,
+            "mean": list(metadata.mean),
+            "std": list(metadata.std),
+        },
+        "precision": precision_name(model.dtype),
+    }

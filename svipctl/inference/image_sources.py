@@ -95,7 +95,7 @@ def _as_pil(source: NDArray[np.uint8] | Tensor) -> Image.Image:
     """Return an array (H, W, 3) or a tensor (3, H, W) as a PIL image.
 
     Raises:
-        DataError: The shape or type is wrong, or floats are outside 0..1, for instance normalised ones.
+        DataError: The shape or type is wrong, or floats are outside 0..1, for instance normalized ones.
 
     """
     if isinstance(source, Tensor):

@@ -1,4 +1,4 @@
-"""Load a trained model from a run, a checkpoint folder or a published file, or create a new one from settings."""
+"""Load a trained model from a run, a checkpoint folder or a published file, or a pretrained backbone as a model."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ from pathlib import Path
 
 import torch
 
-from svipctl.datasets.benchmark import Benchmark, Split
+from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.feature_file import FeatureFile
 from svipctl.datasets.images import NORMALISATIONS, Normalisation
 from svipctl.datasets.registry import open_benchmark
 from svipctl.device import choose_dtype, gpu_flag, use_device
-from svipctl.errors import ConfigError, DataError
-from svipctl.inference.checkpoint import METADATA, Metadata, read_checkpoint, sha256_of
+from svipctl.errors import ConfigError, DataError, with_system_errors
+from svipctl.inference.checkpoint import METADATA, read_checkpoint, read_metadata
 from svipctl.inference.hub import local_checkpoint
-from svipctl.inference.network import network_from_state, new_network
+from svipctl.inference.network import build_network, describe_model, network_from_state, new_network
+from svipctl.inference.stem_features import with_features
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.inference.weights_file import TrainedWeights, checkpoint_folder, put_into, read_trained
-from svipctl.model.backbone import image_size_of
-from svipctl.model.svip import SVIP
+from svipctl.model.recipe import Recipe
+from svipctl.model.weights import load_backbone
+from svipctl.runs.folder import is_run
+from svipctl.runs.lookup import owner_of
 from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
 from svipctl.types import Precision
-from svipctl.version import __version__
 
 
+@with_system_errors
 def load(
     path: str | Path | Run,
     *,
@@ -44,8 +48,8 @@ def load(
             classes or attributes.
         data_dir: Folder of the data sets, if it is not the run's.
         device: `auto`, `cpu`, `cuda`, the index of a GPU, or a torch device.
-        precision: `fp32`, `bf16`, or `auto` for the run's (bf16 if the hardware supports it and the run was trained
-            with it), or for that of the recipe `reference` (fp32) for a published file.
+        precision: `fp32`, `bf16`, or `auto` for that of the training: bf16 only if the hardware supports it and the
+            training used it. For a published file `auto` is fp32.
 
     Raises:
         ConfigError: The device does not exist, the run is a baseline, or a published file has no `dataset`.
@@ -58,12 +62,12 @@ def load(
     used = use_device(gpu_flag(device))
     path = path.folder if isinstance(path, Run) else local_checkpoint(path)
     data_folder = None if data_dir is None else Path(data_dir)
-    run = Run(path) if (path / "config.toml").exists() else None
+    run = Run(path) if is_run(path) else None
     folder = run.best if run else checkpoint_folder(path)
     if folder is not None:
-        owner = run or run_of(folder)
-        if owner is not None and precision == "auto":
-            precision = owner.settings().precision
+        owner = run or owner_of(folder)
+        if precision == "auto":
+            precision = read_metadata(folder).precision if owner is None else owner.settings().precision
         dtype = choose_dtype(precision, used)
         model = load_run(run, used, dtype) if run else load_checkpoint(folder, used, dtype)
         return replace(model, dataset=dataset, data_dir=data_folder)
@@ -71,7 +75,7 @@ def load(
     if dataset is None:
         raise ConfigError(
             f"{path.name} has no classes and attributes",
-            why="it is a file of weights without metadata",
+            why="it is a weights file without metadata",
             todo='pass its data set, for instance dataset="cub"',
         )
     asked = None if precision == "auto" else precision
@@ -82,27 +86,31 @@ def load(
 
 
 def load_for_evaluation(
-    subject: Run | Path, benchmark: Benchmark, settings: Settings, device: torch.device
+    subject: Run | Path, benchmark: Benchmark, settings: Settings, device: torch.device, file: FeatureFile | None = None
 ) -> TrainedModel:
-    """Load a run, a checkpoint folder or a file of weights with the configuration of a command.
+    """Load a run, a checkpoint folder or a weights file with the configuration of a command.
 
     Args:
         subject: The run, folder or file.
         benchmark: The data set that it was trained on.
-        settings: Precision; for a file without metadata also backbone, window, recipe and normalisation.
+        settings: Precision, and if the blocks are compiled; for a file without metadata also backbone, window, recipe
+            and normalization.
         device: Device of the network.
+        file: Features for a network on features of a file; those that its run names if None.
 
     Raises:
-        ConfigError, DataError: As `load_run`, `load_checkpoint` and `load_published`.
+        ConfigError, DataError: As `load_run`, `load_checkpoint`, `load_published` and `with_features`.
 
     """
     dtype = choose_dtype(settings.precision, device)
     if isinstance(subject, Run):
-        return load_run(subject, device, dtype)
-    folder = checkpoint_folder(subject)
-    if folder is not None:
-        return load_checkpoint(folder, device, dtype)
-    return load_published(read_trained(subject), benchmark, settings, device, dtype)
+        model = load_run(subject, device, dtype)
+    elif (folder := checkpoint_folder(subject)) is not None:
+        model = load_checkpoint(folder, device, dtype)
+    else:
+        model = load_published(read_trained(subject), benchmark, settings, device, dtype)
+    model.network.run_blocks(compiled=settings.eval.compile)
+    return with_features(model, benchmark, file)
 
 
 def load_run(run: Run, device: torch.device, dtype: torch.dtype = torch.float32) -> TrainedModel:
@@ -115,6 +123,17 @@ def load_run(run: Run, device: torch.device, dtype: torch.dtype = torch.float32)
     """
     run.require_network()
     return replace(load_checkpoint(run.best, device, dtype), run=run, checkpoint=None, is_best=True)
+
+
+def load_run_with(run: Run, settings: Settings) -> TrainedModel:
+    """Load the best checkpoint of a run with the device and the precision of a command's settings.
+
+    Raises:
+        ConfigError, DataError: As `load_run`, or the device does not exist.
+
+    """
+    device = use_device(settings.gpu)
+    return load_run(run, device, choose_dtype(settings.precision, device))
 
 
 def load_checkpoint(
@@ -132,7 +151,7 @@ def load_checkpoint(
     except (ConfigError, RuntimeError, TypeError, ValueError) as error:
         raise DataError(f"the checkpoint {folder} does not fit its own description", why=str(error)) from error
     weights = TrainedWeights(folder, state, metadata.sha256, published=False, metadata=metadata)
-    run = run_of(folder)
+    run = owner_of(folder)
     return TrainedModel(
         network.to(device).eval(),
         metadata,
@@ -156,24 +175,22 @@ def load_published(
     Args:
         weights: Weights from `read_trained`.
         benchmark: Data set with the attributes that they were trained with.
-        settings: Backbone, window, recipe, and the normalisation if it is not the published one.
+        settings: Backbone, window, recipe, and the normalization if it is not the published one.
         device: Device of the network.
         dtype: Arithmetic of the network.
 
     Raises:
-        ConfigError: The normalisation of the images is not known.
+        ConfigError: The normalization of the images is not known.
         DataError: The weights do not fit the network.
 
     """
-    if (
-        "context.to_patch.weight" in weights.state
-    ):  # the preset of a data set without word vectors may have another value
+    if "context.to_patch.weight" in weights.state:  # the preset may have another context, if there are no word vectors
         method = settings.method.model_copy(update={"context": "words"})
         settings = settings.model_copy(update={"method": method})
     network = new_network(settings, benchmark)
     put_into(network, weights)
     normalise = normalisation_of(weights, settings)
-    metadata = describe_model(network, settings, benchmark, benchmark.test_split(), {}, normalise)
+    metadata = describe_model(network, settings, {}, normalise, benchmark, benchmark.test_split())
     return TrainedModel(
         network.to(device).eval(),
         replace(metadata, epoch=weights.epoch),
@@ -184,55 +201,8 @@ def load_published(
     )
 
 
-def describe_model(
-    network: SVIP,
-    settings: Settings,
-    benchmark: Benchmark,
-    split: Split,
-    weights: dict[str, str],
-    normalise: Normalisation,
-) -> Metadata:
-    """Return the metadata of a network before its first epoch.
-
-    Args:
-        network: Network of the settings.
-        settings: Recipe, backbone and window.
-        benchmark: Data set with classes and attributes.
-        split: Split whose seen classes the network is trained on.
-        weights: Source and SHA-256 of the backbone's weights.
-        normalise: Normalisation of pixels.
-
-    """
-    return Metadata(
-        version=__version__,
-        dataset=benchmark.name,
-        recipe=settings.recipe,
-        epoch=0,
-        backbone=settings.model.backbone,
-        backbone_args=settings.model.backbone_args,
-        backbone_weights=weights,
-        window=settings.model.window,
-        classifier_hidden=settings.model.classifier_hidden,
-        method=settings.method.model_dump(mode="json"),
-        attributes=benchmark.attributes,
-        classes=benchmark.classes,
-        class_attributes_sha256=sha256_of(benchmark.class_attributes),
-        seen_classes=[benchmark.classes[label] for label in split.seen_classes],
-        mean=list(normalise.mean),
-        std=list(normalise.std),
-        image_size=image_size_of(network.backbone),
-        resize=settings.data.evaluation_resize,
-    )
-
-
-def run_of(folder: Path) -> Run | None:
-    """Return the run that a checkpoint folder belongs to."""
-    run = Run(folder.resolve().parent.parent)
-    return run if (run.folder / "config.toml").exists() else None
-
-
 def normalisation_of(weights: TrainedWeights, settings: Settings) -> Normalisation:
-    """Return the normalisation of a file without metadata: ImageNet's, as published, or that of the settings.
+    """Return the normalization of a file without metadata: ImageNet's, as published, or that of the settings.
 
     Raises:
         ConfigError: The file is not from the published code, and the settings say `weights`.
@@ -241,16 +211,58 @@ def normalisation_of(weights: TrainedWeights, settings: Settings) -> Normalisati
     name = settings.data.normalise
     if name == "weights" and not weights.published:
         raise ConfigError(
-            f"{weights.name} does not record the normalisation of its images",
+            f"{weights.name} does not record the normalization of its images",
             why=f"its {METADATA} is not next to it",
-            todo="--set data.normalise=imagenet or half",
+            todo="pass --set data.normalise=imagenet, or --set data.normalise=half",
         )
     return NORMALISATIONS["imagenet" if name == "weights" else name]
 
 
 def notes_on(weights: TrainedWeights) -> list[str]:
-    """Return notes for the user on a file of weights."""
+    """Return notes for the user on a weights file."""
     notes = [f"{weights.name}: the weights are {weights.unwrapped}"] if weights.unwrapped else []
     if weights.ignored:
         notes.append(f"unused in {weights.name} and ignored: {', '.join(weights.ignored)}")
     return notes
+
+
+def backbone_model(settings: Settings) -> TrainedModel:
+    """Load a backbone with its weights; the heads around it are new placeholders with one attribute.
+
+    Args:
+        settings: Backbone, weights, normalization, resizing, device and arithmetic; the seed of random weights.
+
+    Raises:
+        ConfigError: The GPU or the backbone does not exist, or `model.init_from` names a trained network.
+        DataError, NetworkError: The weights are missing, damaged or do not fit.
+
+    """
+    if settings.model.init_from:
+        raise ConfigError(
+            "model.init_from cannot be used here: features must come from a pretrained backbone",
+            why=f"{settings.model.init_from} may have been trained on images that a fold validates on",
+            todo="omit it; --weights FILE selects weights of a backbone",
+        )
+    device = use_device(settings.gpu)
+    torch.manual_seed(settings.seed)
+    notes = list[str]()
+    model = settings.model.model_copy(update={"window": 1, "classifier_hidden": 1})
+    backbone, weights = load_backbone(model.backbone, model.backbone_args, model.weights, notes.append)
+    network = build_network(model, Recipe(passes="source", context="none"), 1, backbone=backbone)
+    normalise = normalisation_of_backbone(settings, backbone.pretrained_cfg)
+    return TrainedModel(
+        network.to(device).eval(),
+        describe_model(network, settings.model_copy(update={"model": model}), weights, normalise),
+        device,
+        choose_dtype(settings.precision, device),
+        notes=tuple(notes),
+        is_backbone_alone=True,
+    )
+
+
+def normalisation_of_backbone(settings: Settings, config: object) -> Normalisation:
+    """Return the normalization that the settings name, or the one that timm records for the backbone's weights."""
+    if named := NORMALISATIONS.get(settings.data.normalise):
+        return named
+    mean, std = (config[key] if isinstance(config, dict) else getattr(config, key) for key in ("mean", "std"))
+    return Normalisation(tuple(mean), tuple(std))

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, Transform
-from svipctl.datasets.loader import ImageDataset, batches
+from svipctl.datasets.loader import ImageLoader, in_batches
 from svipctl.datasets.packed_pixels import find_pack
 from svipctl.datasets.workers import worker_count
-from svipctl.inference.trained_model import BATCH_SIZE, TrainedModel
+from svipctl.inference.ready_network import BATCH_SIZE
+from svipctl.inference.trained_model import TrainedModel
 from svipctl.types import Workers
 
 
@@ -32,7 +33,7 @@ def dataset_inputs(
     Close the generator (`contextlib.closing`) if the loop may end early, so that the workers end.
 
     Args:
-        model: Model whose normalisation and device are used.
+        model: Model whose normalization and device are used.
         benchmark: Data set of the images.
         indices: Indices of the images.
         geometry: Geometry of the pixels; the model's own if None.
@@ -42,7 +43,7 @@ def dataset_inputs(
         processes: Processes of the run that share the processors.
 
     Yields:
-        Indices (B,) and normalised images (B, 3, size, size) on the model's device.
+        Indices (B,) and normalized images (B, 3, size, size) on the model's device.
 
     Raises:
         DataError: An image is missing or does not decode.
@@ -51,9 +52,9 @@ def dataset_inputs(
     geometry = geometry or model.geometry
     assert geometry.resize != "none", "random crops have no fixed pixels"
     packed, _ = find_pack(benchmark, geometry)
-    dataset = ImageDataset(benchmark, indices, Transform(geometry.size, geometry.resize), packed=packed)
-    workers = worker_count(workers, model.device, processes)
-    loader = batches(dataset, batch_size, workers=workers, pin_memory=model.device.type == "cuda")
-    with closing(loader):
-        for batch in loader:
+    images = ImageLoader(benchmark, Transform(geometry.size, geometry.resize), packed=packed)
+    order = in_batches(indices, batch_size)
+    workers = worker_count(workers, model.device, processes) if len(order) > 1 else 0
+    with closing(images.batches(order, workers=workers, pin_memory=model.device.type == "cuda")) as batches:
+        for batch in batches:
             yield batch.indices, model.inputs(batch.images.flip(3) if mirrored else batch.images)

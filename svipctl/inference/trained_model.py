@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,21 +14,16 @@ from torch import Tensor
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.feature_file import read_feature_file
 from svipctl.datasets.features import StemFeatures
-from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.datasets.registry import open_benchmark
-from svipctl.device import autocast
-from svipctl.errors import CheckFailed, ConfigError, DataError
-from svipctl.inference.answers import Answer, AnswerMaker
-from svipctl.inference.checkpoint import Metadata
-from svipctl.inference.class_table import Classes, ClassTable, candidate_classes, class_table_from
+from svipctl.errors import ConfigError, DataError
+from svipctl.inference.answers import Answer, AnswerMaker, ClassifiedImage, UnreadableImage
+from svipctl.inference.class_table import Classes, ClassTable, candidate_classes
 from svipctl.inference.gamma import NOT_CALIBRATED, Gamma, calibrated_gamma
-from svipctl.inference.image_sources import Images, ImageSource, as_sources, read_batches
+from svipctl.inference.image_sources import Images, as_sources, read_batches
+from svipctl.inference.ready_network import BATCH_SIZE, ReadyNetwork, check_finite
 from svipctl.model.backbone import mean_patch_tokens, mean_stem_features, stem_of
-from svipctl.model.svip import SVIP, Prediction
 from svipctl.runs.run import Run
 from svipctl.types import ProgressCallback
-
-BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -44,63 +36,14 @@ class PredictedImages:
     """(N, windows) windows that are related to the object according to the model, in raster order."""
 
 
-@dataclass(frozen=True)
-class ClassifiedImage:
-    """Ranked classes for one image."""
-
-    image: ImageSource
-    """The path, image or array as it was given."""
-    answers: tuple[Answer, ...]
-    """Best first."""
-    attributes: NDArray[np.float64]
-    """(K,) predicted attribute vector."""
-    related: NDArray[np.bool_]
-    """(rows, columns) of windows, True for those that are related to the object according to the patch classifier."""
-
-    @property
-    def kept_windows(self) -> list[list[int]]:
-        """Row and column of each related window, counted from 0."""
-        found: list[list[int]] = np.argwhere(self.related).tolist()
-        return found
-
-    def document(self) -> dict[str, Any]:
-        """Return the entry of `svipctl predict --json`."""
-        return {
-            "image": str(self.image),
-            "answers": [answer.document() for answer in self.answers],
-            "attributes": self.attributes.tolist(),
-            "windows": {"grid": list(self.related.shape), "kept": self.kept_windows},
-        }
-
-    def rows(self) -> Iterator[list[object]]:
-        """Yield the rows of `svipctl predict --csv`, one per answer."""
-        patches = " ".join(f"{row}:{column}" for row, column in self.kept_windows)
-        for rank, answer in enumerate(self.answers, 1):
-            reasons = ["; ".join(map(str, some)) for some in (answer.speaks_for, answer.speaks_against)]
-            yield [self.image, rank, answer.name, f"{answer.score:.6f}", *reasons, patches]
-
-
-@dataclass(frozen=True)
-class UnreadableImage:
-    """An image that cannot be classified because it does not decode."""
-
-    image: ImageSource
-    error: DataError
-
-
 @dataclass(frozen=True, eq=False)
-class TrainedModel:
+class TrainedModel(ReadyNetwork):
     """A network that is ready for use.
 
     Built by `svipctl.load` and by the functions of `svipctl.inference.load`. Training, evaluation, prediction, export,
     figures and baselines all hold one.
     """
 
-    network: SVIP
-    metadata: Metadata
-    device: torch.device
-    dtype: torch.dtype
-    """Arithmetic of the network: float32 or bfloat16."""
     run: Run | None = None
     """The run of the checkpoint."""
     checkpoint: Mapping[str, str] | None = None
@@ -116,42 +59,11 @@ class TrainedModel:
     notes: tuple[str, ...] = field(default=(), repr=False)
     """Notes on the file that was loaded."""
     is_backbone_alone: bool = False
-    """True for pretrained weights without a trained network around them (`svipctl.inference.backbone_model`)."""
+    """True for pretrained weights without a trained network around them (`svipctl.inference.load`)."""
 
     def __repr__(self) -> str:
         trained = f"{self.metadata.recipe} on {self.metadata.dataset}, epoch {self.metadata.epoch}"
         return f"TrainedModel({trained}, {len(self.attributes)} attributes, {self.dtype} on {self.device})"
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """Names of the K attributes."""
-        return tuple(self.metadata.attributes)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes of the data set that the model was trained on, seen and unseen."""
-        return tuple(self.metadata.classes)
-
-    @property
-    def seen_classes(self) -> tuple[str, ...]:
-        """Names of the classes that the model was trained on."""
-        return tuple(self.metadata.seen_classes)
-
-    @cached_property
-    def normalise(self) -> Normalisation:
-        """The normalisation of pixels."""
-        return Normalisation(tuple(self.metadata.mean), tuple(self.metadata.std))
-
-    @cached_property
-    def transform(self) -> Transform:
-        """Transform of evaluation: from an image of any size to uint8 (3, size, size)."""
-        resize = self.metadata.resize
-        return Transform(self.metadata.image_size, resize, test_resize=resize)
-
-    @cached_property
-    def geometry(self) -> Geometry:
-        """The geometric part of `transform`."""
-        return self.transform.training_geometry
 
     @property
     def gamma(self) -> Gamma:
@@ -159,36 +71,6 @@ class TrainedModel:
         if self.run is None or not self.is_best:
             return Gamma(0.0, NOT_CALIBRATED)
         return calibrated_gamma(self.run, self.metadata)
-
-    @contextmanager
-    def inference(self) -> Iterator[SVIP]:
-        """Yield the network in evaluation mode, without gradients, in the model's arithmetic.
-
-        Keep the context open over many batches: autocast then converts the weights once. Do not change weights inside
-        it.
-        """
-        was_training = self.network.training
-        self.network.eval()
-        try:
-            with torch.no_grad(), autocast(self.dtype, self.device):
-                yield self.network
-        finally:
-            self.network.train(was_training)
-
-    def inputs(self, pixels: Tensor) -> Tensor:
-        """Return the network's input for uint8 pixels (B, 3, size, size): normalised, on the model's device."""
-        return self.normalise(pixels.to(self.device, non_blocking=True))
-
-    def predict_pixels(self, pixels: Tensor, *, coverage: Tensor | None = None) -> Prediction:
-        """Predict one batch.
-
-        Args:
-            pixels: uint8 (B, 3, size, size), from `transform`.
-            coverage: (B, windows) share of each window that shows the object, for `method.selection = object`.
-
-        """
-        with self.inference() as network:
-            return network.predict(self.inputs(pixels), coverage=coverage)
 
     def predict(self, images: Images, *, batch_size: int = BATCH_SIZE) -> PredictedImages:
         """Predict the attributes of images.
@@ -279,7 +161,7 @@ class TrainedModel:
             CheckFailed: The network's output is not finite.
 
         """
-        table = self.own_classes() if classes is None else class_table_from(classes, self.attributes, self.seen_classes)
+        table = candidate_classes(self.metadata, self.open_dataset, classes)
         found = []
         for one in self.classify_each(images, table, gamma=gamma, top=top, batch_size=batch_size):
             if isinstance(one, UnreadableImage):
@@ -340,7 +222,7 @@ class TrainedModel:
             ConfigError: The folder of the model's data set is not known.
 
         """
-        return candidate_classes(self.metadata, self.open_dataset() if benchmark is None else benchmark)
+        return candidate_classes(self.metadata, self.open_dataset if benchmark is None else lambda: benchmark)
 
     def open_dataset(self) -> Benchmark:
         """Open the data set that the model was trained on.
@@ -356,7 +238,7 @@ class TrainedModel:
         if dataset is None:
             raise ConfigError(
                 f"the folder of the data set {self.metadata.dataset} is not known",
-                why="the model was loaded from a file, not from a run",
+                why="the model was not loaded from a run",
                 todo="pass your own classes, or load the model with dataset=...",
             )
         file = settings.data.features if settings is not None else ""
@@ -370,19 +252,3 @@ class TrainedModel:
                 if isinstance(pixels, DataError):
                     raise pixels
             yield torch.stack([pixels for _, pixels in batch if isinstance(pixels, Tensor)])
-
-
-def check_finite(attributes: Tensor) -> Tensor:
-    """Return predicted attributes if they are finite.
-
-    Raises:
-        CheckFailed: A value is not finite.
-
-    """
-    if not torch.isfinite(attributes).all():
-        raise CheckFailed(
-            "the model predicts attributes that are not finite numbers",
-            why="the training diverged, or half precision overflowed",
-            todo="try --precision fp32, or train again with a lower learning rate",
-        )
-    return attributes

@@ -4,7 +4,7 @@ code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,18 @@ from svipctl.files import file_sha256, resolve_folder
 from svipctl.inference.checkpoint import METADATA, WEIGHTS, Metadata, read_checkpoint
 from svipctl.inference.hub import address_of
 from svipctl.inference.network import WORD_VECTORS
-from svipctl.inference.published_names import from_published, is_published, published_name
 from svipctl.model.state_dicts import OF_WRAPPING_MODULES, unwrapped
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import misfits, read_weights
 
+_PUBLISHED_HEADS = {
+    "head_1.": "attribute_head.",
+    "token_cls.": "patch_classifier.",
+    "v2p.": "context.to_patch.",
+    "p2t.": "context.across.",
+}
+_UNUSED = "head."
+"""Beginning of the names of the published network's unused classifier."""
 _PUBLISHED = "taken from 'network'"
 
 
@@ -86,12 +93,10 @@ def read_trained(path: Path) -> TrainedWeights:
     if not path.is_file():
         raise DataError(
             f"there is no checkpoint {path}",
-            todo="pass a run's folder (runs/DATASET/NAME), a checkpoint folder, or a file of weights",
+            todo="pass a run's folder (runs/DATASET/NAME), a checkpoint folder, or a weights file",
         )
-    epoch = 0
     document = read_weights(path)
-    if isinstance(document, Mapping):
-        epoch = _epoch(document.get("epoch"))
+    epoch = document.get("epoch") if isinstance(document, Mapping) else None
     network, done = unwrapped(document, OF_WRAPPING_MODULES)
     if not isinstance(network, Mapping) or not network:
         raise DataError(
@@ -111,7 +116,7 @@ def read_trained(path: Path) -> TrainedWeights:
         {name: tensor.detach() for name, tensor in state.items() if name not in WORD_VECTORS},
         file_sha256(path),
         published,
-        epoch=epoch,
+        epoch=epoch if type(epoch) is int and epoch >= 0 else 0,
         unwrapped="" if done == _PUBLISHED else done,
         ignored=tuple(sorted(set(network) - {published_name(name) for name in state})) if published else (),
     )
@@ -162,11 +167,35 @@ def _is_tensor(name: object, value: object) -> bool:
     return isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
 
 
-def _epoch(value: object) -> int:
-    return value if type(value) is int and value >= 0 else 0
-
-
 def _kind(value: object) -> str:
     if isinstance(value, Mapping):
         return f"a dict with {', '.join(str(key) for key in list(value)[:8])}" if value else "an empty dict"
     return f"a {type(value).__name__}"
+
+
+def our_name(published: str) -> str | None:
+    """Return our name of a parameter of the published network; None for its unused classifier (`head.*`)."""
+    if published.startswith(_UNUSED):
+        return None
+    for theirs, ours in _PUBLISHED_HEADS.items():
+        if published.startswith(theirs):
+            return ours + published.removeprefix(theirs)
+    return f"backbone.{published}"
+
+
+def published_name(ours: str) -> str:
+    """Invert `our_name`."""
+    for theirs, prefix in _PUBLISHED_HEADS.items():
+        if ours.startswith(prefix):
+            return theirs + ours.removeprefix(prefix)
+    return ours.removeprefix("backbone.")
+
+
+def is_published(names: Iterable[str]) -> bool:
+    """Return True if a state dict has the published names: ours have `backbone.` before timm's."""
+    return not any(name.startswith("backbone.") for name in names)
+
+
+def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a published state dict under our names, without its unused classifier."""
+    return {name: tensor for key, tensor in state.items() if (name := our_name(key)) is not None}

@@ -18,7 +18,7 @@ def eszsl(
     weights: Sequence[tuple[float, float]],
     of_features: Spectrum | None = None,
 ) -> list[Floats]:
-    """Return the bilinear maps V that minimise |X V S' - Y|^2 + g |V S'|^2 + l |X V|^2 + g l |V|^2 (their equation 3).
+    """Return the bilinear maps V that minimize |X V S' - Y|^2 + g |V S'|^2 + l |X V|^2 + g l |V|^2 (their equation 3).
 
     V = (X'X + g I)^-1 X' Y S (S'S + l I)^-1, with Y = 1 where an image is of a class and -1 elsewhere.
 

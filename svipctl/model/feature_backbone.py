@@ -25,7 +25,7 @@ class NoImages(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Raise ConfigError: the network takes no images."""
         raise ConfigError(
-            "this network takes features of a file, not images",
+            "this network takes precomputed features, not images",
             why="it was trained with --features",
             todo="svipctl eval DATASET, with --features FILE for another file",
         )

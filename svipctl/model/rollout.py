@@ -56,14 +56,14 @@ def rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int, class_toke
             maps = block.rows()
             row = _starting_row(maps, class_token) if row is None else row
             attention = torch.einsum("bi,bij->bj", row, maps)
-        row = attention + row  # twice the normalised one: halved once at the end, which is exact
+        row = attention + row  # twice the normalized one: halved once at the end, which is exact
     assert row is not None
     return row[:, prefix:].div(2 ** len(blocks))
 
 
 @torch.no_grad()
 def paper_rollout_scores(blocks: Sequence[AttentionInputs], *, prefix: int, class_token: bool) -> Tensor:
-    """Return scores by the paper's recursion W^l = W^(l-1) + W^(l-1) T^l, heads summed, not normalised, class-token
+    """Return scores by the paper's recursion W^l = W^(l-1) + W^(l-1) T^l, heads summed, not normalized, class-token
     row.
 
     It grows with (1 + heads)^depth, so each step is divided by its sum: the ranking, all that is used, is unchanged.

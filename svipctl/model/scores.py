@@ -23,8 +23,8 @@ def class_scores(predicted: Tensor, class_attributes: Tensor, kind: ClassScore) 
 
     Args:
         predicted: Predicted attribute vectors.
-        class_attributes: Rows normalised by `normalise_class_attributes`, or unnormalised for an unnormalised product.
-        kind: `cosine` normalises the predictions too; `dot` (published) does not.
+        class_attributes: Rows normalized by `normalise_class_attributes`, or unnormalized for an unnormalized product.
+        kind: `cosine` normalizes the predictions too; `dot` (published) does not.
 
     """
     predicted = predicted.to(class_attributes.dtype)  # full precision, whatever the network computed in

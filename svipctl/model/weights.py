@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.models import get_pretrained_cfg
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from svipctl.errors import ConfigError, DataError, NetworkError, shortened
-from svipctl.files import file_sha256, require_path
+from svipctl.errors import ConfigError, DataError, NetworkError, explained_damage, first_line, shortened
+from svipctl.files import file_sha256, open_regular, require_path
 from svipctl.model import lite, lite_weights
 from svipctl.model.backbone import ALIASES, create_backbone
 from svipctl.model.jax_weights import load_npz
@@ -55,8 +53,8 @@ def load_backbone(
     if weights == "pretrained" and name == lite_weights.NAME:
         backbone, path = create_backbone(name, arguments), lite_weights.stem_weights_file()
         sha256 = file_sha256(path)
-        if not sha256.startswith(path.stem.rpartition("-")[2]):  # torch's convention for files of weights
-            raise DataError(f"{path} is damaged", why=f"its name has another SHA-256 than {sha256}")
+        if not sha256.startswith(path.stem.rpartition("-")[2]):  # torch's convention for weights files
+            raise DataError(f"{path} is damaged", why=f"the SHA-256 in its name is not that of its content, {sha256}")
         lite.load_stem(backbone, _checked(read_weights(path), path), path)
         return backbone, {"source": lite_weights.stem_weights_source(), "sha256": sha256}
     if weights == "pretrained":
@@ -159,11 +157,13 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         DataError: The file is damaged or of another format.
 
     """
-    try:
+
+    def why(error: Exception) -> str:
+        return "it is a pickle, not safetensors" if is_pickle(start) else first_line(error)
+
+    with explained_damage(path, "does not load", why=why), open_regular(path) as file:
+        start = file.read(2)
         return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        looks = "it is a pickle, not safetensors" if is_pickle(path.read_bytes()[:2]) else first_line(error)
-        raise DataError(f"{path} does not load", why=looks) from error
 
 
 def tensors_sha256(module: nn.Module) -> str:
@@ -199,7 +199,17 @@ def misfits(
         for name, tensor in expected.items()
         if name in found and found[name].shape != tensor.shape
     ]
+    problems += [
+        f"type of {shown(name)}: {found[name].dtype} in the file, which is not a dense float"
+        for name, tensor in expected.items()
+        if name in found and tensor.is_floating_point() and not _is_dense_float(found[name])
+    ]
     return problems
+
+
+def _is_dense_float(tensor: Tensor) -> bool:
+    is_dense = tensor.layout == torch.strided and not (tensor.is_quantized or tensor.is_meta)
+    return is_dense and tensor.is_floating_point()
 
 
 def is_pickle(start: bytes) -> bool:
@@ -207,9 +217,3 @@ def is_pickle(start: bytes) -> bool:
     writes.
     """
     return start[:1] == b"\x80" or start[:2] == b"PK"
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an exception's text, without the colours that torch adds to its own."""
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
-    return lines[0] if lines else "no details"

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from statistics import fmean
 
 from svipctl.errors import ExitCode, SvipError, explained_disk_errors
 from svipctl.files import file_lock
+from svipctl.pace import duration
 from svipctl.reproduce.launcher import Launcher
-from svipctl.reproduce.remaining_time import RemainingTime
 from svipctl.reproduce.step_state import StepState, remaining_arguments, run_of, state_of, states
-from svipctl.reproduce.table_plan import TablePlan, TableStep
+from svipctl.reproduce.table_plan import StepKind, TablePlan, TableStep
 from svipctl.signals import Stop
 from svipctl.training.dry_run import plan_training
 
 _POLL = 0.5  # seconds between two checks of the stop signal
+_SIMILAR: dict[StepKind, StepKind] = {"development": "final", "final": "development"}
+"""Kinds of steps that take about the same time."""
 
 
 @dataclass(frozen=True)
@@ -52,21 +55,11 @@ class StepResult:
         return f"{self.step.key}: exit code {self.code}, see {self.log}" + (f": {error}" if error else "")
 
 
-class StepObserver(Protocol):
-    """Receives the starts and ends of the steps of a plan."""
-
-    def started(self, step: TableStep, *, resumed: bool) -> None:
-        """Receive the start of a command."""
-
-    def ended(self, result: StepResult, done: int, total: int, seconds_left: float | None) -> None:
-        """Receive the end of a command, or that it was not run, with counts of steps and the time left."""
-
-
 def execute(
     plan: TablePlan,
     launcher: Launcher,
     logs: Path,
-    observer: StepObserver,
+    note: Callable[[str], None],
     stop: Stop | None = None,
     *,
     on_figures: Callable[[], object] = lambda: None,
@@ -77,7 +70,7 @@ def execute(
         plan: The plan.
         launcher: Launcher of the commands.
         logs: Folder for the logs, one file per run.
-        observer: Receives every start and end.
+        note: Receives a line when a command starts, and one when it ends or is not run.
         stop: When it is set, running commands receive the signal and no further command starts.
         on_figures: Called after each evaluation and baseline.
 
@@ -93,18 +86,24 @@ def execute(
     waiting = [step for step, _ in _left(plan)]
     done = {step.key for step in plan.steps} - {step.key for step in waiting}
     failed: dict[str, StepResult] = {}
-    remaining = RemainingTime([step.kind for step in waiting], launcher.jobs)
+    measured: defaultdict[StepKind, list[float]] = defaultdict(list)
     with explained_disk_errors(str(logs)):
         logs.mkdir(parents=True, exist_ok=True)
 
-    def note(result: StepResult) -> None:
-        remaining.ended(result.step.kind, None if result.failed or result.resumed else result.seconds)
+    def record(result: StepResult) -> None:
+        step = result.step
         if result.failed:
-            failed[result.step.key] = result
+            failed[step.key] = result
         else:
-            done.add(result.step.key)
-        observer.ended(result, len(done) + len(failed), len(plan.steps), remaining.seconds())
-        if result.step.kind in ("evaluation", "baseline") and not result.failed:
+            done.add(step.key)
+            if not result.resumed:
+                measured[step.kind].append(result.seconds)
+        left = [one.kind for one in plan.steps if one.key not in done and one.key not in failed]
+        seconds_left = remaining_seconds(left, measured, launcher.jobs)
+        outcome = f"failed: {result.failure}" if result.failed else f"done in {duration(result.seconds)}"
+        rest = f"  about {duration(seconds_left)} left" if seconds_left else ""
+        note(f"[{len(plan.steps) - len(left)}/{len(plan.steps)}] {step.kind} {step.run}: {outcome}{rest}")
+        if step.kind in ("evaluation", "baseline") and not result.failed:
             on_figures()
 
     with ThreadPoolExecutor(launcher.jobs) as pool, _stopping_all(launcher):
@@ -113,12 +112,12 @@ def execute(
         while running or (waiting and not stop):
             for step in [step for step in waiting if not failed.keys().isdisjoint(step.needs)]:
                 waiting.remove(step)
-                note(StepResult(step, -1, 0.0, None))
+                record(StepResult(step, -1, 0.0, None))
             ready = [step for step in waiting if done.issuperset(step.needs)]
             for step in [] if stop else ready[: launcher.jobs - len(running)]:
                 waiting.remove(step)
                 resumed = state_of(step) is StepState.UNFINISHED
-                observer.started(step, resumed=resumed)
+                note(f"{'resuming' if resumed else 'starting'}: {step.kind} {step.run}")
                 running.add(pool.submit(_run, launcher, step, logs / f"{step.run}.log", resumed=resumed))
             if stop and not forwarded:
                 launcher.stop(stop.number)
@@ -126,9 +125,29 @@ def execute(
             ended, running = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
             for result in [future.result() for future in ended]:
                 if not (stop and result.failed):
-                    note(result)
+                    record(result)
     stop.raise_if_asked()
     return list(failed.values())
+
+
+def remaining_seconds(
+    left: Iterable[StepKind], measured: Mapping[StepKind, Sequence[float]], jobs: int
+) -> float | None:
+    """Return the time until the last step ends, None until a step of each kind that is left was measured.
+
+    Args:
+        left: Kind of each step that has not ended.
+        measured: Seconds of the steps that ended and were neither failed nor resumed, by kind.
+        jobs: Number of commands that run at once.
+
+    """
+    total = 0.0
+    for kind in left:
+        known = measured.get(kind) or measured.get(_SIMILAR.get(kind, kind))
+        if not known:
+            return None
+        total += fmean(known)
+    return total / jobs
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -97,23 +97,15 @@ class LocalLauncher(Launcher):
         jobs: Number of commands that run at once, at least 1.
         gpus: GPUs to assign, as in CUDA_VISIBLE_DEVICES; none leaves the choice to the commands.
         lock: File descriptor that the commands inherit.
-        environment: Environment of the commands; this process's by default.
 
     """
 
-    def __init__(
-        self,
-        jobs: int,
-        *,
-        gpus: Sequence[str] = (),
-        lock: int | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, jobs: int, *, gpus: Sequence[str] = (), lock: int | None = None) -> None:
         super().__init__(jobs)
         self._gpus = gpus
-        self._gpu_of: dict[RunningCommand, str] = {}
+        self._gpu_of: dict[RunningCommand, str | None] = {}
         self._lock = () if lock is None else (lock,)
-        self._environment = without_launcher(os.environ if environment is None else environment)
+        self._environment = without_launcher(os.environ)
         if jobs > 1:
             self._environment.setdefault(_THREADS, str(max(1, processor_count() // jobs)))
 
@@ -125,10 +117,9 @@ class LocalLauncher(Launcher):
         if gpu is not None:
             environment = environment | {_GPUS: gpu}
         command = start_command(arguments, log, env=environment, start_new_session=True, pass_fds=self._lock)
-        if gpu is not None:
-            self._gpu_of[command] = gpu
+        self._gpu_of[command] = gpu
         return command
 
     def _least_used(self) -> str | None:
-        used = [self._gpu_of[command] for command in self._running if command in self._gpu_of]
+        used = [self._gpu_of[command] for command in self._running]
         return min(self._gpus, key=used.count, default=None)

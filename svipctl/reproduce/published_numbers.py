@@ -10,7 +10,7 @@ from typing import Any
 from svipctl.errors import ConfigError
 from svipctl.reproduce.rows import all_rows
 from svipctl.reproduce.run_results import CHOSEN_ON_TEST, RowResults
-from svipctl.reproduce.seed_statistics import mean_over_seeds, rounded
+from svipctl.reproduce.seed_statistics import SeedMean, rounded
 from svipctl.reproduce.table_plan import TableRequest
 from svipctl.settings.schema import Settings
 
@@ -37,11 +37,11 @@ def compare_with_published(dataset: str, rows: Sequence[RowResults]) -> list[dic
     keys = {row.name: row.published for row in all_rows()}
     compared = []
     for row in rows:
-        if row.recipe != _RECIPE or any(result.partial for result in row.results):
+        if row.recipe != _RECIPE or any(result.evaluation.missing_images for result in row.results):
             continue
         for figure, number in published.get(keys[row.row], {}).items():
             if values := row.values(f"{CHOSEN_ON_TEST}.{figure}"):
-                ours = mean_over_seeds(values.values())
+                ours = SeedMean(values.values())
                 entry = {"row": row.row, "figure": figure, "published": number, "ours": rounded(ours.mean)}
                 entry |= {"sd": rounded(ours.sd), "difference": rounded(ours.mean - number), "n": ours.n}
                 compared.append(entry)

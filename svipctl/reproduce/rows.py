@@ -23,7 +23,7 @@ class Row:
     switches: Mapping[str, Any] = field(default_factory=dict)
     """Dotted settings that replace those of the recipe."""
     needs: Sequence[str] = ()
-    """Requirements on data set and backbone, keys of `_MISSING`."""
+    """Requirements on data set, backbone and recipe, keys of `_MISSING`."""
     published: str = ""
     """Key of the published row for comparison, in `published_numbers.toml`."""
     unless: str = ""
@@ -53,7 +53,7 @@ def select_rows(controls: str, recipes: str) -> dict[str, tuple[Row, ...]]:
     selected: dict[str, set[str]] = {recipe: {FULL} for recipe in _words(recipes)}
     for recipe in selected:
         if recipe not in RECIPES:
-            raise ConfigError(f"there is no recipe {recipe!r}", why=nearest(recipe, RECIPES))
+            raise ConfigError(f"there is no recipe {recipe!r}", todo=nearest(recipe, RECIPES))
     if not selected:
         raise ConfigError("--recipes names no recipe", why=f"known: {', '.join(RECIPES)}")
     known = [row.name for row in all_rows()]
@@ -63,7 +63,7 @@ def select_rows(controls: str, recipes: str) -> dict[str, tuple[Row, ...]]:
             raise ConfigError(f"--controls {word}: {recipe!r} is not among --recipes", why=nearest(recipe, selected))
         if name not in (*known, "all"):
             raise ConfigError(
-                f"there is no row {name!r}",
+                f"there is no control {name!r}",
                 why=nearest(name, known),
                 todo=f"--controls all, none, or some of: {', '.join(known[1:])}",
             )
@@ -72,28 +72,36 @@ def select_rows(controls: str, recipes: str) -> dict[str, tuple[Row, ...]]:
     return {recipe: tuple(row for row in all_rows(recipe) if row.name in names) for recipe, names in selected.items()}
 
 
-def reason_to_leave_out(row: Row, changed: Collection[str], full: Mapping[str, Any], available: Collection[str]) -> str:
+def reason_to_leave_out(row: Row, full: Mapping[str, Any], available: Collection[str]) -> str:
     """Return the reason why a row is not run over a recipe, "" if it is run.
 
     Args:
         row: The row.
-        changed: Settings of the requested recipe that the row changes.
         full: Dotted settings of the requested recipe.
-        available: Requirements of `Row.needs` that data set and backbone satisfy.
+        available: Requirements of `Row.needs` that the data set satisfies.
 
     """
+    satisfied = {
+        *available,
+        *(["windows"] if full["model.window"] > 1 else []),
+        *(["both passes"] if full["method.passes"] == "both" else []),
+        *(["pooling"] if full["method.head"] == "windows" else []),
+    }
     for need in row.needs:
-        if need not in available:
+        if need not in satisfied:
             return _MISSING[need]
     if row.unless and full[row.unless]:
         return f"{row.unless} is {full[row.unless]:g} already"
-    return "" if changed or row.name == FULL else "the recipe already does this"
+    changes = any(full[key] != value for key, value in row.switches.items())
+    return "" if changes or row.name == FULL else "the recipe already does this"
 
 
 _MISSING = {
     "objects": "the data set has neither masks nor boxes",
     "words": "the data set has no word vectors (svipctl w2v build)",
     "windows": "a window is one patch here, so both groupings are the same",
+    "both passes": "it is a control of SVIP's second pass and selection, which the recipe does not have",
+    "pooling": "the recipe's head does not pool window predictions",
 }
 
 

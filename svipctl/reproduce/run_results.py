@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from svipctl.evaluation.bootstrap import resampled_metrics
+from svipctl.evaluation.calibration import Floats
+from svipctl.evaluation.image_answers import IMAGES, read_answers
 from svipctl.reproduce.step_state import StepState, run_of, state_of
 from svipctl.reproduce.table_plan import TablePlan, TableStep
+from svipctl.runs.documents import EvaluationDocument
 from svipctl.runs.records import whole_records
 from svipctl.runs.run import Run
 from svipctl.settings.keys import WHERE_AND_HOW, flatten
 from svipctl.settings.layers import ENVIRONMENT, PROJECT_FILE
 
+RESAMPLES = 1000
 CHOSEN_ON_TEST = "epoch chosen on test"
 """Prefix of the metrics of the published choice: the epoch with the best H of the published protocol on the test set.
 """
@@ -23,23 +29,38 @@ CHOSEN_ON_TEST = "epoch chosen on test"
 class RunResult:
     """Result of one final run or baseline."""
 
-    run: str
-    seed: int | None
-    """Seed of the run; None for a baseline, which has no seed."""
+    run: Run
+    seed: int
+    """Seed of the run; -1 for a baseline, which has no seed."""
+    evaluation: EvaluationDocument
     figures: Mapping[str, float]
     """`zsl.T1`, `gzsl-calibrated.H`, `selection.auc`, ...: percent, and gammas."""
     half_widths: Mapping[str, float]
     """Half of each 95 % bootstrap interval over the test images, percentage points."""
-    images: Mapping[str, int]
-    """Number of scored images, `seen` and `unseen`."""
-    partial: bool
-    """True if images of the data set are missing."""
-    choice: Mapping[str, Any] | None
-    """Choice of a baseline on the folds, and the number of choices (`tried`); None for other runs."""
-    hidden_settings: tuple[str, ...]
-    """Settings of the training that no command line shows, because they are from a file or the environment."""
-    environment: Mapping[str, Any]
-    warnings: tuple[str, ...]
+    resampled: Mapping[str, Floats]
+    """Metrics in percent in each bootstrap resample of the test images, shape (R,); empty if the evaluation has no
+    `eval/images.csv`.
+    """
+    scored: int
+    """Hash of the scored images and their order; the resamples of two runs are paired if it is equal."""
+
+    @property
+    def choice(self) -> dict[str, Any] | None:
+        """Choice of a baseline on the folds, and the number of choices (`tried`); None for other runs."""
+        found = self.evaluation.development
+        return found.choice | {"tried": found.tried} if found and found.choice else None
+
+    @property
+    def hidden_settings(self) -> list[str]:
+        """Settings of the training that no command line shows, because they are from a file or the environment."""
+        origins = self.run.origins()
+        found = {key: origin for key, origin in origins.items() if origin in (PROJECT_FILE, ENVIRONMENT)}
+        values = flatten(self.run.settings()) if found else {}
+        return [
+            f"{key} = {values[key]} ({origin})"
+            for key, origin in sorted(found.items())
+            if key in values and key not in WHERE_AND_HOW
+        ]
 
 
 @dataclass(frozen=True)
@@ -53,13 +74,17 @@ class RowResults:
     missing: tuple[str, ...]
     """Runs of the plan that have no evaluation yet."""
 
+    def resampled(self, figure: str, scored: int) -> dict[int, Floats]:
+        """Return seed -> a metric in each resample of the images, of the runs that were scored on these images."""
+        return {
+            result.seed: result.resampled[figure]
+            for result in self.results
+            if result.scored == scored and figure in result.resampled
+        }
+
     def values(self, figure: str) -> dict[int, float]:
         """Return seed -> value of the runs that have a metric; the seed of a baseline is -1."""
-        return {
-            -1 if result.seed is None else result.seed: result.figures[figure]
-            for result in self.results
-            if figure in result.figures
-        }
+        return {result.seed: result.figures[figure] for result in self.results if figure in result.figures}
 
 
 def collect_results(plan: TablePlan) -> list[RowResults]:
@@ -89,33 +114,34 @@ def _result(step: TableStep) -> RunResult | None:
     evaluation = run.evaluation()
     if evaluation is None or state_of(step) is not StepState.DONE:
         return None
-    development = evaluation.development
+    file = run.folder / IMAGES
+    scored, resampled = _resampled(run, file.stat().st_mtime_ns) if file.exists() else (0, {})
     parts = {"per_image": evaluation.per_image, "selection": evaluation.selection.model_dump(exclude_none=True)}
     return RunResult(
-        run=run.name,
-        seed=step.seed,
+        run,
+        -1 if step.seed is None else step.seed,
+        evaluation,
         figures=dict(_figures({**evaluation.protocols, **parts, **_chosen_on_test(run.folder / "metrics.jsonl")})),
         half_widths={
             f"{row}.{figure}": (high - low) / 2
             for row, pairs in evaluation.intervals.items()
             for figure, (low, high) in pairs.items()
         },
-        images=evaluation.images,
-        partial=bool(evaluation.missing_images),
-        choice=development.choice | {"tried": development.tried} if development and development.choice else None,
-        hidden_settings=tuple(_hidden_settings(run)),
-        environment=run.environment(),
-        warnings=tuple(evaluation.warnings),
+        resampled=resampled,
+        scored=scored,
     )
 
 
-def _hidden_settings(run: Run) -> Iterator[str]:
-    origins = run.origins()
-    found = {key: origin for key, origin in origins.items() if origin in (PROJECT_FILE, ENVIRONMENT)}
-    values = flatten(run.settings()) if found else {}
-    for key, origin in sorted(found.items()):
-        if key in values and key not in WHERE_AND_HOW:
-            yield f"{key} = {values[key]} ({origin})"
+@cache
+def _resampled(run: Run, modified: int) -> tuple[int, dict[str, Floats]]:
+    """Return a hash of the scored images, and each metric in each resample of them; `modified` is the file's time."""
+    found, evaluation = read_answers(run), run.evaluation()
+    if found is None or evaluation is None:
+        return 0, {}
+    images, answers = found
+    gammas = {row: metrics.get("gamma", 0.0) for row, metrics in evaluation.protocols.items() if row.startswith("gzsl")}
+    metrics = resampled_metrics(answers, gammas, RESAMPLES, 0)
+    return hash(images), {f"{row}.{name}": 100 * values for (row, name), values in metrics.items()}
 
 
 def _figures(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 from svipctl.errors import ConfigError
 from svipctl.reproduce.launcher import Launcher, start_command
@@ -17,7 +17,6 @@ from svipctl.reproduce.step_state import begin, run_of
 from svipctl.reproduce.table_plan import TableStep
 from svipctl.settings.keys import parse_value
 
-Cluster = Literal["slurm", "local"]
 _TIMEOUT = 24 * 60  # minutes
 
 
@@ -100,21 +99,22 @@ class SlurmLauncher(Launcher):
     Args:
         jobs: Number of jobs that are submitted at once, at least 1.
         folder: Folder for submitit's files, on a disk that the nodes share.
-        parameters: Parameters of submitit, for instance `{"slurm_partition": "gpu", "timeout_min": 240}`.
-        cluster: `local` runs the jobs as processes of this machine, for tests.
+        parameters: Parameters of submitit, for instance `{"slurm_partition": "gpu", "timeout_min": 240}`. With
+            `cluster` set to `local`, jobs are processes of this machine, for tests.
 
     Raises:
         ConfigError: submitit is not installed, there is no Slurm here, or a parameter is unknown.
 
     """
 
-    def __init__(self, jobs: int, folder: Path, parameters: Mapping[str, Any], *, cluster: Cluster = "slurm") -> None:
+    def __init__(self, jobs: int, folder: Path, parameters: Mapping[str, Any]) -> None:
         super().__init__(jobs)
         try:
             import submitit
         except ImportError as error:
             raise ConfigError("submitit is not installed", todo="pip install 'svipctl[slurm]'") from error
-        parameters = {"timeout_min": _TIMEOUT, **parameters}
+        parameters = {"cluster": "slurm", "timeout_min": _TIMEOUT, **parameters}
+        cluster = parameters.pop("cluster")
         try:
             if cluster == "slurm":
                 more = parameters.get("slurm_additional_parameters", {})

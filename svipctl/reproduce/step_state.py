@@ -10,6 +10,7 @@ from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, shortened
 from svipctl.files import is_locked
 from svipctl.reproduce.table_plan import OF_TRAINING, TablePlan, TableStep
+from svipctl.runs.folder import is_run
 from svipctl.runs.run import Run
 from svipctl.settings.keys import flatten
 from svipctl.settings.schema import Settings
@@ -102,7 +103,7 @@ def check_configurations(plan: TablePlan) -> None:
     problems = [
         f"{step.run}: {difference}"
         for step in plan.steps
-        if step.kind != "evaluation" and (run_of(step).folder / "config.toml").exists()
+        if step.kind != "evaluation" and is_run(run_of(step).folder)
         for difference in _differences(step, plan.request.folds)
     ]
     if problems:

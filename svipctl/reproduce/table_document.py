@@ -10,7 +10,7 @@ from typing import Any
 from svipctl.reproduce.published_numbers import compare_with_published
 from svipctl.reproduce.rows import FULL, all_rows
 from svipctl.reproduce.run_results import CHOSEN_ON_TEST, RowResults, RunResult
-from svipctl.reproduce.seed_statistics import mean_over_seeds, paired_difference, rounded
+from svipctl.reproduce.seed_statistics import SeedMean, interval_over_images, paired_difference, rounded
 from svipctl.reproduce.table_plan import TablePlan
 from svipctl.settings.command_line import assignment
 
@@ -29,29 +29,27 @@ _ENVIRONMENT = (
 
 def table_document(plan: TablePlan, rows: Sequence[RowResults]) -> dict[str, Any]:
     """Return the document of the table; the same runs give the same document."""
-    request = plan.request
-    settings = plan.steps[0].settings if plan.steps else None
-    dataset = settings.dataset if settings else request.dataset
+    request, settings = plan.request, plan.steps[0].settings
     full = {row.recipe: row for row in rows if row.row == FULL}
-    first = next(iter(request.rows), "")
+    first = full[next(iter(request.rows))]
     results = [result for row in rows for result in row.results]
     environments = _environments(results)
-    images = [dict(pair) for pair in sorted({tuple(sorted(result.images.items())) for result in results})]
+    images = [dict(pair) for pair in sorted({tuple(sorted(result.evaluation.images.items())) for result in results})]
     return {
-        "dataset": dataset,
-        "backbone": settings.model.backbone if settings else None,
+        "dataset": settings.dataset,
+        "backbone": settings.model.backbone,
         "recipes": list(request.rows),
         "seeds": request.seeds,
         "folds": request.folds,
         "images": images,
-        "rows": [_row(row, full.get(row.recipe or first)) for row in rows],
+        "rows": [_row(row, first if row.row == FULL else full.get(row.recipe, first)) for row in rows],
         "leak": [leak for row in full.values() if len(leak := _leak(row)) > 1],
-        "published": compare_with_published(dataset, rows),
+        "published": compare_with_published(settings.dataset, rows),
         "left_out": dict(plan.left_out),
         "missing": [run for row in rows for run in row.missing],
         "warnings": [
             *_mixed(images, environments),
-            *sorted({warning for result in results for warning in result.warnings}),
+            *sorted({warning for result in results for warning in result.evaluation.warnings}),
         ],
         "elsewhere": sorted({setting for result in results for setting in result.hidden_settings}),
         "environment": environments,
@@ -60,31 +58,43 @@ def table_document(plan: TablePlan, rows: Sequence[RowResults]) -> dict[str, Any
     }
 
 
-def _row(row: RowResults, full: RowResults | None) -> dict[str, Any]:
+def _row(row: RowResults, full: RowResults) -> dict[str, Any]:
     control = {one.name: one for one in all_rows()}.get(row.row)
     figures, differences = {}, {}
     for name in sorted({name for result in row.results for name in result.figures}):
         values = row.values(name)
         widths = [result.half_widths[name] for result in row.results if name in result.half_widths]
         half_width = rounded(fmean(widths)) if widths else None
-        figures[name] = {**mean_over_seeds(values.values()).to_dict(), "half_width": half_width}
-        base = {} if full is None or full is row else full.values(name)
-        if not row.recipe:  # a baseline is the same for every seed
-            values = dict.fromkeys(base, values[-1])
-        if difference := paired_difference(values, base):
-            differences[name] = difference.to_dict_with_interval()
+        figures[name] = {**SeedMean(values.values()).to_dict(), "half_width": half_width}
+        base = {} if full is row else full.values(name)
+        if difference := paired_difference(_of_seeds(values, base), base):
+            over_images = _interval_over_images(row, full, name)
+            differences[name] = {**difference.to_dict_with_interval(), "interval_images": over_images}
     return {
         "row": row.row,
         "recipe": row.recipe or None,
         "about": control.about if control else _BASELINES[row.row],
-        "choice": next((dict(result.choice) for result in row.results if result.choice), None),
+        "choice": next((result.choice for result in row.results if result.choice), None),
         "n": len(row.results),
-        "runs": [result.run for result in row.results],
+        "runs": [result.run.name for result in row.results],
         "missing": list(row.missing),
         "figures": figures,
         "differences": differences,
         "switches": [assignment(key, value) for key, value in control.switches.items()] if control else [],
     }
+
+
+def _of_seeds(values: Mapping[int, Any], base: Mapping[int, Any]) -> Mapping[int, Any]:
+    """Return values by seed; that of a baseline is the same for every seed of `base`."""
+    return dict.fromkeys(base, values[-1]) if -1 in values else values
+
+
+def _interval_over_images(row: RowResults, full: RowResults, name: str) -> list[float | None] | None:
+    """Return the interval of the difference over seeds and test images, None without answers to the same images."""
+    scored = full.results[0].scored
+    base = full.resampled(name, scored)
+    found = interval_over_images(_of_seeds(row.resampled(name, scored), base), base)
+    return None if found is None else [rounded(bound) for bound in found]
 
 
 def _leak(row: RowResults) -> dict[str, Any]:
@@ -101,11 +111,12 @@ def _environments(results: Sequence[RunResult]) -> list[dict[str, Any]]:
     runs: dict[str, list[str]] = {}
     environments: dict[str, dict[str, Any]] = {}
     for result in results:
-        one = {key: result.environment.get(key) for key in _ENVIRONMENT}
-        one["packages"] = result.environment.get("packages") or {}
+        recorded = result.run.environment()
+        one = {key: recorded.get(key) for key in _ENVIRONMENT}
+        one["packages"] = recorded.get("packages") or {}
         key = json.dumps(one, sort_keys=True)
         environments[key] = one
-        runs.setdefault(key, []).append(result.run)
+        runs.setdefault(key, []).append(result.run.name)
     return sorted(({**one, "runs": runs[key]} for key, one in environments.items()), key=str)
 
 

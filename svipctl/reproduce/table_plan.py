@@ -47,13 +47,11 @@ class TableRequest:
         """The request as a shell command, without `--jobs`, `--launcher` and `--output`, which change no
         number.
         """
-        controls = [
-            f"{recipe}/{name}"
-            for recipe, rows in self.rows.items()
-            for name in (
-                ["all"] if len(rows) == len(all_rows(recipe)) else [row.name for row in rows if row.name != FULL]
-            )
-        ]
+        controls: list[str] = []
+        for recipe, rows in self.rows.items():
+            every = len(rows) == len(all_rows(recipe))
+            names = ["all"] if every else [row.name for row in rows if row.name != FULL]
+            controls += [f"{recipe}/{name}" for name in names]
         words = ["svipctl", "reproduce", self.dataset, "--recipes", ",".join(self.rows)]
         words += ["--controls", ",".join(controls) or "none", "--seeds", f"{self.seeds}", "--folds", f"{self.folds}"]
         words += [] if self.baselines else ["--no-baselines"]
@@ -105,10 +103,6 @@ class TablePlan:
     left_out: Mapping[str, str]
     """`recipe/row` -> reason why it is not run."""
 
-    def final_runs(self, recipe: str, row: str) -> list[TableStep]:
-        """Return the final runs of a row, by seed."""
-        return [step for step in self.steps if (step.kind, step.recipe, step.row) == ("final", recipe, row)]
-
 
 def flag_overrides(configured: Resolved) -> dict[str, Any]:
     """Return the settings of flags, including those of `--set`.
@@ -119,17 +113,12 @@ def flag_overrides(configured: Resolved) -> dict[str, Any]:
     """
     given = {key: value for key, value in flatten(configured.settings).items() if configured.origins.get(key) == "flag"}
     del given["dataset"]
-    check_assignable(given)
-    return given
-
-
-def check_assignable(keys: Collection[str]) -> None:
-    """Raise ConfigError if the table sets one of these settings for each of its runs."""
-    for key in sorted(_DECIDED.intersection(keys)):
+    for key in sorted(_DECIDED.intersection(given)):
         raise ConfigError(
             f"--set {key}: the table sets it for each of its runs",
             todo="omit it; --recipes, --seeds, --folds and --name choose the runs",
         )
+    return given
 
 
 def available_in(benchmark: Benchmark, settings: Settings, folds: int) -> set[str]:
@@ -166,13 +155,11 @@ def make_plan(request: TableRequest, configure: Configure, available: Collection
     full = {recipe: flatten(configure({"recipe": recipe, **request.overrides})) for recipe in request.rows}
     rows = [(recipe, row) for recipe, rows in request.rows.items() for row in rows]
     for recipe, row in sorted(rows, key=lambda pair: pair[1].name != FULL):
-        overrides = {"recipe": recipe, **request.overrides, **row.switches}
-        changed = [key for key, value in flatten(configure(overrides)).items() if full[recipe][key] != value]
-        windows = ["windows"] if full[recipe]["model.window"] > 1 else []
-        reason = reason_to_leave_out(row, changed, full[recipe], [*available, *windows])
+        reason = reason_to_leave_out(row, full[recipe], available)
         if reason:
             left_out[f"{recipe}/{row.name}"] = reason
         else:
+            overrides = {"recipe": recipe, **request.overrides, **row.switches}
             steps += _row_steps(request, configure, row, overrides)
     return TablePlan(request, tuple(steps), left_out)
 
@@ -233,5 +220,5 @@ def _baseline_step(request: TableRequest, configure: Configure, method: str) -> 
 
 OF_TRAINING = ("optim.", "train.", "method.", "recipe")
 """Prefixes of the settings that no baseline depends on."""
-_DECIDED = frozenset(["dataset", "recipe", "seed", "name", "train.fold", "train.monitor", "train.select"])
+_DECIDED = frozenset(["recipe", "seed", "name", "train.fold", "train.monitor", "train.select"])
 _SCORING = frozenset(["data_dir", "runs_dir", "gpu", "precision", "data.workers"])

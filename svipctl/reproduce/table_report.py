@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from svipctl.errors import explained_disk_errors
 from svipctl.files import atomic_write_bytes
 from svipctl.reproduce.rows import FULL
+from svipctl.runs.records import as_table
 from svipctl.templates import template_environment
 
 _COLUMNS = {
@@ -65,6 +64,7 @@ def markdown(document: Document) -> str:
         **document,
         "main_table": main_table(document),
         "differences": _table(document, _COMPARED, "differences", _with_interval),
+        "over_images": _over_images(document),
         "images": [f"{one.get('seen', 0)} seen and {one.get('unseen', 0)} unseen" for one in document["images"]],
         "half_widths": list(_half_widths(document)),
         "row_descriptions": list(dict.fromkeys(_description(row) for row in document["rows"])),
@@ -78,19 +78,18 @@ def comma_separated(document: Document) -> str:
     full.
     """
     names = ["recipe", "row", "figure", "n", "mean", "sd", "half_width"]
-    names += ["difference", "difference_sd", "difference_n", "low", "high"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
+    names += ["difference", "difference_sd", "difference_n", "low", "high", "low_images", "high_images"]
+    lines = []
     for row in document["rows"]:
         for figure, found in row["figures"].items():
             line = {"recipe": row["recipe"] or "baseline", "row": row["row"], "figure": figure, **found}
             if difference := row["differences"].get(figure):
-                low, high = difference["interval"] or (None, None)
-                line |= {"difference": difference["mean"], "difference_sd": difference["sd"]}
-                line |= {"difference_n": difference["n"], "low": low, "high": high}
-            writer.writerow(line)
-    return text.getvalue()
+                line |= {f"difference_{name}": difference[name] for name in ("sd", "n")}
+                line |= {"difference": difference["mean"]}
+                line |= zip(("low", "high"), difference["interval"] or ())
+                line |= zip(("low_images", "high_images"), difference["interval_images"] or ())
+            lines.append(line)
+    return as_table(lines, names)
 
 
 def with_deviation(found: Document | None) -> str:
@@ -105,6 +104,19 @@ def _with_interval(found: Document | None) -> str:
         return ""
     interval = "" if found["interval"] is None else " [{:+.1f}, {:+.1f}]".format(*found["interval"])
     return f"{found['mean']:+.1f}{interval} (n = {found['n']})"
+
+
+def _over_images(document: Document) -> Table | None:
+    """Return the differences with their intervals over seeds and test images; None if no row has them."""
+
+    def cell(found: Document | None) -> str:
+        return "" if found is None else "{:+.1f} [{:+.1f}, {:+.1f}]".format(found["mean"], *found["interval_images"])
+
+    rows = []
+    for row in document["rows"]:
+        known = {name: found for name, found in row["differences"].items() if found["interval_images"]}
+        rows.append({**row, "differences": known})
+    return _table({"rows": rows}, _COMPARED, "differences", cell) if any(row["differences"] for row in rows) else None
 
 
 def _table(document: Document, figures: tuple[str, ...], part: str, cell: Any, *more: str) -> Table:

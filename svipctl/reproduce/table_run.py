@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from svipctl.device import visible_gpus
-from svipctl.reproduce.execute import StepObserver, StepResult, execute, one_at_a_time
+from svipctl.reproduce.execute import StepResult, execute, one_at_a_time
 from svipctl.reproduce.launcher import Launcher, LocalLauncher
 from svipctl.reproduce.run_results import collect_results
 from svipctl.reproduce.slurm_launcher import SlurmLauncher
@@ -21,38 +20,27 @@ from svipctl.settings.schema import Settings
 from svipctl.signals import listening
 
 
-@dataclass(frozen=True)
-class TableRun:
-    """State of a table after a run of its plan."""
-
-    document: dict[str, Any]
-    """The report."""
-    written: list[Path]
-    """The files of the report."""
-    failed: list[StepResult]
-    """Steps that failed, or were not run because of these."""
-
-
 def run_table(
     plan: TablePlan,
     settings: Settings,
-    observer: StepObserver,
+    note: Callable[[str], None],
     *,
     output: Path | None = None,
     jobs: int = 1,
     slurm: Mapping[str, Any] | None = None,
-    on_wait: Callable[[str], None] = lambda message: None,
-) -> TableRun:
+) -> tuple[dict[str, Any], list[Path], list[StepResult]]:
     """Run the steps of a plan that are left, and write its report at the start, after each evaluation and at the end.
 
     Args:
         plan: The plan.
         settings: The configuration without the overrides of any row.
-        observer: Receives every start and end of a command.
+        note: Receives a line when a command starts or ends, and when another `reproduce` must be waited for.
         output: Folder for the report; None for the folder of the runs.
         jobs: Number of commands that run at once.
         slurm: Parameters of submitit; None runs the commands on this machine.
-        on_wait: Function that receives a note if another `reproduce` is using the folder of runs.
+
+    Returns:
+        The report, its files, and the steps that failed or were not run because of a failure.
 
     Raises:
         ConfigError: A run was started with another configuration, or submitit does not accept a parameter.
@@ -68,14 +56,12 @@ def run_table(
         return document, write_report(document, folder)
 
     check_configurations(plan)  # now, not after waiting for another table
-    with one_at_a_time(runs, on_wait) as lock, listening() as stop:
+    with one_at_a_time(runs, note) as lock, listening() as stop:
         check_configurations(plan)
         report()  # fails now if it cannot be written, not after hours
         gpus = visible_gpus() if settings.gpu == "auto" and jobs > 1 else []
         launcher: Launcher = LocalLauncher(jobs, gpus=gpus, lock=lock)
         if slurm is not None:
-            parameters = {"cluster": "slurm", **slurm}
-            cluster = parameters.pop("cluster")
-            launcher = SlurmLauncher(jobs, logs / "submitit", parameters, cluster=cluster)
-        failed = execute(plan, launcher, logs, observer, stop, on_figures=report)
-    return TableRun(*report(), failed)
+            launcher = SlurmLauncher(jobs, logs / "submitit", slurm)
+        failed = execute(plan, launcher, logs, note, stop, on_figures=report)
+    return *report(), failed

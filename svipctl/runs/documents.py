@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, Val
 from svipctl.errors import DataError, misfits
 
 M = TypeVar("M")
+FORMAT = 2
+"""Format of the folders of runs and checkpoints that have a manifest."""
+FolderFormat = Annotated[int, Field(ge=1, le=FORMAT)]
 Figures = dict[str, float]
 """Name of a metric -> value."""
 
@@ -28,8 +31,11 @@ class DevelopmentRun(Document):
     fold: int = 0
     seed: int = 0
     epochs: int = 0
+    """Epoch of the checkpoint that the run's selection rule prefers, counted from the start."""
     gamma: float = 0.0
+    """Gamma of the best H on the fold's validation images, for that checkpoint."""
     harmonic: float = 0.0
+    """The best H in percent."""
 
 
 class FoundOnFolds(Document):
@@ -101,6 +107,7 @@ class BaselineDocument(Document):
 class EnvironmentDocument(Document):
     """Versions, hardware and weights that the run depends on: `environment.json`."""
 
+    format: FolderFormat = 1
     precision: str | None = None
     data_folder: str | None = None
     attributes_sha256: str | None = None
@@ -117,15 +124,26 @@ class CurveDocument(Document):
     @model_validator(mode="after")
     def _one_point_between_two_steps(self) -> CurveDocument:
         if not len(self.unseen) == len(self.seen) == len(self.steps) + 1:
-            raise ValueError("unseen and seen must have one point more than there are steps")
+            raise ValueError("unseen and seen must have len(steps) + 1 values")
         return self
+
+
+Bounded = Annotated[int | float, Field(ge=-1e300, le=1e300)]
+"""A number that every computation with floats takes; NaN and infinity are not."""
 
 
 class EpochRecord(Document):
     """A line of `metrics.jsonl`."""
 
-    __pydantic_extra__: dict[str, int | float | str] = Field(init=False)
+    __pydantic_extra__: dict[str, Bounded | str] = Field(init=False)
     epoch: PositiveInt
+
+    @model_validator(mode="after")
+    def _only_names_are_text(self) -> EpochRecord:
+        texts = [name for name, value in (self.__pydantic_extra__ or {}).items() if isinstance(value, str)]
+        if strange := sorted({*texts} - {"monitor"}):
+            raise ValueError(f"{strange[0]} is not a number")
+        return self
 
 
 class StepRecord(EpochRecord):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from svipctl.datasets.identity import FOLDER
-from svipctl.datasets.names import OFFICIAL, check_dataset, dataset_name
-from svipctl.errors import ConfigError, DataError, nearest
+from svipctl.datasets.names import BUILT_IN, OFFICIAL, check_dataset, dataset_name
+from svipctl.errors import ConfigError, DataError, nearest, system_error
+from svipctl.files import is_locked
 from svipctl.quoting import shell_command, shell_words
+from svipctl.runs.folder import RunFile, is_run
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 
@@ -37,7 +41,8 @@ def new_run(settings: Settings, *, replace_abandoned: bool = False) -> Run:
         return Run(folder / next(name for name in names if name not in taken))
     if not _NAME.fullmatch(settings.name):
         raise ConfigError(
-            f"{settings.name!r} is not a valid run name", why="use letters, digits, dot, dash and underscore"
+            f"{settings.name!r} is not a valid run name",
+            todo="use letters, digits, dot, dash and underscore, and begin with a letter or digit",
         )
     run = Run(folder / settings.name)
     if run.folder.exists() and not (replace_abandoned and run.is_abandoned):
@@ -58,19 +63,28 @@ def name_of(settings: Settings) -> str:
 
 
 def owner_of(checkpoint: Path) -> Run | None:
-    """Return the run that a checkpoint folder, or the file of weights in it, belongs to."""
+    """Return the run that a checkpoint folder, or the weights file in it, belongs to."""
     resolved = checkpoint.resolve()
-    folders = (resolved, resolved.parent.parent, resolved.parent.parent.parent)
-    return next((Run(folder) for folder in folders if (folder / "config.toml").exists()), None)
+    folder = resolved.parent if resolved.is_file() else resolved
+    return next((Run(one) for one in (folder, *folder.parents[:2]) if is_run(one)), None)
 
 
-def list_runs(runs_dir: Path, dataset: str) -> list[Run]:
-    """Return the runs of a data set, oldest first."""
-    folder = runs_dir / dataset_name(dataset)
-    found = [path.parent for path in folder.glob("*/config.toml")]
-    return [
-        Run(path) for path in sorted(found, key=lambda path: ((path / "config.toml").stat().st_mtime_ns, path.name))
-    ]
+def list_runs(runs_dir: Path, dataset: str | None = None) -> list[Run]:
+    """Return the runs of a data set, or of one data set after another, oldest first.
+
+    Raises:
+        DataError: A folder may not be read.
+
+    """
+    folders = sorted(runs_dir.glob("*")) if dataset is None else [runs_dir / dataset_name(dataset)]
+    begun: dict[Path, int] = {}
+    try:
+        for path in [path for folder in folders if folder.is_dir() for path in folder.iterdir()]:
+            with suppress(FileNotFoundError, NotADirectoryError):  # not a run; one that may not be read is an error
+                begun[path] = os.stat(path / RunFile.CONFIG).st_mtime_ns  # noqa: PTH116 (Path.glob hides such errors)
+    except OSError as error:
+        raise system_error(error, error.filename or runs_dir) from error
+    return [Run(path) for path in sorted(begun, key=lambda path: (path.parent, begun[path], path.name))]
 
 
 def find_run(runs_dir: Path, dataset: str, name: str | None = None, *, data_dir: Path | None = None) -> Run:
@@ -84,7 +98,7 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None, *, data_dir:
     """
     runs = list_runs(runs_dir, dataset)
     if not runs:
-        check_dataset(dataset)
+        check_dataset(dataset, is_complete=True)
     if name is None:
         finished = [run for run in runs if run.finished]
         own = [run for run in finished if run.is_of(dataset)]
@@ -93,9 +107,9 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None, *, data_dir:
         if finished:
             others = sorted({str(run.environment()[FOLDER]) for run in finished})
             raise DataError(
-                f"the runs in {runs_dir / dataset_name(dataset)} were trained on another folder of that name",
-                why=", ".join(others),
-                todo=f"train one on {dataset}, with a --runs-dir of its own; or use it anyway: "
+                f"the runs in {runs_dir / dataset_name(dataset)} were trained on another data folder with that name",
+                why=f"they were trained on {', '.join(others)}",
+                todo=f"train a run on {dataset} with a separate --runs-dir, or use the existing run: "
                 + shell_words("--run", finished[-1].name),
             )
         unfinished = f"; unfinished: {', '.join(run.name for run in runs)}" if runs else ""
@@ -103,12 +117,28 @@ def find_run(runs_dir: Path, dataset: str, name: str | None = None, *, data_dir:
             f"there is no finished run of {dataset_name(dataset)} in {runs_dir}{unfinished}",
             todo=_advice(dataset, runs, data_dir),
         )
-    for candidate in (runs_dir / dataset_name(dataset) / name, Path(name)):
-        if (candidate / "config.toml").exists():
-            return Run(candidate)
-    raise DataError(
+    found = _called(name, runs_dir / dataset_name(dataset) / name, Path(name))
+    if found is None:
+        raise _no_run(name, runs, f"{runs_dir} has no runs of {dataset_name(dataset)}", dataset)
+    return found
+
+
+def _called(name: str, *candidates: Path) -> Run | None:
+    """Return the run in the first of some folders; raise ConfigError for an address of the Hub, which is not a run."""
+    if name.startswith("hf:"):
+        raise ConfigError(
+            f"--run takes a run on this machine, not {name}",
+            why="only eval, and svipctl.load in Python, accept an address of the Hub",
+            todo=shell_command("eval", "DATASET", "--checkpoint", name),
+        )
+    return next((Run(folder) for folder in candidates if is_run(folder)), None)
+
+
+def _no_run(name: str, runs: Sequence[Run], none: str, dataset: str) -> DataError:
+    """Return the error for an unknown name; `none` is the reason without any runs, `dataset` one to train on."""
+    return DataError(
         f"there is no run {name!r}",
-        why=nearest(name, [run.name for run in runs]) if runs else f"{runs_dir} has no runs of {dataset_name(dataset)}",
+        why=nearest(name, [run.name for run in runs]) if runs else none,
         todo="pass the name or the folder of a run" if runs else f"train one: {shell_command('train', dataset)}",
     )
 
@@ -120,6 +150,8 @@ def _advice(dataset: str, runs: Sequence[Run], data_dir: Path | None) -> str:
         fetching = f"{shell_command('data', 'fetch', dataset)}, then " if to_fetch else ""
         return f"{fetching}train one: {shell_command('train', dataset)}"
     as_it_is = f", or use it as it is: {shell_words('--run', runs[-1].name)}" if runs[-1].best.exists() else ""
+    if is_locked(runs[-1].folder):
+        return f"wait for the training of {runs[-1].name} to finish{as_it_is}"
     return shell_command("train", dataset, "--resume") + as_it_is
 
 
@@ -132,30 +164,23 @@ def find_run_of_any(runs_dir: Path, name: str | None = None) -> Run:
         ConfigError: Several data sets have a run of that name.
 
     """
-    folders = [path for path in sorted(runs_dir.glob("*")) if path.is_dir()]
     if name is None:
-        finished = [run for folder in folders for run in list_runs(runs_dir, folder.name) if run.finished]
+        finished = [run for run in list_runs(runs_dir) if run.finished]
         if not finished:
             raise DataError(f"there is no finished run in {runs_dir}", todo="train one: svipctl train toybirds")
-        return max(_selectable(finished), key=lambda run: ((run.folder / "config.toml").stat().st_mtime_ns, run.name))
-    for candidate in (Path(name), runs_dir / name):
-        if (candidate / "config.toml").exists():
-            return Run(candidate)
-    found = [folder / name for folder in folders if (folder / name / "config.toml").exists()]
+        return max(_selectable(finished), key=lambda run: ((run.folder / RunFile.CONFIG).stat().st_mtime_ns, run.name))
+    if named := _called(name, Path(name), runs_dir / name):
+        return named
+    found = [folder / name for folder in sorted(runs_dir.glob("*")) if is_run(folder / name)]
     if len(found) > 1:
         raise ConfigError(
             f"several data sets have a run {name!r}",
             why=", ".join(str(path) for path in found),
             todo=f"pass its data set too: {shell_words('--run', f'{found[0].parent.name}/{name}')}",
         )
-    if found:
-        return Run(found[0])
-    known = [run.name for folder in folders for run in list_runs(runs_dir, folder.name)]
-    raise DataError(
-        f"there is no run {name!r}",
-        why=nearest(name, known) if known else f"{runs_dir} has no runs",
-        todo="pass the name or the folder of a run" if known else "train one: svipctl train toybirds",
-    )
+    if not found:
+        raise _no_run(name, list_runs(runs_dir), f"{runs_dir} has no runs", "toybirds")
+    return Run(found[0])
 
 
 def _selectable(finished: Sequence[Run]) -> Sequence[Run]:
@@ -181,10 +206,12 @@ def check_is_no_dataset(images: Sequence[str], runs_dir: Path) -> None:
     dataset, *others = images
     if others:
         runs = list_runs(runs_dir, dataset)
-        raise ConfigError(
-            f"{dataset} is a data set, and predict takes images",
-            why="the run determines the data set",
-            todo=shell_command("predict", *others, "--run", f"{dataset_name(dataset)}/{runs[-1].name}")
-            if runs
-            else f"train a run first: {shell_command('train', dataset)}",
-        )
+        why = "--run selects the run, and with it the data set"
+        todo = f"train a run first: {shell_command('train', dataset)}"
+        if runs:
+            todo = shell_command("predict", *others, "--run", f"{dataset_name(dataset)}/{runs[-1].name}")
+    elif dataset in (*OFFICIAL, *BUILT_IN):
+        why, todo = "eval classifies the test images of a data set", shell_command("eval", dataset)
+    else:
+        return
+    raise ConfigError(f"predict takes images, but {dataset} is a data set", why=why, todo=todo)

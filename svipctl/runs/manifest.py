@@ -1,22 +1,29 @@
 """Write and check the manifest of a run or a checkpoint: size and SHA-256 of each file that is written once.
 
-Folders of release 0.1 have no manifest; their files are read unchecked.
+Folders of release 0.1 have no manifest; their files are read unchecked. Since then `environment.json` of a run and
+`metadata.json` of a checkpoint record a format, and a folder with a format and without a manifest is damaged.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from svipctl.errors import DataError
-from svipctl.files import atomic_write_text, file_sha256, read_regular, resolve_folder
-from svipctl.runs.documents import Document, parse
+from svipctl.files import atomic_write_text, file_sha256, open_regular, read_regular, resolve_folder
+from svipctl.runs.documents import FORMAT, Document, FolderFormat, parse
 
 MANIFEST = "manifest.json"
+MOST_UNLISTED = 2**29
+"""Bytes of the largest file that is read without an entry in a manifest."""
+_RECORD_FORMAT = {"config.toml": "environment.json", "metadata.json": "metadata.json"}
+"""File that every run or checkpoint has -> its document that records the format."""
+_AGAIN = "restore it from a copy, or train again"
 
 
 class ManifestEntry(Document):
@@ -26,10 +33,20 @@ class ManifestEntry(Document):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+class FormatDocument(Document):
+    """The document of a folder that records its format."""
+
+    format: FolderFormat = 1
+
+
 class Manifest(Document):
     """The files of a folder that are written once."""
 
     files: dict[str, ManifestEntry]
+
+    def text(self) -> str:
+        """Return the content of `manifest.json`."""
+        return self.model_dump_json(indent=2) + "\n"
 
 
 def write_manifest(folder: Path, contents: Mapping[str, bytes] | None = None) -> None:
@@ -41,13 +58,19 @@ def write_manifest(folder: Path, contents: Mapping[str, bytes] | None = None) ->
 
     """
     known = contents or {}
-    entries = {
-        path.name: ManifestEntry(bytes=path.stat().st_size, sha256=file_sha256(path))
+    found = manifest_of(
+        path
         for path in sorted(folder.iterdir())
         if path.is_file() and path.name not in (MANIFEST, *known) and not path.name.startswith(".")
-    }
-    entries |= {name: _entry(content) for name, content in known.items()}
-    _write(folder, Manifest(files=entries))
+    )
+    _write(folder, Manifest(files=found.files | {name: _entry(content) for name, content in known.items()}))
+
+
+def manifest_of(paths: Iterable[Path]) -> Manifest:
+    """Return the manifest of some files of a folder."""
+    return Manifest(
+        files={path.name: ManifestEntry(bytes=path.stat().st_size, sha256=file_sha256(path)) for path in paths}
+    )
 
 
 def add_to_manifest(folder: Path, name: str) -> None:
@@ -62,42 +85,61 @@ def read_manifest(folder: Path) -> Manifest | None:
     """Return the manifest of a folder, or None for a folder of release 0.1.
 
     Raises:
-        DataError: The manifest is damaged.
+        DataError: The manifest is damaged, or missing in a folder whose format has one.
 
     """
     path = folder / MANIFEST
-    if not path.is_symlink() and not path.exists():
-        return None
-    return parse(Manifest, read_regular(path), path)
+    if path.is_symlink() or path.exists():
+        manifest = parse(Manifest, read_regular(path, MOST_UNLISTED), path)
+        for marker, name in _RECORD_FORMAT.items():
+            if (folder / marker).exists() and name not in manifest.files:
+                raise DataError(f"{path} is damaged", why=f"it does not list {name}", todo=_AGAIN)
+        return manifest
+    for marker, name in _RECORD_FORMAT.items():
+        document = folder / name
+        if not ((folder / marker).exists() and document.exists()):
+            continue
+        if parse(FormatDocument, read_regular(document, MOST_UNLISTED), document).format >= FORMAT:
+            if path.exists():  # the checkpoint was replaced in the meantime
+                return read_manifest(folder)
+            why = f"{MANIFEST} is missing, so that its files cannot be checked"
+            raise DataError(f"{folder} is damaged", why=why, todo=_AGAIN)
+    return None
 
 
-def read_checked(folder: Path, name: str, *, what: str = "file", todo: str = "") -> bytes:
+def read_checked(folder: Path, name: str, *, todo: str = "") -> bytes:
     """Return the content of a file of a run or a checkpoint, and check that it is unchanged.
 
     Args:
         folder: The run or the checkpoint.
         name: Name of the file.
-        what: Noun for the file in the error if it is missing.
         todo: Advice if the file is missing or damaged.
 
     Raises:
         DataError: The file is missing, not regular, not readable, or differs from the manifest.
 
     """
+    expected, size = None, 0
     for _ in range(2):  # a second time if the checkpoint was replaced in the meantime
         at = resolve_folder(folder)
         manifest = read_manifest(at)
-        content = read_regular(at / name, what=what, todo=todo)
         expected = manifest.files.get(name) if manifest else None
-        found = _entry(content) if expected else None
-        if found == expected:
+        if expected is None:
+            limit = MOST_UNLISTED if manifest else None  # release 0.1 listed nothing, large states included
+            return read_regular(at / name, limit, todo=todo)
+        with open_regular(at / name, todo=todo) as file:
+            size = os.fstat(file.fileno()).st_size
+        if size != expected.bytes:  # a file of any size, which is not read
+            continue
+        content = read_regular(at / name, expected.bytes, todo=todo)
+        if _entry(content) == expected:
             return content
-    assert expected is not None, "without an entry nothing is compared"
-    differs = "SHA-256" if len(content) == expected.bytes else f"size of {expected.bytes:,} bytes"
+    assert expected is not None, "a file without an entry was returned above"
+    differs = "SHA-256" if size == expected.bytes else f"size of {expected.bytes:,} bytes"
     raise DataError(
         f"{folder / name} is damaged",
         why=f"{name}: it does not have the {differs} recorded in {MANIFEST}",
-        todo=todo or "restore it from a copy, or train again",
+        todo=todo or _AGAIN,
     )
 
 
@@ -115,4 +157,4 @@ def _entry(content: bytes) -> ManifestEntry:
 
 
 def _write(folder: Path, manifest: Manifest) -> None:
-    atomic_write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    atomic_write_text(folder / MANIFEST, manifest.text())

@@ -15,15 +15,14 @@ from svipctl.settings.keys import WHERE_AND_HOW, flatten
 from svipctl.settings.schema import Settings
 
 FIGURES = {
-    "T1": ("zsl", "T1"),
-    "H": ("gzsl-calibrated", "H"),
-    "H_oracle": ("gzsl-oracle", "H"),
-    "AUSUC": ("ausuc", "value"),
+    "T1": ("zsl", "T1", "T1"),
+    "H": ("gzsl-calibrated", "H", "H"),
+    "H_oracle": ("gzsl-oracle", "H", "H*"),
+    "AUSUC": ("ausuc", "value", "AUSUC"),
 }
-"""Name of a metric -> row and name in `eval/metrics.json`; H is calibrated on validation images, H_oracle on the
-scored ones.
+"""Name of a metric -> row and name in `eval/metrics.json`, and head of its column; H is calibrated on validation
+images, H_oracle on the scored ones.
 """
-_HEADS = {"T1": "T1", "H": "H", "H_oracle": "H*", "AUSUC": "AUSUC"}
 _OWN_COLUMNS = {"dataset", "recipe", "model.backbone", "seed", "train.fold", "train.epochs"}
 
 
@@ -100,7 +99,7 @@ def overview(run: Run) -> Overview:
     best = len(records) if finished is None or finished.best_epoch is None else finished.best_epoch
     evaluation = run.evaluation(best)
     rows = evaluation.protocols if evaluation else {}
-    figures = {name: rows[row][key] for name, (row, key) in FIGURES.items() if key in rows.get(row, {})}
+    figures = {name: rows[row][key] for name, (row, key, _) in FIGURES.items() if key in rows.get(row, {})}
     split = evaluation.split if evaluation and rows else ""
     record = next((one for one in records if one["epoch"] == best and "monitor" in one), None)
     if not rows and record is not None:
@@ -112,14 +111,21 @@ def overview(run: Run) -> Overview:
 
 
 def seed_groups(runs: Sequence[Overview]) -> list[SeedGroup]:
-    """Return the groups of two or more runs that are equal but for their seed, in the order of their first runs."""
-    groups: dict[str, list[Overview]] = {}
+    """Return the groups of two or more runs that are equal but for their seed, in the order of their first runs.
+
+    Args:
+        runs: Oldest first: of runs with the same seed the last one counts.
+
+    """
+    groups: dict[str, dict[int, Overview]] = {}
     for one in runs:
-        free = {*WHERE_AND_HOW, "seed", *(["train.epochs"] if one.run.development() else [])}
+        development = one.run.development()
+        free = {*WHERE_AND_HOW, "seed", *(["train.epochs"] if development else [])}
         same = {key: value for key, value in flatten(one.settings).items() if key not in free}
-        key = json.dumps([one.run.is_baseline and one.run.name, one.split, same], default=str)
-        groups.setdefault(key, []).append(one)
-    return [SeedGroup(tuple(group)) for group in groups.values() if len({one.settings.seed for one in group}) > 1]
+        folds = sorted(found.fold or 0 for found in development.runs) if development else None
+        key = json.dumps([one.run.is_baseline and one.run.name, one.split, folds, same], default=str)
+        groups.setdefault(key, {})[one.settings.seed] = one  # the newest of each seed
+    return [SeedGroup(tuple(group.values())) for group in groups.values() if len(group) > 1]
 
 
 def overview_table(runs: Sequence[Overview], groups: Sequence[SeedGroup]) -> tuple[str, list[str], list[list[str]]]:
@@ -132,15 +138,13 @@ def overview_table(runs: Sequence[Overview], groups: Sequence[SeedGroup]) -> tup
     }
     common = [f"{name} {values[0]}" for name, values in columns.items() if len(set(values)) == 1 and values[0]]
     columns = {"run": [one.run.name for one in runs]} | {n: v for n, v in columns.items() if len(set(v)) > 1}
-    columns["different"] = [one.differences for one in runs]
+    columns["other settings"] = [one.differences for one in runs]
     columns["epochs"] = [f"{one.epochs}/{one.settings.train.epochs}" for one in runs]
-    columns |= {
-        head: [f"{one.figures[name]:.1f}" if name in one.figures else "" for one in runs]
-        for name, head in _HEADS.items()
-    }
+    for name, (*_, head) in FIGURES.items():
+        columns[head] = [f"{one.figures[name]:.1f}" if name in one.figures else "" for one in runs]
     columns["state"] = [one.state for one in runs]
     for group in groups:
-        means = {head: group.mean(name) for name, head in _HEADS.items()}
+        means = {head: group.mean(name) for name, (*_, head) in FIGURES.items()}
         shown = {head: "{:.1f} ±{:.1f}".format(*mean) for head, mean in means.items() if mean}
         shown["run"] = f"mean of {', '.join(one.run.name for one in group.runs)}"
         for head, cells in columns.items():

@@ -12,8 +12,9 @@ from typing import Any
 
 from svipctl.files import atomic_write_text, read_regular
 from svipctl.runs.documents import EpochRecord, StepRecord, parse
+from svipctl.runs.manifest import MOST_UNLISTED
 
-METRICS, STEPS = "metrics.jsonl", "steps.jsonl"
+METRICS, METRICS_TABLE, STEPS = "metrics.jsonl", "metrics.csv", "steps.jsonl"
 Record = Mapping[str, Any]
 
 
@@ -22,15 +23,14 @@ def as_lines(records: Sequence[Record]) -> str:
     return "".join(json.dumps(record) + "\n" for record in records)
 
 
-def as_table(records: Sequence[Record], *, header: bool = True) -> str:
-    """Return records as CSV with the columns of all records in the order in which they appear."""
-    if not records:
+def as_table(records: Sequence[Record], columns: Sequence[str] = ()) -> str:
+    """Return records as CSV, with the given columns, or else all of them in the order in which they appear."""
+    columns = columns or list(dict.fromkeys(name for record in records for name in record))
+    if not columns:
         return ""
     text = io.StringIO()
-    columns = dict.fromkeys(name for record in records for name in record)
-    writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
-    if header:
-        writer.writeheader()
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
+    writer.writeheader()
     writer.writerows(records)
     return text.getvalue()
 
@@ -73,7 +73,7 @@ def whole_records(path: Path) -> list[dict[str, Any]]:
     if not path.is_symlink() and not path.exists():
         return []
     kind = StepRecord if path.name == STEPS else EpochRecord
-    lines = read_regular(path).split(b"\n")[:-1]  # text after the last line end was truncated
+    lines = read_regular(path, MOST_UNLISTED).split(b"\n")[:-1]  # text after the last line end was truncated
     todo = "restore the file from a copy, or remove the line"
     return [
         parse(kind, line, path, todo=todo, place=f"line {number}: ").model_dump()
@@ -84,13 +84,13 @@ def whole_records(path: Path) -> list[dict[str, Any]]:
 def epoch_line(record: Record, epochs: int) -> str:
     """Return the line of an epoch: loss terms, accuracies and, if a split is monitored, its metrics."""
     parts = [f"epoch {record['epoch']}/{epochs}", f"loss {record['loss']:.3f}"]
-    parts += [f"patch {record['patch']:.3f}"] if record["patch"] else []  # 0 without a second pass
+    parts += [f"patch loss {record['patch']:.3f}"] if record["patch"] else []  # 0 without a second pass
     accuracy = accuracy_of(record)
     parts += [] if accuracy is None else [f"train {accuracy:.1f} %"]
     if "monitor" in record:
-        figures = " ".join(f"{name} {record[name]:.1f}" for name in ("T1", "U", "S"))
-        parts.append(f"{record['monitor']}: {figures} H* {record['H_oracle']:.1f}")
+        figures = " ".join(f"{name} {record[name]:.1f}" for name in ("T1", "U", "S", "H"))
+        parts.append(f"{record['monitor']}: {figures} (oracle {record['H_oracle']:.1f})")
     parts.append(f"{record['images_per_second']:.0f} images/s")
     if record.get("parts", 1) > 1:
-        parts.append(f"batches in {record['parts']} parts")
+        parts.append(f"{record['parts']} micro-batches per step")
     return "  ".join(parts)

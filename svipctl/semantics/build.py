@@ -34,9 +34,9 @@ class Source:
 
     def describe(self) -> str:
         """Return the name, and the number of bytes to download if there are any."""
-        missing = self.asset is not None and self.path is not None and not self.path.exists()
-        size = self.asset.size if self.asset else None
-        return self.name + (f", to download: {size or 0:,} bytes" if missing else "")
+        if self.asset is None or self.path is None or self.path.exists():
+            return self.name
+        return f"{self.name}, to download: {self.asset.size or 0:,} bytes"
 
 
 def choose_source(dataset: str, vectors: str | None, data_dir: Path, *, offline: bool) -> Source:
@@ -67,7 +67,8 @@ def choose_source(dataset: str, vectors: str | None, data_dir: Path, *, offline:
         return Source(path, asset)
     if not Path(vectors).exists():
         raise DataError(
-            f"there is no file {vectors}", why=f"and no download of this name: {nearest(vectors, _downloadable())}"
+            f"there is no file {vectors}",
+            why=f"it is not the name of a download either: {nearest(vectors, _downloadable())}",
         )
     return Source(Path(vectors))
 
@@ -98,15 +99,7 @@ def build_matrix(
         raise DataError(
             f"{source.path} contains none of the {len(words)} words of {dataset}", why=f"it was read as {found.kind}"
         )
-    return word_matrix(
-        attributes,
-        found.vectors,
-        found.width,
-        scheme=scheme,
-        pooling=pooling,
-        source=source.name,
-        source_sha256=found.sha256,
-    )
+    return word_matrix(attributes, found, scheme=scheme, pooling=pooling, source=source.name)
 
 
 def _downloadable() -> list[str]:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svipctl.array_files import check_ending, read_arrays, write_arrays
-from svipctl.errors import DataError
-from svipctl.files import open_regular
+from svipctl.errors import DataError, explained_damage
 from svipctl.semantics.phrases import attribute_words
+from svipctl.semantics.vector_formats import WordVectors
 
 Pooling = Literal["sum", "mean"]
 
@@ -64,7 +64,7 @@ class WordMatrix:
             ConfigError: The file name has another ending.
 
         """
-        check_name(path)
+        check_ending(path, "word vectors")
         fields = {key: value for key, value in vars(self).items() if key != "vectors"}
         write_arrays(path, {"vectors": self.vectors}, fields, _METADATA)
 
@@ -76,38 +76,33 @@ class WordMatrix:
             DataError: The file is missing, damaged, or for other attributes.
 
         """
-        again = "build it again: svipctl w2v build"
-        open_regular(path, what="file of word vectors", todo="svipctl w2v build").close()
-        try:
-            found = read_arrays(path, _METADATA, what="file of word vectors")
+        again = "build it: svipctl w2v build DATASET"
+        with explained_damage(path, "is not a word-vector file", todo=again):
+            found = read_arrays(path, _METADATA, _check_shape, what="word-vector file", todo=again)
             vectors = found.pop("vectors")
             names = {key: tuple(map(str, found.pop(key))) for key in ("attributes", "unknown", "words") if key in found}
             matrix = cls(vectors, **names, **{key: str(found[key]) for key in _TEXTS if key in found})  # type: ignore[arg-type]
-            if vectors.ndim != 2 or not np.isfinite(vectors).all():
-                raise ValueError("its vectors are not a table of finite numbers")
-        except Exception as error:  # numpy, zipfile, json and safetensors raise different exceptions for damaged files
-            raise DataError(f"{path} is not a word-vector file", why=str(error), todo=again) from error
+            _check_shape({"vectors": vectors})
+            if not np.isfinite(vectors).all():
+                raise ValueError("its vectors are not finite")
         rows = len(matrix.attributes)
         if matrix.attributes != tuple(attributes) or len(matrix.vectors) != rows:
-            raise DataError(
-                f"{path} is for other attributes",
-                why=f"it has {rows} rows; the data set has {len(attributes)} attributes, or another order",
-                todo=again,
-            )
+            why = "its attributes differ from the data set's, or have another order"
+            if rows != len(attributes):
+                why = f"it has {rows} rows, but the data set has {len(attributes)} attributes"
+            raise DataError(f"{path} is for other attributes", why=why, todo=again)
         return matrix
 
 
-def check_name(path: Path) -> None:
-    """Raise ConfigError unless a file name has the ending of a format that `save` writes, before any work is done.
-
-    Raises:
-        ConfigError: It has another ending.
-
-    """
-    check_ending(path, "word vectors")
+def _check_shape(found: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the vectors are a table."""
+    vectors = found["vectors"]
+    if vectors.ndim != 2 or vectors.dtype.kind != "f" or vectors.size > _MOST:
+        raise ValueError(f"its vectors are not a table (shape {vectors.shape}, type {vectors.dtype})")
 
 
 _METADATA = "word_vectors"
+_MOST = 2**26  # numbers of a table; 10,000 attributes of 1,000 numbers are a sixth of it
 _TEXTS = ("source", "source_sha256", "pooling", "scheme")
 
 
@@ -117,36 +112,27 @@ def wanted_words(attributes: Sequence[str], scheme: str = "cub") -> frozenset[st
 
 
 def word_matrix(
-    attributes: Sequence[str],
-    word_vectors: Mapping[str, NDArray[np.float64]],
-    width: int,
-    *,
-    scheme: str = "cub",
-    pooling: Pooling = "sum",
-    source: str = "",
-    source_sha256: str = "",
+    attributes: Sequence[str], known: WordVectors, *, scheme: str = "cub", pooling: Pooling = "sum", source: str = ""
 ) -> WordMatrix:
     """Sum, or average over the known ones, the word vectors of each attribute's words (data, section 4).
 
     Args:
         attributes: Attribute names.
-        word_vectors: Word -> vector (width,).
-        width: Length of a vector.
+        known: The word vectors.
         scheme: Scheme of the words of a name: `cub`, `awa2` or `sun`.
         pooling: `sum` as published, or `mean`.
         source: Origin of the word vectors, saved in the file.
-        source_sha256: SHA-256 of that file.
 
     """
-    phrases = [attribute_words(attribute, scheme) for attribute in attributes]
-    rows = np.zeros((len(attributes), width))
+    rows, used = np.zeros((len(attributes), known.width)), list[str]()
     unknown: dict[str, None] = {}
-    for row, words in zip(rows, phrases):
-        known = [word_vectors[word] for word in words if word in word_vectors]
-        unknown |= dict.fromkeys(word for word in words if word not in word_vectors)
-        for vector in known:
-            row += vector
-        if pooling == "mean" and known:
-            row /= len(known)
-    used = tuple(" ".join(word for word in words if word in word_vectors) for words in phrases)
-    return WordMatrix(rows, tuple(attributes), tuple(unknown), used, source, source_sha256, pooling, scheme)
+    for row, attribute in zip(rows, attributes):
+        words = attribute_words(attribute, scheme)
+        found = [word for word in words if word in known.vectors]
+        unknown |= dict.fromkeys(word for word in words if word not in known.vectors)
+        used.append(" ".join(found))
+        for word in found:
+            row += known.vectors[word]
+        if pooling == "mean" and found:
+            row /= len(found)
+    return WordMatrix(rows, tuple(attributes), tuple(unknown), tuple(used), source, known.sha256, pooling, scheme)

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from svipctl.semantics.matrix import Pooling, WordMatrix, word_matrix
+from svipctl.semantics.vector_formats import WordVectors
 
 WIDTH = 32
 
@@ -51,15 +51,11 @@ def corpus() -> Iterator[list[str]]:
             yield ["the", one, place, "of", "a", "bird", "with", other]
 
 
-def train_toy_vectors(attributes: Sequence[str], *, seed: int = 0, pooling: Pooling = "sum") -> WordMatrix:
+def train_toy_vectors(attributes: Sequence[str], *, pooling: Pooling = "sum") -> WordMatrix:
     """Train skip-gram word2vec (gensim) on the corpus, and pool it over each attribute's words: (K, 32)."""
     from gensim.models import Word2Vec
 
-    sentences = list(corpus())
-    model = Word2Vec(
-        sentences, vector_size=WIDTH, window=4, min_count=1, sg=1, negative=5, epochs=10, seed=seed + 1, workers=1
-    )
-    vectors: dict[str, NDArray[np.float64]] = {
-        word: model.wv[word].astype(np.float64) for word in model.wv.index_to_key
-    }
-    return word_matrix(attributes, vectors, WIDTH, pooling=pooling, source=f"built-in corpus, seed {seed}")
+    options = {"window": 4, "min_count": 1, "sg": 1, "negative": 5, "epochs": 10, "seed": 1, "workers": 1}
+    trained = Word2Vec(list(corpus()), vector_size=WIDTH, **options).wv
+    vectors = WordVectors({word: trained[word].astype(np.float64) for word in trained.index_to_key}, WIDTH)
+    return word_matrix(attributes, vectors, pooling=pooling, source="built-in corpus, seed 0")

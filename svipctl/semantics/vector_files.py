@@ -14,18 +14,15 @@ import zlib
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import BinaryIO
 
-from svipctl.errors import DataError
+from svipctl.errors import DataError, explained_damage
 from svipctl.files import open_regular
 from svipctl.quoting import shell_words
-from svipctl.semantics.text_vectors import is_text, read_text
-from svipctl.semantics.vectors import WIDEST, Damaged, Vectors
-from svipctl.semantics.word2vec_binary import read_binary
+from svipctl.semantics.vector_formats import WIDEST, Damaged, Vectors, WordVectors, is_text, read_binary, read_text
 from svipctl.types import ProgressCallback
 
 _GZIP, _ZIP, _PICKLE = b"\x1f\x8b", b"PK\x03\x04", b"\x80"
@@ -33,19 +30,6 @@ _HEADER = re.compile(rb"([0-9]{1,18})[ \t]+([0-9]{1,18})[ \t\r]*\n")
 _BLOCK = 2**18  # fits into the processor's cache
 _UNPACKED, _SMALL = 20, 2**24  # gzip makes digits a third as long, and a file of zeros a thousandth
 _HASHED = 2**23  # few and long calls: Python's lock is needed between two
-
-
-@dataclass(frozen=True)
-class WordVectors:
-    """The wanted words of a file."""
-
-    vectors: Vectors
-    """Word -> vector, shape (width,); the first one of a repeated word."""
-    width: int
-    sha256: str
-    """SHA-256 of the file on the disk."""
-    kind: str
-    """`word2vec binary` or `text`."""
 
 
 def read_word_vectors(path: Path, wanted: AbstractSet[str], progress: ProgressCallback | None = None) -> WordVectors:
@@ -61,21 +45,16 @@ def read_word_vectors(path: Path, wanted: AbstractSet[str], progress: ProgressCa
             a file of gensim's `save`, which is a pickle.
 
     """
-    stopped = Event()
-    try:
-        with ThreadPoolExecutor(1) as pool, open_regular(path, what="file of word vectors") as file:
-            sha256 = pool.submit(_sha256, path, stopped)
-            try:
-                vectors, width, kind = _words(file, path, wanted, progress)
-                return WordVectors(vectors, width, sha256.result(), kind)
-            finally:
-                stopped.set()
-    except (Damaged, OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path} is not a complete word-vector file",
-            why=str(error),
-            todo="download it again, or with gensim save it as save_word2vec_format(FILE, binary=True)",
-        ) from error
+    todo = "download it again, or with gensim save it as save_word2vec_format(FILE, binary=True)"
+    kinds, stopped = (Damaged, gzip.BadGzipFile, EOFError, zlib.error), Event()
+    damage = explained_damage(path, "is not a complete word-vector file", *kinds, todo=todo)
+    with damage, ThreadPoolExecutor(1) as pool, open_regular(path, what="word-vector file") as file:
+        sha256 = pool.submit(_sha256, path, stopped)
+        try:
+            vectors, width, kind = _words(file, path, wanted, progress)
+            return WordVectors(vectors, width, sha256.result(), kind)
+        finally:
+            stopped.set()
 
 
 def _words(
@@ -94,7 +73,7 @@ def _words(
     header = _HEADER.match(begin)
     count, width = map(int, header.groups()) if header else (None, None)
     if width is not None and not 0 < width <= WIDEST:
-        raise Damaged(f"its header says that vectors have {width} numbers")
+        raise Damaged(f"its header says that vectors have {width} numbers; 1 to {WIDEST} are accepted")
     content = begin[header.end() if header else 0 :]
     rest = chain([content], blocks)
     if is_text(content.partition(b"\n")[0], width):
@@ -112,7 +91,7 @@ def _blocks(
     while block := stream.read(_BLOCK):
         unpacked += len(block)
         if stream is not file and unpacked > most:
-            raise Damaged(f"it unpacks to more than {most:,} bytes, more than any word vectors")
+            raise Damaged(f"it unpacks to more than the limit of {most:,} bytes")
         if progress:
             progress(file.tell(), size)
         yield block

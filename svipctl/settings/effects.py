@@ -1,7 +1,7 @@
 """List the settings that each command reads. `--set` refuses all other keys there: training fixes them for a run.
 
 svipctl.toml, `--config` and the environment are shared by all commands; their other keys have no effect
-(docs/recipes.md).
+(docs/recipes.md). Like flags.py, it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from svipctl.errors import ConfigError
-from svipctl.settings.keys import flat_values, known_keys, nested, parse_setting
 
 Keys = Collection[str]
 """Dotted keys, and sections such as `method.`"""
@@ -19,7 +18,7 @@ EXPORT: Keys = (*_FOLDERS, "data.allow_partial")
 """Keys that `export` reads."""
 IMAGES: Keys = (*EXPORT, "gpu", "precision", "seed")
 """Keys that the figures of single images read."""
-PREDICTION: Keys = (*_FOLDERS, "gpu", "precision", "eval.batch_size")
+PREDICTION: Keys = (*_FOLDERS, "gpu", "precision", "eval.batch_size", "eval.compile")
 """Keys that `predict` reads."""
 EMBEDDING: Keys = (*IMAGES, "data.workers")
 """Keys that `embed` reads."""
@@ -30,11 +29,18 @@ BACKBONE: Keys = (
 """Keys that `embed` also reads without a run."""
 EVALUATION: Keys = (*IMAGES, "data.workers", "eval.")
 """Keys that `eval` and the figures of whole evaluations read."""
+BASELINE: Keys = (*IMAGES, "recipe", "name", "model.", "data.", "eval.")
+"""Keys that `baseline` reads."""
+TUNING: Keys = (
+    *(*IMAGES, "recipe", "eval.batch_size", "eval.selection"),
+    *("model.", "method.", "data.", "optim.", "train."),
+)
+"""Keys that `tune` reads."""
 PUBLISHED: Keys = (
     *("recipe", "model.backbone", "model.backbone_args", "model.window", "model.classifier_hidden"),
     *("method.", "data.normalise", "data.resize", "data.test_resize"),
 )
-"""Keys that `eval` also reads for a file of weights that does not describe its network."""
+"""Keys that `eval` also reads for a weights file that does not describe its network."""
 PACKING: Keys = (
     *(*EXPORT, "recipe", "model.backbone", "model.backbone_args"),
     *("data.resize", "data.test_resize", "data.augment"),
@@ -51,6 +57,8 @@ def check_effect(assignments: Sequence[str], reads: Keys | None) -> None:
         reads: Keys that the command reads; all if None.
 
     """
+    from svipctl.settings.keys import flat_values, known_keys, nested, parse_setting
+
     known = [key for key, _ in known_keys()]
     pairs = [assignment.partition("=") for assignment in assignments]
     tree = nested({key.strip(): parse_setting(key.strip(), value.strip()) for key, _, value in pairs})
@@ -60,8 +68,8 @@ def check_effect(assignments: Sequence[str], reads: Keys | None) -> None:
         is_name = useless == ["dataset"]
         raise ConfigError(
             f"--set {', '.join(useless)}: this command does not read {'it' if len(useless) == 1 else 'them'}",
-            why="the data set is the command's argument" if is_name else "a run fixes it when it is trained",
-            todo="omit it" if is_name else "omit it, or train another run with it",
+            why="the data set is the command's argument" if is_name else "training fixes such values for the run",
+            todo="omit it" if is_name else f"omit {'it' if len(useless) == 1 else 'them'}, or train another run",
         )
 
 

@@ -16,8 +16,6 @@ class Flag:
 
     key: str
     """Dotted key of the setting."""
-    name: str
-    """The flag, with its dashes."""
     help: str
     type: type = str
     values: tuple[str, ...] = ()
@@ -26,8 +24,13 @@ class Flag:
 
     @property
     def parameter(self) -> str:
-        """Name of the command's parameter."""
-        return self.name.lstrip("-").replace("-", "_")
+        """Name of the command's parameter: the last part of the key."""
+        return self.key.rpartition(".")[2]
+
+    @property
+    def name(self) -> str:
+        """The flag, with its dashes."""
+        return "--" + self.parameter.replace("_", "-")
 
     def with_help(self, help: str) -> Flag:
         """Return the same flag with the help text of one command."""
@@ -36,72 +39,48 @@ class Flag:
 
 RECIPE = Flag(
     "recipe",
-    "--recipe",
     "Recipe: svipctl (corrected), hybrid (strongest), reference (as published) or paper.",
     values=("svipctl", "hybrid", "reference", "paper"),
 )
-NAME = Flag("name", "--name", "Run name.")
+NAME = Flag("name", "Run name.")
 BACKBONE = Flag(
     "model.backbone",
-    "--backbone",
     "Backbone: lite, vit_base, deit_base, vit_small, vit_tiny, vit_toy, or a timm name.",
     values=("lite", "vit_base", "deit_base", "vit_small", "vit_tiny", "vit_toy"),
 )
-WEIGHTS = Flag(
-    "model.weights", "--weights", "Backbone weights: pretrained, none, or a file.", values=("pretrained", "none")
-)
-INIT_FROM = Flag(
-    "model.init_from",
-    "--init-from",
-    "Trained network to start from: a run or checkpoint folder, or a published .pth.",
-)
-EPOCHS = Flag("train.epochs", "--epochs", "Training epochs, warm-up included.", int)
-BATCH_SIZE = Flag("train.batch_size", "--batch-size", "Images per step.", int)
+WEIGHTS = Flag("model.weights", "Backbone weights: pretrained, none, or a file.", values=("pretrained", "none"))
+INIT_FROM = Flag("model.init_from", "Trained network to start from: a run or checkpoint folder, or a published .pth.")
+EPOCHS = Flag("train.epochs", "Training epochs, warm-up included.", int)
+BATCH_SIZE = Flag("train.batch_size", "Images per step.", int)
 BATCH_SIZE_OR_AUTO = replace(
     BATCH_SIZE,
     type=str,
     metavar="N|auto",
-    help="Images per step; auto keeps the preset's, and splits a batch that does not fit in memory.",
+    help="Images per step; auto uses the preset's batch size, in micro-batches if memory requires it.",
 )
 EVAL_BATCH_SIZE = replace(BATCH_SIZE, key="eval.batch_size", help="Images per batch.")
-LR = Flag("optim.lr", "--lr", "Learning rate after warm-up.", float)
-SEED = Flag("seed", "--seed", "Random seed.", int)
+LR = Flag("optim.lr", "Learning rate after warm-up.", float)
+SEED = Flag("seed", "Random seed.", int)
 FOLD = Flag(
     "train.fold",
-    "--fold",
-    "Fold 1, 2 or 3 of the seen classes to hold out, for a development run.",
+    "Train a development run that holds out fold 1, 2 or 3 of the seen classes.",
     int,
     values=("1", "2", "3"),
 )
-SAVE_EVERY = Flag(
-    "train.save_every",
-    "--save-every",
-    "Save the training state this often. (default: 15)",
-    float,
-    metavar="MINUTES",
-)
-ALLOW_PARTIAL = Flag("data.allow_partial", "--allow-partial", "Use a data set with missing images.", bool)
+SAVE_EVERY = Flag("train.save_every", "Save the training state this often. (default: 15)", float, metavar="MINUTES")
+ALLOW_PARTIAL = Flag("data.allow_partial", "Use a data set with missing images.", bool)
 FEATURES = Flag(
-    "data.features",
-    "--features",
-    "File of features to use instead of images: from svipctl embed, your own, or res101.mat.",
-    Path,
+    "data.features", "Feature file to use instead of images: from svipctl embed, your own, or res101.mat.", Path
 )
 PRECISION = Flag(
     "precision",
-    "--precision",
-    "Arithmetic: auto (bf16 where the hardware has it), fp32 or bf16.",
+    "Numerical precision: auto (bf16 if the hardware supports it), fp32 or bf16.",
     values=("auto", "fp32", "bf16"),
 )
-GPU = Flag(
-    "gpu",
-    "--gpu",
-    "Device: auto, cpu, the index of a GPU, or several: 0,1,2,3. (default: auto)",
-    values=("auto", "cpu"),
-)
-OFFLINE = Flag("offline", "--offline", "Disable all network access.", bool)
-DATA_DIR = Flag("data_dir", "--data-dir", "Folder of data sets. (default: data)", Path)
-RUNS_DIR = Flag("runs_dir", "--runs-dir", "Folder of runs. (default: runs)", Path)
+GPU = Flag("gpu", "Device: auto, cpu, the index of a GPU, or several: 0,1,2,3. (default: auto)", values=("auto", "cpu"))
+OFFLINE = Flag("offline", "Disable all network access.", bool)
+DATA_DIR = Flag("data_dir", "Folder of data sets. (default: data)", Path)
+RUNS_DIR = Flag("runs_dir", "Folder of runs. (default: runs)", Path)
 
 TRAINING = (
     *(RECIPE, NAME, BACKBONE, WEIGHTS, INIT_FROM, EPOCHS, BATCH_SIZE_OR_AUTO, LR, SEED, FOLD, SAVE_EVERY),

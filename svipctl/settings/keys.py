@@ -30,11 +30,11 @@ WHERE_AND_HOW = frozenset(
 def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every dotted key and its pydantic field, in the order of the schema."""
     for name, field in model.model_fields.items():
-        section = _section(field.annotation)
-        if section is None:
-            yield prefix + name, field
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from known_keys(annotation, f"{prefix}{name}.")
         else:
-            yield from known_keys(section, f"{prefix}{name}.")
+            yield prefix + name, field
 
 
 def full_keys(name: str) -> list[str]:
@@ -55,12 +55,6 @@ def _choices(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
         return [str(value) for value in get_args(annotation)]
     return ["true", "false"] if annotation is bool else []
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return None
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def flatten(settings: Settings) -> dict[str, Any]:
@@ -105,7 +99,7 @@ def flat_values(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return a tree of sections as values by dotted key; the arguments of the backbone stay one value."""
     flat: dict[str, Any] = {}
     for name, value in tree.items():
-        key = prefix + name
+        key = prefix + (f'"{name}"' if "." in name else name)  # quoted in TOML: not a setting
         if isinstance(value, dict) and value and key != "model.backbone_args":
             flat |= flat_values(value, f"{key}.")
         else:
@@ -117,14 +111,3 @@ def is_known(key: str, value: Any, known: Mapping[str, Any]) -> bool:
     """Return True if a key is a setting, or a table of settings in which every line is commented out."""
     is_empty_table = value == {} and any(name.startswith(f"{key}.") for name in known)
     return key in known or key.startswith("model.backbone_args") or is_empty_table
-
-
-def remove_key(tree: Tree, key: str) -> None:
-    """Remove a dotted key from the tree, with the sections that it leaves empty."""
-    if key in tree:
-        del tree[key]
-        return
-    section, _, rest = key.partition(".")
-    remove_key(tree[section], rest)
-    if not tree[section]:
-        del tree[section]

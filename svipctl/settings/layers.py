@@ -12,16 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypedDict, Unpack, get_args
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.errors import ConfigError, SvipError, nearest
 from svipctl.model import lite_weights
-from svipctl.settings.keys import Tree, flat_values, full_keys, is_known, known_keys, nested, parse_setting, remove_key
-from svipctl.settings.schema import RecipeName, Section, Settings
+from svipctl.quoting import shell_command
+from svipctl.settings.keys import Tree, flat_values, full_keys, is_known, known_keys, nested, parse_setting
+from svipctl.settings.schema import RecipeName, Settings
 from svipctl.text_files import read_text
 from svipctl.types import FEATURES
 
@@ -32,8 +34,6 @@ ENVIRONMENT = "environment"
 BACKBONE = re.compile(r"[A-Za-z0-9_]+")
 RECIPES: tuple[str, ...] = get_args(RecipeName)
 _PRESETS = files("svipctl.settings") / "presets"
-
-M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -62,53 +62,50 @@ class Resolved:
     """Dotted key -> origin; keys that are missing here have their built-in default."""
 
 
-def resolve(
-    dataset: str,
-    *,
-    flags: Mapping[str, Any] | None = None,
-    assignments: Sequence[str] = (),
-    config: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    folder: Path | None = None,
-) -> Resolved:
+class Given(TypedDict, total=False):
+    """The values of the layers above the presets."""
+
+    flags: Mapping[str, Any]
+    """Dotted key -> value of the named flags; None if a flag is not given."""
+    assignments: Sequence[str]
+    """`key=value` of `--set`, on top of the named flags."""
+    config: Path | None
+    """The file of `--config`."""
+    environment: Mapping[str, str]
+    """`os.environ`; without it the environment is not read."""
+    folder: Path
+    """The folder of `svipctl.toml`; the working folder if it is not given."""
+
+
+def resolve(dataset: str, **given: Unpack[Given]) -> Resolved:
     """Merge all layers and check the result.
 
     Args:
         dataset: Name or folder of the data set, which chooses the preset.
-        flags: Dotted key -> value of the named flags; None if a flag is not given.
-        assignments: `key=value` of `--set`, on top of the named flags.
-        config: The file of `--config`.
-        environment: `os.environ`, or an empty mapping.
-        folder: The folder of `svipctl.toml`.
+        given: The layers above the presets.
 
     Raises:
         ConfigError: Lists every unknown key and every bad value of all layers.
 
     """
     problems: list[str] = []
-    own = _given_layers(flags, assignments, config, environment, folder, problems)
+    own = _given_layers(given, problems)
     own[-1].values["dataset"] = dataset
 
     chosen = next((layer for layer in reversed(own) if "recipe" in layer.values), None)
-    if _features(own):
+    if _highest(own, "data", "features"):
         _use_features(own, problems)
-    recipe = default_recipe(dataset, _backbone(own)) if chosen is None else chosen.values["recipe"]
+    recipe = default_recipe(dataset, _highest(own, "model", "backbone")) if chosen is None else chosen.values["recipe"]
     if chosen is not None and recipe not in RECIPES:
         problems.append(f"recipe ({chosen.origin}): there is no recipe {recipe!r} ({nearest(str(recipe), RECIPES)})")
         chosen.values["recipe"] = recipe = "svipctl"
     presets = [Layer("default", {"recipe": recipe}), *preset_layers(dataset, recipe)]
-    values, origins = _merged([*presets, *backbone_layers(_backbone([*presets, *own]), recipe), *own], problems)
-    return Resolved(_validated(Settings, values, origins, problems), origins)
+    backbone = _highest([*presets, *own], "model", "backbone")
+    values, origins = _merged([*presets, *backbone_layers(backbone, recipe), *own], problems)
+    return Resolved(_validated(values, origins, problems), origins)
 
 
-def resolve_workspace(
-    *,
-    flags: Mapping[str, Any] | None = None,
-    assignments: Sequence[str] = (),
-    config: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    folder: Path | None = None,
-) -> Workspace:
+def resolve_workspace(**given: Unpack[Given]) -> Workspace:
     """Return the folders and the network access of a command that has no data set, and so no preset.
 
     Args: As for `resolve`.
@@ -118,47 +115,42 @@ def resolve_workspace(
 
     """
     problems: list[str] = []
-    layers = _given_layers(flags, assignments, config, environment, folder, problems)
+    layers = _given_layers(given, problems)
     merged, origins = _merged(layers, problems)
-    fields = {name: Settings.model_fields[name] for name in ("data_dir", "runs_dir", "offline")}
-    model = create_model("Folders", __base__=Section, **{n: (f.annotation, f) for n, f in fields.items()})  # type: ignore[call-overload]
-    values = {name: value for name, value in merged.items() if name in fields}
-    return Workspace(**dict(_validated(model, values, origins, problems)))
+    values = {"dataset": ""} | {key: merged[key] for key in ("data_dir", "runs_dir", "offline") if key in merged}
+    settings = _validated(values, origins, problems)
+    return Workspace(settings.data_dir, settings.runs_dir, settings.offline)
 
 
-def _given_layers(
-    flags: Mapping[str, Any] | None,
-    assignments: Sequence[str],
-    config: Path | None,
-    environment: Mapping[str, str] | None,
-    folder: Path | None,
-    problems: list[str],
-) -> list[Layer]:
+def _given_layers(given: Given, problems: list[str]) -> list[Layer]:
     """Return the layers above the presets: files, environment, flags."""
-    paths = [path for path in ((folder or Path()) / PROJECT_FILE,) if path.is_file()]
-    paths += [config] if config else []
-    named = {key: value for key, value in (flags or {}).items() if value is not None}
+    if unknown := given.keys() - Given.__annotations__.keys():
+        raise TypeError(f"there is no argument {', '.join(sorted(unknown))}")  # a typo must not change a setting
+    paths = [path for path in (given.get("folder", Path()) / PROJECT_FILE,) if path.is_file()]
+    paths += [config] if (config := given.get("config")) else []
+    named = {key: value for key, value in given.get("flags", {}).items() if value is not None}
     return [
         *(Layer(path.name, _read_toml(path, problems)) for path in paths),
-        Layer(ENVIRONMENT, _from_environment(environment or {})),
-        Layer("flag", nested(named | _from_assignments(assignments, problems))),
+        Layer(ENVIRONMENT, _from_environment(given.get("environment", {}))),
+        Layer("flag", nested(named | _from_assignments(given.get("assignments", ()), problems))),
     ]
 
 
 def _merged(layers: Sequence[Layer], problems: list[str]) -> tuple[Tree, dict[str, str]]:
     """Return the values of all layers and their origins; report each unknown key with the most similar ones."""
-    known = dict(known_keys())
+    known, origins, trees = dict(known_keys()), dict[str, str](), list[Tree]()
     for layer in layers:
-        for key in [key for key, value in flat_values(layer.values).items() if not is_known(key, value, known)]:
+        values = flat_values(layer.values)
+        for key in [key for key, value in values.items() if not is_known(key, value, known)]:
             problems.append(f"{key} ({layer.origin}): no such setting ({nearest(key, known)})")
-            remove_key(layer.values, key)
-    return _Layered(layers=layers).model_extra or {}, {
-        key: layer.origin for layer in layers for key in flat_values(layer.values)
-    }
+            del values[key]
+        origins |= dict.fromkeys(values, layer.origin)
+        trees.append(nested(values))
+    return _Layered(trees=trees).model_extra or {}, origins
 
 
-def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problems: list[str]) -> M:
-    """Validate the values and return them as a model.
+def _validated(values: Tree, origins: Mapping[str, str], problems: list[str]) -> Settings:
+    """Validate the values and return them as settings.
 
     Raises:
         ConfigError: Lists the problems so far and those of the values.
@@ -166,23 +158,31 @@ def _validated(model: type[M], values: Tree, origins: Mapping[str, str], problem
     """
     settings = None
     try:
-        settings = model.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         for detail in error.errors():
             key = ".".join(str(part) for part in detail["loc"])
             origin = next((o for k, o in origins.items() if k == key or key.startswith(f"{k}.")), "")
             shown = f" ({origin})" if origin else ""
-            problems.append(
-                f"{key}{shown}: {detail['msg'].removeprefix('Value error, ')}, got {detail['input']!r}"[:300]
-            )
+            problems.append(f"{key}{shown}: {_in_plain_words(detail)}"[:300])
     if settings is None or problems:
         problems = list(dict.fromkeys(problems))
         raise ConfigError(
             f"the configuration has {len(problems)} error{'s' if len(problems) > 1 else ''}",
             why="\n".join(f"- {problem}" for problem in problems),
-            todo="the brackets name the source of each; `svipctl config show` lists every setting",
+            todo=f"fix these, or list all settings with their sources: {shell_command('config', 'show', '--origin')}",
         )
     return settings
+
+
+def _in_plain_words(detail: ErrorDetails) -> str:
+    """Return an error of pydantic as the end of a sentence about a setting."""
+    message, value = detail["msg"], detail["input"]
+    if isinstance(value, dict):  # a rule about several settings of a section
+        return message.removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return f"{message.removeprefix('Value error, ')}, got {value!r}"
+    return f"{message.replace('Input should be', 'must be').partition(', unable to')[0]}, not {value!r}"
 
 
 def default_recipe(dataset: str, backbone: str) -> RecipeName:
@@ -221,11 +221,10 @@ def _read_preset(folder: str, name: str) -> Tree:
     return tomllib.loads((_PRESETS / folder / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def _features(layers: Sequence[Layer]) -> str:
-    """Return the file of features of the highest layer that names one, else an empty text."""
-    sections = (layer.values.get("data") for layer in reversed(layers))
-    names = (section["features"] for section in sections if isinstance(section, dict) and "features" in section)
-    return str(next(names, ""))
+def _highest(layers: Sequence[Layer], section: str, key: str) -> str:
+    """Return the value of the highest layer that sets a key of a section, else an empty text."""
+    sections = (layer.values.get(section) for layer in reversed(layers))
+    return str(next((one[key] for one in sections if isinstance(one, dict) and key in one), ""))
 
 
 def _use_features(own: list[Layer], problems: list[str]) -> None:
@@ -239,13 +238,6 @@ def _use_features(own: list[Layer], problems: list[str]) -> None:
         if named and layer is own[-1]:
             problems.append(f"model.{named[0]} (flag): the features of data.features replace it, omit it")
     own.insert(0, Layer("data.features", {"model": {"backbone": FEATURES}}))
-
-
-def _backbone(layers: Sequence[Layer]) -> str:
-    """Return the backbone of the highest layer that names one."""
-    sections = (layer.values.get("model") for layer in reversed(layers))
-    names = (section["backbone"] for section in sections if isinstance(section, dict) and "backbone" in section)
-    return str(next(names, ""))
 
 
 class _Layered(BaseSettings):
@@ -263,8 +255,8 @@ class _Layered(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return one source per layer, the highest first; the environment is one of our layers."""
-        layers = init_settings()["layers"]
-        return tuple(InitSettingsSource(settings_cls, layer.values) for layer in reversed(layers))
+        trees = init_settings()["trees"]
+        return tuple(InitSettingsSource(settings_cls, tree) for tree in reversed(trees))
 
 
 def _read_toml(path: Path, problems: list[str]) -> Tree:
@@ -297,7 +289,7 @@ def _from_assignments(assignments: Sequence[str], problems: list[str]) -> Tree:
         if not equals:
             problems.append(f"--set {assignment}: write it as key=value")
         elif len(keys) > 1:
-            problems.append(f"--set {assignment}: {name.strip()} is the last part of {' and of '.join(keys)}")
+            problems.append(f"--set {assignment}: {name.strip()!r} is ambiguous: use {' or '.join(keys)}")
         else:
             values[keys[0]] = parse_setting(keys[0], value.strip())
     return values

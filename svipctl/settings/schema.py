@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from svipctl.model.recipe import Recipe
-from svipctl.types import Precision
+from svipctl.types import MOST_RESAMPLES, Precision
 
 RecipeName = Literal["svipctl", "hybrid", "reference", "paper"]
 TrackerName = Literal["tensorboard", "wandb", "trackio", "mlflow"]
@@ -48,7 +48,9 @@ def _named_checkpointing(value: Any) -> Any:
 
 def _images(value: Any) -> Any:
     if isinstance(value, str) and not value.isdecimal():
-        raise ValueError("use a number of images; `--batch-size auto` finds the number of parts that fit in memory")
+        raise ValueError(
+            "use a number of images; `--batch-size auto` finds the number of micro-batches that fit in memory"
+        )
     return value
 
 
@@ -168,8 +170,8 @@ class TrainSettings(Section):
     batch_size: Annotated[PositiveInt, BeforeValidator(_images)] = 64
     """Images per optimizer step, of all processes together."""
     accumulate: PositiveInt | Literal["auto"] = 1
-    """Parts that a batch is computed in, to save memory; the result is that of the whole batch. `auto` (--batch-size
-    auto) finds the smallest number that fits.
+    """Micro-batches per step (gradient accumulation), to save memory; the result is that of the whole batch. `auto`
+    (--batch-size auto) finds the smallest number that fits.
     """
     checkpointing: Annotated[Literal["none", "mlp", "blocks"], BeforeValidator(_named_checkpointing)] = "none"
     """Activations that the backward pass computes again instead of keeping them: none, those of the MLPs, or all but
@@ -191,7 +193,9 @@ class TrainSettings(Section):
     tensorboard: bool = False
     """Earlier name of `trackers = ["tensorboard"]`."""
     fold: Literal[1, 2, 3] | None = None
-    """Development run: train on a fold of trainval, and validate on its held-out classes and images."""
+    """Development run: hold out the classes of this fold and some images, train on the rest of trainval, and validate
+    on what is held out.
+    """
     monitor: Literal["validation", "test", "none"] = "validation"
     """Split that is evaluated after each epoch: `validation` needs a fold; with a fold `test` means validation too,
     so that a development run never uses the test images.
@@ -220,12 +224,14 @@ class TrainSettings(Section):
 class EvalSettings(Section):
     """Evaluation."""
 
-    batch_size: PositiveInt = 64
+    batch_size: Annotated[int, Field(ge=1, le=2**20)] = 64
     """Images per batch."""
-    bootstrap: NonNegativeInt = 1000
+    bootstrap: Annotated[int, Field(ge=0, le=MOST_RESAMPLES)] = 1000
     """Resamples of the 95 % bootstrap intervals; 0 computes none."""
     selection: bool = True
     """Measure the patch classifier, which needs one more pass over each image."""
+    compile: bool = False
+    """Compile the blocks with torch.compile: a slow first batch, then faster ones."""
 
 
 class Settings(Section):
@@ -241,8 +247,8 @@ class Settings(Section):
     """Folder of the runs."""
     name: str = ""
     """Run name; empty for one made from recipe, seed and a number."""
-    seed: NonNegativeInt = 0
-    """Random seed."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Random seed, below 2^32."""
     gpu: str = "auto"
     """auto, cpu, or the index of a GPU."""
     precision: Precision = "auto"

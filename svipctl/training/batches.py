@@ -13,10 +13,11 @@ from torch import Tensor
 from svipctl.datasets.benchmark import Indices
 from svipctl.datasets.features import StemFeatures
 from svipctl.datasets.images import mirrored
-from svipctl.datasets.loader import EpochImages
+from svipctl.datasets.loader import ImageLoader
 from svipctl.model.selection_controls import drawn_scores
 from svipctl.settings.schema import Settings
 from svipctl.training.setup import Setup
+from svipctl.training.state import Position
 
 TrainingBatch = tuple[Tensor, Tensor, Tensor | None]
 """uint8 images (B, 3, H, W), or a frozen stem's features of them (B, channels, rows, columns); their rows among the
@@ -47,7 +48,7 @@ class TrainingBatches:
         """
         self.settings, self.setup, self.order = settings, setup, iter(order)
         self.device = setup.model.device
-        self.images = EpochImages(setup.benchmark, setup.transform, settings.seed, setup.packed)
+        self.images = ImageLoader(setup.benchmark, setup.transform, settings.seed, setup.packed)
         self.rows = torch.from_numpy(np.searchsorted(setup.split.seen_classes, setup.benchmark.labels))
         pin_memory = self.device.type == "cuda"
         self.decoded = self.images.batches(self.order, workers=workers, pin_memory=pin_memory)
@@ -71,9 +72,9 @@ class TrainingBatches:
         self.decoded.close()
 
     def _features(self, kept: StemFeatures, epoch: int, indices: Indices) -> TrainingBatch:
-        dataset, which = self.images.of(epoch, indices), torch.from_numpy(indices)
-        mirror = dataset.draw_mirrors(0, len(dataset))
-        features = kept.gather(dataset.files, mirror, pin_memory=self.device.type == "cuda")
+        files, which = self.setup.benchmark.files(indices), torch.from_numpy(indices)
+        mirror = self.images.draw_mirrors(epoch, indices)
+        features = kept.gather(files, mirror, pin_memory=self.device.type == "cuda")
         return (
             features.to(self.device, non_blocking=True),
             self._labels(which),
@@ -93,19 +94,13 @@ class TrainingBatches:
         return scores.to(self.device, non_blocking=True)
 
 
-class Clocked:
-    """Batches, with the time that the loop waited for them."""
-
-    def __init__(self, batches: Iterable[TrainingBatch], waited: float) -> None:
-        self.batches = batches
-        self.waited = waited
-
-    def __iter__(self) -> Iterator[TrainingBatch]:
-        batches = iter(self.batches)
-        while True:
-            asked = time.perf_counter()
-            batch = next(batches, None)
-            self.waited += time.perf_counter() - asked
-            if batch is None:
-                return
-            yield batch
+def clocked(batches: Iterable[TrainingBatch], position: Position) -> Iterator[TrainingBatch]:
+    """Yield the batches, and add the time that the loop waits for them to the position."""
+    coming = iter(batches)
+    while True:
+        started = time.perf_counter()
+        batch = next(coming, None)
+        position.waited += time.perf_counter() - started
+        if batch is None:
+            return
+        yield batch

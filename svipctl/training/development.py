@@ -5,7 +5,7 @@ A final run trains on all of trainval and is evaluated on test once (protocols, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -18,7 +18,7 @@ from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.calibration import Curve, pooled_gamma
 from svipctl.inference.checkpoint import read_metadata
 from svipctl.quoting import shell_command
-from svipctl.runs.documents import CurveDocument, parse
+from svipctl.runs.documents import CurveDocument, DevelopmentRun, parse
 from svipctl.runs.lookup import find_run, name_of
 from svipctl.runs.manifest import is_expected, read_checked
 from svipctl.runs.run import Run
@@ -38,31 +38,9 @@ _DISAGREEMENT = 5.0
 VALIDATION_CURVE = "validation_curve.json"
 """The file of a checkpoint with the seen-unseen curve of the monitored split."""
 # A fold may end at another epoch and use another seed; the monitoring of epochs does not change the training.
-_FREE = frozenset(["dataset", "recipe", "seed", "precision", "data.allow_partial", "train.epochs"])
+_FREE = frozenset(["dataset", "seed", "precision", "data.allow_partial", "train.epochs"])
 _FREE_OF_SPLIT = frozenset(["train.fold", "train.monitor", "train.select"])
 _NOT_INHERITED = WHERE_AND_HOW | _FREE_OF_SPLIT | {"dataset", "train.epochs", "precision"}
-
-
-@dataclass(frozen=True)
-class FoundOnFold:
-    """Findings of one development run on the validation part of its fold."""
-
-    run: str
-    fold: int
-    seed: int
-    epochs: int
-    """Epoch of the checkpoint that the run's selection rule prefers, counted from the start."""
-    gamma: float
-    """Gamma of the best H on the fold's validation images, for that checkpoint."""
-    harmonic: float
-    """The best H in percent."""
-    curve: Curve | None = None
-    """Seen-unseen curve of the fold's validation images."""
-
-    def document(self) -> dict[str, Any]:
-        """Return the entry of the run in `development.json`."""
-        names = ("run", "fold", "seed", "epochs", "gamma", "harmonic")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -70,19 +48,15 @@ class Development:
     """Values that a final run takes from its development runs."""
 
     runs: tuple[Run, ...]
-    found: tuple[FoundOnFold, ...]
-    """Findings of each run."""
+    found: tuple[DevelopmentRun, ...]
+    """Findings of each run on the validation part of its fold."""
+    curves: tuple[Curve, ...]
+    """Seen-unseen curve of each fold's validation images; none if svipctl 0.1 trained one of the runs."""
 
     @property
     def epochs(self) -> int:
         """Median over the runs, rounded to whole epochs."""
         return max(1, round(median(found.epochs for found in self.found)))
-
-    @property
-    def curves(self) -> list[Curve]:
-        """Curves of all runs; none if a run has none."""
-        curves = [found.curve for found in self.found if found.curve is not None]
-        return curves if len(curves) == len(self.found) else []
 
     @property
     def gamma(self) -> float:
@@ -92,17 +66,12 @@ class Development:
         return float(median(found.gamma for found in self.found))
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """Smallest and largest gamma of the single runs."""
-        gammas = [found.gamma for found in self.found]
-        return min(gammas), max(gammas)
-
-    @property
     def summary(self) -> str:
         """One line that summarizes the findings."""
         names = ", ".join(found.run for found in self.found)
         epochs = f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"
-        each = " (each alone: {:.4f} to {:.4f})".format(*self.interval) if len(self.found) > 1 else ""
+        gammas = [found.gamma for found in self.found]
+        each = f" (single runs: {min(gammas):.4f} to {max(gammas):.4f})" if len(gammas) > 1 else ""
         return f"from development ({names}): {epochs}, gamma {self.gamma:.4f}{each}"
 
     def warnings(self, benchmark: Benchmark) -> list[str]:
@@ -116,8 +85,8 @@ class Development:
         if lost and max(lost) > _DISAGREEMENT:
             worst = self.found[int(np.argmax(lost))]
             found.append(
-                f"the folds disagree on gamma: H of {worst.run} is {max(lost):.1f} lower than with its own, "
-                f"{worst.gamma:.4f}"
+                f"the folds disagree on gamma: with it H of {worst.run} is {max(lost):.1f} points lower than with its "
+                f"own gamma, {worst.gamma:.4f}"
             )
         return found
 
@@ -127,14 +96,19 @@ class Development:
             "rule": RULE if self.curves else MEDIAN_RULE,
             "epochs": self.epochs,
             "gamma": self.gamma,
-            "runs": [found.document() for found in self.found],
+            "runs": [found.model_dump() for found in self.found],
         }
 
     def validation_images(self, benchmark: Benchmark) -> list[str]:
         """Return the images that gamma and the epoch count were chosen on."""
-        splits = [benchmark.split(found.fold) for found in self.found]
-        indices = np.unique(np.concatenate([part for split in splits for part in (split.seen, split.unseen)]))
-        return [benchmark.images[index] for index in indices]
+        return validation_images(benchmark, [found.fold for found in self.found])
+
+
+def validation_images(benchmark: Benchmark, folds: Iterable[int]) -> list[str]:
+    """Return the validation images of some folds, each once."""
+    splits = [benchmark.split(fold) for fold in folds]
+    indices = np.unique(np.concatenate([split.scored for split in splits]))
+    return benchmark.files(indices)
 
 
 def calibrated_name(settings: Settings) -> str:
@@ -163,6 +137,7 @@ def read_development(settings: Settings, names: Sequence[str]) -> Development:
     """
     runs = tuple(find_run(settings.runs_dir, settings.dataset, name) for name in names)
     found = tuple(_found_by(run, settings) for run in runs)
+    curves = tuple(curve for run in runs if (curve := _validation_curve(run)))
     keys = [(one.fold, one.seed) for one in found]
     repeated = sorted({key for key in keys if keys.count(key) > 1})
     if repeated:
@@ -171,7 +146,7 @@ def read_development(settings: Settings, names: Sequence[str]) -> Development:
             why="a fold must not count twice",
             todo="pass each development run once",
         )
-    return Development(runs, found)
+    return Development(runs, found, curves if len(curves) == len(runs) else ())
 
 
 def with_development(configure: Callable[..., Resolved], names: Sequence[str]) -> tuple[Resolved, Development]:
@@ -205,12 +180,12 @@ def check_final(settings: Settings, development: Development) -> None:
     if settings.train.fold is not None:
         raise ConfigError(
             "a final run trains on all of trainval, not on a fold",
-            todo="omit --fold, or --from-development",
+            todo="omit --fold, or omit both --final and --from-development",
         )
     if settings.train.select != "last":
         raise ConfigError(
-            f"a final run keeps its last epoch, and train.select is {settings.train.select!r}",
-            why="its epoch count was found in development",
+            f"a final run requires train.select = 'last', but it is {settings.train.select!r}",
+            why="the development runs determine the epoch count",
             todo="omit --set train.select",
         )
 
@@ -229,17 +204,17 @@ def check_same_split(development: Development, benchmark: Benchmark) -> None:
     """Raise DataError unless each development run was trained on its fold as the data set defines it now."""
     for run, found in zip(development.runs, development.found):
         split = benchmark.split(found.fold)
-        if run.training_images() != frozenset(benchmark.images[index] for index in split.train):
+        if run.training_images() != frozenset(benchmark.files(split.train)):
             raise DataError(
-                f"{run.name} was not trained on fold {found.fold} as {benchmark.name} has it now",
-                why="so its validation images are not known, and its gamma may have been chosen on test images",
+                f"fold {found.fold} of {benchmark.name} has changed since {run.name} was trained",
+                why="its validation images are unknown, so its gamma may have been chosen on test images",
                 todo="restore the data set, or train the development run again",
             )
 
 
-def _found_by(run: Run, wanted: Settings) -> FoundOnFold:
+def _found_by(run: Run, wanted: Settings) -> DevelopmentRun:
     settings = run.settings()
-    fold = settings.train.fold
+    fold = None if run.is_baseline else settings.train.fold
     if fold is None:
         raise ConfigError(
             f"{run.name} is not a development run",
@@ -260,14 +235,13 @@ def _found_by(run: Run, wanted: Settings) -> FoundOnFold:
             why=f"its best epoch was evaluated on {watched}",
             todo=shell_command("train", wanted.dataset, "--fold", fold, "--set", "train.monitor=validation"),
         )
-    return FoundOnFold(
-        run.name,
-        fold,
-        settings.seed,
-        int(record["epoch"]),
-        float(record["gamma"]),
-        float(record["H_oracle"]),
-        _validation_curve(run),
+    return DevelopmentRun(
+        run=run.name,
+        fold=fold,
+        seed=settings.seed,
+        epochs=int(record["epoch"]),
+        gamma=float(record["gamma"]),
+        harmonic=float(record["H_oracle"]),
     )
 
 

@@ -10,17 +10,17 @@ import torch
 from svipctl.datasets.feature_file import read_pretrained_features
 from svipctl.datasets.feature_rows import match_features
 from svipctl.datasets.names import BUILT_IN
-from svipctl.datasets.registry import open_benchmark, pictures_to_draw
+from svipctl.datasets.registry import pictures_to_draw
 from svipctl.device import check_devices, choose_dtype, precision_name
 from svipctl.inference.checkpoint import read_metadata
-from svipctl.inference.network import Architecture, check_same_benchmark, check_word_vectors
+from svipctl.inference.network import build_network, check_same_benchmark, check_word_vectors
 from svipctl.inference.weights_file import read_trained
 from svipctl.model.backbone import create_backbone, stem_of
 from svipctl.model.weights import needs_download
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.resume import check_same_images
-from svipctl.training.setup import keeps_features, with_width
+from svipctl.training.setup import keeps_features, open_data, with_width
 
 _MIB = 2**20
 _COPIES_ON_DISK = (
@@ -49,31 +49,27 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
     elif begins:
         to_download = needs_download(settings.model.backbone, settings.model.weights, offline=settings.offline)
     to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
-    file = read_pretrained_features(Path(settings.data.features)) if settings.data.features else None
-    if file is not None:
-        settings = with_width(settings, file)
     images: int | None = None
     kept, attributes = 0, 1
-    if not to_draw:
-        benchmark = open_benchmark(
-            settings.dataset,
-            settings.data_dir,
-            allow_partial=settings.data.allow_partial,
-            listed=None if file is None else file.images,
-        )
+    if to_draw:
+        file = read_pretrained_features(Path(settings.data.features)) if settings.data.features else None
+    else:
+        benchmark, file = open_data(settings)
         if file is not None:
             match_features(file, benchmark)
         train = benchmark.split(settings.train.fold).train
         images, attributes = len(train), len(benchmark.attributes)
         if not begins:
             check_same_benchmark(read_metadata(run.last), benchmark)
-            check_same_images(run, [benchmark.images[index] for index in train])
+            check_same_images(run, benchmark.files(train))
         if begins and settings.method.needs_words:
             check_word_vectors(benchmark, built_in=settings.dataset in BUILT_IN)
         kept = len(benchmark.images) + (len(benchmark.trainval) if settings.data.augment == "flip" else 0)
+    if file is not None:
+        settings = with_width(settings, file)
     with torch.device("meta"):  # shapes are enough
         backbone = create_backbone(settings.model.backbone, settings.model.backbone_args)
-        network = Architecture.of_settings(settings, attributes).build(torch.empty(attributes, 1), backbone)
+        network = build_network(settings.model, settings.method, attributes, torch.empty(attributes, 1), backbone)
     dtype = choose_dtype(settings.precision, device)
     row = 0
     if file is None and stem_of(backbone) is not None and keeps_features(settings):

@@ -28,7 +28,7 @@ class Optimisation:
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
         self.parameters = list(model.parameters())
-        self.optimizer = self._create(0)
+        self.renew(0)
 
     def warming_up(self, epoch: int) -> bool:
         """Return True if only the heads are trained in this epoch (counted from 0)."""
@@ -44,10 +44,6 @@ class Optimisation:
         renewed = self.settings.renew_each_epoch and not self.warming_up(epoch)
         if epoch and (after_warmup or renewed):
             self.renew(epoch)
-
-    def renew(self, epoch: int) -> None:
-        """Reset all moments: create a new optimizer over the parameters that this epoch trains."""
-        self.optimizer = self._create(epoch)
 
     def learning_rate(self, epoch: int, step: int) -> float:
         """Return the learning rate at a step of an epoch, both counted from 0."""
@@ -77,7 +73,8 @@ class Optimisation:
         self.optimizer.step()
         return norm
 
-    def _create(self, epoch: int) -> torch.optim.Optimizer:
+    def renew(self, epoch: int) -> None:
+        """Reset all moments: create a new optimizer over the parameters that this epoch trains."""
         warming_up = self.warming_up(epoch)
         every = self.model.head_parameters() if warming_up else self.parameters
         stem = stem_of(self.model.backbone)
@@ -92,7 +89,7 @@ class Optimisation:
         trained = {*parameters, *trained_stem}
         self.untrained = [value for value in self.parameters if value not in trained]
         kind = torch.optim.Adam if self.settings.optimizer == "adam" else torch.optim.AdamW
-        return kind(
+        self.optimizer: torch.optim.Optimizer = kind(
             groups,
             lr=self.learning_rate(epoch, 0),
             betas=self.settings.betas,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from svipctl.datasets.identity import FOLDER
 from svipctl.errors import ConfigError, DataError
@@ -12,9 +11,8 @@ from svipctl.files import is_locked
 from svipctl.quoting import shell_command, shell_words
 from svipctl.runs.lookup import find_run, is_row_of_table, list_runs, name_of
 from svipctl.runs.run import Run
-from svipctl.settings.keys import WHERE_AND_HOW, flatten
+from svipctl.settings.keys import WHERE_AND_HOW, flatten, nested
 from svipctl.settings.schema import Settings
-from svipctl.training.state import read_position
 
 AUTO = "auto"
 # For these settings, the run's value applies unless another is requested: without it the run may not fit in memory.
@@ -22,20 +20,13 @@ _KEPT = ("train.accumulate", "train.checkpointing", "train.compile")
 _ARITHMETIC = {"float32": "fp32", "bfloat16": "bf16"}
 
 
-@dataclass(frozen=True)
-class Resumable:
+class Resumable(NamedTuple):
     """A run and the settings that it continues with; for a finished run nothing is left to do."""
 
     run: Run
     settings: Settings
-    changed: tuple[str, ...] = ()
+    changed: list[str]
     """Settings that differ from those at the start; the result is the same to rounding."""
-
-    @property
-    def position(self) -> str:
-        """Position of an unfinished run, counted from 1."""
-        epoch, step = read_position(self.run.last)
-        return f"at epoch {epoch + 1}, step {step + 1}"
 
 
 def find_resumable(
@@ -73,12 +64,12 @@ def find_resumable(
     if not run.has_checkpoint:
         raise DataError(
             f"{run.name} has no checkpoint to resume from",
-            todo=f"start it again: the same command with {shell_words('--name', run.name, '--resume', 'auto')}",
+            todo="start it again: " + shell_command("train", settings.dataset, "--name", run.name, "--resume", "auto"),
         )
     if not run.is_of(settings.dataset):
         raise ConfigError(
-            f"{run.name} was started on another folder of that name",
-            why=str(run.environment().get(FOLDER)),
+            f"{run.name} was trained on another data folder of the same name",
+            why=f"it was trained on {run.environment().get(FOLDER)}",
             todo=shell_command("train", run.environment().get(FOLDER), "--resume", run.name),
         )
     return _going_on(run, settings, requested, otherwise="train a new run without --resume")
@@ -113,9 +104,8 @@ def _newest(settings: Settings, requested: Mapping[str, Any]) -> Resumable | Non
         return _going_on(named[0], settings, requested, otherwise="choose another --name") if named else None
     runs = [run for run in runs if run.has_checkpoint and not run.finished and not is_row_of_table(run)]
     for run in runs:
-        started = _as_started(run)
-        if not differences(started, requested):
-            return _resumable(run, started, settings, requested)
+        if not differences(_as_started(run), requested):
+            return _going_on(run, settings, requested)
     for run in runs:
         # Skip runs of other seeds or folds of the same experiment, and runs that are being trained.
         if name_of(run.settings()) == name_of(settings) and not is_locked(run.folder):
@@ -123,7 +113,7 @@ def _newest(settings: Settings, requested: Mapping[str, Any]) -> Resumable | Non
     return None
 
 
-def _going_on(run: Run, settings: Settings, requested: Mapping[str, Any], *, otherwise: str) -> Resumable:
+def _going_on(run: Run, settings: Settings, requested: Mapping[str, Any], *, otherwise: str = "") -> Resumable:
     """Raise ConfigError if the requested settings would change the run's result; `otherwise` is the alternative."""
     started = _as_started(run)
     different = differences(started, requested)
@@ -134,14 +124,10 @@ def _going_on(run: Run, settings: Settings, requested: Mapping[str, Any], *, oth
             why="\n".join(different),
             todo=f"omit these flags, or {otherwise}{longer}",
         )
-    return _resumable(run, started, settings, requested)
-
-
-def _resumable(run: Run, started: Settings, settings: Settings, requested: Mapping[str, Any]) -> Resumable:
     now = _merged(started, settings, requested)
     before, after = flatten(started), flatten(now)
-    changed = (f"{key}: {after[key]}, before {before[key]}" for key in _KEPT if after[key] != before[key])
-    return Resumable(run, now, tuple(changed))
+    changed = [f"{key}: {after[key]}, before {before[key]}" for key in _KEPT if after[key] != before[key]]
+    return Resumable(run, now, changed)
 
 
 def _as_started(run: Run) -> Settings:
@@ -153,12 +139,6 @@ def _as_started(run: Run) -> Settings:
 
 def _merged(started: Settings, now: Settings, requested: Mapping[str, Any]) -> Settings:
     """Return the run's settings, with those of the new command that may change."""
-    free = {key: getattr(now, key) for key in WHERE_AND_HOW if "." not in key and key != "name"}
-    sections: dict[str, dict[str, Any]] = {}
-    for key in WHERE_AND_HOW:
-        section, _, name = key.partition(".")
-        if name and (key in requested or key not in _KEPT):
-            sections.setdefault(section, {})[name] = getattr(getattr(now, section), name)
-    free["dataset"] = now.dataset  # the run's folder may have been moved
-    free |= {section: getattr(started, section).model_copy(update=values) for section, values in sections.items()}
-    return started.model_copy(update=free)
+    taken = (WHERE_AND_HOW - {"name", *_KEPT}) | {"dataset", *(key for key in _KEPT if key in requested)}
+    values = {key: value for key, value in flatten(now).items() if key in taken}  # a run's folder may have been moved
+    return Settings.model_validate(nested(flatten(started) | values))

@@ -95,8 +95,9 @@ def _parsed(text: str, settings: Mapping[str, Any]) -> tuple[str, Dimension]:
     name, _, values = text.partition("=")
     keys = full_keys(name.strip())
     if len(keys) > 1 or keys[0] not in settings:
-        why = f"{name} is the last part of {' and of '.join(keys)}" if len(keys) > 1 else nearest(name, settings)
-        raise ConfigError(f"--search {text}: there is no setting {name!r}", why=why)
+        if len(keys) > 1:
+            raise ConfigError(f"--search {text}: {name!r} is ambiguous", todo=f"use {' or '.join(keys)}")
+        raise ConfigError(f"--search {text}: there is no setting {name!r}", why=nearest(name, settings))
     key, parts = keys[0], values.split(":")
     if key in _FIXED:
         raise ConfigError(
@@ -113,7 +114,7 @@ def _parsed(text: str, settings: Mapping[str, Any]) -> tuple[str, Dimension]:
     if is_range or len(choices) < 2:
         raise ConfigError(
             f"--search {text} is neither a range nor a list",
-            why="write KEY=LOW:HIGH, LOW above 0 for log, or KEY=A,B" if is_range else "",
+            why="LOW must be below HIGH, and above 0 for a logarithmic range (:log)" if is_range else "",
             todo=" or ".join(
                 shell_words("--search", f"{key}={form}") for form in ("LOW:HIGH", "LOW:HIGH:log", "A,B,C")
             ),

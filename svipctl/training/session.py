@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from svipctl.datasets.benchmark import Benchmark
-from svipctl.datasets.feature_file import FeatureFile, read_pretrained_features
-from svipctl.datasets.registry import open_benchmark
 from svipctl.device import precision_name
 from svipctl.distributed.ranks import Ranks
+from svipctl.runs.folder import RunFile
 from svipctl.runs.lookup import new_run
-from svipctl.runs.run import ORIGINS, Run
+from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.signals import listening
 from svipctl.training.development import Development, check_resumed, check_same_split
 from svipctl.training.environment import describe_environment
-from svipctl.training.resume import Resumable, check_same_images, find_resumable
-from svipctl.training.setup import Setup, prepare
+from svipctl.training.resume import check_same_images, find_resumable
+from svipctl.training.setup import Setup, open_data, prepare
+from svipctl.training.state import read_position
 from svipctl.training.step_log import Record
-from svipctl.training.trackers import Trackers, check_trackers
+from svipctl.training.trackers import Trackers, check_trackers, viewers
 from svipctl.training.trainer import Reporter, Trainer
 from svipctl.types import ProgressCallback
 
@@ -36,15 +34,14 @@ class Listener(Protocol):
     def warn(self, text: str) -> None:
         """Receive a warning about something that may affect the result."""
 
-    def progress(self, what: str) -> AbstractContextManager[ProgressCallback]:
+    def progress(self, what: str) -> AbstractContextManager[ProgressCallback | None]:
         """Return a context that receives the progress of a long step: items done, and items in total."""
 
 
-class Reporting(Protocol):
-    """Function that creates the reporter of a loop over the given numbers of epochs and images."""
-
-    def __call__(self, epochs: int, images: int, *, resumed: bool) -> AbstractContextManager[Reporter]:
-        """Create a reporter; `resumed` is true if the loop continues within the run."""
+Reporting = Callable[..., AbstractContextManager[Reporter]]
+"""Function that creates the reporter of a loop, with the numbers of `epochs` and `images`, and `resumed` if the loop
+continues within the run.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,30 +52,26 @@ class Session:
     settings: Settings
     """Requested settings; for a resumed run, its own where nothing was requested."""
     origins: Mapping[str, str]
-    resumable: Resumable | None
-    resume_asked: bool
     development: Development | None
     """Values that a final run takes from development runs."""
-
-    @property
-    def starts_new(self) -> bool:
-        """True if a run should be resumed, but there is none."""
-        return self.resume_asked and self.resumable is None
+    is_new: bool
+    starts_new: bool = False
+    """True if a run should be resumed, but there is none."""
+    changed: Sequence[str] = ()
+    """Settings of a resumed run that differ from those at its start; its result is the same to rounding."""
 
     @property
     def is_done(self) -> bool:
         """True if the run is already finished."""
-        return self.resumable is not None and self.run.finished
-
-    @property
-    def changed(self) -> tuple[str, ...]:
-        """Settings of a resumed run that differ from those at its start; its result is the same to rounding."""
-        return self.resumable.changed if self.resumable else ()
+        return not self.is_new and self.run.finished
 
     @property
     def position(self) -> str:
-        """Position of a resumed run; empty for a new one."""
-        return self.resumable.position if self.resumable else ""
+        """Position of a resumed run, counted from 1; empty for a new one."""
+        if self.is_new:
+            return ""
+        epoch, step = read_position(self.run.last)
+        return f"at epoch {epoch + 1}, step {step + 1}"
 
 
 def choose(
@@ -100,9 +93,10 @@ def choose(
     if resume is not None:
         found = ranks.decided(lambda: find_resumable(requested, origins, resume, final=development is not None))
     if found is not None:
-        return Session(found.run, found.settings, origins, found, True, development)
+        run, settings, changed = found
+        return Session(run, settings, origins, development, is_new=False, changed=changed)
     run = ranks.decided(lambda: new_run(requested, replace_abandoned=True))
-    return Session(run, requested, origins, None, resume is not None, development)
+    return Session(run, requested, origins, development, is_new=True, starts_new=resume is not None)
 
 
 def run_session(session: Session, ranks: Ranks, listener: Listener, reporting: Reporting) -> Record:
@@ -117,15 +111,17 @@ def run_session(session: Session, ranks: Ranks, listener: Listener, reporting: R
         SvipError: The training cannot start or continue. A new run without a checkpoint leaves no folder behind.
 
     """
-    settings, run, is_new = session.settings, session.run, session.resumable is None
+    settings, run, is_new = session.settings, session.run, session.is_new
     with ExitStack() as at_work:
         if not ranks.is_first:
             run = Run(run.folder, read_only=True)
         elif not is_new:
             # Before reading anything that another process may be about to save.
             run = at_work.enter_context(run.written_to(is_new=False))
-        file = read_pretrained_features(Path(settings.data.features)) if settings.data.features else None
-        benchmark = _opened(settings, ranks, listener, file)
+        with ranks.first(), listener.progress(f"generating the classes of {settings.dataset}") as progress:
+            benchmark, file = open_data(settings, progress)
+        for warning in benchmark.warnings:
+            listener.warn(warning)
         with ranks.first(), listener.progress("computing the stem's features") as progress:
             setup = prepare(
                 settings,
@@ -138,11 +134,12 @@ def run_session(session: Session, ranks: Ranks, listener: Listener, reporting: R
         if session.development is not None:
             check_same_split(session.development, benchmark)
         _report_start(session, setup, listener)
-        images = [benchmark.images[index] for index in setup.split.train]
+        images = benchmark.files(setup.split.train)
         if is_new:
             _announce_new(session, run, listener)
             if ranks.is_first:
                 run = at_work.enter_context(run.written_to(is_new=True))
+            _begin(session, run, setup, images)
         else:
             check_same_images(run, images)
             if session.development is not None:
@@ -150,8 +147,6 @@ def run_session(session: Session, ranks: Ranks, listener: Listener, reporting: R
             listener.note(f"resuming {run.name} {session.position}")
             for change in session.changed:
                 listener.note(f"now {change}")
-        if is_new:
-            _begin(session, run, setup, images)
         with (
             listening() as stop,
             reporting(settings.train.epochs, len(images), resumed=not is_new) as reporter,
@@ -159,20 +154,6 @@ def run_session(session: Session, ranks: Ranks, listener: Listener, reporting: R
         ):
             trainer = Trainer(settings, setup, run, reporter, resume=not is_new, stop=stop, trackers=trackers)
             return trainer.train()
-
-
-def _opened(settings: Settings, ranks: Ranks, listener: Listener, file: FeatureFile | None) -> Benchmark:
-    with ranks.first(), listener.progress(f"drawing {settings.dataset}") as progress:
-        benchmark = open_benchmark(
-            settings.dataset,
-            settings.data_dir,
-            progress,
-            allow_partial=settings.data.allow_partial,
-            listed=None if file is None else file.images,
-        )
-    for warning in benchmark.warnings:
-        listener.warn(warning)
-    return benchmark
 
 
 def _announce_new(session: Session, run: Run, listener: Listener) -> None:
@@ -197,7 +178,7 @@ def _begin(session: Session, run: Run, setup: Setup, images: list[str]) -> None:
         validation_images=development.validation_images(setup.benchmark) if development else (),
         initial_images=setup.initial_images,
     )
-    run.save_json(ORIGINS, session.origins)
+    run.save_json(RunFile.ORIGINS, session.origins)
 
 
 def _report_start(session: Session, setup: Setup, listener: Listener) -> None:
@@ -206,6 +187,8 @@ def _report_start(session: Session, setup: Setup, listener: Listener) -> None:
     for note in setup.notes:
         listener.warn(note)
     listener.note(f"training {setup.benchmark.name} ({_described(settings, setup)}) in {session.run.folder}")
+    for tracker, command in viewers(session.run, settings).items():
+        listener.note(f"{tracker}: {command}")
     if settings.optim.warmup_epochs >= settings.train.epochs:
         listener.warn(
             "every epoch is warm-up, so the backbone is not trained: use more --epochs or --set optim.warmup_epochs=0"

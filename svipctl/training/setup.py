@@ -10,17 +10,18 @@ import numpy as np
 import torch
 
 from svipctl.datasets.benchmark import Benchmark, Split
-from svipctl.datasets.feature_file import FeatureFile
+from svipctl.datasets.feature_file import FeatureFile, read_pretrained_features
 from svipctl.datasets.features import StemFeatures
 from svipctl.datasets.images import Transform
 from svipctl.datasets.object_masks import Coverage, object_coverage
 from svipctl.datasets.packed_pixels import PackedImages, find_pack, geometries
+from svipctl.datasets.registry import open_benchmark
 from svipctl.device import choose_dtype, use_device
 from svipctl.distributed.ranks import ALONE, Ranks
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.leakage import UNKNOWN
-from svipctl.inference.load import describe_model, load_checkpoint
-from svipctl.inference.network import check_same_benchmark
+from svipctl.inference.load import load_checkpoint
+from svipctl.inference.network import check_same_benchmark, describe_model
 from svipctl.inference.stem_features import features_of_file, prepare_stem_features
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import create_backbone, image_size_of
@@ -28,6 +29,19 @@ from svipctl.model.svip import SVIP
 from svipctl.settings.schema import Settings, TrainSettings
 from svipctl.training.starting_weights import Start, new_start
 from svipctl.types import ProgressCallback
+
+
+def open_data(settings: Settings, progress: ProgressCallback | None = None) -> tuple[Benchmark, FeatureFile | None]:
+    """Open the data set, which is drawn if it is built in and missing, and the feature file of `data.features`.
+
+    Raises:
+        DataError: The data set or the file is missing or damaged.
+
+    """
+    file = read_pretrained_features(Path(settings.data.features)) if settings.data.features else None
+    listed = None if file is None else file.images
+    partial = settings.data.allow_partial
+    return open_benchmark(settings.dataset, settings.data_dir, progress, allow_partial=partial, listed=listed), file
 
 
 @dataclass(frozen=True)
@@ -73,7 +87,7 @@ def prepare(
         resume_from: Checkpoint of the run to resume.
         progress: Called with images done and images in total while a frozen stem's features are computed.
         ranks: The processes that train together.
-        file: The file of features of `data.features`.
+        file: The feature file of `data.features`.
 
     Raises:
         ConfigError: The GPU, backbone or fold does not exist.
@@ -109,16 +123,16 @@ def prepare(
     transform = transform_of(settings, image_size_of(network.backbone))
     packs = [find_pack(benchmark, geometry) for geometry in geometries(transform)]
     network.run_blocks(compiled=settings.train.compile, checkpointing=settings.train.checkpointing)
-    metadata = describe_model(network, settings, benchmark, split, start.weights, start.normalise)
+    metadata = describe_model(network, settings, start.weights, start.normalise, benchmark, split)
     model = TrainedModel(network.to(device), metadata, device, choose_dtype(settings.precision, device))
     features, notes = None, [*start.notes, *(note for _, note in packs if note)]
     if file is not None:
         if transform.crops:
-            raise ConfigError("features of a file have no random crops", todo="--set data.augment=flip")
+            raise ConfigError("random crops are not possible with a feature file", todo="--set data.augment=flip")
         features = features_of_file(file, benchmark, metadata)
         model = replace(model, features=features)
         if features.mirrored is None and transform.augment != "none":
-            notes.append(f"{file.path} has no mirror images: training does not flip")
+            notes.append(f"{file.path} has no features of mirror images: training uses no flips")
             transform = replace(transform, augment="none")
     elif settings.model.stem == "frozen":
         network.freeze_stem()

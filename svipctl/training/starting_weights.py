@@ -9,13 +9,13 @@ from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import NORMALISATIONS, Normalisation
 from svipctl.errors import DataError
 from svipctl.evaluation.leakage import UNKNOWN, check_zero_shot
-from svipctl.inference.backbone_model import normalisation_of_backbone
 from svipctl.inference.checkpoint import Metadata
-from svipctl.inference.load import normalisation_of, notes_on, run_of
+from svipctl.inference.load import normalisation_of, normalisation_of_backbone, notes_on
 from svipctl.inference.network import new_network
 from svipctl.inference.weights_file import TrainedWeights, put_into, read_trained
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import load_backbone
+from svipctl.runs.lookup import owner_of
 from svipctl.settings.schema import Settings
 
 
@@ -58,7 +58,7 @@ def _from_trained(settings: Settings, benchmark: Benchmark, split: Split) -> Sta
     if metadata is None:
         return Start(network, source | {"images": UNKNOWN}, normalisation_of(weights, settings), notes=tuple(notes))
     _check_attributes(metadata, benchmark, weights)
-    check_zero_shot(metadata, [benchmark.classes[label] for label in split.unseen_classes])
+    check_zero_shot(metadata, benchmark.names_of(split.unseen_classes))
     images = _images_of(weights, metadata)
     mine = images & set(benchmark.images) if images and metadata.dataset == benchmark.name else frozenset()
     scored = {benchmark.images[index] for part in (split.seen, split.unseen) for index in part}
@@ -80,7 +80,7 @@ def _from_trained(settings: Settings, benchmark: Benchmark, split: Split) -> Sta
 
 def _images_of(weights: TrainedWeights, metadata: Metadata) -> frozenset[str] | None:
     """Return the images that a checkpoint and its starting weights were trained on; None if they are not known."""
-    run = run_of(weights.path)
+    run = owner_of(weights.path)
     if run is None or metadata.backbone_weights.get("images") == UNKNOWN:
         return None
     return run.training_images() | run.initial_images()

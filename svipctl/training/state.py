@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -18,9 +20,9 @@ import numpy as np
 import torch
 from pydantic import BeforeValidator, ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
 
-from svipctl.errors import DataError, misfits
-from svipctl.model.weights import first_line
-from svipctl.pickles import DAMAGE
+from svipctl.errors import DataError, explained_damage, misfits
+from svipctl.pickles import torch_reason
+from svipctl.quoting import shell_words
 from svipctl.runs.manifest import is_expected, read_checked
 from svipctl.training.optimisation import Optimisation
 
@@ -66,7 +68,7 @@ def save_state(folder: Path, position: Position, optimisation: Optimisation) -> 
         "progress": vars(position),
         "optimizer": optimisation.optimizer.state_dict(),
         "gradients": {name: gradient for name, gradient in waiting if gradient is not None},
-        "random": _random_states(_device_of(optimisation)),
+        "random": _random_states(optimisation.parameters[0].device),
     }
     with (folder / FILE).open("wb") as file:
         try:
@@ -88,39 +90,38 @@ def load_state(folder: Path, optimisation: Optimisation) -> Position:
         DataError: The state is missing, damaged, or of another network.
 
     """
-    state = _read(folder)
-    try:
+    with _state_of(folder) as state:
         position = _position(state)
         optimisation.renew(position.epoch if position.step else max(position.epoch - 1, 0))  # as it was when saved
         optimisation.optimizer.load_state_dict(state["optimizer"])
         parameters = dict(optimisation.model.named_parameters())
         for name, gradient in state["gradients"].items():
             parameters[name].grad = gradient.to(parameters[name].device)
-        _set_random_states(state["random"], _device_of(optimisation))
-    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(folder / FILE, error) from error
+        _set_random_states(state["random"], optimisation.parameters[0].device)
     return position
 
 
 def read_position(folder: Path) -> tuple[int, int]:
     """Return the position of a checkpoint: finished epochs, and finished steps of the current one."""
-    state = _read(folder)
-    try:
+    with _state_of(folder) as state:
         position = _position(state)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(folder / FILE, error) from error
     return position.epoch, position.step
 
 
-def _read(folder: Path) -> dict[str, Any]:
+@contextmanager
+def _state_of(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the content of `training.pt`; raise DataError if it is missing, damaged, or cannot be used in the block."""
     if not is_expected(folder, FILE):
         raise DataError(f"{folder} has no training state to resume from", todo="train again")
-    try:
-        content = BytesIO(read_checked(folder, FILE))
-        state: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
-    except (DataError, OSError, RuntimeError, *DAMAGE) as error:
-        raise _damaged(folder / FILE, error) from error
-    return state
+    todo = "train a new run without --resume; its weights may be intact: "
+    todo += shell_words("--init-from", folder.parent.parent)
+    content = read_checked(folder, FILE, todo=todo)
+    with explained_damage(f"the training state {folder / FILE}", "is damaged", todo=todo, why=_why):
+        yield torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+
+
+def _why(error: Exception) -> str:
+    return misfits(error) if isinstance(error, ValidationError) else torch_reason(error)
 
 
 def _position(state: dict[str, Any]) -> Position:
@@ -128,32 +129,12 @@ def _position(state: dict[str, Any]) -> Position:
     return TypeAdapter(Position).validate_python(Position(**state["progress"]))
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
-    why = error.why if isinstance(error, DataError) else first_line(error)
-    return DataError(
-        f"the training state {path} is damaged",
-        why=misfits(error) if isinstance(error, ValidationError) else why,
-        todo="train a new run without --resume; its weights may be intact: --init-from with that run's folder",
-    )
-
-
-def _device_of(optimisation: Optimisation) -> torch.device:
-    return next(optimisation.model.parameters()).device
-
-
 def _random_states(device: torch.device) -> dict[str, Any]:
     """Return the random states of Python, NumPy, torch, and the one GPU in use: others would allocate memory."""
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
-    version, numbers, normal = random.getstate()
+    name, keys, *rest = np.random.get_state(legacy=True)
     return {
-        "python": [version, list(numbers), normal],
-        "numpy": [
-            str(name),
-            torch.from_numpy(np.asarray(keys, dtype=np.int64)),
-            int(position),
-            int(has_gauss),
-            float(gauss),
-        ],
+        "python": random.getstate(),
+        "numpy": [name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
@@ -162,8 +143,8 @@ def _random_states(device: torch.device) -> dict[str, Any]:
 def _set_random_states(states: dict[str, Any], device: torch.device) -> None:
     version, numbers, normal = states["python"]
     random.setstate((version, tuple(numbers), normal))
-    name, keys, position, has_gauss, gauss = states["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+    name, keys, *rest = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
     torch.set_rng_state(states["torch"])
     if device.type == "cuda" and states["cuda"] is not None:
         torch.cuda.set_rng_state(states["cuda"], device)

@@ -8,9 +8,9 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from svipctl.device import is_compiler_failure, is_out_of_memory
+from svipctl.device import explained_compiler_failure
 from svipctl.distributed.ranks import ALONE, Ranks
-from svipctl.errors import ConfigError, ResourceError
+from svipctl.errors import ResourceError, is_out_of_memory
 from svipctl.model.losses import Terms
 from svipctl.training.optimisation import Optimisation
 
@@ -75,30 +75,26 @@ class Stepper:
             ConfigError: Compiling the network fails.
 
         """
-        waiting = self._gradients_wait()
+        waiting = any(value.grad is not None for value in self.optimisation.untrained)  # of earlier steps
+        asked, first = self.parts, None
         while True:
             self.optimisation.forget_gradients()
             try:
-                terms = self._gradients(images, labels, epoch, coverage, weight)
+                with explained_compiler_failure("train.compile"):
+                    terms = self._gradients(images, labels, epoch, coverage, weight)
                 break
             except (RuntimeError, MemoryError) as error:
-                if is_compiler_failure(error):
-                    raise ConfigError(
-                        "torch.compile does not work on this machine",
-                        why=" ".join(str(error).partition("\n\n")[0].split()),
-                        todo="install a C++ compiler, or disable it: --set train.compile=false",
-                    ) from error
                 if not is_out_of_memory(error):
                     raise
-                cause = error.with_traceback(None)  # its frames keep the tensors that did not fit
-            self._answer(cause, images, labels, epoch, coverage, waiting=waiting)
+                first = first or error.with_traceback(None)  # its frames keep the tensors that did not fit
+            self._divide(images, first, waiting=waiting)
+        if first is not None and not self.adapt:
+            self._refuse(images, asked, first)
         self.ranks.average([value.grad for value in self.optimisation.parameters if value.grad is not None])
         norm = self.optimisation.apply(epoch, step).detach().float().view(1)
         return torch.cat([terms, norm / self.ranks.world])
 
-    def _gradients(
-        self, images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None, weight: float = 1.0
-    ) -> Tensor:
+    def _gradients(self, images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None, weight: float) -> Tensor:
         """Run forward and backward over all parts, and return the terms as shares of the batch's.
 
         The gradients are scaled to be averaged over the processes; accumulated ones, equal in all processes, stay
@@ -114,46 +110,28 @@ class Stepper:
             total += terms.stacked() * share
         return total
 
-    def _answer(
-        self,
-        cause: BaseException,
-        images: Tensor,
-        labels: Tensor,
-        epoch: int,
-        coverage: Tensor | None,
-        *,
-        waiting: bool,
-    ) -> None:
-        """Divide the batch further, or raise an error with the number of parts that fit."""
-        asked, what = self.parts, f"a batch of {len(images)} does not fit in the memory of {images.device}"
+    def _divide(self, images: Tensor, cause: Exception, *, waiting: bool) -> None:
+        """Double the number of parts; raise ResourceError if the batch cannot be divided further."""
         if waiting:  # accumulated gradients are mixed with those of this step, so it cannot be repeated
+            what = f"a batch of {len(images)} does not fit in the memory of {images.device}"
             raise ResourceError(what, todo="resume with --set train.accumulate=2 or more") from cause
-        while self.parts < len(images):
-            self._forget_all()
-            self.parts = min(2 * self.parts, len(images))
-            if self.adapt:
-                return
-            try:
-                self._gradients(images, labels, epoch, coverage)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                continue
-            parts, self.parts = self.parts, asked
-            self._forget_all()
+        if self.parts >= len(images):
             raise ResourceError(
-                what,
-                why=f"it fits in {parts} parts of {-(-len(images) // parts)} images, with the same result",
-                todo=f"use --batch-size auto, or --set train.accumulate={parts}, or a smaller --batch-size",
+                f"not even one image at a time fits in the memory of {images.device}",
+                todo="use --set train.checkpointing=blocks, or a smaller --backbone",
             ) from cause
-        raise ResourceError(
-            f"not even one image at a time fits in the memory of {images.device}",
-            todo="use --set train.checkpointing=blocks, or a smaller --backbone",
-        ) from cause
+        self._forget_all()
+        self.parts = min(2 * self.parts, len(images))
 
-    def _gradients_wait(self) -> bool:
-        """Return True if parameters outside the optimizer have gradients of earlier steps."""
-        return any(value.grad is not None for value in self.optimisation.untrained)
+    def _refuse(self, images: Tensor, asked: int, cause: Exception) -> None:
+        """Raise ResourceError with the number of parts that fit, and restore the requested number."""
+        parts, self.parts = self.parts, asked
+        self._forget_all()
+        raise ResourceError(
+            f"a batch of {len(images)} does not fit in the memory of {images.device}",
+            why=f"it fits as {parts} micro-batches of {-(-len(images) // parts)} images, with the same result",
+            todo=f"use --batch-size auto, or --set train.accumulate={parts}, or a smaller --batch-size",
+        ) from cause
 
     def _forget_all(self) -> None:
         """Remove all gradients and free the memory kept for reuse."""

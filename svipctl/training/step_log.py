@@ -105,5 +105,5 @@ class StepLog:
         raise CheckFailed(
             f"the loss is not finite in epoch {self.epoch + 1}, step {step + 1}",
             why=f"{', '.join(wrong)}\nthe batch: {shortened(self._images(step), 3)}",
-            todo="lower the learning rate (--lr) or use --precision fp32; the last checkpoint is from before and intact",
+            todo="lower the learning rate (--lr) or use --precision fp32; the last checkpoint is older and intact",
         )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import ConfigError, DataError, ResourceError
 from svipctl.training.search_space import Dimension
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def open_study(folder: Path) -> Iterator[Study]:
 
     Raises:
         DataError: The file of the study is damaged.
+        ResourceError: The disk is full.
 
     """
     import optuna
@@ -43,6 +44,8 @@ def open_study(folder: Path) -> Iterator[Study]:
         storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / FILE).resolve()}")
         study = optuna.create_study(storage=storage, study_name="tune", direction="maximize", load_if_exists=True)
     except (SQLAlchemyError, RuntimeError) as error:
+        if "disk is full" in str(error) or "disk I/O error" in str(error):
+            raise ResourceError(f"no space left while writing {folder / FILE}", todo="free some space") from error
         raise DataError(
             f"{folder / FILE} is damaged", why=str(error).partition("\n")[0], todo="start a study with another --name"
         ) from error
@@ -98,6 +101,6 @@ def next_trial(
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         study.enqueue_trial(trial.params)
-    study.sampler = TPESampler(seed=1000 * seed + len(finished_trials(study)))
+    study.sampler = TPESampler(seed=(1000 * seed + len(finished_trials(study))) % 2**32)
     asked = study.ask()
     return asked, {key: dimension.suggest(asked, key) for key, dimension in space.items()}

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from svipctl.datasets.names import dataset_name
-from svipctl.errors import ConfigError, NetworkError
-from svipctl.model.weights import first_line
+from svipctl.errors import ConfigError, NetworkError, first_line
 from svipctl.runs.records import Record
 from svipctl.runs.run import Run
 from svipctl.settings.keys import flatten
@@ -27,6 +26,12 @@ _SERVICES = {
     "trackio": ("TRACKIO_SPACE_ID", ("",)),
 }
 """Tracker -> variable that makes it send metrics to a service, and the beginnings of such values."""
+_VIEWERS = {
+    "tensorboard": "tensorboard --logdir {runs}",
+    "mlflow": "mlflow ui --backend-store-uri sqlite:///{run}/mlflow/mlflow.db",
+    "wandb": "wandb sync {run}/wandb/offline-run-*",
+    "trackio": "trackio show",
+}
 _LAUNCHER = ("LOCAL_RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 """Variables for which accelerate would start process groups and set thread counts."""
 
@@ -54,6 +59,12 @@ def check_trackers(settings: Settings) -> None:
                 why=f"{variable}={value}",
                 todo=f"unset {variable}, or omit --offline",
             )
+
+
+def viewers(run: Run, settings: Settings) -> dict[str, str]:
+    """Return tracker -> command that shows its metrics, for trackers that store them on this machine."""
+    local = [name for name in settings.train.tracker_names if not os.environ.get(_SERVICES.get(name, ("", ()))[0])]
+    return {name: _VIEWERS[name].format(run=run.folder, runs=settings.runs_dir) for name in local if name in _VIEWERS}
 
 
 class Trackers:
@@ -92,7 +103,7 @@ class Trackers:
             shutil.rmtree(self.run.folder / name, ignore_errors=True)
             try:
                 self.ends[name] = ExitStack()
-                with _silent():
+                with redirect_stdout(io.StringIO()):  # it is for a command's result
                     self.started[name] = _started(name, self.run, self.settings, self.ends[name])
             except Exception as error:  # each library raises its own exceptions
                 raise ConfigError(
@@ -129,11 +140,11 @@ class Trackers:
     def _each(self, action: Callable[[str, Any], object]) -> None:
         for name, tracker in list(self.started.items()):
             try:
-                with _silent():
+                with redirect_stdout(io.StringIO()):
                     action(name, tracker)
             except Exception as error:  # each library raises its own exceptions
                 del self.started[name]
-                self.warn(f"the tracker {name} failed and receives nothing more: {first_line(error)}")
+                self.warn(f"the tracker {name} failed and is disabled for this run: {first_line(error)}")
 
 
 def _started(name: str, run: Run, settings: Settings, at_end: ExitStack) -> Any:
@@ -182,13 +193,6 @@ def use_local_store(folder: Path, at_end: ExitStack) -> None:
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float) else str(value)
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Discard the output of trackers: stdout is for a command's result."""
-    with redirect_stdout(io.StringIO()):
-        yield
 
 
 @contextmanager

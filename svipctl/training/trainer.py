@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,7 +31,7 @@ from svipctl.model.training_pass import training_pass
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.signals import Stop
-from svipctl.training.batches import Clocked, TrainingBatches, steps_of
+from svipctl.training.batches import TrainingBatches, clocked, steps_of
 from svipctl.training.closed_form import fit_closed_form
 from svipctl.training.development import VALIDATION_CURVE
 from svipctl.training.optimisation import Optimisation
@@ -174,8 +173,8 @@ class Trainer:
         """Train the remaining steps of an epoch that began at `started`; return the means of the loss terms."""
         at, shard = self.position, self.shard(epoch)
         log = self.step_log(epoch, shard.order)
-        clocked = Clocked(batches.take(epoch, self.steps - at.step), at.waited)
-        for step, (images, labels, coverage) in enumerate(clocked, at.step):
+        taken = clocked(batches.take(epoch, self.steps - at.step), at)
+        for step, (images, labels, coverage) in enumerate(taken, at.step):
             log.add(step, self.stepper(images, labels, epoch, step, coverage, weight=shard.weight(step)))
             at.step = step + 1
             is_long = time.monotonic() - self.looked >= _LOOK_EVERY
@@ -186,7 +185,7 @@ class Trainer:
                 log.read()  # before anything is saved, so that a loss that is not finite is never saved
                 self.looked = time.monotonic()
                 self.reporter.step(epoch + 1, at.step, self.steps, log.means(at.step))
-            at.sums, at.seconds, at.waited = log.sums, time.perf_counter() - started, clocked.waited
+            at.sums, at.seconds = log.sums, time.perf_counter() - started
             if asked or due:
                 self.save()
             if asked:
@@ -239,7 +238,7 @@ class Trainer:
         predictions = predict_dataset(
             setup.model,
             setup.benchmark,
-            np.concatenate([split.seen, split.unseen]),
+            split.scored,
             batch_size=self.settings.eval.batch_size,
             workers=self.settings.data.workers,
             ranks=self.ranks,

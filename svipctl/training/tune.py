@@ -6,7 +6,7 @@ The test images are never used: a trial's result is the mean over the folds of t
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -16,18 +16,22 @@ from svipctl.datasets.identity import identity_of
 from svipctl.datasets.names import dataset_name
 from svipctl.device import choose_device
 from svipctl.distributed.ranks import ALONE
-from svipctl.errors import CheckFailed, Interrupted
+from svipctl.errors import CheckFailed, ConfigError, Interrupted
 from svipctl.files import atomic_write_text, file_lock
+from svipctl.quoting import shell_words
 from svipctl.runs.lookup import name_of, new_run
+from svipctl.settings.command_line import differences_from_presets, toml_text
 from svipctl.settings.keys import flatten
+from svipctl.settings.layers import Resolved
 from svipctl.settings.schema import Settings
 from svipctl.training.development import FOLDS
 from svipctl.training.resume import AUTO
 from svipctl.training.search_space import DECIDED, Dimension, search_space
 from svipctl.training.session import Listener, Reporting, choose, run_session
 from svipctl.training.study import FILE, check_same_request, finished_trials, next_trial, open_study, require_optuna
-from svipctl.training.tuning_settings import Configure, check_never_tests, fold_configuration, winner_toml
 
+Configure = Callable[[Mapping[str, Any]], Resolved]
+"""Function that resolves the configuration with further values by dotted key, above those of the user."""
 WINNER = "best.toml"
 """File with the settings of the best trial, for --config."""
 
@@ -87,7 +91,7 @@ class Tuning:
                     run_session(session, ALONE, listener, reporting)
                 figures.append(float(session.run.metrics[-1]["H_oracle"]))
             except CheckFailed as error:
-                listener.warn(f"fold {fold} of trial {number + 1} has H = 0: {error.what}")
+                listener.warn(f"fold {fold} of trial {number + 1} failed and counts as H = 0: {error.what}")
                 figures.append(0.0)
             except Interrupted as error:
                 raise type(error)(error.what, why=error.why, todo="run the same command again") from error
@@ -120,3 +124,50 @@ def plan_tuning(configure: Configure, search: Sequence[str]) -> Tuning:
         for value in dimension.corners:
             fold_configuration(configure, folder, {key: value}, 0, FOLDS[0])
     return Tuning(folder, settings, space, configure)
+
+
+def fold_configuration(
+    configure: Configure, folder: Path, values: Mapping[str, Any], trial: int, fold: int
+) -> Resolved:
+    """Return the configuration of the development run of a trial, counted from 1, on a fold."""
+    decided = {"train.fold": fold, "train.monitor": "validation", "train.select": "last"}
+    decided |= {"name": f"trial{trial}-fold{fold}", "runs_dir": folder, **values}
+    resolved = configure(decided)
+    found = flatten(resolved.settings)
+    for key, value in decided.items():
+        if found[key] != (tuple(value) if isinstance(value, list) else value):
+            raise ConfigError(
+                f"tune sets {key} itself, so --set {key} cannot be used", todo=f"omit {shell_words('--set', key)}"
+            )
+    return resolved
+
+
+def check_never_tests(configured: Resolved) -> None:
+    """Raise ConfigError if a fold, the test images or several devices are requested by anything but a preset."""
+    settings = configured.settings
+    for key in ("train.fold", "train.monitor", "train.select"):
+        value, origin = flatten(settings)[key], configured.origins.get(key, "default")
+        is_asked = not origin.startswith(("default", "preset", "recipe"))
+        if is_asked and (key == "train.fold" or value == "test"):
+            raise ConfigError(
+                f"{key} = {value} ({origin}) contradicts tuning",
+                why="settings are chosen on the validation images of all folds, and never on test",
+                todo="omit it",
+            )
+    if "," in settings.gpu:
+        raise ConfigError(f"--gpu {settings.gpu} names several devices", todo="tune on one: --gpu 0")
+
+
+def winner_toml(settings: Settings, best: Mapping[str, Any]) -> str:
+    """Return the differences of the best trial from the presets, as a file for --config.
+
+    Args:
+        settings: Settings of one of the trial's runs.
+        best: The trial's result `H`, that of each of its `folds`, and its `settings`.
+
+    """
+    given = {key: value for key, value in differences_from_presets(settings).items() if key not in DECIDED}
+    values = {"recipe": settings.recipe, "model.backbone": settings.model.backbone, **given, **best["settings"]}
+    folds = ", ".join(f"{figure:.1f}" for figure in best["folds"])
+    head = f"# {settings.dataset}: best H {best['H']:.1f} on validation images, mean over folds ({folds})"
+    return f"{head}\n{toml_text(values, {}, {})}\n"

@@ -28,7 +28,7 @@ def attribute_sheet(
     below.
 
     Args:
-        images: At most `PER_PAGE` images, whose answers have at least `strongest` reasons; all with windows.
+        images: At most `PER_PAGE` images, whose answer has at least `strongest` reasons; all with windows.
         title: Title of the sheet.
         names: Names of all K attributes.
         strongest: Number of attributes that count most for the answer.
@@ -53,7 +53,7 @@ def shown_attributes(one: Inspection, names: Sequence[str], strongest: int, name
     """Return the columns of the attributes shown for an image: the strongest, then the requested ones, without
     duplicates.
     """
-    reasons = one.answers[0].speaks_for[: strongest + len(named)]
+    reasons = one.answer.speaks_for[: strongest + len(named)]
     columns = [list(names).index(reason.attribute) for reason in reasons]
     return [*[column for column in columns if column not in named][:strongest], *named]
 

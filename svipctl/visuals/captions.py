@@ -1,4 +1,4 @@
-"""Write captions of images on a sheet: the true class, and the answer."""
+"""Write the line that describes an inspected image: its class, and how it was classified."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from svipctl.visuals.text import fitted, text_width
 from svipctl.visuals.tiles import Sheet
 
 _BETWEEN = 0.2
+"""Room between the two texts of a caption, inches."""
 
 
 def caption(sheet: Sheet, one: Inspection, x: float, y: float, room: float, *, weight: str = "normal") -> None:
@@ -23,4 +24,4 @@ def status_line(one: Inspection, room: float) -> str:
     if one.is_right:
         return " · ".join([*parts, "classified correctly"])
     start = " · ".join([*parts, "classified as "])
-    return start + fitted(one.answer, room - text_width(start))
+    return start + fitted(one.answer.name, room - text_width(start))

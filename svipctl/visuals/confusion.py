@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from PIL import Image
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import decode
@@ -19,12 +19,8 @@ from svipctl.evaluation.result import ModelEvaluation
 from svipctl.visuals.style import SEQUENTIAL, SMALL, new_figure
 from svipctl.visuals.text import entitle
 
-Picture = NDArray[np.uint8]
-"""(H, W, 3)."""
-Thumbnail = Callable[[int], Picture]
-"""Function that returns the image of a scored image, by its position among them."""
-
-
+ImageReader = Callable[[int], Image.Image]
+"""Function that reads a scored image, by its position among them."""
 _MOST_WRITTEN = 24
 """Maximum number of classes whose shares are written into their cells; for more, a colour scale is drawn."""
 
@@ -68,18 +64,14 @@ def confusion_of(evaluation: ModelEvaluation, top: int) -> tuple[str, Integers, 
     return row, counts, confused_pairs(counts, labels, answers, top)
 
 
-def thumbnails(evaluation: ModelEvaluation, benchmark: Benchmark) -> Thumbnail:
+def image_reader(evaluation: ModelEvaluation, benchmark: Benchmark) -> ImageReader:
     """Return the function that reads an evaluated image."""
-
-    def thumbnail(place: int) -> Picture:
-        path = benchmark.image_path(int(evaluation.predictions.indices[place]))
-        return np.asarray(decode(path, upright=benchmark.upright).resize((160, 160)))
-
-    return thumbnail
+    indices = evaluation.predictions.indices
+    return lambda place: decode(benchmark.image_path(int(indices[place])), upright=benchmark.upright)
 
 
 def confusion_figure(
-    counts: Integers, pairs: Sequence[Pair], names: Sequence[str], thumbnail: Thumbnail, row: str, title: str = ""
+    counts: Integers, pairs: Sequence[Pair], names: Sequence[str], read: ImageReader, row: str, title: str = ""
 ) -> Figure:
     """Draw the shares among the classes of the pairs, next to an example of each pair.
 
@@ -87,7 +79,7 @@ def confusion_figure(
         counts: (C, C) as for `confused_pairs`.
         pairs: From `confused_pairs`; at least one.
         names: Names of the C classes.
-        thumbnail: Function that returns an image's picture.
+        read: Function that reads an image.
         row: Protocol of the answers.
         title: Title of the figure.
 
@@ -99,8 +91,8 @@ def confusion_figure(
     draw_confusion(left.subplots(), counts, classes, names, row)
     panels = right.subplots(len(pairs), 2, squeeze=False)
     for pair, (first, second) in zip(pairs, panels):
-        _draw_example(first, pair.wrong, thumbnail, names[pair.true], "classified as →")
-        _draw_example(second, pair.right, thumbnail, names[pair.answered], f"{pair.mistakes} mistakes between them")
+        _draw_example(first, pair.wrong, read, names[pair.true], "classified as →")
+        _draw_example(second, pair.right, read, names[pair.answered], f"{pair.mistakes} mistakes between them")
     return figure
 
 
@@ -122,8 +114,8 @@ def draw_confusion(axes: Axes, counts: Integers, classes: Sequence[int], names: 
     axes.spines[:].set_visible(False)
 
 
-def _draw_example(axes: Axes, image: int | None, thumbnail: Thumbnail, *lines: str) -> None:
+def _draw_example(axes: Axes, image: int | None, read: ImageReader, *lines: str) -> None:
     axes.set_axis_off()
     if image is not None:
-        axes.imshow(thumbnail(image), aspect="equal")
+        axes.imshow(np.asarray(read(image).resize((160, 160))), aspect="equal")
     axes.set_title("\n".join(shortened_name(line, 40) for line in lines), fontsize=SMALL - 1.5)

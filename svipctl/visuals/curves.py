@@ -13,13 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from svipctl.evaluation.per_class import reading_row
-from svipctl.evaluation.protocols import ProtocolResults
+from svipctl.evaluation.protocols import CHOSEN_ON_SCORED, ProtocolResults
 from svipctl.evaluation.reliability import Reliability, reliability
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.visuals.history import Floats, History
-from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, new_figure
+from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, cycle_colour, new_figure
 from svipctl.visuals.text import entitle
 
 TERMS = {
@@ -46,7 +47,6 @@ _MARKS = {
     "reference": ("s", "", "reference, per image"),
 }
 """Mark on the seen-unseen curve, dashes of the line at its gamma, and label of each protocol."""
-_CHOSEN_ON_THE_SCORED = frozenset(["gzsl-oracle", "reference"])
 OVERLAID = {
     "loss": "Loss",
     "source_accuracy": "Training accuracy of the source pass, percent",
@@ -55,6 +55,10 @@ OVERLAID = {
 }
 """Metrics of metrics.jsonl in which runs are compared, with their titles."""
 _PERCENT = (0, 100)
+_MOST_INSIDE = 3
+"""Entries of a legend inside the axes; a longer one is below them."""
+_BELOW = 34
+"""Height of the labels below the axes, points."""
 
 
 def draw_losses(axes: Axes, history: History) -> None:
@@ -78,7 +82,12 @@ def draw_losses(axes: Axes, history: History) -> None:
 
 def draw_accuracies(axes: Axes, history: History) -> None:
     """Draw accuracy on the training batches and, if a split was monitored, its metrics after each epoch, percent."""
-    for name, (label, colour, dashes) in _EPOCH_FIGURES.items():
+    drawn = dict(_EPOCH_FIGURES)
+    source, contextualized = (history.epoch_column(name)[1] for name in ("source_accuracy", "contextualized_accuracy"))
+    if np.array_equal(source, contextualized):  # a recipe with one pass
+        del drawn["contextualized_accuracy"]
+        drawn["source_accuracy"] = ("train", GREY, ":")
+    for name, (label, colour, dashes) in drawn.items():
         _draw_column(axes, history.epoch_column(name), label, color=colour, linestyle=dashes, marker=".", markersize=4)
     monitored = f" and {history.monitored} split" if history.monitored else ""
     axes.set(ylabel="percent", ylim=_PERCENT)
@@ -87,8 +96,12 @@ def draw_accuracies(axes: Axes, history: History) -> None:
 
 def draw_patch_classifier(axes: Axes, history: History) -> None:
     """Draw AUC and recall of the patch classifier against its own labels during training, percent."""
-    _draw_column(axes, history.step_column("patch_auc"), "AUC", color="C0")
-    _draw_column(axes, history.step_column("patch_recall"), "recall", color="C1")
+    if not history.selects_patches:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no patch selection:\nevery window is related", ha="center", va="center", color=GREY)
+        return
+    _draw_column(axes, history.step_column("patch_auc"), "AUC", color=cycle_colour(0))
+    _draw_column(axes, history.step_column("patch_recall"), "recall", color=cycle_colour(1))
     axes.axhline(50, color=GREY, linestyle=":", linewidth=1, label="chance AUC")
     axes.set(ylabel="percent", ylim=_PERCENT)
     _finish(axes, "Patch classifier, its own labels")
@@ -96,7 +109,7 @@ def draw_patch_classifier(axes: Axes, history: History) -> None:
 
 def draw_learning_rate(axes: Axes, history: History) -> None:
     """Draw the learning rate of each step."""
-    axes.plot(*history.step_column("lr"), color="C0")
+    axes.plot(*history.step_column("lr"), color=cycle_colour(0))
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     _finish(axes, "Learning rate")
 
@@ -133,18 +146,13 @@ def draw_seen_unseen(axes: Axes, evaluations: Mapping[str, ProtocolResults]) -> 
         for row, (mark, _, protocol) in _MARKS.items():
             if row not in evaluation.rows:
                 continue
-            figures, is_open, colour = evaluation.rows[row], row in _CHOSEN_ON_THE_SCORED, line.get_color()
+            figures, is_open, colour = evaluation.rows[row], row in CHOSEN_ON_SCORED, line.get_color()
             point = protocol if number == 0 else None
             if single:  # a short label: a wide legend would cover the curve
                 colour = VERMILION if is_open else GREEN
                 point = f"{row}{', per image' if row == 'reference' else ''}: H {100 * figures['H']:.1f}"
-            look: Any = {
-                "color": colour,
-                "markerfacecolor": "none" if is_open else None,
-                "markersize": 6,
-                "clip_on": False,
-            }
-            axes.plot(100 * figures["U"], 100 * figures["S"], mark, label=point, **look)
+            x, y, face = 100 * figures["U"], 100 * figures["S"], "none" if is_open else None
+            axes.plot(x, y, mark, label=point, color=colour, markerfacecolor=face, markersize=6, clip_on=False)
     _draw_harmonic_lines(axes)
     axes.set(xlabel="U, unseen accuracy, percent", ylabel="S, seen accuracy, percent", xlim=_PERCENT, ylim=_PERCENT)
     _finish(axes, "Seen against unseen", over_epochs=False, legend="open marks: chosen on the scored images")
@@ -170,11 +178,11 @@ def draw_harmonic(axes: Axes, evaluation: ProtocolResults) -> None:
 
 def draw_reliability(axes: Axes, reliabilities: Mapping[str, Reliability]) -> None:
     """Draw accuracy over confidence; a calibrated model is on the diagonal."""
-    axes.plot([0, 100], [0, 100], color=GREY, linestyle=":", linewidth=1, label="honest")
+    axes.plot([0, 100], [0, 100], color=GREY, linestyle=":", linewidth=1, label="perfectly calibrated")
     for number, (name, one) in enumerate(reliabilities.items()):
-        label = f"{name}: ECE {100 * one.error:.1f}"
-        look: Any = {"color": f"C{number}", "marker": "o", "markersize": 4, "clip_on": False}
-        axes.plot(100 * one.confidence, 100 * one.accuracy, label=label, **look)
+        label, colour = f"{name}: ECE {100 * one.error:.1f}", cycle_colour(number)
+        x, y = 100 * one.confidence, 100 * one.accuracy
+        axes.plot(x, y, label=label, color=colour, marker="o", markersize=4, clip_on=False)
     axes.set(xlabel="confidence, percent", ylabel="correct answers, percent", xlim=_PERCENT, ylim=_PERCENT)
     _finish(axes, "Reliability", over_epochs=False)
 
@@ -201,11 +209,13 @@ def training_figure(history: History, title: str = "") -> Figure:
 def everything_figure(
     history: History, evaluation: ProtocolResults, reliabilities: Mapping[str, Reliability], title: str = ""
 ) -> Figure:
-    """Return the figure of `svipctl visualize curves`: training above, evaluation below."""
-    figure = new_figure(11.0, 7.4)
+    """Return the figure of `svipctl visualize curves`: training, if it was recorded, above the evaluation."""
+    rows = 2 if history.epochs else 1  # a model without its run has no records of its training
+    figure = new_figure(11.0, 3.7 * rows)
     entitle(figure, title)
-    above, below = figure.subplots(2, 3)
-    _draw_training(history, above)
+    *above, below = figure.subplots(rows, 3, squeeze=False)
+    for panels in above:
+        _draw_training(history, panels)
     draw_seen_unseen(below[0], {"": evaluation})
     draw_harmonic(below[1], evaluation)
     draw_reliability(below[2], reliabilities)
@@ -239,10 +249,18 @@ def _draw_harmonic_lines(axes: Axes) -> None:
 def _finish(axes: Axes, title: str, *, over_epochs: bool = True, legend: str | None = None) -> None:
     """Draw title, grid and legend, and whole numbers below curves over epochs."""
     axes.set_title(title)
+    axes.tick_params(labelsize=SMALL)  # otherwise the number of ticks depends on the theme while the figure is saved
     axes.grid(alpha=0.6, linewidth=0.5)
     axes.set_axisbelow(True)
     if over_epochs:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="best", frameon=True, framealpha=0.85, title=legend, title_fontsize=SMALL - 1)
+    entries = len(axes.get_legend_handles_labels()[0])
+    if entries > _MOST_INSIDE:  # it would cover curves
+        below = axes.transAxes + ScaledTranslation(0, -_BELOW / 72, axes.figure.dpi_scale_trans)
+        place: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
+        place |= {"ncols": 2, "frameon": False, "columnspacing": 1.0}
+    else:
+        place = {"loc": "best", "frameon": True, "framealpha": 0.85}
+    if entries:
+        axes.legend(**place, title=legend, title_fontsize=SMALL - 1)

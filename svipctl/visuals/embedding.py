@@ -7,8 +7,6 @@ Class attributes are projected onto the same plane, to show if images are close 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -18,99 +16,76 @@ from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import shortened_name
-from svipctl.evaluation.calibration import Bools, Integers, unit_rows
+from svipctl.evaluation.calibration import unit_rows
 from svipctl.evaluation.result import ModelEvaluation
-from svipctl.visuals.style import GREY, SMALL, new_figure
+from svipctl.visuals.style import GREY, SMALL, cycle_colour, new_figure
 from svipctl.visuals.text import entitle
 
 Floats = NDArray[np.float64]
 MOST_NAMED = 24
-_COLOURS, _MARKS = ("C0", "C1", "C2", "C3", "C5"), "osD^vP*X<"  # 5 and 9: 45 different pairs
+_COLOURS, _MARKS = (0, 1, 2, 3, 5), "osD^vP*X<"  # 5 and 9: 45 different pairs
 
 
-@dataclass(frozen=True)
 class Plane:
-    """N points in two dimensions, from K."""
+    """The plane of largest variance through N vectors with K entries; missing dimensions are zeros.
 
-    points: Floats
-    """(N, 2)."""
-    mean: Floats
-    """(K,)."""
-    axes: Floats
-    """(2, K), orthonormal rows; the largest entry of each is positive, so that no figure is mirrored."""
-    explained: tuple[float, float]
-    """Shares of the variance along the axes."""
+    Attributes:
+        points: (N, 2) the vectors on the plane.
+        mean: (K,).
+        axes: (2, K), orthonormal rows; the largest entry of each is positive, so that no figure is mirrored.
+        explained: Shares of the variance along the axes.
+
+    """
+
+    def __init__(self, vectors: Floats) -> None:
+        """Fit the plane to vectors (N, K)."""
+        self.mean: Floats = vectors.mean(axis=0)
+        centred = vectors - self.mean
+        missing = np.maximum(2 - np.array(vectors.shape), 0)
+        _, strengths, rows = np.linalg.svd(np.pad(centred, [(0, missing[0]), (0, missing[1])]), full_matrices=False)
+        axes = rows[:2, : vectors.shape[1]]
+        largest = np.abs(axes).argmax(axis=1)
+        self.axes: Floats = axes * np.where(axes[np.arange(2), largest] < 0, -1.0, 1.0)[:, None]
+        self.points: Floats = centred @ self.axes.T
+        first, second = (strengths[:2] ** 2 / ((strengths**2).sum() or 1.0)).tolist()
+        self.explained = first, second
 
     def project(self, vectors: Floats) -> Floats:
         """Project other vectors (M, K) onto the same plane (M, 2)."""
         return (vectors - self.mean) @ self.axes.T
 
 
-def principal_plane(vectors: Floats) -> Plane:
-    """Return the plane of largest variance through N vectors (N, K); missing dimensions are zeros."""
-    mean = vectors.mean(axis=0)
-    centred = vectors - mean
-    missing = np.maximum(2 - np.array(vectors.shape), 0)
-    _, strengths, rows = np.linalg.svd(np.pad(centred, [(0, missing[0]), (0, missing[1])]), full_matrices=False)
-    axes = rows[:2, : vectors.shape[1]]
-    largest = np.abs(axes).argmax(axis=1)
-    axes = axes * np.where(axes[np.arange(2), largest] < 0, -1.0, 1.0)[:, None]
-    first, second = (strengths[:2] ** 2 / ((strengths**2).sum() or 1.0)).tolist()
-    return Plane(centred @ axes.T, mean, axes, (first, second))
-
-
 def attribute_plane(predicted: Floats) -> Plane:
     """Return the principal plane of the directions of predicted attributes (N, K), which decide cosine scores."""
-    return principal_plane(unit_rows(predicted))
-
-
-def evaluation_embedding(
-    evaluation: ModelEvaluation, benchmark: Benchmark, plane: Plane, classes: Sequence[str] = (), title: str = ""
-) -> Figure:
-    """Draw the evaluated images on their plane, as `embedding_figure`; `classes` are names to colour."""
-    split, names = evaluation.split, evaluation.classes
-    return embedding_figure(
-        plane,
-        evaluation.results.answers.labels,
-        np.isin(split.classes, split.seen_classes),
-        names,
-        benchmark.class_attributes[split.classes],
-        coloured=[names.index(name) for name in classes],
-        title=title,
-    )
+    return Plane(unit_rows(predicted))
 
 
 def embedding_figure(
-    plane: Plane,
-    labels: Integers,
-    seen: Bools,
-    names: Sequence[str],
-    class_attributes: Floats,
-    *,
-    coloured: Sequence[int] = (),
-    title: str = "",
+    evaluation: ModelEvaluation, benchmark: Benchmark, plane: Plane, classes: Sequence[str] = (), title: str = ""
 ) -> Figure:
     """Draw images with the colour and mark of their class; the class attributes have the same mark, large and outlined.
 
     Up to 24 classes are coloured and named; with more classes only unseen ones, and the rest is grey.
 
     Args:
-        plane: Plane of the N images, from `attribute_plane`.
-        labels: (N,) rows of `class_attributes`.
-        seen: (C,) True for seen classes.
-        names: Names of the C classes.
-        class_attributes: (C, K) attributes of the classes.
-        coloured: Classes to colour and name; by default as many as fit, unseen ones first.
+        evaluation: Evaluation of the images.
+        benchmark: Its data set.
+        plane: Plane of the images, from `attribute_plane`.
+        classes: Names of the classes to colour; by default as many as fit, unseen ones first.
         title: Title of the figure.
 
     """
-    of_classes = plane.project(unit_rows(class_attributes))
+    names, labels, split = evaluation.classes, evaluation.results.answers.labels, evaluation.split
+    seen = np.isin(split.classes, split.seen_classes)
+    of_classes = plane.project(unit_rows(benchmark.class_attributes[split.classes]))
     figure = new_figure(8.6, 5.6)
     entitle(figure, title)
     axes = figure.subplots()
     ink = matplotlib.rcParams["text.color"]
     there = np.unique(labels)
-    named = list(coloured) or [label for label in there.tolist() if len(there) <= MOST_NAMED or not seen[label]]
+    named = [names.index(name) for name in classes] or [
+        label for label in there.tolist() if len(there) <= MOST_NAMED or not seen[label]
+    ]
     named = named[:MOST_NAMED]
     others = ~np.isin(labels, named)
     axes.scatter(plane.points[others, 0], plane.points[others, 1], s=7, color=GREY, alpha=0.35, linewidths=0)
@@ -130,8 +105,7 @@ def embedding_figure(
     if others.any():
         text = f"{len(rest)} other classes" if named else f"{len(rest)} classes"
         handles.append(Line2D([], [], color=GREY, marker=".", linestyle="", label=text))
-    place: Any = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
-    axes.legend(handles=handles, fontsize=SMALL - 1, frameon=False, **place)
+    figure.legend(handles=handles, fontsize=SMALL - 1, frameon=False, loc="outside right upper")
     axes.set(
         title=f"Predicted attributes of {len(labels)} images (PCA)",
         xlabel=f"first component, {100 * plane.explained[0]:.0f} % of the variance",
@@ -145,4 +119,4 @@ def embedding_figure(
 
 def class_style(number: int) -> tuple[str, str]:
     """Return colour and mark of a class; no two of the named classes share both, and neighbours share neither."""
-    return _COLOURS[number % len(_COLOURS)], _MARKS[number % len(_MARKS)]
+    return cycle_colour(_COLOURS[number % len(_COLOURS)]), _MARKS[number % len(_MARKS)]

@@ -6,26 +6,24 @@ Each function takes `theme`, `light` (default) or `dark`, and reads the data set
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import ConfigError
 from svipctl.evaluation.result import ModelEvaluation
-from svipctl.inference.network import check_same_benchmark
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.runs.run import Run
 from svipctl.visuals.attention import attention_sheet
 from svipctl.visuals.attributes import attribute_sheet
-from svipctl.visuals.confusion import confusion_figure, confusion_of, thumbnails
+from svipctl.visuals.confusion import confusion_figure, confusion_of, image_reader
 from svipctl.visuals.curves import everything_figure, reliabilities, training_figure
-from svipctl.visuals.embedding import attribute_plane, evaluation_embedding
+from svipctl.visuals.embedding import attribute_plane, embedding_figure
 from svipctl.visuals.history import History, read_history
 from svipctl.visuals.image_choice import attribute_numbers
-from svipctl.visuals.inspection import Inspection, new_inspector
+from svipctl.visuals.inspection import Inspection, Inspector
 from svipctl.visuals.patches import SCORES, patch_sheet
 from svipctl.visuals.style import Theme, themed
 
@@ -33,23 +31,31 @@ Images = Sequence[int | str | Path]
 """Indices of the data set's images, or your own files; few enough for one page."""
 
 
-def training(run: Run, *, theme: Theme = "light") -> Figure:
+def training(run: Run | TrainedModel | str | Path, *, theme: Theme = "light") -> Figure:
     """Plot loss terms, accuracies, the patch classifier and the learning rate over the training of a run.
 
+    Args:
+        run: The run, its folder, or a model that was loaded from it.
+        theme: Colours.
+
     Raises:
-        DataError: The records of the run are damaged.
+        ConfigError: The model was not loaded from a run.
+        DataError: The folder is not a run, or the records of the run are damaged.
 
     """
-    with themed(theme):
-        return training_figure(read_history(run), run.name)
+    found = run.run if isinstance(run, TrainedModel) else run if isinstance(run, Run) else Run(Path(run))
+    if found is None:
+        raise ConfigError("the model was not loaded from a run, so there are no records of its training")
+    found.settings()  # raises unless it is a run
+    return _drawn(theme, lambda: training_figure(read_history(found), found.name))
 
 
 def curves(evaluation: ModelEvaluation, *, theme: Theme = "light") -> Figure:
     """Plot the training of the evaluated run, the seen-unseen curve, U, S and H over gamma, and the reliability."""
     run = evaluation.model.run
     history = History([], []) if run is None else read_history(run)
-    with themed(theme):
-        return everything_figure(history, evaluation.results, reliabilities(evaluation), _title(evaluation.model))
+    reliable, title = reliabilities(evaluation), _title(evaluation.model)
+    return _drawn(theme, lambda: everything_figure(history, evaluation.results, reliable, title))
 
 
 def confusion(
@@ -64,9 +70,10 @@ def confusion(
     row, counts, pairs = confusion_of(evaluation, top)
     if not pairs:
         raise ConfigError("no image was classified incorrectly: there is nothing to show")
-    thumbnail = thumbnails(evaluation, dataset or evaluation.model.open_dataset())
-    with themed(theme):
-        return confusion_figure(counts, pairs, evaluation.classes, thumbnail, row, _title(evaluation.model))
+    read = image_reader(evaluation, dataset or evaluation.model.open_dataset())
+    return _drawn(
+        theme, lambda: confusion_figure(counts, pairs, evaluation.classes, read, row, _title(evaluation.model))
+    )
 
 
 def embedding(
@@ -87,15 +94,13 @@ def embedding(
     """
     plane = attribute_plane(evaluation.predictions.attributes)
     benchmark = dataset or evaluation.model.open_dataset()
-    with themed(theme):
-        return evaluation_embedding(evaluation, benchmark, plane, classes, _title(evaluation.model))
+    return _drawn(theme, lambda: embedding_figure(evaluation, benchmark, plane, classes, _title(evaluation.model)))
 
 
 def patches(model: TrainedModel, images: Images, *, dataset: Benchmark | None = None, theme: Theme = "light") -> Figure:
     """Show the related windows of each image, the patch classifier's probability, and the ground truth."""
     inspected, _ = _inspected(model, images, dataset)
-    with themed(theme):
-        return patch_sheet(inspected, _title(model), score_source=model.network.recipe.score_source)
+    return _drawn(theme, lambda: patch_sheet(inspected, _title(model), score_source=model.network.recipe.score_source))
 
 
 def attributes(
@@ -117,8 +122,9 @@ def attributes(
     if any(one.windows is None for one in inspected):
         raise ConfigError("the attribute head of this recipe reads the class token: there are no maps")
     named = attribute_numbers(benchmark, names)
-    with themed(theme):
-        return attribute_sheet(inspected, _title(model), benchmark.attributes, strongest=top, named=named)
+    return _drawn(
+        theme, lambda: attribute_sheet(inspected, _title(model), benchmark.attributes, strongest=top, named=named)
+    )
 
 
 def attention(
@@ -126,17 +132,24 @@ def attention(
 ) -> Figure:
     """Show the class token's attention in the blocks of the network, and the window score computed from it."""
     inspected, _ = _inspected(model, images, dataset)
+    return _drawn(
+        theme, lambda: attention_sheet(inspected, _title(model), score=SCORES[model.network.recipe.score_source])
+    )
+
+
+def _drawn(theme: Theme, draw: Callable[[], Figure]) -> Figure:
+    """Draw a figure in a theme, and let matplotlib create the ticks, which get their size and colour then."""
     with themed(theme):
-        return attention_sheet(inspected, _title(model), score=SCORES[model.network.recipe.score_source])
+        figure = draw()
+        figure.draw_without_rendering()
+        return figure
 
 
 def _inspected(
-    model: TrainedModel, images: Images, dataset: Benchmark | None, **more: Any
+    model: TrainedModel, images: Images, dataset: Benchmark | None, reasons: int = 4
 ) -> tuple[list[Inspection], Benchmark]:
     benchmark = dataset or model.open_dataset()
-    check_same_benchmark(model.metadata, benchmark)
-    split = benchmark.split(model.run.settings().train.fold if model.run else None)
-    inspector = new_inspector(model, benchmark, split, model.gamma.value, **{"top": 3, "reasons": 4, **more})
+    inspector = Inspector(model, benchmark, reasons=reasons)
     return list(inspector.inspect([Path(one) if isinstance(one, str) else one for one in images])), benchmark
 
 

@@ -13,6 +13,7 @@ from svipctl.runs.run import Run
 
 Floats = NDArray[np.float64]
 _MOST_POINTS = 300
+_CHANCE = 50.0
 _EARLIER_NAMES = {"source_accuracy": "accuracy"}
 """Name of a metric -> its name in release 0.1; later `accuracy` is only in records of the recipe `reference`, next to
 it.
@@ -41,6 +42,11 @@ class History:
         starts = np.arange(0, len(epochs), math.ceil(len(epochs) / _MOST_POINTS))
         counts = np.diff(np.append(starts, len(epochs)))
         return np.add.reduceat(epochs, starts) / counts, np.add.reduceat(values, starts) / counts
+
+    @property
+    def selects_patches(self) -> bool:
+        """True if windows were rejected in training: with none, the AUC of the patch classifier is always 50."""
+        return bool((self.step_column("patch_auc")[1] != _CHANCE).any())
 
     @property
     def monitored(self) -> str:

@@ -27,19 +27,16 @@ def images_of(benchmark: Benchmark, split: Split, part: Part, classes: Sequence[
         DataError: No image is left.
 
     """
-    indices = {
-        "test": np.concatenate([split.seen, split.unseen]),
-        "seen": split.seen,
-        "unseen": split.unseen,
-        "train": split.train,
-    }[part]
+    indices: Indices = split.scored if part == "test" else getattr(split, part)
     if classes:
         wanted = [_number(f"{benchmark.name} has no class", name, benchmark.classes) for name in classes]
         indices = indices[np.isin(benchmark.labels[indices], wanted)]
     if not len(indices):
         raise DataError(
             f"there is no {part} image of {' or '.join(classes) if classes else benchmark.name}",
-            why="an unseen class has no training images and a seen one no unseen test images" if classes else "",
+            why="unseen classes have no training images, and seen classes are not in the split unseen"
+            if classes
+            else "",
             todo="choose another --split or --class",
         )
     return indices
@@ -65,6 +62,5 @@ def attribute_numbers(benchmark: Benchmark, names: Sequence[str]) -> tuple[int, 
 
 def _number(refusal: str, name: str, names: Sequence[str]) -> int:
     if name not in names:
-        todo = "quote names with spaces; completion lists them"
-        raise ConfigError(f"{refusal} {name!r}", why=nearest(name, names), todo=todo)
+        raise ConfigError(f"{refusal} {name!r}", why=nearest(name, names))
     return names.index(name)

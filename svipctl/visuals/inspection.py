@@ -18,18 +18,19 @@ from torch import Tensor
 from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.images import Pixels
 from svipctl.datasets.object_masks import object_mask
-from svipctl.device import choose_dtype, use_device
 from svipctl.errors import DataError
 from svipctl.evaluation.selection_quality import BACKGROUND_SHARE, selection_quality
 from svipctl.evaluation.truth import object_truth
 from svipctl.inference.answers import Answer, AnswerMaker
 from svipctl.inference.class_table import ClassTable
 from svipctl.inference.image_sources import read_batches
-from svipctl.inference.load import load_run
+from svipctl.inference.load import load_run_with
 from svipctl.inference.network import check_same_benchmark
-from svipctl.inference.trained_model import TrainedModel, check_finite
+from svipctl.inference.ready_network import check_finite
+from svipctl.inference.trained_model import TrainedModel
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
+from svipctl.types import ProgressCallback
 
 _BATCH = 16
 
@@ -43,13 +44,11 @@ class Inspection:
 
     name: str
     pixels: Pixels
-    """(size, size, 3) input of the model, before normalisation."""
+    """(size, size, 3) input of the model, before normalization."""
     grid: tuple[int, int]
     """Rows and columns of windows."""
-    answers: tuple[Answer, ...]
-    """Ranked classes, best first."""
-    attributes: Map
-    """(K,) predicted."""
+    answer: Answer
+    """Best class of the model."""
     scores: Map | None
     """Score that ranks the windows in the source pass, attention rollout in most recipes; high is related. None if it
     comes from attention and the backbone has no blocks."""
@@ -81,14 +80,21 @@ class Inspection:
         return self.true_class or self.name
 
     @property
-    def answer(self) -> str:
-        """Best class of the model."""
-        return self.answers[0].name
-
-    @property
     def is_right(self) -> bool | None:
         """True if the answer is the true class."""
-        return None if self.true_class is None else self.answer == self.true_class
+        return None if self.true_class is None else self.answer.name == self.true_class
+
+    def document(self) -> dict[str, Any]:
+        """Return the image's entry of a figure's document."""
+        return {
+            "image": self.name,
+            "class": self.true_class,
+            "seen": self.is_seen,
+            "answer": self.answer.name,
+            "kept": None if self.kept is None else np.argwhere(self.kept).tolist(),
+            "grid": list(self.grid),
+            "auc": self.auc,
+        }
 
     def extremes(self, attribute: int) -> dict[str, Any]:
         """Return the lowest and highest value of an attribute's map, and row and column of its peak."""
@@ -98,21 +104,47 @@ class Inspection:
         return {"lowest": float(values.min()), "highest": float(values.max()), "peak": list(peak)}
 
 
-@dataclass(frozen=True)
 class Inspector:
-    """A run's model and data set, ready to inspect images."""
+    """A model and its data set, ready to inspect images."""
 
-    model: TrainedModel
-    benchmark: Benchmark
-    split: Split
-    """The split of the run: the proposed one, or its fold, whose `test` images are then the validation images."""
-    answer_maker: AnswerMaker
+    def __init__(
+        self,
+        model: TrainedModel,
+        benchmark: Benchmark,
+        *,
+        reasons: int = 4,
+        split: Split | None = None,
+        gamma: float | None = None,
+    ) -> None:
+        """Prepare a model to answer among the classes of a split.
 
-    def inspect(self, images: Sequence[int | Path]) -> Iterator[Inspection]:
+        Args:
+            model: The model.
+            benchmark: With the same classes and attributes as in training.
+            reasons: Number of attributes for and against the answer.
+            split: The split of the model's run by default: the proposed one, or its fold, whose `test` images are then
+                the validation images.
+            gamma: Subtracted from the scores of seen classes; by default the gamma of predictions.
+
+        Raises:
+            DataError: The model is for another data set.
+
+        """
+        check_same_benchmark(model.metadata, benchmark)
+        self.model, self.benchmark = model, benchmark
+        self.split = split or benchmark.split(model.run.settings().train.fold if model.run else None)
+        names = benchmark.names_of(self.split.classes)
+        seen = np.array([name in model.seen_classes for name in names], dtype=bool)
+        classes = ClassTable(tuple(names), benchmark.class_attributes[self.split.classes], seen)
+        gamma = model.gamma.value if gamma is None else gamma
+        self._maker = AnswerMaker(benchmark.attributes, classes, gamma, model.network.scorer, top=1, reasons=reasons)
+
+    def inspect(self, images: Sequence[int | Path], progress: ProgressCallback | None = None) -> Iterator[Inspection]:
         """Yield inspections of images, in their order; a few are computed at a time.
 
         Args:
             images: Indices of the data set's images, or your own files.
+            progress: Called with images done and images in total.
 
         Raises:
             DataError: An image does not decode.
@@ -129,8 +161,11 @@ class Inspector:
                 if isinstance(one, DataError):
                     raise one
                 pixels.append(one)
-            yield from self._inspect_batch(images[done : done + len(batch)], pixels)
-            done += len(batch)
+            for inspection in self._inspect_batch(images[done : done + len(batch)], pixels):
+                done += 1
+                if progress:
+                    progress(done, len(images))
+                yield inspection
 
     def _inspect_batch(self, images: Sequence[int | Path], pixels: list[Tensor]) -> Iterator[Inspection]:
         network = self.model.network
@@ -145,9 +180,9 @@ class Inspector:
             inputs = self.model.inputs(torch.stack(pixels))
             prediction = network.predict(inputs, coverage=coverage)
             scores, attention = network.source_attention(inputs)
-        answers = self.answer_maker.answers(check_finite(prediction.attributes.double().cpu()))
-        unrelated, attributes = _plain(prediction.unrelated), _plain(prediction.attributes)
-        kept, windows = prediction.related.cpu().numpy().reshape(shape), _plain(prediction.windows)
+        answers = self._maker.answers(check_finite(prediction.attributes.double().cpu()))
+        unrelated, windows = _plain(prediction.unrelated), _plain(prediction.windows)
+        kept = prediction.related.cpu().numpy().reshape(shape)
         selects, localizes = recipe.passes == "both", recipe.head != "class-token"
         for position, truth in enumerate(truths):
             quality = {}
@@ -159,8 +194,7 @@ class Inspector:
                 **truth,
                 pixels=pixels[position].permute(1, 2, 0).numpy(),
                 grid=grid.window_shape,
-                answers=answers[position],
-                attributes=attributes[position],
+                answer=answers[position][0],
                 scores=None if scores is None else _plain(scores).reshape(shape)[position],
                 attention=_plain(attention[position]).reshape(-1, grid.rows, grid.columns),
                 related=1 - unrelated.reshape(shape)[position] if selects else None,
@@ -187,38 +221,21 @@ class Inspector:
         return {**entries, "truth": truth.source, "mask": mask, "shares": truth.shares.reshape(shape)}
 
 
-def open_inspector(run: Run, benchmark: Benchmark, settings: Settings, *, top: int = 3, reasons: int = 4) -> Inspector:
+def open_inspector(run: Run, benchmark: Benchmark, settings: Settings, *, reasons: int = 4) -> Inspector:
     """Load a run's best checkpoint to inspect images.
 
     Args:
         run: A run of that data set.
         benchmark: With the same classes and attributes as in training.
         settings: Device and precision.
-        top: Number of classes per image.
-        reasons: Number of attributes per class.
+        reasons: Number of attributes for and against the answer.
 
     Raises:
         ConfigError: The run is a baseline.
         DataError: The checkpoint is missing or damaged, or the run is for another data set.
 
     """
-    device = use_device(settings.gpu)
-    model = load_run(run, device, choose_dtype(settings.precision, device))
-    check_same_benchmark(model.metadata, benchmark)
-    return new_inspector(
-        model, benchmark, benchmark.split(run.settings().train.fold), model.gamma.value, top=top, reasons=reasons
-    )
-
-
-def new_inspector(
-    model: TrainedModel, benchmark: Benchmark, split: Split, gamma: float, *, top: int, reasons: int
-) -> Inspector:
-    """Return an inspector for the classes of a split; same arguments as `open_inspector`."""
-    names = [benchmark.classes[label] for label in split.classes]
-    seen = np.array([name in model.seen_classes for name in names], dtype=bool)
-    classes = ClassTable(tuple(names), benchmark.class_attributes[split.classes], seen)
-    answer_maker = AnswerMaker(benchmark.attributes, classes, gamma, model.network.scorer, top, reasons)
-    return Inspector(model, benchmark, split, answer_maker)
+    return Inspector(load_run_with(run, settings), benchmark, reasons=reasons)
 
 
 def evaluated_selection(run: Run, epoch: int) -> dict[str, float]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from matplotlib.figure import Figure
 
@@ -17,18 +15,14 @@ from svipctl.visuals.style import check_suffix, save
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Page(Generic[T]):
-    """A written figure."""
-
-    path: Path
-    items: Sequence[T]
-
-
 def write_pages(
     items: Iterable[T], file: Path, draw: Callable[[Sequence[T]], Figure], per_page: int
-) -> Generator[Page[T]]:
-    """Draw the items, one page at a time; call it inside `themed`.
+) -> Generator[tuple[Path, Sequence[T]]]:
+    """Draw the items, one page at a time, and yield the file and the items of each; call it inside `themed`.
+
+    A figure's parts refer to each other, so that only the cyclic collector frees them; without it hundreds of
+    megabytes accumulate. Earlier objects are frozen: with half a million objects of torch a collection takes a third
+    of a second a page, without them a fiftieth.
 
     Args:
         items: Items to show; consumed page by page.
@@ -44,26 +38,15 @@ def write_pages(
     check_suffix(file)
     coming = iter(items)
     page, number = list(islice(coming, per_page)), 1
-    with _garbage_collection() as collect:
+    gc.freeze()
+    try:
         while page:
             following = list(islice(coming, 1))
             is_only = number == 1 and not following
             path = file if is_only else file.with_name(f"{file.stem}-{number}{file.suffix}")
             save(draw(page), path)
-            collect()
-            yield Page(path, page)
+            gc.collect()
+            yield path, page
             page, number = [*following, *islice(coming, per_page - 1)] if following else [], number + 1
-
-
-@contextmanager
-def _garbage_collection() -> Iterator[Callable[[], object]]:
-    """Yield a function that frees a figure; otherwise hundreds of megabytes accumulate before Python collects them.
-
-    A figure's parts refer to each other, so that only the cyclic collector frees them. Earlier objects are frozen: with
-    half a million objects of torch a collection takes a third of a second a page, without them a fiftieth.
-    """
-    gc.freeze()
-    try:
-        yield gc.collect
     finally:
         gc.unfreeze()

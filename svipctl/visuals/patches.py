@@ -57,7 +57,7 @@ def patch_sheet(
             sheet.text(x, top + LINE - 0.02, head, ha="center", room=side + _GAP)
     if selects:
         words = (
-            f"Selected: the related windows. Classifier: their probability. {score.capitalize()}: lowest to "
+            f"Selected: the related windows. Classifier: probability of being related. {score.capitalize()}: lowest to "
             "highest window."
         )
         sheet.text(MARGIN, top - 0.08, words, muted=True)
@@ -94,7 +94,7 @@ def _sentences(images: Sequence[Inspection], truth: str | None, evaluated: Mappi
         return "This recipe has no second pass: no window is selected, and the patch classifier was not trained."
     known = [one.auc for one in images if one.auc is not None]
     if not known:
-        return "The data set has no masks or boxes of the object."
+        return "There are no masks or boxes of the object for these images."
     against = {"mask": "masks", "box": "boxes"}[str(truth)]
     shown = f"AUC against ground-truth {against}: {np.mean(known):.1f} over the {len(known)} images here"
     if evaluated:

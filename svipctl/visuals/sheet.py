@@ -36,18 +36,25 @@ def kinds(part: str, *, own: bool = False) -> list[Kind]:
     return [(is_seen, is_right) for is_seen in seen for is_right in (True, False)]
 
 
-def sorted_groups(images: Iterable[Inspection], count: int, wanted: Sequence[Kind]) -> Groups:
-    """Take at most `count` images, equally many of each wanted group, until there are no more; drop others at once."""
+def sorted_groups(images: Iterable[Inspection], count: int, wanted: Sequence[Kind]) -> tuple[Groups, int]:
+    """Take at most `count` images, equally many of each wanted group, until there are no more; drop others at once.
+
+    Returns:
+        The groups, and the number of images looked at.
+
+    """
     share, more = divmod(count, len(wanted))
     room = {key: share + (number < more) for number, key in enumerate(wanted)}
     groups: Groups = {key: [] for key in wanted}
+    looked_at = 0
     for one in images:
+        looked_at += 1
         key = (one.is_seen, one.is_right)
         if key in groups and len(groups[key]) < room[key]:
             groups[key].append(one)
         if all(len(groups[key]) == room[key] for key in wanted):
             break
-    return groups
+    return groups, looked_at
 
 
 def contact_sheet(groups: Groups, title: str, *, looked_at: int) -> Figure:
@@ -77,7 +84,7 @@ def contact_sheet(groups: Groups, title: str, *, looked_at: int) -> Figure:
 
 def _names(one: Inspection) -> list[tuple[str, str | None]]:
     """Return the lines below an image with their colours: its class and, if it was misclassified, the answer."""
-    names = [(one.label, None)] if one.is_right else [(one.label, None), (f"→ {one.answer}", VERMILION)]
+    names = [(one.label, None)] if one.is_right else [(one.label, None), (f"→ {one.answer.name}", VERMILION)]
     return [(line, colour) for name, colour in names for line in wrapped(name, _SIDE + _GAP / 3, _SIZE, most=3)]
 
 

@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,38 +35,24 @@ SEQUENTIAL = "cividis"
 """Colour map of magnitudes: uniform in lightness, and the same for colour-blind readers."""
 
 SUFFIXES = (".png", ".svg")
-DPI = 150
-SMALL, NORMAL, LARGE = 8, 9, 11
+_CYCLES = {"light": CYCLE, "dark": (SKY, *CYCLE[1:4], BLUE, *CYCLE[5:])}
+
+
+@cache
+def _style_sheet(name: str) -> matplotlib.RcParams:
+    return matplotlib.rc_params_from_file(Path(__file__).with_name(f"{name}.mplstyle"), use_default_template=False)
+
+
+_LOOK = _style_sheet("look")
+DPI = float(_LOOK["savefig.dpi"])
+SMALL, NORMAL, LARGE = (float(_LOOK[key]) for key in ("legend.fontsize", "font.size", "figure.titlesize"))
 """Font sizes in points. A figure is drawn at its printed size, so these are the sizes on paper."""
 
-_COLOURS: Any = {
-    ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"): ("#1a1a1a", "#e8e8e8"),
-    ("figure.facecolor", "savefig.facecolor", "axes.facecolor", "legend.facecolor"): ("#ffffff", "#16181d"),
-    ("axes.edgecolor", "grid.color", "legend.edgecolor"): ("#d0d0d0", "#3a3f4a"),
-}
-"""Colours of text, paper and lines, each in the light and in the dark theme."""
-_CYCLES = {"light": CYCLE, "dark": (SKY, *CYCLE[1:4], BLUE, *CYCLE[5:])}
-_LOOK: Any = {  # its keys are literals to the type checker
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": NORMAL,
-    "axes.labelsize": NORMAL,
-    "figure.titlesize": LARGE,
-    "font.size": NORMAL,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
-    "legend.fontsize": SMALL,
-    "lines.linewidth": 1.5,
-    "figure.dpi": DPI,
-    "savefig.dpi": DPI,
-    "svg.hashsalt": "svipctl",
-    "svg.fonttype": "none",
-    "image.interpolation": "nearest",
-    "image.composite_image": False,  # otherwise an SVG would contain one coarse image of all images
-    # Names of classes are not TeX, even with a dollar sign.
-    "text.parse_math": False,
-    "text.usetex": False,
-}
+
+def cycle_colour(number: int) -> str:
+    """Return a colour of the theme's cycle; "C0" would be looked up when the figure is saved, outside the theme."""
+    colours: list[str] = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+    return colours[number % len(colours)]
 
 
 @contextmanager
@@ -75,15 +62,18 @@ def themed(theme: Theme = "light") -> Generator[None]:
     Args:
         theme: `light` for paper, `dark` for a dark page.
 
+    Raises:
+        ConfigError: There is no such theme.
+
     """
+    if theme not in _CYCLES:
+        raise ConfigError(f"there is no theme {theme!r}", todo=f"use {' or '.join(_CYCLES)}")
     with matplotlib.rc_context(rc={}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+")  # `undrawable` lists them before
         matplotlib.rcdefaults()  # a matplotlibrc of the user would change the bytes
-        matplotlib.rcParams.update(_LOOK)
+        matplotlib.rcParams.update(_LOOK | _style_sheet(theme))
         matplotlib.rcParams["font.family"] = list(font_families())
         matplotlib.rcParams["axes.prop_cycle"] = cycler(color=_CYCLES[theme])
-        for keys, (light, dark) in _COLOURS.items():
-            matplotlib.rcParams.update(dict.fromkeys(keys, light if theme == "light" else dark))
         yield
 
 
@@ -129,8 +119,11 @@ def save(figure: Figure, path: Path) -> None:
                 pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
                 pixels.save(unfinished, format="PNG", dpi=(DPI, DPI))
             else:
-                # No date and no version of the program, which are unrelated to the content.
-                text = io.StringIO()
-                figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-                # Names may contain characters that XML forbids.
-                unfinished.write_text(printable(text.getvalue()), encoding="utf-8")
+                unfinished.write_bytes(svg(figure))
+
+
+def svg(figure: Figure) -> bytes:
+    """Return a figure as SVG, without date and program, which are unrelated to the content. Call it inside `themed`."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return printable(text.getvalue()).encode()  # names may contain characters that XML forbids

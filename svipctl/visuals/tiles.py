@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
@@ -85,25 +84,23 @@ class Tile:
         self.canvas.imshow(values, extent=extent, aspect="auto", interpolation="nearest", **look)
 
 
-@dataclass(frozen=True)
 class Sheet:
-    """A figure whose parts are positioned in inches from its top left corner."""
+    """A figure whose parts are positioned in inches from its top left corner.
 
-    figure: Figure
-    canvas: Axes
-    """The whole figure, in inches, y down. One for all images, because creating axes is slow."""
-    width: float
-    height: float
+    Attributes:
+        figure: The figure.
+        canvas: The whole figure, in inches, y down. One for all images, because creating axes is slow.
 
-    @classmethod
-    def of(cls, width: float, height: float) -> Sheet:
-        """Return an empty sheet, sizes in inches."""
-        figure = new_figure(width, height)
-        figure.set_layout_engine("none")
-        canvas = figure.add_axes((0, 0, 1, 1))
-        canvas.set_axis_off()
-        canvas.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
-        return cls(figure, canvas, width, height)
+    """
+
+    def __init__(self, width: float, height: float) -> None:
+        """Create an empty sheet, sizes in inches."""
+        self.width, self.height = width, height
+        self.figure = new_figure(width, height)
+        self.figure.set_layout_engine("none")
+        self.canvas = self.figure.add_axes((0, 0, 1, 1))
+        self.canvas.set_axis_off()
+        self.canvas.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
 
     @classmethod
     def headed(cls, title: str, sentences: str, height: float) -> tuple[Sheet, float]:
@@ -121,7 +118,7 @@ class Sheet:
         title, *notes = title.splitlines()
         lines = [line for text in (sentences, *notes) for line in wrapped(text, INNER)]
         top = 0.46 + len(lines) * LINE
-        sheet = cls.of(WIDTH, top + height)
+        sheet = cls(WIDTH, top + height)
         sheet.text(MARGIN, 0.14, title, size=LARGE, weight="bold", room=INNER)
         for number, line in enumerate(lines):
             sheet.text(MARGIN, 0.38 + number * LINE, line, size=NORMAL)

@@ -1,4 +1,4 @@
-"""The bilinear map against plain stochastic gradient descent by autograd."""
+"""Compare the bilinear map with plain stochastic gradient descent by autograd."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def by_autograd(
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 3), st.integers(2, 8), st.integers(1, 9))
 @settings(max_examples=15)
-def test_it_takes_the_steps_of_sgd_on_the_whole_map(seed: int, rate: float, classes: int, attributes: int) -> None:
+def test_its_steps_equal_those_of_sgd_on_the_full_map(seed: int, rate: float, classes: int, attributes: int) -> None:
     rng = np.random.default_rng(seed)
     features, table = rng.standard_normal((2 * BATCH_SIZE + 7, 5)), rng.standard_normal((classes, attributes))
     rows = rng.integers(0, classes, len(features))
@@ -39,7 +39,7 @@ def test_it_takes_the_steps_of_sgd_on_the_whole_map(seed: int, rate: float, clas
     np.testing.assert_allclose(found, expected, atol=1e-4 * max(1.0, float(expected.abs().max())))
 
 
-def test_each_learning_rate_and_epoch_is_what_it_is_alone() -> None:
+def test_each_learning_rate_and_epoch_gives_the_same_map_as_when_fitted_alone() -> None:
     rng = np.random.default_rng(1)
     features, rows, table = rng.standard_normal((300, 6)), rng.integers(0, 4, 300), rng.standard_normal((4, 5))
     grid = [(1.0, 1), (1.0, 4), (0.1, 4), (0.1, 2)]
@@ -47,7 +47,7 @@ def test_each_learning_rate_and_epoch_is_what_it_is_alone() -> None:
         np.testing.assert_allclose(found, bilinear(features, rows, table, [setting])[0], rtol=1e-4, atol=1e-6)
 
 
-def test_the_same_seed_gives_the_same_map_and_another_one_another() -> None:
+def test_the_same_seed_gives_the_same_map_and_another_seed_a_different_one() -> None:
     rng = np.random.default_rng(2)
     features, rows, table = rng.standard_normal((300, 6)), rng.integers(0, 4, 300), rng.standard_normal((4, 5))
     first, again, other = (bilinear(features, rows, table, [(1.0, 2)], seed)[0] for seed in (0, 0, 1))
@@ -55,6 +55,6 @@ def test_the_same_seed_gives_the_same_map_and_another_one_another() -> None:
     assert np.abs(first - other).max() > 1e-6
 
 
-def test_attributes_that_tell_no_classes_apart_give_a_map_of_zeros() -> None:
+def test_attributes_that_do_not_distinguish_classes_give_a_map_of_zeros() -> None:
     (found,) = bilinear(np.ones((10, 3)), np.arange(10) % 2, np.zeros((2, 4)), [(1.0, 2)])
     assert found == pytest.approx(np.zeros((3, 4)))

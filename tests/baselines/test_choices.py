@@ -1,4 +1,4 @@
-"""How features and attributes are prepared, and that grids and single fits agree."""
+"""Test the preparation of features and attributes, and that grids and single fits agree."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from svipctl.baselines.choices import (
     METHODS,
     Method,
     Preparation,
-    Prepared,
     Targets,
     attributes_for,
     compared,
     maps,
+    preparation_of,
     score,
 )
 from svipctl.evaluation.calibration import unit_rows
@@ -28,34 +28,34 @@ ROWS = np.arange(30) % 5
 TABLE = RNG.random((5, 4))
 
 
-def test_preparations_do_what_they_are_called() -> None:
-    lengths = np.linalg.norm(Prepared.by("l2", FEATURES)(FEATURES)[:, :-1], axis=1)
+def test_each_preparation_normalises_as_its_name_says() -> None:
+    lengths = np.linalg.norm(preparation_of("l2", FEATURES)(FEATURES)[:, :-1], axis=1)
     np.testing.assert_allclose(lengths, 1)
-    roots = Prepared.by("root-l2", -FEATURES)(-FEATURES)[:, :-1]
+    roots = preparation_of("root-l2", -FEATURES)(-FEATURES)[:, :-1]
     np.testing.assert_allclose(roots, -np.sqrt(FEATURES) / np.sqrt(FEATURES.sum(axis=1, keepdims=True)))
-    centred = Prepared.by("l2-centred", FEATURES)(FEATURES)[:, :-1]
+    centred = preparation_of("l2-centred", FEATURES)(FEATURES)[:, :-1]
     np.testing.assert_allclose(centred, unit_rows(FEATURES) - unit_rows(FEATURES).mean(axis=0))
-    standardised = Prepared.by("standardised", FEATURES)(FEATURES)[:, :-1]
+    standardised = preparation_of("standardised", FEATURES)(FEATURES)[:, :-1]
     np.testing.assert_allclose(standardised.mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(standardised.std(axis=0), 1)
-    np.testing.assert_array_equal(Prepared.by("plain", FEATURES)(FEATURES)[:, :-1], FEATURES)
+    np.testing.assert_array_equal(preparation_of("plain", FEATURES)(FEATURES)[:, :-1], FEATURES)
 
 
 @pytest.mark.parametrize("preparation", get_args(Preparation))
-def test_an_image_is_prepared_by_the_training_images_alone(preparation: Preparation) -> None:
-    prepared = Prepared.by(preparation, FEATURES)
+def test_an_image_is_prepared_from_the_training_images_alone(preparation: Preparation) -> None:
+    prepared = preparation_of(preparation, FEATURES)
     others = RNG.random((7, 6)) * 100
     together = prepared(np.vstack([FEATURES[:1], others]))
     np.testing.assert_array_equal(together[0], prepared(FEATURES[:1])[0])
 
 
-def test_a_feature_that_never_changes_does_not_divide_by_zero() -> None:
+def test_a_constant_feature_does_not_divide_by_zero() -> None:
     constant = np.ones((4, 2))
-    assert np.isfinite(Prepared.by("standardised", constant)(constant)).all()
+    assert np.isfinite(preparation_of("standardised", constant)(constant)).all()
 
 
 @pytest.mark.parametrize("targets", get_args(Targets))
-def test_attributes_of_a_class_depend_on_no_other_unseen_class(targets: Targets) -> None:
+def test_attributes_of_a_class_do_not_depend_on_other_unseen_classes(targets: Targets) -> None:
     unseen = RNG.random((3, 4))
     alone = attributes_for(targets, unseen[:1], TABLE)
     among = attributes_for(targets, np.vstack([unseen, TABLE]), TABLE)
@@ -86,7 +86,7 @@ def test_a_prediction_of_length_one_is_scored_by_its_dot_product() -> None:
 
 
 def test_scores_of_prototypes_are_cosines_of_images_and_prototypes() -> None:
-    inputs = Prepared.by("l2-centred", FEATURES)(FEATURES)
+    inputs = preparation_of("l2-centred", FEATURES)(FEATURES)
     seen, table = (attributes_for("centred", some, TABLE) for some in (TABLE, RNG.random((7, 4))))
     (mapping,) = maps("prototypes", inputs, ROWS, seen, ((0.1,),))
     found = score(*compared("prototypes", inputs, mapping, table, seen), "cosine")
@@ -97,8 +97,8 @@ def test_scores_of_prototypes_are_cosines_of_images_and_prototypes() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_map_of_a_choice_is_the_one_of_the_grid(method: Method) -> None:
-    inputs = Prepared.by("standardised", FEATURES)(FEATURES)
+def test_a_map_fitted_alone_equals_that_of_the_grid(method: Method) -> None:
+    inputs = preparation_of("standardised", FEATURES)(FEATURES)
     seen = attributes_for("whitened", TABLE, TABLE)
     grid = GRIDS[method]
     together = maps(method, inputs, ROWS, seen, grid, spectrum(inputs))
@@ -111,8 +111,8 @@ def test_the_map_of_a_choice_is_the_one_of_the_grid(method: Method) -> None:
 
 @pytest.mark.parametrize("scale", [1e-3, 50.0])
 @pytest.mark.parametrize("method", METHODS)
-def test_the_unit_of_the_attributes_does_not_matter(method: Method, scale: float) -> None:
-    inputs = Prepared.by("l2-centred", FEATURES)(FEATURES)
+def test_scaling_the_attributes_changes_no_cosine(method: Method, scale: float) -> None:
+    inputs = preparation_of("l2-centred", FEATURES)(FEATURES)
     seen = attributes_for("centred", TABLE, TABLE)
     weights = GRIDS[method][5:6]
 
@@ -125,12 +125,12 @@ def test_the_unit_of_the_attributes_does_not_matter(method: Method, scale: float
 
 @pytest.mark.parametrize("targets", get_args(Targets))
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_learns_what_is_there_to_learn(method: Method, targets: Targets) -> None:
+def test_every_method_learns_separable_classes(method: Method, targets: Targets) -> None:
     table = np.eye(5) + 0.1 * RNG.random((5, 5))
     rows = np.repeat(np.arange(5), 20)
     features = table[rows] @ RNG.standard_normal((5, 12)) + 0.01 * RNG.standard_normal((100, 12))
     weights = {"eszsl": (0.01, 0.01), "bilinear": (3.0, 15.0)}.get(method, (0.01,))
-    inputs = Prepared.by("standardised", features)(features)
+    inputs = preparation_of("standardised", features)(features)
     seen = attributes_for(targets, table, table)
     (mapping,) = maps(method, inputs, rows, seen, (weights,))
     scores = score(*compared(method, inputs, mapping, seen, seen), "cosine")

@@ -1,4 +1,4 @@
-"""Each closed form is the minimum it claims to be."""
+"""Test that each closed form is the minimum of its objective."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def case(images: int, width: int, attributes: int, seed: int) -> tuple[Floats, F
 
 @given(shapes, st.floats(1e-2, 1e2))
 @settings(max_examples=50)
-def test_ridge_is_least_squares_with_rows_that_ask_for_zero(shape: tuple[int, int, int, int], weight: float) -> None:
+def test_ridge_equals_least_squares_with_penalty_rows(shape: tuple[int, int, int, int], weight: float) -> None:
     features, targets = case(*shape)
     width = features.shape[1]
     stacked = np.vstack([features, np.sqrt(weight) * np.eye(width)])
@@ -33,7 +33,7 @@ def test_ridge_is_least_squares_with_rows_that_ask_for_zero(shape: tuple[int, in
     np.testing.assert_allclose(found, expected, atol=1e-9 * max(1.0, np.abs(expected).max()))
 
 
-def test_ridge_of_each_weight_is_that_of_the_weight_alone() -> None:
+def test_ridge_of_several_weights_equals_ridge_of_each_weight_alone() -> None:
     features, targets = case(20, 5, 3, 0)
     weights = [1e-3, 1.0, 50.0]
     for weight, found in zip(weights, ridge(features, targets, weights)):
@@ -42,7 +42,7 @@ def test_ridge_of_each_weight_is_that_of_the_weight_alone() -> None:
 
 @given(shapes)
 @settings(max_examples=30)
-def test_the_spectrum_holds_all_that_varies(shape: tuple[int, int, int, int]) -> None:
+def test_the_spectrum_reconstructs_the_gram_matrix(shape: tuple[int, int, int, int]) -> None:
     table, _ = case(*shape)
     values, vectors = spectrum(np.column_stack([table, table[:, :1]]))
     assert len(values) <= min(len(table), table.shape[1])
@@ -53,7 +53,7 @@ def test_the_spectrum_holds_all_that_varies(shape: tuple[int, int, int, int]) ->
 
 @given(st.integers(0, 2**32 - 1), st.floats(1e-2, 1e2))
 @settings(max_examples=30)
-def test_prototypes_are_ridge_regression_to_class_means_one_row_a_class(seed: int, weight: float) -> None:
+def test_prototypes_are_ridge_regression_to_class_means_with_one_row_per_class(seed: int, weight: float) -> None:
     rng = np.random.default_rng(seed)
     table, rows = rng.standard_normal((4, 3)), np.append(np.arange(4), rng.integers(0, 4, 20))
     features = rng.standard_normal((24, 5))
@@ -90,7 +90,7 @@ def test_eszsl_is_the_minimum_of_its_objective(weights: tuple[float, float]) -> 
         above, below = (eszsl_loss(found + sign * step, features, answers, table, weights) for sign in (1, -1))
         assert above > least
         assert below > least
-        assert above - least == pytest.approx(below - least, rel=1e-6)  # no slope there: a quadratic's minimum
+        assert above - least == pytest.approx(below - least, rel=1e-6)  # the gradient is zero: a quadratic's minimum
 
 
 def test_eszsl_is_the_published_product_of_inverses() -> None:
@@ -105,7 +105,7 @@ def test_eszsl_is_the_published_product_of_inverses() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3))
 @settings(max_examples=30)
-def test_sae_is_what_scipy_makes_of_its_sylvester_equation(seed: int, weight: float) -> None:
+def test_sae_equals_scipys_solution_of_its_sylvester_equation(seed: int, weight: float) -> None:
     features, targets = case(40, 8, 5, seed)
     expected = solve_sylvester(
         targets.T @ targets, weight * features.T @ features, (1 + weight) * targets.T @ features
@@ -114,7 +114,7 @@ def test_sae_is_what_scipy_makes_of_its_sylvester_equation(seed: int, weight: fl
     np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
 
 
-def test_sae_with_fewer_images_than_features_still_solves_its_equation() -> None:
+def test_sae_with_fewer_images_than_features_solves_its_equation() -> None:
     features, targets = case(6, 20, 9, 3)
     (found,) = sae(features, targets, [0.7])
     left = found @ targets.T @ targets + 0.7 * features.T @ features @ found

@@ -1,4 +1,4 @@
-"""The commands that README and docs/ tell people to type, with file and line."""
+"""Find the commands that README and docs/ show, with file and line."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _KEYS = frozenset(key for key, _ in known_keys())
 
 @dataclass(frozen=True)
 class Line:
-    """One command: where it stands, and what is typed."""
+    """A command with its place and its text."""
 
     document: str
     number: int
     text: str
     is_typed: bool
-    """After a `$ `, for people to copy; otherwise in a script or within a sentence."""
+    """True after a `$ `, for people to copy; otherwise in a script or within a sentence."""
 
     def __str__(self) -> str:
         return f"{self.document}:{self.number}: {self.text}"
 
     @property
     def words(self) -> list[str]:
-        """The words after `svipctl`, up to what belongs to the shell; empty when it is another program."""
+        """Return the words after `svipctl`, up to shell syntax; empty for another program."""
         lexer = shlex.shlex(self.text, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
         words = list(lexer)
@@ -54,7 +54,7 @@ class Line:
 
 
 def lines_of(document: str) -> list[Line]:
-    """Every command of a document: in blocks of console and shell, and `svipctl ...` within sentences."""
+    """Return every command of a document: in blocks of console and shell, and `svipctl ...` within sentences."""
     return list(_read(document, (ROOT / document).read_text(encoding="utf-8").splitlines()))
 
 
@@ -70,7 +70,7 @@ def _read(document: str, rows: list[str]) -> Iterator[Line]:
         elif continued or (language == "console" and row.startswith("$ ")) or (language in ("sh", "bash") and row):
             text = continued + row.removeprefix("$ ").strip()
             continued = text.removesuffix("\\") if text.endswith("\\") else ""
-            if not continued and not text.startswith("#") and "[OPTIONS]" not in text:  # no usage line
+            if not continued and not text.startswith("#") and "[OPTIONS]" not in text:  # not a usage line
                 yield Line(document, number, text, language == "console")
 
 
@@ -80,7 +80,7 @@ def _program() -> Any:
 
 
 def problem_of(line: Line) -> str:
-    """Why the program would not take these words; empty if it would. Nothing is run."""
+    """Return why the program would not accept these words, or an empty text. Nothing is run."""
     words, node = line.words, _program()
     context: Any = typer.Context(node, info_name="svipctl")
     while words and words[0] in getattr(node, "commands", {}):

@@ -1,4 +1,4 @@
-"""The program as its tests go through it: every command, its help, and a shell command that is svipctl."""
+"""Describe the program for its tests: every command with its help, and a shell command that is svipctl."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Page:
-    """The help of a command or of a group of commands."""
+    """Help of a command or of a group of commands."""
 
     path: str
     command: Any
@@ -28,29 +28,29 @@ class Page:
 
     @property
     def is_group(self) -> bool:
-        """True if there are commands below."""
+        """True for a group of commands."""
         return hasattr(self.command, "commands")
 
     @property
     def examples(self) -> list[str]:
-        """The command lines in its help."""
+        """Command lines in its help."""
         _, _, block = (self.command.help or "").partition("Examples:")
         return re.findall(r"^    (.*svipctl.*)$", block, re.MULTILINE)
 
     @property
     def parameters(self) -> list[Any]:
-        """Its arguments and options."""
+        """Arguments and options."""
         return self.command.get_params(self.context)
 
     @property
     def options(self) -> list[str]:
-        """The names of its options."""
+        """Names of the options."""
         return [name for one in self.parameters for name in one.opts if name.startswith("-")]
 
 
 @cache
 def pages() -> list[Page]:
-    """The help of every command and group."""
+    """Return the help of every command and group."""
     return list(_pages(get_command(make_app()), "svipctl", None))
 
 
@@ -62,17 +62,17 @@ def _pages(command: Any, name: str, parent: typer.Context | None) -> Iterator[Pa
 
 
 def groups() -> list[Page]:
-    """The help of the program and of its groups of commands."""
+    """Return the help of the program and of its groups of commands."""
     return [page for page in pages() if page.is_group]
 
 
 def commands() -> list[Page]:
-    """The help of what can be run."""
+    """Return the help of every command that can be run."""
     return [page for page in pages() if not page.is_group]
 
 
 def install_in(folder: Path) -> Path:
-    """A `svipctl` for shells in a folder: it answers completion, and else shows the words it was given."""
+    """Install a `svipctl` for shells in a folder: it answers completion, and otherwise prints its arguments."""
     folder.mkdir()
     program = folder / "svipctl"
     program.write_text(

@@ -1,4 +1,4 @@
-"""A command on a terminal of its own."""
+"""Run a command on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.processes import clean_environment
 def on_terminal(
     *arguments: str, cwd: Path, columns: int = 120, stdout: Path | None = None, **environment: str
 ) -> tuple[int, str]:
-    """Exit code and everything that `svipctl ARGUMENTS` wrote to a terminal of so many columns and 40 lines.
+    """Return the exit code and everything that `svipctl ARGUMENTS` wrote to a terminal of the given width and 40 lines.
 
     With `stdout`, only stderr is the terminal.
     """

@@ -1,4 +1,4 @@
-"""Bad input ends with the exit code of its kind, a message that names it, an empty stdout and nothing half-written."""
+"""Test that bad input ends with its exit code, a message that names it, an empty stdout and no partial file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.conftest import Command, write_rows
 from tests.faults import fill_disk, limit_files
 from tests.processes import Finished, files_under, fresh
 
-_NOTES = re.compile(r"(run .*\n|(warning: )?gamma .*\n|.*, loading\n)*")
-"""The run and the gamma that were taken, and the first line of a training."""
+_NOTES = re.compile(r"(using run .*\n|(warning: )?gamma .*\n|loading .*\n)*")
+"""Notes of the run and the gamma that are used, and the first line of a training."""
 
 
 def assert_refused(done: Finished, code: int, *parts: str) -> None:
-    """Exit code, no stdout, no traceback, and every part of the message, which only notes of what was taken precede."""
+    """Check exit code, empty stdout, no traceback, and every part of the message, which only such notes may precede."""
     assert (done.code, done.stdout) == (code, ""), done.stderr
     assert _NOTES.sub("", done.stderr, count=1).startswith("error: ")
     assert "Traceback" not in done.stderr
@@ -41,7 +41,7 @@ def test_an_unknown_data_set_is_a_usage_error_naming_the_nearest(
     assert not (tmp_path / "data").exists()
 
 
-def test_every_configuration_error_is_reported_at_once_with_the_nearest_key(tmp_path: Path) -> None:
+def test_all_configuration_errors_are_reported_at_once_with_the_nearest_key(tmp_path: Path) -> None:
     (tmp_path / "svipctl.toml").write_text("[optim]\nlearning = 1\nlr = -1\n")
     flags = ("--set", "trian.epochs=3", "--set", "train.epochs=many", "--recipe", "papr", "--set", "nothing")
     done = fresh("train", "cub", *flags, cwd=tmp_path, environment={"SVIPCTL_SEED": "-4"})
@@ -79,7 +79,7 @@ def test_a_usage_error_of_the_parser_exits_with_2(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--data-dir", "--runs-dir"])
-def test_a_file_where_a_folder_is_wanted_is_a_usage_error(flag: str, command: Command, tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_a_usage_error(flag: str, command: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert_refused(
         command("train", "toybirds", flag, "file/below"), 2, f"{flag} file/below is not a folder", "file is a file"
@@ -99,7 +99,7 @@ def test_a_file_where_a_folder_is_wanted_is_a_usage_error(flag: str, command: Co
         "https://x:0",
     ],
 )
-def test_a_mirror_that_is_no_address_is_a_usage_error(mirror: str, tmp_path: Path) -> None:
+def test_a_mirror_that_is_not_an_address_is_a_usage_error(mirror: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         plan_fetch(["cub"], tmp_path, mirrors=["https://example.org", mirror])
     assert repr(mirror) in refused.value.what
@@ -107,14 +107,14 @@ def test_a_mirror_that_is_no_address_is_a_usage_error(mirror: str, tmp_path: Pat
     assert refused.value.todo.startswith("--mirror https://")
 
 
-def test_a_source_that_is_not_there_is_told_from_one_with_nothing_in_it(command: Command, tmp_path: Path) -> None:
+def test_a_missing_source_and_an_empty_one_are_different_errors(command: Command, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert_refused(command("data", "fetch", "cub", "--from", "nowhere"), 3, "there is no nowhere", "next: ")
     assert_refused(command("data", "fetch", "cub", "--from", "empty"), 3, "empty contains nothing of cub", "next: ")
     assert_refused(command("data", "fetch", "cub", "--mirror", "nothing"), 2, "--mirror 'nothing' is not an address")
 
 
-def test_a_plan_names_the_mirror_that_is_asked(command: Command) -> None:
+def test_a_plan_names_the_mirror_in_use(command: Command) -> None:
     planned = command("data", "fetch", "cub", "--mirror", "http://127.0.0.1:9/a/", "--dry-run", "--json")
     assert {step["from"] for step in planned.document["steps"]} == {
         "http://127.0.0.1:9/a/CUB_200_2011.tgz",
@@ -122,24 +122,24 @@ def test_a_plan_names_the_mirror_that_is_asked(command: Command) -> None:
     }
 
 
-def test_an_empty_name_is_no_data_set_and_not_the_working_folder(command: Command) -> None:
+def test_an_empty_name_is_not_a_data_set_and_not_the_working_folder(command: Command) -> None:
     assert_refused(command("train", ""), 2, "no data set ''")
     assert_refused(command("w2v", "build", ""), 2, "no data set ''")
 
 
-def test_a_folder_without_attributes_is_named(command: Command, tmp_path: Path) -> None:
+def test_a_folder_without_attributes_is_an_error_that_names_the_file(command: Command, tmp_path: Path) -> None:
     (tmp_path / "birds").mkdir()
     assert_refused(command("w2v", "build", "birds"), 3, "there is no table", "birds/attributes.csv")
 
 
-def test_a_folder_whose_name_is_no_text_can_be_named(tmp_path: Path) -> None:
+def test_a_folder_whose_name_is_not_utf_8_can_be_named(tmp_path: Path) -> None:
     words = ("train", "toybirds", "--dry-run", "--runs-dir", "\udcff")
     done = fresh(*words, cwd=tmp_path, environment={"PYTHONIOENCODING": "utf-8:strict"})
     assert done.code == 0, done.stderr
     assert "run: \\udcff/toybirds/svipctl-seed0" in done.stdout
 
 
-def test_an_info_file_that_is_no_pickle_is_refused(command: Command, tmp_path: Path) -> None:
+def test_an_info_file_that_is_not_a_pickle_is_refused(command: Command, tmp_path: Path) -> None:
     for number, content in enumerate((b"", b"s", b"seed = 3\n[train]\nepochs = 2\n", b"\x80\x02}q\x00(0", b"(0")):
         (tmp_path / f"{number}.pth").write_bytes(content)
         done = command("data", "import", f"{number}.pth", "--dataset", "sun")
@@ -147,7 +147,7 @@ def test_an_info_file_that_is_no_pickle_is_refused(command: Command, tmp_path: P
 
 
 def change(path: Path, old: str, new: str) -> None:
-    """Replace a text that is there exactly once."""
+    """Replace a text that occurs exactly once."""
     text = path.read_text()
     assert text.count(old) == 1
     path.write_text(text.replace(old, new))
@@ -184,7 +184,7 @@ DAMAGES: dict[Callable[[Path], None], tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_a_damaged_data_folder_is_refused_before_a_run_is_made(
+def test_a_damaged_data_folder_is_refused_before_a_run_is_created(
     damage: Callable[[Path], None], command: Command, small_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     damage(small_folder)
@@ -192,7 +192,7 @@ def test_a_damaged_data_folder_is_refused_before_a_run_is_made(
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_image_that_does_not_decode_ends_training_naming_it(
+def test_an_undecodable_image_ends_training_with_an_error_that_names_it(
     command: Command, small_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     (small_folder / "images" / "seen_d" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
@@ -218,7 +218,7 @@ def test_a_checkpoint_that_is_a_pickle_is_refused(command: Command, trained_copy
 
 
 class _Trap:
-    """Unpickling it writes a file."""
+    """A file is written if this is unpickled."""
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[str, str]]:
         return open, ("unpickled", "w")
@@ -236,7 +236,7 @@ def test_pickled_weights_are_refused_and_never_executed(
 
 
 @pytest.mark.skipif(torch.cuda.device_count() > 7, reason="this machine has a GPU 7")
-def test_a_gpu_that_is_not_there_is_a_usage_error(command: Command, shared_folder: Path, tiny: tuple[str, ...]) -> None:
+def test_a_missing_gpu_is_a_usage_error(command: Command, shared_folder: Path, tiny: tuple[str, ...]) -> None:
     assert_refused(command("train", str(shared_folder), *tiny, "--gpu", "7"), 2, "there is no GPU 7", "--gpu cpu")
 
 
@@ -265,7 +265,7 @@ def test_a_full_disk_in_a_later_epoch_leaves_the_earlier_checkpoint(
     assert len((checkpoints.parent / "metrics.jsonl").read_text().splitlines()) == 1
 
 
-def test_a_name_that_is_taken_leaves_the_run_as_it_was(
+def test_a_name_in_use_leaves_the_existing_run_unchanged(
     command: Command, trained_copy: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     before = files_under(trained_copy)
@@ -273,12 +273,12 @@ def test_a_name_that_is_taken_leaves_the_run_as_it_was(
     assert files_under(trained_copy) == before
 
 
-def test_predictions_with_contradictions_are_refused(command: Command, tmp_path: Path) -> None:
+def test_contradictory_predictions_are_refused(command: Command, tmp_path: Path) -> None:
     (tmp_path / "mine.npz").write_bytes(b"PK\x03\x04 cut short")
     assert_refused(command("eval", "--predictions", "mine.npz"), 3, "mine.npz is not a .npz file")
 
 
-def test_json_error_of_damaged_data_is_one_document(
+def test_the_json_error_of_damaged_data_is_one_document(
     command: Command, small_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     empty_split(small_folder)
@@ -287,10 +287,17 @@ def test_json_error_of_damaged_data_is_one_document(
     assert json.loads(done.stdout)["error"]["exit_code"] == 3
 
 
-def test_a_data_set_and_a_gpu_that_are_missing_are_reported_together(command: Command) -> None:
+def test_a_missing_data_set_and_a_missing_gpu_are_reported_together(command: Command) -> None:
     done = command("train", "cub", "--gpu", "77")
     assert_refused(done, 2, "there is no GPU 77", "cub is not in data", "svipctl data fetch cub")
 
 
-def test_without_data_and_runs_the_way_begins_with_the_download(command: Command) -> None:
+def test_without_data_and_runs_the_error_begins_with_the_download(command: Command) -> None:
     assert_refused(command("eval", "sun"), 3, "svipctl data fetch sun, then train one: svipctl train sun")
+
+
+@pytest.mark.parametrize(
+    "words", [("doctor", "small"), ("eval", "small", "a\nb"), ("config", "show", "cub", "sun", "x")]
+)
+def test_too_many_arguments_are_a_usage_error(words: tuple[str, ...], tmp_path: Path) -> None:
+    assert_refused(fresh(*words, cwd=tmp_path), 2, "error: too many arguments: ", "--help")

@@ -1,4 +1,4 @@
-"""`svipctl baseline` as a user runs it."""
+"""Test `svipctl baseline` as a user runs it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NETWORK_FLAGS = (
 
 
 @pytest.mark.parametrize("method", ["ridge", "eszsl", "sae", "prototypes", "bilinear"])
-def test_a_baseline_has_every_row_and_is_kept_as_a_run(
+def test_a_baseline_has_every_row_and_is_saved_as_a_run(
     method: str, command: Command, small_folder: Path, tmp_path: Path
 ) -> None:
     flags = ("--method", method, "--fold", "1", "--fold", "2", *NETWORK_FLAGS)
@@ -35,7 +35,7 @@ def test_a_baseline_has_every_row_and_is_kept_as_a_run(
     assert "already exists" in again.stderr
 
 
-def test_nobody_takes_a_baseline_for_a_network(command: Command, small_folder: Path) -> None:
+def test_no_command_takes_a_baseline_for_a_network(command: Command, small_folder: Path) -> None:
     assert command("baseline", str(small_folder), *NETWORK_FLAGS).code == 0
     newest = command("eval", str(small_folder), "--gpu", "cpu")
     assert newest.code == 3

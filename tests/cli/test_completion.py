@@ -1,4 +1,4 @@
-"""Answers to completion requests."""
+"""Test answers to completion requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.processes import clean_environment
 
 
 def ask(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], shell: str = "fish") -> str:
-    """Return what a shell with this line up to the cursor gets."""
+    """Return what a shell gets for this line up to the cursor."""
     with monkeypatch.context() as patch:
         patch.setenv("_SVIPCTL_COMPLETE", f"complete_{shell}")
         patch.setenv("_TYPER_COMPLETE_ARGS", line)
@@ -31,7 +31,7 @@ def ask(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 
 
 class Asker:
-    """Asks for the values that a line may go on with."""
+    """Requests the values that may follow a line."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self.monkeypatch, self.capsys = monkeypatch, capsys
@@ -60,7 +60,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_commands_and_options_come_with_their_meaning(
+def test_commands_and_options_have_their_help(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ask("svipctl visualize patc", monkeypatch, capsys).startswith("patches\tShow the patch selection")
@@ -68,7 +68,9 @@ def test_commands_and_options_come_with_their_meaning(
     assert ask("svipctl train cub --see", monkeypatch, capsys).strip() == "--seed\tRandom seed."
 
 
-def test_runs_of_the_data_set_come_newest_first_and_unfinished_ones_resume(runs: Path, values: Asker) -> None:
+def test_runs_of_the_data_set_are_offered_newest_first_and_unfinished_ones_for_resume(
+    runs: Path, values: Asker
+) -> None:
     assert values("svipctl eval cub --run ") == ["b", "a"]
     assert values("svipctl eval cub --runs-dir elsewhere --run ") == []
     assert values("svipctl train cub --resume ") == ["auto", "b"]
@@ -83,14 +85,14 @@ def test_runs_of_another_data_set_are_not_offered(runs: Path, values: Asker) -> 
     assert values("svipctl eval mine --run ") == []
 
 
-def test_without_a_data_set_a_name_that_several_have_is_offered_with_its_own(runs: Path, values: Asker) -> None:
+def test_without_a_data_set_an_ambiguous_run_name_is_offered_with_its_data_set(runs: Path, values: Asker) -> None:
     (runs / "runs" / "sun" / "a").mkdir()
     (runs / "runs" / "sun" / "a" / "config.toml").write_text("")
     assert sorted(values("svipctl predict one.jpg --run ")) == ["b", "c", "cub/a", "sun/a"]
     assert values("svipctl predict one.jpg --run cub/") == ["cub/a"]
 
 
-def test_after_a_comma_comes_the_next_of_a_list(values: Asker) -> None:
+def test_after_a_comma_the_next_list_entry_is_completed(values: Asker) -> None:
     assert values("svipctl reproduce cub --recipes svipctl,re") == ["svipctl,reference"]
     assert values("svipctl reproduce cub --recipes svipctl,") == [
         f"svipctl,{recipe}" for recipe in ("hybrid", "reference", "paper")
@@ -100,7 +102,7 @@ def test_after_a_comma_comes_the_next_of_a_list(values: Asker) -> None:
     assert {"all", "none", "svipctl/all", "pool-max"} <= set(values("svipctl reproduce cub --controls "))
 
 
-def test_values_of_options(values: Asker) -> None:
+def test_values_of_options_are_offered(values: Asker) -> None:
     assert values("svipctl train cub --fold ") == ["1", "2", "3"]
     assert values("svipctl train cub --gpu ") == ["auto", "cpu"]
     assert values("svipctl train cub --weights p") == ["pretrained"]
@@ -119,7 +121,7 @@ def test_a_checkpoint_folder_of_the_data_set_is_offered(runs: Path, values: Aske
 
 
 @pytest.mark.parametrize("line", ["svipctl predict ", "svipctl train cub --config ", "svipctl train ./"])
-def test_files_are_left_to_the_shell(line: str, values: Asker) -> None:
+def test_files_are_completed_by_the_shell(line: str, values: Asker) -> None:
     assert values(line) == []
 
 
@@ -134,13 +136,13 @@ def test_classes_and_attributes_are_those_of_the_data_set(runs: Path, values: As
 @pytest.mark.parametrize(
     "name", ["$(touch x)", "`x`", "a b", "a;b", "w*g", "'", '"', "\\", "a\tb", "a|b", "(a)", "~a", "!a"]
 )
-def test_a_name_that_a_shell_could_take_for_more_is_not_offered(name: str, runs: Path, values: Asker) -> None:
+def test_a_name_with_shell_syntax_is_not_offered(name: str, runs: Path, values: Asker) -> None:
     (runs / "runs" / "cub" / name).mkdir()
     (runs / "runs" / "cub" / name / "config.toml").write_text("")
     assert values("svipctl eval cub --run ") == ["b", "a"]
 
 
-def test_names_written_down_for_completion_are_those_of_the_program(values: Asker) -> None:
+def test_stored_names_for_completion_are_those_of_the_program(values: Asker) -> None:
     from svipctl.model import lite_weights
     from svipctl.model.backbone import ALIASES
     from svipctl.settings.layers import RECIPES
@@ -151,7 +153,7 @@ def test_names_written_down_for_completion_are_those_of_the_program(values: Aske
     assert set(known_choices()["precision"]) == set(values("svipctl train cub --precision "))
 
 
-def test_folders_of_the_project_file_are_read_below_flags_and_environment(
+def test_folders_of_the_project_file_are_used_unless_a_flag_or_the_environment_overrides_them(
     runs: Path, monkeypatch: pytest.MonkeyPatch, values: Asker
 ) -> None:
     (runs / "runs").rename(runs / "kept")
@@ -164,7 +166,9 @@ def test_folders_of_the_project_file_are_read_below_flags_and_environment(
 
 
 @pytest.mark.parametrize("content", [b"runs_dir = ", b"\xff\xfe", b"runs_dir = 3\n", b'runs_dir = "notes.txt"\n'])
-def test_a_damaged_file_gives_no_error_but_the_rest(content: bytes, runs: Path, values: Asker) -> None:
+def test_a_damaged_file_prints_no_error_and_leaves_the_other_completions(
+    content: bytes, runs: Path, values: Asker
+) -> None:
     (runs / "notes.txt").write_text("")
     (runs / "svipctl.toml").write_bytes(content)
     (runs / "runs" / "cub" / "a" / "config.toml").write_bytes(b"\xff not toml")
@@ -175,7 +179,7 @@ def test_a_damaged_file_gives_no_error_but_the_rest(content: bytes, runs: Path, 
 
 
 @pytest.mark.parametrize("line", ["svipctl eval cub --run ", "svipctl train ./", "svipctl train cu"])
-def test_a_request_from_a_deleted_folder_or_of_closed_folders_prints_no_error(line: str, tmp_path: Path) -> None:
+def test_a_request_from_a_deleted_folder_or_an_unreadable_one_prints_no_error(line: str, tmp_path: Path) -> None:
     for name, before in (("gone", 'rmdir "$PWD"'), ("closed", 'mkdir runs && chmod 0 runs && echo "[" > svipctl.toml')):
         (tmp_path / name).mkdir()
         done = subprocess.run(
@@ -194,7 +198,7 @@ def test_a_request_from_a_deleted_folder_or_of_closed_folders_prints_no_error(li
         (("train", "cub", "--set", "train.fold", "=", "1", "--recipe", "pa"), "paper\n"),
     ],
 )
-def test_bash_gets_what_follows_its_word_break(
+def test_bash_gets_only_what_follows_its_word_break(
     words: tuple[str, ...], expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COMP_WORDS", "\n".join(["svipctl", *words]))
@@ -212,6 +216,6 @@ def test_no_line_prints_an_error(
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
-def test_the_command_prints_the_script_of_typer(shell: str) -> None:
+def test_the_command_prints_typers_script(shell: str) -> None:
     assert "svipctl" in completion_script(shell)
     assert "_SVIPCTL_COMPLETE" in completion_script(shell)

@@ -1,4 +1,4 @@
-"""Completion in real shells at a terminal: a line is typed, TAB is pressed, and the shell runs what then stands there."""
+"""Test completion in real shells at a terminal: type a line, press TAB, and let the shell run the completed line."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ HOSTILE = (
     "'; touch PWNED; '",
     'q"$(touch PWNED)',
 )
-"""Names that would do something in a shell that takes them as they are."""
+"""Names with an effect in a shell that does not quote them."""
 
 
 class Shell:
-    """A shell on a terminal of its own."""
+    """A shell on a pseudo-terminal."""
 
     def __init__(self, name: str, cwd: Path, programs: Path) -> None:
         self.name, self.home = name, str(cwd)
@@ -85,7 +85,7 @@ class Shell:
         os.write(self.terminal, text.encode())
 
     def until(self, pattern: str) -> str:
-        """What matches in the output, as soon as it is there."""
+        """Wait for a pattern in the output, and return the match."""
         while not (match := re.search(pattern, self.seen, re.DOTALL)):
             ready, _, _ = select.select([self.terminal], [], [], 20)
             assert ready, f"the shell said only: {self.seen!r}"
@@ -108,7 +108,7 @@ def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         (folder / run).mkdir(parents=True)
         (folder / run / "config.toml").write_text("")
     (folder / "runs/cub/only-one/finished.json").write_text("{}")  # a run of an earlier version has no such file
-    (folder / "new").mkdir()  # where nothing has been trained yet
+    (folder / "new").mkdir()  # before the first training
     (folder / "mine.toml").write_text("")
     (folder / "my data.toml").write_text("")
     (folder / "my birds").mkdir()
@@ -130,7 +130,7 @@ def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def completed(shell: Shell, line: str) -> list[str]:
-    """Return the words that the program gets when a line is typed and TAB pressed in it."""
+    """Return the words that the program gets when a line is typed and completed with TAB."""
     shell.type(line)
     shell.type("\n")
     given = shell.until(r"GIVEN( \[[^\r\n]*\])? END")
@@ -140,11 +140,11 @@ def completed(shell: Shell, line: str) -> list[str]:
 @pytest.mark.parametrize("line", CASES, ids=[line.strip() for line in CASES])
 def test_tab_completes_the_line(shell: Shell, line: str) -> None:
     words = completed(shell, line)
-    assert [word.rstrip("/") for word in words] == CASES[line]  # zsh takes the slash back
+    assert [word.rstrip("/") for word in words] == CASES[line]  # zsh removes the slash
 
 
 @pytest.mark.parametrize("line", OF_BASH, ids=[line.strip() for line in OF_BASH])
-def test_bash_completes_behind_its_word_breaks(shell: Shell, line: str) -> None:
+def test_bash_completes_after_its_word_breaks(shell: Shell, line: str) -> None:
     if shell.name != "bash":
         pytest.skip("only bash breaks words there")
     assert completed(shell, line) == OF_BASH[line]
@@ -164,7 +164,7 @@ def test_a_name_from_data_is_never_run_by_the_shell(shell: Shell, line: str, wor
     assert not list(Path(shell.home).rglob("PWNED"))
 
 
-def test_a_key_with_several_ends_is_listed(shell: Shell) -> None:
+def test_all_keys_with_the_same_beginning_are_listed(shell: Shell) -> None:
     line = "svipctl train cub --set optim."
     shell.type(f'complete -C "{line}"\n' if shell.name == "fish" else f"{line}\t\t")
     listed = shell.until(r"optim\.warmup_lr=?")

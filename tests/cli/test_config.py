@@ -1,4 +1,4 @@
-"""`svipctl config show`: every setting, its value and where it came from."""
+"""Test `svipctl config show`: every setting, its value and its origin."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_setting_is_shown_with_its_origin(tmp_path: Path) -> None:
         assert (value, origins[key]) == (expected, origin), key
 
 
-def test_text_has_one_line_a_setting(tmp_path: Path) -> None:
+def test_text_has_one_line_per_setting(tmp_path: Path) -> None:
     done = fresh("config", "show", "--origin", cwd=tmp_path)
     assert done.code == 0, done.stderr
     lines = dict(line.removeprefix("# ").split(" = ", 1) for line in done.stdout.splitlines())
@@ -46,7 +46,7 @@ def test_text_has_one_line_a_setting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", [(), ("--origin",), ("--describe", "--origin"), ("--backbone", "lite")])
-def test_the_output_is_a_configuration_file(flags: tuple[str, ...], command: Command, tmp_path: Path) -> None:
+def test_the_output_is_a_valid_configuration_file(flags: tuple[str, ...], command: Command, tmp_path: Path) -> None:
     shown = command("config", "show", "cub", "--set", "model.backbone_args={depth = 3}", *flags)
     (tmp_path / "mine.toml").write_text(shown.stdout)
     again = command("config", "show", "cub", "--config", "mine.toml", "--json")
@@ -62,7 +62,7 @@ def test_every_setting_is_described(command: Command) -> None:
     assert "# Learning rate after warm-up.\noptim.lr = " in command("config", "show", "--describe").stdout
 
 
-def test_only_what_differs_from_a_preset_is_shown_with_both_values(tmp_path: Path) -> None:
+def test_only_values_that_differ_from_a_preset_are_shown_with_both_values(tmp_path: Path) -> None:
     done = fresh("config", "show", "cub", "--diff", "reference", "--set", "seed=3", "--json", cwd=tmp_path)
     assert done.code == 0, done.stderr
     assert done.document["preset"] == "reference"
@@ -74,7 +74,7 @@ def test_only_what_differs_from_a_preset_is_shown_with_both_values(tmp_path: Pat
     assert (same.code, same.stdout, same.stderr) == (0, "", "no differences from cub\n")
 
 
-def test_a_name_that_is_no_data_set_is_not_taken_for_a_folder(tmp_path: Path) -> None:
+def test_a_name_that_is_not_a_data_set_is_not_taken_for_a_folder(tmp_path: Path) -> None:
     done = fresh("config", "show", "cubb", cwd=tmp_path)
     assert (done.code, done.stdout) == (2, "")
     assert "did you mean 'cub'?" in done.stderr
@@ -83,7 +83,7 @@ def test_a_name_that_is_no_data_set_is_not_taken_for_a_folder(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("value", ["inf", "nan"])
-def test_a_number_that_json_has_not_is_refused(value: str, tmp_path: Path) -> None:
+def test_a_number_that_json_does_not_have_is_refused(value: str, tmp_path: Path) -> None:
     assignments = ("--set", f"optim.lr={value}", "--set", f"method.scale={value}")
     done = fresh("config", "show", "cub", *assignments, "--json", cwd=tmp_path)
     assert done.code == 2
@@ -91,7 +91,7 @@ def test_a_number_that_json_has_not_is_refused(value: str, tmp_path: Path) -> No
     assert "method.scale" in done.document["error"]["why"]
 
 
-def test_a_working_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_deleted_working_folder_is_an_error(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGUSR1 where nothing listens for them are told as every other error is."""
+"""Test that Ctrl-C, SIGTERM and SIGUSR1 outside of a training are reported like every other error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def by_hand_while_settings_are_read() -> None:
 
 
 @pytest.mark.parametrize("words", [("config", "show"), ("doctor",), ("data", "status"), ("predict", "a.png")])
-def test_it_has_a_document_a_sentence_and_code_130(words: tuple[str, ...], command: Command) -> None:
+def test_ctrl_c_has_a_document_a_sentence_and_code_130(words: tuple[str, ...], command: Command) -> None:
     done = command(*words, "--json", first=by_hand_while_settings_are_read)
     assert done.code == 130
     assert follows("error", done.document)
@@ -33,7 +33,7 @@ def test_it_has_a_document_a_sentence_and_code_130(words: tuple[str, ...], comma
     assert done.stderr.startswith("error: stopped by Ctrl-C\n")
 
 
-def test_without_json_it_has_the_sentence(command: Command) -> None:
+def test_without_json_ctrl_c_has_the_sentence(command: Command) -> None:
     done = command("config", "show", first=by_hand_while_settings_are_read)
     assert (done.code, done.stdout) == (130, "")
     assert done.stderr.startswith("error: stopped by Ctrl-C\n  next: run the same command again")
@@ -77,19 +77,19 @@ def test_sigterm_has_a_document_a_sentence_and_code_75(
     assert done.stderr.startswith("error: stopped by SIGTERM\n")
 
 
-def sigusr1_while_pictures_are_drawn() -> None:
+def sigusr1_while_images_are_drawn() -> None:
     from svipctl.training import session
 
-    session.open_benchmark = lambda *_, **__: os.kill(os.getpid(), signal.SIGUSR1)  # type: ignore[assignment,return-value]
+    session.open_data = lambda *_, **__: os.kill(os.getpid(), signal.SIGUSR1)  # type: ignore[assignment,return-value]
 
 
-def test_a_training_that_is_preempted_before_its_first_step_leaves_nothing_behind(
+def test_a_training_that_is_preempted_before_its_first_step_leaves_no_run_folder(
     command: Command, tmp_path: Path
 ) -> None:
-    done = command("train", "toybirds", first=sigusr1_while_pictures_are_drawn)
+    done = command("train", "toybirds", first=sigusr1_while_images_are_drawn)
     assert (done.code, done.stdout) == (75, "")
     assert done.stderr.splitlines()[-2:] == [
         "error: stopped by SIGUSR1",
-        "  next: run the same command again, a training with --resume",
+        "  next: run the same command again (train: add --resume)",
     ]
     assert not (tmp_path / "runs").exists()

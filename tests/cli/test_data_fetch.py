@@ -1,4 +1,4 @@
-"""The three benchmarks from a server to an evaluated run, through real processes."""
+"""Test the three benchmarks from a server to an evaluated run, in real processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IMAGES = {"cub": 11_788, "awa2": 37_322, "sun": 14_340}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files, without ranges, and says nothing."""
+    """Handler that serves files, without ranges, and logs nothing."""
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -48,7 +48,7 @@ def manifest(archives: Path, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["cub", "awa2", "sun"])
-def test_fetched_checked_trained_and_evaluated(
+def test_a_fetched_benchmark_is_checked_trained_on_and_evaluated(
     command: Command, tmp_path: Path, address: str, manifest: str, tiny: tuple[str, ...], name: str
 ) -> None:
     fetched = command("data", "fetch", name, "--mirror", address, "--manifest", manifest, "--json")
@@ -77,17 +77,17 @@ def test_fetched_checked_trained_and_evaluated(
     assert sum(scored.document["images"].values()) == {"cub": 4731, "awa2": 13_795, "sun": 4020}[name]
 
     again = command("data", "fetch", name, "--offline")
-    assert again.code == 0, "what is there is not fetched again"
+    assert again.code == 0, "existing files are not fetched again"
     next(root.rglob("*.jpg")).write_bytes(b"")
     verified = command("data", "status", name, "--verify")
     assert verified.code == 3
-    assert f"svipctl data fetch {name} --again" in verified.stderr
+    assert f"svipctl data fetch {name} --force" in verified.stderr
 
 
-def test_killed_at_20_moments_then_finished_byte_identical(
+def test_a_fetch_killed_at_20_moments_ends_byte_identical(
     command: Command, tmp_path: Path, archives: Path, manifest: str
 ) -> None:
-    """On the small assets and SUN's images, with `--from`: every file that is made or moved is a moment to die at."""
+    """On the small assets and SUN's images, with `--from`: each file creation or move is a moment to be killed at."""
     arguments = ("data", "fetch", "sun", "--from", str(archives), "--manifest", manifest)
     whole = command(*arguments, "--data-dir", "whole")
     assert whole.code == 0, whole.stderr
@@ -111,7 +111,7 @@ def test_archives_of_another_kind_or_checksum_are_refused_and_nothing_is_install
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "AwA2-base.zip").write_bytes(b"<!doctype html><p>moved</p>")
     refused = command("data", "fetch", "awa2", "--from", "mine/AwA2-base.zip", "--offline")
-    assert refused.code == 4, "the other archives would have to be downloaded"
+    assert refused.code == 4, "downloading the other archives is disabled"
     (tmp_path / "mine" / "AwA2-data.zip").write_bytes(b"PK, but something else")
     (tmp_path / "mine" / "xlsa17.zip").write_bytes(b"<html>")
     refused = command("data", "fetch", "awa2", "--from", "mine")

@@ -1,4 +1,4 @@
-"""The published code's info file, compared by `data status --info` and `data import` in real processes."""
+"""Test comparing the published code's info file by `data status --info` and `data import`, in real processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, needs_metadata, needs_photographs]
 
 @pytest.fixture
 def info(tmp_path: Path) -> dict[str, Any]:
-    """What the published code saves for the part of CUB that is here, under the paths of its authors."""
+    """Return what the published code saves for the available part of CUB, under its authors' paths."""
     lay_out("cub", tmp_path / "data", photographs=True)
     cub = open_official("cub", tmp_path / "data", allow_partial=True)
     files = np.array([f"/home/x/Datasets/CUB_CROP/{file}" for file in cub.images], dtype=object)
@@ -35,7 +35,7 @@ def info(tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def test_the_same_split_is_recognised_whatever_its_paths_begin_with(
+def test_the_same_split_is_recognised_under_other_path_prefixes(
     command: Command, tmp_path: Path, info: dict[str, Any]
 ) -> None:
     torch.save(info, tmp_path / "x-CUB-data-image.pth")
@@ -75,13 +75,13 @@ def test_each_difference_is_reported(command: Command, tmp_path: Path, info: dic
 
 
 class Harmful:
-    """Would make a file if it were unpickled freely."""
+    """Would create a file if it were unpickled without restrictions."""
 
     def __reduce__(self) -> Any:
         return (Path.touch, (Path("harm"),))
 
 
-def test_a_harmful_file_is_refused_and_does_nothing(command: Command, tmp_path: Path, info: dict[str, Any]) -> None:
+def test_a_harmful_file_is_refused_and_not_executed(command: Command, tmp_path: Path, info: dict[str, Any]) -> None:
     torch.save(info | {"image2feat": Harmful()}, tmp_path / "x-CUB-data-image.pth")
     done = command("data", "import", "x-CUB-data-image.pth")
     assert done.code == 3

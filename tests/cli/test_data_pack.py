@@ -1,4 +1,4 @@
-"""`svipctl data pack`: what it writes, says and refuses, and that training and evaluation use it."""
+"""Test `svipctl data pack`: what it writes, prints and refuses, and that training and evaluation use the pack."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_data_folder_is_packed_once(small_folder: Path, command: Command) -> N
     assert command("data", "pack", str(small_folder), *PACK, "--json").document["packs"][0]["state"] == "packed"
 
 
-def test_a_dry_run_says_what_is_needed_and_writes_nothing(small_folder: Path, command: Command) -> None:
+def test_a_dry_run_reports_the_size_and_writes_nothing(small_folder: Path, command: Command) -> None:
     settings = ("--set", "data.augment=crop-and-flip")
     done = command("data", "pack", str(small_folder), *PACK, *settings, "--dry-run", "--json")
     assert done.code == 0, done.stderr
@@ -55,7 +55,7 @@ def test_a_dry_run_says_what_is_needed_and_writes_nothing(small_folder: Path, co
     assert f"{IMAGES} images" in said.stdout
 
 
-def test_a_dry_run_draws_no_toy_birds(tmp_path: Path, command: Command) -> None:
+def test_a_dry_run_does_not_draw_toybirds(tmp_path: Path, command: Command) -> None:
     done = command("data", "pack", "toybirds", "--dry-run", "--json")
     assert (done.code, done.document["packs"]) == (0, [])
     assert done.document["pictures_to_draw"] > 1000
@@ -82,14 +82,14 @@ def test_the_check_finds_a_changed_byte_and_ends_with_1(flag: str, packed_folder
     assert command("data", "pack", str(packed_folder), *PACK, flag).code == 0
 
 
-def test_checking_what_is_not_packed_ends_with_3(small_folder: Path, command: Command) -> None:
+def test_checking_an_unpacked_data_set_ends_with_3(small_folder: Path, command: Command) -> None:
     done = command("data", "pack", str(small_folder), *PACK, "--verify")
     assert done.code == 3
     assert "no packed pixels" in done.stderr
 
 
 @pytest.mark.fast
-def test_a_file_that_may_not_grow_ends_with_5_and_nothing_looks_finished(small_folder: Path, command: Command) -> None:
+def test_a_file_size_limit_ends_with_5_and_leaves_no_finished_pack(small_folder: Path, command: Command) -> None:
     done = command("data", "pack", str(small_folder), *PACK, first=functools.partial(limit_files, 20_000))
     assert done.code == 5, done.stderr
     assert "no space left" in done.stderr

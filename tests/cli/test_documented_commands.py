@@ -1,6 +1,6 @@
-"""Every command that README and docs/ show to be copied is run here, or is in the list of what a test has not.
+"""Run every command that README and docs/ show for copying, or list why a test cannot run it.
 
-A command within a sentence is parsed, with its flags and settings; it is run too where it needs neither data nor a run.
+A command within a sentence is parsed, with its flags and settings, and also run if it needs neither data nor a run.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ NEEDS = {
 QUICK = {
     "SVIPCTL_TRAIN__EPOCHS": "1",
     "SVIPCTL_OPTIM__WARMUP_EPOCHS": "0",
+    "SVIPCTL_MODEL__BACKBONE": "vit_toy",  # the default of an own data set needs pretrained weights
+    "SVIPCTL_MODEL__WEIGHTS": "none",
     "SVIPCTL_MODEL__BACKBONE_ARGS": "{depth = 1}",
     "SVIPCTL_EVAL__BOOTSTRAP": "20",
     "SVIPCTL_DATA__WORKERS": "0",
@@ -47,7 +49,7 @@ SECONDS = 600  # of one command on a busy machine
 
 
 def reason_of(line: Line) -> str:
-    """What a command needs that a test has not; empty for one that is run."""
+    """Return what a command needs that a test does not have; empty for one that is run."""
     return next((reason for pattern, reason in NEEDS.items() if re.search(pattern, line.text)), "")
 
 
@@ -56,15 +58,13 @@ def run_lines(document: str) -> list[Line]:
 
 
 def is_light(line: Line) -> bool:
-    """Whether a command within a sentence needs neither data nor a run, nor has a word that stands for another."""
+    """Return whether a command within a sentence needs neither data nor a run, and has no placeholder."""
     return bool(re.match(r"svipctl (config|doctor) (?!.*\b[A-Z]{2})", line.text)) and bool(line.words[1:])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 @pytest.mark.fast
-def test_no_document_names_a_flag_or_a_setting_that_is_not_there(
-    document: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_document_names_a_missing_flag_or_setting(document: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for flag in ("json", "quiet", "debug"):
         monkeypatch.setattr(sink, flag, False)  # parsing sets them
     wrong = [f"{line}\n  {problem}" for line in lines_of(document) if line.words and (problem := problem_of(line))]
@@ -73,7 +73,7 @@ def test_no_document_names_a_flag_or_a_setting_that_is_not_there(
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built-in benchmark with a tenth of its pictures and the stamp of all, so that it is taken as it is."""
+    """Write the built-in benchmark with a tenth of its images and the stamp of all, so that it counts as complete."""
     folder = tmp_path_factory.mktemp("data")
     draw_all(folder / "toybirds", ToybirdsPlan(train=6, test_seen=2, test_unseen=3))
     (stamp,) = (folder / "toybirds").glob("*.json")
@@ -84,7 +84,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shell(tmp_path: Path, shared_folder: Path, drawn: Path) -> dict[str, str]:
-    """A working folder with the data that documents speak of, a home, and a `svipctl` on the path: the environment."""
+    """Return the environment of a working folder with the documented data, a home, and a `svipctl` on the path."""
     programs, home = tmp_path / "programs", tmp_path / "home"
     programs.mkdir()
     home.mkdir()
@@ -107,19 +107,19 @@ def test_each_line_of_a_document_works_when_it_is_copied(document: str, shell: d
         assert "Traceback" not in done.stderr, f"{line}\n{done.stderr}"
 
 
-def test_each_line_of_the_reference_is_an_example_of_help_which_test_help_runs() -> None:
+def test_each_line_of_the_reference_is_an_example_that_test_help_runs() -> None:
     typed = [line for line in lines_of(GENERATED) if line.is_typed]
     assert len(typed) > len(EXAMPLES) / 2
     assert [str(line) for line in typed if line.text not in EXAMPLES] == []
 
 
 @pytest.mark.parametrize("pattern", NEEDS)
-def test_what_a_test_has_not_is_still_needed_by_a_document(pattern: str) -> None:
+def test_every_listed_reason_is_still_needed_by_a_document(pattern: str) -> None:
     assert any(re.search(pattern, line.text) for name in DOCUMENTS for line in lines_of(name))
 
 
 @pytest.mark.fast
-def test_the_makefile_does_what_documents_say_of_it() -> None:
+def test_the_makefile_does_what_the_documents_describe() -> None:
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
 
@@ -149,7 +149,7 @@ def test_the_makefile_does_what_documents_say_of_it() -> None:
         ("find . | svipctl predict - --jsn | head", "--jsn"),
     ],
 )
-def test_a_wrong_line_would_be_found_and_named(text: str, said: str) -> None:
+def test_a_wrong_line_is_found_and_named(text: str, said: str) -> None:
     assert said.lower() in problem_of(Line("README.md", 7, text, True)).lower()
     assert str(Line("README.md", 7, text, True)) == f"README.md:7: {text}"
 
@@ -169,6 +169,6 @@ def test_lines_are_found_in_blocks_and_in_sentences() -> None:
     ]
 
 
-def test_the_figures_of_readme_are_those_of_the_run_that_its_script_made() -> None:
+def test_the_figures_of_readme_are_those_of_the_run_of_its_script() -> None:
     done = subprocess.run([sys.executable, ROOT / "docs" / "demo.py", "--check"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")

@@ -1,4 +1,4 @@
-"""--dry-run says no to what the command itself would say no to."""
+"""Test that --dry-run refuses what the command itself refuses."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ pytestmark = pytest.mark.slow
     [
         ("train DATA --set model.window=3", "windows of side 3 do not tile"),
         ("train DATA --gpu 7", "no GPU 7"),
-        ("train DATA --gpu cpu,7", "not a list of GPUs"),
-        ("eval DATA --gpu cpu,7", "not a list of GPUs"),
-        ("reproduce DATA --gpu cpu,7", "not a list of GPUs"),
+        ("train DATA --gpu cpu,7", "'cpu' is not the index of a GPU"),
+        ("eval DATA --gpu cpu,7", "'cpu' is not the index of a GPU"),
+        ("reproduce DATA --gpu cpu,7", "'cpu' is not the index of a GPU"),
         ("eval toybirds --checkpoint gone.pth", "gone.pth"),
         ("train DATA --weights pretrained --offline", "downloads are disabled (--offline)"),
         ("train cub", "cub is not in data"),
         ("baseline DATA --fold 4", "has no fold 4"),
         ("baseline cub", "cub is not in data"),
         ("baseline DATA --weights gone.pth", "there is no weights file gone.pth"),
-        ("baseline DATA --features gone.npz", "there is no file of features gone.npz"),
+        ("baseline DATA --features gone.npz", "there is no feature file gone.npz"),
         ("embed DATA -o x.csv", "x.csv is not a file name for features"),
         ("embed DATA -o x.npz --gpu 7", "no GPU 7"),
         (
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.slow
         ("data pack DATA --verify", "omit --dry-run"),
     ],
 )
-def test_a_dry_run_refuses_what_the_run_would(
+def test_a_dry_run_refuses_what_the_run_refuses(
     words: str, said: str, shared_folder: Path, trained_copy: Path, tiny: tuple[str, ...], command: Command
 ) -> None:
     training = tiny if words.startswith("train DATA") else ()
@@ -86,7 +86,9 @@ def test_a_dry_run_of_an_evaluation_takes_a_checkpoint(
     assert (done.document["run"], done.document["checkpoint"], done.document["writes"]) == (None, checkpoint, None)
 
 
-def test_a_dry_run_of_an_evaluation_draws_nothing(trained_copy: Path, tmp_path: Path, command: Command) -> None:
+def test_a_dry_run_of_an_evaluation_does_not_draw_toybirds(
+    trained_copy: Path, tmp_path: Path, command: Command
+) -> None:
     done = command(
         *("eval", "toybirds", "--run", str(trained_copy), "--gpu", "cpu", "--data-dir", "empty", "--dry-run", "--json")
     )
@@ -96,7 +98,7 @@ def test_a_dry_run_of_an_evaluation_draws_nothing(trained_copy: Path, tmp_path: 
     assert not (tmp_path / "empty").exists()
 
 
-def test_a_dry_run_of_training_counts_what_a_run_keeps_on_the_disk_and_more_while_it_saves(
+def test_a_dry_run_of_training_counts_the_disk_space_of_a_run_and_of_saving(
     shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path, command: Command
 ) -> None:
     network = "model.backbone_args={img_size=32,patch_size=8,embed_dim=256,depth=4,num_heads=2}"
@@ -123,4 +125,4 @@ def test_a_dry_run_of_a_table_counts_its_trainings(
         "--json",
     )
     one, three = (command(*words, "--recipes", "svipctl", "--seeds", seeds).document for seeds in ("1", "3"))
-    assert one["disk_mib"] / 2 == three["disk_mib"] / 4  # a development run besides
+    assert one["disk_mib"] / 2 == three["disk_mib"] / 4  # and a development run

@@ -1,4 +1,4 @@
-"""`svipctl embed`, and `svipctl baseline --features`, as a user runs them."""
+"""Test `svipctl embed`, and `svipctl baseline --features`, as a user runs them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FREE = ("--backbone", "vit_tiny_patch16_224", "--weights", "none", "--gpu", "cpu
 FIGURES = ("protocols", "intervals", "per_image", "classes")
 
 
-def test_a_data_set_becomes_a_file_that_gives_the_figures_of_its_images(small_folder: Path, tmp_path: Path) -> None:
+def test_a_file_of_a_data_set_gives_the_figures_of_its_images(small_folder: Path, tmp_path: Path) -> None:
     folder = str(small_folder)
     done = fresh("embed", folder, *FREE, "-o", "small.npz", "--json", "--quiet", cwd=tmp_path)
     assert done.code == 0, done.stderr
@@ -39,7 +39,9 @@ def test_a_data_set_becomes_a_file_that_gives_the_figures_of_its_images(small_fo
     )
 
 
-def test_images_and_a_list_of_them_become_a_file(command: Command, shared_folder: Path, tmp_path: Path) -> None:
+def test_images_and_a_list_of_images_are_written_to_a_file(
+    command: Command, shared_folder: Path, tmp_path: Path
+) -> None:
     pictures = [str(path) for path in sorted((shared_folder / "images" / "seen_a").iterdir())]
     done = command("embed", str(shared_folder / "images" / "seen_a"), *FREE, "-o", "a.safetensors", "--json")
     assert done.code == 0, done.stderr
@@ -75,12 +77,12 @@ def test_a_dry_run_writes_nothing(command: Command, shared_folder: Path, tmp_pat
     assert not (tmp_path / "x.npz").exists()
 
 
-def test_what_cannot_be_embedded_is_refused(command: Command, shared_folder: Path) -> None:
+def test_embed_refuses_unusable_arguments(command: Command, shared_folder: Path) -> None:
     folder = str(shared_folder)
     for arguments, code, said in (
         ((folder, "more.jpg", "-o", "x.npz"), 2, "is a data set, and must be the only argument"),
         ((folder, "-o", "x.txt", *FREE), 2, "x.txt is not a file name for features"),
-        (("gone.jpg", "-o", "x.npz"), 3, "there is no image gone.jpg"),
+        (("gone.jpg", "-o", "x.npz"), 3, "image not found: gone.jpg"),
         ((folder, "-o", "x.npz", "--set", "optim.lr=1"), 2, "this command does not read it"),
     ):
         done = command("embed", *arguments)
@@ -88,7 +90,7 @@ def test_what_cannot_be_embedded_is_refused(command: Command, shared_folder: Pat
         assert said in done.stderr
 
 
-def test_features_that_do_not_fit_are_refused_before_a_run_begins(
+def test_features_that_do_not_fit_are_refused_before_a_run_starts(
     command: Command, shared_folder: Path, tmp_path: Path
 ) -> None:
     names = sorted(str(path) for path in shared_folder.rglob("*.png"))
@@ -107,7 +109,7 @@ def test_features_that_do_not_fit_are_refused_before_a_run_begins(
 
 @needs_metadata
 def test_a_benchmark_needs_no_photographs(command: Command, tmp_path: Path) -> None:
-    """Features made of the class attributes themselves: a linear map finds every class."""
+    """Features that are the class attributes themselves: a linear map finds every class."""
     from svipctl.datasets.proposed_split import read_proposed_split
 
     root = lay_out("awa2", tmp_path / "data")
@@ -119,6 +121,6 @@ def test_a_benchmark_needs_no_photographs(command: Command, tmp_path: Path) -> N
     )
     done = command("baseline", "awa2", "--features", "made.npz", "--set", "eval.bootstrap=0", "--json")
     assert done.code == 0, done.stderr
-    assert done.stderr.count("no mirror images") == 1
+    assert done.stderr.count("no features of mirror images") == 1
     assert done.document["protocols"]["zsl"]["T1"] > 99
     assert done.document["protocols"]["gzsl-calibrated"]["H"] > 95

@@ -1,4 +1,4 @@
-"""docs/exit-codes.md: each code of its table comes out of a real process."""
+"""Test that a real process returns each code in the table of docs/exit-codes.md."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_reference_of_the_command_line_points_to_the_table(document: str) ->
     ],
     ids=lambda one: str(int(one)) if isinstance(one, int) else " ".join(one),
 )
-def test_a_code_without_a_run(code: ExitCode, arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_code_without_a_run_is_returned(code: ExitCode, arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = fresh(*arguments, cwd=tmp_path)
     assert done.code == code, done.stderr
     assert done.stderr.startswith("error: ") == (code != ExitCode.DONE)
@@ -61,7 +61,7 @@ def process(arguments: tuple[str, ...], cwd: Path, before: Callable[[], None] | 
     )  # fmt: skip
 
 
-def test_a_disk_that_takes_no_more_is_5(shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_full_disk_is_5(shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
     running = process(("train", str(shared_folder), *tiny, "--quiet"), tmp_path, functools.partial(limit_files, 8192))
     _, said = running.communicate(timeout=300)
     assert running.returncode == ExitCode.RESOURCES, said
@@ -72,8 +72,8 @@ def test_a_disk_that_takes_no_more_is_5(shared_folder: Path, tiny: tuple[str, ..
     ("number", "code"),
     [
         (signal.SIGTERM, ExitCode.INTERRUPTED),
-        (signal.SIGUSR1, ExitCode.INTERRUPTED),
-        (signal.SIGINT, ExitCode.CTRL_C),
+        pytest.param(signal.SIGUSR1, ExitCode.INTERRUPTED, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, ExitCode.CTRL_C, marks=pytest.mark.slow),
     ],
     ids=lambda one: one.name if isinstance(one, signal.Signals) else "",
 )
@@ -95,10 +95,11 @@ def test_a_signal_saves_the_state_and_has_its_code(
     assert not (tmp_path / "runs" / "small" / "cut" / "finished.json").exists()
 
 
-def test_ctrl_c_where_there_is_no_state_to_save_is_told_too(trained_copy: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_ctrl_c_without_a_state_to_save_is_reported(trained_copy: Path, tmp_path: Path) -> None:
     running = process(("predict", "-", "--run", str(trained_copy), "--gpu", "cpu", "--json"), tmp_path)
     assert running.stderr is not None
-    said = running.stderr.readline()  # the run is loaded, and names of images are waited for
+    said = running.stderr.readline()  # the run is loaded, and the program waits for the names of images
     running.send_signal(signal.SIGINT)
     told, rest = running.communicate(timeout=300)
     assert running.returncode == ExitCode.CTRL_C, said + rest

@@ -1,4 +1,4 @@
-"""`svipctl export`: the file, what lies beside it, and what happens when it does not answer as the model does."""
+"""Test `svipctl export`: the file, what is written next to it, and the error if its answers differ from the model's."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ IMAGES = len(SEEN) * TESTED + len(UNSEEN) * 2 * TESTED
 
 @pytest.fixture
 def folder(trained_copy: Path, tmp_path: Path) -> Path:
-    """Where exports go; the run is in the folder of runs."""
+    """Return the folder of exports; the run is in the folder of runs."""
     return tmp_path / "shipped"
 
 
 def perturb_one_weight(factor: float = 1.0) -> None:
-    """Every exported graph has one weight that the model has not."""
+    """Change one weight of every exported graph."""
     import torch
 
     from svipctl.export import artifact
@@ -43,7 +43,6 @@ def perturb_one_weight(factor: float = 1.0) -> None:
     artifact.ExportGraph = Broken  # type: ignore[misc]
 
 
-@pytest.mark.fast
 def test_onnx_is_written_checked_and_described(command: Command, folder: Path, shared_folder: Path) -> None:
     import onnxruntime
 
@@ -87,7 +86,7 @@ def test_onnx_is_written_checked_and_described(command: Command, folder: Path, s
         ("--precision", "fp16", "--input", "float", "--resize"),
     ],
 )
-def test_every_kind_passes_and_has_a_folder_of_its_own_in_the_run(
+def test_every_kind_passes_and_has_its_own_folder_in_the_run(
     flags: tuple[str, ...], command: Command, trained_copy: Path, shared_folder: Path
 ) -> None:
     done = command("export", str(shared_folder), *flags)
@@ -100,7 +99,7 @@ def test_every_kind_passes_and_has_a_folder_of_its_own_in_the_run(
 
 
 @pytest.mark.parametrize("kind", ["onnx", "torch"])
-def test_a_file_with_one_wrong_weight_is_withheld_and_the_earlier_one_stays(
+def test_a_file_with_one_wrong_weight_gets_another_name_and_the_earlier_one_is_kept(
     kind: str, command: Command, folder: Path, shared_folder: Path
 ) -> None:
     folder.mkdir()
@@ -120,7 +119,7 @@ def test_a_file_with_one_wrong_weight_is_withheld_and_the_earlier_one_stays(
     assert told["error"]["why"].splitlines() == told["breaches"]
 
 
-def test_tolerance_decides_what_is_a_breach(command: Command, folder: Path, shared_folder: Path) -> None:
+def test_the_tolerance_decides_what_is_a_breach(command: Command, folder: Path, shared_folder: Path) -> None:
     nudge = functools.partial(perturb_one_weight, 1e-2)
     flags = ("export", str(shared_folder), "--format", "safetensors", "-o", str(folder / "birds"))
     assert command(*flags, first=nudge).code == 1
@@ -128,14 +127,14 @@ def test_tolerance_decides_what_is_a_breach(command: Command, folder: Path, shar
     assert set(files_under(folder)) == {"birds", "birds.parity.json", "MODEL_CARD.md"}  # nothing of the first attempt
 
 
-def test_files_that_are_there_are_not_replaced_unasked(command: Command, folder: Path, shared_folder: Path) -> None:
+def test_existing_files_are_refused_and_unchanged(command: Command, folder: Path, shared_folder: Path) -> None:
     folder.mkdir()
     path = folder / "birds.onnx"
     path.write_text("mine")
     flags = ("export", str(shared_folder), "-o", str(path))
     assert_refused(command(*flags), 2, "birds.onnx already exists", "--force")
     (folder / "MODEL_CARD.md").write_text("# Mine")
-    assert_refused(command(*flags, "--force"), 2, "would be replaced by the model card")
+    assert_refused(command(*flags, "--force"), 2, "the model card cannot be written")
     assert_refused(command("export", str(shared_folder), "-o", str(folder)), 2, "is a folder")
     assert {name: content.decode() for name, content in files_under(folder).items()} == {
         "birds.onnx": "mine",
@@ -157,7 +156,7 @@ def test_files_that_are_there_are_not_replaced_unasked(command: Command, folder:
         (("--run", "frist"), "did you mean 'first'"),
     ],
 )
-def test_what_cannot_be_done_is_refused_before_anything_is_written(
+def test_an_impossible_export_is_refused_before_anything_is_written(
     flags: tuple[str, ...], part: str, command: Command, trained_copy: Path, shared_folder: Path, tmp_path: Path
 ) -> None:
     before = set(files_under(tmp_path / "runs"))
@@ -170,14 +169,14 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
 @pytest.mark.parametrize(
     ("file", "format"), [("a.pt2", "torch"), ("a.safetensors", "safetensors"), ("a.ONNX", "onnx"), ("a.bin", "onnx")]
 )
-def test_the_name_of_the_file_says_the_format(
+def test_the_suffix_of_the_file_chooses_the_format(
     file: str, format: str, command: Command, trained_copy: Path, shared_folder: Path
 ) -> None:
     assert command("export", str(shared_folder), "-o", file, "--dry-run", "--json").document["format"] == format
 
 
 @pytest.mark.parametrize("selection", ["random", "object"])
-def test_what_no_graph_can_select_is_refused(
+def test_a_selection_that_a_graph_cannot_compute_is_refused(
     selection: str, command: Command, folder: Path, trained_copy: Path, shared_folder: Path
 ) -> None:
     config = trained_copy / "config.toml"
@@ -200,17 +199,20 @@ def test_a_damaged_evaluation_is_not_exported_even_with_a_gamma(
 
 
 def hide_onnxruntime() -> None:
-    """As if the extra were not installed."""
+    """Make onnxruntime unavailable, as if the extra were not installed."""
     import sys
 
     sys.modules["onnxruntime"] = None  # type: ignore[assignment]
 
 
-def test_without_the_extra_onnx_says_what_to_install(command: Command, folder: Path, shared_folder: Path) -> None:
+def test_without_the_extra_the_onnx_error_says_what_to_install(
+    command: Command, folder: Path, shared_folder: Path
+) -> None:
     done = command("export", str(shared_folder), first=hide_onnxruntime)
     assert_refused(done, 2, "not installed", "pip install 'svipctl[export]'")
 
 
+@pytest.mark.fast
 def test_a_dry_run_writes_nothing(command: Command, folder: Path, shared_folder: Path, tmp_path: Path) -> None:
     before = set(files_under(tmp_path / "runs"))
     done = command("export", str(shared_folder), "--dry-run", "--json")
@@ -220,7 +222,7 @@ def test_a_dry_run_writes_nothing(command: Command, folder: Path, shared_folder:
     assert set(files_under(tmp_path / "runs")) == before
 
 
-def test_a_damaged_evaluation_image_leaves_no_half_file(
+def test_a_damaged_evaluation_image_leaves_no_partial_file(
     command: Command, folder: Path, trained_copy: Path, small_folder: Path
 ) -> None:
     picture = small_folder / "images" / UNSEEN[0] / "0.png"

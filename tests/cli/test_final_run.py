@@ -1,4 +1,4 @@
-"""Development runs on folds and the final run that takes its epoch count and gamma from them."""
+"""Test development runs on folds and the final run that takes its epoch count and gamma from them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from statistics import median
 
 import pytest
 
-from svipctl.runs.manifest import MANIFEST
 from svipctl.training.development import VALIDATION_CURVE
 from tests.conftest import Command
 from tests.processes import Finished, forked
-from tests.runs.made import rewrite
+from tests.runs.made import make_old, rewrite
 from tests.training.test_resume import signal_at_update
 
 pytestmark = pytest.mark.slow
@@ -27,7 +26,7 @@ TWO_EPOCHS = ("--epochs", "2", "--set", "train.monitor=validation", "--set", "tr
 
 @pytest.fixture(scope="module")
 def folder(shared_folder: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two development runs, d1 and d2, a final run from both, `final`, and a run on all of trainval, `plain`."""
+    """Return two development runs, d1 and d2, a final run from both, `final`, and a run on all of trainval, `plain`."""
     folder = tmp_path_factory.mktemp("final")
 
     def run(*arguments: str) -> Finished:
@@ -54,7 +53,7 @@ def final(*runs: str) -> tuple[str, ...]:
 
 @pytest.fixture
 def copied(folder: Path, tmp_path: Path) -> Path:
-    """The runs of `folder` in the test's own folder of runs."""
+    """Copy the runs of `folder` into the test's own folder of runs."""
     return Path(shutil.copytree(folder / "runs", tmp_path / "runs", ignore=shutil.ignore_patterns("eval"))) / "small"
 
 
@@ -104,7 +103,7 @@ def test_a_final_run_has_the_configuration_of_its_development_run(
 
 
 @pytest.mark.fast
-def test_the_calibrated_row_of_a_final_run_has_that_gamma(folder: Path, shared_folder: Path) -> None:
+def test_the_calibrated_row_of_a_final_run_has_its_gamma(folder: Path, shared_folder: Path) -> None:
     done = forked(
         *("eval", str(shared_folder), "--run", "final", "--json", "--gpu", "cpu"),
         cwd=folder,
@@ -121,7 +120,7 @@ def test_the_calibrated_row_of_a_final_run_has_that_gamma(folder: Path, shared_f
 
 
 @pytest.mark.fast
-def test_no_image_that_chose_gamma_is_a_test_image(folder: Path, shared_folder: Path) -> None:
+def test_no_image_that_gamma_was_chosen_on_is_a_test_image(folder: Path, shared_folder: Path) -> None:
     chosen = set((folder / "runs" / "small" / "final" / "validation_images.txt").read_text().splitlines())
     trained = set((folder / "runs" / "small" / "final" / "training_images.txt").read_text().splitlines())
     assert chosen
@@ -139,18 +138,18 @@ def test_a_gamma_chosen_on_test_images_under_a_validation_label_is_refused(
     assert not (copied / "final" / "eval").exists()
 
 
-def test_a_final_run_that_lost_its_list_of_validation_images_is_refused(
+def test_a_final_run_without_its_list_of_validation_images_is_refused(
     command: Command, copied: Path, shared_folder: Path
 ) -> None:
     (copied / "final" / "validation_images.txt").unlink()
-    (copied / "final" / MANIFEST).unlink()
+    make_old(copied / "final")
     done = command("eval", str(shared_folder), "--run", "final", "--gpu", "cpu")
     assert (done.code, done.stdout) == (3, "")
     assert "does not record which images its gamma was chosen on" in done.stderr
 
 
 def relabelled(runs: Path) -> None:
-    """d1 as if its best epoch had been judged on the test images."""
+    """Change d1 as if its best epoch had been chosen on the test images."""
     path = runs / "d1" / "checkpoints" / "best" / "metadata.json"
     metadata = json.loads(path.read_text())
     metadata["metrics"]["monitor"] = "test"
@@ -158,7 +157,7 @@ def relabelled(runs: Path) -> None:
 
 
 def on_test_images(runs: Path) -> None:
-    """d1 as if the fold had been dealt otherwise when it was trained."""
+    """Change d1 as if the fold had been another when it was trained."""
     path = runs / "d1" / "training_images.txt"
     rewrite(path, "\n".join(path.read_text().splitlines()[1:]) + "\n")
 
@@ -171,7 +170,7 @@ def unfinished(runs: Path) -> None:
     ("damage", "code", "message"),
     [
         (relabelled, 3, "its best epoch was evaluated on test"),
-        (on_test_images, 3, "was not trained on fold 1 as small has it now"),
+        (on_test_images, 3, "fold 1 of small has changed since"),
         (unfinished, 2, "is not finished"),
     ],
 )
@@ -193,10 +192,11 @@ def test_a_development_run_whose_gamma_is_not_from_validation_is_refused(
         ((*final("d1"), "--epochs", "3"), "cannot be combined"),
         ((*final("d1"), "--set", "train.epochs=7"), "train.epochs is 7, and development found"),
         ((*final("d1"), "--fold", "2"), "trains on all of trainval"),
-        ((*final("d1"), "--set", "train.monitor=test", "--set", "train.select=test"), "keeps its last epoch"),
+        ((*final("d1"), "--set", "train.monitor=test", "--set", "train.select=test"), "requires train.select"),
         (final("plain"), "plain is not a development run"),
         (final("d1", "d1"), "two development runs are of the same fold 1 and seed 0"),
         ((*final("d1"), "--lr", "1"), "optim.lr: 3e-05 in the run, 1.0 now"),
+        ((*final("d1"), "--recipe", "reference"), "recipe: svipctl in the run, reference now"),
     ],
 )
 def test_a_final_run_that_contradicts_its_development_is_refused(
@@ -213,7 +213,7 @@ def test_a_final_run_that_contradicts_its_development_is_refused(
     assert not (copied / "other").exists()
 
 
-def test_a_final_run_goes_on_only_with_its_own_development(
+def test_a_final_run_resumes_only_with_its_own_development_runs(
     command: Command, copied: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     (copied / "final" / "finished.json").unlink()
@@ -226,7 +226,7 @@ def test_a_final_run_goes_on_only_with_its_own_development(
     assert (copied / "final" / "finished.json").exists()
 
 
-def test_a_dry_run_of_a_final_run_tells_what_it_takes_over(
+def test_a_dry_run_of_a_final_run_reports_what_it_takes_over(
     command: Command, copied: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     done = command("train", str(shared_folder), *without_epochs(tiny), *final("d1", "d2"), "--dry-run", "--json")
@@ -238,8 +238,8 @@ def test_development_runs_of_the_last_release_without_a_curve_give_their_median(
     copied: Path, command: Command, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     for name in ("d1", "d2"):
-        for file in (VALIDATION_CURVE, MANIFEST):
-            (copied / name / "checkpoints/best" / file).unlink()
+        (copied / name / "checkpoints/best" / VALIDATION_CURVE).unlink()
+        make_old(copied / name / "checkpoints/best")
     done = command("train", str(shared_folder), *without_epochs(tiny), *final("d1", "d2"), "--name", "again")
     assert done.code == 0, done.stderr
     development = json.loads((copied / "again" / "development.json").read_text())
@@ -247,7 +247,7 @@ def test_development_runs_of_the_last_release_without_a_curve_give_their_median(
     assert "median" in development["rule"]
 
 
-def test_calibrate_trains_the_folds_and_the_final_run_and_continues_what_was_killed(
+def test_calibrate_trains_the_folds_and_the_final_run_and_resumes_a_killed_one(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, "--calibrate", "--name", "all")
@@ -268,15 +268,15 @@ def test_calibrate_trains_the_folds_and_the_final_run_and_continues_what_was_kil
 
 
 @pytest.mark.parametrize("flag", [("--fold", "1"), ("--final",), ("--resume", "auto"), ("--set", "train.fold=2")])
-def test_calibrate_contradicts_what_it_decides_itself(
+def test_calibrate_refuses_the_settings_that_it_decides_itself(
     flag: tuple[str, ...], command: Command, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     done = command("train", str(shared_folder), *tiny, "--calibrate", *flag)
     assert done.code == 2
-    assert "--calibrate contradicts" in done.stderr
+    assert f"--calibrate cannot be combined with {flag[0] if flag[0] != '--set' else '--fold'}" in done.stderr
 
 
-def test_a_gamma_from_few_classes_is_warned_of(
+def test_a_gamma_from_few_classes_gives_a_warning(
     command: Command, copied: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     done = command("train", str(shared_folder), *without_epochs(tiny), *final("d1", "d2"), "--name", "again")

@@ -1,14 +1,16 @@
-"""Help: examples that work, a meaning for every argument, and nothing generated that is stale."""
+"""Test help: examples that work, a meaning for every argument, and up-to-date generated files."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
 
 from svipctl.errors import ExitCode
+from svipctl.quoting import repeat_in_commands, shell_command
 from tests.cli.program import ROOT, Page, commands, groups
 from tests.conftest import Command
 from tests.processes import fresh
@@ -20,7 +22,7 @@ NEEDS_FILES = (ExitCode.DONE, ExitCode.DATA)
 
 
 @pytest.mark.parametrize("page", BY_PATH.values(), ids=list(BY_PATH))
-def test_every_command_has_two_examples_of_itself(page: Page) -> None:
+def test_every_command_has_two_examples(page: Page) -> None:
     assert len(page.examples) >= 2
     assert all(page.path in example for example in page.examples)
 
@@ -33,8 +35,33 @@ def test_every_argument_and_option_has_a_meaning_and_fits_the_terminal(page: Pag
     assert max(len(line) for line in shown.splitlines() if not line.startswith("      svipctl")) <= 80
 
 
+@pytest.mark.parametrize("page", BY_PATH.values(), ids=list(BY_PATH))
+def test_a_printed_command_repeats_the_folders_that_it_takes(page: Page) -> None:
+    folders = {"--data-dir": "my data", "--runs-dir": "my runs"}
+
+    def printed() -> str:
+        repeat_in_commands(folders)
+        return shell_command(*page.path.split()[1:])
+
+    words = shlex.split(copy_context().run(printed))
+    taken = [word for flag, folder in folders.items() if flag in page.options for word in (flag, folder)]
+    assert words == [*page.path.split(), *taken]
+
+
+@pytest.mark.parametrize("arguments", [("train", "cub"), ("eval", "toybirds"), ("data", "pack", "sun")])
+def test_the_hint_of_an_error_repeats_the_folders_of_the_command(command: Command, arguments: tuple[str, ...]) -> None:
+    folders = ("--data-dir", "elsewhere", *(("--runs-dir", "other") if arguments[0] != "data" else ()))
+    done = command(*arguments, *folders)
+    (hint,) = [line for line in done.stderr.splitlines() if "next:" in line]
+    assert "--data-dir elsewhere" in hint
+    assert ("--runs-dir other" in hint) == ("svipctl eval" in hint or "svipctl train" in hint)
+    assert "--data-dir runs" in command(*arguments, "--data-dir", "runs").stderr, "the default of another flag"
+    without = command(*arguments)
+    assert "-dir" not in without.stderr
+
+
 @pytest.mark.parametrize("example", RUNNABLE)
-def test_an_example_of_help_runs_or_says_which_data_it_needs(example: str, command: Command) -> None:
+def test_an_example_of_help_runs_or_names_the_data_it_needs(example: str, command: Command) -> None:
     words = shlex.split(example)[1:]
     page = max((one for one in BY_PATH if example.startswith(one)), key=len)
     can_try = "--dry-run" in BY_PATH[page].options
@@ -49,7 +76,7 @@ def _needs_a_gpu_or_a_folder(said: str) -> bool:
     return bool(re.search(r"there is no GPU|no unfinished run|there is no file|nothing to resume", said))
 
 
-def test_what_is_generated_from_the_program_is_fresh() -> None:
+def test_generated_files_are_up_to_date() -> None:
     import importlib.util
 
     described = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
@@ -60,7 +87,7 @@ def test_what_is_generated_from_the_program_is_fresh() -> None:
     assert generate.stale(ROOT) == [], "run `make generated`"
 
 
-def test_a_stale_file_is_found_and_replaced(tmp_path: Path) -> None:
+def test_an_outdated_file_is_found_and_replaced(tmp_path: Path) -> None:
     import importlib.util
 
     described = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
@@ -76,7 +103,7 @@ def test_a_stale_file_is_found_and_replaced(tmp_path: Path) -> None:
     assert generate.stale(tmp_path) == []
 
 
-def test_help_shows_each_example_in_a_line_of_its_own(tmp_path: Path) -> None:
+def test_help_shows_each_example_on_its_own_line(tmp_path: Path) -> None:
     for words in ("train", "visualize attributes"):
         lines = fresh(*words.split(), "--help", cwd=tmp_path).stdout.splitlines()
         assert [line.strip() for line in lines if line.startswith("      svipctl")] == BY_PATH[
@@ -92,4 +119,4 @@ def test_h_is_short_for_help(words: tuple[str, ...], command: Command) -> None:
 def test_the_program_lists_its_commands_with_their_summaries(command: Command) -> None:
     shown = command("--help").stdout
     assert all(f"  {name}" in shown for name in ("train", "eval", "predict", "visualize", "data", "completion"))
-    assert "Classify images with a trained run." in shown
+    assert "Classify images with a trained model." in shown

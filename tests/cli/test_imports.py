@@ -1,4 +1,4 @@
-"""Help, completion and `import svipctl` stay instant: none of them imports a heavy library."""
+"""Test that help, completion and `import svipctl` import no heavy library and so stay instant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.processes import clean_environment
 
 HEAVY = {"torch", "timm", "gensim", "scipy", "numpy", "matplotlib"}
 
-# Runs each request in a process of its own forked before anything is imported, and reports modules and exit codes.
+# Forks a process per request before anything is imported, and reports modules and exit codes.
 _PROGRAM = """
 import json, os, sys, io, contextlib
 answers = []
@@ -50,7 +50,7 @@ def tree() -> list[list[str]]:
 
 
 def ask(requests: list[dict[str, object]], cwd: Path) -> list[dict[str, object]]:
-    """What each request printed and imported."""
+    """Return what each request printed and imported."""
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, json.dumps(requests)],
         cwd=cwd,
@@ -67,14 +67,14 @@ def request(*arguments: str, library: bool = False, **environment: str) -> dict[
     return {"arguments": arguments, "environment": environment, "import": library}
 
 
-def test_the_tree_has_every_command_of_the_contract() -> None:
+def test_the_tree_has_every_documented_command() -> None:
     names = {" ".join(path) for path in tree()}
     assert {"train", "eval", "predict", "export", "visualize", "reproduce", "config show", "doctor"} <= names
     assert {"data fetch", "data status", "data pack", "data import", "w2v build", "w2v check"} <= names
 
 
 @pytest.mark.parametrize("words", [("trian",), ("train",), ("train", "cub", "--epochs", "many"), ("data",), ()])
-def test_a_command_line_that_cannot_be_used_imports_nothing_heavy(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_an_invalid_command_line_imports_nothing_heavy(words: tuple[str, ...], tmp_path: Path) -> None:
     (answer,) = ask([request(*words)], tmp_path)
     assert answer["code"] == 2
     assert not HEAVY.intersection(answer["modules"])  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ def test_a_command_line_that_cannot_be_used_imports_nothing_heavy(words: tuple[s
         *("w2v build nowhere", "w2v build cub", "w2v check nowhere", "config show nowhere"),
     ],
 )
-def test_what_does_not_exist_is_reported_before_anything_heavy_is_imported(line: str, tmp_path: Path) -> None:
+def test_a_missing_name_is_reported_before_anything_heavy_is_imported(line: str, tmp_path: Path) -> None:
     (answer,) = ask([request(*line.split())], tmp_path)
     assert answer["code"] in (2, 3)
     assert not HEAVY.intersection(answer["modules"])  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Trained networks from files through real processes: evaluated as the run they come from, and trained further."""
+"""Test trained networks from files in real processes: evaluated as the run they come from, and trained further."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from svipctl.datasets.folder import open_folder
-from svipctl.inference.published_names import published_name
+from svipctl.inference.weights_file import published_name
 from svipctl.semantics.matrix import WordMatrix
 from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, SEEN, Command, write_small_folder
@@ -27,7 +27,7 @@ LAST = ("--set", "train.select=last", "--set", "method.keep=3")
 
 @pytest.fixture(scope="module")
 def with_words(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny data folder, with word vectors."""
+    """Return the tiny data folder, with word vectors."""
     folder = write_small_folder(tmp_path_factory.mktemp("words") / "small")
     vectors = torch.randn(len(ATTRIBUTES), 7, generator=torch.Generator().manual_seed(1)).double().numpy()
     WordMatrix(vectors, ATTRIBUTES).save(folder / "word_vectors.npz")
@@ -36,13 +36,13 @@ def with_words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def network(tiny: tuple[str, ...]) -> tuple[str, ...]:
-    """Flags that make the tiny network of the reference recipe."""
+    """Return flags that select the tiny network of the reference recipe."""
     return (*tiny, *WORDS, *LAST)
 
 
 @pytest.fixture(scope="module")
 def origin(with_words: Path, network: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run of the reference recipe, and its network as a file of the published code."""
+    """Return a folder with a run of the reference recipe, and its network as a file of the published code."""
     folder = tmp_path_factory.mktemp("origin")
     done = forked("train", str(with_words), *network, "--name", "one", cwd=folder, streams=folder / ".streams")
     assert done.code == 0, done.stderr
@@ -86,7 +86,7 @@ def test_a_published_file_scores_as_the_run_it_was_made_from(
     assert str(origin) not in json.dumps(done.document)
 
 
-def test_a_network_of_another_shape_is_listed_whole(
+def test_a_network_of_another_shape_is_an_error_that_lists_every_tensor(
     origin: Path, with_words: Path, network: tuple[str, ...], command: Command
 ) -> None:
     arguments = tuple(part.replace("depth=1", "depth=2") for part in backbone_arguments(network))
@@ -116,7 +116,7 @@ def test_a_checkpoint_of_a_run_is_evaluated_with_its_runs_checks(
         (("--checkpoint", "x.pth", "--run", "one"), "cannot be combined"),
     ],
 )
-def test_flags_that_contradict_each_other_are_refused(arguments: tuple[str, ...], said: str, command: Command) -> None:
+def test_contradictory_flags_are_refused(arguments: tuple[str, ...], said: str, command: Command) -> None:
     done = command("eval", "toybirds", *arguments)
     assert (done.code, done.stdout) == (2, "")
     assert said in done.stderr
@@ -129,7 +129,7 @@ def trained_further(
     return done, tmp_path / "runs" / "small" / "two"
 
 
-def test_training_begins_with_a_published_file_and_says_that_its_images_are_unknown(
+def test_training_starts_from_a_published_file_and_warns_that_its_images_are_unknown(
     origin: Path, with_words: Path, network: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:
     tiny_steps = ("--lr", "1e-12", "--set", "optim.warmup_lr=1e-12")
@@ -147,7 +147,7 @@ def test_training_begins_with_a_published_file_and_says_that_its_images_are_unkn
     assert any("starting weights (published.pth)" in warning for warning in scored.document["warnings"])
 
 
-def test_a_run_that_begins_with_another_remembers_its_images(
+def test_a_run_that_starts_from_another_records_its_images(
     origin: Path, with_words: Path, network: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:
     done, run = trained_further(command, tmp_path, with_words, network, origin / "runs" / "small" / "one")
@@ -162,7 +162,7 @@ def test_a_run_that_begins_with_another_remembers_its_images(
 
 
 @pytest.mark.fast
-def test_weights_that_know_a_folds_unseen_classes_do_not_begin_its_run(
+def test_weights_trained_on_a_folds_unseen_classes_do_not_start_its_run(
     origin: Path, with_words: Path, network: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:
     done, run = trained_further(
@@ -175,7 +175,7 @@ def test_weights_that_know_a_folds_unseen_classes_do_not_begin_its_run(
     assert not run.exists()
 
 
-def test_resuming_needs_the_same_beginning_but_not_its_file(
+def test_resuming_needs_the_same_starting_weights_but_not_their_file(
     origin: Path, with_words: Path, network: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:
     import functools
@@ -195,7 +195,7 @@ def test_resuming_needs_the_same_beginning_but_not_its_file(
     assert resumed.code == 0, resumed.stderr
 
 
-def test_a_dry_run_and_a_file_that_is_not_there_write_nothing(
+def test_a_dry_run_and_a_missing_file_write_nothing(
     with_words: Path, network: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:
     before = files_under(with_words)

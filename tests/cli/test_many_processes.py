@@ -1,4 +1,4 @@
-"""One run by several processes: the same numbers, whoever starts them; stopped, resumed and failing as one."""
+"""Test a run by several processes: the same numbers under any launcher; stopped, resumed and failing together."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ RUN = Path("runs/small/one")
 
 
 def figures(folder: Path) -> list[dict[str, float]]:
-    """The lines of metrics.jsonl without what the clock says."""
+    """Return the lines of metrics.jsonl without clock figures."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key not in CLOCK} for line in lines]
 
 
 def assert_equal(ones: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
-    """To float tolerance: the order in which gradients are added differs."""
+    """Compare with float tolerance: the order in which gradients are added differs."""
     assert len(ones) == len(others)
     for one, other in zip(ones, others):
         assert one.keys() == other.keys()
@@ -46,7 +46,7 @@ def assert_equal(ones: list[dict[str, Any]], others: list[dict[str, Any]]) -> No
 
 
 def stopped_at(update: int) -> None:
-    """The program, in which a process that is not the first receives SIGTERM during an update."""
+    """Run the program, in which a process that is not the first receives SIGTERM during an update."""
     if os.environ["RANK"] != "0":
         signal_at_update(update, signal.SIGTERM)
     from svipctl.cli._main import main
@@ -55,7 +55,7 @@ def stopped_at(update: int) -> None:
 
 
 def failing_at(update: int) -> None:
-    """The program, in which the second process meets an error during an update."""
+    """Run the program, in which the second process raises an error during an update."""
     from svipctl.training.optimisation import Optimisation
 
     original, count = Optimisation.apply, [0]
@@ -74,7 +74,7 @@ def failing_at(update: int) -> None:
 
 @pytest.fixture(scope="module")
 def alone(shared_folder: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the run of one process."""
+    """Return the folder with the run of one process."""
     folder = tmp_path_factory.mktemp("alone")
     done = fresh("train", str(shared_folder), *tiny, *ARGUMENTS, "--name", "one", cwd=folder)
     assert done.code == 0, done.stderr
@@ -82,7 +82,7 @@ def alone(shared_folder: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.T
 
 
 @pytest.mark.fast
-def test_two_processes_train_what_one_does_and_print_once(
+def test_two_processes_train_the_same_run_as_one_and_print_once(
     alone: Path, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, "--gpu", "cpu,cpu", "--name", "one", "--json")
@@ -94,7 +94,7 @@ def test_two_processes_train_what_one_does_and_print_once(
     assert_equal(figures(tmp_path / RUN), figures(alone / RUN))
 
 
-def test_the_random_control_draws_alike_for_any_number_of_processes(
+def test_the_random_control_draws_the_same_with_any_number_of_processes(
     command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, "--set", "method.selection=random")
@@ -117,7 +117,7 @@ def test_torchrun_is_joined_rather_than_started_again(
 
 
 def both(*command: str, cwd: Path, environments: Sequence[dict[str, str]]) -> list[Finished]:
-    """The same command as two processes that an outside launcher started."""
+    """Run the same command as two processes that an outside launcher started."""
     processes = [
         subprocess.Popen(
             (sys.executable, *command),
@@ -146,7 +146,7 @@ def test_slurms_processes_find_each_other(
     assert_equal(figures(tmp_path / RUN), figures(alone / RUN))
 
 
-def test_evaluation_shared_by_two_processes_is_the_whole_without_duplicates(alone: Path, masked_folder: Path) -> None:
+def test_evaluation_shared_by_two_processes_is_complete_without_duplicates(alone: Path, masked_folder: Path) -> None:
     whole = fresh("eval", str(masked_folder), "--run", "one", "--gpu", "cpu", "--json", cwd=alone)
     shared = fresh("eval", str(masked_folder), "--run", "one", "--gpu", "cpu,cpu", "--json", cwd=alone)
     assert whole.code == shared.code == 0, shared.stderr
@@ -156,7 +156,7 @@ def test_evaluation_shared_by_two_processes_is_the_whole_without_duplicates(alon
         assert_equal([shared.document[part]], [whole.document[part]])
 
 
-def test_a_run_goes_on_with_two_processes_and_with_one_again(
+def test_a_run_resumes_with_two_processes_and_then_with_one(
     alone: Path, command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, "--name", "one", "--set", "train.save_every=0")
@@ -193,11 +193,11 @@ def test_one_process_that_fails_ends_the_others(shared_folder: Path, tiny: tuple
 
 
 def left_by_a_shell(**variables: str) -> None:
-    """In the forked process: variables of a launcher that are still set."""
+    """In the forked process: keep variables of a launcher set."""
     os.environ.update(variables)
 
 
-def test_variables_that_a_shell_has_kept_are_passed_over_when_told(
+def test_leftover_launcher_variables_are_ignored_with_standalone(
     command: Command, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     kept = functools.partial(left_by_a_shell, SLURM_PROCID="1", SLURM_STEP_NUM_TASKS="4")
@@ -205,7 +205,7 @@ def test_variables_that_a_shell_has_kept_are_passed_over_when_told(
     assert done.code == 0, done.stderr
 
 
-def test_a_variable_with_an_odd_value_is_an_error_that_names_it(
+def test_an_invalid_variable_is_an_error_that_names_it(
     command: Command, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     odd = functools.partial(left_by_a_shell, RANK="two", WORLD_SIZE="4")
@@ -215,7 +215,9 @@ def test_a_variable_with_an_odd_value_is_an_error_that_names_it(
     assert "--standalone" in done.stderr
 
 
-def test_what_is_wrong_for_all_is_said_once(shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+def test_an_error_common_to_all_processes_is_printed_once(
+    shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
     arguments = ("train", str(shared_folder), *tiny, "--gpu", "cpu,cpu,cpu", "--batch-size", "2")
     done = fresh(*arguments, cwd=tmp_path)
     assert done.code == 2, done.stderr

@@ -1,4 +1,4 @@
-"""Where output goes: data on stdout, everything else on stderr, no control codes off a terminal."""
+"""Test output: data on stdout, everything else on stderr, no control codes without a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 RECORD = {"epoch": 2, "loss": 1.25, "patch": 0.5, "accuracy": 43.21, "images_per_second": 99.6}
 
 
-def test_off_a_terminal_training_prints_one_plain_line_an_epoch(
+def test_without_a_terminal_training_prints_one_plain_line_per_epoch(
     command: Command, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     done = command("train", str(shared_folder), *tiny, "--epochs", "2", "--name", "lines")
@@ -34,7 +34,7 @@ def test_off_a_terminal_training_prints_one_plain_line_an_epoch(
     assert done.stdout.splitlines()[1].startswith(f"next: svipctl eval {shared_folder} --run lines")
 
 
-def test_off_a_terminal_a_long_epoch_prints_a_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_a_long_epoch_prints_a_line_per_minute(capsys: pytest.CaptureFixture[str]) -> None:
     now = [0.0]
     lines = Lines(2, clock=lambda: now[0])
     for step in range(1, 14):  # of 10 seconds each
@@ -50,7 +50,7 @@ def test_off_a_terminal_a_long_epoch_prints_a_line_a_minute(capsys: pytest.Captu
     assert len(told) == 3
 
 
-def test_off_a_terminal_every_long_step_prints_a_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_every_long_step_prints_a_line_per_minute(capsys: pytest.CaptureFixture[str]) -> None:
     now = [0.0]
     lines = ProgressLines("computing", Sink().note, clock=lambda: now[0])
     for done in range(1, 9):  # of 25 seconds each
@@ -64,7 +64,7 @@ def test_off_a_terminal_every_long_step_prints_a_line_a_minute(capsys: pytest.Ca
     ]
 
 
-def test_quiet_and_json_leave_one_document_and_an_empty_stderr(
+def test_quiet_and_json_print_one_document_and_nothing_on_stderr(
     command: Command, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     done = command("train", str(shared_folder), *tiny, "--quiet", "--json")
@@ -73,17 +73,17 @@ def test_quiet_and_json_leave_one_document_and_an_empty_stderr(
     assert done.document["best"]["epoch"] == 1
 
 
-def test_a_table_off_a_terminal_is_aligned_plain_text(command: Command) -> None:
+def test_without_a_terminal_a_table_is_aligned_plain_text(command: Command) -> None:
     done = command("eval", "--predictions", PREDICTIONS)
     assert done.code == 0
     assert not CONTROL.search(done.stdout)
     lines = done.stdout.splitlines()
     rows = ["protocol", "zsl", "gzsl", "gzsl-oracle", "reference", "ausuc"]
     assert [line.split()[0] for line in lines[1:-1]] == rows
-    assert lines[-1].startswith("H over images instead of classes: gzsl ")
+    assert lines[-1].startswith("H from accuracies over images instead of classes: gzsl ")
 
 
-def test_quiet_prints_what_a_program_asks_for_and_nothing_else(command: Command) -> None:
+def test_quiet_prints_only_machine_readable_output(command: Command) -> None:
     plain = command("eval", "--predictions", PREDICTIONS, "--quiet")
     assert (plain.code, plain.stdout, plain.stderr) == (0, "", "")
     assert command("eval", "--predictions", PREDICTIONS, "--csv", "--quiet").stdout.startswith("protocol,")
@@ -120,7 +120,7 @@ def test_columns_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "Title\n  name      T1\n  a       12.5\n  longer     3\n"
 
 
-def test_an_error_says_what_why_and_what_next(
+def test_an_error_states_what_happened_why_and_what_to_do(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sink, "json", False)
@@ -128,7 +128,7 @@ def test_an_error_says_what_why_and_what_next(
     assert capsys.readouterr().err == "error: lost\n  one\n  two\n  next: look\n"
 
 
-def test_nothing_moves_when_stderr_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_animated_when_stderr_is_not_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -142,14 +142,14 @@ def test_nothing_moves_when_stderr_is_no_terminal(monkeypatch: pytest.MonkeyPatc
     assert not Sink().is_live
 
 
-def test_the_line_of_an_epoch() -> None:
-    assert epoch_line(RECORD, 9) == "epoch 2/9  loss 1.250  patch 0.500  train 43.2 %  100 images/s"
-    monitored = RECORD | {"monitor": "test", "T1": 10.0, "U": 20.0, "S": 30.0, "H_oracle": 40.0}
-    assert "test: T1 10.0 U 20.0 S 30.0 H* 40.0" in epoch_line(monitored, 9)
+def test_the_line_of_an_epoch_has_its_figures_and_those_of_the_monitored_split() -> None:
+    assert epoch_line(RECORD, 9) == "epoch 2/9  loss 1.250  patch loss 0.500  train 43.2 %  100 images/s"
+    monitored = RECORD | {"monitor": "test", "T1": 10.0, "U": 20.0, "S": 30.0, "H": 24.0, "H_oracle": 40.0}
+    assert "test: T1 10.0 U 20.0 S 30.0 H 24.0 (oracle 40.0)" in epoch_line(monitored, 9)
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0 s"), (89, "89 s"), (90, "2 min"), (3540, "59 min"), (7800, "2 h 10 min")]
 )
-def test_durations(seconds: float, text: str) -> None:
+def test_durations_are_rounded_to_seconds_minutes_or_hours(seconds: float, text: str) -> None:
     assert duration(seconds) == text

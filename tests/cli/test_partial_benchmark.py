@@ -1,4 +1,4 @@
-"""Official benchmarks of which images are missing, through real processes."""
+"""Test official benchmarks with missing images, in real processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.datasets.official_layout import lay_out, needs_metadata, needs_photog
 pytestmark = [pytest.mark.slow, needs_metadata, needs_photographs]
 
 
-def test_training_on_part_of_cub_is_refused_then_works_with_allow_partial(
+def test_training_on_part_of_cub_is_refused_and_works_with_allow_partial(
     command: Command, tmp_path: Path, tiny: tuple[str, ...]
 ) -> None:
     lay_out("cub", tmp_path / "data", photographs=True)

@@ -1,4 +1,4 @@
-"""Every path that a command takes, in every form in which a path can be wrong: our error and a code of ours, at once."""
+"""Test every path that a command takes, in every wrong form: a SvipError and its exit code, at once."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def path_options(path: tuple[str, ...]) -> list[str]:
 
 
 def arguments_of(path: tuple[str, ...]) -> list[str]:
-    """A value for each argument of a command with which it gets far."""
+    """Return a value for each argument of a command, valid enough to reach its work."""
     known = {"datasets": "small", "files": "small/images", "official": "cub"}
     return [
         known.get(str(takes), takes[0] if isinstance(takes, list) and takes else "small")
@@ -58,7 +58,7 @@ def arguments_of(path: tuple[str, ...]) -> list[str]:
 
 @contextmanager
 def a_minute(what: str) -> Iterator[None]:
-    """A command that waits for a pipe fails instead."""
+    """Make a command that waits for a pipe fail instead."""
 
     def late(*_: Any) -> None:
         raise AssertionError(f"{what} waits")
@@ -73,8 +73,8 @@ def a_minute(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def nobody() -> Iterator[None]:
-    """The system refuses nothing to root."""
+def not_root() -> Iterator[None]:
+    """Drop privileges, because the system refuses nothing to root."""
     is_root = os.geteuid() == 0
     if is_root:
         os.seteuid(NOBODY)
@@ -87,7 +87,7 @@ def nobody() -> Iterator[None]:
 
 @pytest.fixture
 def place(here: Path, tmp_path: Path, reached: Counter[str]) -> Path:  # noqa: F811
-    """The working folder with a run of its data set, and a path of each form; anybody may read it."""
+    """Return the working folder with a run of its data set, and a path of each form, readable for all users."""
     copy_runs(here / "runs" / "small")
     os.mkfifo(here / "fifo")
     (here / "circle").symlink_to("circle")
@@ -104,7 +104,7 @@ def place(here: Path, tmp_path: Path, reached: Counter[str]) -> Path:  # noqa: F
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_a_path_in_any_wrong_form_is_an_error_of_ours(
+def test_a_wrong_path_of_any_form_is_a_svip_error(
     path: tuple[str, ...],
     place: Path,
     program: Program,  # noqa: F811
@@ -120,7 +120,7 @@ def test_a_path_in_any_wrong_form_is_an_error_of_ours(
     ]
     for arguments in lists:
         for masked in (False, True):
-            with a_minute(repr(arguments)), nobody() if masked else a_minute(repr(arguments)):
+            with a_minute(repr(arguments)), not_root() if masked else a_minute(repr(arguments)):
                 code, _, said, _ = program(arguments)
             assert code in set(ExitCode), (arguments, code)
             assert "unexpected" not in said, (arguments, said)

@@ -1,4 +1,4 @@
-"""docs/pipeline.sh: the whole way in a script, judged by exit codes and jq."""
+"""Test docs/pipeline.sh, the complete workflow in a script, by exit codes and jq."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TINY = {
 
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The script, with a `svipctl` on the path that is this one."""
+    """Run the script with this `svipctl` on the path."""
     programs = folder / "programs"
     programs.mkdir()
     (programs / "svipctl").write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m svipctl "$@"\n')
@@ -52,7 +52,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
 
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A server of the official archives with tiny pictures, and its manifest."""
+    """Return a server of the official archives with tiny images, and its manifest."""
     archives = build_archives(tmp_path_factory.mktemp("archives"), only="cub")
     manifest = write_manifest(archives, archives / "mirror.toml")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(archives)))
@@ -62,7 +62,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 
 @needs_metadata
-def test_from_a_server_to_named_pictures(tmp_path: Path, mirror: tuple[str, Path]) -> None:
+def test_the_script_runs_from_a_server_to_classified_images(tmp_path: Path, mirror: tuple[str, Path]) -> None:
     address, manifest = mirror
     done = run(
         tmp_path, "cub", "--batch-size", "256", MIRROR=address, MANIFEST=str(manifest), VECTORS=str(VECTORS)
@@ -76,13 +76,13 @@ def test_from_a_server_to_named_pictures(tmp_path: Path, mirror: tuple[str, Path
 
 
 def write_vectors(path: Path) -> None:
-    """A word2vec text file with the words of the tiny folder's attributes."""
+    """Write a word2vec text file with the words of the tiny folder's attributes."""
     words = sorted({word for name in ATTRIBUTES for word in name.replace("::", "_").split("_")})
     lines = [f"{len(words)} 4", *(f"{word} {number} 1 0 {-number}" for number, word in enumerate(words, 1))]
     path.write_text("\n".join(lines) + "\n")
 
 
-def test_of_a_folder_of_ones_own(tmp_path: Path, small_folder: Path) -> None:
+def test_the_script_runs_on_a_data_folder(tmp_path: Path, small_folder: Path) -> None:
     write_vectors(tmp_path / "vectors.txt")
     done = run(tmp_path, "small", "--batch-size", "4", VECTORS="vectors.txt", SVIPCTL_METHOD__CONTEXT="words")
     assert done.returncode == 0, done.stderr
@@ -98,7 +98,7 @@ def test_of_a_folder_of_ones_own(tmp_path: Path, small_folder: Path) -> None:
     ],
     ids=["no vectors named", "no such file", "offline"],
 )
-def test_the_first_step_that_fails_ends_it_with_its_exit_code(
+def test_the_first_step_that_fails_ends_the_script_with_its_exit_code(
     tmp_path: Path, small_folder: Path, arguments: tuple[str, ...], environment: dict[str, str], code: int
 ) -> None:
     done = run(tmp_path, *arguments, **environment)

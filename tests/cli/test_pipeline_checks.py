@@ -1,4 +1,4 @@
-"""What docs/pipeline.sh takes for right and what it says otherwise, with a `svipctl` that gives documents as told."""
+"""Test the checks of docs/pipeline.sh and their messages, with a `svipctl` that prints prepared documents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("jq") is None, r
 
 
 def run(folder: Path, dataset: str, **documents: Any) -> subprocess.CompletedProcess[str]:
-    """The script, where each command prints its document; those that are not given are as they should be."""
+    """Run the script with a program that prints each command's document; documents that are not given are valid."""
     good = {
         "w2v": {"dataset": dataset, "zero_rows": []},
         "train": {"run": "runs/one"},
@@ -41,7 +41,7 @@ def run(folder: Path, dataset: str, **documents: Any) -> subprocess.CompletedPro
 
 
 @pytest.mark.parametrize(("dataset", "zero"), [("cub", []), ("sun", ["man-made"]), ("sun", [])])
-def test_zero_rows_that_are_published_are_no_fault(dataset: str, zero: list[str], tmp_path: Path) -> None:
+def test_published_zero_rows_are_accepted(dataset: str, zero: list[str], tmp_path: Path) -> None:
     done = run(tmp_path, dataset, w2v={"dataset": dataset, "zero_rows": zero})
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"run": "runs/one", "T1": 50.0, "file": "one.onnx", "named": 8}
@@ -59,9 +59,7 @@ def test_zero_rows_that_are_published_are_no_fault(dataset: str, zero: list[str]
     ],
     ids=lambda one: " ".join(one) if isinstance(one, dict) else None,
 )
-def test_a_check_that_fails_is_named_on_stderr(
-    dataset: str, documents: dict[str, Any], check: str, tmp_path: Path
-) -> None:
+def test_a_failed_check_is_named_on_stderr(dataset: str, documents: dict[str, Any], check: str, tmp_path: Path) -> None:
     done = run(tmp_path, dataset, **documents)
     (name,) = documents
     assert (done.returncode, done.stdout) == (1, "")

@@ -1,7 +1,7 @@
-"""10,000 random lists of arguments through the real entry point, in a folder with a little in it.
+"""Pass 10,000 random lists of arguments to the real entry point, in a folder with some files.
 
-Everything runs for real except what takes minutes: each of those ends with our error saying that it was reached. No
-connection is allowed, and whatever is written is written below the folder.
+Everything runs for real except what takes minutes: each of those raises a SvipError that marks it as reached. No
+connection is allowed, and every file is written below the folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.main import get_command
 
-from svipctl.cli import _app as app_module
+from svipctl.cli._app import make_app
 from svipctl.cli._main import answer
 from svipctl.cli._output import sink
 from svipctl.errors import CheckFailed, ExitCode
@@ -60,7 +60,7 @@ KIND_OF = {
 
 
 def taken(page: Page, one: Any, name: str) -> str | list[str] | None:
-    """Values that an option or argument takes: a kind, values to choose from (none of them for numbers), or no value."""
+    """Return the values of an option or argument: a kind, values to choose from (none for numbers), or no value."""
     if getattr(one, "is_flag", False) or name in ("--help", "-h"):
         return None
     is_path = "path" in one.display_type(page.context)
@@ -90,7 +90,7 @@ ARGUMENTS_OF = {
 COMMANDS = [tuple(page.path.split()[1:]) for page in commands()]
 OPTIONS = sorted(
     {name for options in OPTIONS_OF.values() for name in options} - {"--debug"}
-)  # that one asks for tracebacks
+)  # that one requests tracebacks
 KEYS = {key: values or ["1", "0.5", "x"] for key, values in known_choices().items()}
 
 JUNK = st.sampled_from(
@@ -139,7 +139,7 @@ def value_of(takes: str | list[str] | None) -> st.SearchStrategy[str]:
 
 @st.composite
 def shaped(draw: st.DrawFn) -> list[str]:
-    """A command with arguments and options of its own, so that the list gets far."""
+    """Draw a command with its own arguments and options, so that the list passes the parser."""
     path = draw(st.sampled_from(COMMANDS))
     words = []
     for takes in ARGUMENTS_OF[path]:
@@ -152,14 +152,14 @@ def shaped(draw: st.DrawFn) -> list[str]:
 
 
 def shapeless() -> st.SearchStrategy[list[str]]:
-    """Words of the program and any others in any order."""
+    """Draw words of the program and others in any order."""
     known = sorted({name for path in PROGRAMS for name in path})
     return st.lists(st.sampled_from(known) | st.sampled_from(OPTIONS) | VALUES | SETTINGS, max_size=7)
 
 
 @pytest.fixture
 def here(tmp_path: Path, shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder: a data folder, one that is none, a table, predictions, and files that are of no use."""
+    """Return the working folder: a data folder, an invalid one, a table, predictions, and useless files."""
     folder = tmp_path / "here"
     shutil.copytree(shared_folder, folder / "small")
     (folder / "birds" / "images").mkdir(parents=True)
@@ -173,7 +173,7 @@ def here(tmp_path: Path, shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def reached(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each of the long works and the network were reached; none of them is done."""
+    """Count how often each long operation and the network were reached; none of them runs."""
     count: Counter[str] = Counter()
 
     def instead(name: str) -> Callable[..., NoReturn]:
@@ -193,7 +193,7 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     sizes: dict[str, int] = {}
 
-    def size_of(settings: Settings) -> int:  # for the same backbone the same, and most of the time of `data pack`
+    def size_of(settings: Settings) -> int:  # the same for the same backbone, and most of the time of `data pack`
         backbone = f"{settings.model.backbone} {settings.model.backbone_args}"
         return sizes.get(backbone) or sizes.setdefault(backbone, image_size(settings))
 
@@ -204,9 +204,10 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 @pytest.fixture
 def program(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], tuple[object, str, str, bool]]:
-    """Runs the entry point in this process: exit code, stdout, stderr, and whether JSON was asked for."""
-    everything = get_command(app_module.make_app())  # built once, where each process builds the command that it runs
-    monkeypatch.setattr(app_module, "make_app", lambda words: everything)
+    """Return a function that runs the entry point here: exit code, stdout, stderr, and whether JSON was requested."""
+    everything = get_command(make_app())  # built once, where each process builds the command that it runs
+    monkeypatch.setattr("svipctl.cli._app.make_app", lambda words: None)
+    monkeypatch.setattr("typer.main.get_command", lambda app: everything)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # --offline sets it
     monkeypatch.setenv("MPLCONFIGDIR", str(here / "matplotlib"))  # its folder in the home, if this is the first use
 
@@ -230,12 +231,12 @@ def program(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]]
 
 
 class Written:
-    """The files that were opened for writing, made, moved or removed while it listens."""
+    """Files that were opened for writing, made, moved or removed while it listens."""
 
     def __init__(self) -> None:
         self.listens = False
         self.paths: set[str] = set()
-        sys.addaudithook(self.hear)  # cannot be taken away again, only be deaf
+        sys.addaudithook(self.hear)  # audit hooks cannot be removed, only disabled
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.listens:
@@ -252,7 +253,7 @@ class Written:
             self.paths.add(os.path.realpath(os.fsdecode(path)))
 
     def outside(self, folder: Path) -> set[str]:
-        """Those that are not below a folder, compiled modules and the null device left out."""
+        """Return the files that are not below a folder, without compiled modules and the null device."""
         beyond = {path for path in self.paths if not Path(path).is_relative_to(folder.resolve())}
         return {path for path in beyond if path != os.devnull and "__pycache__" not in path}
 
@@ -297,7 +298,7 @@ def test_no_list_of_arguments_breaks_the_program(
         codes[code] += 1
         assert code in set(ExitCode), err
         assert "Traceback" not in out + err
-        assert "report its output" not in out + err, err  # what is said of a defect
+        assert "report its output" not in out + err, err  # what is printed about a defect
         if code == ExitCode.DONE:
             assert "error: " not in err
         elif not asked_for_json:
@@ -313,7 +314,7 @@ def test_no_list_of_arguments_breaks_the_program(
     assert codes[ExitCode.USAGE] < 0.9 * sum(codes.values()), codes
 
 
-def test_a_file_that_is_written_elsewhere_would_be_seen(tmp_path: Path) -> None:
+def test_a_file_written_elsewhere_would_be_noticed(tmp_path: Path) -> None:
     written = Written()
     written.listens = True
     (tmp_path / "inside").mkdir()

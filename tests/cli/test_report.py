@@ -1,4 +1,4 @@
-"""`svipctl visualize curves|embedding|confusion|report|compare`: what is written, printed and refused."""
+"""Test `svipctl visualize curves|embedding|confusion|report|compare`: what is written, printed and refused."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ FIGURES = ("curves", "embedding", "confusion")
 
 @pytest.fixture
 def small(shared_folder: Path, trained_copy: Path) -> str:
-    """The data set; its run is in the folder of runs."""
+    """Return the data set; its run is in the folder of runs."""
     return str(shared_folder)
 
 
 @pytest.fixture
 def other(command: Command, small: str, tiny: tuple[str, ...], tmp_path: Path) -> Path:
-    """A second run, of another seed."""
+    """Return a second run, with another seed."""
     done = command("train", small, *tiny, "--seed", "5", "--name", "second")
     assert done.code == 0, done.stderr
     return tmp_path / "runs" / "small" / "second"
 
 
 @pytest.mark.parametrize("verb", FIGURES)
-def test_a_figure_is_drawn_and_told(verb: str, command: Command, small: str, tmp_path: Path) -> None:
+def test_a_figure_is_drawn_and_its_file_is_printed(verb: str, command: Command, small: str, tmp_path: Path) -> None:
     done = command("visualize", verb, small, "-o", f"{verb}.png", "--theme", "dark", "--json", *CPU)
     assert done.code == 0, done.stderr
     assert follows(f"visualize-{verb}", done.document)
@@ -49,7 +49,7 @@ def test_a_figure_is_drawn_and_told(verb: str, command: Command, small: str, tmp
 
 
 @pytest.mark.parametrize("verb", [*FIGURES, "report"])
-def test_a_dry_run_says_the_file_and_writes_nothing(verb: str, command: Command, small: str, tmp_path: Path) -> None:
+def test_a_dry_run_names_the_file_and_writes_nothing(verb: str, command: Command, small: str, tmp_path: Path) -> None:
     before = files_under(tmp_path / "runs")
     done = command("visualize", verb, small, "--dry-run", "--json", *CPU)
     assert done.code == 0, done.stderr
@@ -78,7 +78,7 @@ def test_the_report_has_the_numbers_of_eval(command: Command, small: str, tmp_pa
     assert f"{evaluated['protocols']['zsl']['T1']:.1f}" in row[:600]
 
 
-def test_the_report_of_a_run_stands_in_its_folder_unless_told_otherwise(
+def test_the_report_of_a_run_is_in_its_folder_unless_another_is_given(
     command: Command, small: str, tmp_path: Path
 ) -> None:
     done = command("visualize", "report", small, *CPU)
@@ -122,7 +122,7 @@ def compared(command: Command, small: str, other: Path, tmp_path: Path) -> tuple
     return done.document, (tmp_path / "both.html").read_text()
 
 
-def test_runs_are_set_side_by_side_with_what_differs(
+def test_runs_are_compared_side_by_side_with_their_differences(
     compared: tuple[dict[str, object], str], command: Command, small: str
 ) -> None:
     document, page = compared
@@ -149,7 +149,7 @@ def test_a_browser_opens_the_comparison_without_an_error(
     assert "Protocols side by side" in found.document
 
 
-def test_what_cannot_be_compared_is_refused(command: Command, small: str, other: Path, tmp_path: Path) -> None:
+def test_runs_that_cannot_be_compared_are_refused(command: Command, small: str, other: Path, tmp_path: Path) -> None:
     assert_refused(command("visualize", "compare", "first"), ExitCode.USAGE, "a comparison needs at least two runs")
     assert_refused(command("visualize", "compare", "first", "first"), ExitCode.USAGE, "given twice")
     config = other / "config.toml"
@@ -158,7 +158,7 @@ def test_what_cannot_be_compared_is_refused(command: Command, small: str, other:
     assert_refused(command("visualize", "compare", "first", "secon"), ExitCode.DATA, "second")
 
 
-def test_files_that_a_figure_cannot_be_are_refused_before_anything_is_computed(
+def test_unsupported_file_formats_are_refused_before_anything_is_computed(
     command: Command, small: str, tmp_path: Path
 ) -> None:
     assert_refused(command("visualize", "report", small, "-o", "report.pdf"), ExitCode.USAGE, "HTML")
@@ -173,7 +173,7 @@ def test_files_that_a_figure_cannot_be_are_refused_before_anything_is_computed(
     assert "environment.json is damaged" in done.stderr
 
 
-def test_training_writes_down_where_each_setting_came_from(trained: Path) -> None:
+def test_training_records_the_origin_of_each_setting(trained: Path) -> None:
     origins = json.loads((trained / "origins.json").read_text())
     assert origins["model.backbone"] == "flag"
     assert origins["dataset"] == "flag"

@@ -1,4 +1,4 @@
-"""`svipctl reproduce` as a user runs it: real commands on the tiny data folder."""
+"""Test `svipctl reproduce` as a user runs it: real commands on the tiny data folder."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.slow
 _REPORT = ("reproduction.csv", "reproduction.json", "reproduction.md")
 
 
-def asked(tiny: tuple[str, ...], *more: str) -> tuple[str, ...]:
-    """One recipe, one seed, no controls."""
+def requested(tiny: tuple[str, ...], *more: str) -> tuple[str, ...]:
+    """Return the arguments for one recipe, one seed and no controls."""
     return (
         "reproduce",
         "small",
@@ -44,17 +44,17 @@ def report(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def done(tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which `svipctl reproduce` has run to its end."""
+    """Return a folder in which `svipctl reproduce` has finished."""
     folder = tmp_path_factory.mktemp("reproduce")
     write_small_folder(folder / "small")
-    ended = fresh(*asked(tiny, "--no-baselines", "--json"), cwd=folder)
+    ended = fresh(*requested(tiny, "--no-baselines", "--json"), cwd=folder)
     assert ended.code == 0, ended.stderr
     assert follows("reproduce", ended.document)
     assert json.loads(report(folder)["reproduction.json"]) == ended.document
     return folder
 
 
-def test_the_table_is_made_of_what_its_runs_found(done: Path) -> None:
+def test_the_table_is_made_from_the_results_of_its_runs(done: Path) -> None:
     (row,) = json.loads(report(done)["reproduction.json"])["rows"]
     metrics = json.loads((done / "runs" / "small" / "table-reference-full-seed0" / "eval" / "metrics.json").read_text())
     assert (row["recipe"], row["row"], row["n"]) == ("reference", "full", 1)
@@ -64,37 +64,37 @@ def test_the_table_is_made_of_what_its_runs_found(done: Path) -> None:
     assert "epoch chosen on test.H" in row["figures"]
 
 
-def test_what_is_done_is_not_done_again(done: Path, tiny: tuple[str, ...]) -> None:
+def test_finished_work_is_not_repeated(done: Path, tiny: tuple[str, ...]) -> None:
     before = report(done)
-    again = forked(*asked(tiny, "--no-baselines"), cwd=done, streams=done / ".streams")
+    again = forked(*requested(tiny, "--no-baselines"), cwd=done, streams=done / ".streams")
     assert again.code == 0, again.stderr
     assert "starting" not in again.stderr
     assert report(done) == before
-    rest = forked(*asked(tiny, "--no-baselines", "--plan", "-"), cwd=done, streams=done / ".streams")
+    rest = forked(*requested(tiny, "--no-baselines", "--plan", "-"), cwd=done, streams=done / ".streams")
     assert (rest.code, rest.stdout.strip()) == (0, "")
 
 
 def test_the_plan_run_by_hand_gives_the_same_table(done: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
     write_small_folder(tmp_path / "small")
     streams = tmp_path / ".streams"
-    plan = forked(*asked(tiny, "--no-baselines", "--plan", "plan.sh"), cwd=tmp_path, streams=streams)
+    plan = forked(*requested(tiny, "--no-baselines", "--plan", "plan.sh"), cwd=tmp_path, streams=streams)
     assert plan.code == 0, plan.stderr
     lines = (tmp_path / "plan.sh").read_text().splitlines()
     assert len(lines) == 3
     for line in lines:
         ended = forked(*shlex.split(line)[1:], cwd=tmp_path, streams=streams)
         assert ended.code == 0, ended.stderr
-    table = forked(*asked(tiny, "--no-baselines"), cwd=tmp_path, streams=streams)
+    table = forked(*requested(tiny, "--no-baselines"), cwd=tmp_path, streams=streams)
     assert table.code == 0, table.stderr
     assert "starting" not in table.stderr
     assert report(tmp_path) == report(done)
 
 
-def test_killed_while_it_trains_it_waits_for_what_it_left_and_ends_with_the_same_table(
+def test_a_killed_reproduce_waits_for_its_training_and_ends_with_the_same_table(
     done: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     write_small_folder(tmp_path / "small")
-    command = [sys.executable, "-m", "svipctl", *asked(tiny, "--no-baselines")]
+    command = [sys.executable, "-m", "svipctl", *requested(tiny, "--no-baselines")]
     process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -103,14 +103,14 @@ def test_killed_while_it_trains_it_waits_for_what_it_left_and_ends_with_the_same
     process.kill()
     process.wait()
     process.stderr.close()
-    again = fresh(*asked(tiny, "--no-baselines"), cwd=tmp_path)
+    again = fresh(*requested(tiny, "--no-baselines"), cwd=tmp_path)
     assert again.code == 0, again.stderr
     assert report(tmp_path) == report(done)
 
 
-def test_a_stopped_reproduce_stops_its_command_and_says_how_to_go_on(tiny: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_stopped_reproduce_stops_its_command_and_prints_how_to_resume(tiny: tuple[str, ...], tmp_path: Path) -> None:
     write_small_folder(tmp_path / "small")
-    command = [sys.executable, "-m", "svipctl", *asked(tiny, "--no-baselines")]
+    command = [sys.executable, "-m", "svipctl", *requested(tiny, "--no-baselines")]
     process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -128,7 +128,7 @@ def test_a_failing_command_is_named_with_its_reason_and_the_table_is_written(
 ) -> None:
     folder = write_small_folder(tmp_path / "small")
     (folder / "images" / "seen_a" / "0.png").write_text("no picture")
-    ended = command(*asked(tiny, "--no-baselines"))
+    ended = command(*requested(tiny, "--no-baselines"))
     assert ended.code == 1
     assert "3 of 3 commands failed, or were not run because of a failure" in ended.stderr
     assert "seen_a/0.png does not decode" in ended.stderr
@@ -136,9 +136,9 @@ def test_a_failing_command_is_named_with_its_reason_and_the_table_is_written(
     assert "no results yet: table-reference-full-seed0" in report(tmp_path)["reproduction.md"]
 
 
-def test_other_flags_under_the_same_names_are_refused_with_what_differs(done: Path, tiny: tuple[str, ...]) -> None:
+def test_other_flags_for_existing_names_are_refused_with_the_differences(done: Path, tiny: tuple[str, ...]) -> None:
     before = report(done)
-    other = forked(*asked(tiny, "--no-baselines", "--lr", "0.5"), cwd=done, streams=done / ".streams")
+    other = forked(*requested(tiny, "--no-baselines", "--lr", "0.5"), cwd=done, streams=done / ".streams")
     assert other.code == 2
     assert report(done) == before
     assert "table-reference-full-fold1: optim.lr: 3e-05 in the run, 0.5 now" in other.stderr
@@ -148,7 +148,7 @@ def test_a_dry_run_writes_nothing_and_names_every_command(
     command: Command, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     write_small_folder(tmp_path / "small")
-    ended = command(*asked(tiny, "--dry-run", "--json"))
+    ended = command(*requested(tiny, "--dry-run", "--json"))
     assert ended.code == 0, ended.stderr
     assert follows("reproduce", ended.document)
     kinds = [step["kind"] for step in ended.document["steps"]]
@@ -172,7 +172,7 @@ def test_a_dry_run_writes_nothing_and_names_every_command(
         (("toybirds", "--set", "train.fold = 2"), "--set train.fold: the table"),
     ],
 )
-def test_what_cannot_be_done_is_a_usage_error_before_anything_runs(
+def test_an_impossible_plan_is_a_usage_error_before_anything_runs(
     arguments: tuple[str, ...], message: str, command: Command, tmp_path: Path
 ) -> None:
     ended = command("reproduce", *arguments)
@@ -182,11 +182,11 @@ def test_what_cannot_be_done_is_a_usage_error_before_anything_runs(
     assert not (tmp_path / "data").exists()
 
 
-def test_through_submitit_it_is_the_same_table(done: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+def test_the_table_through_submitit_is_the_same(done: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     write_small_folder(tmp_path / "small")
     flags = ("--no-baselines", "--launcher", "slurm", "--slurm", "cluster=local", "--slurm", "timeout_min=10")
-    ended = fresh(*asked(tiny, *flags), cwd=tmp_path)
+    ended = fresh(*requested(tiny, *flags), cwd=tmp_path)
     assert ended.code == 0, ended.stderr
     assert report(tmp_path) == report(done)
 
@@ -208,6 +208,6 @@ def test_a_check_fails_when_a_number_is_outside_the_tolerance(ours: float, fits:
     assert caught.value.exit_code == 1
 
 
-def test_a_check_of_nothing_fails() -> None:
+def test_a_check_without_numbers_fails() -> None:
     with pytest.raises(CheckFailed, match="no run can be compared"):
         check_published({"published": []}, 2.0)

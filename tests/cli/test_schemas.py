@@ -1,4 +1,4 @@
-"""Each command's JSON document is what docs/schemas/ says."""
+"""Test that each command's JSON document follows its schema in docs/schemas/."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def follows(name: str, document: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_a_schema_is_one(name: str) -> None:
+def test_each_schema_is_a_valid_schema(name: str) -> None:
     Draft202012Validator.check_schema(SCHEMAS[name])
 
 
@@ -62,12 +62,14 @@ def test_a_document_follows_its_schema(name: str, arguments: tuple[str, ...], co
     assert follows(name, command(*arguments, "--json").document)
 
 
-def test_training_and_evaluation_follow_theirs(command: Command, shared_folder: Path, tiny: tuple[str, ...]) -> None:
+def test_training_and_evaluation_follow_their_schemas(
+    command: Command, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
     assert follows("train", command("train", str(shared_folder), *tiny, "--json").document)
     assert follows("eval", command("eval", str(shared_folder), "--json", "--gpu", "cpu").document)
 
 
-def test_a_pack_follows_its(command: Command, small_folder: Path) -> None:
+def test_a_pack_follows_its_schema(command: Command, small_folder: Path) -> None:
     flags = ("--backbone", "vit_tiny", "--json")
     assert follows("data-pack", command("data", "pack", str(small_folder), *flags).document)
     assert follows("data-pack", command("data", "pack", str(small_folder), "--verify", *flags).document)

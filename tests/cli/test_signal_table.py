@@ -1,4 +1,4 @@
-"""Every long command, stopped by every signal at ten moments: the documented exit codes, and never a traceback."""
+"""Stop every long command by every signal at ten moments: documented exit codes, and never a traceback."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ COMMANDS = {
     "reproduce": ("reproduce", "small", "TINY", "--controls", "none", "--seeds", "1", "--folds", "1", "--no-baselines"),
 }
 LEFTOVERS = (".*.part", ".*.new", ".*.unchecked*")
-"""Files that an interrupted command would leave for the next one to remove; a signal leaves nothing."""
+"""Files that an interrupted command would leave for the next one to remove; a signal leaves none."""
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """In the process of the command: few toy birds, and a signal at a moment; 0 is none."""
+    """In the process of the command: draw few toy birds, and send a signal at a moment; 0 is none."""
 
     moments: Moments
     moment: int = 0
@@ -57,7 +57,7 @@ class Stopped:
 
 
 class Table:
-    """Runs a command again and again, each time from the same folder."""
+    """Runs a command repeatedly, each time from the same folder."""
 
     def __init__(self, name: str, tiny: tuple[str, ...], command: Command, source: Path, folder: Path) -> None:
         self.command, self.source, self.folder = command, source, folder
@@ -82,7 +82,7 @@ class Table:
         assert done.code in (asked, ExitCode.DONE), at
         assert "Traceback" not in done.stderr, at
         assert "Exception ignored" not in done.stderr, at
-        # A launcher may be stopped when its processes have finished, and said so.
+        # A launcher may be stopped when its processes have finished and printed that.
         assert done.code == ExitCode.DONE or "error: stopped by " in done.stderr or "done: " in done.stdout, at
         left = [str(path) for pattern in LEFTOVERS for path in self.folder.rglob(pattern)]
         assert left == [], at
@@ -109,7 +109,7 @@ def table(
 @pytest.mark.slow
 @pytest.mark.parametrize("table", COMMANDS, indirect=True)
 def test_every_command_stopped_at_ten_moments_has_a_documented_code_and_no_traceback(table: Table) -> None:
-    """At each moment one of the signals, in turn; with SVIPCTL_SIGNAL_TABLE=1 each of them, which takes an hour."""
+    """Send one of the signals at each moment, in turn; with SVIPCTL_SIGNAL_TABLE=1 all of them, which takes an hour."""
     whole = table.run()
     assert whole.code == ExitCode.DONE, whole.stderr
     last = table.moments.count

@@ -1,4 +1,4 @@
-"""The script of docs/training.md for Slurm, run as it stands there with programs that only pretend to be svipctl and scontrol."""
+"""Test the Slurm script of docs/training.md unchanged, with stubs for svipctl and scontrol."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def program(folder: Path, name: str, code: str) -> None:
     ],
     ids=["done", "fails", "saved", "preempted", "done when the signal comes", "killed"],
 )
-def test_the_job_ends_as_training_does_and_is_requeued_where_its_state_is_saved(
+def test_the_job_ends_as_training_does_and_is_requeued_if_its_state_is_saved(
     training: str, code: int, requeued: bool, tmp_path: Path
 ) -> None:
     script = re.search(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", (ROOT / "docs" / "training.md").read_text(), re.DOTALL)

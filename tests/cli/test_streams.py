@@ -1,4 +1,4 @@
-"""stdout in the hands of a script, for every command: a file, closed, and a pipe whose reader has gone."""
+"""Test every command with a redirected stdout: a file, closed, and a pipe whose reader has exited."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(arguments: tuple[str, ...], cwd: Path, *, stdout: int, closed: bool = Fa
 
 
 @pytest.mark.parametrize("arguments", [*FRESH, *HELP], ids=" ".join)
-def test_a_reader_that_has_gone_is_no_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_reader_that_has_exited_causes_no_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     code, said = run(arguments, tmp_path, stdout=writer)
@@ -47,7 +47,7 @@ def test_a_reader_that_has_gone_is_no_traceback(arguments: tuple[str, ...], tmp_
 
 
 @pytest.mark.parametrize("arguments", [*FRESH, ("--help",), ("train", "--help")], ids=" ".join)
-def test_a_closed_stdout_changes_nothing_but_what_is_seen(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_closed_stdout_changes_only_what_is_printed(arguments: tuple[str, ...], tmp_path: Path) -> None:
     code, said = run(arguments, tmp_path, stdout=subprocess.DEVNULL, closed=True)
     assert (code, said) == (0, "")
 
@@ -56,7 +56,7 @@ def test_a_closed_stdout_changes_nothing_but_what_is_seen(arguments: tuple[str, 
 @pytest.mark.parametrize(
     "arguments", [*FRESH, ("train", "--help"), ("train", "nowhere", "--json")], ids=lambda words: " ".join(words)
 )
-def test_a_disk_that_takes_no_more_output_is_told_on_stderr(
+def test_output_to_a_full_disk_is_an_error_on_stderr(
     arguments: tuple[str, ...], unbuffered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
@@ -67,8 +67,8 @@ def test_a_disk_that_takes_no_more_output_is_told_on_stderr(
     assert said.count("error: ") == 1
 
 
-def write_to_nobody(name: str) -> None:
-    """In the forked process: stdout or stderr is a pipe whose reader has gone, as behind `2> >(head -n 1)`."""
+def write_without_a_reader(name: str) -> None:
+    """In the forked process: make stdout or stderr a pipe whose reader has exited, as with `2> >(head -n 1)`."""
     number = {"stdout": 1, "stderr": 2}[name]
     reader, writer = os.pipe()
     os.close(reader)
@@ -78,14 +78,14 @@ def write_to_nobody(name: str) -> None:
 
 
 def closed() -> None:
-    """In the forked process: as Python finds it when the shell says `>&-`."""
+    """In the forked process: close a stream as the shell does with `>&-`."""
     os.close(1)
     sys.stdout = None
 
 
 @pytest.fixture
 def work(command: Command, masked_folder: Path, trained_copy: Path, tmp_path: Path) -> Callable[..., Finished]:
-    """Runs a command doing its work, quietly: `work(name, first)`."""
+    """Run a command quietly until it has done its work: `work(name, first)`."""
     words = sorted({word for name in ATTRIBUTES for word in name.replace("::", "_").split("_")})
     (tmp_path / "vectors.txt").write_text("\n".join([f"{len(words)} 2", *(f"{word} 1 2" for word in words)]) + "\n")
     shutil.copytree(trained_copy, trained_copy.with_name("second"))
@@ -123,7 +123,9 @@ def work(command: Command, masked_folder: Path, trained_copy: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_no_command_minds_where_its_data_goes(name: str, work: Callable[..., Finished], tmp_path: Path) -> None:
+def test_no_command_depends_on_where_its_data_is_written(
+    name: str, work: Callable[..., Finished], tmp_path: Path
+) -> None:
     def fresh_name(run: str) -> tuple[str, ...]:
         return ("--name", f"{run}-time") if name == "baseline" else ()
 
@@ -132,7 +134,7 @@ def test_no_command_minds_where_its_data_goes(name: str, work: Callable[..., Fin
     assert fails == (name in ("data import", "w2v check")), to_file.stderr
     assert follows("error" if fails else name.replace(" ", "-"), to_file.document)
     assert "\033" not in to_file.stdout
-    to_nobody = work(name, functools.partial(write_to_nobody, "stdout"), "--json", *fresh_name("second"))
+    to_nobody = work(name, functools.partial(write_without_a_reader, "stdout"), "--json", *fresh_name("second"))
     assert to_nobody.code == ExitCode.CHECK_FAILED
     nowhere = work(name, closed, *fresh_name("third"))
     assert (nowhere.code, nowhere.stdout) == (to_file.code, "")
@@ -141,15 +143,20 @@ def test_no_command_minds_where_its_data_goes(name: str, work: Callable[..., Fin
         assert fails or done.stderr == ""
 
 
-def test_training_goes_on_when_nobody_reads_its_log(
+def test_training_continues_without_a_reader_of_its_log(
     command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     done = command(
-        "train", str(shared_folder), *tiny, "--name", "unread", first=functools.partial(write_to_nobody, "stderr")
+        "train",
+        str(shared_folder),
+        *tiny,
+        "--name",
+        "unread",
+        first=functools.partial(write_without_a_reader, "stderr"),
     )
     assert done.code == ExitCode.DONE
     assert (tmp_path / "runs" / "small" / "unread" / "finished.json").exists()
 
 
-def test_an_error_that_nobody_reads_keeps_its_code(command: Command) -> None:
-    assert command("train", "nowhere", first=functools.partial(write_to_nobody, "stderr")).code == ExitCode.USAGE
+def test_an_error_without_a_reader_keeps_its_code(command: Command) -> None:
+    assert command("train", "nowhere", first=functools.partial(write_without_a_reader, "stderr")).code == ExitCode.USAGE

@@ -1,4 +1,4 @@
-"""What a terminal shows that a file does not: tables, the seen-unseen curve, and training as it goes on."""
+"""Test what only a terminal shows: tables, the seen-unseen curve, and the progress of training."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ TERMS = {
 
 
 class Terminal(io.TextIOWrapper):
-    """A stream that says it is a terminal."""
+    """Stream that reports to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """Clock that is set by hand."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -48,7 +48,8 @@ class Clock:
         return self.now
 
 
-def test_when_asked_eval_draws_the_curve_with_its_protocols(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_eval_draws_the_curve_with_its_protocols_on_request(tmp_path: Path) -> None:
     code, shown = on_terminal("eval", "--predictions", PREDICTIONS, "--curve", cwd=tmp_path, NO_COLOR="1")
     assert code == 0
     assert len(BRAILLE.findall(shown)) > 20
@@ -58,13 +59,14 @@ def test_when_asked_eval_draws_the_curve_with_its_protocols(tmp_path: Path) -> N
     assert not COLOUR.search(shown)
 
 
-def test_in_a_file_there_is_the_table_alone(command: Command) -> None:
+def test_a_file_contains_the_table_only(command: Command) -> None:
     done = command("eval", "--predictions", PREDICTIONS)
     assert done.code == 0
     assert not BRAILLE.search(done.stdout)
     assert done.stdout.splitlines()[-2].split()[0] == "ausuc"
 
 
+@pytest.mark.slow
 def test_a_dumb_terminal_gets_plain_ascii_lines(tmp_path: Path) -> None:
     code, shown = on_terminal("eval", "--predictions", PREDICTIONS, "--curve", cwd=tmp_path, TERM="dumb")
     assert code == 0
@@ -73,7 +75,7 @@ def test_a_dumb_terminal_gets_plain_ascii_lines(tmp_path: Path) -> None:
     assert "***" in shown
 
 
-def test_a_terminal_that_has_less_gets_less(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_braille_is_used_only_on_a_terminal_that_can_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", Terminal(io.BytesIO(), encoding="utf-8"))
     monkeypatch.setenv("TERM", "xterm")
     assert Sink().has_braille
@@ -85,7 +87,7 @@ def test_a_terminal_that_has_less_gets_less(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def shown_lines(code: int, shown: str, columns: int, lines: int) -> list[str]:
-    """The lines of a command that ended well, which all fit on a screen."""
+    """Return the lines of a command that succeeded, which all fit on a screen."""
     assert code == 0, shown
     found = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown).replace("\r", "").splitlines()
     assert max(map(len, found)) <= columns
@@ -100,7 +102,7 @@ def test_the_numbers_of_an_evaluation_fit_on_a_small_screen(tmp_path: Path) -> N
     assert next(line for line in found if "protocol" in line).split()[-1] == "gamma"
 
 
-def test_a_prediction_is_a_line_that_fits_and_no_bar_is_left(
+def test_a_prediction_fits_on_one_line_and_the_bar_is_removed(
     trained_copy: Path, shared_folder: Path, tmp_path: Path
 ) -> None:
     pictures = [str(path) for path in sorted((shared_folder / "images").rglob("0.png"))]
@@ -111,7 +113,7 @@ def test_a_prediction_is_a_line_that_fits_and_no_bar_is_left(
     assert all(re.search(r"  (un)?seen_\w +-?\d\.\d{3}", line) for line in found[1:])
 
 
-def test_long_lines_break_between_words_and_commands_stay_whole() -> None:
+def test_long_lines_break_between_words_and_commands_are_not_broken() -> None:
     terminal = Terminal(io.BytesIO(), encoding="utf-8")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("COLUMNS", "30")
@@ -124,7 +126,7 @@ def test_long_lines_break_between_words_and_commands_stay_whole() -> None:
         assert folded(text, io.StringIO()) == text
 
 
-def test_brackets_in_a_name_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_brackets_in_a_name_are_shown_literally(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.BytesIO()
     terminal = Terminal(file, encoding="utf-8")
     monkeypatch.setattr("sys.stdout", terminal)
@@ -137,7 +139,7 @@ def test_brackets_in_a_name_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatc
 
 
 def shown_table(monkeypatch: pytest.MonkeyPatch, columns: int, heads: list[str], rows: list[list[str]]) -> list[str]:
-    """The lines of a table on a terminal that is so wide."""
+    """Return the lines of a table on a terminal of the given width."""
     file = io.BytesIO()
     terminal = Terminal(file, encoding="utf-8")
     monkeypatch.setattr("sys.stdout", terminal)
@@ -161,22 +163,31 @@ def shown_table(monkeypatch: pytest.MonkeyPatch, columns: int, heads: list[str],
     ),
 )
 @settings(max_examples=60)
-def test_no_terminal_is_so_narrow_that_a_table_loses_a_letter(columns: int, rows: list[list[str]]) -> None:
+def test_a_table_loses_no_letter_on_a_narrow_terminal(columns: int, rows: list[list[str]]) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         lines = shown_table(monkeypatch, columns, ["class", "score", "description"], rows)
     letters = Counter("".join(lines).replace(" ", ""))
     assert not Counter("".join(cell for row in rows for cell in row).replace(" ", "")) - letters
-    assert all(any(row[1] in line for line in lines) for row in rows), "a figure is in one piece"
+    assert all(any(row[1] in line for line in lines) for row in rows), "a figure is not broken"
 
 
-def test_a_table_that_fits_is_no_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_fits_is_at_most_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [["a_class_with_a_name_that_is_long", "95.8 ±6.2", "why it is what it is, in many words"]]
     for columns in (80, 50, 40):
         assert max(map(len, shown_table(monkeypatch, columns, ["class", "T1", "what"], rows))) <= columns
 
 
+def test_names_of_runs_are_whole_where_other_columns_can_be_narrower(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "hybrid-seed0-calibrated-fold1"
+    row = [name, "data.batch_size=16, optim.learning_rate=0.00030000001", "8/8", "52.4", "43.2", "finished"]
+    lines = shown_table(monkeypatch, 80, ["run", "different", "epochs", "T1", "H", "state"], [row])
+    assert max(map(len, lines)) <= 80
+    assert any(name in line for line in lines)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--json",)])
-def test_a_bar_on_the_terminal_takes_nothing_out_of_a_file(
+def test_a_bar_on_the_terminal_does_not_change_the_file(
     trained_copy: Path, shared_folder: Path, tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
     pictures = str(shared_folder / "images")
@@ -201,7 +212,7 @@ def test_training_on_a_terminal_shows_a_row_per_epoch_and_a_bar(
     assert "done: runs/small/svipctl-seed0" in shown
 
 
-def test_the_rate_is_that_of_the_last_steps_and_the_time_left_that_of_all() -> None:
+def test_the_rate_is_over_the_last_steps_and_the_remaining_time_over_all() -> None:
     clock = Clock()
     pace = Pace(4, clock=clock)
     clock.now += 10
@@ -210,7 +221,7 @@ def test_the_rate_is_that_of_the_last_steps_and_the_time_left_that_of_all() -> N
     clock.now += 5
     pace.at(1.0)
     assert (pace.rate, pace.left) == (0.1, 45.0)
-    clock.now += 30  # an evaluation: it takes time from the run, and is no slow training
+    clock.now += 30  # an evaluation: it takes time from the run, and is not slow training
     pace.pause()
     clock.now += 5
     pace.at(1.5)
@@ -218,7 +229,7 @@ def test_the_rate_is_that_of_the_last_steps_and_the_time_left_that_of_all() -> N
     assert pace.left == pytest.approx(50 / 1.5 * 2.5)
 
 
-def test_a_resumed_run_is_not_credited_with_what_was_done_before() -> None:
+def test_the_rate_of_a_resumed_run_does_not_count_earlier_steps() -> None:
     clock = Clock()
     pace = Pace(10, resumed=True, clock=clock)
     clock.now += 1
@@ -229,7 +240,7 @@ def test_a_resumed_run_is_not_credited_with_what_was_done_before() -> None:
     assert pace.left == pytest.approx(160)
 
 
-def test_the_bar_fits_a_narrow_terminal_and_leaves_out_terms_that_are_zero() -> None:
+def test_the_bar_fits_a_narrow_terminal_and_omits_terms_that_are_zero() -> None:
     from rich.console import Console
 
     clock = Clock()
@@ -239,7 +250,7 @@ def test_the_bar_fits_a_narrow_terminal_and_leaves_out_terms_that_are_zero() -> 
     for width in (140, 100, 80):
         console = Console(width=width)
         with console.capture() as captured:
-            console.print(live.bar(width))
+            console.print(live)
         (line,) = captured.get().splitlines()
         assert len(line) <= width
         assert "decorrelation" not in line

@@ -1,4 +1,4 @@
-"""`svipctl train` and `svipctl eval` on a tiny data folder: what they write, print and refuse."""
+"""Test `svipctl train` and `svipctl eval` on a tiny data folder: what they write, print and refuse."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ GZSL_ROWS = {"gzsl", "gzsl-oracle", "reference", "ausuc"}
 
 @pytest.fixture(scope="module")
 def evaluated(trained: Path, shared_folder: Path) -> Finished:
-    """`svipctl eval --json` of the trained run, a fresh process."""
+    """Return the document of `svipctl eval --json` of the trained run, from a new process."""
     return fresh("eval", str(shared_folder), "--json", "--gpu", "cpu", cwd=trained.parents[2])
 
 
 @pytest.mark.fast
-def test_a_run_folder_has_every_file_of_the_contract(trained: Path, evaluated: Finished) -> None:
+def test_a_run_folder_has_every_documented_file(trained: Path, evaluated: Finished) -> None:
     assert evaluated.code == 0, evaluated.stderr
     files = set(files_under(trained))
     expected = {
@@ -39,7 +39,7 @@ def test_a_run_folder_has_every_file_of_the_contract(trained: Path, evaluated: F
         "steps.jsonl",
         "finished.json",
     }
-    expected |= {"training_images.txt", "eval/metrics.json", "checkpoints/last/training.pt"}
+    expected |= {"training_images.txt", "eval/metrics.json", "eval/images.csv", "checkpoints/last/training.pt"}
     expected |= {"checkpoints/best/validation_curve.json", "manifest.json"}
     for name in ("last", "best"):
         files_of_one = ("model.safetensors", "metadata.json", "manifest.json")
@@ -47,7 +47,7 @@ def test_a_run_folder_has_every_file_of_the_contract(trained: Path, evaluated: F
     assert files == expected
 
 
-def test_the_run_says_what_it_was(trained: Path) -> None:
+def test_the_run_records_its_settings_and_environment(trained: Path) -> None:
     config = tomllib.loads((trained / "config.toml").read_text())
     assert (config["train"]["epochs"], config["train"]["batch_size"], config["seed"]) == (1, 4, 0)
     assert config["model"]["backbone_args"]["embed_dim"] == 16
@@ -69,7 +69,7 @@ def test_metrics_csv_and_jsonl_agree(trained: Path) -> None:
 
 
 @pytest.mark.fast
-def test_the_document_of_eval_has_the_keys_of_the_contract(evaluated: Finished, trained: Path) -> None:
+def test_the_document_of_eval_has_the_documented_keys(evaluated: Finished, trained: Path) -> None:
     document = evaluated.document
     assert {"dataset", "run", "recipe", "images", "protocols", "intervals", "selection"} <= set(document)
     assert (document["dataset"], document["run"], document["recipe"]) == ("small", "first", "svipctl")
@@ -117,7 +117,7 @@ def test_a_run_of_other_classes_is_not_evaluated(command: Command, trained_copy:
     table.write_text(table.read_text().replace("has_wing_color::blue", "has_wing_color::black"))
     unnamed = command("eval", str(small_folder), "--gpu", "cpu")
     assert (unnamed.code, unnamed.stdout) == (3, "")
-    assert "were trained on another folder of that name" in unnamed.stderr
+    assert "were trained on another data folder with that name" in unnamed.stderr
     done = command("eval", str(small_folder), "--run", "first", "--gpu", "cpu")
     assert (done.code, done.stdout) == (3, "")
     assert "other attributes" in done.stderr
@@ -133,7 +133,7 @@ def test_a_run_is_found_by_name_and_by_path(
     assert set(done.document["protocols"]) == {"zsl"}
 
 
-def test_a_misspelt_run_is_answered_with_the_nearest(command: Command, trained_copy: Path, shared_folder: Path) -> None:
+def test_a_misspelt_run_name_suggests_the_nearest(command: Command, trained_copy: Path, shared_folder: Path) -> None:
     done = command("eval", str(shared_folder), "--run", "frist", "--gpu", "cpu")
     assert (done.code, done.stdout) == (3, "")
     assert "did you mean 'first'" in done.stderr
@@ -149,7 +149,7 @@ def test_a_misspelt_run_is_answered_with_the_nearest(command: Command, trained_c
     ],
 )
 @pytest.mark.fast
-def test_predictions_of_anybody_are_scored_and_filtered(
+def test_predictions_of_any_model_are_scored_and_filtered(
     flags: tuple[str, ...], rows: set[str], command: Command
 ) -> None:
     expected: dict[str, Any] = json.loads((FOLDER / "evaluation" / "tiny.json").read_text())
@@ -169,20 +169,20 @@ def test_predictions_of_anybody_are_scored_and_filtered(
 @pytest.mark.parametrize(
     "flag", ["--run=a", "--set=eval.bootstrap=0", "--gpu=cpu", "--batch-size=2", "--config=c.toml"]
 )
-def test_a_flag_that_scoring_a_file_would_pass_over_is_refused(flag: str, command: Command) -> None:
+def test_flags_without_effect_on_a_predictions_file_are_refused(flag: str, command: Command) -> None:
     done = command("eval", "--predictions", str((FOLDER / "evaluation" / "tiny.npz").resolve()), flag)
     assert (done.code, done.stdout) == (2, "")
     assert f"omit {flag.partition('=')[0]}\n" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [("eval",), ("eval", "cub", "--predictions", "mine.npz")])
-def test_eval_wants_either_a_data_set_or_predictions(arguments: tuple[str, ...], command: Command) -> None:
+def test_eval_needs_either_a_data_set_or_predictions(arguments: tuple[str, ...], command: Command) -> None:
     done = command(*arguments)
     assert (done.code, done.stdout) == (2, "")
-    assert "either a data set or --predictions" in done.stderr
+    assert ("name a data set, --run RUN" if len(arguments) == 1 else "--predictions needs no data set") in done.stderr
 
 
-def test_rows_come_as_csv_and_as_markdown(command: Command) -> None:
+def test_rows_are_written_as_csv_and_as_markdown(command: Command) -> None:
     words = ("eval", "--predictions", str((FOLDER / "evaluation" / "tiny.npz").resolve()))
     rows = command(*words, "--csv")
     assert rows.stdout.startswith("protocol,average,T1,U,S,H,value,")
@@ -193,7 +193,7 @@ def test_rows_come_as_csv_and_as_markdown(command: Command) -> None:
     assert "choose one" in refused.stderr
 
 
-def test_a_checkpoint_of_ours_knows_its_recipe(command: Command, shared_folder: Path, trained_copy: Path) -> None:
+def test_a_checkpoint_of_a_run_knows_its_recipe(command: Command, shared_folder: Path, trained_copy: Path) -> None:
     checkpoint = str(trained_copy / "checkpoints" / "best")
     refused = command("eval", str(shared_folder), "--checkpoint", checkpoint, "--recipe", "paper")
     assert refused.code == 2
@@ -207,7 +207,7 @@ def test_a_run_knows_its_data_set(command: Command, shared_folder: Path, trained
     assert named.document["run"] == "first"
 
 
-def test_dry_run_says_the_plan_and_writes_nothing(
+def test_dry_run_prints_the_plan_and_writes_nothing(
     command: Command, small_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     before = files_under(small_folder)
@@ -228,7 +228,7 @@ def test_dry_run_says_the_plan_and_writes_nothing(
         (("--set", "method.context=words"), "small has no word vectors of its attributes"),
     ],
 )
-def test_a_dry_run_is_refused_where_training_would_be(
+def test_a_dry_run_is_refused_if_training_would_be(
     command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path, flags: tuple[str, str], part: str
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *flags)
@@ -239,7 +239,7 @@ def test_a_dry_run_is_refused_where_training_would_be(
 
 
 def forbid_drawing() -> None:
-    """Any write of the built-in data set is an error."""
+    """Make any write of the built-in data set an error."""
     from svipctl.datasets import registry
 
     def refuse(*_: object) -> None:
@@ -248,14 +248,14 @@ def forbid_drawing() -> None:
     registry.draw_all = refuse
 
 
-def test_dry_run_of_the_built_in_data_set_draws_nothing(command: Command, tmp_path: Path) -> None:
+def test_dry_run_of_the_built_in_data_set_does_not_draw_it(command: Command, tmp_path: Path) -> None:
     done = command("train", "toybirds", "--gpu", "cpu", "--dry-run", first=forbid_drawing)
     assert done.code == 0, done.stderr
     assert not (tmp_path / "data").exists()
 
 
 def run_removed_in_the_middle() -> None:
-    """In the forked process: somebody removes the run at its third update."""
+    """In the forked process: remove the run at its third update."""
     import shutil
 
     from svipctl.training.optimisation import Optimisation
@@ -271,7 +271,7 @@ def run_removed_in_the_middle() -> None:
     Optimisation.apply = apply  # type: ignore[method-assign]
 
 
-def test_a_run_that_is_removed_while_it_trains_is_an_error_and_blocks_nothing(
+def test_a_run_that_is_removed_while_it_trains_is_an_error_and_can_be_started_again(
     command: Command, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     words = ("train", str(shared_folder), *tiny, "--name", "gone")

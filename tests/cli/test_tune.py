@@ -1,4 +1,4 @@
-"""`svipctl tune`: settings chosen on folds, a study that survives a kill, and a winner that other commands take."""
+"""Test `svipctl tune`: settings chosen on folds, a study that survives a kill, and a result that other commands use."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_study_chooses_the_best_trial_and_its_file_configures_training_and_tab
     assert f"--config {document['config']}" in planned.stdout, planned.stderr
 
 
-def test_a_study_that_is_killed_goes_on_to_the_trials_it_would_have_had(tune: Command, tmp_path: Path) -> None:
+def test_a_killed_study_resumes_with_the_trials_it_would_have_had(tune: Command, tmp_path: Path) -> None:
     whole = tune("--trials", "2", "--runs-dir", "whole").document
     for number, run in ((2, "trial1-fold3"), (15, "trial2-fold2")):
         killed = tune("--trials", "2", first=functools.partial(kill_at, number, f"runs/small/study/small/{run}"))

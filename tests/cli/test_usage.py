@@ -1,4 +1,4 @@
-"""A command line that cannot be used: what is wrong, the nearest names, what to type."""
+"""Test an invalid command line: what is wrong, the nearest names, what to type."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ERRORS = [one for one in vars(svipctl.errors).values() if isinstance(one, type) 
         (("config", "show", "cub", "--diff", "refrence"), "'reference'"),
     ],
 )
-def test_a_misspelt_name_is_answered_with_the_nearest(words: tuple[str, ...], near: str, command: Command) -> None:
+def test_a_misspelt_name_suggests_the_nearest(words: tuple[str, ...], near: str, command: Command) -> None:
     done = command(*words)
     assert done.code == ExitCode.USAGE
     assert done.stderr.startswith("error: ")
@@ -36,26 +36,26 @@ def test_a_misspelt_name_is_answered_with_the_nearest(words: tuple[str, ...], ne
     assert near in done.stderr
 
 
-def test_a_misspelt_folder_is_answered_with_the_one_that_is_there(command: Command, tmp_path: Path) -> None:
+def test_a_misspelt_folder_suggests_the_existing_one(command: Command, tmp_path: Path) -> None:
     (tmp_path / "birds").mkdir()
     (tmp_path / "birds" / "attributes.csv").write_text("class,a\n")
     assert "did you mean 'birds'" in command("train", "brids").stderr
 
 
-def test_an_unknown_recipe_is_told_once_with_where_it_stands(command: Command, tmp_path: Path) -> None:
+def test_an_unknown_recipe_is_reported_once_with_its_source(command: Command, tmp_path: Path) -> None:
     (tmp_path / "svipctl.toml").write_text('recipe = "papper"\n')
     done = command("train", "cub", "--dry-run")
     assert done.stderr.count("papper") == 1
     assert "recipe (svipctl.toml): there is no recipe 'papper' (did you mean 'paper'?)" in done.stderr
 
 
-def test_a_misspelt_run_is_answered_with_the_nearest(trained_copy: Path, command: Command, shared_folder: Path) -> None:
+def test_a_misspelt_run_name_suggests_the_nearest(trained_copy: Path, command: Command, shared_folder: Path) -> None:
     done = command("eval", str(shared_folder), "--run", "frist")
     assert done.code == ExitCode.DATA
     assert "did you mean 'first'?" in done.stderr
 
 
-def test_with_json_a_command_line_that_does_not_parse_is_one_document_too(command: Command) -> None:
+def test_an_unparsable_command_line_with_json_gives_one_document(command: Command) -> None:
     done = command("train", "cub", "--epochs", "many", "--json")
     assert done.code == ExitCode.USAGE
     assert "--epochs" in done.document["error"]["what"]
@@ -63,7 +63,7 @@ def test_with_json_a_command_line_that_does_not_parse_is_one_document_too(comman
 
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
-def test_every_error_says_what_why_and_what_to_type(
+def test_every_error_states_what_happened_why_and_what_to_type(
     kind: type[SvipError], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sink, "json", False)
@@ -72,7 +72,7 @@ def test_every_error_says_what_why_and_what_to_type(
 
 
 @pytest.mark.parametrize("words", [("eval_",), ("data", "import_")])
-def test_the_name_of_a_function_is_no_command(words: tuple[str, ...], command: Command) -> None:
+def test_the_name_of_a_function_is_not_a_command(words: tuple[str, ...], command: Command) -> None:
     done = command(*words, "--help")
     assert done.code == ExitCode.USAGE
     assert f"no such command '{words[-1]}'" in done.stderr

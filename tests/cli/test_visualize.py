@@ -1,4 +1,4 @@
-"""`svipctl visualize patches|attributes|attention|sheet`: what is written, what is printed, what is refused."""
+"""Test `svipctl visualize patches|attributes|attention|sheet`: what is written, printed and refused."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ TEST_IMAGES = 20
 
 @pytest.fixture
 def small(masked_folder: Path, trained_copy: Path) -> str:
-    """The data set; its run is in the folder of runs."""
+    """Return the data set; its run is in the folder of runs."""
     return str(masked_folder)
 
 
 @pytest.mark.fast
-def test_the_number_beside_the_patches_is_the_one_eval_prints(command: Command, small: str, tmp_path: Path) -> None:
+def test_the_number_next_to_the_patches_is_the_one_eval_prints(command: Command, small: str, tmp_path: Path) -> None:
     evaluated = command("eval", small, "--json", *CPU).document["selection"]["mask"]["auc"]
     assert f"ground-truth masks: AUC {evaluated:.1f}" in command("eval", small, *CPU).stdout
     done = command("visualize", "patches", small, "--limit", "99", "-o", "all.svg", "--json", *CPU)
@@ -42,11 +42,11 @@ def test_the_number_beside_the_patches_is_the_one_eval_prints(command: Command, 
     page = (tmp_path / "all.svg").read_text()
     assert f"{evaluated:.1f} over all {TEST_IMAGES} (svipctl eval)" in page
     assert f"over the {TEST_IMAGES} images here" in page
-    assert "gamma 0 (not calibrated on validation images" in page
+    assert "gamma 0.0000 (not calibrated on validation images" in page
     assert (done.document["gamma"], "not calibrated" in done.document["gamma_origin"]) == (0, True)
 
 
-def test_a_folder_that_is_named_gets_the_pages(command: Command, small: str, tmp_path: Path) -> None:
+def test_a_given_folder_gets_the_pages(command: Command, small: str, tmp_path: Path) -> None:
     done = command("visualize", "patches", small, "--limit", "99", "-o", "pages/", "--json", *CPU)
     assert done.document["files"] == ["pages/patches-1.png", "pages/patches-2.png"]
     on_first = [one["auc"] for one in done.document["images"] if one["file"] == "pages/patches-1.png"]
@@ -78,7 +78,7 @@ def test_documents_follow_their_schema_and_a_dry_run_writes_nothing(
     assert follows(f"visualize-{verb}", done.document)
     assert done.document["files"] == plan.document["files"] == [f"runs/small/first/figures/{verb}.png"]
     assert (tmp_path / done.document["files"][0]).exists()
-    if verb != "sheet":  # which draws by lot
+    if verb != "sheet":  # which draws at random
         one_page = {"patches": PATCHES_PAGE, "attributes": ATTRIBUTES_PAGE, "attention": ATTENTION_PAGE}[verb]
         names = [one["image"] for one in done.document["images"]]
         assert names == [one["image"] for one in plan.document["images"]]
@@ -102,7 +102,7 @@ def test_split_class_and_attribute_choose_what_is_shown(command: Command, small:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_pictures_of_ones_own_are_shown(command: Command, small: str, tmp_path: Path, verb: str) -> None:
+def test_own_images_are_shown(command: Command, small: str, tmp_path: Path, verb: str) -> None:
     (tmp_path / "mine").mkdir()
     for number in range(3):
         Image.new("RGB", (90, 50), (80 * number, 40, 200)).save(tmp_path / "mine" / f"<b>{number}.jpg")
@@ -115,7 +115,7 @@ def test_pictures_of_ones_own_are_shown(command: Command, small: str, tmp_path: 
     assert (tmp_path / "folder" / f"{verb}.png").exists()
 
 
-def test_a_picture_of_ones_own_leaves_the_runs_figure(command: Command, small: str, tmp_path: Path) -> None:
+def test_an_own_image_leaves_the_runs_figure_unchanged(command: Command, small: str, tmp_path: Path) -> None:
     Image.new("RGB", (90, 50)).save(tmp_path / "mine.jpg")
     done = command("visualize", "patches", small, "mine.jpg", "--json", *CPU)
     assert done.document["files"] == ["runs/small/first/figures/patches-own.png"]
@@ -130,18 +130,18 @@ def test_a_picture_of_ones_own_leaves_the_runs_figure(command: Command, small: s
             2,
             ("no attribute", "did you mean 'has_wing_color::red'"),
         ),
-        (("attributes", "--top", "0"), 2, ("from 1 to",)),
-        (("attributes", "--top", "9"), 2, ("from 1 to",)),
+        (("attributes", "--top", "0"), 2, ("1 to 7 fit on a page",)),
+        (("attributes", "--top", "9"), 2, ("1 to 7 fit on a page",)),
         (("sheet", "-o", "sheet.pdf"), 2, ("PNG or SVG", "-o sheet.png")),
         (("patches", "mine.png", "--class", "seen_a"), 2, ("your own images",)),
         (("patches", "--split", "train", "--class", "unseen_x"), 3, ("no train image of unseen_x",)),
-        (("patches", "nowhere.png"), 3, ("nowhere.png is missing",)),
+        (("patches", "nowhere.png"), 3, ("image not found: nowhere.png",)),
         (("attention", "--run", "frist"), 3, ("no run 'frist'", "first")),
         (("sheet", "--split", "tset"), 2, ("test",)),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) and len(value) > 1 else None,
 )
-def test_what_is_not_there_is_refused_with_the_nearest_name(
+def test_a_missing_name_is_refused_with_the_nearest_one(
     command: Command, small: str, arguments: tuple[str, ...], code: int, parts: tuple[str, ...]
 ) -> None:
     assert_refused(command("visualize", arguments[0], small, *arguments[1:], *CPU), code, *parts)
@@ -165,7 +165,7 @@ def test_maps_of_a_head_that_reads_the_class_token_are_refused(
     assert evaluated["localisation"] == {}
 
 
-def test_eval_measures_where_attributes_are_seen(command: Command, small: str) -> None:
+def test_eval_measures_attribute_localization(command: Command, small: str) -> None:
     document = command("eval", small, "--json", *CPU).document
     assert follows("eval", document)
     figures = document["localisation"]["object"]

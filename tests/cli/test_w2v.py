@@ -1,4 +1,4 @@
-"""`svipctl w2v build` and `w2v check`: what they write, say and refuse, in processes of their own."""
+"""Test `svipctl w2v build` and `w2v check`: what they write, print and refuse, in separate processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUBSET = PUBLISHED / "derived_googlenews_subset.txt"
 
 @pytest.fixture
 def vectors(tmp_path: Path) -> Path:
-    """Every word of the small folder's attributes but `wing`."""
+    """Return vectors of every word of the small folder's attributes except `wing`."""
     path = tmp_path / "vectors.txt"
     path.write_text("bill 1 0 0\ncolor 0 1 0\nred 0 0 1\ngreen 0 0 2\nblue 0 0 4\n")
     return path
@@ -56,7 +56,7 @@ def test_the_published_arrays_are_rebuilt_from_the_published_words(dataset: str,
 
 
 @needs_metadata
-def test_the_published_values_themselves_have_the_published_checksum(tmp_path: Path, command: Command) -> None:
+def test_the_published_arrays_have_the_published_checksum(tmp_path: Path, command: Command) -> None:
     lay_out("sun", tmp_path / "data")
     names = attribute_names("sun", tmp_path / "data")
     published = pickle.loads((PUBLISHED / "SUN_attribute.pkl").read_bytes())
@@ -71,8 +71,8 @@ def test_the_published_values_themselves_have_the_published_checksum(tmp_path: P
     assert follows("w2v-check", rounded.document)
     assert (rounded.document["same_bytes"], rounded.document["same_values"]) == (False, None)
     error = rounded.document["error"]
-    assert "not the published bytes" in error["what"]
-    assert "only --against FILE.pkl can compare the values" in error["why"]
+    assert "differs from the published one" in error["what"]
+    assert "--against compares the values with a published file" in error["why"]
     assert error["todo"] == "svipctl w2v check sun --against SUN_attribute.pkl"
     against = command("w2v", "check", "sun", "--json", "--against", str(PUBLISHED / "SUN_attribute.pkl"))
     assert (against.code, against.document["same_bytes"], against.document["same_values"]) == (0, False, True)
@@ -88,7 +88,7 @@ def test_the_published_values_themselves_have_the_published_checksum(tmp_path: P
     assert "the published ones have 300 numbers per attribute, yours have 50" in narrow.stderr
 
 
-def test_a_data_folder_is_built_in_place_and_the_rest_is_told(
+def test_vectors_of_a_data_folder_are_written_in_place_and_reported(
     small_folder: Path, vectors: Path, command: Command
 ) -> None:
     done = command("w2v", "build", str(small_folder), "--vectors", str(vectors))
@@ -106,7 +106,9 @@ def test_a_data_folder_is_built_in_place_and_the_rest_is_told(
 
 
 @pytest.mark.parametrize("name", ["other.npz", "other.safetensors"])
-def test_output_and_mean(name: str, small_folder: Path, vectors: Path, command: Command, tmp_path: Path) -> None:
+def test_the_flags_output_and_pooling_choose_the_file_and_the_mean(
+    name: str, small_folder: Path, vectors: Path, command: Command, tmp_path: Path
+) -> None:
     done = command(
         *("w2v", "build", str(small_folder), "--vectors", str(vectors), "-o", name, "--pooling", "mean", "--json")
     )
@@ -116,16 +118,16 @@ def test_output_and_mean(name: str, small_folder: Path, vectors: Path, command: 
     assert not (small_folder / "word_vectors.npz").exists()
 
 
-def test_a_row_without_a_known_word_is_zero_and_told(small_folder: Path, command: Command, tmp_path: Path) -> None:
+def test_a_row_without_a_known_word_is_zero_and_reported(small_folder: Path, command: Command, tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("bill 1 0\nblue 0 1\n")
     done = command("w2v", "build", str(small_folder), "--vectors", "v.txt", "--json")
     assert done.document["zero_rows"] == ["has_wing_color::red", "has_wing_color::green"]
     assert done.document["unknown_words"] == ["color", "red", "green", "wing"]
-    assert "zero rows: has_wing_color::red, has_wing_color::green" in done.stderr
+    assert "vectors are zero: has_wing_color::red, has_wing_color::green" in done.stderr
 
 
 @pytest.mark.fast
-def test_built_vectors_are_what_training_uses(
+def test_training_uses_the_built_vectors(
     small_folder: Path, vectors: Path, tiny: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:
     from safetensors.numpy import load_file
@@ -155,7 +157,7 @@ def test_built_vectors_are_what_training_uses(
         (("--vectors", "others.txt", "--pooling", "max"), 2, "max"),
     ],
 )
-def test_what_cannot_be_built_is_refused(
+def test_impossible_builds_are_refused(
     arguments: tuple[str, ...], code: int, said: str, small_folder: Path, command: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "split.csv").write_bytes((small_folder / "split.csv").read_bytes())
@@ -168,7 +170,7 @@ def test_what_cannot_be_built_is_refused(
 
 
 @pytest.mark.fast
-def test_a_pickle_that_would_run_something_is_refused(small_folder: Path, command: Command, tmp_path: Path) -> None:
+def test_a_pickle_that_would_execute_code_is_refused(small_folder: Path, command: Command, tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"\x80\x04cposix\nmkdir\n(X\x03\x00\x00\x00runtR.")
     build = command("w2v", "build", str(small_folder), "--vectors", "model")
     assert build.code == 3
@@ -220,7 +222,7 @@ def test_check_of_a_folder_needs_a_file_to_compare_with(
     assert document["error"]["exit_code"] == 1
 
 
-def test_the_attributes_of_a_changed_folder_are_noticed(small_folder: Path, vectors: Path, command: Command) -> None:
+def test_changed_attributes_of_a_folder_are_noticed(small_folder: Path, vectors: Path, command: Command) -> None:
     assert command("w2v", "build", str(small_folder), "--vectors", str(vectors)).code == 0
     with (small_folder / "attributes.csv").open(newline="") as file:
         rows = list(csv.reader(file))

@@ -1,4 +1,4 @@
-"""A local HTTP server that serves bytes with the faults that real mirrors have, one after the other."""
+"""Serve bytes over local HTTP with the faults that real mirrors have, one after the other."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ HTML = b"<!DOCTYPE html><html><body>We have moved</body></html>"
 
 @dataclass(frozen=True)
 class Answer:
-    """How one request is answered; by default as a good server would."""
+    """Answer to one request; by default that of a correct server."""
 
     status: int = 200
     headers: Mapping[str, str | None] = field(default_factory=dict)
-    """In place of the right ones; None leaves a header out."""
+    """Headers that replace the correct ones; None removes a header."""
     content: bytes | None = None
-    """In place of the file."""
+    """Content that replaces the file."""
     cut: int | None = None
-    """Close the connection after so many bytes of the body."""
+    """Number of bytes of the body after which the connection is closed."""
     ranges: bool = True
-    """Answer a range with 206."""
+    """True to answer a range with 206."""
     if_range: bool = True
-    """Compare If-Range; else the range is given whatever it names."""
+    """True to compare If-Range; otherwise a range is sent for any value."""
     offset: int = 0
-    """Begin a range so many bytes later than asked."""
+    """Number of bytes by which a range starts later than requested."""
     chunked: bool = False
-    """Send the body in chunks, without a length."""
+    """True to send the body in chunks, without a length."""
     endless: bool = False
-    """Repeat the body until the client goes away."""
+    """True to repeat the body until the client disconnects."""
     raw: bytes = b""
-    """Send this in place of an answer, and then wait until the client goes away."""
+    """Bytes to send instead of an answer, before waiting until the client disconnects."""
     at_cut: Callable[[], None] | None = None
-    """Called when the bytes before the cut are sent."""
+    """Function to call when the bytes before the cut are sent."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked for."""
+    """Request of a client."""
 
     path: str
     range: str | None
@@ -50,7 +50,7 @@ class Request:
 
 @dataclass
 class FaultyServer:
-    """Files by path, answers waiting by path, and what was asked. After the waiting answers, good ones."""
+    """Files and prepared answers by path, and the requests so far; after the prepared answers come correct ones."""
 
     address: str
     files: dict[str, bytes] = field(default_factory=dict)
@@ -59,12 +59,12 @@ class FaultyServer:
     requests: list[Request] = field(default_factory=list)
 
     def answer(self, path: str) -> Answer:
-        """The next one."""
+        """Return the next answer for a path."""
         waiting = self.script.get(path)
         return waiting.pop(0) if waiting else self.always.get(path, Answer())
 
-    def asked(self, path: str) -> list[str | None]:
-        """The Range header of each request for a path."""
+    def requested_ranges(self, path: str) -> list[str | None]:
+        """Return the Range header of each request for a path."""
         return [request.range for request in self.requests if request.path == path]
 
 
@@ -119,13 +119,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             self._send(content if answer.cut is None else content[: answer.cut], answer)
-        except OSError:  # the client has gone, as killed ones do
+        except OSError:  # the client has disconnected, as a killed one does
             return
         if answer.at_cut:
             answer.at_cut()
 
     def _ranged(self, answer: Answer, content: bytes, headers: dict[str, str | None]) -> tuple[int, bytes]:
-        """Status and body for what was asked; the range is added to the headers."""
+        """Return status and body for a request, and add the range to the headers."""
         wanted, version = self.headers.get("Range"), self.headers.get("If-Range")
         same = not answer.if_range or version in (None, headers["ETag"], headers.get("Last-Modified"))
         if not (wanted and answer.ranges and same):

@@ -1,4 +1,4 @@
-"""The official archives in their official layout, of the real metadata; photographs are tiny pictures, CUB's first real."""
+"""Build the official archives in their layout, from the real metadata; images are tiny, except CUB's first."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.datasets.official_layout import METADATA, SOURCE
 REAL_PHOTOGRAPHS = 12
 
 
-def tiny_picture() -> bytes:
-    """An 8 x 8 JPEG."""
+def tiny_image() -> bytes:
+    """Return an 8 x 8 JPEG."""
     content = io.BytesIO()
     Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(content, "JPEG")
     return content.getvalue()
 
 
 def images_of(name: str) -> list[str]:
-    """Every image of a benchmark, below its folder."""
+    """Return every image of a benchmark, below its folder."""
     listing = read_mat(METADATA / name.upper() / "xlsa17" / "res101_nofeatures.mat", ["image_files"])["image_files"]
     return [reroot(str(file), name) for file in listing]
 
@@ -33,7 +33,7 @@ def images_of(name: str) -> list[str]:
 def build_archives(folder: Path, *, only: str | None = None) -> Path:
     """Write all six archives, or those that one benchmark needs."""
     folder.mkdir(parents=True, exist_ok=True)
-    picture = tiny_picture()
+    picture = tiny_image()
     if only in (None, "cub"):
         _build_cub(folder, picture)
     if only in (None, "sun"):
@@ -78,7 +78,7 @@ def _build_awa2(folder: Path, picture: bytes) -> None:
 
 
 def write_manifest(archives: Path, path: Path) -> Path:
-    """A manifest in which the built-in assets have no checksums and sizes: these archives are not the official bytes."""
+    """Write a manifest without the built-in checksums and sizes: these archives are not the official bytes."""
     from svipctl.datasets.fetch.assets import built_in
 
     lines = []

@@ -1,4 +1,4 @@
-"""The three benchmarks in their official layout, made of the real metadata; only CUB has photographs (classes 001-050)."""
+"""Lay out the three benchmarks as published, from the real metadata; only CUB has photographs (classes 001-050)."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def lay_out(name: str, data_dir: Path, *, photographs: bool = False) -> Path:
     return root
 
 
-def touch_images(root: Path, files: tuple[str, ...]) -> None:
-    """Empty files in place of photographs, for tests that do not look into them."""
+def create_empty_images(root: Path, files: tuple[str, ...]) -> None:
+    """Write empty files in place of photographs, for tests that do not read them."""
     for folder in {(root / file).parent for file in files}:
         folder.mkdir(parents=True, exist_ok=True)
     for file in files:

@@ -1,14 +1,16 @@
-"""Benchmarks of odd pictures to pack, and processes that pack and are stopped."""
+"""Benchmarks of unusual images to pack, and processes that pack and are stopped."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image
 
+from svipctl.datasets import packed_pixels
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry
 from svipctl.datasets.packed_pixels import PackPlan, pack, plan_pack
@@ -24,23 +26,23 @@ def picture(width: int, height: int, mode: str = "RGB") -> Image.Image:
 
 
 def of_files(root: Path, names: list[str]) -> Benchmark:
-    """One seen class with the first half of the images, one unseen with the rest."""
+    """Return a benchmark: one seen class with the first half of the images, one unseen with the rest."""
     half, count = len(names) // 2, len(names)
     labels = (np.arange(count) >= half).astype(np.int64)
     parts = np.arange(half - 1), np.array([half - 1]), np.arange(half, count)
     return Benchmark("odd", root, ("a", "b"), ("k",), np.ones((2, 1)), tuple(names), labels, *parts)
 
 
-def of_pictures(root: Path, sizes: list[tuple[int, int]]) -> Benchmark:
-    """PNG pictures of these widths and heights."""
+def of_images(root: Path, sizes: list[tuple[int, int]]) -> Benchmark:
+    """Return a benchmark of PNG images of these widths and heights."""
     names = [f"{number}.png" for number in range(len(sizes))]
     for name, size in zip(names, sizes):
         picture(*size).save(root / name)
     return of_files(root, names)
 
 
-def of_odd_pictures(root: Path) -> Benchmark:
-    """Every mode, palettes, orientations, tiny ones, portraits and landscapes."""
+def of_odd_images(root: Path) -> Benchmark:
+    """Return a benchmark of every mode, palettes, orientations, tiny images, portraits and landscapes."""
     rotated = Image.Exif()
     rotated[0x0112] = 6
     for name, mode in (("grey.jpg", "L"), ("inks.jpg", "CMYK"), ("inks.tif", "CMYK"), ("clear.png", "RGBA")):
@@ -56,13 +58,14 @@ def of_odd_pictures(root: Path) -> Benchmark:
 
 def packed(benchmark: Benchmark, geometry: Geometry, **options: Any) -> PackPlan:
     """Make a pack of small blocks."""
-    plan = plan_pack(benchmark, geometry, block_bytes=SMALL_BLOCK)
-    pack(plan, **options)
+    plan = plan_pack(benchmark, geometry)
+    with mock.patch.object(packed_pixels, "BLOCK_BYTES", SMALL_BLOCK):
+        pack(plan, **options)
     return plan
 
 
 def in_process(target: Callable[..., None], *arguments: Any) -> int:
-    """Exit code of a process forked for a function; negative is a signal."""
+    """Return the exit code of a process forked for a function; negative for a signal."""
     process = processes.FORKS.Process(target=target, args=arguments)
     process.start()
     process.join(60)

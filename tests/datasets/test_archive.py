@@ -1,4 +1,4 @@
-"""Unpacking what comes from the network: nothing outside the folder, nothing half-done, nothing but our own errors."""
+"""Test unpacking downloaded archives: no file outside the folder, no partial result, and only SvipErrors."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ GOOD: tuple[Entry, ...] = (("folder/one.txt", b"one"), ("folder/two.txt", b"two"
 
 
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
-def test_files_arrive_as_packed_and_junk_stays_out(tmp_path: Path, kind: str) -> None:
+def test_files_are_unpacked_as_packed_and_junk_is_not(tmp_path: Path, kind: str) -> None:
     make = tar_of if kind == "tar.gz" else zip_of
     archive = make(tmp_path / "a", *GOOD, ("__MACOSX/x", b"x"), ("folder/._one.txt", b"x"), ("folder/.DS_Store", b"x"))
     unpack(archive, tmp_path / "out", asset(kind), "cub")
     assert files_under(tmp_path / "out") == {"folder/one.txt": b"one", "folder/two.txt": b"two" * 100, "three.txt": b""}
 
 
-def test_only_members_of_the_patterns_are_unpacked(tmp_path: Path) -> None:
+def test_only_members_that_match_the_patterns_are_unpacked(tmp_path: Path) -> None:
     archive = zip_of(tmp_path / "a", ("x/CUB/a.mat", b"1"), ("x/SUN/a.mat", b"2"), ("x/CUB/b.txt", b"3"))
     unpack(archive, tmp_path / "out", asset("zip", keep=("x/{SPLIT}/*.mat",)), "cub")
     assert files_under(tmp_path / "out") == {"x/CUB/a.mat": b"1"}
@@ -92,7 +92,7 @@ def test_only_members_of_the_patterns_are_unpacked(tmp_path: Path) -> None:
     ],
     ids=lambda member: repr(member[0])[:20] if isinstance(member, tuple) else f"{member.name}-{member.linkname}",
 )
-def test_a_harmful_member_is_refused_and_nothing_is_left(tmp_path: Path, member: Entry | tarfile.TarInfo) -> None:
+def test_a_harmful_member_is_refused_and_leaves_no_files(tmp_path: Path, member: Entry | tarfile.TarInfo) -> None:
     (tmp_path / "in").mkdir()
     archives = [("tar.gz", tar_of(tmp_path / "in" / "a.tgz", *GOOD, member))]
     if isinstance(member, tuple) and member[0] != "folder/one.txt":
@@ -104,14 +104,14 @@ def test_a_harmful_member_is_refused_and_nothing_is_left(tmp_path: Path, member:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
-def test_names_that_are_spelt_alike_on_some_disks_are_refused(tmp_path: Path) -> None:
+def test_names_that_are_equal_on_some_file_systems_are_refused(tmp_path: Path) -> None:
     archive = tar_of(tmp_path / "a", ("caf\u00e9.txt", b"1"), ("cafe\u0301.txt", b"2"))
     with pytest.raises(DataError, match="is refused"):
         unpack(archive, tmp_path / "out", asset("tar.gz"), "cub")
 
 
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
-def test_more_members_or_bytes_than_promised_are_a_bomb(tmp_path: Path, kind: str) -> None:
+def test_more_members_or_bytes_than_declared_are_refused(tmp_path: Path, kind: str) -> None:
     make = tar_of if kind == "tar.gz" else zip_of
     many = make(tmp_path / "many", *((f"{n}", b"") for n in range(21)))
     big = make(tmp_path / "big", ("zeros", bytes(10_001)))
@@ -123,7 +123,7 @@ def test_more_members_or_bytes_than_promised_are_a_bomb(tmp_path: Path, kind: st
 
 
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
-def test_an_archive_cut_short_is_damaged_and_nothing_is_left(tmp_path: Path, kind: str) -> None:
+def test_a_truncated_archive_is_damaged_and_leaves_no_files(tmp_path: Path, kind: str) -> None:
     make = tar_of if kind == "tar.gz" else zip_of
     archive = make(tmp_path / "a", *GOOD)
     content = archive.read_bytes()
@@ -145,7 +145,7 @@ def test_a_wrong_crc_is_damage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
 @pytest.mark.parametrize("after", range(1, 7))
-def test_a_full_disk_leaves_no_half_of_the_files_and_the_next_try_finishes(
+def test_a_full_disk_leaves_no_partial_files_and_the_next_attempt_finishes(
     tmp_path: Path, kind: str, after: int
 ) -> None:
     make = tar_of if kind == "tar.gz" else zip_of
@@ -162,7 +162,7 @@ def test_a_full_disk_leaves_no_half_of_the_files_and_the_next_try_finishes(
 
 
 def damaged_archives() -> dict[str, tuple[str, bytes]]:
-    """Archives that a reader who stops at the last wanted member takes for good ones."""
+    """Return damaged archives that a reader accepts if it stops at the last requested member."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
         for name in ("one", "two"):
@@ -186,7 +186,7 @@ def damaged_archives() -> dict[str, tuple[str, bytes]]:
         "a header of gigabytes": ("tar.gz", gzip.compress(huge_header() + tar)),
         "wrong CRC of a member": ("zip", zipped.getvalue().replace(b"original", b"changed!")),
         "a directory elsewhere": ("zip", zipped.getvalue()[:-6] + b"\xff\xff\0\0" + zipped.getvalue()[-2:]),
-        "gz cut short": ("gz", gzip.compress(tar)[:-1]),
+        "truncated gz": ("gz", gzip.compress(tar)[:-1]),
     }
 
 
@@ -197,7 +197,7 @@ def huge_header() -> bytes:
 
 
 @pytest.mark.parametrize("name", damaged_archives())
-def test_an_archive_is_read_whole_and_every_checksum_in_it_is_compared(tmp_path: Path, name: str) -> None:
+def test_an_archive_is_read_to_its_end_and_all_its_checksums_are_compared(tmp_path: Path, name: str) -> None:
     kind, content = damaged_archives()[name]
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(DataError, match="damaged"):
@@ -230,7 +230,7 @@ def test_unusual_members_of_a_zip_are_refused(tmp_path: Path) -> None:
     changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=6),
     length=st.integers(0, 10**6),
 )
-def test_any_archive_unpacks_inside_or_is_our_own_error(
+def test_any_archive_unpacks_inside_the_folder_or_is_a_data_error(
     tmp_path: Path, kind: str, names: list[str], changes: list[tuple[int, int]], length: int
 ) -> None:
     place = tmp_path / "place"

@@ -1,4 +1,4 @@
-"""The manifest: complete, and a wrong replacement is refused with the place."""
+"""Test the manifest: complete, and an invalid replacement is refused with its place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from svipctl.errors import ConfigError
 ENTRY = '[cub-images]\nfile = "c.tgz"\nkind = "tar.gz"\nmirrors = ["http://a/c.tgz"]\ndatasets = ["cub"]\n'
 
 
-def test_every_benchmark_has_its_archives_and_each_says_what_it_needs() -> None:
+def test_every_benchmark_has_its_archives_and_each_archive_declares_what_it_needs() -> None:
     assert {name: {asset.file for asset in assets_of(name, built_in())} for name in ("cub", "awa2", "sun")} == {
         "cub": {"CUB_200_2011.tgz", "xlsa17.zip"},
         "awa2": {"AwA2-data.zip", "AwA2-base.zip", "xlsa17.zip"},
@@ -28,7 +28,7 @@ def test_every_benchmark_has_its_archives_and_each_says_what_it_needs() -> None:
         assert not asset.datasets or asset.unpacked > asset.bytes_to_fetch, "the limit admits the archive itself"
 
 
-def test_of_the_proposed_splits_only_one_benchmarks_files_are_unpacked() -> None:
+def test_only_the_files_of_one_benchmark_are_unpacked_from_the_proposed_splits() -> None:
     splits = built_in()["proposed-splits"]
     assert all("/AWA2/" in pattern for pattern in splits.patterns("awa2"))
     assert all("/CUB/" in pattern for pattern in splits.patterns("cub"))
@@ -39,7 +39,7 @@ def test_small_archives_come_first(tmp_path: Path) -> None:
     assert sizes == sorted(sizes)
 
 
-def test_a_file_replaces_the_entries_it_names_and_no_others(tmp_path: Path) -> None:
+def test_a_file_replaces_only_the_entries_it_names(tmp_path: Path) -> None:
     path = tmp_path / "mirror.toml"
     path.write_text(ENTRY)
     found = manifest(path)
@@ -65,7 +65,7 @@ def test_a_file_replaces_the_entries_it_names_and_no_others(tmp_path: Path) -> N
         ("a = 1\n", "is not valid"),
     ],
 )
-def test_a_wrong_file_is_refused_with_the_place(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_file_is_refused_with_the_place(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "mirror.toml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -75,7 +75,7 @@ def test_a_wrong_file_is_refused_with_the_place(tmp_path: Path, text: str, words
 
 
 @pytest.mark.parametrize("path", ["gone.toml", "folder", "pipe", "/dev/zero", "x" * 300, "a\0b"])
-def test_what_is_no_file_is_refused(tmp_path: Path, path: str) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path, path: str) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ConfigError):
@@ -96,7 +96,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.one_of(st.binary(max_size=200), st.binary(max_size=9).map(lambda more: ENTRY.encode() + more)))
-def test_no_file_is_a_crash(tmp_path: Path, content: bytes) -> None:
+def test_any_file_is_a_manifest_or_a_configuration_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mirror.toml"
     path.write_bytes(content)
     try:

@@ -1,4 +1,4 @@
-"""A benchmark refuses what would make its numbers meaningless, and its folds touch nothing but training images."""
+"""Test that a benchmark refuses contradictory data, and that its folds contain only training images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from svipctl.errors import ConfigError, DataError
 
 
 def small(**changed: Any) -> Benchmark:
-    """Two seen classes and an unseen one, two images each."""
+    """Return the arrays of two seen classes and an unseen one, two images each."""
     parts: dict[str, Any] = {
         "name": "b",
         "root": Path("nowhere"),
@@ -30,7 +30,7 @@ def small(**changed: Any) -> Benchmark:
     return Benchmark(**(parts | changed))
 
 
-def test_the_proposed_split() -> None:
+def test_the_proposed_split_has_its_parts() -> None:
     split = small().test_split()
     assert (split.seen_classes.tolist(), split.unseen_classes.tolist()) == ([0, 1], [2])
     assert split.classes.tolist() == [0, 1, 2]
@@ -74,7 +74,7 @@ def test_a_long_list_of_contradictions_is_cut_and_counted() -> None:
 
 
 @pytest.mark.parametrize("fold", [1, 2, 3])
-def test_a_fold_is_class_disjoint_inside_trainval_and_deterministic(fold: int, shared_folder: Path) -> None:
+def test_a_fold_is_class_disjoint_within_trainval_and_deterministic(fold: int, shared_folder: Path) -> None:
     benchmark = open_folder(shared_folder)
     split, again = benchmark.fold_split(fold), open_folder(shared_folder).fold_split(fold)
     assert not np.intersect1d(split.seen_classes, split.unseen_classes).size
@@ -95,6 +95,6 @@ def test_each_seen_class_is_held_out_by_exactly_one_fold(shared_folder: Path) ->
 
 
 @pytest.mark.parametrize("fold", [0, 4])
-def test_a_fold_that_is_not_there_is_a_configuration_error(fold: int, shared_folder: Path) -> None:
+def test_a_missing_fold_is_a_configuration_error(fold: int, shared_folder: Path) -> None:
     with pytest.raises(ConfigError, match=f"no fold {fold}"):
         open_folder(shared_folder).fold_split(fold)

@@ -1,4 +1,4 @@
-"""A table is read as commas say, and what is no such table is told."""
+"""Test that a table is read as comma-separated values, and anything else is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from svipctl.datasets.csv_rows import csv_rows
 from svipctl.errors import DataError
 
 
-def test_cells_are_stripped_empty_rows_left_out_and_a_byte_order_mark_is_no_letter(tmp_path: Path) -> None:
+def test_cells_are_stripped_and_empty_rows_and_a_byte_order_mark_are_dropped(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("\ufeffclass, red \n\n ,\njay,  1\n".encode())
     assert csv_rows(tmp_path / "a.csv") == [["class", "red"], ["jay", "1"]]
 
@@ -23,7 +23,7 @@ def test_another_separator_is_named(text: str, named: str, tmp_path: Path) -> No
     assert caught.value.todo == "save it with commas between columns and points in numbers"
 
 
-def test_a_table_of_one_column_is_one(tmp_path: Path) -> None:
+def test_a_table_may_have_one_column(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("class\njay\n")
     assert csv_rows(tmp_path / "a.csv") == [["class"], ["jay"]]
 
@@ -33,7 +33,7 @@ def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
     assert csv_rows(tmp_path / "a.csv") == []
 
 
-def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no table"):
         csv_rows(tmp_path / "a.csv")
     with pytest.raises(DataError, match="is a folder, not a file"):

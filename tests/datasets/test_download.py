@@ -1,4 +1,4 @@
-"""Every fault that a mirror can have: the right words, nothing half-done that looks done, and the next run finishes."""
+"""Test every fault of a mirror: a precise error, no partial file that looks complete, and the next run finishes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from svipctl.datasets.fetch import download as downloading
 from svipctl.datasets.fetch.assets import Asset
-from svipctl.datasets.fetch.connection import Patience
-from svipctl.datasets.fetch.download import Origin, download
+from svipctl.datasets.fetch.download import Origin
 from svipctl.errors import DataError, NetworkError, ResourceError, SvipError
 from svipctl.files import file_lock
+from svipctl.types import ProgressCallback
 from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server
+from tests.datasets.patience import SLEEPLESS, Patience
 from tests.faults import largest_file
 
 
 def archive_of(seed: int) -> bytes:
-    """A .tar.gz with one file of random bytes; of the same length for every seed."""
+    """Return a .tar.gz with one file of random bytes; of the same length for every seed."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         member = tarfile.TarInfo("file")
@@ -58,16 +60,22 @@ def waits() -> list[float]:
 
 @pytest.fixture
 def patience(waits: list[float]) -> Patience:
-    """Notes the waits, and does not wait."""
-    return Patience(sleep=waits.append)
+    """Record the waits instead of waiting."""
+    return Patience(waits.append)
 
 
 def never(seconds: float) -> None:
     pytest.fail(f"waits {seconds} seconds")
 
 
-IMPATIENT = Patience(sleep=never)
-SLEEPLESS = Patience(sleep=lambda seconds: None)
+IMPATIENT = Patience(never)
+
+
+def download(
+    asset: Asset, folder: Path, *, patience: Patience | None = None, progress: ProgressCallback | None = None
+) -> Path:
+    with patience.applied() if patience else contextlib.nullcontext():
+        return downloading.download(asset, folder, progress=progress)
 
 
 def asset_of(server: FaultyServer, *paths: str, checked: bool = True, **more: object) -> Asset:
@@ -81,7 +89,7 @@ def assert_only_the_file(folder: Path) -> None:
     assert (folder / "a.tar.gz").read_bytes() == CONTENT
 
 
-def test_a_file_arrives_whole_and_nothing_else_is_left(server: FaultyServer, tmp_path: Path) -> None:
+def test_a_download_leaves_only_the_complete_file(server: FaultyServer, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     path = download(asset_of(server), tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert path == tmp_path / "a.tar.gz"
@@ -91,7 +99,7 @@ def test_a_file_arrives_whole_and_nothing_else_is_left(server: FaultyServer, tmp
 
 
 @pytest.mark.parametrize(("checked", "claimed"), [(True, True), (True, False), (False, True)])
-def test_a_cut_connection_is_continued_where_it_broke(
+def test_a_broken_connection_is_resumed_at_the_same_byte(
     server: FaultyServer, tmp_path: Path, waits: list[float], patience: Patience, checked: bool, claimed: bool
 ) -> None:
     cuts = [700_000, 300_001, 17]
@@ -99,13 +107,13 @@ def test_a_cut_connection_is_continued_where_it_broke(
     server.script[PATH] = [Answer(cut=cut, headers=lost) for cut in cuts]
     download(asset_of(server, checked=checked), tmp_path, patience=patience)
     assert_only_the_file(tmp_path)
-    assert server.asked(PATH) == [None, "bytes=700000-", "bytes=1000001-", "bytes=1000018-"]
-    assert waits == [1.0, 1.0, 1.0], "a connection that brought something starts the count of failures anew"
+    assert server.requested_ranges(PATH) == [None, "bytes=700000-", "bytes=1000001-", "bytes=1000018-"]
+    assert waits == [1.0, 1.0, 1.0], "a connection that received data restarts the count of failures"
 
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(1, SIZE - 1), max_size=6), ranges=st.booleans())
-def test_wherever_connections_break_the_next_runs_finish(
+def test_the_next_runs_finish_wherever_connections_break(
     server: FaultyServer, tmp_path: Path, cuts: list[int], ranges: bool
 ) -> None:
     server.script[PATH] = [Answer(cut=cut, ranges=ranges) for cut in cuts]
@@ -120,14 +128,14 @@ def test_wherever_connections_break_the_next_runs_finish(
     shutil.rmtree(folder)
 
 
-def test_a_server_without_ranges_starts_over(
+def test_a_server_without_ranges_is_read_from_the_start(
     server: FaultyServer, tmp_path: Path, waits: list[float], patience: Patience
 ) -> None:
     server.script[PATH] = [Answer(cut=500_000)]
     server.always[PATH] = Answer(ranges=False)
     download(asset_of(server), tmp_path, patience=patience)
     assert_only_the_file(tmp_path)
-    assert server.asked(PATH) == [None, "bytes=500000-"]
+    assert server.requested_ranges(PATH) == [None, "bytes=500000-"]
 
 
 def test_a_server_that_always_breaks_is_given_up_and_the_part_is_kept(
@@ -142,19 +150,19 @@ def test_a_server_that_always_breaks_is_given_up_and_the_part_is_kept(
     del server.always[PATH]
     download(asset_of(server), tmp_path, patience=patience)
     assert_only_the_file(tmp_path)
-    assert server.asked(PATH)[-1] == "bytes=1000-", "the next run goes on where this one stood"
+    assert server.requested_ranges(PATH)[-1] == "bytes=1000-", "the next run resumes at the same byte"
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_what_a_mirror_refuses_the_next_one_gives(server: FaultyServer, tmp_path: Path, status: int) -> None:
+def test_the_next_mirror_is_used_when_one_refuses(server: FaultyServer, tmp_path: Path, status: int) -> None:
     server.always[PATH] = Answer(status)
     path = download(asset_of(server, PATH, SECOND), tmp_path, patience=IMPATIENT)
     assert_only_the_file(tmp_path)
     assert Origin.read(path).address == server.address + SECOND
-    assert len(server.asked(PATH)) == 1, "asking again does not help"
+    assert len(server.requested_ranges(PATH)) == 1, "another request does not help"
 
 
-def test_when_no_mirror_gives_it_each_answer_and_the_way_out_are_named(server: FaultyServer, tmp_path: Path) -> None:
+def test_if_all_mirrors_fail_each_answer_and_a_remedy_are_named(server: FaultyServer, tmp_path: Path) -> None:
     server.always = {PATH: Answer(404), SECOND: Answer(content=HTML)}
     with pytest.raises(NetworkError) as caught:
         download(asset_of(server, PATH, SECOND), tmp_path)
@@ -168,13 +176,13 @@ def test_when_no_mirror_gives_it_each_answer_and_the_way_out_are_named(server: F
 
 
 @pytest.mark.parametrize("answer", [Answer(429, {"Retry-After": "7"}), Answer(503, {"Retry-After": "7"})])
-def test_a_busy_server_is_asked_again_when_it_says(
+def test_a_busy_server_is_asked_again_after_the_time_it_names(
     server: FaultyServer, tmp_path: Path, waits: list[float], patience: Patience, answer: Answer
 ) -> None:
     server.script[PATH] = [answer, Answer(429), Answer(429, {"Retry-After": "86400"})]
     download(asset_of(server), tmp_path, patience=patience)
     assert_only_the_file(tmp_path)
-    assert waits == [7.0, 4.0, 60.0], "what the server says, our own, at most a minute"
+    assert waits == [7.0, 4.0, 60.0], "the server's delay, the default, at most a minute"
 
 
 def test_retry_after_may_be_a_date(
@@ -186,14 +194,14 @@ def test_retry_after_may_be_a_date(
     assert waits == [0.0, 60.0, 10.0]
 
 
-def test_an_html_page_does_not_replace_what_is_there(server: FaultyServer, tmp_path: Path) -> None:
+def test_an_html_page_does_not_replace_an_existing_file(server: FaultyServer, tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz.part").write_bytes(CONTENT[:1_400_000])
     server.script[PATH] = [Answer(content=HTML, ranges=False)]
     with pytest.raises(NetworkError, match="<!DOCTYPE"):
         download(asset_of(server, checked=False, md5=hashlib.md5(CONTENT).hexdigest()), tmp_path)
     assert (tmp_path / "a.tar.gz.part").stat().st_size == 1_400_000
     download(asset_of(server), tmp_path)
-    assert server.asked(PATH) == ["bytes=1400000-", "bytes=1400000-"]
+    assert server.requested_ranges(PATH) == ["bytes=1400000-", "bytes=1400000-"]
     assert_only_the_file(tmp_path)
 
 
@@ -217,20 +225,20 @@ def test_a_wrong_file_is_refused_and_not_continued(
         download(asset_of(server), tmp_path, patience=IMPATIENT)
     assert not list(tmp_path.iterdir())
     download(asset_of(server), tmp_path)
-    assert server.asked(PATH) == [None, None]
+    assert server.requested_ranges(PATH) == [None, None]
     assert_only_the_file(tmp_path)
 
 
-def test_a_wrong_beginning_from_elsewhere_is_fetched_again(server: FaultyServer, tmp_path: Path) -> None:
+def test_a_foreign_part_is_downloaded_again(server: FaultyServer, tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz.part").write_bytes(OTHER[:1000])
     download(asset_of(server), tmp_path)
-    assert server.asked(PATH) == ["bytes=1000-", None]
+    assert server.requested_ranges(PATH) == ["bytes=1000-", None]
     assert_only_the_file(tmp_path)
 
 
-@pytest.mark.parametrize("there", [CONTENT, CONTENT + b"more", OTHER], ids=["whole", "too long", "other bytes"])
+@pytest.mark.parametrize("there", [CONTENT, CONTENT + b"more", OTHER], ids=["complete", "too long", "other bytes"])
 @pytest.mark.parametrize("checked", [True, False])
-def test_a_part_of_full_length_is_taken_only_if_right(
+def test_a_part_of_full_length_is_used_only_if_correct(
     server: FaultyServer, tmp_path: Path, there: bytes, checked: bool
 ) -> None:
     (tmp_path / "a.tar.gz.json").write_text(json.dumps({"address": server.address + PATH, "version": ""}))
@@ -240,7 +248,7 @@ def test_a_part_of_full_length_is_taken_only_if_right(
 
 
 @pytest.mark.parametrize("checked", [True, False])
-def test_a_part_that_the_server_calls_whole_is_checked_and_taken(
+def test_a_part_that_the_server_reports_as_complete_is_checked_and_used(
     server: FaultyServer, tmp_path: Path, checked: bool
 ) -> None:
     known = {"md5": hashlib.md5(CONTENT).hexdigest()} if checked else {}
@@ -256,19 +264,19 @@ def test_a_part_that_the_server_calls_whole_is_checked_and_taken(
         (tmp_path / name / "a.tar.gz.part").write_bytes(there)
         download(asset, tmp_path / name, patience=SLEEPLESS)
         assert_only_the_file(tmp_path / name)
-        assert server.asked(PATH) == asked
+        assert server.requested_ranges(PATH) == asked
 
 
-def test_halves_of_two_mirrors_are_joined_only_under_a_checksum(server: FaultyServer, tmp_path: Path) -> None:
+def test_parts_of_two_mirrors_are_joined_only_with_a_checksum(server: FaultyServer, tmp_path: Path) -> None:
     for checked, asked in ((True, "bytes=1000-"), (False, None)):
         folder = tmp_path / str(checked)
         server.always[PATH] = Answer(cut=1000, ranges=False)
         download(asset_of(server, PATH, SECOND, checked=checked), folder, patience=SLEEPLESS)
-        assert server.asked(SECOND)[-1] == asked
+        assert server.requested_ranges(SECOND)[-1] == asked
         assert_only_the_file(folder)
 
 
-def test_a_file_that_changes_on_the_server_is_not_joined_with_its_old_beginning(
+def test_a_file_that_changes_on_the_server_is_not_joined_with_its_old_part(
     server: FaultyServer, tmp_path: Path, patience: Patience
 ) -> None:
     server.script[PATH] = [Answer(content=OTHER, cut=1000)]
@@ -278,7 +286,7 @@ def test_a_file_that_changes_on_the_server_is_not_joined_with_its_old_beginning(
 
 
 def dated(**changed: int) -> dict[str, str | None]:
-    """Headers of a file without an ETag that was changed so long before it was sent."""
+    """Return the headers of a file without an ETag that was changed this long before it was sent."""
     sent = datetime(2024, 5, 1, tzinfo=UTC)
     modified = format_datetime(sent - timedelta(**changed), usegmt=True)
     return {"ETag": None, "Last-Modified": modified, "Date": format_datetime(sent, usegmt=True)}
@@ -311,7 +319,7 @@ def test_without_a_checksum_only_a_strong_validator_lets_a_download_resume(
     server.script[PATH] = [Answer(headers=headers, cut=1000)]
     server.always[PATH] = Answer(headers=headers)
     download(asset_of(server, checked=False), tmp_path, patience=SLEEPLESS)
-    assert server.asked(PATH) == [None, "bytes=1000-" if resumes else None]
+    assert server.requested_ranges(PATH) == [None, "bytes=1000-" if resumes else None]
     assert server.requests[-1].if_range == (headers["ETag"] or headers.get("Last-Modified") if resumes else None)
     assert_only_the_file(tmp_path)
 
@@ -346,7 +354,7 @@ def test_an_answer_that_does_not_continue_the_part_is_not_appended(
     unknown = {} if checked else {"size": None}
     asset = asset_of(server, checked=checked, **unknown)
     download(asset, tmp_path, patience=SLEEPLESS)
-    assert server.asked(PATH) == [None, "bytes=1000-", None], "from the start, as ranges do not help"
+    assert server.requested_ranges(PATH) == [None, "bytes=1000-", None], "from the start, as ranges do not help"
     assert_only_the_file(tmp_path)
 
 
@@ -363,7 +371,7 @@ def test_an_answer_that_does_not_continue_the_part_is_not_appended(
 def test_a_range_of_another_version_is_never_joined(server: FaultyServer, tmp_path: Path, second: Answer) -> None:
     server.script[PATH] = [Answer(content=OTHER, cut=1000), second]
     download(asset_of(server, checked=False), tmp_path, patience=SLEEPLESS)
-    assert server.asked(PATH) == [None, "bytes=1000-", None]
+    assert server.requested_ranges(PATH) == [None, "bytes=1000-", None]
     assert_only_the_file(tmp_path)
 
 
@@ -376,10 +384,10 @@ def test_a_range_of_another_version_is_never_joined(server: FaultyServer, tmp_pa
         (gzip.compress(b"no tar"), "damaged"),
         (CONTENT + b"more", "damaged"),
     ],
-    ids=["cut short", "no CRC", "two versions", "no tar", "longer"],
+    ids=["truncated", "no CRC", "two versions", "no tar", "longer"],
 )
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": None}], ids=["length", "no length"])
-def test_a_damaged_archive_without_a_checksum_is_not_there_and_the_next_mirror_is_asked(
+def test_a_damaged_archive_without_a_checksum_is_deleted_and_the_next_mirror_is_used(
     server: FaultyServer, tmp_path: Path, wrong: bytes, words: str, headers: dict[str, str | None]
 ) -> None:
     server.always[PATH] = Answer(content=wrong, headers=headers)
@@ -402,7 +410,7 @@ def test_a_damaged_archive_without_a_checksum_is_not_there_and_the_next_mirror_i
     ],
 )
 @pytest.mark.parametrize("begun", [False, True])
-def test_an_endless_body_is_cut_at_the_size_that_the_file_may_have(
+def test_an_endless_body_is_cut_at_the_largest_allowed_size(
     server: FaultyServer, tmp_path: Path, answer: Answer, checked: bool, begun: bool
 ) -> None:
     if begun:
@@ -433,12 +441,12 @@ GOOD_HEADERS = b'HTTP/1.1 200 OK\r\nETag: "a"\r\n'
     ids=["headers", "interim answer", "no body", "body", "last byte", "chunk size", "trailer"],
 )
 @pytest.mark.parametrize("checked", [True, False])
-def test_a_server_that_drips_is_given_up_at_whatever_place_and_another_may_give_the_file(
+def test_a_slow_server_is_given_up_at_any_point_and_another_mirror_can_finish(
     server: FaultyServer, tmp_path: Path, sent: bytes, checked: bool
 ) -> None:
     server.always[PATH] = Answer(raw=sent)
-    patience = dataclasses.replace(IMPATIENT, slowest=10**9, period=0.1)
-    with pytest.raises(NetworkError, match="it sends fewer than 1,000,000,000 bytes in 0.1 seconds"):
+    patience = dataclasses.replace(IMPATIENT, slowest=10**9, period=0.3)
+    with pytest.raises(NetworkError, match="it sends fewer than 1,000,000,000 bytes in 0.3 seconds"):
         download(asset_of(server, checked=checked), tmp_path, patience=patience)
     assert len(server.requests) == 1, "trying again does not help"
     (tmp_path / "a.tar.gz.part").unlink(missing_ok=True)
@@ -448,7 +456,7 @@ def test_a_server_that_drips_is_given_up_at_whatever_place_and_another_may_give_
     assert_only_the_file(tmp_path)
 
 
-def test_a_server_that_breaks_every_connection_is_given_up_at_last(server: FaultyServer, tmp_path: Path) -> None:
+def test_a_server_that_breaks_every_connection_is_given_up_eventually(server: FaultyServer, tmp_path: Path) -> None:
     server.always[PATH] = Answer(cut=100)
     patience = dataclasses.replace(SLEEPLESS, connections=20)
     with pytest.raises(NetworkError, match="gave up after 20 connections"):
@@ -471,7 +479,7 @@ def test_a_server_that_breaks_every_connection_is_given_up_at_last(server: Fault
     ids=lambda headers: next(iter(headers)),
 )
 @pytest.mark.parametrize("status", [200, 206, 302, 429, 503])
-def test_senseless_headers_are_a_clear_error_or_no_obstacle(
+def test_malformed_headers_are_a_network_error_or_ignored(
     server: FaultyServer, tmp_path: Path, headers: dict[str, str | None], status: int
 ) -> None:
     server.always[PATH] = Answer(status, headers)
@@ -481,7 +489,7 @@ def test_senseless_headers_are_a_clear_error_or_no_obstacle(
             assert_only_the_file(tmp_path / str(checked))
 
 
-def test_redirects_are_followed_but_not_in_a_circle(server: FaultyServer, tmp_path: Path) -> None:
+def test_redirects_are_followed_but_not_in_a_loop(server: FaultyServer, tmp_path: Path) -> None:
     server.always[PATH] = Answer(302, {"Location": SECOND})
     download(asset_of(server), tmp_path / "one")
     assert_only_the_file(tmp_path / "one")
@@ -491,20 +499,20 @@ def test_redirects_are_followed_but_not_in_a_circle(server: FaultyServer, tmp_pa
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_the_body_of_a_redirect_is_not_waited_for(server: FaultyServer, tmp_path: Path, status: int) -> None:
+def test_the_body_of_a_redirect_is_not_read(server: FaultyServer, tmp_path: Path, status: int) -> None:
     server.always[PATH] = Answer(raw=b"HTTP/1.1 %d Moved\r\nLocation: %b\r\n\r\nendless" % (status, SECOND.encode()))
     download(asset_of(server), tmp_path, patience=IMPATIENT)
     assert_only_the_file(tmp_path)
 
 
-def test_a_tgz_that_the_server_calls_an_encoding_arrives_as_it_is(server: FaultyServer, tmp_path: Path) -> None:
+def test_a_tgz_that_the_server_declares_as_an_encoding_is_saved_unchanged(server: FaultyServer, tmp_path: Path) -> None:
     server.always[PATH] = Answer(headers={"Content-Encoding": "gzip"})
     download(asset_of(server), tmp_path)
     assert_only_the_file(tmp_path)
 
 
 @pytest.mark.parametrize("mirror", ["http://127.0.0.1:1", "ftp://127.0.0.1", "nonsense", "http://"])
-def test_an_address_where_nobody_answers_is_no_crash(
+def test_an_unreachable_address_is_a_network_error(
     server: FaultyServer, tmp_path: Path, mirror: str, patience: Patience
 ) -> None:
     with pytest.raises(NetworkError):
@@ -513,22 +521,22 @@ def test_an_address_where_nobody_answers_is_no_crash(
     assert_only_the_file(tmp_path)
 
 
-def test_a_disk_too_small_is_reported_before_a_byte_is_written(server: FaultyServer, tmp_path: Path) -> None:
+def test_too_little_disk_space_is_reported_before_a_byte_is_written(server: FaultyServer, tmp_path: Path) -> None:
     size = 10**15
     server.always[PATH] = Answer(headers={"Content-Length": str(size)})
     with pytest.raises(ResourceError, match=f"needs {size:,} more"):
         download(asset_of(server, PATH, SECOND, size=size), tmp_path)
-    assert server.asked(SECOND) == [], "another mirror does not help"
+    assert server.requested_ranges(SECOND) == [], "another mirror does not help"
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_fills_keeps_what_has_arrived(server: FaultyServer, tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_downloaded_part(server: FaultyServer, tmp_path: Path) -> None:
     with largest_file(1_000_000), pytest.raises(ResourceError, match="no space left"):
         download(asset_of(server), tmp_path)
     kept = (tmp_path / "a.tar.gz.part").stat().st_size
     assert 0 < kept <= 1_000_000
     download(asset_of(server), tmp_path)
-    assert server.asked(PATH)[-1] == f"bytes={kept}-"
+    assert server.requested_ranges(PATH)[-1] == f"bytes={kept}-"
     assert_only_the_file(tmp_path)
 
 
@@ -539,7 +547,7 @@ def test_two_processes_do_not_write_the_same_file(server: FaultyServer, tmp_path
     assert_only_the_file(tmp_path)
 
 
-def test_missing_certificates_are_named_with_their_variable(
+def test_missing_certificates_are_an_error_that_names_their_variable(
     server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
@@ -548,7 +556,7 @@ def test_missing_certificates_are_named_with_their_variable(
     assert "SSL_CERT_FILE" in caught.value.why
 
 
-def test_a_file_of_the_users_is_judged_like_a_downloaded_one(server: FaultyServer, tmp_path: Path) -> None:
+def test_a_file_of_the_user_is_checked_like_a_downloaded_one(server: FaultyServer, tmp_path: Path) -> None:
     asset, path = asset_of(server), tmp_path / "mine"
     for content, words in (
         (CONTENT, ""),

@@ -1,4 +1,4 @@
-"""Files of features: ours and anybody's, read back exactly, and every hostile one refused with our own error."""
+"""Test feature files, of svipctl and of other programs: read exactly, and every invalid one refused."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ WHOLE: dict[str, Any] = {
 
 
 def written(path: Path, **changed: Any) -> Path:
-    """A .npz of the whole content, with some arrays changed or, for None, left out."""
+    """Write a .npz with the full content, with some arrays changed or, for None, left out."""
     arrays = {name: array for name, array in (WHOLE | changed).items() if array is not None}
     np.savez(path, **arrays)
     return path
 
 
 @pytest.mark.parametrize("ending", [".npz", ".safetensors"])
-def test_what_is_saved_is_read_again(ending: str, tmp_path: Path) -> None:
+def test_a_saved_file_is_read_back_unchanged(ending: str, tmp_path: Path) -> None:
     parts = {part: WHOLE[part] for part in ("trainval", "test_seen", "test_unseen")}
     file = FeatureFile(
         NAMES, TABLE, WHOLE["labels"], ("jay", "wren"), parts, TABLE[:2] + 1, {"features": "mean", "run": None}
@@ -60,14 +60,14 @@ def test_what_is_saved_is_read_again(ending: str, tmp_path: Path) -> None:
     assert found.what == f"mean from features{ending}"
 
 
-def test_names_and_features_are_enough(tmp_path: Path) -> None:
+def test_names_and_features_are_sufficient(tmp_path: Path) -> None:
     np.savez(tmp_path / "least.npz", images=np.array(NAMES), features=TABLE.astype(np.float16))
     found = read_feature_file(tmp_path / "least.npz")
     np.testing.assert_array_equal(found.features, TABLE.astype(np.float16).astype(np.float32))
     assert (found.labels, found.classes, found.parts, found.mirrored, found.about) == (None, (), {}, None, {})
 
 
-def test_names_in_bytes_are_text_in_utf_8(tmp_path: Path) -> None:
+def test_names_in_bytes_are_read_as_utf_8(tmp_path: Path) -> None:
     path = written(tmp_path / "bytes.npz", images=np.array([name.encode() for name in NAMES]))
     assert read_feature_file(path).images == NAMES
 
@@ -82,7 +82,7 @@ def test_the_published_layout_counts_from_1_and_has_images_in_columns(tmp_path: 
     np.testing.assert_array_equal(found.labels, [0, 0, 1])
 
 
-def test_a_variable_larger_than_any_of_a_benchmark_is_read_from_a_file_as_large(tmp_path: Path) -> None:
+def test_a_large_matlab_variable_is_read_from_a_large_file(tmp_path: Path) -> None:
     table = np.random.default_rng(0).normal(size=(2**11, 2**11 + 100))  # 33.5 MiB in float64
     cells = np.array([[f"a/{number}.jpg"] for number in range(table.shape[1])], dtype=object)
     savemat(
@@ -94,7 +94,7 @@ def test_a_variable_larger_than_any_of_a_benchmark_is_read_from_a_file_as_large(
     np.testing.assert_array_equal(found.features, table.T.astype(np.float32))
 
 
-def test_a_small_matlab_file_that_unpacks_to_much_is_refused(tmp_path: Path) -> None:
+def test_a_small_matlab_file_that_decompresses_to_too_much_is_refused(tmp_path: Path) -> None:
     cells = np.array([["a/0.jpg"]], dtype=object)
     bomb = {"image_files": cells, "labels": [[1]], "features": np.zeros((2**23, 1))}
     savemat(tmp_path / "bomb.mat", bomb, do_compression=True)
@@ -102,7 +102,7 @@ def test_a_small_matlab_file_that_unpacks_to_much_is_refused(tmp_path: Path) -> 
         read_feature_file(tmp_path / "bomb.mat")
 
 
-def test_the_installed_res101_has_no_features_and_the_error_says_where_they_are(tmp_path: Path) -> None:
+def test_the_installed_res101_has_no_features_and_the_error_says_where_to_get_them(tmp_path: Path) -> None:
     savemat(tmp_path / "res101.mat", {"image_files": np.array([["a/0.jpg"]], dtype=object), "labels": [[1]]})
     with pytest.raises(DataError, match=r"lacks features[\s\S]*xlsa17\.zip"):
         read_feature_file(tmp_path / "res101.mat")
@@ -117,13 +117,13 @@ def test_the_installed_res101_has_no_features_and_the_error_says_where_they_are(
         ({"images": np.array([NAMES])}, "images is not a list of names"),
         ({"features": TABLE[0]}, "features is not a table"),
         ({"features": TABLE[:, :0]}, "features is not a table"),
-        ({"features": TABLE[:2]}, "features has 2 rows, and there are 3 images"),
+        ({"features": TABLE[:2]}, "features has 2 rows, but there are 3 images"),
         ({"features": TABLE.astype(np.complex64)}, "features is not a table"),
         ({"features": np.array([["1"] * 4] * 3)}, "features is not a table"),
         ({"features": TABLE > 0}, "features is not a table"),
         ({"features": np.where(TABLE[1, 2] == TABLE, np.nan, TABLE)}, "not finite in 1 of 3 rows, for instance row 1"),
         ({"features": TABLE.astype(np.float64) * 1e300}, "features is not finite in 3 of 3 rows"),
-        ({"labels": np.array([0, 1])}, "labels has 2 entries, and there are 3 images"),
+        ({"labels": np.array([0, 1])}, "labels has 2 entries, but there are 3 images"),
         ({"labels": np.array([0, 0, 2])}, "labels is outside 0..1"),
         ({"labels": np.array([0, 0, -1])}, "labels is outside"),
         ({"labels": np.array([0, 0, 0.5])}, "labels is not a list of whole numbers"),
@@ -133,11 +133,11 @@ def test_the_installed_res101_has_no_features_and_the_error_says_where_they_are(
         ({"classes": np.arange(2)}, "classes is not a list of names"),
         ({"trainval": np.array([0, 3])}, "trainval is outside 0..2"),
         ({"test_seen": np.array([-1])}, "test_seen is outside 0..2"),
-        ({"mirrored": TABLE}, "mirrored is not a table (2, 4)"),
-        ({"trainval": None}, "mirrored is not a table (0, 4)"),
+        ({"mirrored": TABLE}, "mirrored has 3 rows, but there are 2 images of trainval"),
+        ({"trainval": None}, "but there are 0 images of trainval"),
         ({"mirrored": TABLE[:2] * np.inf}, "mirrored is not finite"),
         ({"about": np.array("[1]")}, "about is not a JSON object"),
-        ({"about": np.array("{")}, "is not a complete file of features"),
+        ({"about": np.array("{")}, "is not a complete feature file"),
     ],
 )
 def test_arrays_that_do_not_fit_are_named(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_pickle_in_an_archive_is_never_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [".npz", ".safetensors", ".mat"])
-def test_files_cut_short_at_any_length_are_refused(ending: str, tmp_path: Path) -> None:
+def test_truncated_files_of_any_length_are_refused(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"whole{ending}"
     if ending == ".mat":
         cells = np.array([[name] for name in NAMES], dtype=object)
@@ -182,13 +182,13 @@ def test_files_cut_short_at_any_length_are_refused(ending: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("ending", [".npz", ".safetensors", ".mat"])
-def test_a_pipe_is_not_waited_for(ending: str, tmp_path: Path) -> None:
+def test_reading_a_pipe_does_not_block(ending: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / f"pipe{ending}")
     with pytest.raises(DataError, match="is a pipe, not a file"):
         read_feature_file(tmp_path / f"pipe{ending}")
 
 
-def test_an_archive_whose_header_promises_too_much_is_refused(tmp_path: Path) -> None:
+def test_an_archive_whose_header_declares_too_much_is_refused(tmp_path: Path) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2**40, 4)})
     with zipfile.ZipFile(tmp_path / "bad.npz", "w") as archive:
@@ -200,13 +200,13 @@ def test_an_archive_whose_header_promises_too_much_is_refused(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "metadata", [None, {"features": "{"}, {"features": "[1]"}, {"features": '{"images": [1, 2, 3]}'}]
 )
-def test_safetensors_without_our_texts_are_refused(metadata: dict[str, str] | None, tmp_path: Path) -> None:
+def test_safetensors_without_the_expected_metadata_are_refused(metadata: dict[str, str] | None, tmp_path: Path) -> None:
     path = tmp_path / "bad.safetensors"
     path.write_bytes(safetensors.numpy.save({"features": TABLE}, metadata))
     with pytest.raises(DataError):
         read_feature_file(path)
 
 
-def test_another_ending_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is not a file of features"):
+def test_an_unknown_suffix_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is not a feature file"):
         read_feature_file(tmp_path / "features.csv")

@@ -1,4 +1,4 @@
-"""Features of a file in the order of a data set's images, and what must not be used."""
+"""Test the order of features from a file, and which files must not be used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def benchmark(shared_folder: Path) -> Benchmark:
 
 
 def shuffled(benchmark: Benchmark, *, prefix: str = "/home/x/small/") -> FeatureFile:
-    """A file whose images stand in another order, with the index of each image as its only feature."""
+    """Return a file with shuffled images, and the index of each image as its only feature."""
     order = np.random.default_rng(0).permutation(len(benchmark.images))
     row_of = np.argsort(order)
     trainval = np.random.default_rng(1).permutation(row_of[benchmark.trainval])
@@ -36,14 +36,14 @@ def shuffled(benchmark: Benchmark, *, prefix: str = "/home/x/small/") -> Feature
     )
 
 
-def test_each_image_has_its_own_row_whatever_the_order(benchmark: Benchmark) -> None:
+def test_each_image_has_its_own_row_in_any_order(benchmark: Benchmark) -> None:
     found = match_features(shuffled(benchmark), benchmark)
     np.testing.assert_array_equal(found.plain[:, 0], np.arange(len(benchmark.images)))
     assert found.mirrored is not None
     np.testing.assert_array_equal(-found.mirrored[:, 0], np.sort(benchmark.trainval))
 
 
-def test_images_of_no_data_set_are_left_out(benchmark: Benchmark) -> None:
+def test_images_that_are_not_in_the_data_set_are_dropped(benchmark: Benchmark) -> None:
     file = shuffled(benchmark)
     more = replace(
         file,
@@ -77,7 +77,7 @@ def test_missing_images_are_counted_and_named(benchmark: Benchmark) -> None:
     assert "svipctl embed" in refused.value.todo
 
 
-def test_missing_images_of_no_part_do_not_matter(small_folder: Path) -> None:
+def test_missing_images_outside_the_split_do_not_matter(small_folder: Path) -> None:
     rows = [line.split(",") for line in (small_folder / "split.csv").read_text().split()]
     unused = [[name, "unused" if name == "seen_a/0.png" else split] for name, split in rows]
     write_rows(small_folder / "split.csv", unused)  # type: ignore[arg-type]
@@ -89,7 +89,7 @@ def test_missing_images_of_no_part_do_not_matter(small_folder: Path) -> None:
     assert np.isnan(found.plain[benchmark.images.index("images/seen_a/0.png")]).all()
 
 
-def test_labels_count_the_names_of_the_file_if_it_has_any(benchmark: Benchmark) -> None:
+def test_labels_refer_to_the_class_names_of_the_file_if_it_has_any(benchmark: Benchmark) -> None:
     file = shuffled(benchmark)
     assert file.labels is not None
     backwards = replace(file, labels=7 - file.labels, classes=benchmark.classes[::-1])

@@ -1,20 +1,20 @@
-"""Kept features: whole, true to what they depend on, or not there."""
+"""Test cached features: complete and up to date, or not used."""
 
 from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from svipctl.datasets.features import FeaturePlan, find_features, make_features
-from svipctl.datasets.store import CHECKSUMS, INDEX, ROWS
+from svipctl.datasets.features import find_features, make_features, plan_features
+from svipctl.datasets.store import CHECKSUMS, INDEX, ROWS, StorePlan
 from svipctl.errors import DataError, ResourceError
 from tests.datasets.packs import in_process
 from tests.faults import disk_fault, full_from, killed_at
@@ -24,8 +24,11 @@ FILES = ("a/1.png", "a/2.png", "b/1.png")
 VALUES = torch.randn(3, 2, 2, 5, generator=torch.Generator().manual_seed(0))
 
 
-def plan(root: Path, dtype: torch.dtype = torch.bfloat16) -> FeaturePlan:
-    return FeaturePlan(root / "features" / "set", {"stem": "x"}, FILES, (2, 2, 5), dtype)
+PLANNED: dict[str, Any] = {"stamp": {"stem": "x"}, "files": FILES, "shape": (2, 2, 5), "dtype": torch.bfloat16}
+
+
+def plan(root: Path, **changed: Any) -> StorePlan:
+    return plan_features(root / "features" / "set", **(PLANNED | changed))
 
 
 def never(files: Sequence[str]) -> Iterator[Tensor]:
@@ -40,11 +43,11 @@ def computed(files: Sequence[str]) -> Iterator[Tensor]:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_what_is_gathered_is_what_was_made_in_any_order(tmp_path: Path, dtype: torch.dtype) -> None:
+def test_features_are_gathered_in_any_order(tmp_path: Path, dtype: torch.dtype) -> None:
     calls: list[tuple[int, int]] = []
-    make_features(plan(tmp_path, dtype), computed, lambda *done: calls.append(done))
+    make_features(plan(tmp_path, dtype=dtype), computed, lambda *done: calls.append(done))
     assert calls == [(2, 3), (3, 3)]
-    found = find_features(plan(tmp_path, dtype))
+    found = find_features(plan(tmp_path, dtype=dtype))
     assert found is not None
     order = [2, 0, 2]
     assert torch.equal(found.gather([FILES[row] for row in order]), VALUES[order].to(dtype))
@@ -52,34 +55,32 @@ def test_what_is_gathered_is_what_was_made_in_any_order(tmp_path: Path, dtype: t
     assert torch.equal(found.gather(FILES), VALUES.to(dtype))
 
 
-def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
+def test_existing_features_are_not_computed_again(tmp_path: Path) -> None:
     make_features(plan(tmp_path), computed)
     assert torch.equal(make_features(plan(tmp_path), never).gather(FILES), VALUES.bfloat16())
 
 
 @pytest.mark.parametrize(
-    "other",
+    "changed",
     [
-        lambda plan: replace(plan, stamp={"stem": "y"}),
-        lambda plan: replace(plan, files=(*FILES[:2], "c/1.png")),
-        lambda plan: replace(plan, shape=(2, 2, 4)),
-        lambda plan: replace(plan, shape=(4, 5)),
-        lambda plan: replace(plan, dtype=torch.float16),
+        {"stamp": {"stem": "y"}},
+        {"files": (*FILES[:2], "c/1.png")},
+        {"shape": (2, 2, 4)},
+        {"shape": (4, 5)},
+        {"dtype": torch.float16},
     ],
 )
-def test_features_of_anything_else_are_not_found_but_replaced(
-    tmp_path: Path, other: Callable[[FeaturePlan], FeaturePlan]
-) -> None:
+def test_features_with_another_stamp_are_not_found_but_replaced(tmp_path: Path, changed: dict[str, Any]) -> None:
     make_features(plan(tmp_path), computed)
-    changed = other(plan(tmp_path))
-    assert find_features(changed) is None
-    rows = torch.ones(3, *changed.shape)
-    assert torch.equal(make_features(changed, lambda files: [rows]).gather(changed.files), rows.to(changed.dtype))
+    other, wanted = plan(tmp_path, **changed), PLANNED | changed
+    assert find_features(other) is None
+    rows = torch.ones(3, *wanted["shape"])
+    assert torch.equal(make_features(other, lambda files: [rows]).gather(other.files), rows.to(wanted["dtype"]))
     assert find_features(plan(tmp_path)) is None
 
 
 @pytest.mark.parametrize("name", [ROWS, INDEX, CHECKSUMS])
-def test_a_file_cut_short_is_not_found(tmp_path: Path, name: str) -> None:
+def test_a_truncated_file_is_not_found(tmp_path: Path, name: str) -> None:
     make_features(plan(tmp_path), computed)
     path = plan(tmp_path).folder / name
     path.write_bytes(path.read_bytes()[:-1])
@@ -104,7 +105,7 @@ def test_interrupted_work_continues_after_the_last_batch(tmp_path: Path) -> None
     assert asked == [["b/1.png"]]
 
 
-def test_killed_at_every_moment_the_next_call_ends_with_the_same_bytes(tmp_path: Path) -> None:
+def test_after_a_kill_at_any_moment_the_next_call_ends_with_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     make_features(plan(tmp_path / "whole"), computed)
     expected, moment = files_under(tmp_path / "whole"), 1
@@ -138,7 +139,7 @@ def test_too_few_rows_are_an_error_and_never_used(tmp_path: Path) -> None:
     assert find_features(plan(tmp_path)) is None
 
 
-def test_a_disk_too_small_is_reported_before_anything_is_computed(
+def test_too_little_disk_space_is_reported_before_anything_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=1))
@@ -147,14 +148,14 @@ def test_a_disk_too_small_is_reported_before_anything_is_computed(
 
 
 @pytest.mark.parametrize("moment", [1, 2, 3])
-def test_a_disk_that_fills_is_our_error_and_nothing_looks_finished(moment: int, tmp_path: Path) -> None:
+def test_a_full_disk_is_a_resource_error_and_leaves_no_finished_file(moment: int, tmp_path: Path) -> None:
     with disk_fault(full_from(moment), "pwrite"), pytest.raises(ResourceError, match="no space left"):
         make_features(plan(tmp_path), computed)
     assert find_features(plan(tmp_path)) is None
     assert torch.equal(make_features(plan(tmp_path), computed).gather(FILES), VALUES.bfloat16())
 
 
-def test_the_index_says_what_the_rows_are(tmp_path: Path) -> None:
+def test_the_index_describes_the_rows(tmp_path: Path) -> None:
     make_features(plan(tmp_path), computed)
     index = json.loads((plan(tmp_path).folder / INDEX).read_text())
     assert (index["shape"], index["dtype"], index["files"]) == ([2, 2, 5], "bfloat16", list(FILES))

@@ -1,8 +1,9 @@
-"""A benchmark's archives from a server to their place: faults, kills and Ctrl-C, on small archives of the same form."""
+"""Test fetching a benchmark's archives from a server: faults, kills and Ctrl-C, on small archives of the same form."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import random
@@ -20,17 +21,16 @@ import pytest
 from scipy.io import savemat
 
 from svipctl.datasets.fetch.assets import Asset, Manifest
-from svipctl.datasets.fetch.connection import Patience
 from svipctl.datasets.fetch.install import fetch
 from svipctl.datasets.fetch.steps import bytes_needed, plan_fetch
 from svipctl.datasets.matlab import read_mat
 from svipctl.errors import ConfigError, DataError, NetworkError, ResourceError, SvipError
 from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server
+from tests.datasets.patience import SLEEPLESS
 from tests.faults import full_disk
 from tests.processes import FORKS, clean_environment, files_under
 
 IMAGES, SPLITS = "/CUB_200_2011.tgz", "/xlsa17.zip"
-SLEEPLESS = Patience(sleep=lambda seconds: None)
 
 
 def tar_of(members: dict[str, bytes]) -> bytes:
@@ -75,7 +75,7 @@ XLSA17 = {f"xlsa17/data/{name}/res101.mat": RES101 for name in ("CUB", "SUN")} |
 
 @pytest.fixture
 def server() -> Iterator[FaultyServer]:
-    with faulty_server() as served:
+    with faulty_server() as served, SLEEPLESS.applied():
         served.files = {IMAGES: tar_of(CUB), SPLITS: zip_of(XLSA17)}
         yield served
 
@@ -93,11 +93,11 @@ def manifest_of(server: FaultyServer) -> Manifest:
 
 def fetch_cub(manifest: Manifest, data_dir: Path, source: Path | None = None, keep_archives: bool = False) -> None:
     steps = plan_fetch(["cub"], data_dir, source=source, manifest=manifest)
-    fetch(steps, data_dir, keep_archives=keep_archives, patience=SLEEPLESS)
+    fetch(steps, data_dir, keep_archives=keep_archives)
 
 
 def installed(data_dir: Path) -> dict[str, bytes]:
-    """Return the files, without the lock and the stamps, which have the time."""
+    """Return the files, without the lock and the stamps, which contain the time."""
     found = files_under(data_dir)
     return {name: content for name, content in found.items() if "/.assets/" not in name and name != ".fetch.lock"}
 
@@ -117,7 +117,7 @@ def assert_complete(data_dir: Path) -> None:
         }.items()
 
 
-def test_a_benchmark_is_fetched_once_and_nothing_is_left_over(server: FaultyServer, tmp_path: Path) -> None:
+def test_a_benchmark_is_fetched_once_and_leaves_no_other_files(server: FaultyServer, tmp_path: Path) -> None:
     manifest = manifest_of(server)
     fetch_cub(manifest, tmp_path)
     assert_complete(tmp_path)
@@ -127,7 +127,7 @@ def test_a_benchmark_is_fetched_once_and_nothing_is_left_over(server: FaultyServ
     assert len(server.requests) == asked
 
 
-def test_what_is_there_stays_when_fetching_it_again_is_refused(server: FaultyServer, tmp_path: Path) -> None:
+def test_existing_files_remain_when_fetching_them_again_is_refused(server: FaultyServer, tmp_path: Path) -> None:
     manifest = manifest_of(server)
     fetch_cub(manifest, tmp_path)
     server.files = {}
@@ -135,24 +135,24 @@ def test_what_is_there_stays_when_fetching_it_again_is_refused(server: FaultySer
         steps = plan_fetch(["cub"], tmp_path, manifest=manifest, again=True)
         assert {step.state for step in steps} == {"download"}
         with pytest.raises(NetworkError):
-            fetch(steps, tmp_path, offline=offline, patience=SLEEPLESS)
+            fetch(steps, tmp_path, offline=offline)
         assert_complete(tmp_path)
 
 
-def test_room_is_needed_for_an_archive_beside_its_files_and_not_for_what_has_arrived(
+def test_disk_space_is_needed_for_an_archive_and_its_files_but_not_for_finished_downloads(
     server: FaultyServer, tmp_path: Path
 ) -> None:
     sizes = {"cub-images": 1000, "proposed-splits": 100}
     manifest = {name: asset.model_copy(update={"estimate": sizes[name]}) for name, asset in manifest_of(server).items()}
     steps = plan_fetch(["cub"], tmp_path, manifest=manifest)
-    assert bytes_needed(steps) == 1000 + 1000, "of the splits little is kept, and their archive is gone"
+    assert bytes_needed(steps) == 1000 + 1000, "little of the splits is kept, and their archive is deleted"
     assert bytes_needed(steps, keep_archives=True) == 1000 + 1100
     (tmp_path / ".archives").mkdir()
     (tmp_path / ".archives" / f"{IMAGES[1:]}.part").write_bytes(b"." * 600)
     assert bytes_needed(steps) == 400 + 1000
 
 
-def test_a_disk_too_small_is_reported_before_anything_is_fetched(server: FaultyServer, tmp_path: Path) -> None:
+def test_too_little_disk_space_is_reported_before_anything_is_fetched(server: FaultyServer, tmp_path: Path) -> None:
     manifest = {name: asset.model_copy(update={"estimate": 10**15}) for name, asset in manifest_of(server).items()}
     with pytest.raises(ResourceError, match="fetching needs about 2,000,000,000,000,000"):
         fetch_cub(manifest, tmp_path)
@@ -171,13 +171,13 @@ def test_a_full_disk_is_an_error_and_the_next_run_finishes(server: FaultyServer,
     assert_complete(tmp_path)
 
 
-def test_a_folder_in_whose_place_a_file_is_cannot_be_written(server: FaultyServer, tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_an_error(server: FaultyServer, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     with pytest.raises(ConfigError, match="data sets in .* cannot be written"):
         fetch_cub(manifest_of(server), tmp_path / "data")
 
 
-def test_of_res101_the_names_and_labels_are_kept_and_the_features_are_not(server: FaultyServer, tmp_path: Path) -> None:
+def test_the_names_and_labels_of_res101_are_kept_and_the_features_are_not(server: FaultyServer, tmp_path: Path) -> None:
     fetch_cub(manifest_of(server), tmp_path)
     path = tmp_path / "cub" / "xlsa17" / "data" / "CUB" / "res101.mat"
     found = read_mat(path, ["image_files", "labels"])
@@ -216,7 +216,7 @@ def test_a_bad_archive_is_not_installed_and_the_next_run_finishes(
 
 
 @pytest.mark.parametrize("members", [{"other": b"x"}, XLSA17 | {"xlsa17/data/CUB/res101.mat": b"no such file"}])
-def test_an_archive_of_other_files_is_deleted_and_what_is_installed_stays(
+def test_an_archive_of_other_files_is_deleted_and_the_installed_files_remain(
     server: FaultyServer, tmp_path: Path, members: dict[str, bytes]
 ) -> None:
     manifest = manifest_of(server)
@@ -224,16 +224,16 @@ def test_an_archive_of_other_files_is_deleted_and_what_is_installed_stays(
     server.script[SPLITS] = [Answer(content=zip_of(members))]
     steps = plan_fetch(["cub"], tmp_path, manifest=manifest, again=True)
     with pytest.raises(DataError):
-        fetch(steps, tmp_path, patience=SLEEPLESS)
+        fetch(steps, tmp_path)
     assert not (tmp_path / ".archives" / SPLITS[1:]).exists()
     assert (tmp_path / "cub" / ".assets" / "proposed-splits.json").exists()
-    fetch(plan_fetch(["cub"], tmp_path, manifest=manifest, again=True), tmp_path, patience=SLEEPLESS)
+    fetch(plan_fetch(["cub"], tmp_path, manifest=manifest, again=True), tmp_path)
     assert_complete(tmp_path)
 
 
 @pytest.mark.parametrize("answer", [Answer(404), Answer(content=HTML), Answer(503), Answer(cut=9, ranges=False)])
 @pytest.mark.parametrize("path", [IMAGES, SPLITS])
-def test_a_download_that_fails_is_finished_by_the_next_run(
+def test_the_next_run_finishes_a_failed_download(
     server: FaultyServer, tmp_path: Path, answer: Answer, path: str
 ) -> None:
     manifest = manifest_of(server)
@@ -245,7 +245,7 @@ def test_a_download_that_fails_is_finished_by_the_next_run(
     assert_complete(tmp_path)
 
 
-def test_the_stamp_names_the_address_that_gave_the_file(server: FaultyServer, tmp_path: Path) -> None:
+def test_the_stamp_names_the_address_of_the_file(server: FaultyServer, tmp_path: Path) -> None:
     manifest = manifest_of(server)
     server.files |= {"/mirror" + path: content for path, content in server.files.items()}
     fetch(plan_fetch(["cub"], tmp_path, manifest=manifest, mirrors=[f"{server.address}/mirror"]), tmp_path)
@@ -253,7 +253,7 @@ def test_the_stamp_names_the_address_that_gave_the_file(server: FaultyServer, tm
     assert stamp["from"] == f"{server.address}/mirror{IMAGES}"
 
 
-def test_kept_archives_serve_the_next_time(server: FaultyServer, tmp_path: Path) -> None:
+def test_kept_archives_are_used_the_next_time(server: FaultyServer, tmp_path: Path) -> None:
     manifest = manifest_of(server)
     fetch_cub(manifest, tmp_path / "one", keep_archives=True)
     kept = tmp_path / "one" / ".archives"
@@ -266,7 +266,7 @@ def test_kept_archives_serve_the_next_time(server: FaultyServer, tmp_path: Path)
     assert len(server.requests) == asked
 
 
-def test_unpacked_folders_are_taken_and_stay_as_they_are(server: FaultyServer, tmp_path: Path) -> None:
+def test_unpacked_folders_are_used_and_left_unchanged(server: FaultyServer, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     for name, content in (CUB | XLSA17).items():
         (mine / name).parent.mkdir(parents=True, exist_ok=True)
@@ -278,14 +278,29 @@ def test_unpacked_folders_are_taken_and_stay_as_they_are(server: FaultyServer, t
     assert server.requests == []
 
 
-def test_killed_at_20_moments_of_the_download_then_finished_byte_identical(
-    server: FaultyServer, tmp_path: Path
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOSPC])
+def test_an_archive_is_kept_if_its_files_cannot_be_written(server: FaultyServer, tmp_path: Path, number: int) -> None:
+    manifest = manifest_of(server)
+    with full_disk(tmp_path, name="*.jpg", number=number), pytest.raises((ConfigError, ResourceError)) as caught:
+        fetch_cub(manifest, tmp_path)
+    assert "writ" in caught.value.what
+    server.requests.clear()
+    fetch_cub(manifest, tmp_path)
+    assert_complete(tmp_path)
+    assert IMAGES not in [request.path for request in server.requests]
+
+
+@pytest.mark.parametrize("kills", [pytest.param(20, marks=pytest.mark.slow), 4])
+def test_a_download_killed_at_many_moments_ends_byte_identical(
+    server: FaultyServer, tmp_path: Path, kills: int
 ) -> None:
     manifest = manifest_of(server)
     fetch_cub(manifest, tmp_path / "whole")
     moments = random.Random(11)
-    for number in range(20):
-        path, name = (IMAGES, "cub-images") if number < 13 else (SPLITS, "proposed-splits")  # one after the other
+    for number in range(kills):
+        path, name = (
+            (IMAGES, "cub-images") if number < 0.65 * kills else (SPLITS, "proposed-splits")
+        )  # one after the other
         steps = plan_fetch(["cub"], tmp_path / "data", manifest=manifest)
         process = FORKS.Process(target=fetch, args=(steps, tmp_path / "data"))
         cut = moments.randrange(len(server.files[path]) // 15)
@@ -300,7 +315,7 @@ def test_killed_at_20_moments_of_the_download_then_finished_byte_identical(
     assert installed(tmp_path / "data") == installed(tmp_path / "whole")
 
 
-def test_ctrl_c_ends_at_once_though_a_server_has_fallen_silent(server: FaultyServer, tmp_path: Path) -> None:
+def test_ctrl_c_ends_at_once_though_the_server_is_silent(server: FaultyServer, tmp_path: Path) -> None:
     over, arguments = threading.Event(), ["data", "fetch", "cub", "--mirror", server.address, "--data-dir", "data"]
     running: list[subprocess.Popen[str]] = []
 

@@ -1,4 +1,4 @@
-"""A data folder of one's own: what is read, and that nothing in it raises anything but our errors."""
+"""Test a data folder: what is read from it, and that any content is read or raises a SvipError."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from svipctl.errors import DataError, SvipError
 from tests.conftest import ATTRIBUTES, SEEN, TESTED, TRAINED, UNSEEN, write_rows, write_small_folder
 
 
-def test_what_is_written_is_what_is_read(shared_folder: Path) -> None:
+def test_a_written_folder_is_read_back(shared_folder: Path) -> None:
     benchmark = open_folder(shared_folder)
     assert benchmark.name == "small"
     assert benchmark.classes == (*SEEN, *UNSEEN)
@@ -44,7 +44,7 @@ def test_unseen_txt_holds_out_every_fifth_image_of_a_seen_class(small_folder: Pa
     assert len(benchmark.trainval) == len(SEEN) * 7
 
 
-def test_without_pictures_split_csv_names_them_in_the_same_order(small_folder: Path) -> None:
+def test_without_image_files_split_csv_lists_the_images_in_the_same_order(small_folder: Path) -> None:
     deep = small_folder / "images" / "seen_b"
     (deep / "a").mkdir()
     (deep / "3.png").rename(deep / "a" / "3.png")
@@ -64,7 +64,7 @@ def test_without_pictures_split_csv_names_them_in_the_same_order(small_folder: P
         open_folder(small_folder)
 
 
-def test_without_pictures_and_split_csv_nothing_says_which_there_are(small_folder: Path) -> None:
+def test_without_image_files_and_split_csv_the_images_are_unknown(small_folder: Path) -> None:
     shutil.rmtree(small_folder / "images")
     (small_folder / "split.csv").unlink()
     (small_folder / "unseen.txt").write_text("unseen_x\n")
@@ -72,7 +72,7 @@ def test_without_pictures_and_split_csv_nothing_says_which_there_are(small_folde
         open_folder(small_folder, with_images=False)
 
 
-def test_a_class_that_only_split_csv_has_is_named(small_folder: Path) -> None:
+def test_a_class_that_is_only_in_split_csv_is_named(small_folder: Path) -> None:
     shutil.rmtree(small_folder / "images")
     with (small_folder / "split.csv").open("a") as file:
         file.write("nowhere/0.png,trainval\n0.png,trainval\n")
@@ -103,7 +103,25 @@ def test_every_problem_is_reported_at_once(small_folder: Path) -> None:
     assert "6 problems" in caught.value.what
 
 
-def test_a_folder_that_lacks_everything_says_what_it_needs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("factor", [1e200, 1e-200])
+def test_attributes_whose_length_cannot_be_computed_are_a_problem(small_folder: Path, factor: float) -> None:
+    rows = [line.split(",") for line in (small_folder / "attributes.csv").read_text().splitlines()]
+    rows[-1][1:] = [str(factor * float(cell or 0)) for cell in rows[-1][1:]]
+    write_rows(small_folder / "attributes.csv", [*map(list, rows)])
+    with pytest.raises(DataError, match=rf"class '{rows[-1][0]}' has attributes of up to"):
+        open_folder(small_folder)
+
+
+def test_lists_of_unseen_classes_that_contradict_are_a_problem(small_folder: Path) -> None:
+    unseen = sorted({open_folder(small_folder).classes[label] for label in open_folder(small_folder).unseen_classes})
+    (small_folder / "unseen.txt").write_text("\n".join(unseen) + "\n")
+    assert open_folder(small_folder).classes
+    (small_folder / "unseen.txt").write_text("seen_a\n")
+    with pytest.raises(DataError, match=r"unseen\.txt and split\.csv have different unseen classes: seen_a"):
+        open_folder(small_folder)
+
+
+def test_an_empty_folder_is_an_error_that_lists_the_required_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"lacks images, attributes\.csv, split\.csv or unseen\.txt"):
         open_folder(tmp_path)
 
@@ -135,7 +153,7 @@ def test_folds_need_no_header_and_every_seen_class(small_folder: Path) -> None:
     assert "seen class 'seen_a' is in no fold" in caught.value.why
 
 
-def test_a_picture_that_has_no_split_is_a_problem_and_one_that_is_unused_is_none(small_folder: Path) -> None:
+def test_an_image_without_a_split_is_a_problem_and_an_unused_one_is_not(small_folder: Path) -> None:
     lines = (small_folder / "split.csv").read_text().splitlines()
     before = len(open_folder(small_folder).trainval)
     (small_folder / "split.csv").write_text("\n".join([lines[0], *lines[2:]]))
@@ -172,7 +190,7 @@ CONTENT = st.one_of(
 @pytest.mark.parametrize("name", ["attributes.csv", "split.csv", "folds.csv"])
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=CONTENT)
-def test_no_table_raises_anything_but_our_errors(name: str, victim: Path, content: bytes) -> None:
+def test_any_table_is_read_or_a_svip_error(name: str, victim: Path, content: bytes) -> None:
     path = victim / name
     before = path.read_bytes() if path.exists() else None
     path.write_bytes(content)
@@ -180,7 +198,7 @@ def test_no_table_raises_anything_but_our_errors(name: str, victim: Path, conten
         benchmark = open_folder(victim)
         assert np.isfinite(benchmark.class_attributes).all()
     except SvipError:
-        pass  # refused in our words; any other exception fails the test
+        pass  # a SvipError; any other exception fails the test
     finally:
         if before is None:
             path.unlink()
@@ -189,14 +207,14 @@ def test_no_table_raises_anything_but_our_errors(name: str, victim: Path, conten
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x80unseen"])
-def test_unseen_txt_that_is_no_text_is_our_error(content: bytes, small_folder: Path) -> None:
+def test_an_unseen_txt_that_is_not_text_is_a_svip_error(content: bytes, small_folder: Path) -> None:
     (small_folder / "split.csv").unlink()
     (small_folder / "unseen.txt").write_bytes(content)
     with pytest.raises(SvipError):
         open_folder(small_folder)
 
 
-def test_a_group_row_of_another_length_is_our_error(small_folder: Path) -> None:
+def test_a_group_row_of_another_length_is_a_data_error(small_folder: Path) -> None:
     rows = [line.split(",") for line in (small_folder / "attributes.csv").read_text().splitlines()]
     rows[1].append("beyond")
     write_rows(small_folder / "attributes.csv", [*map(list, rows)])
@@ -204,13 +222,13 @@ def test_a_group_row_of_another_length_is_our_error(small_folder: Path) -> None:
         open_folder(small_folder)
 
 
-def test_a_fold_of_an_unseen_class_is_our_error(small_folder: Path) -> None:
+def test_a_fold_of_an_unseen_class_is_a_data_error(small_folder: Path) -> None:
     write_rows(small_folder / "folds.csv", [["class", "fold"], *([name, 1] for name in (*SEEN[:3], UNSEEN[0]))])
     with pytest.raises(DataError):
         open_folder(small_folder)
 
 
-def test_a_class_in_two_folds_is_our_error(small_folder: Path) -> None:
+def test_a_class_in_two_folds_is_a_data_error(small_folder: Path) -> None:
     write_rows(small_folder / "folds.csv", [["class", "fold"], ["seen_a", 1], ["seen_a", 2], ["seen_b", 3]])
     with pytest.raises(DataError):
         open_folder(small_folder)
@@ -218,14 +236,14 @@ def test_a_class_in_two_folds_is_our_error(small_folder: Path) -> None:
 
 @pytest.fixture
 def unsplit(small_folder: Path) -> Path:
-    """The tiny data folder with `unseen.txt`, so that each new picture has a split."""
+    """Return the tiny data folder with `unseen.txt`, so that each new image has a split."""
     (small_folder / "split.csv").unlink()
     (small_folder / "unseen.txt").write_text("\n".join(UNSEEN))
     return small_folder
 
 
 def copy(folder: Path, name: str) -> None:
-    """Add a picture of its own content."""
+    """Add an image with its own content."""
     path = folder / "images" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = folder / "images" / "seen_a" / "0.png"
@@ -245,14 +263,14 @@ COUNTED: dict[str, tuple[int, Callable[[Path], object]]] = {
     "an unknown ending": (1, lambda folder: copy(folder, "seen_a/x.2024")),
     "a linked class": (0, lambda folder: link(folder, "seen_b", folder.parent / "elsewhere")),
     "a linked picture": (1, lambda folder: (folder / "images/seen_a/x.png").symlink_to(folder / "images/seen_b/0.png")),
-    "a linked folder of pictures": (0, lambda folder: link(folder, "", folder.parent / "all")),
+    "a linked folder of images": (0, lambda folder: link(folder, "", folder.parent / "all")),
     "a broken link": (1, lambda folder: (folder / "images/seen_a/x.png").symlink_to("gone")),
     "a pipe": (1, lambda folder: os.mkfifo(folder / "images/seen_a/x.png")),
 }
 
 
 @pytest.mark.parametrize("kind", COUNTED)
-def test_every_picture_of_a_class_counts(kind: str, unsplit: Path) -> None:
+def test_every_image_of_a_class_counts(kind: str, unsplit: Path) -> None:
     before = len(open_folder(unsplit).images)
     more, change = COUNTED[kind]
     change(unsplit)
@@ -262,30 +280,33 @@ def test_every_picture_of_a_class_counts(kind: str, unsplit: Path) -> None:
 
 
 NAMED: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "a loose picture": ("loose.png (not in a class folder)", lambda folder: copy(folder, "loose.png")),
+    "an image outside of class folders": (
+        "loose.png (not in a class folder)",
+        lambda folder: copy(folder, "loose.png"),
+    ),
     "a text": ("seen_a/notes.txt", lambda folder: (folder / "images/seen_a/notes.txt").write_text("notes")),
     "a photograph of another format": (
         "seen_a/x.heic (not a supported image)",
         lambda folder: (folder / "images/seen_a/x.heic").write_bytes(b"\0\0\0\x18ftypheic"),
     ),
-    "a hidden picture": ("seen_a/.x.png (hidden)", lambda folder: copy(folder, "seen_a/.x.png")),
+    "a hidden image": ("seen_a/.x.png (hidden)", lambda folder: copy(folder, "seen_a/.x.png")),
     "a hidden folder": ("seen_a/.more (hidden)", lambda folder: copy(folder, "seen_a/.more/x.png")),
-    "a circle of links": ("seen_a/again", lambda folder: (folder / "images/seen_a/again").symlink_to("..")),
+    "a loop of links": ("seen_a/again", lambda folder: (folder / "images/seen_a/again").symlink_to("..")),
     "a class without its folder": ("1 classes", lambda folder: shutil.rmtree(folder / "images/seen_c")),
     "a class that is a file": (
         "seen_c (not in a class folder",
         lambda folder: empty_class(folder).rmdir() or copy(folder, "seen_c"),
     ),
-    "a class without pictures": ("are ignored: seen_c", lambda folder: empty_class(folder)),
+    "a class without images": ("are ignored: seen_c", lambda folder: empty_class(folder)),
     "a class of texts": ("are ignored: seen_c", lambda folder: (empty_class(folder) / "a.txt").write_text("a")),
     "equal files": (
-        "have the content of a training image: images/seen_b/",
+        "are identical to a training image: images/seen_b/",
         lambda folder: [  # one of the two is held out
             shutil.copy(folder / f"images/seen_b/{name}", folder / "images/unseen_x") for name in ("0.png", "1.png")
         ],
     ),
     "equal attributes": (
-        "one is unseen: 'seen_a' and 'unseen_x'",
+        "and some are unseen: 'seen_a' and 'unseen_x'",
         lambda folder: rewrite(folder / "attributes.csv", lambda rows: rows[8].__setitem__(slice(1, 7), rows[2][1:])),
     ),
 }
@@ -304,7 +325,7 @@ def rewrite(path: Path, change: Callable[[list[list[str]]], object]) -> None:
 
 
 @pytest.mark.parametrize("kind", NAMED)
-def test_what_takes_no_part_or_makes_scores_doubtful_is_named_in_one_warning(kind: str, unsplit: Path) -> None:
+def test_ignored_files_and_doubtful_scores_are_named_in_one_warning(kind: str, unsplit: Path) -> None:
     assert open_folder(unsplit).warnings == ()
     said, change = NAMED[kind]
     change(unsplit)
@@ -312,17 +333,20 @@ def test_what_takes_no_part_or_makes_scores_doubtful_is_named_in_one_warning(kin
 
 
 REFUSED: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "an unseen class without pictures": (
+    "an unseen class without images": (
         "class 'unseen_x' has no images",
         lambda folder: shutil.rmtree(folder / "images/unseen_x"),
     ),
     "a folder of an unknown class": ("images/jay has no row", lambda folder: copy(folder, "jay/x.png")),
-    "a name of two lines": ("not one line of text", lambda folder: copy(folder, "seen_a/x\u2028y.png")),
-    "a name that is no text": (
-        "not one line of text",
+    "a name of two lines": (
+        "contains a line break or is not UTF-8",
+        lambda folder: copy(folder, "seen_a/x\u2028y.png"),
+    ),
+    "a name that is not text": (
+        "contains a line break or is not UTF-8",
         lambda folder: shutil.copy(folder / "images/seen_a/0.png", folder / "images/seen_a/\udcff.png"),
     ),
-    "pictures that are no folder": (
+    "images that are not a folder": (
         "images/.: it cannot be listed",
         lambda folder: shutil.rmtree(folder / "images") or (folder / "images").touch(),
     ),
@@ -343,7 +367,7 @@ REFUSED: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_changes_the_split_is_an_error(kind: str, unsplit: Path) -> None:
+def test_a_change_of_the_split_is_an_error(kind: str, unsplit: Path) -> None:
     said, change = REFUSED[kind]
     change(unsplit)
     with pytest.raises(DataError) as caught:
@@ -352,8 +376,8 @@ def test_what_changes_the_split_is_an_error(kind: str, unsplit: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_names_are_the_same_however_their_accents_are_written(form: str, small_folder: Path) -> None:
-    """On the disk and in the tables, as after a copy from macOS."""
+def test_names_match_whichever_way_their_accents_are_encoded(form: str, small_folder: Path) -> None:
+    """Encode them as on the disk and in the tables after a copy from macOS."""
     before, other = open_folder(small_folder), {"NFC": "NFD", "NFD": "NFC"}[form]
     for folder in (small_folder / "images").iterdir():
         folder.rename(folder.with_name(normalize(form, f"{folder.name}_é")))
@@ -378,7 +402,7 @@ ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("name", ["attributes.csv", "split.csv", "folds.csv"])
-def test_a_table_is_read_the_same_in_utf_8_and_in_utf_16_with_its_mark_and_refused_otherwise(
+def test_a_table_in_utf_8_or_in_utf_16_with_its_mark_is_read_and_any_other_encoding_refused(
     name: str, end: str, encoding: str, small_folder: Path
 ) -> None:
     rows = [["class", "fold"], *([name, number // 2 + 1] for number, name in enumerate(SEEN))]
@@ -423,7 +447,7 @@ NO_NUMBERS = (
 
 
 @pytest.mark.parametrize("cell", NO_NUMBERS)
-def test_a_cell_that_no_spreadsheet_reads_as_a_number_is_none(cell: str, small_folder: Path) -> None:
+def test_a_cell_that_no_spreadsheet_reads_as_a_number_is_refused(cell: str, small_folder: Path) -> None:
     rewrite(small_folder / "attributes.csv", lambda rows: rows[2].__setitem__(1, f'"{cell}"'))
     text = (small_folder / "attributes.csv").read_text(encoding="utf-8").replace('"""', '"')
     (small_folder / "attributes.csv").write_text(text, encoding="utf-8")
@@ -434,6 +458,6 @@ def test_a_cell_that_no_spreadsheet_reads_as_a_number_is_none(cell: str, small_f
 @pytest.mark.parametrize(
     ("cell", "value"), [("1", 1), ("+2.5", 2.5), ("-3.", -3), (".5", 0.5), ("1E+05", 1e5), (" 7e-2 ", 0.07), ("007", 7)]
 )
-def test_what_spreadsheets_write_is_a_number(cell: str, value: float, small_folder: Path) -> None:
+def test_the_number_formats_of_spreadsheets_are_read(cell: str, value: float, small_folder: Path) -> None:
     rewrite(small_folder / "attributes.csv", lambda rows: rows[2].__setitem__(1, cell))
     assert open_folder(small_folder).class_attributes[0, 0] == value

@@ -1,4 +1,4 @@
-"""Which row of an attribute table names groups: one rule for all who read such a table."""
+"""Test which row of an attribute table names groups, by one rule for all readers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_row_of_group_names_has_no_number(row: list[str], groups: bool) -> Non
 
 
 @pytest.mark.parametrize("first", ["group", "Group", ""])
-def test_a_table_of_classes_for_predict_is_read_as_that_of_a_folder_is(small_folder: Path, first: str) -> None:
+def test_a_table_of_classes_for_predict_is_read_like_that_of_a_folder(small_folder: Path, first: str) -> None:
     path = small_folder / "attributes.csv"
     lines = [line for line in path.read_text().splitlines() if not line.startswith("group,")]
     columns = lines[0].count(",")

@@ -1,4 +1,4 @@
-"""Attribute groups of the benchmarks partition their attributes."""
+"""Test that the attribute groups of the benchmarks partition their attributes."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def test_ranges_are_inclusive_and_may_be_joined() -> None:
 
 
 @pytest.mark.parametrize(("name", "attributes"), [("cub", 312), ("sun", 102)])
-def test_groups_of_cub_and_sun_leave_no_attribute_out_but_cubs_known_gap(name: str, attributes: int) -> None:
+def test_groups_of_cub_and_sun_cover_all_attributes_except_cubs_known_gap(name: str, attributes: int) -> None:
     members = {index for group in attribute_groups(name) for index in group}
     assert set(range(attributes)) - members == set()

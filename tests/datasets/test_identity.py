@@ -1,4 +1,4 @@
-"""What a run notes of its data folder, and when another folder counts as the same."""
+"""Test what a run records of its data folder, and when another folder counts as the same."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "a" / "birds"
 
 
-def test_a_benchmark_is_known_by_its_name() -> None:
+def test_a_benchmark_is_identified_by_its_name() -> None:
     assert identity_of("cub") == identity_of("toybirds") == {}
     assert is_same({}, "cub")
 
 
-def test_a_folder_is_itself_however_it_is_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_the_same_under_every_spelling_of_its_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noted = identity_of(str(folder))
     monkeypatch.chdir(folder.parent)
     (folder.parent / "link").symlink_to(folder)
     assert all(is_same(noted, one) for one in ("birds", "./birds/", "link", os.path.relpath(folder)))
     (folder / "attributes.csv").write_text("class,big\njay,0.5\n")
-    assert is_same(noted, "birds"), "a table that was changed in its place is told apart when the run is used"
+    assert is_same(noted, "birds"), "a table changed in place is detected when the run is used"
 
 
-def test_another_folder_is_another_unless_its_table_is_the_same(folder: Path, tmp_path: Path) -> None:
+def test_another_folder_is_different_unless_its_table_is_the_same(folder: Path, tmp_path: Path) -> None:
     noted = identity_of(str(folder))
     other = tmp_path / "b" / "birds"
     other.mkdir(parents=True)
@@ -42,10 +42,10 @@ def test_another_folder_is_another_unless_its_table_is_the_same(folder: Path, tm
     assert is_same(noted, str(other))
     (folder / "attributes.csv").unlink()
     (other / "attributes.csv").unlink()
-    assert not is_same(identity_of(str(folder)), str(other)), "two folders without a table have nothing in common"
+    assert not is_same(identity_of(str(folder)), str(other)), "two folders without a table are different"
 
 
-def test_a_folder_that_was_moved_and_a_run_without_a_note_count_as_the_same(folder: Path, tmp_path: Path) -> None:
+def test_a_moved_folder_and_a_run_without_a_record_count_as_the_same(folder: Path, tmp_path: Path) -> None:
     noted = identity_of(str(folder))
     assert is_same({}, str(folder))
     folder.rename(tmp_path / "moved")

@@ -1,4 +1,4 @@
-"""Every file below a folder is an image, or left out with a reason, or what a system puts into every folder."""
+"""Test that every file below a folder is an image, is skipped with a reason, or is a known system file."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ ENDINGS = (
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_an_ending_of_an_image_is_enough(ending: str, tmp_path: Path) -> None:
+def test_a_file_with_an_image_suffix_is_an_image(ending: str, tmp_path: Path) -> None:
     (tmp_path / f"a.{ending}").touch()
     assert found(tmp_path) == {f"a.{ending}": ""}
 
 
 @pytest.mark.parametrize("name", ["a", "a.img", "a.1", "a.jpg.2", "a.jpg_large", "Ä.bild", "a b", "a."])
 @pytest.mark.parametrize("kind", FORMATS)
-def test_what_begins_like_an_image_is_one_whatever_it_is_called(kind: str, name: str, tmp_path: Path) -> None:
+def test_a_file_with_an_image_signature_is_an_image_under_any_name(kind: str, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(encoded(kind))
     assert found(tmp_path) == {name: ""}
     assert decode(tmp_path / name).size == (4, 3)
@@ -81,7 +81,7 @@ LEFT_OUT: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)
-def test_what_is_left_out_has_a_reason(name: str, tmp_path: Path) -> None:
+def test_every_skipped_file_has_a_reason(name: str, tmp_path: Path) -> None:
     LEFT_OUT[name](tmp_path / name)
     assert found(tmp_path).keys() == {name}
     assert found(tmp_path)[name]
@@ -101,7 +101,7 @@ JUNK_FOLDERS = (
 
 
 @pytest.mark.parametrize("name", [*JUNK, *JUNK_FOLDERS])
-def test_what_systems_put_into_every_folder_is_ignored(name: str, tmp_path: Path) -> None:
+def test_system_files_are_ignored(name: str, tmp_path: Path) -> None:
     if name in JUNK:
         (tmp_path / name).write_bytes(b"\0\0\0\1Bud1")
     else:
@@ -128,7 +128,7 @@ def test_linked_folders_and_files_are_followed_and_each_folder_is_listed_once(tm
 
 
 @pytest.mark.parametrize("make", [Path.touch, os.mkfifo, lambda path: path.symlink_to("gone"), lambda path: None])
-def test_a_folder_that_is_none_is_one_closed_entry(make: Callable[[Path], object], tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_folder_is_one_closed_entry(make: Callable[[Path], object], tmp_path: Path) -> None:
     make(tmp_path / "images")
     (entry,) = entries(tmp_path / "images")
     assert entry.closed
@@ -143,14 +143,14 @@ CONTENTS = st.sampled_from([b"", b"text", encoded("JPEG"), encoded("PNG")])
 
 @settings(max_examples=60)
 @given(files=st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map(tuple), CONTENTS, max_size=6))
-def test_no_file_vanishes(files: dict[tuple[str, ...], bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_every_file_is_listed(files: dict[tuple[str, ...], bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder, written = tmp_path_factory.mktemp("any"), {}
     for parts, content in files.items():
         path = folder.joinpath(*parts)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        except OSError:  # a file where a folder should be
+        except OSError:  # a file in place of a folder
             continue
         written[path.relative_to(folder).as_posix()] = content
     listed = found(folder)

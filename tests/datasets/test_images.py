@@ -1,4 +1,4 @@
-"""Decoding, and the transforms against torchvision's."""
+"""Test decoding, and compare the transforms with torchvision's."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_the_square_transform_is_a_resize() -> None:
     assert torch.equal(Transform(32, resize="square")(image), pixels(Resize((32, 32))(image)))
 
 
-def test_evaluation_has_nothing_random_and_the_published_resize() -> None:
+def test_evaluation_is_not_random_and_has_the_published_resize() -> None:
     assert Transform(32, "square", "crop-and-flip").for_evaluation == Transform(32)
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "P", "RGBA", "LA", "1"])
-def test_pictures_of_every_mode_become_rgb(mode: str, tmp_path: Path) -> None:
+def test_images_of_every_mode_become_rgb(mode: str, tmp_path: Path) -> None:
     path = tmp_path / ("picture.tif" if mode == "CMYK" else "picture.png")
     original = picture(20, 10).convert(mode)
     original.save(path)
@@ -60,26 +60,26 @@ def test_pictures_of_every_mode_become_rgb(mode: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"])
-def test_what_does_not_decode_is_our_error(content: bytes, tmp_path: Path) -> None:
+def test_an_undecodable_file_is_a_data_error(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(DataError, match="does not decode"):
         decode(tmp_path / "a.jpg")
 
 
-def test_a_picture_cut_short_and_a_missing_one_are_our_errors(tmp_path: Path) -> None:
+def test_a_truncated_image_and_a_missing_one_are_data_errors(tmp_path: Path) -> None:
     picture(64, 64).save(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:900])
     with pytest.raises(DataError, match="does not decode"):
         decode(tmp_path / "a.jpg")
-    with pytest.raises(DataError, match="is missing"):
+    with pytest.raises(DataError, match="image not found"):
         decode(tmp_path / "b.jpg")
 
 
-def test_postscript_is_not_run_whatever_it_is_called(tmp_path: Path) -> None:
+def test_postscript_is_not_executed_under_any_name(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(run) print showpage\n")
     with Image.open(path) as image:
-        assert image.format == "EPS"  # what Pillow would give to Ghostscript
+        assert image.format == "EPS"  # what Pillow would pass to Ghostscript
     with pytest.raises(DataError, match="cannot identify"):
         decode(path)
 
@@ -90,17 +90,17 @@ def exif(orientation: object) -> Image.Exif:
     return tags
 
 
-def test_a_damaged_exif_value_hides_neither_the_picture_nor_its_orientation(tmp_path: Path) -> None:
+def test_a_damaged_exif_value_loses_neither_the_image_nor_its_orientation(tmp_path: Path) -> None:
     tags = exif(6)
     tags[0x0100] = 9  # a width of type 4, a number
     picture(8, 6).save(tmp_path / "a.jpg", exif=tags)
     whole = (tmp_path / "a.jpg").read_bytes()
-    (tmp_path / "a.jpg").write_bytes(whole.replace(b"\1\0\0\4", b"\1\0\0\2"))  # now it is said to be text
+    (tmp_path / "a.jpg").write_bytes(whole.replace(b"\1\0\0\4", b"\1\0\0\2"))  # now its type is text
     assert decode(tmp_path / "a.jpg").size == (6, 8)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535, 2**31, "6", b"\xff", (6, 6), 6.5])
-def test_an_orientation_that_is_none_leaves_a_picture_as_it_is(orientation: object) -> None:
+def test_an_invalid_orientation_leaves_an_image_unchanged(orientation: object) -> None:
     image = picture(8, 6)
     image.getexif()[0x0112] = orientation
     assert exif_orientation(image) == 1
@@ -109,8 +109,8 @@ def test_an_orientation_that_is_none_leaves_a_picture_as_it_is(orientation: obje
 
 @settings(max_examples=150)
 @given(place=st.integers(20, 120), junk=st.binary(min_size=1, max_size=12))
-def test_exif_of_any_bytes_hides_no_picture(place: int, junk: bytes) -> None:
-    """Only EXIF is damaged: 6 bytes of SOI and APP1's marker and length come before it."""
+def test_an_image_with_exif_of_any_bytes_is_decoded(place: int, junk: bytes) -> None:
+    """Damage the EXIF data only: 6 bytes of SOI and APP1's marker and length precede it."""
     file, tags = BytesIO(), exif(6)
     tags[0x010F], tags[0x8769] = "maker", {0x9003: "2026:01:01 00:00:00"}
     picture(8, 6).save(file, "JPEG", exif=tags)
@@ -120,31 +120,29 @@ def test_exif_of_any_bytes_hides_no_picture(place: int, junk: bytes) -> None:
     assert sorted(decode(Image.open(BytesIO(content))).size) == [6, 8]
 
 
-def test_a_folder_is_no_picture(tmp_path: Path) -> None:
+def test_a_folder_is_not_an_image(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no image in the folder"):
         decode(tmp_path)
 
 
 @pytest.mark.parametrize(("width", "height"), [(300, 200), (3000, 2), (3000, 1), (2, 3000), (1, 3000)])
-def test_resizing_the_centre_alone_gives_the_centre_of_the_whole(
+def test_resizing_only_the_centre_gives_the_same_pixels(
     width: int, height: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = picture(width, height)
     whole = Transform(32)(image).int()
     monkeypatch.setattr(images_module, "_MOST_PIXELS", 0)
-    # Pillow rounds after each axis, and which it takes first depends on the sizes: one level.
+    # Pillow rounds after each axis, and the order of the axes depends on the sizes: one level.
     assert (Transform(32)(image).int() - whole).abs().max() <= 1
 
 
 @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)])
-def test_a_long_thin_picture_is_never_resized_as_a_whole(
-    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_thin_image_is_never_resized_as_a_whole(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TF, "resize", lambda *_: pytest.fail("256 x 15 million pixels, 12 GB"))
     assert Transform(224)(Image.new("RGB", size, (9, 8, 7)))[:, 0, 0].tolist() == [9, 8, 7]
 
 
-def test_about_half_of_the_images_are_to_be_mirrored_and_none_without_augmentation() -> None:
+def test_about_half_of_the_images_are_mirrored_and_none_without_augmentation() -> None:
     image = np.asarray(picture(32, 32))
     outcomes = [Transform(32, augment="flip").randomised(image, np.random.default_rng(seed)) for seed in range(200)]
     assert all(np.array_equal(found, image) for found, _ in outcomes)
@@ -177,13 +175,13 @@ def test_a_random_crop_is_a_crop_resized_as_torchvision_does() -> None:
         assert np.array_equal(found, np.asarray(expected))
 
 
-def test_what_comes_before_the_random_part_is_named_after_its_geometry() -> None:
+def test_the_deterministic_part_of_a_transform_is_named_after_its_geometry() -> None:
     assert Transform(32, augment="crop-and-flip").training_geometry == Geometry("none")
     keys = [Transform(32).training_geometry.key, Transform(64, "square", "flip").training_geometry.key]
     assert [*keys, Geometry("none").key] == ["shorter-side-32", "square-64", "decoded"]
 
 
-def test_normalisation_by_hand() -> None:
+def test_normalisation_equals_the_formula() -> None:
     images = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2).expand(1, 3, 1, 2)
     found = Normalisation((0.5, 0.0, 0.25), (0.5, 1.0, 0.25))(images)
     assert found[0, :, 0].tolist() == [[-1, 1], [0, 1], [-1, 3]]
@@ -217,7 +215,7 @@ def test_each_exif_orientation_is_undone_in_every_format(orientation: int, endin
 
 
 INVERSE = {6: 8, 8: 6} | {same: same for same in (1, 2, 3, 4, 5, 7)}
-"""EXIF orientation -> the one that undoes it."""
+"""EXIF orientation -> its inverse."""
 
 
 def with_orientation(image: Image.Image, orientation: int) -> Image.Image:
@@ -244,7 +242,7 @@ HOSTILE = {
 
 
 def huge(width: int, height: int) -> bytes:
-    """A PNG that says that it is large, with next to no content."""
+    """Return a PNG whose header declares a large size, with almost no content."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = (header, b"IDAT" + zlib.compress(b""), b"IEND")
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -253,7 +251,7 @@ def huge(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_whatever_has_the_name_of_a_picture_is_refused_at_once(
+def test_an_unusable_file_with_an_image_name_is_refused_at_once(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's name is short
@@ -264,13 +262,19 @@ def test_whatever_has_the_name_of_a_picture_is_refused_at_once(
 
 
 @pytest.mark.parametrize("name", ["a" * 300 + ".png", "a\0.png", "b/c.png"])
-def test_a_name_that_no_picture_can_have_is_our_error(name: str, tmp_path: Path) -> None:
+def test_an_impossible_image_name_is_a_data_error(name: str, tmp_path: Path) -> None:
     (tmp_path / "b").touch()
     with pytest.raises(DataError):
         decode(tmp_path / name)
 
 
-def test_pixels_without_a_known_brightness_do_not_decode(tmp_path: Path) -> None:
+def test_pixels_without_a_known_brightness_are_a_data_error(tmp_path: Path) -> None:
     Image.new("F", (4, 4), 0.5).save(tmp_path / "float.tiff")
     with pytest.raises(DataError, match="32 bits per pixel"):
         decode(tmp_path / "float.tiff")
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 7), (7, 0)])
+def test_an_image_without_pixels_is_a_data_error(size: tuple[int, int]) -> None:
+    with pytest.raises(DataError, match="it has 0 pixels"):
+        decode(Image.new("RGB", size))

@@ -1,4 +1,4 @@
-"""Info files of the published code that cannot be used: what is wrong is named, key by key."""
+"""Test unusable info files of the published code: the errors name what is wrong, key by key."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def saved(path: Path, **changes: Any) -> Path:
     return path
 
 
-def test_what_the_file_says_is_read(tmp_path: Path) -> None:
+def test_the_content_of_the_file_is_read(tmp_path: Path) -> None:
     found = read_info_file(saved(tmp_path / "info.pth"), "cub")
     assert found.classes == ("a", "b")
     assert found.labels["trainval"] == {"CUB_200_2011/images/a/1.jpg": "a", "CUB_200_2011/images/b/2.jpg": "b"}
@@ -61,7 +61,7 @@ def test_what_the_file_says_is_read(tmp_path: Path) -> None:
     ],
     ids=lambda one: ", ".join(one) if isinstance(one, dict) else "",
 )
-def test_what_cannot_be_used_is_named_with_what_to_give_instead(
+def test_an_unusable_entry_is_an_error_that_says_what_to_pass_instead(
     changes: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError) as refused:
@@ -71,13 +71,13 @@ def test_what_cannot_be_used_is_named_with_what_to_give_instead(
     assert refused.value.todo
 
 
-def test_another_document_is_no_info_file(tmp_path: Path) -> None:
+def test_another_document_is_not_an_info_file(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "info.pth")
     with pytest.raises(DataError, match="it contains a list, not a dict"):
         read_info_file(tmp_path / "info.pth", "cub")
 
 
-def test_a_table_that_is_no_number_is_a_difference(tmp_path: Path) -> None:
+def test_a_table_that_is_not_a_number_is_a_difference(tmp_path: Path) -> None:
     ours = benchmark(tmp_path)
     nan = torch.full(ours.class_attributes.shape, torch.nan)
     found = read_info_file(

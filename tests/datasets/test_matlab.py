@@ -1,4 +1,4 @@
-"""Reading MATLAB files as scipy does where they are whole, and an error of ours where they are not."""
+"""Test MATLAB files: intact ones are read as by scipy, and any other raises a DataError."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_every_real_file_is_read_as_scipy_reads_it(path: Path) -> None:
     length=st.integers(0, 10**6),
     packed=st.booleans(),
 )
-def test_damaged_bytes_never_raise_anything_but_a_data_error(
+def test_damaged_bytes_raise_only_data_errors(
     tmp_path: Path, changes: list[tuple[int, int]], length: int, packed: bool
 ) -> None:
     path = tmp_path / "file.mat"
@@ -81,7 +81,7 @@ def test_damaged_bytes_never_raise_anything_but_a_data_error(
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"MATLAB 5.0" + bytes(200)])
-def test_another_kind_of_file_is_told_from_a_missing_key(tmp_path: Path, content: bytes) -> None:
+def test_another_kind_of_file_and_a_missing_key_are_different_errors(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file.mat"
     path.write_bytes(content)
     with pytest.raises(DataError, match="not a readable MATLAB file"):
@@ -94,7 +94,7 @@ def test_another_kind_of_file_is_told_from_a_missing_key(tmp_path: Path, content
         read_mat(path, ["a"])
 
 
-def test_a_file_of_version_7_3_is_named_as_such(tmp_path: Path) -> None:
+def test_a_file_of_version_7_3_is_an_error_that_names_the_version(tmp_path: Path) -> None:
     header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
     (tmp_path / "file.mat").write_bytes(header.ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n" + bytes(100))
     with pytest.raises(DataError, match=r"7\.3 \(HDF5\)"):
@@ -102,7 +102,7 @@ def test_a_file_of_version_7_3_is_named_as_such(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["cub/xlsa17/data/CUB", "sun/SUNAttributeDB"])
-def test_a_fetched_file_that_changed_since_is_refused_by_its_checksum(folder: str, tmp_path: Path) -> None:
+def test_a_fetched_file_that_has_changed_is_refused_by_its_checksum(folder: str, tmp_path: Path) -> None:
     path = tmp_path / folder / "file.mat"
     path.parent.mkdir(parents=True)
     savemat(path, {"table": np.eye(3)})
@@ -130,7 +130,7 @@ def test_a_changed_byte_of_a_compressed_variable_never_changes_a_value(place: in
 
 @pytest.fixture
 def little_memory() -> Any:
-    """Asking for gigabytes ends in a MemoryError."""
+    """Limit the memory, so that allocating gigabytes raises a MemoryError."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     if Path("/proc/self/statm").exists():
         pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -154,9 +154,9 @@ def compressed(content: bytes) -> bytes:
 
 FILE_HEADER = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
 HOSTILE = {
-    "cells that are not there": matrix(1, (2**30, 1), b"", b"a"),
-    "text that is not there": matrix(1, (1, 1), matrix(4, (1, 2**31 - 1), element(16, b"")), b"a"),
-    "numbers that are not there": matrix(6, (2**30, 8), element(9, b"12345678"), b"a"),
+    "missing cells": matrix(1, (2**30, 1), b"", b"a"),
+    "missing text": matrix(1, (1, 1), matrix(4, (1, 2**31 - 1), element(16, b"")), b"a"),
+    "missing numbers": matrix(6, (2**30, 8), element(9, b"12345678"), b"a"),
     "sides below zero": matrix(6, (-(2**15), -(2**15)), element(9, b"12345678"), b"a"),
     "a length beyond the file": matrix(6, (1, 1), struct.pack("<II", 9, 2**32 - 1), b"a"),
     "an unknown type of numbers": matrix(6, (1, 1), element(200, b"12345678"), b"a"),
@@ -167,7 +167,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("claim", HOSTILE)
 @pytest.mark.parametrize("packed", [True, False])
-def test_a_small_file_cannot_take_gigabytes_nor_end_the_process(
+def test_a_small_file_can_neither_allocate_gigabytes_nor_end_the_process(
     claim: str, packed: bool, tmp_path: Path, little_memory: None
 ) -> None:
     variable = compressed(zlib.compress(HOSTILE[claim])) if packed else HOSTILE[claim]
@@ -176,7 +176,7 @@ def test_a_small_file_cannot_take_gigabytes_nor_end_the_process(
         read_mat(tmp_path / "file.mat", ["a"])
 
 
-def test_a_variable_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, little_memory: None) -> None:
+def test_a_variable_that_decompresses_to_gigabytes_is_refused(tmp_path: Path, little_memory: None) -> None:
     packer = zlib.compressobj(1)
     head = matrix(9, (1, 2**28), b"", b"a") + struct.pack("<II", 2, 2**28 + 1)
     bomb = packer.compress(head) + b"".join(packer.compress(bytes(2**20)) for _ in range(257)) + packer.flush()

@@ -1,4 +1,4 @@
-"""Where the object is: masks and boxes in the geometry the network sees."""
+"""Test the place of the object: masks and boxes in the geometry of the network's input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def data(tmp_path: Path) -> Benchmark:
     return benchmark(tmp_path)
 
 
-def test_shares_are_those_of_each_window() -> None:
+def test_the_coverage_is_the_share_of_each_window() -> None:
     mask = np.zeros((8, 8), dtype=bool)
     mask[:4, :2] = True
     assert window_shares(mask, 2, 2).tolist() == [[0.5, 0.0], [0.0, 0.0]]
@@ -32,7 +32,7 @@ def boxed(data: Benchmark, box: tuple[float, float, float, float]) -> Benchmark:
     return replace(data, masks=(), boxes=np.tile(np.array(box, dtype=np.float64), (len(data.images), 1)))
 
 
-def test_a_box_covers_the_windows_it_lies_in_and_a_mirrored_image_mirrors_it(data: Benchmark) -> None:
+def test_a_box_covers_its_windows_and_is_mirrored_with_the_image(data: Benchmark) -> None:
     with Image.open(data.image_path(0)) as image:
         width, height = image.size
     assert width == height
@@ -59,6 +59,6 @@ def test_a_mask_and_the_box_around_the_same_rectangle_agree(data: Benchmark, tmp
     assert 0 < one.shares.mean() < 1
 
 
-def test_a_data_set_that_does_not_know_where_the_object_is_is_refused(data: Benchmark) -> None:
+def test_a_data_set_without_masks_and_boxes_is_refused(data: Benchmark) -> None:
     with pytest.raises(ConfigError, match="has neither masks nor boxes"):
         object_coverage(replace(data, masks=(), boxes=None), np.array([0]), Geometry("square", 32), 2, 2)

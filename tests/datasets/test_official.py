@@ -1,8 +1,9 @@
-"""The official benchmarks, with every trap of their files, on the real metadata."""
+"""Test the official benchmarks, with every trap of their files, on the real metadata."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.look_alikes import with_doubts
 from svipctl.datasets.official import (
     OFFICIAL_BENCHMARKS,
     attribute_names,
@@ -18,7 +20,7 @@ from svipctl.datasets.official import (
     open_official,
 )
 from svipctl.errors import DataError
-from tests.datasets.official_layout import METADATA, lay_out, needs_metadata, needs_photographs, touch_images
+from tests.datasets.official_layout import METADATA, create_empty_images, lay_out, needs_metadata, needs_photographs
 
 pytestmark = needs_metadata
 NAMES = ("cub", "awa2", "sun")
@@ -26,11 +28,11 @@ NAMES = ("cub", "awa2", "sun")
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with all three benchmarks; their images are empty files."""
+    """Return a data folder with all three benchmarks; their images are empty files."""
     data_dir = tmp_path_factory.mktemp("data")
     for name in NAMES:
         root = lay_out(name, data_dir)
-        touch_images(root, missing_images(name, data_dir)[0])
+        create_empty_images(root, missing_images(name, data_dir)[0])
     return data_dir
 
 
@@ -59,7 +61,7 @@ def test_counts_of_classes_attributes_and_images_are_the_published_ones(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_folds_are_the_published_class_lists_and_never_hold_an_unseen_class(
+def test_folds_are_the_published_class_lists_and_never_contain_an_unseen_class(
     benchmarks: dict[str, Benchmark], name: str
 ) -> None:
     one = benchmarks[name]
@@ -89,7 +91,7 @@ def test_trap_1_cub_attribute_rows_are_those_of_cubs_own_table(benchmarks: dict[
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_trap_2_every_image_lies_in_the_folder_of_its_class(benchmarks: dict[str, Benchmark], name: str) -> None:
+def test_trap_2_every_image_is_in_the_folder_of_its_class(benchmarks: dict[str, Benchmark], name: str) -> None:
     one = benchmarks[name]
     for file, label in zip(one.images, one.labels):
         assert OFFICIAL_BENCHMARKS[name].class_of(file) == one.classes[label]
@@ -109,7 +111,7 @@ def test_trap_2_positions_point_into_the_sorted_list_not_into_images_txt(benchma
 @pytest.mark.parametrize("change", ["leaking", "absent"])
 def test_trap_3_train_loc_and_val_loc_change_nothing(tmp_path: Path, change: str) -> None:
     root = lay_out("awa2", tmp_path)
-    touch_images(root, missing_images("awa2", tmp_path)[0])
+    create_empty_images(root, missing_images("awa2", tmp_path)[0])
     expected = open_official("awa2", tmp_path)
     path = root / "xlsa17" / "data" / "AWA2" / "att_splits.mat"
     variables = {k: v for k, v in loadmat(path).items() if not k.startswith("__") and k not in ("train_loc", "val_loc")}
@@ -122,14 +124,14 @@ def test_trap_3_train_loc_and_val_loc_change_nothing(tmp_path: Path, change: str
     assert found.folds == expected.folds
 
 
-def test_trap_4_the_four_cells_of_minus_one_of_awa2_stay(benchmarks: dict[str, Benchmark]) -> None:
+def test_trap_4_the_four_cells_of_minus_one_of_awa2_are_kept(benchmarks: dict[str, Benchmark]) -> None:
     assert (benchmarks["awa2"].class_attributes == -1).sum() == 4
 
 
 def test_trap_5_paths_with_a_prefix_of_the_authors_machine_name_the_same_files(complete: Path, tmp_path: Path) -> None:
     expected = open_official("awa2", complete)
     root = lay_out("awa2", tmp_path)
-    touch_images(root, expected.images)
+    create_empty_images(root, expected.images)
     path = root / "xlsa17" / "data" / "AWA2" / "res101.mat"
     files = loadmat(path)["image_files"]
     moved = np.empty_like(files)
@@ -145,7 +147,7 @@ def test_trap_6_a_sun_class_is_its_path_joined_by_underscores(benchmarks: dict[s
     assert sun.classes[sun.labels[sun.images.index(nested)]] == "_".join(nested.split("/")[2:4])
 
 
-def test_boxes_follow_the_images_although_cub_lists_them_in_another_order(benchmarks: dict[str, Benchmark]) -> None:
+def test_boxes_follow_the_order_of_the_images_although_cubs_list_differs(benchmarks: dict[str, Benchmark]) -> None:
     cub = benchmarks["cub"]
     assert cub.boxes is not None
     folder = METADATA / "CUB" / "CUB_200_2011"
@@ -155,11 +157,27 @@ def test_boxes_follow_the_images_although_cub_lists_them_in_another_order(benchm
         assert cub.boxes[index].tolist() == boxes[numbers[cub.images[index]]]
 
 
-def test_boxes_that_were_cut_off_are_our_error(tmp_path: Path) -> None:
+def test_truncated_boxes_are_a_data_error(tmp_path: Path) -> None:
     (tmp_path / "images.txt").write_text("1 a/1.jpg\n")
     (tmp_path / "bounding_boxes.txt").write_text("1 0 0 5 5\n2")
     with pytest.raises(DataError, match="do not fit the images"):
         bounding_boxes(tmp_path, ["CUB_200_2011/images/a/1.jpg"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_unseen_class_has_the_attributes_of_another_class(benchmarks: dict[str, Benchmark], name: str) -> None:
+    assert not any("equal attributes" in warning for warning in benchmarks[name].warnings)
+
+
+def test_an_unseen_class_with_the_attributes_of_another_is_a_warning(benchmarks: dict[str, Benchmark]) -> None:
+    cub = benchmarks["cub"]
+    table = cub.class_attributes.copy()
+    seen, unseen = int(cub.seen_classes[0]), int(cub.unseen_classes[0])
+    table[unseen] = table[seen]
+    (warning,) = with_doubts(replace(cub, class_attributes=table, warnings=()), files=False).warnings
+    assert "equal attributes" in warning
+    assert cub.classes[seen] in warning
+    assert cub.classes[unseen] in warning
 
 
 def test_attribute_names_need_neither_images_nor_splits(tmp_path: Path) -> None:
@@ -183,7 +201,7 @@ def test_part_of_cub_keeps_the_true_split(tmp_path: Path) -> None:
 
 
 @needs_photographs
-def test_missing_images_are_refused_and_exactly_named(tmp_path: Path) -> None:
+def test_missing_images_are_refused_and_named_exactly(tmp_path: Path) -> None:
     lay_out("cub", tmp_path, photographs=True)
     with pytest.raises(DataError, match="8,899 of 11,788") as refused:
         open_official("cub", tmp_path)
@@ -191,31 +209,31 @@ def test_missing_images_are_refused_and_exactly_named(tmp_path: Path) -> None:
     assert "--allow-partial" in refused.value.todo
 
 
-def test_no_image_at_all_is_refused_even_as_a_part(tmp_path: Path) -> None:
+def test_a_benchmark_without_images_is_refused_even_with_allow_partial(tmp_path: Path) -> None:
     lay_out("sun", tmp_path)
     with pytest.raises(DataError, match="all 14,340"):
         open_official("sun", tmp_path, allow_partial=True)
 
 
-def test_listed_images_stand_for_those_on_the_disk(benchmarks: dict[str, Benchmark], tmp_path: Path) -> None:
+def test_listed_images_replace_those_on_the_disk(benchmarks: dict[str, Benchmark], tmp_path: Path) -> None:
     lay_out("awa2", tmp_path)
     whole = benchmarks["awa2"]
     names = [f"/elsewhere/AwA2//JPEGImages/{'/'.join(image.split('/')[-2:])}" for image in whole.images[::-1]]
     listed = open_official("awa2", tmp_path, listed=names)
     assert listed.images == whole.images
     np.testing.assert_array_equal(listed.trainval, whole.trainval)
-    with pytest.raises(DataError, match="the file of features lacks 2 of 37,322 images of awa2") as refused:
+    with pytest.raises(DataError, match="the feature file lacks 2 of 37,322 images of awa2") as refused:
         open_official("awa2", tmp_path, listed=names[2:])
     assert "zebra (2)" in refused.value.why
     assert "svipctl embed awa2 -o FILE, or use the existing images: --allow-partial" in refused.value.todo
     part = open_official("awa2", tmp_path, listed=names[2:], allow_partial=True)
     assert part.missing == whole.images[-2:]
-    with pytest.raises(DataError, match="the file of features lacks all 37,322 images of awa2"):
+    with pytest.raises(DataError, match="the feature file lacks all 37,322 images of awa2"):
         open_official("awa2", tmp_path, listed=["a/b.jpg"], allow_partial=True)
 
 
 @pytest.mark.parametrize("what", ["moved", "repeated", "swapped", "shorter"])
-def test_a_changed_split_is_not_the_official_one(complete: Path, tmp_path: Path, what: str) -> None:
+def test_a_changed_split_is_not_official(complete: Path, tmp_path: Path, what: str) -> None:
     root = lay_out("awa2", tmp_path)
     path = root / "xlsa17" / "data" / "AWA2" / "att_splits.mat"
     values = loadmat(path)
@@ -238,7 +256,7 @@ def test_a_changed_split_is_not_the_official_one(complete: Path, tmp_path: Path,
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_missing_or_empty_file_is_named_with_the_command_that_mends_it(tmp_path: Path, name: str) -> None:
+def test_a_missing_or_empty_file_is_an_error_that_names_the_repairing_command(tmp_path: Path, name: str) -> None:
     root = lay_out(name, tmp_path)
     for path in sorted(root.rglob("*")):
         needed = path.name in ("att_splits.mat", "res101.mat", "valclasses2.txt", "predicates.txt")

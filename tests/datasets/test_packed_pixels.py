@@ -1,4 +1,4 @@
-"""Packs: equal to decoding bit for bit, never used when stale, whole or not there."""
+"""Test packs: equal to decoding bit for bit, never used if outdated, and complete or not used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Geometry, Transform, decode
-from svipctl.datasets.loader import Batch, ImageDataset, batches
+from svipctl.datasets.loader import Batch, ImageLoader, in_batches
 from svipctl.datasets.packed_pixels import (
     PackedImages,
     check_pack,
@@ -37,8 +37,8 @@ from tests.datasets.packs import (
     SMALL_BLOCK,
     in_process,
     of_files,
-    of_odd_pictures,
-    of_pictures,
+    of_images,
+    of_odd_images,
     pack_until,
     packed,
     picture,
@@ -56,19 +56,18 @@ TRANSFORMS = [
 
 
 def read(benchmark: Benchmark, transform: Transform, *, training: bool, from_pack: bool, workers: int = 0) -> Batch:
-    """All images of a part in batches of 4, as training or evaluation reads them."""
+    """Return all images of a part in batches of 4, as training or evaluation reads them."""
     geometry = transform.training_geometry if training else EVALUATION
     pack_there, note = find_pack(benchmark, geometry)
     assert pack_there is not None, note
     indices = benchmark.trainval[::-1] if training else np.arange(len(benchmark.images))[::-1]
-    dataset = ImageDataset(
+    images = ImageLoader(
         benchmark,
-        indices,
         transform if training else transform.for_evaluation,
         seed=3 if training else None,
         packed=pack_there if from_pack else None,
     )
-    parts = list(batches(dataset, 4, workers=workers))
+    parts = list(images.batches(in_batches(indices, 4), workers=workers))
     assert [len(part.indices) for part in parts[:-1]] == [4] * (len(parts) - 1)
     return Batch(*(torch.cat(column) for column in zip(*parts)))
 
@@ -81,8 +80,8 @@ def assert_equal(benchmark: Benchmark, transform: Transform, **options: Any) -> 
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda transform: f"{transform.resize}-{transform.augment}")
-def test_packed_pixels_equal_decoded_ones_for_every_kind_of_picture(transform: Transform, tmp_path: Path) -> None:
-    benchmark = of_odd_pictures(tmp_path)
+def test_packed_pixels_equal_decoded_ones_for_every_kind_of_image(transform: Transform, tmp_path: Path) -> None:
+    benchmark = of_odd_images(tmp_path)
     for geometry in geometries(transform):
         packed(benchmark, geometry)
     assert_equal(benchmark, transform)
@@ -92,21 +91,21 @@ def test_packed_pixels_equal_decoded_ones_for_every_kind_of_picture(transform: T
 @settings(max_examples=25)
 def test_packed_pixels_equal_decoded_ones_for_every_size(sizes: list[tuple[int, int]], transform: Transform) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        benchmark = of_pictures(Path(folder), sizes)
+        benchmark = of_images(Path(folder), sizes)
         for geometry in geometries(transform):
             packed(benchmark, geometry)
         assert_equal(benchmark, transform)
 
 
 def test_worker_processes_crop_from_the_same_pack(tmp_path: Path) -> None:
-    benchmark = of_pictures(tmp_path, [(40 + number, 60 - number) for number in range(20)])
+    benchmark = of_images(tmp_path, [(40 + number, 60 - number) for number in range(20)])
     for geometry in geometries(TRANSFORMS[2]):
         packed(benchmark, geometry)
     assert_equal(benchmark, TRANSFORMS[2], workers=2)
 
 
-def test_a_pack_has_all_images_for_evaluation_and_else_those_that_may_be_trained_on(tmp_path: Path) -> None:
-    benchmark = of_pictures(tmp_path, [(32, 32)] * 6)
+def test_a_pack_has_all_images_for_evaluation_and_only_the_trainable_ones_otherwise(tmp_path: Path) -> None:
+    benchmark = of_images(tmp_path, [(32, 32)] * 6)
     assert images_packed(benchmark, EVALUATION) == benchmark.images
     assert images_packed(benchmark, Geometry("square", 32)) == benchmark.images
     assert images_packed(benchmark, Geometry("none")) == benchmark.images[:2]
@@ -155,7 +154,7 @@ def drop_from_split(root: Path, image: str) -> None:
 
 
 @pytest.mark.parametrize("change", [touch, replace, remove, add])
-def test_a_pack_of_other_images_is_not_used_and_packing_renews_it(
+def test_a_pack_of_other_images_is_not_used_and_packing_replaces_it(
     change: Callable[[Path], None], small_folder: Path
 ) -> None:
     plan = packed(open_folder(small_folder), EVALUATION)
@@ -188,7 +187,7 @@ def test_a_pack_of_another_transform_is_not_used(small_folder: Path) -> None:
         ("files", ["images/seen_a/0.png"], "damaged"),
     ],
 )
-def test_a_pack_by_other_software_or_of_other_images_is_not_used(
+def test_a_pack_from_other_software_or_other_images_is_not_used(
     name: str, value: object, reason: str, small_folder: Path
 ) -> None:
     benchmark = open_folder(small_folder)
@@ -232,7 +231,7 @@ def test_a_pack_of_an_earlier_release_is_not_used_but_replaced(small_folder: Pat
     assert_equal(benchmark, TRANSFORMS[0])
 
 
-def test_pixels_cut_short_are_not_used_and_flipped_bits_are_found_by_the_check(small_folder: Path) -> None:
+def test_truncated_pixels_are_not_used_and_the_check_finds_flipped_bits(small_folder: Path) -> None:
     benchmark = open_folder(small_folder)
     plan = packed(benchmark, EVALUATION)
     assert check_pack(benchmark, EVALUATION, images=5) == 5
@@ -244,16 +243,21 @@ def test_pixels_cut_short_are_not_used_and_flipped_bits_are_found_by_the_check(s
     with pytest.raises(CheckFailed) as failure:
         check_pack(benchmark, EVALUATION, images=None)
     assert benchmark.images[1] in failure.value.why
-    assert len(failure.value.why.splitlines()) == 2, "its checksum and its pixels"
+    assert len(failure.value.why.splitlines()) == 1
+    pack, _ = find_pack(benchmark, EVALUATION)
+    assert pack is not None
+    assert pack.pixels(benchmark.images[0]).any()
+    with pytest.raises(DataError, match="does not match its checksum"):
+        pack.pixels(benchmark.images[1])
     pixels.write_bytes(content[:-1])
     assert "damaged" in find_pack(benchmark, EVALUATION)[1]
     with pytest.raises(DataError, match="no packed pixels"):
         check_pack(benchmark, EVALUATION, images=None)
 
 
-def test_killed_at_every_moment_the_next_call_ends_with_the_same_bytes(tmp_path: Path) -> None:
+def test_after_a_kill_at_any_moment_the_next_call_ends_with_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    benchmark = of_pictures(tmp_path / "data", [(30 + number, 40) for number in range(14)])
+    benchmark = of_images(tmp_path / "data", [(30 + number, 40) for number in range(14)])
     geometry = Geometry("none")
     folder = tmp_path / "data" / "packed"
     assert in_process(pack_until, benchmark, geometry, 0, tmp_path / "calls") == 0
@@ -273,7 +277,7 @@ def test_killed_at_every_moment_the_next_call_ends_with_the_same_bytes(tmp_path:
 
 
 def test_finished_blocks_are_not_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    benchmark = of_pictures(tmp_path, [(32, 32)] * 10)
+    benchmark = of_images(tmp_path, [(32, 32)] * 10)
 
     def stop(done: int, total: int) -> None:
         assert total == 10
@@ -283,15 +287,15 @@ def test_finished_blocks_are_not_decoded_again(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         packed(benchmark, EVALUATION, progress=stop)
     assert find_pack(benchmark, EVALUATION) == (None, "")
-    plan = plan_pack(benchmark, EVALUATION, block_bytes=SMALL_BLOCK)
+    plan = plan_pack(benchmark, EVALUATION)
     assert plan.store.bytes_to_write() == 4 * 3 * 32 * 32
     decoded: list[str] = []
 
-    def watched(path: Path, *, upright: bool) -> Any:
+    def counting_decoder(path: Path, *, upright: bool) -> Any:
         decoded.append(path.name)
         return decode(path)
 
-    monkeypatch.setattr("svipctl.datasets.packed_pixels.decode", watched)
+    monkeypatch.setattr("svipctl.datasets.packed_pixels.decode", counting_decoder)
     assert pack(plan) == "resumed"
     assert decoded == [f"{number}.png" for number in range(6, 10)]
     assert_equal(benchmark, TRANSFORMS[0])
@@ -314,8 +318,8 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_several_processes_end_with_their_parent_and_go_on_later(
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT])
+def test_worker_processes_end_with_their_parent_and_the_next_call_finishes(
     how: signal.Signals, small_folder: Path, tmp_path: Path
 ) -> None:
     script = tmp_path / "script.py"
@@ -336,13 +340,13 @@ def test_several_processes_end_with_their_parent_and_go_on_later(
             os.killpg(process.pid, how)
         else:
             process.kill()
-        _, errors = process.communicate(timeout=60)  # ends when the last process that holds the streams has ended
+        _, errors = process.communicate(timeout=60)  # ends when the last process with these streams has ended
     assert process.returncode != 0
     assert errors.count("Traceback") == (1 if how == signal.SIGINT else 0), errors
     benchmark = open_folder(small_folder)
     assert find_pack(benchmark, EVALUATION) == (None, "")
     progress: list[int] = []
-    plan = plan_pack(benchmark, EVALUATION, block_bytes=SMALL_BLOCK)
+    plan = plan_pack(benchmark, EVALUATION)
     assert pack(plan, workers=2, progress=lambda done, total: progress.append(done)) == "resumed"
     assert len(progress) < len(benchmark.images) // 2, "the first blocks were kept"
     several = files_under(small_folder / "packed")
@@ -355,7 +359,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     names = ["0.png", *(f"{number}.png" for number in range(1, 400))]
     for name in names[1:]:
         (tmp_path / name).symlink_to("0.png")
-    plan = plan_pack(of_files(tmp_path, names), Geometry("shorter-side", 224), block_bytes=2**20)
+    plan = plan_pack(of_files(tmp_path, names), Geometry("shorter-side", 224))
     assert plan.store.bytes > 55 * 2**20
     tracemalloc.start()
     try:
@@ -365,18 +369,18 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-def test_a_disk_that_fills_is_our_error_and_what_was_written_is_kept(small_folder: Path) -> None:
+def test_a_full_disk_is_a_resource_error_and_finished_images_are_kept(small_folder: Path) -> None:
     benchmark = open_folder(small_folder)
     with disk_fault(full_from(6), "pwrite"), pytest.raises(ResourceError, match="no space left"):
         packed(benchmark, EVALUATION)
     assert find_pack(benchmark, EVALUATION) == (None, "")
-    plan = plan_pack(benchmark, EVALUATION, block_bytes=SMALL_BLOCK)
+    plan = plan_pack(benchmark, EVALUATION)
     assert plan.store.bytes_to_write() == plan.store.bytes - 2 * SMALL_BLOCK
     assert pack(plan) == "resumed"
     assert_equal(benchmark, TRANSFORMS[0])
 
 
-def test_a_disk_that_fills_under_a_worker_is_the_same_error(small_folder: Path) -> None:
+def test_a_full_disk_in_a_worker_is_the_same_error(small_folder: Path) -> None:
     benchmark = open_folder(small_folder)
     with disk_fault(full_from(3), "pwrite"), pytest.raises(ResourceError, match="no space left"):
         packed(benchmark, EVALUATION, workers=2)  # forked with the fault
@@ -385,17 +389,17 @@ def test_a_disk_that_fills_under_a_worker_is_the_same_error(small_folder: Path) 
     assert_equal(benchmark, TRANSFORMS[0])
 
 
-def test_a_worker_that_is_killed_is_our_error_and_finished_images_are_kept(small_folder: Path) -> None:
+def test_a_killed_worker_is_a_resource_error_and_finished_images_are_kept(small_folder: Path) -> None:
     benchmark = open_folder(small_folder)
     with disk_fault(killed_at(7), "pwrite"), pytest.raises(ResourceError, match="was killed") as failure:
         packed(benchmark, EVALUATION, workers=2)
     assert "--workers 1" in failure.value.todo
     assert find_pack(benchmark, EVALUATION) == (None, "")
-    assert pack(plan_pack(benchmark, EVALUATION, block_bytes=SMALL_BLOCK)) == "resumed"
+    assert pack(plan_pack(benchmark, EVALUATION)) == "resumed"
     assert_equal(benchmark, TRANSFORMS[0])
 
 
-def test_a_disk_too_small_is_told_before_anything_is_written(
+def test_too_little_disk_space_is_reported_before_anything_is_written(
     small_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_pack(open_folder(small_folder), EVALUATION)
@@ -413,7 +417,7 @@ class _Free:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_image_that_does_not_decode_is_named_and_nothing_looks_finished(workers: int, small_folder: Path) -> None:
+def test_an_undecodable_image_is_named_and_leaves_no_finished_pack(workers: int, small_folder: Path) -> None:
     path = small_folder / "images" / "seen_c" / "3.png"
     path.write_bytes(path.read_bytes()[:200])
     benchmark = open_folder(small_folder)
@@ -423,14 +427,14 @@ def test_an_image_that_does_not_decode_is_named_and_nothing_looks_finished(worke
     assert find_pack(benchmark, EVALUATION)[0] is None
 
 
-def test_an_image_that_changes_meanwhile_stops_the_pack(small_folder: Path) -> None:
+def test_an_image_that_changes_during_packing_stops_it(small_folder: Path) -> None:
     benchmark = open_folder(small_folder)
     with pytest.raises(DataError, match="changed while"):
         packed(benchmark, EVALUATION, progress=lambda done, total: touch(small_folder) if done == total else None)
     assert find_pack(benchmark, EVALUATION)[0] is None
 
 
-def test_two_packs_at_once_are_refused(small_folder: Path) -> None:
+def test_two_packs_at_the_same_time_are_refused(small_folder: Path) -> None:
     benchmark = open_folder(small_folder)
 
     def again(done: int, total: int) -> None:
@@ -442,7 +446,7 @@ def test_two_packs_at_once_are_refused(small_folder: Path) -> None:
     assert find_pack(benchmark, EVALUATION)[0] is not None
 
 
-def test_the_index_says_what_was_packed_and_how(small_folder: Path) -> None:
+def test_the_index_describes_the_pack(small_folder: Path) -> None:
     benchmark = open_folder(small_folder)
     folder = packed(benchmark, EVALUATION).store.folder
     index = json.loads((folder / "index.json").read_text())

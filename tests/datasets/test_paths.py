@@ -1,4 +1,4 @@
-"""Image paths as other people wrote them."""
+"""Test image paths as others wrote them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from svipctl.errors import DataError
         ("sun", "C:\\data\\images\\a\\abbey\\f.jpg", "images/a/abbey/f.jpg"),
     ],
 )
-def test_what_follows_the_data_sets_folder_is_kept(dataset: str, written: str, meant: str) -> None:
+def test_the_part_after_the_data_sets_folder_is_kept(dataset: str, written: str, meant: str) -> None:
     assert reroot(written, dataset) == meant
 
 
@@ -34,7 +34,7 @@ def test_a_path_outside_is_refused(written: str) -> None:
 
 
 @given(st.text())
-def test_any_text_gives_a_path_below_the_folder_or_our_own_error(text: str) -> None:
+def test_any_text_gives_a_path_below_the_folder_or_a_data_error(text: str) -> None:
     try:
         path = reroot(f"CUB_200_2011/{text}", "cub")
     except DataError:
@@ -63,12 +63,12 @@ def test_an_image_is_found_by_the_end_of_its_path(names: tuple[str, ...]) -> Non
 @pytest.mark.parametrize(
     "name", ["0.jpg", "images/jay/0.JPG", "images/Jay/0.jpg", "images/jay/0.jpg/", "jay/1.jpg", ""]
 )
-def test_another_name_is_not_found(name: str) -> None:
+def test_an_unknown_name_is_not_found(name: str) -> None:
     known = rows_by_name(IMAGES, [name]).tolist()
     assert known == ([0, -1, -1, -1] if name.endswith("/") else [-1] * 4)
 
 
-def test_an_end_that_two_images_have_is_none() -> None:
+def test_an_ambiguous_end_of_a_path_is_not_found() -> None:
     images = ("images/jay/a/0.jpg", "images/owl/a/0.jpg")
     assert rows_by_name(images, ["a/0.jpg", "owl/a/0.jpg"]).tolist() == [-1, 1]
 
@@ -79,7 +79,7 @@ def test_two_names_of_one_image_are_refused() -> None:
 
 
 @given(st.lists(st.text(), unique=True, max_size=5))
-def test_any_names_give_rows_or_our_own_error(names: list[str]) -> None:
+def test_any_names_give_rows_or_a_data_error(names: list[str]) -> None:
     try:
         found = rows_by_name(IMAGES, names)
     except DataError:

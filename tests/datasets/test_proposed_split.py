@@ -1,4 +1,4 @@
-"""Reading xlsa17's files: nothing but our own errors, whatever they contain."""
+"""Test reading xlsa17's files: any content is read or raises a DataError."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from svipctl.errors import DataError
 
 
 def write_split(folder: Path, **changed: object) -> Path:
-    """Two seen classes and one unseen, two images each."""
+    """Write the split of two seen classes and one unseen, two images each."""
     folder.mkdir(parents=True, exist_ok=True)
     names = np.array([["ant"], ["bee"], ["cat"]], dtype=object)
     splits = {
@@ -42,7 +42,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_split(tmp_path_factory.mktemp("split"))
 
 
-def test_indices_become_zero_based_and_the_table_one_row_a_class(good: Path) -> None:
+def test_indices_become_zero_based_and_the_table_has_one_row_per_class(good: Path) -> None:
     split = read_proposed_split(good)
     assert split.classes == ("ant", "bee", "cat")
     assert split.class_attributes.tolist() == [[0, 3], [1, 4], [2, 5]]
@@ -96,7 +96,7 @@ def test_features_are_skipped_unread(tmp_path: Path) -> None:
     keep=st.floats(0, 1),
     cut=st.booleans(),
 )
-def test_a_damaged_file_never_raises_anything_else(
+def test_a_damaged_file_raises_only_data_errors(
     good: Path,
     tmp_path: Path,
     which: str,

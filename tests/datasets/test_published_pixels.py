@@ -1,4 +1,4 @@
-"""Boxes and parts, given in pixels of a published photograph, reach the place the network sees them at."""
+"""Test that boxes and parts in pixels of a published photograph are mapped to their place in the network's input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GEOMETRIES = [Geometry("shorter-side", 224), Geometry("square", 96), Geometry("n
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=lambda geometry: geometry.key)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_a_point_is_where_the_transform_puts_a_spot_of_that_place(size: tuple[int, int], geometry: Geometry) -> None:
+def test_a_point_is_mapped_to_where_the_transform_puts_its_pixel(size: tuple[int, int], geometry: Geometry) -> None:
     width, height = size
     for share in (0.46, 0.5, 0.55):
         x, y = width * share, height * (1 - share)
@@ -44,7 +44,7 @@ def copies(folder: Path, sizes: list[tuple[int, int]], scale: float) -> list[Pat
     return files
 
 
-def test_a_smaller_copy_gives_itself_away_and_the_published_photographs_do_not(tmp_path: Path) -> None:
+def test_smaller_copies_are_detected_and_published_photographs_are_not(tmp_path: Path) -> None:
     sizes = [(500, 375), (333, 500), (500, 400)]
     boxes = np.array([[100, 100, 300, 200], [10, 10, 300, 480], [50, 30, 60, 90]], dtype=float)
     assert published_side(copies(tmp_path, sizes, 1.0), boxes) is None
@@ -65,10 +65,10 @@ def test_a_box_covers_the_same_share_of_a_smaller_copy(tmp_path: Path) -> None:
     assert (masks[0] != masks[1]).mean() < 0.02
 
 
-def test_a_photograph_smaller_than_the_copies_was_never_made_smaller(tmp_path: Path) -> None:
+def test_a_photograph_smaller_than_the_copies_keeps_its_scale(tmp_path: Path) -> None:
     files = copies(tmp_path, [(384, 256), (256, 341), (230, 158), (512, 256)], 1.0)
     assert copied_side(files) == 256
-    assert copied_side(files[1:3]) == copied_side([]) == 0  # nothing that most have in common
+    assert copied_side(files[1:3]) == copied_side([]) == 0  # no side that most have in common
     data = replace(benchmark(tmp_path), published_side=500, copied_side=256)
     assert scale_on_disk(data, (230, 158)) == 1
     assert scale_on_disk(data, (384, 256)) == 384 / 500

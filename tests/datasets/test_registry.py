@@ -1,4 +1,4 @@
-"""From the name on the command line to a benchmark."""
+"""Test opening a benchmark by its name on the command line."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def test_a_folder_is_opened_under_its_own_name(shared_folder: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("name", "nearest"), [("cup", "cub"), ("awa", "awa2"), ("toy_birds", "toybirds")])
-def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str, tmp_path: Path) -> None:
+def test_an_unknown_name_suggests_the_nearest(name: str, nearest: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         open_benchmark(name, tmp_path)
     assert repr(nearest) in caught.value.why
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_an_official_benchmark_that_is_not_there_is_missing_data(name: str, tmp_path: Path) -> None:
+def test_a_missing_official_benchmark_is_missing_data(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=name):
         open_benchmark(name, tmp_path)
 
 
-def test_runs_are_filed_under_the_name_or_the_last_part_of_the_path() -> None:
+def test_runs_are_stored_under_the_name_or_the_last_part_of_the_path() -> None:
     assert dataset_name("cub") == "cub"
     assert dataset_name("/a/b/mine/") == "mine"

@@ -1,7 +1,8 @@
-"""Rows on disk: those that were written, by name, without mapping the file."""
+"""Test rows on disk: read as written, by name, without mapping the file."""
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
@@ -50,9 +51,7 @@ def filled(folder: Path, shapes: Iterable[Shape]) -> tuple[StorePlan, Store]:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5)), max_size=6))
-def test_rows_of_any_shape_are_those_that_were_written(
-    tmp_path_factory: pytest.TempPathFactory, shapes: list[Shape]
-) -> None:
+def test_rows_of_any_shape_are_read_as_written(tmp_path_factory: pytest.TempPathFactory, shapes: list[Shape]) -> None:
     plan, store = filled(tmp_path_factory.mktemp("any"), shapes)
     for number in reversed(range(len(shapes))):
         assert np.array_equal(store.read(str(number)), row(plan, number))
@@ -75,12 +74,12 @@ def test_rows_are_gathered_in_any_order(tmp_path: Path) -> None:
         store.gather(["0"], np.zeros((1, 5), dtype=np.uint8))
 
 
-def test_a_store_that_another_process_opens_has_the_same_rows(tmp_path: Path) -> None:
+def test_a_store_opened_by_another_process_has_the_same_rows(tmp_path: Path) -> None:
     plan, store = filled(tmp_path, [(size,) for size in SIZES])
     assert np.array_equal(pickle.loads(pickle.dumps(store)).read("5"), row(plan, 5))
 
 
-def test_rows_read_and_written_in_small_pieces_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_read_and_written_in_small_pieces_are_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, write = os.preadv, os.pwrite
     monkeypatch.setattr(os, "preadv", lambda file, buffers, start: read(file, [buffers[0][:7]], start))
     monkeypatch.setattr(os, "pwrite", lambda file, content, start: write(file, content[:7], start))
@@ -88,7 +87,7 @@ def test_rows_read_and_written_in_small_pieces_are_whole(tmp_path: Path, monkeyp
     assert all(np.array_equal(store.read(file), row(plan, int(file))) for file in plan.files)
 
 
-def test_a_file_truncated_while_it_is_read_is_our_error(tmp_path: Path) -> None:
+def test_a_file_truncated_while_it_is_read_is_a_data_error(tmp_path: Path) -> None:
     _, store = filled(tmp_path, [(size,) for size in SIZES])
     os.truncate(store.folder / "rows.npy", 200)
     with pytest.raises(DataError, match="truncated"):
@@ -111,10 +110,29 @@ def test_a_store_with_a_truncated_file_is_not_found_but_replaced(name: str, leng
     path = store.folder / name
     path.write_bytes(path.read_bytes()[:length])
     assert plan.find() is None
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is damaged"):
         Store(plan.folder)
     assert fill_store(plan, computing(plan)) == "created"
     assert plan.find() is not None
+
+
+@pytest.mark.parametrize("function", ["open", "preadv"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE])
+def test_a_store_that_the_system_cannot_read_is_neither_damaged_nor_replaced(
+    function: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, store = filled(tmp_path, [(4,), (4,)])
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, fail)
+        with pytest.raises(DataError, match=os.strerror(number)) as caught:
+            list(store.damaged()) if function == "preadv" else fill_store(plan, computing(plan))
+    assert str(store.folder) in caught.value.what
+    assert "damaged" not in str(caught.value)
+    assert fill_store(plan, computing(plan)) == "fresh"
 
 
 def test_an_unfinished_row_makes_a_store_unfinished(tmp_path: Path) -> None:
@@ -135,8 +153,9 @@ def test_only_missing_rows_are_computed_again(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fill_store(plan, stopped)
     assert plan.find() is None
-    assert plan.is_begun()
-    assert plan.missing() == [0, 2, 3, 5]
+    begun = plan.find(is_finished=False)
+    assert begun is not None
+    assert begun.missing() == [0, 2, 3, 5]
     assert plan.bytes_to_write() == 5 + 7 + 64 + 300
     assert fill_store(plan, computing(plan)) == "resumed"
     store = plan.find()
@@ -150,8 +169,8 @@ def test_unfinished_work_of_another_plan_is_not_continued(tmp_path: Path) -> Non
     plan, other = plan_of(tmp_path, [(3,), (4,)]), plan_of(tmp_path, [(4,), (3,)])
     with pytest.raises(DataError, match="lack 1 rows"):
         fill_store(plan, lambda missing: [plan.write([0], [row(plan, 0)])])
-    assert plan.is_begun()
-    assert not other.is_begun()
+    assert plan.find(is_finished=False)
+    assert not other.find(is_finished=False)
     assert fill_store(other, computing(other)) == "created"
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 

@@ -1,4 +1,4 @@
-"""The drawn benchmark: the same bytes from the same seed, exact masks, and classes that are what they should be."""
+"""Test the drawn benchmark: the same bytes from the same seed, exact masks, and classes as designed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_same_plan_is_drawn_byte_by_byte_the_same_and_another_seed_is_not(drawn: Path, tmp_path: Path) -> None:
+def test_the_same_plan_is_drawn_byte_identical_and_another_seed_is_not(drawn: Path, tmp_path: Path) -> None:
     draw_all(tmp_path / "again", PLAN)
     assert files_under(tmp_path / "again") == files_under(drawn)
     one, other = (np.array(draw_bird(draw_species(seed)[0], np.random.default_rng(seed))[0]) for seed in (0, 1))
@@ -48,7 +48,7 @@ def test_sister_species_are_held_out_together(drawn: Path) -> None:
         assert all(label ^ 1 in fold for label in fold)
 
 
-def test_every_mask_is_black_and_white_and_covers_part_of_the_picture(drawn: Path) -> None:
+def test_every_mask_is_black_and_white_and_covers_part_of_the_image(drawn: Path) -> None:
     for path in (drawn / "masks").rglob("*.png"):
         with Image.open(path) as image:
             mask = np.array(image.convert("L"))
@@ -57,7 +57,7 @@ def test_every_mask_is_black_and_white_and_covers_part_of_the_picture(drawn: Pat
         assert 0.03 < (mask > 0).mean() < 0.6
 
 
-def test_the_bird_is_inside_the_picture_and_the_mask_is_where_it_is() -> None:
+def test_the_bird_is_inside_the_image_and_the_mask_covers_it() -> None:
     species = draw_species(0)
     for number in range(30):
         picture, mask = draw_bird(species[number], np.random.default_rng(number))
@@ -71,7 +71,7 @@ def test_the_bird_is_inside_the_picture_and_the_mask_is_where_it_is() -> None:
 
 
 def test_pixels_outside_the_mask_do_not_depend_on_the_species() -> None:
-    """The same seed draws the same background: what differs between two species lies under their masks."""
+    """Draw the same background from the same seed: two species differ only under their masks."""
     one, other = draw_species(0)[:2]  # sisters: they differ in their bills only
     pictures = [draw_bird(species, np.random.default_rng(11)) for species in (one, other)]
     differs = np.any(np.array(pictures[0][0]) != np.array(pictures[1][0]), axis=2)
@@ -85,7 +85,7 @@ def test_pixels_outside_the_mask_do_not_depend_on_the_species() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_classes_are_distinct_and_only_sisters_are_alike(seed: int) -> None:
+def test_classes_are_distinct_and_only_sisters_are_similar(seed: int) -> None:
     species = draw_species(seed)
     values = [one.values for one in species]
     assert len(set(values)) == SEEN + UNSEEN == 50
@@ -99,7 +99,7 @@ def test_classes_are_distinct_and_only_sisters_are_alike(seed: int) -> None:
             assert differing >= 2, (i, j)
 
 
-def test_every_attribute_of_an_unseen_class_is_known_from_seen_ones() -> None:
+def test_every_attribute_of_an_unseen_class_occurs_in_seen_ones() -> None:
     species = draw_species(0)
     counts = np.sum([one.attributes() for one in species[:SEEN]], axis=0)
     assert counts.shape == (len(ATTRIBUTES),)
@@ -109,14 +109,14 @@ def test_every_attribute_of_an_unseen_class_is_known_from_seen_ones() -> None:
 
 
 class Stop(Exception):
-    """Raised in the middle of drawing."""
+    """Error raised in the middle of drawing."""
 
 
 def stop(done: int, total: int) -> None:
     raise Stop
 
 
-def test_an_interrupted_drawing_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_drawing_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         draw_all(tmp_path / "birds", PLAN, stop)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""A photograph is upright in whatever reads it: training, evaluation, packed pixels, prediction and figures."""
+"""Test that photographs are upright in training, evaluation, packed pixels, prediction and figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import svipctl
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Geometry, Transform
-from svipctl.datasets.loader import ImageDataset
+from svipctl.datasets.loader import ImageLoader
 from svipctl.datasets.object_masks import object_mask
 from svipctl.datasets.packed_pixels import find_pack, pack, plan_pack
 from svipctl.errors import DataError
@@ -32,7 +32,7 @@ GEOMETRY, CROPS = Geometry("shorter-side", 16), Transform(16, augment="crop-and-
 
 @pytest.fixture(scope="module")
 def upright(tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
-    """A data folder of pictures that are wider than high."""
+    """Return a data folder of images that are wider than high."""
     root = write_small_folder(tmp_path_factory.mktemp("upright") / "small")
     for path in sorted((root / "images").rglob("*.png")):
         with Image.open(path) as image:
@@ -42,7 +42,7 @@ def upright(tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
 
 @pytest.fixture(scope="module")
 def photographs(upright: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
-    """The same pictures, each stored in one of the eight EXIF orientations."""
+    """Return the same images, each stored in one of the eight EXIF orientations."""
     root = Path(shutil.copytree(upright.root, tmp_path_factory.mktemp("turned") / "small"))
     for path, orientation in zip(sorted((root / "images").rglob("*.png")), cycle(range(1, 9))):
         with Image.open(path) as image:
@@ -54,13 +54,11 @@ def photographs(upright: Benchmark, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def evaluated(benchmark: Benchmark) -> torch.Tensor:
-    images = ImageDataset(benchmark, np.arange(len(benchmark.images)), Transform(16))
-    return torch.stack([images[place].image for place in range(len(images))])  # type: ignore[union-attr]
+    return ImageLoader(benchmark, Transform(16))[0, np.arange(len(benchmark.images))].images  # type: ignore[union-attr]
 
 
 def trained_on(benchmark: Benchmark) -> torch.Tensor:
-    images = ImageDataset(benchmark, benchmark.trainval, CROPS, seed=3)
-    return torch.stack([images[place].image for place in range(len(images))])  # type: ignore[union-attr]
+    return ImageLoader(benchmark, CROPS, seed=3)[0, benchmark.trainval].images  # type: ignore[union-attr]
 
 
 def packed(benchmark: Benchmark, geometry: Geometry) -> torch.Tensor:
@@ -89,13 +87,13 @@ def test_every_reader_sees_photographs_upright(reader: str, upright: Benchmark, 
     assert torch.equal(READERS[reader](photographs), READERS[reader](upright))
 
 
-def test_the_published_data_sets_are_read_as_they_are_stored(photographs: Benchmark) -> None:
+def test_the_published_data_sets_are_read_as_stored(photographs: Benchmark) -> None:
     stored = evaluated(replace(photographs, upright=False))
     same = (stored == evaluated(photographs)).flatten(1).all(dim=1)
     assert same.tolist() == [number % 8 == 0 for number in range(len(same))]
 
 
-def test_packed_pixels_that_were_not_turned_are_not_used(photographs: Benchmark) -> None:
+def test_packed_pixels_that_were_not_turned_upright_are_not_used(photographs: Benchmark) -> None:
     pack(plan_pack(replace(photographs, upright=False), GEOMETRY), force=True)
     found, note = find_pack(photographs, GEOMETRY)
     assert found is None
@@ -103,9 +101,7 @@ def test_packed_pixels_that_were_not_turned_are_not_used(photographs: Benchmark)
     pack(plan_pack(photographs, GEOMETRY))
 
 
-def test_a_mask_that_lies_on_its_side_is_an_error_and_not_compared_with_the_wrong_places(
-    photographs: Benchmark, tmp_path: Path
-) -> None:
+def test_a_mask_of_another_orientation_is_an_error(photographs: Benchmark, tmp_path: Path) -> None:
     shutil.copytree(photographs.root / "images", tmp_path / "images")
     Image.new("L", (32, 20), 255).save(tmp_path / "mask.png")
     masked = replace(photographs, root=tmp_path, masks=("mask.png",) * len(photographs.images))
@@ -115,8 +111,8 @@ def test_a_mask_that_lies_on_its_side_is_an_error_and_not_compared_with_the_wron
         object_mask(masked, 5, GEOMETRY)
 
 
-def test_pictures_of_a_data_set_are_decoded_in_no_other_way() -> None:
-    """Features, figures, exports: one decoder, which each caller tells whether the data set's pictures are turned."""
+def test_images_of_a_data_set_have_one_decoder() -> None:
+    """Features, figures and exports use one decoder, which each caller passes whether to turn the images upright."""
     decoders, opened = [], []
     for path in sorted(Path(svipctl.__file__).parent.rglob("*.py")):
         for call in ast.walk(ast.parse(path.read_text())):
@@ -127,5 +123,5 @@ def test_pictures_of_a_data_set_are_decoded_in_no_other_way() -> None:
                     decoders.append(path.name)
                 if name == "Image.open":
                     opened.append(path.name)
-    assert sorted(decoders) == ["image_check.py", "object_masks.py"]  # whether a file decodes; masks, which lie upright
+    assert sorted(decoders) == ["object_masks.py", "status.py"]  # masks are upright; checks whether a file decodes
     assert set(opened) == {"images.py"}

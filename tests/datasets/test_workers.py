@@ -1,4 +1,4 @@
-"""How many worker processes there are, and how long they live."""
+"""Test the number of worker processes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ MIB = 2**20
         ("auto", "cuda", 12, 1, 10**12, 12),
         ("auto", "cuda", 64, 8, 10**12, 8),
         ("auto", "cuda", 4, 8, 10**12, 1),
-        ("auto", "cuda", 64, 1, 64 * MIB, 2),  # as a container has it by default
+        ("auto", "cuda", 64, 1, 64 * MIB, 2),  # a container's default
         ("auto", "cuda", 64, 4, 64 * MIB, 1),
         (5, "cpu", 1, 1, 0, 5),
         (0, "cuda", 64, 1, 10**12, 0),
         (40, "cuda", 2, 4, 0, 40),
     ],
 )
-def test_the_number_of_workers(
+def test_the_number_of_workers_follows_device_processors_and_shared_memory(
     asked: Workers,
     device: str,
     cpus: int,

@@ -1,4 +1,4 @@
-"""The simulated device, in a process of its own."""
+"""Fixture of the simulated device, in a separate process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.device import simulated
 
 @pytest.fixture(scope="session")
 def device_process() -> Iterator[ProcessPoolExecutor]:
-    """A process with the device installed, for functions of `tests.device.steps`."""
+    """Return a process with the device installed, for functions of `tests.device.steps`."""
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(1, mp_context=context, initializer=simulated.install) as executor:
         yield executor

@@ -1,10 +1,10 @@
 """A second device that computes on the CPU: real values, gradients and autocast, on tensors of another device type.
 
-It stands in for a GPU on machines without one: an operation on tensors of two devices fails, and what a GPU would make the
-program wait for is counted, or is an error while nothing may wait. It takes no branch that is for CUDA alone: pinned memory,
-`torch.cuda.set_device`, CUDA's random states.
+It represents a GPU on machines without one: an operation on tensors of two devices fails, and each operation that would
+make the program wait for a GPU is counted, or is an error while waits are forbidden. It has no branch for CUDA alone:
+pinned memory, `torch.cuda.set_device`, CUDA's random states.
 
-Only for a process of its own (`install`): a device type is registered once and for good.
+Use it in a separate process only (`install`): a device type is registered once and permanently.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Misplaced(RuntimeError):
 
 
 class Waited(RuntimeError):
-    """A wait for the device where nothing may wait for it."""
+    """Wait for the device while waits are forbidden."""
 
 
 class Waits:
-    """Waits of the program, and permission to wait at the moment."""
+    """Waits of the program, and whether they are allowed at the moment."""
 
     allowed: ClassVar[bool] = True
     counted: ClassVar[Counter[str]] = Counter()
@@ -75,7 +75,7 @@ class Waits:
 
 
 class OnDevice(Tensor):
-    """A tensor of the device, whose values are those of a tensor on the CPU (or of none, on torch's device `meta`)."""
+    """Tensor of the device, whose values are those of a tensor on the CPU (or of none, on torch's device `meta`)."""
 
     values: Tensor
     __torch_function__ = torch._C._disabled_torch_function_impl
@@ -106,16 +106,16 @@ class OnDevice(Tensor):
 
 
 class _Dispatch(TorchDispatchMode):
-    """Sees what no argument of the device announces: new tensors, and copies from the CPU."""
+    """Catches operations without an argument on the device: new tensors, and copies from the CPU."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         here = any(isinstance(value, OnDevice) for value in tree_flatten((args, kwargs))[0])
-        return _compute(func, args, kwargs) if here or _is_ours(kwargs.get("device")) else func(*args, **kwargs)
+        return _compute(func, args, kwargs) if here or _is_simulated(kwargs.get("device")) else func(*args, **kwargs)
 
 
 class _Backend:
-    """Functions that torch asks the module of a device for."""
+    """Functions that torch requires of the module of a device."""
 
     generator = torch.Generator()
 
@@ -159,10 +159,10 @@ def device() -> torch.device:
 
 
 def install(*, stop_at: int = 0) -> None:
-    """Register the device in this process, and make every `--gpu` but `cpu` mean it.
+    """Register the device in this process, and make every `--gpu` but `cpu` use it.
 
-    From the second step of a training on nothing may wait within a step. With `stop_at`, the process receives SIGTERM in
-    that step, counted from 1.
+    From the second step of a training on, a wait within a step is an error. With `stop_at`, the process receives
+    SIGTERM in that step, counted from 1.
     """
     getattr(backend_registration, SETUP)(NAME, backend_module=_Backend())
     _register_autocast()
@@ -191,7 +191,7 @@ def _use_in_svipctl(stop_at: int) -> None:
     Stepper.__call__ = counted  # type: ignore[method-assign]
 
 
-def _is_ours(where: Any) -> bool:
+def _is_simulated(where: Any) -> bool:
     return where is not None and torch.device(where).type == NAME
 
 
@@ -220,10 +220,10 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return target
     result = func(*values, **named)
     if func is aten._to_copy.default:
-        here = _is_ours(wanted) or (wanted is None and bool(ours))
+        here = _is_simulated(wanted) or (wanted is None and bool(ours))
         _note_copy(args[0], here, kwargs.get("non_blocking"))
         return OnDevice(result) if here else result
-    return tree_map(wrapped, result) if ours or _is_ours(wanted) else result
+    return tree_map(wrapped, result) if ours or _is_simulated(wanted) else result
 
 
 def _unwrapped(value: Any) -> Any:
@@ -233,7 +233,7 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _check_places(func: Any, others: list[Tensor]) -> None:
-    """Raise Misplaced if a tensor on the CPU takes part; as on CUDA, a scalar may, and an index, which is then a copy."""
+    """Raise Misplaced for a tensor on the CPU; as on CUDA, a scalar is allowed, and an index, which is then a copy."""
     if misplaced := [tuple(value.shape) for value in others if value.dim()]:
         if func not in _INDEXING:
             raise Misplaced(f"{func} got tensors {misplaced} on the CPU")
@@ -248,14 +248,14 @@ def _needs_values(func: Any, args: Any) -> bool:
 
 
 def _note_copy(source: Tensor, to_device: bool, non_blocking: bool | None) -> None:
-    """Note a copy between the devices that the program waits for: each one to the CPU, and one from it unless told not to."""
+    """Count a copy between the devices that the program waits for: all to the CPU, and blocking ones to the device."""
     from_device = isinstance(source, OnDevice)
     if from_device != to_device and (from_device or not non_blocking):
         Waits.note(f"copy of {tuple(source.shape)} {'to the CPU' if from_device else 'to the device'}")
 
 
 def _register_autocast() -> None:
-    """Autocast as CUDA does it, for the operations that a Vision Transformer has."""
+    """Register autocast as CUDA does it, for the operations of a Vision Transformer."""
     library = torch.library.Library("aten", "IMPL", "AutocastPrivateUse1")
     excluded = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)
 
@@ -280,7 +280,7 @@ def _register_autocast() -> None:
 
 
 def _register_creation() -> None:
-    """Functions that torch calls below any dispatch mode."""
+    """Register functions that torch calls below any dispatch mode."""
 
     def empty(size: Any, *, dtype: Any = None, **_: Any) -> Tensor:
         return OnDevice(torch.empty(size, dtype=dtype or torch.get_default_dtype(), device=BACKING[0]))

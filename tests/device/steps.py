@@ -1,4 +1,4 @@
-"""Training steps, saving, resuming and inference of a tiny network, on any device."""
+"""Run training steps, saving, resuming and inference of a tiny network, on any device."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ PLACES = {
     "word vectors": "svipctl.model.contextualization.WordContext.forward",
     "patch logits": "svipctl.model.patch_classifier.PatchClassifier.logits",
 }
-"""Functions whose result can be put on the CPU, by what that is."""
+"""Functions whose result can be moved to the CPU, by a name for it."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network, a recipe and a way to train it."""
+    """Network, recipe and options of training."""
 
     recipe: str
     dtype: torch.dtype = torch.float32
@@ -61,7 +61,7 @@ class Outcome:
 
 
 def run(case: Case, kind: str) -> Outcome:
-    """Train two steps, in the second of which nothing may wait, save and load the state, train a third step and predict."""
+    """Train two steps, the second without waits, save and load the state, train a third step and predict."""
     device = torch.device("cpu") if kind == "cpu" else torch.device(kind, 0)
     recipe = RECIPES[case.recipe]
     torch.manual_seed(0)
@@ -95,7 +95,7 @@ def run(case: Case, kind: str) -> Outcome:
 
     NORMALISATIONS["half"](pixels.to(device))  # its constants are copied once
     figures = [train(0)]  # the first may wait: libraries are loaded
-    with nothing_may_wait(device):
+    with forbid_waits(device):
         figures.append(train(1))
     with tempfile.TemporaryDirectory() as folder:
         save_state(Path(folder), Position(epoch=epoch, step=2), optimisation)
@@ -110,7 +110,7 @@ def run(case: Case, kind: str) -> Outcome:
 
 
 @contextmanager
-def nothing_may_wait(device: torch.device) -> Iterator[None]:
+def forbid_waits(device: torch.device) -> Iterator[None]:
     """Make a wait for the device an error."""
     if device.type == "cuda":
         torch.cuda.set_sync_debug_mode("error")
@@ -140,12 +140,12 @@ def run_with(place: str, change: Callable[[Tensor], Tensor]) -> None:
 
 
 def on_cpu(value: Tensor) -> Tensor:
-    """Copy a tensor to the CPU, without this being what is noticed."""
+    """Copy a tensor to the CPU, without counting the wait."""
     with simulated.Waits.set_allowed(True):
         return value.cpu()
 
 
-def looked_at(value: Tensor) -> Tensor:
+def waited_for(value: Tensor) -> Tensor:
     """Wait for a value of a tensor."""
     value.flatten()[0].item()
     return value

@@ -1,4 +1,4 @@
-"""The command line on a second device: training stopped by SIGTERM and resumed, evaluation, prediction, figures, export."""
+"""Test the command line on a second device: training stopped and resumed, evaluation, prediction, figures, export."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def records(folder: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("recipe", ["svipctl", pytest.param("reference", marks=pytest.mark.slow)])
-def test_the_command_line(
+def test_every_command_works_on_a_second_device(
     recipe: str, shared_folder: Path, tiny: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:
     train = ("train", str(shared_folder), *tiny, "--recipe", recipe, "--epochs", "2", "--precision", "fp32")

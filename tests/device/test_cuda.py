@@ -1,4 +1,4 @@
-"""On a machine with a GPU: the same steps there as on the CPU, without a wait within one, and the command line."""
+"""Test the same steps on a GPU as on the CPU, without a wait within a step, and the command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FP32, BF16 = torch.float32, torch.bfloat16
 
 
 @pytest.mark.parametrize("recipe", steps.RECIPES)
-def test_steps_wait_for_nothing_and_fp32_equals_the_cpu(recipe: str) -> None:
+def test_steps_never_wait_and_fp32_equals_the_cpu(recipe: str) -> None:
     use_device("0")
     there, here = steps.run(Case(recipe), "cuda"), steps.run(Case(recipe), "cpu")
     torch.testing.assert_close(there.figures, here.figures, rtol=1e-3, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Every recipe and switch on a second device: nothing is misplaced, no step waits, and fp32 equals the CPU."""
+"""Test every recipe and switch on a second device: no tensor is misplaced, no step waits, and fp32 equals the CPU."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SLOW += [Case("reference", FP32, frozen=True), Case("reference", BF16, checkpoin
 @pytest.mark.parametrize(
     "case", [*FAST, *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW if case not in FAST)], ids=str
 )
-def test_nothing_is_misplaced_and_fp32_equals_the_cpu(case: Case, device_process: ProcessPoolExecutor) -> None:
+def test_no_tensor_is_misplaced_and_fp32_equals_the_cpu(case: Case, device_process: ProcessPoolExecutor) -> None:
     there = device_process.submit(steps.run, case, simulated.NAME).result()
     assert torch.isfinite(there.figures).all()
     if case.dtype is FP32:
@@ -37,12 +37,12 @@ def test_nothing_is_misplaced_and_fp32_equals_the_cpu(case: Case, device_process
 
 
 @pytest.mark.parametrize("place", steps.PLACES)
-def test_one_tensor_on_the_cpu_is_noticed(place: str, device_process: ProcessPoolExecutor) -> None:
+def test_one_tensor_on_the_cpu_is_detected(place: str, device_process: ProcessPoolExecutor) -> None:
     with pytest.raises(simulated.Misplaced):
         device_process.submit(steps.run_with, place, steps.on_cpu).result()
 
 
 @pytest.mark.parametrize("place", ["class scores", "selected windows"])
-def test_one_wait_within_a_step_is_noticed(place: str, device_process: ProcessPoolExecutor) -> None:
+def test_one_wait_within_a_step_is_detected(place: str, device_process: ProcessPoolExecutor) -> None:
     with pytest.raises(simulated.Waited):
-        device_process.submit(steps.run_with, place, steps.looked_at).result()
+        device_process.submit(steps.run_with, place, steps.waited_for).result()

@@ -1,4 +1,4 @@
-"""Shares of the work among the processes of a run."""
+"""Test how work is divided among the processes of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from svipctl.errors import PeerLost
 
 
 @given(st.integers(0, 50), st.integers(1, 9))
-def test_shares_are_consecutive_together_everything_and_equal_to_within_one(items: int, world: int) -> None:
+def test_shares_are_consecutive_complete_and_equal_to_within_one(items: int, world: int) -> None:
     shares = [Ranks(rank, world).share(range(items)) for rank in range(world)]
     assert [item for share in shares for item in share] == list(range(items))
     sizes = [len(share) for share in shares]
@@ -20,7 +20,7 @@ def test_shares_are_consecutive_together_everything_and_equal_to_within_one(item
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**23), st.booleans()), max_size=8))
-def test_buckets_keep_the_order_and_hold_one_kind_of_limited_size(kinds: list[tuple[int, bool]]) -> None:
+def test_buckets_keep_the_order_and_have_one_type_and_a_limited_size(kinds: list[tuple[int, bool]]) -> None:
     tensors = [torch.empty(size, dtype=torch.half if half else torch.float, device="meta") for size, half in kinds]
     buckets = list(gradient_buckets(tensors))
     assert [id(tensor) for bucket in buckets for tensor in bucket] == [id(tensor) for tensor in tensors]
@@ -29,7 +29,7 @@ def test_buckets_keep_the_order_and_hold_one_kind_of_limited_size(kinds: list[tu
         assert len(bucket) == 1 or sum(tensor.numel() for tensor in bucket) <= 2**23
 
 
-def test_a_lost_peer_is_told_and_memory_that_did_not_suffice_is_not_taken_for_one() -> None:
+def test_a_lost_peer_is_reported_and_an_out_of_memory_error_is_not_taken_for_one() -> None:
     with pytest.raises(PeerLost), explained_peer_loss():
         raise RuntimeError("Connection closed by peer")
     with pytest.raises(torch.OutOfMemoryError), explained_peer_loss():
@@ -39,7 +39,7 @@ def test_a_lost_peer_is_told_and_memory_that_did_not_suffice_is_not_taken_for_on
 @pytest.mark.parametrize(
     "said", ["CUDA error: an illegal memory access was encountered", "device-side assert triggered"]
 )
-def test_a_kernel_that_failed_is_not_taken_for_a_lost_peer(said: str) -> None:
+def test_a_failed_kernel_is_not_taken_for_a_lost_peer(said: str) -> None:
     with pytest.raises(RuntimeError, match=said), explained_peer_loss():
         raise RuntimeError(said)
 
@@ -49,7 +49,7 @@ def test_a_kernel_that_failed_is_not_taken_for_a_lost_peer(said: str) -> None:
     [
         ([("a", {0, 1})], 1),
         ([("a", {0, 1}), ("a", {0, 1}), ("b", {0, 1})], 2),
-        ([("a", {0, 1}), ("a", {2, 3})], 1),  # bound to processors of their own
+        ([("a", {0, 1}), ("a", {2, 3})], 1),  # bound to separate processors
         ([("a", {0, 1}), ("a", {1, 2}), ("a", {2, 3})], 2),
     ],
 )
@@ -58,12 +58,12 @@ def test_processes_that_share_processors_are_counted(homes: list[tuple[str, set[
     assert processes_sharing(all_homes[0], all_homes) == sharing
 
 
-def test_without_a_place_a_process_is_alone() -> None:
+def test_a_process_without_a_rank_is_alone() -> None:
     with joined(None) as ranks:
         assert ranks is ALONE
 
 
-def test_alone_nothing_is_changed_or_waited_for() -> None:
+def test_a_single_process_changes_nothing_and_waits_for_nothing() -> None:
     tensor = torch.tensor([1.0, 2.0])
     ALONE.average([tensor])
     assert tensor.tolist() == [1.0, 2.0]

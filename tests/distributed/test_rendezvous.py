@@ -1,4 +1,4 @@
-"""The place of a process among those of its run, and its wait for the others."""
+"""Test the rank of a process in its run, and its wait for the others."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SLURM = {
 }
 
 
-def test_torchruns_variables_say_who_this_is() -> None:
+def test_the_rank_is_read_from_torchruns_variables() -> None:
     assert place_of(TORCHRUN) == Place(3, 4, 1, "a", 1, "RANK=3 WORLD_SIZE=4")
 
 
-def test_slurms_variables_say_who_this_is_and_where_the_first_one_listens() -> None:
+def test_the_rank_and_the_first_host_are_read_from_slurms_variables() -> None:
     assert place_of(SLURM) == Place(
         5, 8, 1, "gpu03", 20000 + (101 * 123 + 2) % 12007, "SLURM_PROCID=5 SLURM_STEP_NUM_TASKS=8"
     )
@@ -52,15 +52,13 @@ def test_slurms_variables_say_who_this_is_and_where_the_first_one_listens() -> N
         ),  # the largest numbers that Slurm has, of a federation and of a batch script
     ],
 )
-def test_the_port_comes_from_job_and_step(job: str, step: str, port: int) -> None:
+def test_the_port_is_computed_from_job_and_step(job: str, step: str, port: int) -> None:
     place = place_of(SLURM | {"SLURM_JOB_ID": job, "SLURM_STEP_ID": step})
     assert place is not None
     assert place.port == port
 
 
-def test_steps_of_a_job_and_the_first_ones_of_the_next_have_ports_of_their_own_below_those_of_outgoing_connections() -> (
-    None
-):
+def test_steps_of_a_job_and_of_the_next_have_distinct_ports_below_those_of_outgoing_connections() -> None:
     places = [
         place_of(SLURM | {"SLURM_JOB_ID": str(job), "SLURM_STEP_ID": str(step)})
         for job in (70001, 70002, 70003)
@@ -72,7 +70,7 @@ def test_steps_of_a_job_and_the_first_ones_of_the_next_have_ports_of_their_own_b
     assert max(ports) < 32768
 
 
-def test_torchrun_within_a_slurm_step_decides() -> None:
+def test_torchrun_within_a_slurm_step_has_priority() -> None:
     assert place_of(SLURM | TORCHRUN) == place_of(TORCHRUN)
 
 
@@ -94,7 +92,7 @@ def test_without_other_processes_a_process_is_alone(environment: dict[str, str])
 
 
 @pytest.mark.parametrize("launcher", [TORCHRUN, SLURM], ids=["torchrun", "slurm"])
-def test_commands_that_a_command_starts_are_alone(launcher: dict[str, str]) -> None:
+def test_commands_started_by_a_command_are_alone(launcher: dict[str, str]) -> None:
     assert place_of(without_launcher(launcher)) is None
 
 
@@ -107,7 +105,7 @@ def test_commands_that_a_command_starts_are_alone(launcher: dict[str, str]) -> N
     ],
     ids=["torchrun", "slurm"],
 )
-def test_an_odd_value_is_named(environment: dict[str, str], names: tuple[str, ...], value: str) -> None:
+def test_an_invalid_value_is_named(environment: dict[str, str], names: tuple[str, ...], value: str) -> None:
     for name in names:
         with pytest.raises(ConfigError, match=f"the environment variable {name}=") as told:
             place_of(environment | {name: value})
@@ -117,13 +115,13 @@ def test_an_odd_value_is_named(environment: dict[str, str], names: tuple[str, ..
 @pytest.mark.parametrize(
     "wrong", [{"RANK": "4"}, {"RANK": "7"}, {"MASTER_ADDR": ""}, {"MASTER_PORT": ""}, {"MASTER_PORT": "65536"}]
 )
-def test_variables_that_name_no_process_are_refused(wrong: dict[str, str]) -> None:
+def test_variables_without_a_rank_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ConfigError):
         place_of(TORCHRUN | wrong)
 
 
 @given(st.dictionaries(st.sampled_from([*TORCHRUN, *SLURM]), st.text(max_size=4) | st.sampled_from(["0", "1", "2"])))
-def test_whatever_the_variables_are_there_is_a_place_or_an_error_of_ours(environment: dict[str, str]) -> None:
+def test_any_variables_give_a_place_or_a_configuration_error(environment: dict[str, str]) -> None:
     try:
         place = place_of(environment)
     except ConfigError:
@@ -135,7 +133,7 @@ def test_whatever_the_variables_are_there_is_a_place_or_an_error_of_ours(environ
     ("nodes", "first"),
     [("one", "one"), ("one,two", "one"), ("n[1,3]", "n1"), ("n[07-12]-ib,x", "n07-ib"), ("a-b-1.c", "a-b-1.c")],
 )
-def test_the_first_host_of_slurms_list_of_nodes(nodes: str, first: str) -> None:
+def test_the_first_host_of_slurms_list_of_nodes_is_found(nodes: str, first: str) -> None:
     place = place_of(SLURM | {"SLURM_STEP_NODELIST": nodes})
     assert place is not None
     assert place.host == first
@@ -150,7 +148,7 @@ def place() -> Place:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock that goes on while it is slept, and by nothing else."""
+    """Replace the clock by one that advances only when the code sleeps."""
     now = [0.0]
     monkeypatch.setattr("svipctl.distributed.rendezvous.time.monotonic", lambda: now[0])
     monkeypatch.setattr("svipctl.distributed.rendezvous.time.sleep", lambda seconds: now.__setitem__(0, now[0] + 1))
@@ -160,7 +158,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.mark.parametrize(
     ("rank", "waited_for"), [(0, "1 of 2 processes at localhost:"), (1, "the first of 2 processes at localhost:")]
 )
-def test_a_process_without_its_peers_says_whom_it_waits_for_and_gives_up(
+def test_a_process_names_the_peers_it_waits_for_and_gives_up(
     rank: int, waited_for: str, place: Place, clock: list[float]
 ) -> None:
     remarks: list[str] = []
@@ -176,10 +174,10 @@ def test_a_process_without_its_peers_says_whom_it_waits_for_and_gives_up(
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_interrupts_the_wait(rank: int, place: Place, clock: list[float]) -> None:
-    def tell(number: int, frame: Any) -> None:
+    def raise_signal(number: int, frame: Any) -> None:
         raise Signalled(number)
 
-    with handled((signal.SIGTERM,), tell), pytest.raises(Signalled):
+    with handled((signal.SIGTERM,), raise_signal), pytest.raises(Signalled):
         meet(
             Place(rank, 2, 0, place.host, place.port, place.origin),
             lambda text: os.kill(os.getpid(), signal.SIGTERM),
@@ -187,6 +185,6 @@ def test_a_signal_interrupts_the_wait(rank: int, place: Place, clock: list[float
         )
 
 
-def test_a_port_that_another_program_uses_is_told(place: Place) -> None:
+def test_a_port_in_use_by_another_program_is_an_error(place: Place) -> None:
     with socket.create_server(("localhost", place.port)), pytest.raises(PeerLost, match="cannot meet at localhost"):
         meet(place, patience=60)

@@ -1,4 +1,4 @@
-"""Batches divided among processes: nothing left out, nothing counted twice."""
+"""Test that batches are divided among processes without omission or repetition."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def test_each_image_of_a_batch_is_computed_once_and_the_weights_are_shares(
 
 
 @given(st.integers(1, 60), st.integers(3, 16), st.integers(1, 3), st.integers(0, 4), st.integers(0, 4))
-def test_several_steps_are_the_steps_after_each_other(
-    images: int, batch_size: int, world: int, start: int, more: int
-) -> None:
+def test_several_steps_equal_consecutive_steps(images: int, batch_size: int, world: int, start: int, more: int) -> None:
     steps = -(-images // batch_size)
     start, stop = min(start, steps), min(start + more, steps)
     shard = Shard(np.arange(images), batch_size, Ranks(world - 1, world))
@@ -42,6 +40,6 @@ def test_several_steps_are_the_steps_after_each_other(
     assert shard.indices(start, stop).tolist() == one_by_one
 
 
-def test_fewer_images_to_a_batch_than_processes_is_refused() -> None:
+def test_fewer_images_per_batch_than_processes_are_refused() -> None:
     with pytest.raises(ConfigError, match="batch of 3 cannot be divided among 4 processes"):
         Shard(np.arange(9), 3, Ranks(0, 4))

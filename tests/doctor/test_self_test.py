@@ -1,4 +1,4 @@
-"""The self-test of a device: agreement with the CPU is found, and so is disagreement."""
+"""Test the self-test of a device: it finds agreement with the CPU, and disagreement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from svipctl.doctor.self_test import TOLERANCE, compare_with_cpu, relative_diffe
 CPU = torch.device("cpu")
 
 
-def test_the_cpu_agrees_with_itself_and_says_how_fast_it_is() -> None:
+def test_the_cpu_agrees_with_itself_and_reports_its_speed() -> None:
     found = {finding.name: finding for finding in self_test("cpu", dataset="toybirds")}
     assert {"self-test fp32", "self-test speed", "self-test memory"} <= set(found)
     assert {finding.state for finding in found.values()} == {"ok"}
@@ -19,7 +19,7 @@ def test_the_cpu_agrees_with_itself_and_says_how_fast_it_is() -> None:
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("wrong", [2.0, float("nan"), float("inf")])
-def test_another_result_is_wrong(dtype: torch.dtype, wrong: float) -> None:
+def test_a_different_result_is_wrong(dtype: torch.dtype, wrong: float) -> None:
     expected = {"loss": torch.ones(2)}
     good = compare_with_cpu("test", CPU, {"loss": torch.ones(2)}, expected, dtype)
     bad = compare_with_cpu("test", CPU, {"loss": torch.tensor([1.0, wrong])}, expected, dtype)
@@ -27,5 +27,5 @@ def test_another_result_is_wrong(dtype: torch.dtype, wrong: float) -> None:
     assert bad.todo
 
 
-def test_a_difference_is_a_share_of_what_is_expected() -> None:
+def test_a_difference_is_relative_to_the_expected_value() -> None:
     assert relative_difference(torch.tensor([3.0, 4.5]), torch.tensor([3.0, 4.0])) == pytest.approx(0.1)

@@ -18,7 +18,7 @@ SETTINGS = Settings(
 
 
 def scored(seed: int, images: int = 60, classes: int = 6, *, levels: int = 0) -> Scored:
-    """Random scores with some signal; `levels` above 0 rounds them so that ties abound."""
+    """Return random scores with some signal; `levels` above 0 rounds them, which gives many ties."""
     rng = np.random.default_rng(seed)
     labels = np.concatenate([np.arange(classes), rng.integers(0, classes, images - classes)])
     scores = rng.standard_normal((images, classes)) + np.eye(classes)[labels]
@@ -29,7 +29,7 @@ def scored(seed: int, images: int = 60, classes: int = 6, *, levels: int = 0) ->
 
 @st.composite
 def adversarial(draw: st.DrawFn) -> Scored:
-    """Ties, one class on a side, sides without images."""
+    """Draw cases with ties, one class on a side, and sides without images."""
     seen, unseen, images = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 8))
     value = st.sampled_from([-1.0, 0.0, 0.5, 1.0]) | st.floats(-3, 3, width=16)
     row = st.lists(value, min_size=seen + unseen, max_size=seen + unseen)
@@ -40,7 +40,7 @@ def adversarial(draw: st.DrawFn) -> Scored:
 
 
 def benchmark(root: Path, *, masks: bool = False) -> Benchmark:
-    """Four classes, five attributes, twelve noise images of 32x32; classes 2 and 3 are unseen."""
+    """Return a benchmark: four classes, five attributes, twelve noise images of 32x32; classes 2 and 3 are unseen."""
     rng = np.random.default_rng(0)
     names = []
     for number in range(12):

@@ -1,4 +1,4 @@
-"""A small benchmark and a run of it whose network knows nothing."""
+"""Fixtures: a small benchmark and a run of it whose network is untrained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bootstrap intervals."""
+"""Test bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_intervals_contain_the_point_estimates(seed: int) -> None:
         assert high - low < 0.3
 
 
-def test_intervals_depend_on_the_seed_only() -> None:
+def test_intervals_depend_only_on_the_seed() -> None:
     answers = scored(0).answers()
     first = intervals(answers, GAMMAS, resamples=60, seed=3)
     assert first == intervals(answers, GAMMAS, resamples=60, seed=3)
@@ -81,7 +81,7 @@ def test_a_model_does_not_differ_from_itself() -> None:
     assert all(pair == (0.0, 0.0) for figures in found.values() for pair in figures.values())
 
 
-def test_models_are_compared_on_the_same_images_only() -> None:
+def test_only_models_scored_on_the_same_images_are_compared() -> None:
     with pytest.raises(ValueError, match="same images"):
         paired_intervals(scored(0).answers(), GAMMAS, scored(1).answers(), GAMMAS, resamples=2)
 

@@ -1,4 +1,4 @@
-"""The exact curve against brute force over every gamma that can matter."""
+"""Compare the exact curve with brute force over every gamma that can matter."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ random_cases = st.builds(scored, st.integers(0, 10**6), st.integers(6, 40), leve
 
 
 def stacked(case: Scored, gamma: float) -> np.ndarray:
-    """Answers by the definition: the best seen class wins only while it exceeds the best unseen one by more."""
+    """Return the answers by definition: the best seen class wins if it exceeds the best unseen one by over gamma."""
     answers = []
     for row in case.scores:
         seen, unseen = row[case.seen_classes], row[case.unseen_classes]
@@ -42,7 +42,7 @@ def per_class(case: Scored, answers: np.ndarray, classes: np.ndarray) -> float:
 
 
 def brute_force(case: Scored) -> list[tuple[float, float]]:
-    """U and S at every margin and beyond both ends, repeated points left out."""
+    """Return U and S at every margin and beyond both ends, without repeated points."""
     margins = case.scores[:, case.seen_classes].max(1) - case.scores[:, case.unseen_classes].max(1)
     points = []
     for gamma in [margins.min() - 1, *np.unique(margins)]:
@@ -74,7 +74,7 @@ def test_each_gamma_of_the_curve_reaches_its_point(case: Scored) -> None:
         assert accuracies(answers, gamma) == pytest.approx((unseen, seen), abs=1e-12)
 
 
-def test_the_ends_of_the_curve_are_reached_where_one_is_lost_beside_the_margins() -> None:
+def test_the_ends_of_the_curve_are_reached_for_scores_too_large_for_a_step_of_one() -> None:
     case = scored(0)
     huge = replace(case, scores=case.scores * 1e20)
     curve = seen_unseen_curve(huge.answers())
@@ -83,7 +83,7 @@ def test_the_ends_of_the_curve_are_reached_where_one_is_lost_beside_the_margins(
         assert reached == pytest.approx((curve.unseen[end], curve.seen[end]), abs=1e-12)
 
 
-def test_unit_rows_have_length_one_and_a_zero_row_stays() -> None:
+def test_unit_rows_have_length_one_and_a_zero_row_stays_zero() -> None:
     table = np.array([[3.0, 4.0], [0.0, 0.0], [0.0, -2.0]])
     assert unit_rows(table).tolist() == [[0.6, 0.8], [0, 0], [0, -1]]
 
@@ -118,13 +118,13 @@ def test_other_weights_give_per_image_accuracies() -> None:
     assert accuracies(answers, 0.3, weights) == pytest.approx(expected)
 
 
-def test_harmonic_mean_is_zero_where_both_are() -> None:
+def test_harmonic_mean_is_zero_if_both_are_zero() -> None:
     result = harmonic_mean(np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.5, 0.0]))
     assert result.tolist() == [0.0, 0.5, 0.0]
 
 
 @given(st.integers(1, 4), st.integers(2, 30), st.integers(0, 99))
-def test_the_pooled_gamma_has_the_largest_mean_h_of_all(folds: int, images: int, seed: int) -> None:
+def test_the_pooled_gamma_has_the_largest_mean_h(folds: int, images: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     answers = []
     for _ in range(folds):

@@ -1,4 +1,4 @@
-"""The plan of an evaluation says what the evaluation then does, and writes nothing."""
+"""Test that the plan of an evaluation predicts what the evaluation does, and writes nothing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import pytest
 
 from svipctl.datasets.folder import open_folder
 from svipctl.errors import ConfigError, DataError
-from svipctl.evaluation.dry_run import plan_evaluation
-from svipctl.evaluation.evaluate import evaluate_subject
+from svipctl.evaluation.evaluate import evaluate_subject, plan_evaluation
 from svipctl.inference.load import load
 from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
@@ -23,7 +22,7 @@ def settings(shared_folder: Path) -> Settings:
 
 
 @pytest.mark.parametrize("kind", ["run", "checkpoint"])
-def test_the_plan_is_what_the_evaluation_does(
+def test_the_evaluation_does_what_the_plan_predicts(
     kind: str, settings: Settings, trained_copy: Path, shared_folder: Path
 ) -> None:
     run, before = Run(trained_copy), files_under(trained_copy)
@@ -44,7 +43,7 @@ def test_the_plan_is_what_the_evaluation_does(
         assert (plan["run"], plan["checkpoint"], plan["writes"]) == (None, str(run.best), None)
 
 
-def test_a_data_set_that_is_not_drawn_yet_leaves_open_what_depends_on_it(
+def test_the_plan_of_an_undrawn_data_set_omits_what_depends_on_it(
     settings: Settings, trained_copy: Path, tmp_path: Path
 ) -> None:
     undrawn = settings.model_copy(update={"dataset": "toybirds", "data_dir": tmp_path / "data"})
@@ -55,7 +54,9 @@ def test_a_data_set_that_is_not_drawn_yet_leaves_open_what_depends_on_it(
     assert not (tmp_path / "data").exists()
 
 
-def test_what_cannot_be_evaluated_cannot_be_planned(settings: Settings, trained_copy: Path, tmp_path: Path) -> None:
+def test_the_plan_refuses_a_missing_gpu_and_a_damaged_checkpoint(
+    settings: Settings, trained_copy: Path, tmp_path: Path
+) -> None:
     undrawn = settings.model_copy(update={"dataset": "toybirds", "data_dir": tmp_path / "data"})
     with pytest.raises(ConfigError, match="there is no GPU 99"):
         plan_evaluation(Run(trained_copy), settings.model_copy(update={"gpu": "99"}))

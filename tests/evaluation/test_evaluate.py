@@ -1,4 +1,4 @@
-"""From a trained model and a data set to every number of an evaluation."""
+"""Test the evaluation of a trained model on a data set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.evaluation.cases import SETTINGS, benchmark
 from tests.inference.models import trained_model
 
 
-def test_document_is_returned_and_kept_beside_the_checkpoint(run: Run, data: Benchmark) -> None:
+def test_document_is_returned_and_saved_in_the_run(run: Run, data: Benchmark) -> None:
     evaluation = evaluate_subject(run, data, SETTINGS)
     document = evaluation.document
     assert json.loads((run.folder / "eval" / "metrics.json").read_text()) == document
@@ -48,7 +48,7 @@ def test_scores_are_products_with_normalised_class_attributes(tmp_path: Path, ki
 
 
 def test_a_checkpoint_gets_the_numbers_of_its_run_and_nothing_is_written(run: Run, data: Benchmark) -> None:
-    """As a checkpoint it is named, and nothing that was chosen for the run's best epoch is used."""
+    """Name the checkpoint, and use nothing that was chosen for the run's best epoch."""
     evaluation = evaluate_subject(run.best, data, SETTINGS)
     assert not (run.folder / "eval").exists()
     assert evaluation.document["checkpoint"]["file"] == "run/checkpoints/best"
@@ -56,11 +56,11 @@ def test_a_checkpoint_gets_the_numbers_of_its_run_and_nothing_is_written(run: Ru
     assert evaluation.rows == evaluate_subject(run, data, SETTINGS).rows
 
 
-def test_the_model_the_split_and_the_predictions_come_with_the_numbers(run: Run, data: Benchmark) -> None:
+def test_the_evaluation_contains_the_model_the_split_and_the_predictions(run: Run, data: Benchmark) -> None:
     calls: list[tuple[int, int]] = []
     model = load_run(run, trained_model().device)
-    settings = EvalSettings(batch_size=4, bootstrap=0, selection=False)
-    evaluation = evaluate_model(model, data, settings, workers=0, progress=lambda *call: calls.append(call))
+    settings = SETTINGS.model_copy(update={"eval": EvalSettings(batch_size=4, bootstrap=0, selection=False)})
+    evaluation = evaluate_model(model, data, settings, lambda *call: calls.append(call))
     assert calls == [(4, 8), (8, 8)]
     assert evaluation.model is model
     assert evaluation.split.name == evaluation.document["split"] == "test"
@@ -73,16 +73,16 @@ def test_the_model_the_split_and_the_predictions_come_with_the_numbers(run: Run,
     np.testing.assert_allclose(evaluation.predictions.attributes, expected, atol=1e-5)
 
 
-def test_a_model_of_no_run_is_scored_with_a_warning_that_its_images_are_not_known(
+def test_a_model_without_a_run_is_scored_with_a_warning_that_its_images_are_unknown(
     described: Metadata, data: Benchmark
 ) -> None:
     model = replace(trained_model(), metadata=described, notes=("a note on its file",))
-    evaluation = evaluate_model(model, data, EvalSettings(bootstrap=0), workers=0)
+    evaluation = evaluate_model(model, data, SETTINGS)
     first, second = evaluation.warnings[:2]
     assert first == "a note on its file"
     assert "the training images of" in second
     with pytest.raises(DataError, match="other classes"):
-        evaluate_model(trained_model(), data, EvalSettings(bootstrap=0), workers=0)
+        evaluate_model(trained_model(), data, SETTINGS)
 
 
 def test_a_run_in_training_is_scored_with_a_warning_that_it_is_unfinished(run: Run, data: Benchmark) -> None:
@@ -92,7 +92,7 @@ def test_a_run_in_training_is_scored_with_a_warning_that_it_is_unfinished(run: R
 
 
 def test_a_development_run_is_scored_on_the_validation_images_of_its_fold(run: Run, data: Benchmark) -> None:
-    """Four seen images are two of each seen class, one of which is the fold's."""
+    """Score four seen images: two of each seen class, one of which is the fold's."""
     folded = replace(data, folds=((1,),))
     config = SETTINGS.model_copy(update={"train": SETTINGS.train.model_copy(update={"fold": 1})})
     development = Run(run.folder.with_name("development"))

@@ -1,4 +1,4 @@
-"""What a score would mean nothing for is refused, or said."""
+"""Test that an evaluation with leakage is refused or has a warning."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def test_run_trained_on_test_images_is_refused_without_a_result(run: Run, data: 
     check_untouched(run, ["9.png"])
 
 
-def test_an_epoch_that_was_chosen_on_test_is_said_to_be_so(described: Metadata, data: Benchmark, run: Run) -> None:
-    """Of the published recipe trained without development runs, every row is that of the epoch best on test."""
+def test_an_epoch_chosen_on_test_gives_a_warning(described: Metadata, data: Benchmark, run: Run) -> None:
+    """In the published recipe trained without development runs, every row is that of the epoch best on test."""
     watched = replace(described, metrics={"monitor": "test"})
-    assert warnings_of_choice(run, watched) == []  # it keeps its last epoch, whatever it looked at
+    assert warnings_of_choice(run, watched) == []  # it keeps its last epoch, whatever it monitored
     chosen = Run(run.folder.with_name("chosen"))
     chosen.make()
     chosen.start(SETTINGS.model_copy(update={"train": TrainSettings(monitor="test", select="test")}), {}, ["0.png"])
@@ -48,7 +48,7 @@ def test_class_trained_as_seen_is_not_scored_as_unseen(described: Metadata, data
 
 
 def started(run: Run, described: Metadata, name: str, **more: Any) -> Run:
-    """Another run of the same network, started with more than training images."""
+    """Return another run of the same network, started with more than training images."""
     made = Run(run.folder.with_name(name))
     made.make()
     made.start(SETTINGS, {}, ["0.png"], **more)
@@ -56,9 +56,7 @@ def started(run: Run, described: Metadata, name: str, **more: Any) -> Run:
     return made
 
 
-def test_weights_that_were_trained_on_an_unseen_class_are_refused(
-    run: Run, described: Metadata, data: Benchmark
-) -> None:
+def test_weights_trained_on_an_unseen_class_are_refused(run: Run, described: Metadata, data: Benchmark) -> None:
     """Image 2 is of an unseen class and scored; image 0 of a seen one and trained on."""
     evaluate_subject(started(run, described, "fine", initial_images=["0.png"]), data, SETTINGS)
     scored = started(run, described, "scored", initial_images=["0.png", "2.png"])
@@ -84,9 +82,7 @@ def test_a_gamma_from_validation_images_is_used_and_one_from_scored_images_refus
         evaluate_subject(bad, data, SETTINGS)
 
 
-def test_starting_weights_whose_images_are_not_known_are_said_to_be_so(
-    run: Run, described: Metadata, data: Benchmark
-) -> None:
+def test_starting_weights_with_unknown_images_give_a_warning(run: Run, described: Metadata, data: Benchmark) -> None:
     unknown = replace(described, backbone_weights={"source": "mine.pth", "sha256": "", "images": UNKNOWN})
     evaluation = evaluate_subject(started(run, unknown, "unknown"), data, SETTINGS)
     assert "the training images of its starting weights (mine.pth) are not known" in evaluation.warnings

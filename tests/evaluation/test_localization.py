@@ -1,4 +1,4 @@
-"""Where attribute maps are highest, against counting by hand, and what chance gives."""
+"""Compare the localization of attribute maps, and its chance levels, with counting by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GEOMETRY, SHAPE = Geometry("shorter-side", 32), (2, 2)
 
 @pytest.fixture
 def data(tmp_path: Path) -> Benchmark:
-    """Twelve images of 32 x 32 with a random blob as mask, and five attributes in CUB's manner."""
+    """Return twelve images of 32 x 32 with a random blob as mask, and five attributes in CUB's manner."""
     made = benchmark(tmp_path, masks=True)
     rng = np.random.default_rng(3)
     for mask in made.masks:
@@ -49,7 +49,7 @@ def groups_of(data: Benchmark) -> PartGroups:
     return groups
 
 
-def test_groups_are_those_of_parts_and_each_class_is_asked_for_what_it_has_most(data: Benchmark) -> None:
+def test_groups_are_those_of_parts_and_each_class_has_its_largest_attributes(data: Benchmark) -> None:
     table = np.array([[0.2, 0.9, 5, 0, 0], [0.6, 0.3, 5, 0.1, 0], [0.5, 0.5, 5, 0, 0.7], [0, 0, 5, 1, 1]])
     groups = groups_of(replace(data, class_attributes=table))
     assert groups.names == ("has_bill_shape", "has_wing_color")
@@ -59,7 +59,7 @@ def test_groups_are_those_of_parts_and_each_class_is_asked_for_what_it_has_most(
 
 
 @torch.no_grad()
-def test_peaks_are_where_each_map_of_the_model_is_highest(data: Benchmark) -> None:
+def test_peaks_are_the_maxima_of_the_models_maps(data: Benchmark) -> None:
     groups = groups_of(data)
     model, indices = trained_model(), np.array([7, 0, 3, 4, 11, 2])
     found = predict_dataset(model, data, indices, batch_size=5, peaks_of=groups.chosen).peaks
@@ -74,7 +74,7 @@ def test_peaks_are_where_each_map_of_the_model_is_highest(data: Benchmark) -> No
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_share_inside_the_mask_and_its_chances_equal_counting(data: Benchmark, seed: int) -> None:
+def test_share_inside_the_mask_and_its_chance_levels_equal_counting(data: Benchmark, seed: int) -> None:
     rng = np.random.default_rng(seed)
     table = rng.random((4, 5)) * (rng.random((4, 5)) < 0.6)
     table[:, 2] = 1
@@ -122,7 +122,7 @@ def test_a_perfect_map_is_inside_and_a_random_one_gives_the_uniform_chance(data:
 
 
 def as_cub(data: Benchmark, points: np.ndarray, visible: np.ndarray, size: tuple[int, int]) -> Benchmark:
-    """The images as CUB's, of that size, with boxes and with the places of three parts on disk."""
+    """Return the images as CUB's, of that size, with boxes and with the locations of three parts on disk."""
     folder = data.root / "CUB_200_2011"
     (folder / "parts").mkdir(parents=True)
     (folder / "images").mkdir()
@@ -152,7 +152,7 @@ def test_distance_to_the_nearest_visible_part_equals_measuring_by_hand(data: Ben
     groups, indices, peaks = groups_of(cub), np.arange(12), rng.integers(0, 4, (12, 2))
     truth = object_truth(cub, indices, GEOMETRY, SHAPE)
     found = localisation(cub, indices, peaks, groups, truth, GEOMETRY, SHAPE)
-    # The shorter side of 48 becomes 37 (32 * 256 / 224), the longer 49, of which the middle 32 are seen.
+    # The shorter side of 48 becomes 37 (32 * 256 / 224), the longer 49, of which the middle 32 are visible.
     shrink, corner = np.array([49 / 64, 37 / 48]), np.array([round((49 - 32) / 2), round((37 - 32) / 2)])
     centres = np.array([(8, 8), (24, 8), (8, 24), (24, 24)], dtype=float)
     distances: dict[str, list[float]] = {"distance": [], "uniform": [], "centre": []}
@@ -182,7 +182,7 @@ def test_distance_to_the_nearest_visible_part_equals_measuring_by_hand(data: Ben
     assert found["object"]["inside"] == pytest.approx(100 * np.mean(inside))
 
 
-def test_without_masks_boxes_or_parts_nothing_is_claimed(data: Benchmark) -> None:
+def test_without_masks_boxes_or_parts_there_is_no_localization(data: Benchmark) -> None:
     bare = replace(data, masks=())
     assert object_truth(bare, np.arange(3), GEOMETRY, SHAPE) is None
     assert localisation(bare, np.arange(3), np.zeros((3, 2), int), groups_of(bare), None, GEOMETRY, SHAPE) == {}

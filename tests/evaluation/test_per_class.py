@@ -1,4 +1,4 @@
-"""What became of each class, against counting by hand."""
+"""Compare the results per class with counting by hand."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_confusion_counts_every_image_once(case: Scored) -> None:
     assert (counts == brute).all()
 
 
-def test_a_class_is_taken_for_the_class_it_is_most_often_answered_with() -> None:
+def test_taken_for_is_the_most_frequent_wrong_answer() -> None:
     evaluation = evaluate_protocols(scored(5, 120), gamma=0.1, resamples=0)
     counts = confusion(evaluation.answers.labels, answers_under(evaluation, "gzsl-calibrated"), 6)
     for one in per_class(evaluation, NAMES):
@@ -58,7 +58,7 @@ def test_a_class_is_taken_for_the_class_it_is_most_often_answered_with() -> None
             assert (one.taken_for, one.taken_for_share) == (None, 0.0)
 
 
-def test_the_most_confused_pair_comes_first_and_the_more_mistaken_class_before_the_other() -> None:
+def test_the_most_confused_pair_comes_first_and_starts_with_the_more_mistaken_class() -> None:
     counts = np.array([[9, 1, 0], [4, 9, 0], [0, 2, 9]])
     assert most_confused(counts, 5) == [(1, 0, 5), (2, 1, 2)]
     assert most_confused(counts, 1) == [(1, 0, 5)]
@@ -69,13 +69,11 @@ def test_the_most_confused_pair_comes_first_and_the_more_mistaken_class_before_t
     ("gamma", "split", "row"),
     [(0.1, "test", "gzsl-calibrated"), (None, "test", "gzsl"), (None, "fold-1", "gzsl-oracle")],
 )
-def test_single_answers_are_never_read_under_a_gamma_from_test_images(
-    gamma: float | None, split: str, row: str
-) -> None:
+def test_single_answers_never_use_a_gamma_from_test_images(gamma: float | None, split: str, row: str) -> None:
     assert reading_row(evaluate_protocols(scored(0), gamma=gamma, resamples=0, split=split)) == row
 
 
-def test_with_unseen_images_alone_answers_are_those_among_unseen_classes() -> None:
+def test_with_unseen_images_only_answers_are_unseen_classes() -> None:
     case = scored(0)
     kept = case.labels >= 3
     evaluation = evaluate_protocols(

@@ -1,4 +1,4 @@
-"""Predictions from anybody: read, or refused with everything that is wrong."""
+"""Test predictions of any model: read, or refused with all problems."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def store(folder: Path, **changed: Any) -> Path:
     return folder / "predictions.npz"
 
 
-def test_good_file_gives_dot_products_in_float64(tmp_path: Path) -> None:
-    scored = read_predictions(store(tmp_path), scale=2.0)
+def test_a_valid_file_gives_dot_products_in_float64(tmp_path: Path) -> None:
+    scored = read_predictions(store(tmp_path))
     predictions = np.concatenate([GOOD["unseen_predictions"], GOOD["seen_predictions"]])
     assert scored.scores.dtype == np.float64
     np.testing.assert_allclose(scored.scores, predictions @ GOOD["class_attributes"].astype(np.float64).T)
     assert scored.labels.tolist() == [2, 3, 1]
-    assert (scored.seen_classes.tolist(), scored.unseen_classes.tolist(), scored.scale) == ([0, 1], [2, 3], 2.0)
+    assert (scored.seen_classes.tolist(), scored.unseen_classes.tolist(), scored.scale) == ([0, 1], [2, 3], 5.0)
 
 
 @pytest.mark.parametrize(("name", "array", "problem"), BAD)

@@ -1,4 +1,4 @@
-"""Which rows there are, and what they hold."""
+"""Test the rows of an evaluation and their values."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def test_oracle_is_never_below_any_calibration(seed: int) -> None:
     assert rows["gzsl-oracle"]["H"] >= max(rows["gzsl"]["H"], rows["gzsl-calibrated"]["H"])
 
 
-def test_without_gamma_or_a_side_the_rows_are_absent_and_a_warning_says_so() -> None:
+def test_without_gamma_or_a_side_the_rows_are_absent_with_a_warning() -> None:
     case = scored(0)
     no_gamma = evaluate_protocols(case, resamples=0)
     assert "gzsl-calibrated" not in no_gamma.rows
-    assert "gamma is chosen on a validation split" in no_gamma.warnings[0]
+    assert "this model has no gamma chosen on validation images" in no_gamma.warnings[0]
     unseen = evaluate_protocols(side(case, case.unseen_classes), resamples=5)
     assert set(unseen.rows) == set(unseen.intervals) == {"zsl"}
     assert unseen.warnings == ("no gzsl rows: there are no test images of seen classes",)
@@ -54,7 +54,7 @@ def test_without_gamma_or_a_side_the_rows_are_absent_and_a_warning_says_so() -> 
     assert seen.warnings == ("no rows, only counts: every row needs images of unseen classes, and there are none",)
 
 
-def test_document_is_in_percent_but_gamma_and_offset_are_scores() -> None:
+def test_document_is_in_percent_except_gamma_and_offset() -> None:
     result = evaluate_protocols(scored(0), gamma=0.2, resamples=10)
     document = result.document()
     assert sum(document["images"].values()) == 60
@@ -77,9 +77,9 @@ def test_per_image_rows_count_images_and_not_classes() -> None:
     assert set(evaluation.per_image()) == {"zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle"}
 
 
-def test_what_is_chosen_on_validation_images_is_not_said_to_be_chosen_on_test() -> None:
+def test_a_gamma_chosen_on_validation_images_is_not_labelled_as_chosen_on_test() -> None:
     assert about("gzsl-oracle") == "gamma from test: an upper bound"
     assert about("gzsl-oracle", "fold-1") == "gamma from these validation images: an upper bound"
     (warning,) = evaluate_protocols(scored(0), resamples=0, split="fold-1").warnings
-    assert warning.endswith("these images are one")
-    assert all("this run has none" in one for one in evaluate_protocols(scored(0), resamples=0).warnings)
+    assert warning.endswith("these are the validation images on which gamma is chosen")
+    assert all("train with --calibrate" in one for one in evaluate_protocols(scored(0), resamples=0).warnings)

@@ -1,9 +1,10 @@
-"""The result of an evaluation, as numbers, as a document and as a table."""
+"""Test the result of an evaluation, as numbers, as a document and as a table."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_classes_have_their_accuracy_under_each_row(evaluation: Evaluation) -> N
         assert mean == pytest.approx(evaluation.rows[row]["S" if seen else "U"])
 
 
-def test_the_document_is_json_with_a_head_and_without_entries_that_are_none(evaluation: Evaluation) -> None:
+def test_the_document_is_json_with_a_header_and_without_empty_entries(evaluation: Evaluation) -> None:
     document = evaluation.to_dict()
     assert json.loads(json.dumps(document)) == document == evaluation.document
     assert document["run"] is None, "the head has every entry"
@@ -50,13 +51,13 @@ def test_the_document_is_json_with_a_head_and_without_entries_that_are_none(eval
     assert evaluation.document["dataset"] == "toy"
 
 
-def test_warnings_of_the_rows_follow_those_of_the_subject() -> None:
+def test_warnings_of_the_rows_follow_the_given_ones() -> None:
     document = evaluation_document(evaluate_protocols(scored(0), resamples=0), NAMES, {}, warnings=["first"])
     assert document["warnings"][0] == "first"
     assert "no row gzsl-calibrated" in document["warnings"][1]
 
 
-def test_the_frame_has_a_row_a_protocol_and_a_column_a_figure(evaluation: Evaluation) -> None:
+def test_the_frame_has_a_row_per_protocol_and_a_column_per_figure(evaluation: Evaluation) -> None:
     pandas = pytest.importorskip("pandas")
     frame = evaluation.to_frame()
     assert isinstance(frame, pandas.DataFrame)
@@ -66,7 +67,18 @@ def test_the_frame_has_a_row_a_protocol_and_a_column_a_figure(evaluation: Evalua
         assert frame.loc[row].dropna().to_dict() == figures
 
 
-def test_the_frame_of_classes_has_what_per_class_has(evaluation: Evaluation) -> None:
+def test_the_frame_of_images_has_the_answers_from_which_t1_follows(evaluation: Evaluation) -> None:
+    pytest.importorskip("pandas")
+    frame = evaluation.to_frame("images")
+    assert list(frame.index) == list(range(len(evaluation.scored.labels)))
+    unseen = frame[frame.seen == 0]
+    right = (unseen.unseen_answer == unseen["class"]).groupby(unseen["class"]).mean()
+    assert 100 * right.mean() == pytest.approx(evaluation.rows["zsl"]["T1"])
+    named = replace(evaluation, images=tuple(f"{number}.png" for number in frame.index))
+    assert list(named.to_frame("images").index) == list(named.images)
+
+
+def test_the_frame_of_classes_has_the_columns_of_per_class(evaluation: Evaluation) -> None:
     pytest.importorskip("pandas")
     frame = evaluation.to_frame("classes")
     assert list(frame.index) == list(NAMES)
@@ -87,15 +99,13 @@ def test_the_frame_of_confusions_counts_every_image_and_has_the_mistakes_of_the_
     assert frame.to_numpy().sum() - frame.to_numpy().trace() == sum(mistakes.values())
 
 
-def test_another_table_is_refused(evaluation: Evaluation) -> None:
+def test_an_unknown_table_is_refused(evaluation: Evaluation) -> None:
     pytest.importorskip("pandas")
     with pytest.raises(ConfigError, match="no table 'rows'"):
         evaluation.to_frame("rows")  # type: ignore[arg-type]
 
 
-def test_without_pandas_the_frame_is_refused_with_what_to_install(
-    evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pandas_the_error_says_what_to_install(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ConfigError, match="needs pandas") as caught:
         evaluation.to_frame()

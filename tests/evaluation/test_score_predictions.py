@@ -1,4 +1,4 @@
-"""Anybody's predictions get the numbers of the protocols, or every reason why they cannot."""
+"""Test scoring predictions of any model: the numbers of the protocols, or every reason why they cannot be scored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from svipctl.errors import DataError
+from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.protocols import Scored, evaluate_protocols
 from svipctl.evaluation.score_predictions import score, score_file
 
@@ -75,7 +75,7 @@ def test_names_and_rows_give_the_same() -> None:
     assert by_row.classes == ("0", "1", "2", "3", "4", "5")
 
 
-def test_lists_tensors_and_unordered_or_repeated_classes_are_taken() -> None:
+def test_lists_tensors_and_unordered_or_repeated_classes_are_accepted() -> None:
     expected = score(**arguments()).rows
     tensors = {name: torch.from_numpy(array) for name, array in (("predictions", PREDICTIONS), ("labels", LABELS))}
     assert score(**arguments(**tensors)).rows == expected
@@ -84,8 +84,8 @@ def test_lists_tensors_and_unordered_or_repeated_classes_are_taken() -> None:
     assert score(**arguments(seen=[2, 0, 4, 0], unseen=UNSEEN[::-1])).rows == expected
 
 
-def test_classes_that_are_neither_seen_nor_unseen_are_no_candidates() -> None:
-    wider = np.concatenate([TABLE, PREDICTIONS[:1]])  # a class that image 0 would otherwise be taken for
+def test_classes_that_are_neither_seen_nor_unseen_are_not_candidates() -> None:
+    wider = np.concatenate([TABLE, PREDICTIONS[:1]])  # a class that image 0 would otherwise be classified as
     assert score(**arguments(class_attributes=wider)).rows == score(**arguments()).rows
 
 
@@ -114,13 +114,35 @@ def test_classes_that_are_neither_seen_nor_unseen_are_no_candidates() -> None:
         ({"seen": [0, 2]}, "labels names classes that are neither seen nor unseen"),
         ({"classes": CLASSES[:5]}, "there are 5 class names for 6 rows of class_attributes"),
         ({"classes": ("wren", *CLASSES[:5])}, "two classes have the same name: wren"),
+        ({"class_attributes": TABLE * 1e200}, "class 0 has attributes of up to"),
+        ({"class_attributes": TABLE * 1e-200, "similarity": "dot"}, "class 0 has attributes of up to"),
+        ({"class_attributes": np.vstack([TABLE[:5], 0 * TABLE[5:]])}, "class 5 has only zero attributes"),
+        ({"predictions": PREDICTIONS * 1e200}, "prediction 0 has attributes of up to"),
+        ({"predictions": PREDICTIONS * 1e-200}, "prediction 0 has attributes of up to"),
     ],
 )
 def test_a_contradiction_is_described(changed: dict[str, Any], problem: str) -> None:
     assert any(line.startswith("- ") and problem in line for line in problems(**changed)), problems(**changed)
 
 
-def test_every_contradiction_is_reported_at_once_and_none_that_only_follows_from_another() -> None:
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"gamma": np.nan}, ConfigError),
+        ({"gamma": np.inf}, ConfigError),
+        ({"bootstrap": -1}, ConfigError),
+        ({"bootstrap": 2.5}, ConfigError),
+        ({"bootstrap": 10**9}, ConfigError),
+        ({"predictions": PREDICTIONS * 1j}, DataError),
+    ],
+    ids=str,
+)
+def test_values_without_meaning_are_refused(changed: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        score(**{**arguments(), **changed})
+
+
+def test_all_contradictions_are_reported_at_once_without_consequences_of_others() -> None:
     found = problems(
         predictions=PREDICTIONS[:59] * np.nan,
         labels=["dodo", *np.array(CLASSES)[LABELS[1:]]],
@@ -145,14 +167,14 @@ def test_every_contradiction_is_reported_at_once_and_none_that_only_follows_from
     ]
 
 
-def test_without_images_of_a_side_the_rows_that_need_it_are_absent() -> None:
+def test_rows_that_need_images_of_a_missing_side_are_absent() -> None:
     kept = np.isin(LABELS, UNSEEN)
     found = score(**arguments(predictions=PREDICTIONS[kept], labels=LABELS[kept]))
     assert set(found.rows) == {"zsl"}
     assert "no gzsl rows" in found.warnings[0]
 
 
-def test_a_predictions_file_is_scored_as_its_arrays_are(tmp_path: Path) -> None:
+def test_a_predictions_file_is_scored_like_its_arrays(tmp_path: Path) -> None:
     table = TABLE / np.linalg.norm(TABLE, axis=1, keepdims=True)
     arrays: dict[str, Any] = {"class_attributes": table}
     for side, classes in (("seen", SEEN), ("unseen", UNSEEN)):

@@ -1,4 +1,4 @@
-"""Quality of the selection against counting pairs."""
+"""Compare the quality of the selection with counting pairs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_perfect_and_inverted_selection_are_100_and_0() -> None:
     assert selection_quality(1 - truth.astype(float), truth, 2) == {"auc": 0, "recall": 0}
 
 
-def test_without_rejected_windows_there_is_no_recall_and_alike_windows_say_nothing() -> None:
+def test_recall_needs_unrelated_windows_and_auc_needs_both_kinds() -> None:
     truth = np.array([[True, False]])
     assert set(selection_quality(np.array([[0.2, 0.1]]), truth, 0)) == {"auc"}
     assert selection_quality(np.array([[0.2, 0.1]]), np.array([[True, True]]), 1) == {}
@@ -93,9 +93,9 @@ def test_the_patch_classifier_is_measured_against_its_labels_and_masks(
     assert set(bare) == {"auc", "recall"}
 
 
-def test_masks_go_through_the_geometry_of_the_images(tmp_path: Path, predictions: Predictions) -> None:
+def test_masks_are_transformed_like_the_images(tmp_path: Path, predictions: Predictions) -> None:
     data = benchmark(tmp_path, masks=True)
-    for mask in data.masks:  # wide pictures whose object lies in the left quarter, which the centre crop cuts away
+    for mask in data.masks:  # wide images whose object is in the left quarter, which the centre crop cuts away
         pixels = np.zeros((32, 64), dtype=np.uint8)
         pixels[:, :16] = 255
         Image.fromarray(pixels).save(tmp_path / mask)

@@ -1,4 +1,4 @@
-"""The rows of an evaluation as CSV and Markdown say what the document says."""
+"""Test that the rows of an evaluation as CSV and Markdown equal the document."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_csv_has_every_row_over_classes_and_over_images() -> None:
     assert calibrated["T1"] == ""
 
 
-def test_markdown_is_a_table_and_the_leak() -> None:
+def test_markdown_has_the_table_and_the_leak() -> None:
     head, rule, *rows, blank, last = markdown(DOCUMENT).splitlines()
     assert len({line.count("|") for line in (head, rule, *rows)}) == 1
     assert len(rows) == len(ROWS) + len(DOCUMENT["per_image"])
@@ -36,7 +36,7 @@ def test_markdown_is_a_table_and_the_leak() -> None:
     assert (blank, last) == ("", f"The leak, H of `reference` minus H of `gzsl-calibrated`: {found:+.1f}.")
 
 
-def test_without_a_gamma_from_validation_there_is_no_leak_to_be_told() -> None:
+def test_without_a_gamma_from_validation_no_leak_is_reported() -> None:
     document = evaluate_protocols(scored(0), resamples=0).document()
     assert leak(document) is None
     assert "leak" not in markdown(document)

@@ -1,4 +1,4 @@
-"""A server with the requests of the Hugging Face Hub that publishing and loading a small repository makes."""
+"""A server for the requests of the Hugging Face Hub that publish and load a small repository."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class FakeHub(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def commit_of(self, name: str, number: int = -1) -> str:
-        """The identifier of a commit: it depends on its content and its place."""
+        """Return the identifier of a commit: it depends on its content and its place."""
         commits = self.repositories[name]
         number %= len(commits)
         content = b"".join(key.encode() + value for key, value in sorted(commits[number].items()))
         return hashlib.sha1(str(number).encode() + content).hexdigest()
 
     def files_of(self, name: str, revision: str) -> dict[str, bytes] | None:
-        """The files at a revision, `main` or a commit; None where there is none."""
+        """Return the files at a revision, `main` or a commit; None if it does not exist."""
         known = {self.commit_of(name, number): files for number, files in enumerate(self.repositories.get(name, []))}
         return list(known.values())[-1] if known and revision == "main" else known.get(revision)
 
@@ -87,6 +87,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = self._parts()
+        if parts == ["api", "whoami-v2"]:
+            known = bool(self.headers.get("Authorization"))
+            self._answer({"name": "someone"} if known else {"error": "log in"}, 200 if known else 401)
+            return
         is_file = parts[0] != "api"
         name = "/".join(parts[:2] if is_file else parts[2:4])
         revision = "".join(parts[3:4] if is_file else parts[5:6]) or "main"

@@ -1,4 +1,4 @@
-"""The graph computes what evaluation computes, for any class table."""
+"""Test that the graph computes what evaluation computes, for any class table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from svipctl.export.graph import ExportGraph, Pixels
-from svipctl.export.program import traced
+from svipctl.export.torch_export import traced
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 from tests.inference.models import trained_model
@@ -26,7 +26,7 @@ RECIPES = [
 ]
 
 
-def pictures(count: int = 3, width: int = 32, height: int = 32) -> np.ndarray:
+def noise_images(count: int = 3, width: int = 32, height: int = 32) -> np.ndarray:
     return np.random.default_rng(4).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
@@ -48,7 +48,7 @@ def expected(network: SVIP, images: np.ndarray, given: tuple[np.ndarray, np.ndar
 @pytest.mark.parametrize("resize", [False, True])
 def test_pixels_of_either_kind_give_what_evaluation_gives(recipe: Recipe, kind: str, resize: bool) -> None:
     model, pixels = svip(recipe), Pixels(kind, resize)  # type: ignore[arg-type]
-    images = pictures(2, 45, 60) if resize else pictures(2)
+    images = noise_images(2, 45, 60) if resize else noise_images(2)
     graph = ExportGraph(model, MEAN, STD, 32, pixels)
     for classes in (1, 7):
         given = table(classes)
@@ -59,11 +59,11 @@ def test_pixels_of_either_kind_give_what_evaluation_gives(recipe: Recipe, kind: 
             np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-5)
 
 
-def test_half_precision_chooses_the_same_windows_and_leaves_the_model_alone() -> None:
+def test_half_precision_selects_the_same_windows_and_leaves_the_model_unchanged() -> None:
     model, given = svip(RECIPES[0]), table(4)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     graph = ExportGraph(model, MEAN, STD, 32, Pixels(), "fp16")
-    images = pictures()
+    images = noise_images()
     with torch.no_grad():
         found = graph(
             torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), *(torch.from_numpy(array) for array in given)
@@ -89,7 +89,10 @@ def test_half_precision_chooses_the_same_windows_and_leaves_the_model_alone() ->
 )
 def test_controls_and_baselines_are_traced_with_a_free_batch(recipe: Recipe) -> None:
     graph = ExportGraph(svip(recipe, backbone=vit(depth=1)), MEAN, STD, 32, Pixels())
-    given = (torch.from_numpy(pictures(5).transpose(0, 3, 1, 2).copy()), *(torch.from_numpy(one) for one in table(4)))
+    given = (
+        torch.from_numpy(noise_images(5).transpose(0, 3, 1, 2).copy()),
+        *(torch.from_numpy(one) for one in table(4)),
+    )
     with torch.no_grad():
-        for found, wanted in zip(traced(graph, 3).module()(*given), graph(*given)):
+        for found, wanted in zip(traced(graph).module()(*given), graph(*given)):
             torch.testing.assert_close(found, wanted)

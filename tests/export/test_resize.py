@@ -1,4 +1,4 @@
-"""Resizing inside the graph gives PIL's and torchvision's pixels, every one."""
+"""Test that resizing inside the graph gives PIL's and torchvision's pixels exactly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_any_image_is_resized_and_cropped_bit_for_bit(height: int, width: int, s
     assert (ours - theirs).abs().max() <= allowed
 
 
-def test_an_image_of_the_networks_size_is_taken_as_it_is() -> None:
+def test_an_image_of_the_networks_size_is_used_unchanged() -> None:
     picture = torch.randint(0, 256, (2, 3, 32, 32)).float()
     assert torch.equal(resize_and_crop(picture, 32), picture)
 

@@ -1,4 +1,4 @@
-"""A small data folder and a small backbone with random weights, for tests of features."""
+"""Fixtures: a small data folder and a small backbone with random weights, for tests of features."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.registry import open_benchmark
-from svipctl.inference.backbone_model import backbone_model
+from svipctl.inference.load import backbone_model
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings

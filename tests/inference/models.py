@@ -15,7 +15,7 @@ from tests.model.tiny import ARGUMENTS, NAME, svip
 
 
 def metadata(network: SVIP, **changed: Any) -> Metadata:
-    """Metadata of a network with K attributes a0, a1, ... and two classes, x and y, of which y is unseen."""
+    """Return the metadata of a network with K attributes a0, a1, ... and two classes, x and y, of which y is unseen."""
     described: dict[str, Any] = {
         "version": "0",
         "dataset": "toy",
@@ -33,11 +33,12 @@ def metadata(network: SVIP, **changed: Any) -> Metadata:
         "mean": [0.5] * 3,
         "std": [0.5] * 3,
         "image_size": image_size_of(network.backbone),
+        "value_range": (0.0, 1.0),
     }
     return Metadata(**described | changed)
 
 
 def trained_model(network: SVIP | None = None, *, dtype: torch.dtype = torch.float32, **described: Any) -> TrainedModel:
-    """A model of a network (the tiny one if None); keywords replace entries of its metadata."""
+    """Return a model of a network (the tiny one if None); keywords replace entries of its metadata."""
     network = network or svip(Recipe(keep=2))
     return TrainedModel(network, metadata(network, **described), torch.device("cpu"), dtype)

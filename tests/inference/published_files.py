@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from svipctl.inference.published_names import published_name
+from svipctl.inference.weights_file import published_name
 from svipctl.model.svip import SVIP
 
 
 def published(network: SVIP) -> dict[str, Tensor]:
-    """A network's tensors under the published names."""
+    """Return a network's tensors under the published names."""
     return {
         published_name(name): tensor.clone()
         for name, tensor in network.state_dict().items()
@@ -25,7 +25,7 @@ def published(network: SVIP) -> dict[str, Tensor]:
 
 
 def published_document(network: Mapping[str, Tensor], /, **changed: Any) -> dict[str, Any]:
-    """All keys of the published dict, with the unused classifier beside the network's tensors."""
+    """Return all keys of the published dict: the network's tensors and the unused classifier."""
     unused = {"head.weight": torch.zeros(10, 4), "head.bias": torch.zeros(10)}
     best = {"H": np.float64(75.0), "gamma": torch.tensor(0.4), "epoch": 14, "protocol": "gzsl"}
     return {

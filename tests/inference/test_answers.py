@@ -1,4 +1,4 @@
-"""Answers are the classes of the highest scores, and their reasons add up to them."""
+"""Test that answers are the classes of the highest scores, and that their reasons add up to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def class_table(count: int = 6) -> ClassTable:
 
 
 def expected_scores(table: ClassTable, kind: str) -> np.ndarray:
-    """(3, C) before gamma."""
+    """Return the scores (3, C) before gamma."""
     rows = table.class_attributes / np.linalg.norm(table.class_attributes, axis=1, keepdims=True)
     predicted = PREDICTED.numpy()
     if kind == "cosine":
@@ -60,7 +60,7 @@ def test_the_reasons_of_all_attributes_add_up_to_the_lead_over_the_other_classes
             )
 
 
-def test_the_strongest_reasons_come_first_and_no_more_than_asked_for() -> None:
+def test_the_strongest_reasons_come_first_up_to_the_requested_number() -> None:
     (all_of_them, *_), (few, *_) = (
         AnswerMaker(NAMES, class_table(), 0.0, ClassScorer(len(NAMES), Recipe()), reasons=reasons).answers(PREDICTED)[0]
         for reasons in (5, 1)
@@ -72,6 +72,6 @@ def test_the_strongest_reasons_come_first_and_no_more_than_asked_for() -> None:
     assert (few.speaks_for, few.speaks_against) == (all_of_them.speaks_for[:1], all_of_them.speaks_against[:1])
 
 
-def test_one_candidate_is_always_the_answer() -> None:
+def test_a_single_candidate_is_always_the_answer() -> None:
     for (answer,) in AnswerMaker(NAMES, class_table(1), 0.0, ClassScorer(len(NAMES), Recipe())).answers(PREDICTED):
         assert answer.name == "class_0"

@@ -1,4 +1,4 @@
-"""A backbone alone as a model: its weights, its transform, and nothing that was trained."""
+"""Test a backbone alone as a model: its weights, its transform, and nothing trained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from svipctl.errors import ConfigError, DataError
-from svipctl.inference.backbone_model import backbone_model
+from svipctl.inference.load import backbone_model
 from svipctl.model.weights import load_backbone, tensors_sha256
 from svipctl.settings.layers import resolve
 from tests.conftest import NETWORK
@@ -29,7 +29,7 @@ def test_random_weights_are_those_of_the_seed() -> None:
     assert tensors_sha256(other.network.backbone) != tensors_sha256(expected)
 
 
-def test_its_description_is_that_of_the_settings() -> None:
+def test_its_metadata_are_those_of_the_settings() -> None:
     model = backbone_model(settings_with(**{"data.normalise": "imagenet", "data.test_resize": "square"}))  # type: ignore[arg-type]
     assert model.is_backbone_alone
     assert (model.classes, model.attributes, model.run) == ((), (), None)
@@ -39,10 +39,10 @@ def test_its_description_is_that_of_the_settings() -> None:
 
 
 def test_a_trained_network_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="not of a trained network"):
+    with pytest.raises(ConfigError, match="features must come from a pretrained backbone"):
         backbone_model(settings_with(**{"model.init_from": str(tmp_path)}))  # type: ignore[arg-type]
 
 
-def test_weights_that_are_not_there_are_our_error() -> None:
+def test_missing_weights_are_a_data_error() -> None:
     with pytest.raises(DataError, match=r"no weights file nope\.pth"):
         backbone_model(settings_with(**{"model.weights": "nope.pth"}))  # type: ignore[arg-type]

@@ -1,14 +1,16 @@
-"""A checkpoint is complete or not there, and says when it is damaged."""
+"""Test that a checkpoint is complete or missing, and that damage is reported."""
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from svipctl.errors import DataError, ResourceError
+from svipctl.errors import DataError, ReadError, ResourceError
 from svipctl.files import atomic_write_text, resolve_folder
 from svipctl.inference.checkpoint import METADATA, WEIGHTS, read_checkpoint, read_metadata, save_checkpoint
 from svipctl.inference.load import load_checkpoint
@@ -17,6 +19,7 @@ from svipctl.model.svip import SVIP
 from tests.faults import disk_fault, full_from
 from tests.inference.models import metadata
 from tests.model.tiny import images, scramble, svip
+from tests.runs.made import rewrite
 
 
 @pytest.fixture
@@ -41,10 +44,10 @@ def test_a_saved_model_loads_bit_identical(tmp_path: Path, context: str) -> None
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
     assert not network.training
     assert torch.equal(network(images()), model.eval()(images()))
-    assert replace(loaded.metadata, sha256="") == metadata(model, epoch=7)
+    assert replace(loaded.metadata, sha256="", format=1) == metadata(model, epoch=7)
 
 
-def test_saving_again_replaces_the_previous_and_leaves_no_other_folder(folder: Path, model: SVIP) -> None:
+def test_saving_again_replaces_the_previous_one_and_leaves_no_other_folder(folder: Path, model: SVIP) -> None:
     scramble(model, 8)
     save_checkpoint(folder, model, metadata(model, epoch=2), extra=lambda path: (path / "more").write_text("x"))
     state, read = read_checkpoint(folder)
@@ -55,7 +58,7 @@ def test_saving_again_replaces_the_previous_and_leaves_no_other_folder(folder: P
 
 
 @pytest.mark.parametrize("position", [0, 500, -1])
-def test_one_corrupted_byte_is_noticed(folder: Path, position: int) -> None:
+def test_one_corrupted_byte_is_detected(folder: Path, position: int) -> None:
     content = bytearray((folder / WEIGHTS).read_bytes())
     content[position] ^= 1
     (folder / WEIGHTS).write_bytes(content)
@@ -71,7 +74,7 @@ def test_a_pickle_in_place_of_the_weights_is_never_loaded(folder: Path, model: S
         load_checkpoint(folder)
 
 
-def test_missing_weights_and_missing_checkpoint_are_told_apart(folder: Path) -> None:
+def test_missing_weights_and_a_missing_checkpoint_are_different_errors(folder: Path) -> None:
     (folder / WEIGHTS).unlink()
     with pytest.raises(DataError, match="has no model"):
         load_checkpoint(folder)
@@ -79,16 +82,35 @@ def test_missing_weights_and_missing_checkpoint_are_told_apart(folder: Path) -> 
         load_checkpoint(folder.with_name("best"))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": "0"}', '{"nonsense": 1}', "\0"])
-def test_damaged_metadata_is_a_data_error(folder: Path, text: str) -> None:
-    (folder / METADATA).write_text(text)
-    with pytest.raises(DataError, match="is damaged") as caught:
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        *[("", "Invalid JSON"), ("{", "Invalid JSON"), ("[]", "an object"), ("\0", "Invalid JSON")],
+        *[('{"version": "0"}', "dataset: "), ('{"nonsense": 1}', "version: ")],
+    ],
+)
+@pytest.mark.parametrize("is_recorded", [True, False], ids=["in the manifest", "after the manifest"])
+def test_damaged_metadata_is_a_data_error(folder: Path, text: str, why: str, is_recorded: bool) -> None:
+    rewrite(folder / METADATA, text) if is_recorded else (folder / METADATA).write_text(text)
+    with pytest.raises(DataError, match=f"{METADATA} is damaged") as caught:
         load_checkpoint(folder)
-    assert caught.value.why.startswith(METADATA)
+    assert (why if is_recorded else "recorded in manifest.json") in caught.value.why
+
+
+def test_a_checkpoint_that_the_system_cannot_read_is_not_called_damaged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(ReadError) as caught:
+        load_checkpoint(folder)
+    assert "damaged" not in str(caught.value)
 
 
 @pytest.mark.parametrize("moment", range(1, 5), ids=["weights", "metadata", "extra", "folder"])
-def test_full_disk_leaves_the_previous_checkpoint_and_no_stray_folder(folder: Path, model: SVIP, moment: int) -> None:
+def test_full_disk_leaves_the_previous_checkpoint_and_no_other_folder(folder: Path, model: SVIP, moment: int) -> None:
     before = model.attribute_head.weight.detach().clone()
     scramble(model, 9)
     with disk_fault(full_from(moment), "fsync"), pytest.raises(ResourceError, match="no space left while writing"):
@@ -99,7 +121,7 @@ def test_full_disk_leaves_the_previous_checkpoint_and_no_stray_folder(folder: Pa
     assert [path.name for path in folder.parent.iterdir()] == ["last"]
 
 
-def test_killed_between_the_two_renames_the_previous_is_found_and_saving_recovers(
+def test_after_a_kill_between_the_two_renames_the_previous_one_is_found_and_saving_recovers(
     folder: Path, model: SVIP, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renames: list[Path] = []

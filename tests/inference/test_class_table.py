@@ -1,24 +1,26 @@
-"""Class tables: what is read, and every way in which one is refused."""
+"""Test class tables: what is read, and every way in which one is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import DataError
 from svipctl.inference.class_table import (
     ClassTable,
     candidate_classes,
     class_table_from,
     read_class_table,
-    value_range,
 )
+from svipctl.inference.network import value_range
 from tests.evaluation.cases import benchmark
 from tests.inference.models import metadata
 from tests.model.tiny import svip
@@ -39,7 +41,7 @@ def refusal(path: Path, values: tuple[float, float] | None = (0.0, 1.0)) -> str:
     return str(caught.value)
 
 
-def test_columns_are_taken_by_name_in_any_order(tmp_path: Path) -> None:
+def test_columns_are_read_by_name_in_any_order(tmp_path: Path) -> None:
     path = write(tmp_path, "class,is_large,has_bill::red,has_wing::blue", "jay,0.25,0.5,1", "wren,0,1,0")
     found = read_class_table(path, NAMES, seen_classes={"wren"})
     assert found.classes == ("jay", "wren")
@@ -47,12 +49,12 @@ def test_columns_are_taken_by_name_in_any_order(tmp_path: Path) -> None:
     assert found.seen.tolist() == [False, True]
 
 
-def test_a_folders_own_table_with_group_names_and_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+def test_the_table_of_a_folder_with_group_names_and_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, HEADER, "group,bill,wing,size", "jay,0,1,1", "", encoding="utf-8-sig")
     assert read_class_table(path, NAMES).classes == ("jay",)
 
 
-def test_a_class_may_be_called_group(tmp_path: Path) -> None:
+def test_a_class_may_be_named_group(tmp_path: Path) -> None:
     assert read_class_table(write(tmp_path, HEADER, "group,0,1,1", "jay,1,0,1"), NAMES).classes == ("group", "jay")
 
 
@@ -71,7 +73,10 @@ def test_misspelt_attributes_are_named_with_the_nearest_in_both_directions(tmp_p
         ((HEADER, "jay,0,inf,1"), "inf is not a finite number"),
         ((HEADER, "jay,0,,1"), "class 'jay', 'has_wing::blue': '' is not a number"),
         ((HEADER, "jay,0,blue,1"), "'blue' is not a number"),
-        ((HEADER, "jay,0,40,1"), "class 'jay', 'has_wing::blue': 40 is outside the data set's range, 0 to 1"),
+        (
+            (HEADER, "jay,0,40,1"),
+            "class 'jay', 'has_wing::blue': 40 is outside the range of the run's class attributes, 0 to 1",
+        ),
         ((HEADER, "jay,0,-0.5,1"), "-0.5 is outside"),
         ((HEADER, "jay,0,0,0"), "class 'jay' has no attribute: every value is 0"),
         ((HEADER, "jay,0,1,0", "jay,1,0,0"), "class 'jay' appears twice"),
@@ -81,9 +86,7 @@ def test_misspelt_attributes_are_named_with_the_nearest_in_both_directions(tmp_p
         ((), "is empty"),
     ],
 )
-def test_a_table_that_cannot_be_used_is_refused_with_its_problem(
-    lines: tuple[str, ...], message: str, tmp_path: Path
-) -> None:
+def test_an_unusable_table_is_refused_with_its_problem(lines: tuple[str, ...], message: str, tmp_path: Path) -> None:
     assert message in refusal(write(tmp_path, *lines))
 
 
@@ -93,13 +96,13 @@ def test_a_table_of_other_attributes_is_one_problem(tmp_path: Path) -> None:
     assert "none of its 4 columns is one of the 3 attributes of the run" in text
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     text = refusal(write(tmp_path, HEADER, "jay,0,nan,1", "jay,0,0,0", "wren,2,x,0"))
     assert "5 problems" in text
     assert all(part in text for part in ("nan", "twice", "every value is 0", "'x'", "2 is outside"))
 
 
-def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path) -> None:
     assert "there is no table" in refusal(tmp_path / "nowhere.csv")
 
 
@@ -107,7 +110,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     ("low", "high", "expected"),
     [(0, 1, (0, 1)), (0, 0.93, (0, 1)), (0.02, 88, (0, 100)), (-1, 100, (-1, 100)), (0, 250, (0, 250))],
 )
-def test_the_range_of_a_table_is_the_scale_it_is_written_in(low: float, high: float, expected: object) -> None:
+def test_the_range_of_a_table_is_the_scale_of_its_values(low: float, high: float, expected: object) -> None:
     assert value_range(np.array([[low, high]])) == expected
 
 
@@ -198,7 +201,7 @@ def test_the_same_classes_in_every_form_give_the_same_table(form: str, tmp_path:
         (["jay"], "a list is not a class table"),
     ],
 )
-def test_classes_that_cannot_be_used_are_refused_with_their_problem(classes: Any, message: str) -> None:
+def test_unusable_classes_are_refused_with_their_problem(classes: Any, message: str) -> None:
     with pytest.raises(DataError) as caught:
         class_table_from(classes, NAMES)
     assert message in str(caught.value)
@@ -227,29 +230,63 @@ def test_problems_of_a_frame_are_those_of_a_file() -> None:
 def test_candidates_are_the_data_sets_classes_or_those_of_a_file_or_both(tmp_path: Path) -> None:
     data = benchmark(tmp_path)
     model = metadata(svip(), attributes=data.attributes, classes=data.classes, seen_classes=["a", "b"])
-    own = candidate_classes(model, data)
+    own = candidate_classes(model, lambda: data)
     assert (own.classes, own.seen.tolist()) == (("a", "b", "c", "d"), [True, True, False, False])
     np.testing.assert_array_equal(own.class_attributes, data.class_attributes)
     header = "class," + ",".join(data.attributes)
     file = write(tmp_path, header, "e,0,1,0,1,0")
-    assert candidate_classes(model, data, file).classes == ("e",)
-    assert candidate_classes(model, data, file, extend=True).classes == ("a", "b", "c", "d", "e")
+    assert candidate_classes(model, lambda: data, file, extend=True).classes == ("a", "b", "c", "d", "e")
     with pytest.raises(DataError, match="other classes"):
-        candidate_classes(replace(model, classes=["a"]), data)
+        candidate_classes(replace(model, classes=["a"]), lambda: data)
 
 
-def test_values_outside_the_range_of_the_data_set_are_refused_where_it_is_known(tmp_path: Path) -> None:
-    data = benchmark(tmp_path)
-    model = metadata(svip(), attributes=data.attributes, classes=data.classes)
-    file = write(tmp_path, "class," + ",".join(data.attributes), "e,0,150,0,1,0")
-    with pytest.raises(DataError, match="150 is outside the data set's range"):
-        candidate_classes(model, data, file)
-    assert candidate_classes(model, None, file).classes == ("e",)
+def never_opened() -> Benchmark:
+    raise AssertionError("the data set is not needed")
 
 
-def test_without_its_data_set_a_model_has_no_candidates_of_its_own(tmp_path: Path) -> None:
-    model = metadata(svip())
-    file = write(tmp_path, "class," + ",".join(model.attributes), "e,0,1,0,1,0")
-    for arguments in ({"file": None}, {"file": file, "extend": True}):
-        with pytest.raises(DataError, match="the classes of toy are not available"):
-            candidate_classes(model, None, **arguments)  # type: ignore[arg-type]
+def outside(form: str, folder: Path, attributes: Sequence[str]) -> Any:
+    """Return a class table in some form with a value of 150."""
+    vector = dict.fromkeys(attributes, 0.0) | {attributes[1]: 150.0}
+    if form == "file":
+        return write(folder, "class," + ",".join(attributes), "e," + ",".join(map(str, vector.values())))
+    if form == "frame":
+        return pytest.importorskip("pandas").DataFrame([vector], index=["e"])
+    return {"e": vector if form == "by name" else [*vector.values()]}
+
+
+@pytest.mark.parametrize("form", ["file", "frame", "by name", "vector"])
+def test_values_outside_the_range_of_the_models_own_are_refused_in_every_form(form: str, tmp_path: Path) -> None:
+    model = metadata(svip(), value_range=(0.0, 100.0))
+    table = outside(form, tmp_path, model.attributes)
+    with pytest.raises(DataError, match="150 is outside the range of the run's class attributes, 0 to 100"):
+        candidate_classes(model, never_opened, table)
+    with pytest.raises(DataError, match="150 is outside"):
+        candidate_classes(model, never_opened, table, extend=True)
+    assert candidate_classes(replace(model, value_range=(0, 150)), never_opened, table).classes == ("e",)
+
+
+@pytest.mark.parametrize("dataset", ["small", "toybirds"])
+def test_a_warning_says_that_a_range_is_neither_recorded_nor_in_the_data(dataset: str, tmp_path: Path) -> None:
+    def missing() -> Benchmark:
+        assert dataset != "toybirds", "it would be drawn"
+        raise DataError("small is missing")
+
+    model = metadata(svip(), value_range=None, dataset=dataset)
+    with pytest.warns(UserWarning, match="the values of the class table are not checked, .*: (small|toybirds) is "):
+        assert candidate_classes(model, missing, outside("vector", tmp_path, model.attributes)).classes == ("e",)
+
+
+def test_the_range_of_a_checkpoint_that_does_not_record_it_is_the_data_sets(tmp_path: Path) -> None:
+    model = metadata(svip(), value_range=None)
+    table = outside("vector", tmp_path, model.attributes)
+    with pytest.raises(DataError, match="150 is outside"):
+        candidate_classes(model, lambda: SimpleNamespace(class_attributes=np.eye(3)), table)  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.parametrize(
+    ("shape", "count", "value"), [((2, 4), 2, 1.0), ((3, 3), 2, 1.0), ((2, 3), 1, 1.0), ((2, 3), 2, np.nan)]
+)
+def test_a_table_in_memory_that_does_not_fit_is_refused(shape: tuple[int, int], count: int, value: float) -> None:
+    table = ClassTable(("a", "b"), np.full(shape, value), np.ones(count, dtype=bool))
+    with pytest.raises(DataError, match="the class table cannot be used"):
+        class_table_from(table, NAMES)

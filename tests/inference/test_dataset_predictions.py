@@ -1,4 +1,4 @@
-"""One pass over files gives what the model gives on the decoded pixels."""
+"""Test that one pass over files gives what the model gives on the decoded pixels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def data(tmp_path: Path) -> Benchmark:
 
 
 @torch.no_grad()
-def test_predictions_equal_the_model_image_by_image_in_the_order_asked_for(data: Benchmark) -> None:
+def test_predictions_equal_the_model_image_by_image_in_the_requested_order(data: Benchmark) -> None:
     model, indices = trained_model(), np.array([7, 0, 3])
     found = predict_dataset(model, data, indices, batch_size=2, source_scores=True)
     for row, index in enumerate(indices):
@@ -37,7 +37,7 @@ def test_predictions_equal_the_model_image_by_image_in_the_order_asked_for(data:
         np.testing.assert_allclose(found.source_scores[row], model.network.source_scores(images)[0], atol=1e-5)
 
 
-def test_progress_counts_to_the_end_and_the_network_evaluates_meanwhile(data: Benchmark) -> None:
+def test_progress_counts_to_the_end_and_the_network_is_in_evaluation_mode(data: Benchmark) -> None:
     model, calls, training = trained_model(), [], []
     model.network.train()
 
@@ -65,7 +65,7 @@ def test_bf16_predictions_are_float64_and_near(data: Benchmark) -> None:
     assert np.abs(half.unrelated - exact.unrelated).max() < 0.1
 
 
-def test_bf16_weights_are_converted_once_a_pass_and_anew_in_the_next(data: Benchmark) -> None:
+def test_bf16_weights_are_converted_once_per_pass_and_again_in_the_next(data: Benchmark) -> None:
     model = trained_model(dtype=torch.bfloat16)
     with Operators() as ran:
         before = predict_dataset(model, data, np.arange(6), batch_size=2)
@@ -87,7 +87,7 @@ def test_predictions_that_are_not_finite_are_refused(data: Benchmark) -> None:
 
 
 @torch.no_grad()
-def test_a_selection_by_the_object_takes_its_place_from_the_masks(tmp_path: Path) -> None:
+def test_a_selection_by_the_object_uses_the_masks(tmp_path: Path) -> None:
     """The object of every image fills the first of four windows."""
     data = benchmark(tmp_path, masks=True)
     model = trained_model(svip(Recipe(keep=1, selection="object")))

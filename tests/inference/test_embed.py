@@ -1,4 +1,4 @@
-"""A file of features of a data set, or of any images, and what it says of itself."""
+"""Test a feature file of a data set, or of any images, and its metadata."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.feature_file import read_feature_file
 from svipctl.datasets.registry import open_benchmark
 from svipctl.errors import DataError
-from svipctl.inference.embed import embed_dataset, embed_images
-from svipctl.inference.image_features import dataset_features
+from svipctl.inference.image_features import dataset_features, embed_dataset, embed_images
 from svipctl.inference.load import load
 from svipctl.inference.trained_model import TrainedModel
 
@@ -47,7 +46,7 @@ def test_images_are_written_under_their_names(model: TrainedModel, benchmark: Be
     assert (file.labels, file.mirrored) == (None, None)
 
 
-def test_an_image_that_does_not_decode_is_named(model: TrainedModel, tmp_path: Path) -> None:
+def test_an_undecodable_image_is_named(model: TrainedModel, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(DataError, match=r"bad\.png"):
         embed_images(model, [tmp_path / "bad.png"])

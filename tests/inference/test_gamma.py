@@ -1,4 +1,4 @@
-"""Gamma: a run's own only if it was chosen on validation images."""
+"""Test that a run has its own gamma only if it was chosen on validation images."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def test_gamma_does_not_depend_on_whether_the_run_was_evaluated(trained_copy: Pa
     assert (
         calibrated_gamma(evaluated(trained_copy, json.dumps(document)), metadata) == before == Gamma(0, before.origin)
     )
-    assert str(before) == "gamma 0 (not calibrated on validation images, so seen classes are favoured)"
+    assert str(before) == "gamma 0.0000 (not calibrated on validation images, so seen classes are favoured)"
     assert Run(trained_copy).evaluation(metadata.epoch + 1) is None, "of another epoch"
 
 
-def test_a_final_run_has_the_gamma_of_its_development_before_it_is_evaluated(
+def test_a_final_run_has_the_gamma_of_its_development_runs_before_it_is_evaluated(
     trained_copy: Path, metadata: Metadata
 ) -> None:
     (trained_copy / "development.json").write_text(json.dumps({"gamma": 0.12, "runs": [{"run": "d1"}, {"run": "d2"}]}))
@@ -45,7 +45,7 @@ def test_a_final_run_has_the_gamma_of_its_development_before_it_is_evaluated(
     assert found.document() == {"gamma": 0.12, "gamma_origin": found.origin}
 
 
-def test_a_gamma_that_was_chosen_on_test_is_not_used(trained_copy: Path, metadata: Metadata) -> None:
+def test_a_gamma_chosen_on_test_is_not_used(trained_copy: Path, metadata: Metadata) -> None:
     run = evaluated(trained_copy, json.dumps({"protocols": {"gzsl-oracle": {"gamma": 0.25}}}))
     assert calibrated_gamma(run, replace(metadata, metrics={"monitor": "test", "gamma": 0.3})).value == 0
 
@@ -56,6 +56,6 @@ def test_a_development_run_has_the_gamma_of_its_validation_images(trained_copy: 
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"protocols": {"gzsl-calibrated": {"gamma": "many"}}}'])
-def test_a_damaged_evaluation_is_said_to_be_damaged(text: str, trained_copy: Path, metadata: Metadata) -> None:
+def test_a_damaged_evaluation_is_an_error(text: str, trained_copy: Path, metadata: Metadata) -> None:
     with pytest.raises(DataError, match="damaged"):
         evaluated(trained_copy, text).evaluation(metadata.epoch)

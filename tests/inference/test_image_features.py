@@ -1,4 +1,4 @@
-"""Features of a data set's images: what a backbone gives for each, computed once, or those of a file."""
+"""Test features of a data set's images: computed by a backbone once, or read from a file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.feature_file import FeatureFile
 from svipctl.datasets.images import decode
-from svipctl.inference.backbone_model import backbone_model
 from svipctl.inference.image_features import ImageFeatures, dataset_features, features_from_file, image_features
+from svipctl.inference.load import backbone_model
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import embed_patches, encode, stem_features
 from tests.inference.conftest import settings_of
@@ -24,7 +24,7 @@ def features(small_folder: Path, benchmark: Benchmark) -> ImageFeatures:
 
 
 def mean_patch(model: TrainedModel, pixels: torch.Tensor) -> np.ndarray:
-    """The oracle: the mean patch token of one image."""
+    """Return the expected value: the mean patch token of one image."""
     backbone = model.network.backbone
     tokens, _ = encode(backbone, embed_patches(backbone, model.inputs(pixels[None])))
     return tokens[0].mean(dim=0).detach().numpy()
@@ -57,7 +57,7 @@ def test_features_are_computed_once(small_folder: Path, benchmark: Benchmark) ->
     assert computed[-1] == (len(benchmark.trainval),) * 2  # their mirror images
     computed.clear()
     again = image_features(settings, benchmark, lambda *done: computed.append(done))
-    assert computed == [], "the second call reads what the first one has kept"
+    assert computed == [], "the second call reads the cached features of the first"
     np.testing.assert_array_equal(again.of(benchmark.trainval), first.of(benchmark.trainval))
     np.testing.assert_array_equal(again.of_mirrored(benchmark.trainval), first.of_mirrored(benchmark.trainval))
 
@@ -85,7 +85,7 @@ def test_features_of_a_hybrid_are_the_mean_over_its_stems_positions(small_folder
     assert model.embed([]).shape == (0, 1280)
 
 
-def test_features_of_a_file_have_its_own_origin(benchmark: Benchmark) -> None:
+def test_features_of_a_file_have_its_origin(benchmark: Benchmark) -> None:
     table = np.arange(len(benchmark.images), dtype=np.float32)[:, None]
     file = FeatureFile(benchmark.images, table, path=Path("clip.npz"), sha256="ab")
     found = features_from_file(file, benchmark)

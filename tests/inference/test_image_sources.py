@@ -1,4 +1,4 @@
-"""Images in every form in which they may be given become the same pixels, or a DataError of their own."""
+"""Test that images in every accepted form give the same pixels, or a DataError each."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def pixels_of(seed: int, height: int = 40, width: int = 60) -> np.ndarray:
 
 @pytest.fixture
 def arrays() -> np.ndarray:
-    """(3, 40, 60, 3)."""
+    """Return three images, (3, 40, 60, 3)."""
     return np.stack([pixels_of(seed) for seed in range(3)])
 
 
 @pytest.fixture
 def folder(arrays: np.ndarray, tmp_path: Path) -> Path:
-    """The arrays as pictures, the last in a folder below."""
+    """Return a folder of the arrays as images, the last in a subfolder."""
     (tmp_path / "more").mkdir()
     for name, array in zip(("a.png", "b.png", "more/c.png"), arrays):
         Image.fromarray(array).save(tmp_path / name)
@@ -41,7 +41,7 @@ def folder(arrays: np.ndarray, tmp_path: Path) -> Path:
 
 
 def read(images: Any, batch_size: int = 2) -> list[torch.Tensor]:
-    """The pixels of all images, each of which decodes."""
+    """Return the pixels of all images, each of which decodes."""
     found = []
     for batch in read_batches(as_sources(images), TRANSFORM, batch_size):
         assert 0 < len(batch) <= batch_size
@@ -106,7 +106,7 @@ def test_a_single_image_needs_no_list(form: str, folder: Path, arrays: np.ndarra
     assert torch.equal(found, TRANSFORM(Image.fromarray(arrays[0])))
 
 
-def test_what_a_folder_has_besides_pictures_is_named_in_one_warning(folder: Path) -> None:
+def test_other_files_in_a_folder_are_named_in_one_warning(folder: Path) -> None:
     (folder / "more" / "table.csv").write_text("no picture")
     with pytest.warns(UserWarning, match="2 files or folders are ignored: .*") as warned:
         assert len(list(as_sources(folder))) == 3
@@ -114,7 +114,7 @@ def test_what_a_folder_has_besides_pictures_is_named_in_one_warning(folder: Path
     assert all(name in str(warned[0].message) for name in ("notes.txt", "table.csv"))
 
 
-def test_no_images_are_no_batches() -> None:
+def test_no_images_give_no_batches() -> None:
     assert read([]) == read(np.zeros((0, 4, 4, 3), dtype=np.uint8)) == []
 
 
@@ -124,7 +124,7 @@ def test_half_precision_floats_are_rounded_to_the_nearest_brightness(arrays: np.
     assert (found.int() - expected.int()).abs().max() <= 1
 
 
-def test_each_image_comes_back_as_it_was_given(folder: Path, arrays: np.ndarray) -> None:
+def test_each_image_is_returned_as_it_was_passed(folder: Path, arrays: np.ndarray) -> None:
     image = Image.fromarray(arrays[1])
     given: list[Any] = [str(folder / "a.png"), folder / "b.png", image, arrays[2]]
     ((one, two, three, four),) = (
@@ -136,14 +136,14 @@ def test_each_image_comes_back_as_it_was_given(folder: Path, arrays: np.ndarray)
 
 
 def turned(array: np.ndarray) -> tuple[Image.Image, Image.Exif]:
-    """A picture stored a quarter to the right, and the EXIF data that say so."""
+    """Return an image stored a quarter to the right, and the EXIF data that record this."""
     exif = Image.Exif()
     exif[0x0112] = 8
     return Image.fromarray(array).transpose(Image.Transpose.ROTATE_270), exif
 
 
 @pytest.mark.parametrize("opened", [True, False])
-def test_photographs_are_turned_upright_unless_they_are_wanted_as_stored(opened: bool, tmp_path: Path) -> None:
+def test_photographs_are_turned_upright_unless_requested_as_stored(opened: bool, tmp_path: Path) -> None:
     upright = pixels_of(9, 30, 50)
     stored, exif = turned(upright)
     path = tmp_path / "turned.png"
@@ -154,25 +154,26 @@ def test_photographs_are_turned_upright_unless_they_are_wanted_as_stored(opened:
     assert torch.equal(as_stored, TRANSFORM(stored))
 
 
-def test_a_picture_of_grey_or_with_transparency_is_read_as_rgb(arrays: np.ndarray) -> None:
+def test_a_grey_or_transparent_image_is_read_as_rgb(arrays: np.ndarray) -> None:
     for mode in ("L", "RGBA", "P"):
         image = Image.fromarray(arrays[0]).convert(mode)
         assert torch.equal(read(image)[0], TRANSFORM(image.convert("RGB")))
 
 
-def test_what_does_not_decode_is_reported_in_its_place(folder: Path, arrays: np.ndarray) -> None:
+def test_an_undecodable_image_is_reported_in_its_place(folder: Path, arrays: np.ndarray) -> None:
     (folder / "text.jpg").write_text("no picture")
     cut = io.BytesIO((folder / "a.png").read_bytes()[:2000])
     given = [folder / "gone.png", arrays[0], folder / "text.jpg", Image.open(cut), folder / "b.png", folder / "a.tiff"]
     pairs = [pair for batch in read_batches(as_sources(given), TRANSFORM, 2) for pair in batch]
     assert [isinstance(pixels, DataError) for _, pixels in pairs] == [True, False, True, True, False, True]
     errors = [str(pixels) for _, pixels in pairs if isinstance(pixels, DataError)]
-    assert "gone.png is missing" in errors[0]
+    assert "image not found" in errors[0]
+    assert "gone.png" in errors[0]
     assert "text.jpg does not decode" in errors[1]
     assert "given as a PIL image does not decode" in errors[2]
 
 
-def test_a_folder_without_pictures_is_reported(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_reported(tmp_path: Path) -> None:
     assert "there is no image in the folder" in str(refusal(tmp_path))
 
 
@@ -200,13 +201,13 @@ def test_a_folder_without_pictures_is_reported(tmp_path: Path) -> None:
     ],
     ids=lambda image: f"{type(image).__name__}-{tuple(image.shape)}-{image.dtype}",
 )
-def test_an_array_that_is_no_image_is_refused_with_its_shape_and_type(image: Any) -> None:
+def test_an_array_that_is_not_an_image_is_refused_with_its_shape_and_type(image: Any) -> None:
     error = refusal(image)
     assert "is not an image" in error.what
     assert "uint8 (H, W, 3)" in error.why
 
 
-def test_images_are_taken_while_the_earlier_ones_are_computed_and_never_all_at_once() -> None:
+def test_images_are_read_during_the_computation_of_earlier_ones_and_never_all_at_once() -> None:
     taken = 0
 
     def endless() -> Iterator[np.ndarray]:
@@ -222,7 +223,7 @@ def test_images_are_taken_while_the_earlier_ones_are_computed_and_never_all_at_o
     batches.close()  # type: ignore[attr-defined]
 
 
-def test_an_error_in_the_images_reaches_the_caller() -> None:
+def test_an_error_in_the_iterable_of_images_reaches_the_caller() -> None:
     def broken() -> Iterator[np.ndarray]:
         yield np.zeros((4, 4, 3), dtype=np.uint8)
         raise RuntimeError("no more")

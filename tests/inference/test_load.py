@@ -1,4 +1,4 @@
-"""A trained model is loaded from a run, a checkpoint or a published file, and says where it comes from."""
+"""Test loading a trained model from a run, a checkpoint or a published file, with its origin."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ keep = 3
 
 @pytest.fixture
 def data(small_folder: Path) -> Benchmark:
-    """The tiny data folder, with word vectors."""
+    """Return the tiny data folder, with word vectors."""
     vectors = torch.randn(len(ATTRIBUTES), 7, generator=torch.Generator().manual_seed(1)).double().numpy()
     WordMatrix(vectors, ATTRIBUTES).save(small_folder / "word_vectors.npz")
     return open_folder(small_folder)
@@ -52,7 +52,7 @@ def data(small_folder: Path) -> Benchmark:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder, whose svipctl.toml describes the tiny network."""
+    """Set up the working folder, whose svipctl.toml describes the tiny network."""
     (tmp_path / "svipctl.toml").write_text(PROJECT)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -91,12 +91,12 @@ def test_a_run_and_its_best_checkpoint_are_the_same_model(named: str, trained_co
     assert all(torch.equal(state[name], tensor) for name, tensor in model.network.state_dict().items())
 
 
-def test_another_checkpoint_of_a_run_is_not_the_chosen_one(trained_copy: Path) -> None:
+def test_the_last_checkpoint_of_a_run_is_not_its_best(trained_copy: Path) -> None:
     model = load(trained_copy / "checkpoints" / "last", device="cpu")
     assert (model.run, model.is_best) == (Run(trained_copy), False)
 
 
-def test_a_checkpoint_without_its_run_is_a_model_of_no_run(trained_copy: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_outside_its_run_is_a_model_without_a_run(trained_copy: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(trained_copy / "checkpoints" / "best", tmp_path / "elsewhere" / "model")
     model = load(folder, device="cpu")
     assert (model.run, model.is_best) == (None, False)
@@ -106,7 +106,7 @@ def test_a_checkpoint_without_its_run_is_a_model_of_no_run(trained_copy: Path, t
 
 
 @pytest.mark.parametrize("trained_in", ["fp32", "bf16"])
-def test_precision_is_the_runs_unless_another_is_asked_for(trained_in: str, trained_copy: Path) -> None:
+def test_precision_is_the_runs_unless_another_is_requested(trained_in: str, trained_copy: Path) -> None:
     config = trained_copy / "config.toml"
     text = config.read_text()
     assert 'precision = "auto"' in text
@@ -118,7 +118,7 @@ def test_precision_is_the_runs_unless_another_is_asked_for(trained_in: str, trai
         assert load(path, device="cpu", precision="fp32").dtype == torch.float32
 
 
-def test_the_folder_of_data_sets_can_be_another_than_the_runs(trained_copy: Path, tmp_path: Path) -> None:
+def test_the_folder_of_data_sets_can_differ_from_the_runs(trained_copy: Path, tmp_path: Path) -> None:
     for path in (trained_copy, trained_copy / "checkpoints" / "best"):
         assert load(path, device="cpu").data_dir is None
         assert load(path, device="cpu", data_dir=str(tmp_path)).data_dir == tmp_path
@@ -140,7 +140,7 @@ def test_a_run_without_a_network_or_a_checkpoint_is_refused(trained_copy: Path, 
         load(tmp_path / "nothing.pth", dataset="cub", device="cpu")
 
 
-def test_a_device_that_is_not_there_is_refused(trained_copy: Path) -> None:
+def test_a_missing_device_is_refused(trained_copy: Path) -> None:
     with pytest.raises(ConfigError, match="there is no GPU 99"):
         load(trained_copy, device="99")
 
@@ -159,7 +159,7 @@ def test_weights_that_contradict_the_metadata_are_a_data_error(tmp_path: Path, c
         load_checkpoint(tmp_path)
 
 
-def test_a_published_file_with_its_data_set_predicts_as_the_network_it_holds(project: Path, data: Benchmark) -> None:
+def test_a_published_file_with_its_data_set_predicts_as_its_network(project: Path, data: Benchmark) -> None:
     expected = save_published_of(data, project / "published.pth")
     model = load(project / "published.pth", dataset=str(data.root), device="cpu")
     assert model.dtype == torch.float32, "that of the recipe"
@@ -175,7 +175,9 @@ def test_a_published_file_with_its_data_set_predicts_as_the_network_it_holds(pro
     assert model.own_classes().classes == data.classes
 
 
-def test_a_published_file_without_its_data_set_says_how_to_pass_it(project: Path, data: Benchmark) -> None:
+def test_a_published_file_without_its_data_set_is_an_error_that_says_how_to_pass_it(
+    project: Path, data: Benchmark
+) -> None:
     save_published_of(data, project / "published.pth")
     with pytest.raises(ConfigError, match=r"published\.pth has no classes and attributes") as caught:
         load(project / "published.pth", device="cpu")
@@ -200,12 +202,12 @@ def test_a_published_file_has_word_vectors_whatever_the_preset_says(project: Pat
     assert np.array_equal(model.predict(images_of(data)).attributes, expected.predict(images_of(data)).attributes)
 
 
-def test_weights_that_do_not_say_how_images_were_normalised_need_a_setting(project: Path, data: Benchmark) -> None:
-    """Published files are ImageNet's; a file of ours without its metadata may be anything."""
+def test_weights_without_a_known_normalisation_need_a_setting(project: Path, data: Benchmark) -> None:
+    """Published files use ImageNet's; a svipctl file without metadata may have any."""
     save_published_of(data, project / "published.pth")
     ours = replace(read_trained(project / "published.pth"), published=False)
     open_question = settings_of(data, **{"data.normalise": "weights"})
-    with pytest.raises(ConfigError, match="does not record the normalisation of its images"):
+    with pytest.raises(ConfigError, match="does not record the normalization of its images"):
         load_published(ours, data, open_question, CPU)
     half = settings_of(data, **{"data.normalise": "half"})
     for weights in (ours, read_trained(project / "published.pth")):
@@ -214,7 +216,7 @@ def test_weights_that_do_not_say_how_images_were_normalised_need_a_setting(proje
     assert published_model.metadata.mean == [0.485, 0.456, 0.406]
 
 
-def test_a_command_loads_what_it_is_given_in_the_precision_of_its_settings(
+def test_a_command_loads_a_model_in_the_precision_of_its_settings(
     project: Path, trained_copy: Path, data: Benchmark
 ) -> None:
     save_published_of(data, project / "published.pth")

@@ -1,4 +1,4 @@
-"""A network is built for the attributes of a data set, rebuilt from what was saved, and used with that data set only."""
+"""Test that a network is built for a data set's attributes, rebuilt from saved files, and used with it only."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_network_has_the_attributes_and_the_word_vectors_of_its_data_set(data:
     torch.testing.assert_close(network.context.word_vectors, torch.from_numpy(vectors).float())
 
 
-def test_a_data_set_without_word_vectors_is_refused_with_the_command_that_makes_them(data: Benchmark) -> None:
+def test_a_data_set_without_word_vectors_is_refused_with_the_command_that_builds_them(data: Benchmark) -> None:
     for missing in (None, data.root / "word_vectors.npz"):
         with pytest.raises(DataError, match="toy has no word vectors of its attributes") as caught:
             new_network(settings("words"), replace(data, word_vectors_file=missing))

@@ -1,4 +1,4 @@
-"""A frozen stem's kept features give what the stem gives on the images."""
+"""Test that cached features of a frozen stem equal the stem's output on the images."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def directly(model: TrainedModel, data: Benchmark, file: str, transform: Transfo
 
 
 @pytest.mark.parametrize("resize", ["shorter-side", "square"])
-def test_kept_features_are_those_of_each_image_mirrored_or_not(
+def test_cached_features_are_those_of_each_image_mirrored_or_not(
     data: Benchmark, model: TrainedModel, resize: str
 ) -> None:
     transform = Transform(SIZE, resize, "flip")  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ def test_kept_features_are_those_of_each_image_mirrored_or_not(
         torch.testing.assert_close(row, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_evaluation_finds_the_features_that_training_kept(data: Benchmark, model: TrainedModel) -> None:
+def test_evaluation_uses_the_features_that_training_cached(data: Benchmark, model: TrainedModel) -> None:
     assert find_stem_features(model, data) is None
     prepare_stem_features(model, data, Transform(SIZE, "square"))
     found = find_stem_features(model, data)
@@ -67,7 +67,7 @@ def test_evaluation_finds_the_features_that_training_kept(data: Benchmark, model
     assert found.gather(data.images).shape[0] == len(data.images)
 
 
-def test_predictions_are_the_same_with_kept_features_and_without(data: Benchmark, model: TrainedModel) -> None:
+def test_predictions_are_the_same_with_cached_features_and_without(data: Benchmark, model: TrainedModel) -> None:
     indices = np.concatenate([data.test_unseen, data.test_seen])
     computed = predict_dataset(model, data, indices, batch_size=7, source_scores=True)
     prepare_stem_features(model, data, Transform(SIZE))
@@ -81,7 +81,7 @@ def test_predictions_are_the_same_with_kept_features_and_without(data: Benchmark
     np.testing.assert_allclose(kept.source_scores, computed.source_scores, atol=1e-5)
 
 
-def test_features_are_read_and_not_computed_where_they_are_kept(
+def test_cached_features_are_read_and_not_computed(
     data: Benchmark, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare_stem_features(model, data, Transform(SIZE))
@@ -94,7 +94,7 @@ def test_features_are_read_and_not_computed_where_they_are_kept(
     prepare_stem_features(model, data, Transform(SIZE))
 
 
-def test_features_are_of_this_stem_these_images_and_this_arithmetic(data: Benchmark, model: TrainedModel) -> None:
+def test_features_are_cached_per_stem_images_and_arithmetic(data: Benchmark, model: TrainedModel) -> None:
     prepare_stem_features(model, data, Transform(SIZE))
     other = SVIP(create_backbone("lite", {"img_size": SIZE, "embed_dim": 16}), 6, Recipe(context="free"), window=1)
     assert find_stem_features(trained_model(other), data) is None

@@ -1,4 +1,4 @@
-"""A trained model gives what its network gives on the decoded pixels, whatever form the images have."""
+"""Test that a trained model gives what its network gives on the decoded pixels, for every form of images."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.folder import open_folder
 from svipctl.datasets.images import Geometry, Normalisation, Transform
 from svipctl.errors import CheckFailed, ConfigError, DataError
+from svipctl.inference.answers import ClassifiedImage, UnreadableImage
 from svipctl.inference.class_table import ClassTable
 from svipctl.inference.gamma import NOT_CALIBRATED
 from svipctl.inference.load import load_run
-from svipctl.inference.trained_model import ClassifiedImage, TrainedModel, UnreadableImage
+from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import embed_patches, encode
 from svipctl.model.recipe import Recipe
 from svipctl.runs.run import Run
@@ -100,7 +101,7 @@ def test_answers_are_the_best_classes_in_the_order_of_the_images(
         assert [answer.score for answer in one.answers] == pytest.approx(scores[best].tolist(), abs=1e-5)
 
 
-def test_the_related_windows_are_those_that_the_patch_classifier_calls_related(pictures: list[Path]) -> None:
+def test_the_related_windows_are_those_that_the_patch_classifier_selects(pictures: list[Path]) -> None:
     model = trained_model()
     (one,) = classified(model, pictures[0], candidates())
     with torch.no_grad():
@@ -110,7 +111,9 @@ def test_the_related_windows_are_those_that_the_patch_classifier_calls_related(p
     assert np.array_equal(model.predict(pictures[0]).related[0], one.related.ravel())
 
 
-def test_unreadable_images_come_in_their_place_and_cost_no_answer(pictures: list[Path], tmp_path: Path) -> None:
+def test_unreadable_images_are_reported_in_order_and_leave_the_other_answers(
+    pictures: list[Path], tmp_path: Path
+) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     mixed = [tmp_path / "gone.png", pictures[0], tmp_path / "text.jpg", pictures[1], tmp_path / "gone.png"]
     found = list(trained_model().classify_each(mixed, candidates(), batch_size=2))
@@ -118,26 +121,24 @@ def test_unreadable_images_come_in_their_place_and_cost_no_answer(pictures: list
         *(UnreadableImage, ClassifiedImage, UnreadableImage, ClassifiedImage, UnreadableImage)
     ]
     assert [one.image for one in found] == mixed
-    assert "gone.png is missing" in str(found[0].error)  # type: ignore[union-attr]
+    assert "image not found" in str(found[0].error)  # type: ignore[union-attr]
     alone = classified(trained_model(), pictures[:2], candidates(), batch_size=1)
     assert [[a.name for a in one.answers] for one in found if isinstance(one, ClassifiedImage)] == [
         [a.name for a in one.answers] for one in alone
     ]
 
 
-def test_an_image_that_cannot_be_read_stops_what_returns_everything_at_once(
-    pictures: list[Path], tmp_path: Path
-) -> None:
+def test_an_unreadable_image_is_an_error_in_calls_that_return_all_results(pictures: list[Path], tmp_path: Path) -> None:
     mixed = [*pictures[:2], tmp_path / "gone.png"]
     model = trained_model()
     for call in (model.predict, model.embed, lambda images: model.classify(images, candidates())):
-        with pytest.raises(DataError, match=r"gone\.png is missing"):
+        with pytest.raises(DataError, match=r"image not found: .*gone"):
             call(mixed)
         with pytest.raises(DataError, match="is not an image"):
             call(np.zeros((4, 4), dtype=np.uint8))
 
 
-def test_no_more_than_two_batches_are_read_ahead_of_the_answers(pictures: list[Path]) -> None:
+def test_at_most_two_batches_are_read_ahead_of_the_answers(pictures: list[Path]) -> None:
     taken = [0]
 
     def endless() -> Iterator[Path]:
@@ -151,7 +152,7 @@ def test_no_more_than_two_batches_are_read_ahead_of_the_answers(pictures: list[P
             break
 
 
-def test_a_model_that_is_not_finite_is_not_believed(pictures: list[Path]) -> None:
+def test_a_model_with_weights_that_are_not_finite_is_an_error(pictures: list[Path]) -> None:
     model = trained_model()
     with torch.no_grad():
         model.network.attribute_head.bias[0] = torch.nan
@@ -226,7 +227,7 @@ def test_every_form_of_a_class_table_gives_the_same_answers(form: str, pictures:
     assert summary(model.classify(pictures, given, gamma=0.2)) == expected
 
 
-def test_a_class_table_that_cannot_be_used_is_refused_before_any_image_is_read(tmp_path: Path) -> None:
+def test_an_unusable_class_table_is_refused_before_any_image_is_read(tmp_path: Path) -> None:
     model = trained_model()
     with pytest.raises(DataError, match="the class table cannot be used: 1 problem"):
         model.classify(tmp_path / "gone.png", {"e": [1.0, 2.0]})
@@ -234,7 +235,7 @@ def test_a_class_table_that_cannot_be_used_is_refused_before_any_image_is_read(t
         model.classify(tmp_path / "gone.png", {"e": dict.fromkeys(("a0", "a1", "a2", "a3", "a9"), 1.0)})
 
 
-def test_the_network_is_left_as_it_was_and_gives_no_gradients(pictures: list[Path]) -> None:
+def test_the_network_is_unchanged_and_has_no_gradients(pictures: list[Path]) -> None:
     model = trained_model()
     pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     model.network.train()
@@ -252,7 +253,7 @@ def test_the_network_is_left_as_it_was_and_gives_no_gradients(pictures: list[Pat
     assert not model.network.training
 
 
-def test_the_network_is_left_as_it_was_after_an_error() -> None:
+def test_the_network_is_unchanged_after_an_error() -> None:
     model = trained_model()
     model.network.train()
     with pytest.raises(RuntimeError, match="stopped"), model.inference():
@@ -296,7 +297,7 @@ def model(trained_copy: Path) -> TrainedModel:
     return load_run(Run(trained_copy), torch.device("cpu"))
 
 
-def test_a_runs_own_classes_are_those_of_its_data_set_with_the_runs_gamma(
+def test_the_default_classes_of_a_run_are_those_of_its_data_set_with_its_gamma(
     model: TrainedModel, data: Benchmark, trained_copy: Path
 ) -> None:
     images = [data.image_path(int(index)) for index in data.test_seen[:3]]
@@ -312,19 +313,19 @@ def test_a_runs_own_classes_are_those_of_its_data_set_with_the_runs_gamma(
     assert summary(model.classify(images, gamma=0)) == summary(model.classify(images, table, gamma=0))
 
 
-def test_gamma_belongs_to_the_checkpoint_that_the_run_chose(model: TrainedModel, trained_copy: Path) -> None:
+def test_gamma_belongs_to_the_best_checkpoint_of_the_run(model: TrainedModel, trained_copy: Path) -> None:
     (trained_copy / "development.json").write_text('{"gamma": 0.25, "runs": [{"run": "d1"}]}')
     for other in (replace(model, is_best=False), replace(model, run=None)):
         assert (other.gamma.value, other.gamma.origin) == (0, NOT_CALIBRATED)
 
 
-def test_classes_of_a_data_set_that_has_changed_are_refused(model: TrainedModel, data: Benchmark) -> None:
+def test_classes_of_a_changed_data_set_are_refused(model: TrainedModel, data: Benchmark) -> None:
     assert model.own_classes(data).classes == data.classes
     with pytest.raises(DataError, match="have changed since"):
         model.own_classes(replace(data, class_attributes=data.class_attributes + 0.5))
 
 
-def test_a_model_of_no_run_says_what_to_pass_instead_of_its_data_set(pictures: list[Path]) -> None:
+def test_without_a_run_the_error_says_what_to_pass_instead_of_its_data_set(pictures: list[Path]) -> None:
     with pytest.raises(ConfigError, match="the folder of the data set toy is not known") as caught:
         trained_model().classify(pictures)
     assert "your own classes" in caught.value.todo
@@ -341,3 +342,23 @@ def test_the_data_set_is_opened_in_the_runs_folder_unless_another_is_given(tmp_p
     with pytest.raises(DataError) as caught:
         replace(model, data_dir=tmp_path / "second").open_dataset()
     assert str(tmp_path / "second") in str(caught.value)
+
+
+@pytest.mark.slow
+def test_compiled_blocks_give_the_predictions_of_eager_ones(pictures: list[Path]) -> None:
+    model = trained_model()
+    eager = model.predict(pictures).attributes
+    model.network.run_blocks(compiled=True)
+    assert model.network.is_compiled
+    np.testing.assert_allclose(model.predict(pictures).attributes, eager, atol=1e-5)
+
+
+def test_a_machine_that_cannot_compile_is_an_error_with_the_setting_that_disables_it(pictures: list[Path]) -> None:
+    def no_compiler(*_: object) -> Any:
+        raise OSError("no C++ compiler found")
+
+    model = trained_model()
+    model.network.run_blocks(compiled=True, backend=no_compiler)
+    with pytest.raises(ConfigError, match=r"torch\.compile does not work") as refused:
+        model.predict(pictures)
+    assert "eval.compile=false" in refused.value.todo

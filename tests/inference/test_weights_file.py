@@ -1,4 +1,4 @@
-"""Trained networks from files: published ones compute what the published code does, and what does not fit is listed."""
+"""Test trained networks from files: published ones compute what the published code does, and misfits are listed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from safetensors.torch import save_file
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import save_checkpoint
 from svipctl.inference.load import notes_on
-from svipctl.inference.published_names import published_name
-from svipctl.inference.weights_file import put_into, read_trained
+from svipctl.inference.weights_file import published_name, put_into, read_trained
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 from tests.inference.models import metadata
@@ -32,8 +31,10 @@ TRACES = {trace.config["dataset"]: trace for trace in model_traces()}
 def test_a_published_file_predicts_the_attributes_of_the_trace(dataset: str, tmp_path: Path) -> None:
     trace: ModelTrace = TRACES[dataset]
     shapes = {published_name(name): value.shape for name, value in trace.model(trace.recipe()).named_parameters()}
-    path = save_published(tmp_path / "c.pth", {name: trace.made(name, *shape) for name, shape in shapes.items()})
-    words = trace.made("w2v", trace.config["attributes"], 300)
+    path = save_published(
+        tmp_path / "c.pth", {name: trace.artificial_tensor(name, *shape) for name, shape in shapes.items()}
+    )
+    words = trace.artificial_tensor("w2v", trace.config["attributes"], 300)
     model = SVIP(trace.backbone(), trace.config["attributes"], trace.recipe(), word_vectors=words).double().eval()
     put_into(model, read_trained(path))
     with torch.no_grad():
@@ -67,7 +68,7 @@ def test_every_form_of_the_file_gives_the_same_network(kind: str, tmp_path: Path
 
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module."])
 @pytest.mark.parametrize("key", ["network", "model", "state_dict"])
-def test_weights_in_a_wrapper_or_of_a_wrapped_network_are_the_networks(key: str, prefix: str, tmp_path: Path) -> None:
+def test_weights_in_a_wrapper_or_of_a_wrapped_network_are_unwrapped(key: str, prefix: str, tmp_path: Path) -> None:
     model = svip(Recipe(keep=2))
     torch.save({key: {prefix + name: tensor for name, tensor in published(model).items()}}, tmp_path / "c.pth")
     weights = read_trained(tmp_path / "c.pth")
@@ -101,14 +102,14 @@ def test_every_tensor_that_does_not_fit_is_listed_by_its_published_name(tmp_path
 
 
 class Harmful:
-    """Would make a folder if it were unpickled freely."""
+    """Would create a folder if it were unpickled without restrictions."""
 
     def __reduce__(self) -> Any:
         return (os.mkdir, ("harm",))
 
 
 @pytest.mark.parametrize("place", ["args", "network", "optimizer", "best_accs"])
-def test_a_harmful_file_is_refused_and_runs_nothing(
+def test_a_harmful_file_is_refused_and_not_executed(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -131,7 +132,7 @@ def test_a_harmful_file_is_refused_and_runs_nothing(
         ({"network": {"a": torch.zeros(2).to_sparse()}}, "not dense tensors: a"),
     ],
 )
-def test_another_torch_file_is_refused(document: Any, said: str, tmp_path: Path) -> None:
+def test_an_unrelated_torch_file_is_refused(document: Any, said: str, tmp_path: Path) -> None:
     torch.save(document, tmp_path / "c.pth")
     with pytest.raises(DataError, match=said):
         read_trained(tmp_path / "c.pth")
@@ -139,13 +140,13 @@ def test_another_torch_file_is_refused(document: Any, said: str, tmp_path: Path)
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x80\x02"])
 @pytest.mark.parametrize("name", ["c.pth", "c.safetensors"])
-def test_a_damaged_file_is_told(content: bytes, name: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_error(content: bytes, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=name):
         read_trained(tmp_path / name)
 
 
-def test_a_file_cut_short_is_told(tmp_path: Path) -> None:
+def test_a_truncated_file_is_an_error(tmp_path: Path) -> None:
     path = save_published(tmp_path / "c.pth", published(svip(Recipe(keep=2))))
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(DataError, match="not a file of plain data"):
@@ -155,7 +156,7 @@ def test_a_file_cut_short_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("asked", ["checkpoints/best", "checkpoints/best/model.safetensors", "."])
-def test_a_checkpoint_of_ours_is_found_by_run_folder_and_file(asked: str, tmp_path: Path) -> None:
+def test_a_checkpoint_is_found_by_run_folder_and_file(asked: str, tmp_path: Path) -> None:
     model = svip(Recipe(keep=2))
     save_checkpoint(tmp_path / "checkpoints" / "best", model, metadata(model))
     weights = read_trained(tmp_path / asked)

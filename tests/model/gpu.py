@@ -1,8 +1,8 @@
-"""A GPU that computes nothing: its tensors have a shape, a type and a device, and no values.
+"""A fake GPU: its tensors have a shape, a type and a device, and no values.
 
-So what is on the wrong device, and what asks the device for a value and thereby waits for it, is found on machines without
-a GPU. Backward passes need a real one. Some builds of torch (those without CUDA, 2.5 without a driver) end the process at the
-first such tensor that takes part in autograd; `works` finds out in a process of its own.
+It detects what is on the wrong device, and what waits for a value from the device, on machines without a GPU. Backward
+passes need a real one. Some builds of torch (those without CUDA, 2.5 without a driver) end the process at the first
+such tensor in autograd; `is_supported` tests this in a separate process.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ with FakeTensorMode():
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def works() -> bool:
-    """Whether this torch can do it."""
+def is_supported() -> bool:
+    """Return whether this torch supports it."""
     return subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, check=False).returncode == 0
 
 
 @contextmanager
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """All tensors made inside are of no values; autocast to bf16 works as if there were a GPU that has it."""
+    """Create all tensors inside without values; autocast to bf16 works as if there were a GPU that supports it."""
     monkeypatch.setattr("torch.cuda.amp.common.amp_definitely_not_available", lambda: False)
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda *_, **__: True)
     with FakeTensorMode(allow_non_fake_inputs=False):
@@ -44,7 +44,7 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def moved(network: Network) -> Network:
-    """The network itself, its parameters and buffers on the GPU; for use inside `on_gpu`."""
+    """Move parameters and buffers of a network to the GPU in place, and return it; for use inside `on_gpu`."""
     for module in network.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             there = torch.empty(parameter.shape, dtype=parameter.dtype, device=GPU)

@@ -1,4 +1,4 @@
-"""Torch's operators that run, and the parameters that they use."""
+"""Record torch's operators that run, and the parameters that they use."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from torch.nn import Parameter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 CONVERTED = "aten._to_copy.default"
-"""A tensor converted to another type."""
+"""Operator that converts a tensor to another type."""
 
 
 class Operators(TorchDispatchMode):
-    """The operators that run: their names, and the parameter that is the first argument."""
+    """Operators that ran: their names, and the parameter that is the first argument."""
 
     def __init__(self) -> None:
         super().__init__()
         self.ran: list[tuple[str, Parameter | None]] = []
 
     def conversions(self) -> list[int]:
-        """How often each parameter that was converted was."""
+        """Return the number of conversions of each converted parameter."""
         converted = [id(one) for name, one in self.ran if name == CONVERTED and one is not None]
         return [converted.count(one) for one in set(converted)]
 

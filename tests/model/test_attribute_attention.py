@@ -1,4 +1,4 @@
-"""Attention of each attribute over the windows, against loops."""
+"""Compare the attention of each attribute over the windows with loops."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_mean_over_chosen_windows_is_the_attended_attribute_vector(words: bo
             assert not parts[~mask[0]].any()
 
 
-def test_learned_queries_begin_close_to_mean_pooling() -> None:
+def test_learned_queries_start_close_to_mean_pooling() -> None:
     torch.manual_seed(1)
     made, windows = AttributeAttention(WIDTH, ATTRIBUTES), torch.randn(3, WINDOWS, WIDTH)
     pooled = made.value(made.norm(windows)).mean(dim=1)

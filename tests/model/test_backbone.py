@@ -1,4 +1,4 @@
-"""The three steps of the backbone compute what timm's own forward computes."""
+"""Test that the three steps of the backbone compute what timm's own forward computes."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_unknown_backbone_names_the_nearest() -> None:
 @pytest.mark.parametrize(
     "name", ["vit_small_patch16_18x2_224", "eva02_tiny_patch14_224", "swin_tiny_patch4_window7_224", "resnet18"]
 )
-def test_network_that_is_no_plain_vision_transformer_is_refused(name: str) -> None:
+def test_network_that_is_not_a_plain_vision_transformer_is_refused(name: str) -> None:
     arguments = {"depth": 1} if name.startswith(("vit", "eva")) else {}
     with pytest.raises(ConfigError, match=f"'{name}' is not a plain Vision Transformer"):
         create_backbone(name, arguments)

@@ -1,4 +1,4 @@
-"""The space in which predictions and classes are compared, against NumPy in float64."""
+"""Compare the space in which predictions and classes are compared with NumPy in float64."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def scorer(kind: str, seen: NDArray[np.float64], **switches: object) -> ClassSco
 
 
 def table(kind: str, seen: NDArray[np.float64], rows: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """Return the rows that predictions are compared with, straight from the definition."""
+    """Return the rows that predictions are compared with, by their definition."""
     lengths = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in (seen, rows)]
     if kind == "l2":
         return lengths[1]

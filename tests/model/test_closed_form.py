@@ -1,4 +1,4 @@
-"""The closed form beside the attribute head, against the formulas of its maps."""
+"""Compare the closed form next to the attribute head with the formulas of its maps."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_maps_solve_their_equations(fusion: str, penalties: tuple[float, float])
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
-def test_predictions_are_added_with_their_weight_each_of_length_one(weight: float) -> None:
+def test_weighted_predictions_of_length_one_are_added(weight: float) -> None:
     made = fitted("eszsl", fusion_weight=weight).double()
     tokens, attributes = torch.from_numpy(TOKENS), torch.randn(40, ATTRIBUTES, dtype=torch.float64)
     inputs = torch.cat([F.normalize(torch.from_numpy(ROOTS)), torch.ones(40, 1)], dim=1)
@@ -83,7 +83,7 @@ def test_prototypes_solve_their_equations_and_predict_dot_products_with_images(p
     torch.testing.assert_close(F.normalize(centred), F.normalize(of_dots), rtol=1e-3, atol=1e-4)
 
 
-def test_a_class_loses_for_the_length_of_its_prototype_what_its_cosine_would() -> None:
+def test_correcting_for_the_length_of_prototypes_ranks_classes_like_their_cosine() -> None:
     tokens = torch.from_numpy(
         5 + TABLE[ROWS] @ RNG.normal(size=(ATTRIBUTES, WIDTH)) + 0.3 * RNG.normal(size=(40, WIDTH))
     )

@@ -1,4 +1,4 @@
-"""The vector e: from words, free, or none."""
+"""Test the vector e: from words, free, or none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ATTRIBUTES, WORD, WIDTH, PATCHES = 5, 7, 3, 4
 
 @pytest.fixture
 def contexts() -> dict[str, WordContext]:
-    """Both layouts with the same weights."""
+    """Return both layouts with the same weights."""
     made = {name: WordContext(words(), WIDTH, PATCHES, name) for name in ("patch-major", "channel-major")}
     made["channel-major"].load_state_dict(made["patch-major"].state_dict())
     return made
@@ -52,7 +52,7 @@ def test_free_context_is_one_learned_vector_that_starts_at_zero() -> None:
     assert context.vector.grad.tolist() == [1.0] * 6
 
 
-def test_no_context_is_zero_without_parameters_and_leaves_no_trace_in_a_checkpoint() -> None:
+def test_no_context_is_zero_without_parameters_and_without_checkpoint_entries() -> None:
     context = NoContext(6)
     assert context().tolist() == [0.0] * 6
     assert not list(context.parameters())

@@ -1,4 +1,4 @@
-"""The backbone of features of a file: a vector passes it unchanged, an image is refused."""
+"""Test the backbone of features from a file: a vector is passed through unchanged, an image is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from svipctl.model.svip import SVIP
 VECTORS = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
 
 
-def test_a_vector_is_the_only_patch_and_stays_as_it_is() -> None:
+def test_a_vector_is_the_only_patch_and_is_unchanged() -> None:
     backbone = create_backbone("features", {"embed_dim": 5})
     assert grid_of(backbone) == (1, 1)
     assert list(backbone.parameters()) == []
@@ -31,7 +31,7 @@ def test_the_linear_head_of_the_method_is_a_linear_map_of_the_vector() -> None:
 def test_images_are_refused() -> None:
     backbone = create_backbone("features", {"embed_dim": 5})
     assert stem_of(backbone) is not None
-    with pytest.raises(ConfigError, match="takes features of a file, not images"):
+    with pytest.raises(ConfigError, match="takes precomputed features, not images"):
         mean_patch_tokens(backbone, torch.zeros(1, 3, 224, 224))
 
 

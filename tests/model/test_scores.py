@@ -1,4 +1,4 @@
-"""Class scores against numpy."""
+"""Compare class scores with numpy."""
 
 from __future__ import annotations
 

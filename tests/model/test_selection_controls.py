@@ -1,4 +1,4 @@
-"""Controls of the selection: what replaces the learned scores, and the network without its second pass."""
+"""Test controls of the selection: what replaces the learned scores, and the network without its second pass."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_random_selection_in_training_depends_on_seed_epoch_and_image_only() -> 
     assert not torch.allclose(ours, others)
 
 
-def test_random_selection_is_new_in_each_training_step() -> None:
+def test_random_selection_differs_in_each_training_step() -> None:
     pixels = images(2)
     assert not torch.equal(random_scores(pixels, 16, training=True), random_scores(pixels, 16, training=True))
 
@@ -56,7 +56,7 @@ def test_the_centre_prior_takes_the_middle_windows() -> None:
     assert torch.equal(chosen, expected.expand(2, 4, 4))
 
 
-def test_the_oracle_takes_the_windows_of_the_object_and_breaks_ties_by_the_centre() -> None:
+def test_the_oracle_selects_the_windows_of_the_object_and_breaks_ties_by_the_centre() -> None:
     coverage = torch.zeros(1, 16)
     coverage[0, [0, 3, 12]] = torch.tensor([1.0, 0.2, 0.01])
     chosen = top_mask(object_scores(coverage, GRID), 5)[0].nonzero().flatten().tolist()
@@ -65,7 +65,7 @@ def test_the_oracle_takes_the_windows_of_the_object_and_breaks_ties_by_the_centr
 
 
 def changed(name: str, coverage: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Predicted attributes of training's contextualized pass and of inference under a selection."""
+    """Return the predicted attributes of training's contextualized pass and of inference under a selection."""
     model = svip(Recipe(keep=2, selection=name))  # type: ignore[arg-type]
     pixels = images()
     return (
@@ -88,7 +88,7 @@ def test_selecting_by_object_follows_the_coverage() -> None:
     assert not torch.allclose(changed("object", first)[1], changed("object", second)[1])
 
 
-def test_selecting_by_object_without_knowing_it_is_refused() -> None:
+def test_selecting_by_object_without_its_location_is_refused() -> None:
     with pytest.raises(ConfigError, match="needs the location of the object"):
         changed("object")
 
@@ -145,7 +145,7 @@ def loss(**switches: Any) -> float:
 
 
 def test_each_term_of_the_loss_can_be_switched_off_alone() -> None:
-    """Weights are linear: the term that is switched off is what doubling it would add."""
+    """Weights are linear: the term that is switched off equals the change from doubling it."""
     base = {"decorrelation_weight": 0.5}
     for key, weight in (
         ("source_weight", 1.0),

@@ -1,4 +1,4 @@
-"""The whole network, step by step, on a tiny backbone."""
+"""Test the complete network, step by step, on a tiny backbone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.model.tiny import ATTRIBUTES, images, svip, vit, words
 
 @pytest.fixture
 def model() -> SVIP:
-    """4 windows of 4 patches, 2 of them kept."""
+    """Return a network with 4 windows of 4 patches, 2 of them kept."""
     return svip(Recipe(keep=2))
 
 
@@ -35,13 +35,13 @@ def test_every_output_has_the_documented_shape(model: SVIP, size: int) -> None:
 
 
 @torch.no_grad()
-def test_an_image_is_predicted_alike_alone_and_in_a_batch(model: SVIP) -> None:
+def test_an_image_is_predicted_equally_alone_and_in_a_batch(model: SVIP) -> None:
     alone = torch.cat([model(image.unsqueeze(0)) for image in images(3)])
     torch.testing.assert_close(alone, model(images(3)), atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
-def test_inference_equals_its_steps_written_out(model: SVIP) -> None:
+def test_inference_equals_its_explicit_steps(model: SVIP) -> None:
     pixels = images(3)
     patches = embed_patches(model.backbone, pixels)
     first, _, last = model.patch_classifier
@@ -198,7 +198,7 @@ def test_missing_word_vectors_are_refused(vectors: torch.Tensor | None, why: str
 
 
 def gradients(*, half: bool = False, arguments: dict[str, Any] | None = None, **options: Any) -> tuple[SVIP, int]:
-    """A network with the gradients of both passes, and the bytes that were kept for them beside the parameters."""
+    """Return a network with the gradients of both passes, and the bytes saved for them without the parameters."""
     model = svip(backbone=vit(**(arguments or {}))).train()
     model.run_blocks(**options)
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
@@ -229,7 +229,7 @@ def gradients(*, half: bool = False, arguments: dict[str, Any] | None = None, **
         {"compiled": True, "backend": "aot_eager", "checkpointing": "mlp"},
     ],
 )
-def test_however_the_blocks_run_the_gradients_are_the_same(options: dict[str, Any]) -> None:
+def test_checkpointing_and_compiling_the_blocks_change_no_gradient(options: dict[str, Any]) -> None:
     (plain, _), (other, _) = gradients(), gradients(**options)
     for (name, one), two in zip(plain.named_parameters(), other.parameters()):
         assert (one.grad is None) == (two.grad is None), name
@@ -239,7 +239,7 @@ def test_however_the_blocks_run_the_gradients_are_the_same(options: dict[str, An
 
 @pytest.mark.parametrize("kind", ["mlp", "blocks"])
 @pytest.mark.parametrize("half", [False, True])
-def test_what_is_computed_again_drops_out_the_same_in_the_same_arithmetic(kind: Any, half: bool) -> None:
+def test_recomputation_repeats_dropout_and_the_arithmetic(kind: Any, half: bool) -> None:
     drops = {"proj_drop_rate": 0.3, "attn_drop_rate": 0.2, "drop_path_rate": 0.4, "init_values": 0.5}
     (plain, _), (other, _) = (gradients(checkpointing=one, half=half, arguments=drops) for one in ("none", kind))
     found, again = (
@@ -249,10 +249,10 @@ def test_what_is_computed_again_drops_out_the_same_in_the_same_arithmetic(kind: 
     torch.testing.assert_close(again, found, rtol=0, atol=0)
 
 
-def test_checkpointing_keeps_less_the_more_it_computes_again() -> None:
+def test_checkpointing_saves_less_the_more_it_recomputes() -> None:
     (_, everything), (_, without_mlp), (_, inputs) = (
         gradients(checkpointing=kind) for kind in ("none", "mlp", "blocks")
     )
-    # Of each block, in both passes: the norm's output, and the hidden layer before and behind GELU; 3 x 17 tokens of width 16.
+    # Of each block, in both passes: norm's output, hidden layer before and after GELU; 3 x 17 tokens of width 16.
     assert everything - without_mlp >= 2 * 2 * (1 + 4 + 4) * 3 * 17 * 16 * 4
     assert inputs < without_mlp / 2

@@ -1,4 +1,4 @@
-"""Weights that are converted all at once give what autocast gives, to the bit."""
+"""Test that converting all weights at once gives exactly what autocast gives."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Pretrained weights from files and from timm."""
+"""Test pretrained weights from files and from timm."""
 
 from __future__ import annotations
 
 import hashlib
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from timm.models.vision_transformer import VisionTransformer
 from svipctl.errors import ConfigError, DataError, NetworkError
 from svipctl.model import weights
 from svipctl.model.state_dicts import OF_BACKBONES, OF_WRAPPING_MODULES, WRAPPERS
-from svipctl.model.weights import load_backbone, read_weights, tensors_sha256
+from svipctl.model.weights import load_backbone, misfits, read_weights, tensors_sha256
 from tests.model.tiny import ARGUMENTS, NAME, vit
 
 
 class Harmful:
-    """Anything but a tensor."""
+    """Any object but a tensor."""
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_state_dict_file_loads_without_its_classifier(tmp_path: Path, network: V
     assert source == {"source": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def test_no_weights_are_said_to_be_none() -> None:
+def test_no_weights_are_recorded_as_none() -> None:
     assert load_backbone(NAME, ARGUMENTS, "none")[1] == {"source": "none", "sha256": ""}
 
 
@@ -71,14 +72,14 @@ def test_torch_file_without_a_state_dict_is_refused(tmp_path: Path, content: Any
 
 
 def in_a_document(state: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """The state dict as a training program saves it, with its optimizer and arguments."""
+    """Return the state dict as a training program saves it, with its optimizer and arguments."""
     for key in reversed(keys):
         state = {"epoch": 3, "optimizer": {"lr": 0.1}, "args": Namespace(seed=1), key: state}
     return state
 
 
 @pytest.mark.parametrize("keys", [(), *((key,) for key in WRAPPERS), ("model", "state_dict")], ids=".".join)
-def test_wrapped_weights_are_taken_out_with_a_remark(
+def test_wrapped_weights_are_unwrapped_with_a_note(
     tmp_path: Path, network: VisionTransformer, keys: tuple[str, ...]
 ) -> None:
     path, remarks = store(tmp_path / "w.pth", in_a_document(network.state_dict(), *keys)), list[str]()
@@ -91,11 +92,11 @@ def test_wrapped_weights_are_taken_out_with_a_remark(
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 @pytest.mark.parametrize("prefix", [*OF_BACKBONES, "module.backbone.", "_orig_mod.module.", "module.model.encoder."])
-def test_a_prefix_of_all_names_is_left_out_with_a_remark(
+def test_a_prefix_of_all_names_is_removed_with_a_note(
     tmp_path: Path, network: VisionTransformer, prefix: str, suffix: str
 ) -> None:
     state = {prefix + name: tensor for name, tensor in network.state_dict().items()}
-    state["head.weight"] = torch.zeros(2, 16)  # a projection beside the backbone, as DINO saves it
+    state["head.weight"] = torch.zeros(2, 16)  # a projection head, as DINO saves it
     if prefix.startswith(OF_WRAPPING_MODULES):
         state[prefix.split(".")[0] + ".head.weight"] = state.pop("head.weight")
     path, remarks = store(tmp_path / f"w{suffix}", state), list[str]()
@@ -105,7 +106,7 @@ def test_a_prefix_of_all_names_is_left_out_with_a_remark(
     assert remarks[0].count("without '") == prefix.count(".")
 
 
-def test_a_prefix_that_only_some_names_have_is_a_misfit(tmp_path: Path, network: VisionTransformer) -> None:
+def test_a_prefix_of_only_some_names_is_a_misfit(tmp_path: Path, network: VisionTransformer) -> None:
     first, *others = network.state_dict().items()
     state = {f"module.{first[0]}": first[1], **dict(others)}
     with pytest.raises(DataError, match="does not fit the backbone"):
@@ -150,6 +151,26 @@ def test_tensors_that_do_not_fit_are_listed_by_kind(tmp_path: Path, network: Vis
     ]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda tensor: tensor.to(torch.complex64),
+        lambda tensor: (127 * tensor).to(torch.int8),
+        lambda tensor: tensor > 0,
+        lambda tensor: tensor.to_sparse(),
+    ],
+    ids=["complex", "int8", "bool", "sparse"],
+)
+def test_tensors_that_are_not_dense_floats_are_misfits(
+    network: VisionTransformer, changed: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    state = network.state_dict()
+    found = misfits({name: changed(tensor) for name, tensor in state.items()}, state)
+    assert len(found) == len(state)
+    assert all(line.startswith("type of ") for line in found)
+    assert misfits({name: tensor.to(torch.bfloat16) for name, tensor in state.items()}, state) == []
+
+
 def test_a_long_list_of_misfits_is_cut_and_counted(tmp_path: Path, network: VisionTransformer) -> None:
     path = store(tmp_path / "w.pth", {})
     with pytest.raises(DataError, match="does not fit") as caught:
@@ -159,7 +180,9 @@ def test_a_long_list_of_misfits_is_cut_and_counted(tmp_path: Path, network: Visi
     assert lines[-1] == f"- and {len(network.state_dict()) - 10} more"
 
 
-def test_tensor_digest_equals_hashlib_over_names_and_bytes_and_sees_any_change(network: VisionTransformer) -> None:
+def test_tensor_digest_equals_hashlib_over_names_and_bytes_and_changes_with_each_of_them(
+    network: VisionTransformer,
+) -> None:
     state = network.state_dict()
     content = b"".join(name.encode() + state[name].numpy().tobytes() for name in sorted(state))
     assert tensors_sha256(network) == hashlib.sha256(content).hexdigest()
@@ -191,6 +214,6 @@ def test_failed_download_is_a_network_error(monkeypatch: pytest.MonkeyPatch, tex
     assert caught.value.why == why
 
 
-def test_misspelt_name_stays_a_configuration_error_when_pretrained_is_asked_for() -> None:
+def test_misspelt_name_is_still_a_configuration_error_when_pretrained_weights_are_requested() -> None:
     with pytest.raises(ConfigError, match="no backbone named 'vit_bse'"):
         load_backbone("vit_bse", {}, "pretrained")

@@ -1,4 +1,4 @@
-"""Windows: which patch goes where."""
+"""Test windows: which patch belongs to which window."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_ungroup_undoes_group(grid: WindowGrid, batch: int, width: int) -> None:
 
 @settings(max_examples=50)
 @given(grid=grids, width=st.integers(1, 3))
-def test_each_window_holds_its_patches_in_raster_order(grid: WindowGrid, width: int) -> None:
+def test_each_window_contains_its_patches_in_raster_order(grid: WindowGrid, width: int) -> None:
     image = np.arange(grid.patches * width).reshape(grid.rows, grid.columns, width)
     expected = [
         image[top : top + grid.side, left : left + grid.side].ravel()

@@ -17,7 +17,7 @@ ATTRIBUTES = 5
 
 
 def vit(**changed: Any) -> VisionTransformer:
-    """A 4x4 grid of 16-d patches; every parameter random, so that no layer is the identity by its initial value."""
+    """Return a 4x4 grid of 16-d patches; all parameters are random, so that no layer is initially the identity."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = create_backbone(NAME, ARGUMENTS | changed)
@@ -45,7 +45,7 @@ def svip(recipe: Recipe | None = None, *, window: int = 2, backbone: VisionTrans
 
 
 def fit_at_random(network: SVIP) -> SVIP:
-    """Fill what training fits to the seen classes and images."""
+    """Fill the parts that training fits to the seen classes and images with random values."""
     generator = torch.Generator().manual_seed(2)
     fitted = [network.scorer] if network.closed_form is None else [network.scorer, network.closed_form]
     for module in fitted:

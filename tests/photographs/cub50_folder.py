@@ -3,7 +3,7 @@
     python -m tests.photographs.cub50_folder FOLDER
 
 reads `../shared/datasets` (or the folder named by SVIP_TEST_DATA) and writes FOLDER in the layout of README's
-`Your own data`. Pictures are linked, nothing is copied. The result: 40 seen and 10 unseen classes, 1,837 training,
+`Your own data`. Images are linked, nothing is copied. The result: 40 seen and 10 unseen classes, 1,837 training,
 460 seen-test and 592 unseen-test photographs, 312 attributes in 28 groups.
 """
 
@@ -29,7 +29,7 @@ def build(folder: Path, source: Path = SOURCE) -> Path:
         line.split(" ", 1)[1].strip()
         for line in (source / "metadata" / "CUB" / "CUB_200_2011" / "attributes.txt").read_text().splitlines()
     ]
-    # The split's positions (1-based) point into res101.mat's list of images, not into images.txt.
+    # The split's positions (1-based) are indices into res101.mat's list of images, not into images.txt.
     relative = ["/".join(str(cell[0]).split("/")[-2:]) for cell in images[:, 0]]
     photographs = source / "cub50" / "CUB_200_2011" / "images"
     present = sorted(path.name for path in photographs.iterdir())

@@ -1,4 +1,4 @@
-"""Real photographs in a data folder: from files to metrics."""
+"""Test real photographs in a data folder: from files to metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("photographs") / "cub50")
 
 
-def test_the_proposed_split_has_its_counts(folder: Path) -> None:
+def test_the_proposed_split_has_its_published_counts(folder: Path) -> None:
     benchmark = open_folder(folder)
     counts = [len(part) for part in (benchmark.trainval, benchmark.test_seen, benchmark.test_unseen)]
     assert counts == [1837, 460, 592]

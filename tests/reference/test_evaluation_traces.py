@@ -1,4 +1,4 @@
-"""The evaluation reproduces every number of the published protocol on the traces' predictions."""
+"""Test that the evaluation reproduces every number of the published protocol on the traces' predictions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.reference.traces import FOLDER
 TRACES = sorted((FOLDER / "evaluation").glob("*.json"))
 
 
-def test_traces_are_there() -> None:
+def test_the_traces_exist() -> None:
     assert TRACES, f"no evaluation traces in {FOLDER}"
 
 
 def whole(path: Path, folder: Path) -> Path:
-    """The arrays of a trace in one file: a large trace may lie in several, `<case>.npz` and `<case>.<part>.npz`."""
+    """Return all arrays of a trace: a large one is split into several files, `<case>.npz` and `<case>.<part>.npz`."""
     arrays: dict[str, np.ndarray] = {}
     for part in (path.with_suffix(".npz"), *path.parent.glob(f"{path.stem}.*.npz")):
         with np.load(part) as archive:

@@ -1,4 +1,4 @@
-"""Each switch of the reference recipe is load-bearing: flipped alone, it makes a trace fail."""
+"""Test that each switch of the reference recipe matters: changed alone, it makes a trace fail."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ OURS = {
     *("attention_queries", "attention_rank", "class_attributes", "whitening_shrinkage"),
     *("fusion", "fusion_weight", "fusion_penalties", "prototype_weight", "prototype_penalty"),
 }
-"""Switches that the published code knows one value of; tests/model holds what the others do."""
+"""Switches with one value in the published code; tests/model covers their other values."""
 
 
 @pytest.fixture(scope="module")
 def trace() -> ModelTrace:
-    """The cheapest trace (fewest attributes) whose decorrelation weight is not its own square."""
+    """Return the cheapest trace (fewest attributes) whose decorrelation weight is not its own square."""
     telling = [trace for trace in TRACES if trace.config["att_dec"] != 1]
     return min(telling, key=lambda trace: trace.config["attributes"])
 
 
 def differences(trace: ModelTrace, **changed: Any) -> list[str]:
-    """Names of the figures of the trace's step 0 that a changed recipe does not reproduce."""
+    """Return the names of the figures of the trace's step 0 that a changed recipe does not reproduce."""
     model = trace.model(trace.recipe(**changed))
     with torch.no_grad():
         terms, output = trace.step(model, 0)
@@ -80,16 +80,22 @@ def differences(trace: ModelTrace, **changed: Any) -> list[str]:
     ]
 
 
+QUICK = ("pooling", "score_pooling", "class_score", "consistency")
+"""Switches that the fast tests flip; the others take as long each."""
+
+
 def test_every_switch_of_the_recipe_is_flipped_here() -> None:
-    # A head on the class token is refused in two passes; tests/model/test_selection.py holds what it does in one.
+    # A head on the class token is refused in two passes; tests/model/test_selection_controls.py tests it in one.
     assert set(FLIPPED) | OURS | {"head"} == set(Recipe.model_fields)
 
 
-def test_the_unchanged_recipe_differs_nowhere(trace: ModelTrace) -> None:
+def test_the_unchanged_recipe_has_no_differences(trace: ModelTrace) -> None:
     assert differences(trace) == []
 
 
-@pytest.mark.parametrize("switch", FLIPPED)
+@pytest.mark.parametrize(
+    "switch", [switch if switch in QUICK else pytest.param(switch, marks=pytest.mark.slow) for switch in FLIPPED]
+)
 def test_flipping_the_switch_makes_a_trace_fail(trace: ModelTrace, switch: str) -> None:
     assert getattr(trace.recipe(), switch) != FLIPPED[switch]
     others = [other for other in TRACES if other is not trace]

@@ -1,4 +1,4 @@
-"""Reading a reference trace and building, from its rule for made-up tensors, the network it was made with."""
+"""Read a reference trace, and build the network it was made with from the rule for its tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from svipctl.datasets.groups import attribute_groups
-from svipctl.inference.published_names import published_name
+from svipctl.inference.weights_file import published_name
 from svipctl.model.backbone import create_backbone
 from svipctl.model.losses import Terms, TrainingOutput, group_columns, training_loss
 from svipctl.model.recipe import Recipe
@@ -29,7 +29,7 @@ SCORE_SOURCES = {"attn_rollout": "rollout", "attn": "attention", "cos": "cosine"
 
 
 def values(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """The rule of the traces' README for every made-up tensor."""
+    """Return an artificial tensor by the rule of the traces' README."""
     draw = np.random.Generator(np.random.PCG64([seed, zlib.crc32(name.encode())])).standard_normal(shape)
     if name.endswith(("norm.weight", "norm1.weight", "norm2.weight")):
         return 1 + 0.1 * draw
@@ -45,7 +45,7 @@ def values(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ModelTrace:
-    """One `model/<case>-<seed>` pair of files."""
+    """A `model/<case>-<seed>` pair of files."""
 
     stem: Path
 
@@ -62,7 +62,7 @@ class ModelTrace:
     def config(self) -> dict[str, Any]:
         return self.figures["config"]
 
-    def made(self, name: str, *shape: int) -> torch.Tensor:
+    def artificial_tensor(self, name: str, *shape: int) -> torch.Tensor:
         return torch.from_numpy(values(name, shape, self.figures["seed"]))
 
     def recipe(self, **changed: Any) -> Recipe:
@@ -79,26 +79,26 @@ class ModelTrace:
         return create_backbone("vit_base_patch16_224", {"depth": self.figures["depth"]})
 
     def model(self, recipe: Recipe) -> SVIP:
-        """The network with the trace's starting weights, in float64."""
-        words = self.made("w2v", self.config["attributes"], 300)
+        """Return the network with the trace's starting weights, in float64."""
+        words = self.artificial_tensor("w2v", self.config["attributes"], 300)
         model = SVIP(self.backbone(), self.config["attributes"], recipe, word_vectors=words).double()
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                parameter.copy_(self.made(published_name(name), *parameter.shape))
+                parameter.copy_(self.artificial_tensor(published_name(name), *parameter.shape))
         return model
 
     def class_attributes(self, recipe: Recipe) -> torch.Tensor:
-        table = self.made("class_attributes", self.config["classes"], self.config["attributes"]).abs()
+        table = self.artificial_tensor("class_attributes", self.config["classes"], self.config["attributes"]).abs()
         return normalise_class_attributes(table, recipe.class_norm_epsilon)
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         size = self.figures["batch"]
-        images = self.made(f"images.{step}", size, 3, 224, 224) / 0.04
+        images = self.artificial_tensor(f"images.{step}", size, 3, 224, 224) / 0.04
         generator = np.random.Generator(np.random.PCG64([self.figures["seed"], 777, step]))
         return images, torch.from_numpy(generator.integers(0, self.config["classes"], size))
 
     def step(self, model: SVIP, step: int, *, frozen_backbone: bool = False) -> tuple[Terms, TrainingOutput]:
-        """Both passes and the loss on the trace's batch of that step."""
+        """Return both passes and the loss on the trace's batch of that step."""
         images, labels = self.batch(step)
         output = model.training_pass(images, frozen_backbone=frozen_backbone)
         groups = group_columns(attribute_groups(self.config["dataset"].lower()))
@@ -110,7 +110,7 @@ def model_traces() -> list[ModelTrace]:
 
 
 def published_terms(terms: Terms) -> dict[str, float]:
-    """Our terms under the traces' names and units."""
+    """Return our terms under the traces' names and units."""
     return {
         "loss": terms.loss.item(),
         "ce": terms.cross_entropy.item(),

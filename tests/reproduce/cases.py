@@ -1,4 +1,4 @@
-"""Plans of a data set that is not there, and a launcher that writes run folders instead of training."""
+"""Plans of a data set that does not exist, and a launcher that writes run folders instead of training."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def plan_of(
     flags: Sequence[str] = (),
     **overrides: Any,
 ) -> TablePlan:
-    """A plan; `flags` are assignments of --set, `overrides` settings with double underscores for dots."""
+    """Return a plan; `flags` are assignments of --set, `overrides` settings with double underscores for dots."""
 
     def resolved(named: Mapping[str, Any], assignments: Sequence[str] = ()) -> Resolved:
-        return resolve(dataset, flags=named, assignments=assignments, config=config, folder=folder)
+        return resolve(dataset, flags=named, assignments=assignments, config=config, folder=folder or Path())
 
     given = {key.replace("__", "."): value for key, value in overrides.items()}
     request = TableRequest(
@@ -47,8 +47,13 @@ def plan_of(
     return make_plan(request, lambda overrides: resolved(overrides).settings, available)
 
 
+def final_runs(plan: TablePlan, recipe: str, row: str) -> list[TableStep]:
+    """Return the final runs of a row, by seed."""
+    return [step for step in plan.steps if (step.kind, step.recipe, step.row) == ("final", recipe, row)]
+
+
 class Writer:
-    """Writes what the commands would write, the figures drawn from the run's name; calls back after every file."""
+    """Writes the files of the commands, with figures derived from the run's name, and calls back after every file."""
 
     def __init__(self, jobs: int = 1, after: Callable[[str], None] = lambda what: None) -> None:
         self.jobs = jobs
@@ -120,11 +125,11 @@ class Writer:
 
 
 CHOSEN = {"tried": 390, "choice": {"features": "l2", "targets": "centred", "weights": [0.1], "score": "cosine"}}
-"""What a baseline's `development` says."""
+"""Return the `development` of a baseline."""
 
 
 def evaluation(name: str) -> dict[str, Any]:
-    """A document as `eval` writes it, its figures drawn from the name."""
+    """Return a document as `eval` writes it, with figures derived from the name."""
     draw = random.Random(f"eval {name}")
 
     def rows(*figures: str) -> dict[str, float]:
@@ -150,13 +155,15 @@ def evaluation(name: str) -> dict[str, Any]:
 
 
 class Recorder:
-    """An observer that keeps the events."""
+    """Function that keeps the notes of a plan that is run."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, str]] = []
+        self.notes: list[str] = []
 
-    def started(self, step: TableStep, *, resumed: bool) -> None:
-        self.events.append(("resumed" if resumed else "started", step.key))
+    def __call__(self, note: str) -> None:
+        self.notes.append(note)
 
-    def ended(self, result: Any, done: int, total: int, seconds_left: float | None) -> None:
-        self.events.append(("failed" if result.failed else "done", result.step.key))
+    @property
+    def ends(self) -> list[str]:
+        """Notes of commands that ended."""
+        return [note for note in self.notes if note.startswith("[")]

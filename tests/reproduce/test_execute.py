@@ -1,4 +1,4 @@
-"""Running a plan: skipping, resuming, failing alone, stopping, and being killed at any moment."""
+"""Test running a plan: skipping, resuming, failures, stopping, and kills at any moment."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ import pytest
 
 from svipctl.errors import ConfigError, Interrupted, ResourceError
 from svipctl.files import file_lock
-from svipctl.reproduce.execute import execute, left_to_do, one_at_a_time
+from svipctl.reproduce.execute import execute, left_to_do, one_at_a_time, remaining_seconds
 from svipctl.reproduce.run_results import collect_results
 from svipctl.reproduce.step_state import StepState, run_of, states
 from svipctl.reproduce.table_document import table_document
-from svipctl.reproduce.table_plan import TablePlan
+from svipctl.reproduce.table_plan import StepKind, TablePlan
 from svipctl.reproduce.table_report import write_report
 from svipctl.signals import Stop
 from tests.processes import FORKS
-from tests.reproduce.cases import Recorder, Writer, evaluation, plan_of
+from tests.reproduce.cases import Recorder, Writer, evaluation, final_runs, plan_of
 from tests.runs.made import rewrite
+
+LEFT: tuple[StepKind, ...] = ("final", "final", "evaluation")
 
 
 def short() -> TablePlan:
@@ -38,7 +40,7 @@ def report_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Tests run in a folder of their own, so that names in reports are relative and alike."""
+    """Run tests in a temporary folder, so that names in reports are relative and equal."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -54,16 +56,18 @@ def test_a_plan_is_run_once() -> None:
     assert left_to_do(plan) == []
 
 
-def test_several_jobs_never_begin_before_what_they_need() -> None:
+def test_several_jobs_never_start_before_what_they_need() -> None:
     plan, writer = plan_of(Path("runs"), seeds=3), Writer(jobs=4)
     recorder = Recorder()
     execute(plan, writer, Path("logs"), recorder)
+    words = {step.key: f"{step.kind} {step.run}" for step in plan.steps}
+    events = [note.partition("] ")[2].partition(" in ")[0] or note for note in recorder.notes]
     for step in plan.steps:
         for need in step.needs:
-            assert recorder.events.index(("done", need)) < recorder.events.index(("started", step.key))
+            assert events.index(f"{words[need]}: done") < events.index(f"starting: {words[step.key]}")
 
 
-def test_jobs_run_at_once_and_no_more_than_asked() -> None:
+def test_jobs_run_in_parallel_up_to_the_requested_number() -> None:
     plan = plan_of(Path("runs"), seeds=3)
     meeting = threading.Barrier(2, timeout=60)
     guard, inside, most = threading.Lock(), [0], [0]
@@ -73,7 +77,7 @@ def test_jobs_run_at_once_and_no_more_than_asked() -> None:
             with guard:
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
-            if step.kind == "development":  # two recipes: both must be under way to go on
+            if step.kind == "development":  # two recipes: both must run at the same time to continue
                 meeting.wait()
             try:
                 return super().run(step, log)
@@ -86,7 +90,7 @@ def test_jobs_run_at_once_and_no_more_than_asked() -> None:
     assert most[0] == 2
 
 
-def test_one_failure_loses_only_what_needs_it() -> None:
+def test_a_failure_skips_only_the_steps_that_need_it() -> None:
     plan, writer = plan_of(Path("runs")), Writer()
     broken = "train table-svipctl-sel-random-fold1"
     writer.fails = {broken}
@@ -97,10 +101,10 @@ def test_one_failure_loses_only_what_needs_it() -> None:
     assert {key for key, state in states(plan).items() if state is StepState.DONE} == {
         step.key for step in plan.steps
     } - of_row
-    assert execute(plan, Writer(), Path("logs"), Recorder()) == []  # the fault is gone: the rest is done
+    assert execute(plan, Writer(), Path("logs"), Recorder()) == []  # without the fault the rest is done
 
 
-def test_an_unfinished_training_is_resumed_and_a_trained_run_only_evaluated() -> None:
+def test_an_unfinished_training_is_resumed_and_a_trained_run_is_only_evaluated() -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[])
     execute(plan, Writer(), Path("logs"), Recorder())
     development, final, evaluation = plan.steps
@@ -110,10 +114,38 @@ def test_an_unfinished_training_is_resumed_and_a_trained_run_only_evaluated() ->
     writer, recorder = Writer(), Recorder()
     execute(plan, writer, Path("logs"), recorder)
     assert writer.ran == [(*development.arguments, "--resume", development.run), evaluation.arguments]
-    assert ("resumed", development.key) in recorder.events
+    assert f"resuming: development {development.run}" in recorder.notes
 
 
-def test_figures_of_an_epoch_before_the_last_are_not_taken_for_those_of_the_run() -> None:
+def test_the_time_is_unknown_until_every_kind_has_been_measured() -> None:
+    assert remaining_seconds(LEFT, {}, jobs=1) is None
+    assert remaining_seconds(LEFT, {"development": [100.0]}, jobs=1) is None  # no evaluation has ended yet
+    assert remaining_seconds(LEFT, {"final": [100.0], "evaluation": []}, jobs=1) is None
+    assert remaining_seconds([], {}, jobs=1) == 0
+
+
+def test_the_remaining_time_uses_the_mean_per_kind_and_at_first_the_development_runs_for_final_runs() -> None:
+    measured: dict[StepKind, list[float]] = {"development": [100.0], "evaluation": [8.0, 12.0]}
+    assert remaining_seconds(LEFT, measured, jobs=2) == (2 * 100 + 10) / 2
+    assert remaining_seconds(LEFT[1:], measured | {"final": [60.0]}, jobs=2) == (60 + 10) / 2
+
+
+def test_the_time_left_is_not_estimated_from_failed_and_resumed_steps() -> None:
+    plan, writer, recorder = plan_of(Path("runs"), recipes=[], baselines=["ridge", "sae"]), Writer(), Recorder()
+    writer.fails = {plan.steps[0].key}
+    execute(plan, writer, Path("logs"), recorder)
+    assert [end.endswith(" left") for end in recorder.ends] == [False, False]
+    plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=2, baselines=[])
+    execute(plan, Writer(), Path("logs"), Recorder())
+    for step in final_runs(plan, "svipctl", "full"):
+        (run_of(step).folder / "finished.json").unlink()
+    execute(plan, Writer(), Path("logs"), recorder := Recorder())
+    final, evaluated, *_ = recorder.ends
+    assert not final.endswith(" left")  # the other final run and its evaluation are left
+    assert not evaluated.endswith(" left")
+
+
+def test_figures_of_an_earlier_epoch_are_not_taken_for_those_of_the_run() -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[])
     execute(plan, Writer(), Path("logs"), Recorder())
     _, final, step = plan.steps
@@ -128,7 +160,7 @@ def test_figures_of_an_epoch_before_the_last_are_not_taken_for_those_of_the_run(
 
 
 @pytest.mark.parametrize("other", [{"bootstrap": 0}, {"selection": False}, {"precision": "bf16"}])
-def test_figures_made_with_other_settings_than_the_table_has_are_made_again(other: dict[str, object]) -> None:
+def test_figures_with_other_settings_than_the_tables_are_computed_again(other: dict[str, object]) -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[], precision="fp32")
     execute(plan, Writer(), Path("logs"), Recorder())
     step = plan.steps[-1]
@@ -139,21 +171,21 @@ def test_figures_made_with_other_settings_than_the_table_has_are_made_again(othe
     assert left_to_do(plan) == [step.arguments]
 
 
-def test_an_error_of_the_observer_stops_the_running_commands() -> None:
+def test_an_error_while_a_note_is_shown_stops_the_running_commands() -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=[])
 
-    class Broken(Recorder):
-        def ended(self, *_: object) -> None:
+    def broken(note: str) -> None:
+        if note.startswith("["):
             raise ResourceError("no space left")
 
     writer = Writer()
     with pytest.raises(ResourceError):
-        execute(plan, writer, Path("logs"), Broken())
+        execute(plan, writer, Path("logs"), broken)
     assert writer.stopped_by == signal.SIGTERM
     assert len(writer.ran) == 1
 
 
-def test_a_folder_without_a_checkpoint_is_begun_anew() -> None:
+def test_a_folder_without_a_checkpoint_is_started_from_scratch() -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1, baselines=["ridge"])
     for step in plan.steps[:2]:
         run_of(step).folder.mkdir(parents=True)
@@ -162,7 +194,7 @@ def test_a_folder_without_a_checkpoint_is_begun_anew() -> None:
     assert not (run_of(plan.steps[0]).folder / "remains").exists()
 
 
-def test_a_run_of_another_configuration_is_named_with_what_differs_and_left_alone() -> None:
+def test_a_run_of_another_configuration_is_reported_with_the_differences_and_unchanged() -> None:
     execute(plan_of(Path("runs"), optim__lr=0.5), Writer(), Path("logs"), Recorder())
     other = plan_of(Path("runs"))
     writer = Writer()
@@ -179,7 +211,7 @@ def test_a_final_run_from_other_development_runs_is_refused() -> None:
     assert "development runs: ['table-svipctl-full-fold1'] in the run" in caught.value.why
 
 
-def test_a_signal_is_handed_on_and_nothing_new_begins() -> None:
+def test_a_signal_is_passed_on_and_no_further_step_starts() -> None:
     plan, stop = plan_of(Path("runs")), Stop()
 
     class Stopped(Writer):
@@ -197,7 +229,7 @@ def test_a_signal_is_handed_on_and_nothing_new_begins() -> None:
 
 
 def _until(folder: Path, moment: int) -> None:
-    """In a process of its own: run the plan, and be killed after so many files."""
+    """In a separate process: run the plan, and be killed after the given number of files."""
     os.chdir(folder)
     count = [0]
 
@@ -211,7 +243,8 @@ def _until(folder: Path, moment: int) -> None:
     os._exit(0)
 
 
-def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_report(tmp_path: Path) -> None:
+@pytest.mark.parametrize("apart", [pytest.param(2, marks=pytest.mark.slow), 7])
+def test_a_plan_killed_at_any_moment_and_restarted_ends_with_the_same_report(tmp_path: Path, apart: int) -> None:
     execute(short(), Writer(), Path("logs"), Recorder())
     expected = report_of(tmp_path / "undisturbed")
     moments = [0]
@@ -219,7 +252,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_report(tmp
     execute(short(), Writer(after=lambda what: moments.__setitem__(0, moments[0] + 1)), Path("logs"), Recorder())
     assert report_of(tmp_path / "again") == expected
     assert moments[0] > 15
-    for moment in range(1, moments[0] + 1, 2):
+    for moment in range(1, moments[0] + 1, apart):
         Path("runs").rename(f"before-{moment}")
         process = FORKS.Process(target=_until, args=(tmp_path, moment))
         process.start()
@@ -229,11 +262,11 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_report(tmp
         assert report_of(tmp_path / f"after-{moment}") == expected
 
 
-def test_a_second_reproduce_waits_until_the_first_and_its_commands_are_gone() -> None:
+def test_a_second_reproduce_waits_until_the_first_and_its_commands_have_ended() -> None:
     said: list[str] = []
     with one_at_a_time(Path("runs", "toybirds"), said.append) as lock:
         assert said == []
-        # A command that outlives us: it inherits the lock.
+        # A command that outlives reproduce: it inherits the lock.
         command = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], pass_fds=[lock])
     entered = threading.Event()
 
@@ -254,7 +287,7 @@ def test_a_second_reproduce_waits_until_the_first_and_its_commands_are_gone() ->
     assert said[0].startswith("waiting")
 
 
-def test_a_run_that_another_process_is_training_is_left_alone() -> None:
+def test_a_run_that_another_process_is_training_is_not_touched() -> None:
     plan = plan_of(Path("runs"), controls="none", recipes=["svipctl"], seeds=1)
     development = plan.steps[1]
     run_of(development).folder.mkdir(parents=True)
@@ -269,18 +302,18 @@ def test_a_run_that_another_process_is_training_is_left_alone() -> None:
     assert execute(plan, Writer(), Path("logs"), Recorder()) == []
 
 
-def test_a_baseline_does_not_depend_on_how_networks_are_trained() -> None:
+def test_a_baseline_does_not_depend_on_training_settings() -> None:
     execute(plan_of(Path("runs"), controls="none", recipes=[]), Writer(), Path("logs"), Recorder())
     assert set(states(plan_of(Path("runs"), controls="none", recipes=[], optim__lr=0.5)).values()) == {StepState.DONE}
     with pytest.raises(ConfigError, match="another configuration"):
         states(plan_of(Path("runs"), controls="none", recipes=[], model__backbone="vit_tiny"))
 
 
-def test_a_final_run_that_monitors_validation_is_the_same_as_one_that_monitors_nothing() -> None:
+def test_a_final_run_that_monitors_validation_equals_one_that_monitors_nothing() -> None:
     plan = plan_of(Path("runs"), controls="none", baselines=[])
     execute(plan, Writer(), Path("logs"), Recorder())
     for recipe, fits in (("svipctl", True), ("reference", False)):
-        path = run_of(plan.final_runs(recipe, "full")[0]).folder / "config.toml"
+        path = run_of(final_runs(plan, recipe, "full")[0]).folder / "config.toml"
         text = path.read_text()
         monitor = "none" if recipe == "svipctl" else "test"
         assert f'monitor = "{monitor}"' in text

@@ -1,4 +1,4 @@
-"""Jobs through submitit, with its local executor in the place of Slurm: real processes of the real program."""
+"""Test jobs through submitit, with its local executor instead of Slurm: real processes of the real program."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tests.reproduce.cases import Recorder, Writer, plan_of
 pytest.importorskip("submitit")
 
 
-def test_a_job_that_finds_its_work_done_does_nothing(tmp_path: Path) -> None:
+def test_a_job_whose_work_is_done_does_nothing(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "runs", controls="none", recipes=["svipctl"], seeds=1, baselines=[])
     execute(plan, Writer(), tmp_path / "logs", Recorder())
-    launcher = SlurmLauncher(2, tmp_path / "submitit", {"timeout_min": 5}, cluster="local")
+    launcher = SlurmLauncher(2, tmp_path / "submitit", {"timeout_min": 5, "cluster": "local"})
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
     assert [launcher.run(step, tmp_path / "log") for step in plan.steps[:1]] == [0]
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")} == before
 
 
-def test_a_job_that_fails_gives_the_exit_code_of_its_command_and_its_words(tmp_path: Path) -> None:
+def test_a_failed_job_returns_the_exit_code_and_the_output_of_its_command(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "runs", controls="none", recipes=["svipctl"], seeds=1, baselines=[])
-    lost = plan.steps[1]  # a final run whose development run is not there
-    launcher = SlurmLauncher(1, tmp_path / "submitit", {"timeout_min": 5}, cluster="local")
+    lost = plan.steps[1]  # a final run whose development run does not exist
+    launcher = SlurmLauncher(1, tmp_path / "submitit", {"timeout_min": 5, "cluster": "local"})
     log = tmp_path / "log"
     assert launcher.run(lost, log) == 3
     assert "there is no run 'table-svipctl-full-fold1'" in log.read_text()
@@ -39,14 +39,14 @@ def test_a_job_that_fails_gives_the_exit_code_of_its_command_and_its_words(tmp_p
 
 def test_after_a_stop_nothing_is_submitted(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "runs", controls="none", recipes=["svipctl"], seeds=1, baselines=[])
-    launcher = SlurmLauncher(1, tmp_path / "submitit", {}, cluster="local")
+    launcher = SlurmLauncher(1, tmp_path / "submitit", {"cluster": "local"})
     launcher.stop(15)
     assert launcher.run(plan.steps[0], tmp_path / "log") == -15
     assert not list((tmp_path / "submitit").glob("*.pkl"))
 
 
-def test_a_preempted_job_is_queued_again_as_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The scheduler's signal comes while the job waits for its command, and is answered in the handler."""
+def test_a_preempted_job_is_requeued_as_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler's signal arrives while the job waits for its command, and the handler runs then."""
     plan = plan_of(tmp_path / "runs", controls="none", recipes=["svipctl"], seeds=1, baselines=[])
     saves = tmp_path / "saves.py"
     saves.write_text(
@@ -79,10 +79,10 @@ def test_a_preempted_job_is_queued_again_as_the_same_step(tmp_path: Path, monkey
 
 def test_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="submitit does not accept these parameters"):
-        SlurmLauncher(1, tmp_path, {"slurm_partitoin": "gpu"}, cluster="local")
+        SlurmLauncher(1, tmp_path, {"slurm_partitoin": "gpu", "cluster": "local"})
 
 
-def test_without_slurm_the_launcher_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_slurm_the_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     plan = plan_of(tmp_path / "runs", controls="none", recipes=["svipctl"], seeds=1, baselines=[])
     with pytest.raises(ConfigError, match="submitit does not accept these parameters"):

@@ -1,4 +1,4 @@
-"""The committed runs of release 0.1.0; tests/data/runs-0.1/README.md says how they were made."""
+"""Read the committed runs of release 0.1.0; tests/data/runs-0.1/README.md describes how they were made."""
 
 from __future__ import annotations
 

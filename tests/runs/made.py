@@ -1,12 +1,13 @@
-"""Runs that were never trained."""
+"""Create runs without training."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 from svipctl.runs.lookup import new_run
-from svipctl.runs.manifest import add_to_manifest
+from svipctl.runs.manifest import MANIFEST, add_to_manifest
 from svipctl.runs.run import Run
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
@@ -16,6 +17,15 @@ def rewrite(path: Path, content: str | bytes) -> None:
     """Replace a file of a run or a checkpoint, and its entry in the manifest, as if it had been written so."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     add_to_manifest(path.parent, path.name)
+
+
+def make_old(folder: Path) -> None:
+    """Make a run or a checkpoint one of release 0.1: without a manifest and a format."""
+    (folder / MANIFEST).unlink()
+    for path in folder.glob("*.json"):
+        document = json.loads(path.read_text())
+        if document.pop("format", None):
+            path.write_text(json.dumps(document))
 
 
 def settings(runs: Path, *assignments: str) -> Settings:

@@ -1,4 +1,4 @@
-"""A run of release 0.1.0 still evaluates, resumes, exports, predicts and can be drawn."""
+"""Test that a run of release 0.1.0 still evaluates, resumes, exports, predicts and can be drawn."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ pytestmark = pytest.mark.slow
 
 CLOCK = {"seconds", "images_per_second", "data_wait", "peak_memory_mib"}
 CPU = ("--gpu", "cpu", "--precision", "fp32")
-# Percentages are counts of images and equal to the digit. What comes from the scores themselves may differ in its last
+# Percentages are counts of images and equal to the digit. Figures of the scores themselves may differ in their last
 # bits on another type of processor, which adds in another order.
 LAST_BITS = 1e-5
 
 
 @pytest.fixture
 def runs(small_folder: Path, tmp_path: Path) -> Path:
-    """The old runs of the data set in `small`, both in the test's own folder."""
+    """Return the old runs of the data set in `small`, both in the test's own folder."""
     assert small_folder == tmp_path / "small"
     return copy_runs(tmp_path / "runs" / "small")
 
 
 def without_scores(document: Any) -> Any:
-    """Return a document of eval without the figures that are in units of the scores."""
+    """Return a document of eval without the figures in units of the scores."""
     if isinstance(document, dict):
         return {key: without_scores(value) for key, value in document.items() if key not in ("gamma", "offset")}
     return document
@@ -63,7 +63,6 @@ def test_eval_gives_the_recorded_figures(command: Command, runs: Path, name: str
     assert found.get("development") == expected.get("development")
 
 
-@pytest.mark.fast
 def test_an_unfinished_run_resumes_to_the_weights_of_the_uninterrupted_one(command: Command, runs: Path) -> None:
     done = command("train", "small", "--resume", "stopped", "--gpu", "cpu")
     assert done.code == 0, done.stderr
@@ -86,7 +85,7 @@ def test_an_unfinished_run_resumes_to_the_weights_of_the_uninterrupted_one(comma
 
 
 def epochs(run: Path) -> list[dict[str, Any]]:
-    """Return the records of a run's epochs without what the clock says."""
+    """Return the records of a run's epochs without clock figures."""
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in record.items() if key not in CLOCK} for record in records]
 
@@ -109,7 +108,7 @@ def test_a_final_run_takes_its_epochs_and_gamma_from_an_old_development_run(
     )
 
 
-def test_a_new_run_begins_with_the_weights_of_an_old_one(command: Command, runs: Path) -> None:
+def test_a_new_run_starts_from_the_weights_of_an_old_one(command: Command, runs: Path) -> None:
     done = command("train", "small", *CPU, "--init-from", str(runs / "whole"), "--name", "new", "--dry-run")
     assert done.code == 0, done.stderr
 

@@ -1,13 +1,16 @@
-"""Which run is meant."""
+"""Test how commands find a run."""
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from svipctl.errors import ConfigError, DataError
-from svipctl.runs.lookup import find_run, find_run_of_any, list_runs, new_run
+from svipctl.runs.lookup import find_run, find_run_of_any, list_runs, new_run, owner_of
 from tests.runs.made import settings, started
 
 
@@ -17,12 +20,12 @@ def test_runs_without_a_name_are_numbered_after_recipe_seed_and_fold(tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "-x", "a b", ".."])
-def test_a_name_that_is_no_folder_name_is_refused(name: str, tmp_path: Path) -> None:
+def test_an_invalid_folder_name_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a valid run name"):
         new_run(settings(tmp_path, f"name='{name}'"))
 
 
-def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
+def test_an_existing_name_is_refused(tmp_path: Path) -> None:
     started(tmp_path, "name=a")
     with pytest.raises(ConfigError, match="already exists"):
         new_run(settings(tmp_path, "name=a"))
@@ -46,7 +49,7 @@ def test_without_a_finished_run_the_unfinished_ones_are_named(tmp_path: Path) ->
         find_run(tmp_path, "cub")
 
 
-def test_what_cannot_be_used_as_it_is_is_not_offered(tmp_path: Path) -> None:
+def test_an_unusable_run_is_not_suggested(tmp_path: Path) -> None:
     half = started(tmp_path, "name=half", finished=False)
     with pytest.raises(DataError) as none:
         find_run(tmp_path, "cub")
@@ -57,16 +60,16 @@ def test_what_cannot_be_used_as_it_is_is_not_offered(tmp_path: Path) -> None:
     assert offered.value.todo == "svipctl train cub --resume, or use it as it is: --run half"
 
 
-def test_a_run_in_the_place_of_a_data_set_is_called_one(tmp_path: Path) -> None:
+def test_a_run_in_place_of_a_data_set_is_recognised(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a")
     with pytest.raises(ConfigError, match="is a run, not a data set") as caught:
         find_run(tmp_path, str(run.folder))
-    assert caught.value.todo == f"pass its data set: cub --run {run.folder}"
+    assert caught.value.todo == "pass the data set that it was trained on: cub"
     with pytest.raises(ConfigError, match="no data set 'svipctl-seed0'"):
         find_run(tmp_path, "svipctl-seed0")
 
 
-def test_an_unfinished_run_of_a_taken_name_is_offered_to_be_gone_on_with(tmp_path: Path) -> None:
+def test_resuming_an_unfinished_run_of_the_same_name_is_suggested(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a", finished=False)
     run.last.mkdir(parents=True)
     with pytest.raises(ConfigError) as caught:
@@ -74,7 +77,7 @@ def test_an_unfinished_run_of_a_taken_name_is_offered_to_be_gone_on_with(tmp_pat
     assert caught.value.todo.startswith("--resume a continues it; or choose another --name")
 
 
-def test_rows_of_a_table_and_baselines_are_not_meant_without_a_name(tmp_path: Path) -> None:
+def test_rows_of_a_table_and_baselines_are_used_only_by_name(tmp_path: Path) -> None:
     mine = started(tmp_path, "name=mine", age=5)
     started(tmp_path, "name=table-svipctl-full-seed0", age=1)
     ridge = started(tmp_path, "name=ridge")
@@ -83,7 +86,37 @@ def test_rows_of_a_table_and_baselines_are_not_meant_without_a_name(tmp_path: Pa
     assert find_run(tmp_path, "cub", "table-svipctl-full-seed0").name == "table-svipctl-full-seed0"
 
 
-def test_where_there_is_nothing_else_a_row_of_a_table_is_meant(tmp_path: Path) -> None:
+def test_without_other_runs_the_newest_row_of_a_table_is_used(tmp_path: Path) -> None:
     started(tmp_path, "name=table-a", age=5)
     started(tmp_path, "name=table-b")
     assert find_run(tmp_path, "cub").name == find_run_of_any(tmp_path).name == "table-b"
+
+
+def test_a_run_that_may_not_be_read_is_an_error_and_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(tmp_path, "name=a")
+    stat = os.stat
+
+    def refusing(path: Any, *more: Any, **named: Any) -> os.stat_result:
+        if str(path).startswith(str(run.folder)):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, *more, **named)
+
+    monkeypatch.setattr(os, "stat", refusing)
+    with pytest.raises(DataError, match="not allowed to read"):
+        list_runs(tmp_path, "cub")
+
+
+@pytest.mark.parametrize(
+    "file", ["checkpoints/best", "checkpoints/best/model.safetensors", "checkpoints/w.pth", "w.pth"]
+)
+def test_a_file_or_folder_of_a_run_belongs_to_it(file: str, tmp_path: Path) -> None:
+    run = started(tmp_path)
+    path = run.folder / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(exist_ok=True) if not path.suffix else path.write_bytes(b"")
+    found = owner_of(path)
+    assert found is not None
+    assert found.folder == run.folder.resolve()
+    assert owner_of(tmp_path / "elsewhere" / "best") is None

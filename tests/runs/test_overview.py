@@ -1,4 +1,4 @@
-"""The overview of runs: states, figures, and means over seeds."""
+"""Test the overview of runs: states, figures, and means over seeds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_figures_are_those_of_the_evaluation(trained_copy: Path) -> None:
     assert not {"name", "gpu", "train.epochs", "model.backbone", "data.workers"} & set(found.different)
 
 
-def test_without_an_evaluation_of_that_epoch_they_are_those_watched_in_training_without_a_calibrated_h(
+def test_without_an_evaluation_the_figures_are_those_monitored_in_training_without_a_calibrated_h(
     trained_copy: Path,
 ) -> None:
     (record,) = Run(trained_copy).metrics
@@ -43,7 +43,7 @@ def test_without_an_evaluation_of_that_epoch_they_are_those_watched_in_training_
     assert found.split == record["monitor"] == "test"
 
 
-def test_a_run_is_unfinished_or_abandoned_as_its_files_say(trained_copy: Path) -> None:
+def test_a_run_is_unfinished_or_abandoned_according_to_its_files(trained_copy: Path) -> None:
     (trained_copy / "finished.json").unlink()
     assert overview(Run(trained_copy)).state == "unfinished"
     (trained_copy / "checkpoints" / "last").rename(trained_copy / "elsewhere")
@@ -55,7 +55,7 @@ def of_seed(one: Overview, seed: int, t1: float, **settings: object) -> Overview
     return replace(one, settings=changed, figures={"T1": t1})
 
 
-def test_runs_that_differ_in_their_seed_only_have_a_mean_and_a_deviation(trained_copy: Path) -> None:
+def test_runs_that_differ_only_in_their_seed_have_a_mean_and_a_deviation(trained_copy: Path) -> None:
     one = overview(Run(trained_copy))
     runs = [of_seed(one, 0, 50.0), of_seed(one, 1, 60.0), of_seed(one, 2, 70.0), of_seed(one, 3, 9.0, recipe="paper")]
     (group,) = seed_groups(runs)
@@ -65,6 +65,8 @@ def test_runs_that_differ_in_their_seed_only_have_a_mean_and_a_deviation(trained
     assert set(group.document()["means"]) == {"T1"} < set(FIGURES)
 
 
-def test_two_runs_of_one_seed_are_no_sample_of_seeds(trained_copy: Path) -> None:
+def test_two_runs_of_one_seed_are_not_a_sample_of_seeds(trained_copy: Path) -> None:
     one = overview(Run(trained_copy))
     assert seed_groups([of_seed(one, 0, 50.0), of_seed(one, 0, 60.0)]) == []
+    (group,) = seed_groups([of_seed(one, 0, 50.0), of_seed(one, 1, 70.0), of_seed(one, 0, 60.0)])
+    assert group.mean("T1") == pytest.approx((65.0, 50**0.5)), "the newest of each seed"

@@ -1,4 +1,4 @@
-"""What is in a run: written, read back, and not lost."""
+"""Test the content of a run: written, read back, and not lost."""
 
 from __future__ import annotations
 
@@ -11,39 +11,36 @@ import pytest
 from svipctl.errors import ConfigError, DataError, ResourceError
 from svipctl.files import file_lock, is_locked
 from svipctl.runs.lookup import new_run
-from svipctl.runs.manifest import MANIFEST
 from svipctl.runs.run import Run
 from tests.faults import disk_fault, full_from
 from tests.processes import files_under
-from tests.runs.made import settings, started
+from tests.runs.made import make_old, settings, started
 
 
-def test_what_is_started_is_read_back(tmp_path: Path) -> None:
+def test_a_started_run_is_read_back(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a", "train.fold=2")
     assert run.settings() == settings(tmp_path, "name=a", "train.fold=2")
     assert run.training_images() == {"x.jpg", "y z.jpg"}
 
 
 @pytest.mark.parametrize(("written", "kind"), [("true", "blocks"), ("false", "none")])
-def test_checkpointing_of_a_run_from_before_there_was_a_choice_is_understood(
-    tmp_path: Path, written: str, kind: str
-) -> None:
+def test_a_boolean_checkpointing_of_an_older_run_is_converted(tmp_path: Path, written: str, kind: str) -> None:
     run = started(tmp_path)
     config = run.folder / "config.toml"
     config.write_text(config.read_text().replace('checkpointing = "none"', f"checkpointing = {written}"))
-    (run.folder / MANIFEST).unlink()  # there were none then
+    make_old(run.folder)
     assert written in config.read_text()
     assert run.settings().train.checkpointing == kind
 
 
-def test_a_damaged_configuration_of_a_run_is_our_error(tmp_path: Path) -> None:
+def test_a_damaged_configuration_of_a_run_is_a_data_error(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a")
     (run.folder / "config.toml").write_text("seed = [")
     with pytest.raises(DataError, match="is damaged"):
         run.settings()
 
 
-def test_missing_training_images_are_our_error(tmp_path: Path) -> None:
+def test_missing_training_images_are_a_data_error(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a")
     (run.folder / "training_images.txt").unlink()
     with pytest.raises(DataError):
@@ -58,7 +55,7 @@ def test_metrics_are_appended_under_one_header(tmp_path: Path) -> None:
     assert (run.folder / "metrics.jsonl").read_text() == '{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": 0.25}\n'
 
 
-def test_columns_that_an_older_version_did_not_have_keep_the_table_whole(tmp_path: Path) -> None:
+def test_columns_that_an_older_version_did_not_have_leave_the_table_consistent(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a")
     run.add_metrics({"epoch": 1, "loss": 0.5})
     run.add_metrics({"epoch": 2, "auc": 60.0, "loss": 0.25})
@@ -76,7 +73,7 @@ def test_saving_json_leaves_no_unfinished_file(tmp_path: Path) -> None:
     assert path.read_text() == '{\n  "a": 1\n}\n'
 
 
-def test_a_disk_that_is_full_when_a_run_goes_on_leaves_its_records(tmp_path: Path) -> None:
+def test_a_full_disk_when_a_run_resumes_leaves_its_records(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a", finished=False)
     for epoch in (1, 2, 3):
         run.add_metrics({"epoch": epoch, "loss": epoch / 4})
@@ -91,7 +88,7 @@ def test_a_disk_that_is_full_when_a_run_goes_on_leaves_its_records(tmp_path: Pat
     assert files_under(run.folder) == before
 
 
-def test_a_run_is_abandoned_while_nobody_is_at_work_in_it_and_it_has_no_checkpoint(tmp_path: Path) -> None:
+def test_a_run_is_abandoned_if_no_process_uses_it_and_it_has_no_checkpoint(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a", finished=False)
     assert run.is_abandoned
     assert new_run(settings(tmp_path, "name=a"), replace_abandoned=True) == run
@@ -105,7 +102,7 @@ def test_a_run_is_abandoned_while_nobody_is_at_work_in_it_and_it_has_no_checkpoi
     assert run.folder.exists()
 
 
-def test_a_folder_that_is_no_run_is_never_taken_for_an_abandoned_one(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_never_taken_for_an_abandoned_one(tmp_path: Path) -> None:
     (tmp_path / "cub" / "a").mkdir(parents=True)
     assert new_run(settings(tmp_path, "name=a"), replace_abandoned=True).is_abandoned, (
         "killed after the folder was made"
@@ -160,7 +157,7 @@ WRITES: dict[str, Callable[[Run], object]] = {
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 @pytest.mark.parametrize("gone", [remove, replace_by_another])
-def test_a_run_that_is_removed_while_it_is_written_is_an_error_and_comes_not_back(
+def test_a_run_that_is_removed_while_it_is_written_is_an_error_and_not_recreated(
     tmp_path: Path, gone: Callable[[Path], None], write: Callable[[Run], object]
 ) -> None:
     run = new_run(settings(tmp_path, "name=a"))
@@ -175,7 +172,7 @@ def test_a_run_that_is_removed_while_it_is_written_is_an_error_and_comes_not_bac
     assert [path.name for path in tmp_path.rglob("a/*")] == ([] if gone is remove else ["config.toml"])
 
 
-def test_a_last_line_that_was_cut_short_is_written_again(tmp_path: Path) -> None:
+def test_a_truncated_last_line_is_written_again(tmp_path: Path) -> None:
     run = started(tmp_path)
     for epoch in (1, 2):
         run.add_metrics({"epoch": epoch, "loss": epoch / 4})
@@ -190,7 +187,7 @@ def test_a_last_line_that_was_cut_short_is_written_again(tmp_path: Path) -> None
     assert len((run.folder / "steps.jsonl").read_text().splitlines()) == 3
 
 
-def test_a_baseline_has_no_network_and_says_where_its_figures_are(tmp_path: Path) -> None:
+def test_a_baseline_has_no_network_and_the_error_names_its_figures(tmp_path: Path) -> None:
     run = started(tmp_path)
     run.require_network()
     run.save_json("baseline.json", {})
@@ -199,14 +196,14 @@ def test_a_baseline_has_no_network_and_says_where_its_figures_are(tmp_path: Path
     assert "eval/metrics.json" in refused.value.todo
 
 
-def test_a_run_is_finished_when_the_disk_took_it_and_not_before(tmp_path: Path) -> None:
+def test_a_run_is_finished_only_after_the_disk_has_stored_it(tmp_path: Path) -> None:
     run = started(tmp_path, finished=False)
     with disk_fault(full_from(1), "fsync"), pytest.raises(ResourceError):
         run.finish({"epochs": 1})
     assert not run.finished
 
 
-def test_an_unfinished_run_has_no_network_before_one_of_its_epochs_counts(tmp_path: Path) -> None:
+def test_an_unfinished_run_has_no_network_before_its_first_best_epoch(tmp_path: Path) -> None:
     run = started(tmp_path, "name=a", finished=False)
     with pytest.raises(DataError, match="a is unfinished") as caught:
         run.require_network()
@@ -215,7 +212,7 @@ def test_an_unfinished_run_has_no_network_before_one_of_its_epochs_counts(tmp_pa
     run.require_network()
 
 
-def test_a_discarded_run_takes_its_folder_of_runs_along_when_it_was_the_only_one(tmp_path: Path) -> None:
+def test_discarding_the_only_run_removes_its_folder_of_runs_too(tmp_path: Path) -> None:
     one, other = (started(tmp_path, f"name={name}", finished=False) for name in "ab")
     one.discard_without_checkpoint()
     assert other.folder.exists()

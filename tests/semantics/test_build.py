@@ -1,4 +1,4 @@
-"""What `--vectors` means, and vectors that are downloaded first."""
+"""Test the choices of `--vectors`, and vectors that are downloaded first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_each_choice_has_its_source(tmp_path: Path) -> None:
         choose_source("cub", "x", tmp_path, offline=False)
 
 
-def test_offline_a_name_is_taken_from_the_disk_or_refused(tmp_path: Path) -> None:
+def test_offline_a_known_name_is_read_from_the_disk_or_refused(tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="disabled"):
         choose_source("cub", "glove-wiki-gigaword-50", tmp_path, offline=True)
     path = tmp_path / ".vectors" / "glove-wiki-gigaword-50.gz"
@@ -50,7 +50,7 @@ def test_vectors_are_downloaded_once_and_kept(tmp_path: Path) -> None:
     assert (built[0].source, built[0].unknown) == ("v", ("tail",))
 
 
-def test_a_download_that_is_not_the_vectors_is_refused_and_not_kept(tmp_path: Path) -> None:
+def test_a_download_that_is_not_a_vector_file_is_refused_and_deleted(tmp_path: Path) -> None:
     with faulty_server() as server:
         server.always["/v.gz"] = Answer(content=b"<!DOCTYPE html>moved")
         asset = Asset(name="v", file="v.gz", kind="gz", mirrors=(f"{server.address}/v.gz",))

@@ -1,4 +1,4 @@
-"""From attribute names to words: the published phrases, and whatever name comes."""
+"""Test words from attribute names: the published phrases, and arbitrary names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.semantics.vector_cases import PUBLISHED
         ("white", ["white"]),
     ],
 )
-def test_words_in_the_scheme_of_cub(name: str, words: list[str]) -> None:
+def test_words_by_the_rules_of_cub(name: str, words: list[str]) -> None:
     assert attribute_words(name) == attribute_words(name, "cub") == words
 
 
@@ -48,7 +48,7 @@ def test_words_in_the_scheme_of_cub(name: str, words: list[str]) -> None:
         ("longneck", "longneck"),
     ],
 )
-def test_words_in_the_scheme_of_awa2(name: str, words: str) -> None:
+def test_words_by_the_rules_of_awa2(name: str, words: str) -> None:
     assert attribute_words(name, "awa2") == words.split()
 
 
@@ -66,11 +66,11 @@ def test_words_in_the_scheme_of_awa2(name: str, words: str) -> None:
         ("man-made", "man-made"),
     ],
 )
-def test_words_in_the_scheme_of_sun(name: str, words: str) -> None:
+def test_words_by_the_rules_of_sun(name: str, words: str) -> None:
     assert attribute_words(name, "sun") == words.split()
 
 
-def test_toy_birds_and_data_folders_go_by_the_scheme_of_cub() -> None:
+def test_toybirds_and_data_folders_use_the_rules_of_cub() -> None:
     assert [scheme_of(name) for name in ("cub", "awa2", "sun", "toybirds", "../my/birds")] == [
         *("cub", "awa2", "sun"),
         *("cub", "cub"),
@@ -91,7 +91,7 @@ def test_every_official_attribute_has_its_published_phrase(dataset: str, tmp_pat
 
 
 @given(st.lists(st.text(st.characters(categories=["Ll"]), min_size=1, max_size=6), min_size=1, max_size=5))
-def test_words_survive_every_joint_of_the_scheme(words: list[str]) -> None:
+def test_words_are_recovered_from_every_separator(words: list[str]) -> None:
     if words[0] == "has":
         words = ["is", *words]
     words = ["gray" if word == "grey" else word for word in words]

@@ -1,4 +1,4 @@
-"""gensim's own files are pickles: refused unread, with the command that converts them."""
+"""Test that gensim's own files, which are pickles, are refused unread with the command that converts them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_error_names_a_command_that_converts_the_file_without_loss(kind: str
 
 
 class _Run:
-    """Pickled as a call."""
+    """Object that is pickled as a call."""
 
     def __init__(self, function: object, *arguments: object) -> None:
         self.call = (function, arguments)
@@ -53,7 +53,7 @@ class _Run:
 @pytest.mark.parametrize("function", [os.system, os.mkdir, builtins.eval, builtins.exec, builtins.getattr, Path])
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_a_pickle_is_refused_and_runs_nothing(
+def test_a_pickle_is_refused_and_not_executed(
     function: object, protocol: int, pack: type[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

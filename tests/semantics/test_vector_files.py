@@ -1,4 +1,4 @@
-"""Word-vector files of every kind against gensim's own reading, and damaged ones."""
+"""Compare word-vector files of every kind with gensim's own reading, and test damaged ones."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_every_kind_is_read_as_gensim_reads_it(kind: str, files: dict[str, Path]
 
 @pytest.mark.parametrize("kind", ["binary", "newlines", "text", "glove"])
 @pytest.mark.parametrize("shift", range(0, 48, 3))
-def test_words_are_read_wherever_in_a_large_file_they_are(kind: str, shift: int, tmp_path: Path) -> None:
-    """Words of 8 to 12 bytes and vectors of 28: whatever is read at once, its end meets each place of a record."""
+def test_words_are_read_anywhere_in_a_large_file(kind: str, shift: int, tmp_path: Path) -> None:
+    """With words of 8 to 12 bytes and vectors of 28, the end of each read block falls on every place of a record."""
     rng = np.random.default_rng(shift)
     table = rng.standard_normal((20_000, 7)).astype(np.float32)
     words = ["x" * (shift + 1), *(f"größe{number}" for number in range(1, len(table)))]
@@ -66,13 +66,13 @@ def test_words_are_read_wherever_in_a_large_file_they_are(kind: str, shift: int,
     assert np.array_equal(np.stack(list(found.vectors.values())), table)
 
 
-def test_only_wanted_words_are_kept_and_unknown_ones_are_left_out(files: dict[str, Path]) -> None:
+def test_only_requested_words_are_kept_and_unknown_ones_are_dropped(files: dict[str, Path]) -> None:
     for kind in KINDS:
         assert set(read_word_vectors(files[kind], frozenset({"red", "of", "unheard"})).vectors) == {"red", "of"}
 
 
 @pytest.mark.parametrize("binary", [True, False])
-def test_of_a_repeated_word_the_first_counts(binary: bool, files: dict[str, Path], tmp_path: Path) -> None:
+def test_the_first_vector_of_a_repeated_word_is_used(binary: bool, files: dict[str, Path], tmp_path: Path) -> None:
     first, second = (tmp_path / "first", tmp_path / "second")
     keyed_vectors(0).save_word2vec_format(str(first), binary=binary)
     keyed_vectors(1).save_word2vec_format(str(second), binary=binary)
@@ -89,7 +89,7 @@ def test_text_keeps_every_digit(tmp_path: Path) -> None:
     assert read_word_vectors(tmp_path / "v.txt", ALL).vectors["red"].tolist() == [0.1234567890123456, -1e-17]
 
 
-def test_glove_words_with_spaces_are_not_taken_for_their_first_part(tmp_path: Path) -> None:
+def test_glove_words_with_spaces_are_not_reduced_to_their_first_part(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("a 1 2\nof name@domain.com 3 4\nof 5 6\n\n")
     found = read_word_vectors(tmp_path / "v.txt", ALL)
     assert (found.vectors["of"].tolist(), found.width) == ([5, 6], 2)
@@ -104,7 +104,7 @@ def test_progress_ends_with_the_whole_file(files: dict[str, Path]) -> None:
 
 
 def damaged(files: dict[str, Path]) -> dict[str, tuple[bytes, str]]:
-    """Name of the damage -> the bytes, and what is said about them."""
+    """Return name of the damage -> the bytes, and the reported reason."""
     binary, text = files["plain.bin"].read_bytes(), files["text.txt"].read_bytes()
     nan = np.array([np.nan], "<f4").tobytes()
     place = binary.index(b"bill ") + 5
@@ -132,9 +132,11 @@ def damaged(files: dict[str, Path]) -> dict[str, tuple[bytes, str]]:
         "text not a number": (b"a 1 2\nred 1 nan\n", "line 2: nan is not a finite number"),
         "text of other digits": ("a 1 2\nred 1 ١\n".encode(), "line 2: .*ascii"),
         "text of Python's digits": (b"a 1 2\nred 1 1_0\n", "line 2: '1_0' is not a number"),
+        "header and a wrong number": (b"1 2\nred 1_000 1\n", "line 2: '1_000' is not a number"),
+        "header of another width": (b"1 3\nred 1.00 2.000\n", "line 2 has 2 numbers, not 3"),
         "bomb of empty lines": (gzip.compress(b"a 1 2\n" + b"\n" * 2**25), "unpacks to more than"),
         "text narrower": (b"a 1 2\nred 1\n", "line 2 has 1 numbers, not 2"),
-        "text of one long line": (b"a 1 2\n" + b"1 " * 2**20, "a line has no end"),
+        "text of one long line": (b"a 1 2\n" + b"1 " * 2**20, "a line is too long"),
         "cut gzip": (gzip.compress(binary)[:-9], "ended before the end-of-stream"),
         "gzip of another checksum": (gzip.compress(binary)[:-8] + bytes(8), "CRC|check"),
         "gzip of nothing": (gzip.compress(b""), "starts neither"),
@@ -146,13 +148,14 @@ DAMAGES = (
     *("empty", "html", "zip", "cut binary", "cut in a word", "too many promised", "too few promised", "narrower"),
     *("wider", "no width", "absurd width", "not a number", "infinite", "no spaces", "far space", "text cut by a line"),
     *("text cut in a line", "text with more lines", "text with a wrong number", "text not a number", "text narrower"),
+    *("header and a wrong number", "header of another width"),
     *("text of other digits", "text of Python's digits", "bomb of empty lines"),
     *("text of one long line", "cut gzip", "gzip of another checksum", "gzip of nothing", "gzip garbage"),
 )
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_told_by_its_place(damage: str, files: dict[str, Path], tmp_path: Path) -> None:
+def test_damage_is_reported_with_its_place(damage: str, files: dict[str, Path], tmp_path: Path) -> None:
     cases = damaged(files)
     assert set(cases) == set(DAMAGES)
     content, said = cases[damage]
@@ -162,14 +165,14 @@ def test_damage_is_told_by_its_place(damage: str, files: dict[str, Path], tmp_pa
     assert "is not a complete word-vector file" in caught.value.what
 
 
-def test_a_missing_file_and_a_folder_are_our_errors(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no file of word vectors"):
+def test_a_missing_file_and_a_folder_are_data_errors(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no word-vector file"):
         read_word_vectors(tmp_path / "none", ALL)
     with pytest.raises(DataError, match="is a folder"):
         read_word_vectors(tmp_path, ALL)
 
 
-def test_a_vector_of_an_unwanted_word_may_be_anything(files: dict[str, Path], tmp_path: Path) -> None:
+def test_an_invalid_vector_of_an_unrequested_word_is_ignored(files: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "v").write_bytes(damaged(files)["not a number"][0])
     assert set(read_word_vectors(tmp_path / "v", ALL - {"bill"}).vectors) == ALL - {"bill"}
 
@@ -179,7 +182,7 @@ def test_a_vector_of_an_unwanted_word_may_be_anything(files: dict[str, Path], tm
     st.sampled_from(KINDS),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=3), st.integers(0, 3)), max_size=4),
 )
-def test_changed_bytes_end_in_vectors_or_in_our_error(
+def test_changed_bytes_give_vectors_or_a_data_error(
     files: dict[str, Path],
     tmp_path_factory: pytest.TempPathFactory,
     kind: str,
@@ -201,7 +204,7 @@ def test_changed_bytes_end_in_vectors_or_in_our_error(
 
 @settings(max_examples=100)
 @given(st.binary(max_size=300), st.sampled_from([b"", b"2 3\n", b"\x1f\x8b", b"\x80\x04"]))
-def test_any_bytes_end_in_vectors_or_in_our_error(
+def test_any_bytes_give_vectors_or_a_data_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, start: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any"

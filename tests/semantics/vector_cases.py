@@ -16,14 +16,14 @@ PUBLISHED = METADATA / "w2v"
 
 
 def keyed_vectors(seed: int = 0) -> KeyedVectors:
-    """Seven words of width 5."""
+    """Return vectors of seven words, of width 5."""
     vectors = KeyedVectors(WIDTH)
     vectors.add_vectors(list(WORDS), np.random.default_rng(seed).standard_normal((len(WORDS), WIDTH), dtype=np.float32))
     return vectors
 
 
 def write_kinds(folder: Path) -> dict[str, Path]:
-    """The same vectors in every kind of file: name of the kind -> path."""
+    """Write the same vectors in every kind of file, and return name of the kind -> path."""
     vectors = keyed_vectors()
     files = {name: folder / name for name in ("plain.bin", "text.txt", "glove.txt")}
     vectors.save_word2vec_format(str(files["plain.bin"]), binary=True)
@@ -42,7 +42,7 @@ def write_kinds(folder: Path) -> dict[str, Path]:
 
 
 def write_gensim_kinds(folder: Path) -> dict[str, Path]:
-    """The same vectors as gensim's own `save` writes them."""
+    """Write the same vectors by gensim's own `save`."""
     vectors = keyed_vectors()
     model = Word2Vec([list(WORDS)] * 3, vector_size=WIDTH, min_count=1, workers=1)
     for word in WORDS:
@@ -57,7 +57,7 @@ def write_gensim_kinds(folder: Path) -> dict[str, Path]:
 
 
 def _records(rest: bytes) -> list[tuple[int, int]]:
-    """Begin and end of each record behind the header."""
+    """Return begin and end of each record after the header."""
     found, start = [], 0
     while start < len(rest):
         end = rest.index(b" ", start) + 1 + 4 * WIDTH

@@ -1,4 +1,4 @@
-"""The command line of a configuration gives that configuration."""
+"""Test that the command line of a configuration gives that configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CASES = [
 
 @pytest.mark.parametrize("flags", CASES, ids=str)
 @pytest.mark.parametrize("dataset", ["toybirds", "cub", "my birds/"])
-def test_the_command_of_a_configuration_gives_it_again(dataset: str, flags: dict[str, object]) -> None:
+def test_the_command_of_a_configuration_reproduces_it(dataset: str, flags: dict[str, object]) -> None:
     wanted = resolve(dataset, flags=flags).settings
     words = shlex.split(train_command(wanted))
     assert words[:2] == ["svipctl", "train"]
@@ -37,7 +37,7 @@ def test_the_command_of_a_configuration_gives_it_again(dataset: str, flags: dict
     assert again.settings == wanted
 
 
-def test_only_what_the_presets_do_not_give_is_named() -> None:
+def test_only_values_that_the_presets_do_not_give_are_in_the_command() -> None:
     assert differences_from_presets(resolve("cub", flags={"recipe": "reference"}).settings) == {"recipe": "reference"}
     assert train_command(resolve("toybirds").settings) == "svipctl train toybirds"
 
@@ -53,5 +53,5 @@ def test_a_flag_belongs_to_a_setting(flag: Flag) -> None:
     assert flag.help.endswith((".", ")"))
 
 
-def test_completion_offers_the_recipes_that_exist() -> None:
+def test_completion_offers_the_existing_recipes() -> None:
     assert RECIPE.values == RECIPES

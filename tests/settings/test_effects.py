@@ -1,4 +1,4 @@
-"""Each setting has an effect on a command, or is refused there."""
+"""Test that each setting has an effect on a command, or is refused by it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from svipctl.cli import eval as eval_command
-from svipctl.cli import export, predict
+from svipctl.cli import baseline, eval_, export, predict, tune
 from svipctl.cli._command import Command
 from svipctl.cli._overrides import Overrides
 from svipctl.cli.data import pack
@@ -27,7 +26,7 @@ KEYS = [key for key, _ in known_keys()]
 OF_A_RUN = ("method.", "model.", "optim.", "train.", "recipe", "name", "data.resize", "data.augment", "data.normalise")
 """Settings that a run fixes."""
 COMMANDS: dict[str, Command] = {
-    "eval": eval_command.eval_,
+    "eval": eval_.eval_,
     "predict": predict.predict,
     "export": export.export,
     "pack": pack.pack,
@@ -40,9 +39,12 @@ COMMANDS: dict[str, Command] = {
     "curves": curves.curves,
     "embedding": embedding.embedding,
     "report": report.report,
+    "baseline": baseline.baseline,
+    "tune": tune.tune,
 }
 GROUPS = {
-    name: getattr(effects, name) for name in ("EXPORT", "IMAGES", "PREDICTION", "EVALUATION", "PUBLISHED", "PACKING")
+    name: getattr(effects, name)
+    for name in ("EXPORT", "IMAGES", "PREDICTION", "EVALUATION", "PUBLISHED", "PACKING", "BASELINE", "TUNING")
 }
 
 
@@ -52,12 +54,12 @@ def assignment(key: str) -> str:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_key_of_the_schema_is_read_by_a_command_or_refused_there(name: str) -> None:
+def test_every_key_of_the_schema_is_read_by_a_command_or_refused(name: str) -> None:
     command = COMMANDS[name]
-    assert command.read_settings is not None
+    assert command.reads is not None
     for key in KEYS:
-        overrides = Overrides(assignments=(assignment(key),), reads=command.read_settings)
-        if key != "dataset" and is_read(key, command.read_settings):
+        overrides = Overrides(assignments=(assignment(key),), reads=command.reads)
+        if key != "dataset" and is_read(key, command.reads):
             check_effect(overrides.assignments, overrides.reads)
             continue
         with pytest.raises(ConfigError) as refused:
@@ -66,11 +68,11 @@ def test_every_key_of_the_schema_is_read_by_a_command_or_refused_there(name: str
         assert refused.value.exit_code == 2
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "pack"])
-def test_what_a_run_fixes_is_refused_by_every_command_that_uses_a_run(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("pack", "baseline", "tune")])
+def test_settings_that_a_run_fixes_are_refused_by_every_command_that_uses_a_run(name: str) -> None:
     fixed = [key for key in KEYS if is_read(key, OF_A_RUN)]
     assert len(fixed) > 60
-    assert not [key for key in fixed if is_read(key, COMMANDS[name].read_settings)]
+    assert not [key for key in fixed if is_read(key, COMMANDS[name].reads)]
 
 
 @pytest.mark.parametrize("name", GROUPS)
@@ -85,12 +87,12 @@ def test_every_key_that_a_command_reads_is_in_the_schema_and_documented(name: st
     "given",
     ["data={normalise='half'}", "method={keep=3}", " model.window = 4", "model.backbone_args.depth=3", "dataset=x"],
 )
-def test_a_key_is_refused_in_whatever_form_it_is_given(given: str) -> None:
+def test_a_key_is_refused_in_every_form(given: str) -> None:
     with pytest.raises(ConfigError, match="does not read"):
         check_effect([given], effects.EVALUATION)
 
 
-def test_a_published_file_says_nothing_of_its_network_so_these_keys_are_read() -> None:
+def test_settings_of_the_network_are_read_for_a_published_file() -> None:
     check_effect(["model.window=4", "data.normalise=half", "method.keep=40"], (*effects.EVALUATION, *PUBLISHED))
     with pytest.raises(ConfigError, match=r"optim\.lr"):
         check_effect(["optim.lr=1"], (*effects.EVALUATION, *PUBLISHED))
@@ -102,14 +104,14 @@ def test_an_unknown_key_is_left_to_the_error_that_names_the_nearest() -> None:
         Overrides(assignments=("evall.bootstrap=1",), reads=effects.EVALUATION).resolve("cub")
 
 
-def test_the_command_line_refuses_what_it_used_to_ignore(command: Forked, trained: Path, tmp_path: Path) -> None:
+def test_the_command_line_refuses_settings_without_effect(command: Forked, trained: Path, tmp_path: Path) -> None:
     for assigned in ("data.normalise=half", "model.window=4"):
         done = command("eval", "cub", "--run", str(trained), "--set", assigned)
         assert (done.code, done.stdout) == (2, "")
         assert assigned.partition("=")[0] in done.stderr
 
 
-def test_a_run_is_evaluated_on_the_resize_that_it_was_trained_with(
+def test_a_run_is_evaluated_with_the_resize_of_its_training(
     command: Forked, shared_folder: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     for name, more, expected in (

@@ -1,4 +1,4 @@
-"""Dotted keys, and values written as text: TOML, or else the text itself."""
+"""Test dotted keys, and values written as text: TOML, or else the text itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_every_key_is_documented_by_its_name_once() -> None:
     assert list(flatten(Settings(dataset="cub"))) == keys
 
 
-def test_every_key_says_what_it_means() -> None:
+def test_every_key_has_a_description() -> None:
     assert [key for key, field in known_keys() if not field.description] == []
 
 
@@ -25,7 +25,7 @@ def test_every_key_says_what_it_means() -> None:
     ("text", "value"),
     [("3", 3), ("1e-4", 1e-4), ("true", True), ("[1, 2]", [1, 2]), ("{a = 1}", {"a": 1}), ('"3"', "3"), ("vit", "vit")],
 )
-def test_parse_value_reads_toml_or_else_text(text: str, value: object) -> None:
+def test_parse_value_reads_toml_or_text(text: str, value: object) -> None:
     found = parse_value(text)
     assert (found, type(found)) == (value, type(value))
 

@@ -1,4 +1,4 @@
-"""Layers in their order, each value with its origin; every preset is a valid configuration."""
+"""Test the order of layers, the origin of each value, and that every preset is a valid configuration."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from svipctl.settings.schema import Settings
 DATASETS = (*OFFICIAL, *BUILT_IN, "some/folder")
 
 
-def test_each_layer_wins_over_the_ones_below_it(tmp_path: Path) -> None:
-    """seed and optim.lr are set by every layer from some layer down."""
+def test_each_layer_overrides_the_ones_below_it(tmp_path: Path) -> None:
+    """Set seed and optim.lr in every layer from some layer down."""
     (tmp_path / "svipctl.toml").write_text("seed = 1\n[optim]\nlr = 0.1\n")
     config = tmp_path / "mine.toml"
     config.write_text("seed = 2\n[optim]\nlr = 0.2\n")
@@ -42,12 +42,12 @@ def test_each_layer_wins_over_the_ones_below_it(tmp_path: Path) -> None:
         assert found.settings.name == ""
 
 
-def test_a_layer_that_sets_one_key_of_a_section_leaves_the_others() -> None:
+def test_a_layer_that_sets_one_key_of_a_section_keeps_the_others() -> None:
     found = resolve("sun", assignments=["optim.lr=1"]).settings.optim
     assert (found.lr, found.betas, found.warmup_epochs) == (1, (0.5, 0.999), 4)
 
 
-def test_a_recipe_is_chosen_by_any_layer_and_lies_below_the_data_set(tmp_path: Path) -> None:
+def test_a_recipe_is_chosen_by_any_layer_and_is_below_the_data_set(tmp_path: Path) -> None:
     (tmp_path / "svipctl.toml").write_text('recipe = "reference"\n')
     found = resolve("awa2", folder=tmp_path)
     assert (found.settings.recipe, found.settings.method.score_pooling) == ("reference", "runs")
@@ -55,6 +55,14 @@ def test_a_recipe_is_chosen_by_any_layer_and_lies_below_the_data_set(tmp_path: P
     assert found.origins["method.decorrelation_weight"] == "preset awa2, reference"
     assert found.origins["recipe"] == "svipctl.toml"
     assert resolve("awa2", folder=tmp_path, flags={"recipe": "paper"}).settings.recipe == "paper"
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**20])
+def test_a_seed_that_a_random_generator_does_not_accept_is_refused(seed: int) -> None:
+    assert resolve("cub", flags={"seed": 2**32 - 1}).settings.seed == 2**32 - 1
+    with pytest.raises(ConfigError) as caught:
+        resolve("cub", flags={"seed": seed})
+    assert "seed" in caught.value.why
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -74,7 +82,7 @@ def test_no_preset_of_the_corrected_recipe_selects_on_the_test_set() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_the_preset_of_a_backbone_lies_above_those_of_data_set_and_recipe(dataset: str, recipe: str) -> None:
+def test_the_preset_of_a_backbone_overrides_those_of_data_set_and_recipe(dataset: str, recipe: str) -> None:
     plain = resolve(dataset, flags={"recipe": recipe}).settings
     found = resolve(dataset, flags={"recipe": recipe, "model.backbone": "lite", "optim.lr": 0.5})
     assert (found.settings.model.window, found.settings.model.stem) == (1, "frozen")
@@ -84,14 +92,14 @@ def test_the_preset_of_a_backbone_lies_above_those_of_data_set_and_recipe(datase
     assert found.origins["model.stem"] == "preset lite"
 
 
-def test_a_backbone_chosen_in_a_file_has_its_preset_too(tmp_path: Path) -> None:
+def test_a_backbone_chosen_in_a_file_has_its_preset(tmp_path: Path) -> None:
     (tmp_path / "svipctl.toml").write_text('[model]\nbackbone = "lite"\n')
     assert resolve("cub", folder=tmp_path).settings.model.stem == "frozen"
     assert resolve("cub", folder=tmp_path, flags={"model.backbone": "deit_base"}).settings.model.stem == "train"
 
 
 @pytest.mark.parametrize("name", ["../datasets/cub", "lite.toml", "", 3])
-def test_a_strange_name_of_a_backbone_reads_no_file(name: object) -> None:
+def test_an_unusual_backbone_name_reads_no_file(name: object) -> None:
     assert resolve("cub", flags={"model.backbone": name}).settings.model.stem == "train"
 
 
@@ -121,25 +129,28 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
         (["data.crop_scale=[0.5,1.5]"], "less than or equal to 1"),
         (["data.crop_scale=[0.5,0.1]"], "the smaller one comes first"),
         (["precision=fp64"], "'fp64'"),
-        (["train.batch_size=auto"], "`--batch-size auto` finds the number of parts that fit in memory, got 'auto'"),
+        (
+            ["train.batch_size=auto"],
+            "`--batch-size auto` finds the number of micro-batches that fit in memory, got 'auto'",
+        ),
         (["method.keeep=3"], "'method.keep'"),
         (["model=5"], "model"),
     ],
 )
-def test_values_that_make_no_sense_are_refused(assignments: list[str], part: str) -> None:
+def test_invalid_values_are_refused(assignments: list[str], part: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve("cub", assignments=assignments)
     assert part.replace("needs train.fold", "needs a fold") in caught.value.why
 
 
-def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "svipctl.toml").write_bytes(b"\xff = [")
     with pytest.raises(ConfigError) as caught:
         resolve("cub", folder=tmp_path)
     assert "svipctl.toml cannot be read" in caught.value.why
 
 
-def test_a_table_without_a_line_says_nothing(tmp_path: Path) -> None:
+def test_a_table_without_entries_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "svipctl.toml").write_text("[optim]\n# lr = 1\n[method]\nkeep = 7\n")
     found = resolve("cub", folder=tmp_path)
     assert found.settings.method.keep == 7
@@ -149,24 +160,31 @@ def test_a_table_without_a_line_says_nothing(tmp_path: Path) -> None:
     assert "optimm (svipctl.toml): no such setting" in caught.value.why
 
 
-def test_a_quoted_key_with_a_dot_is_our_error(tmp_path: Path) -> None:
+def test_a_quoted_key_with_a_dot_is_not_a_setting(tmp_path: Path) -> None:
+    (tmp_path / "svipctl.toml").write_text('"optim.lr" = 1.0\n')
+    with pytest.raises(ConfigError) as caught:
+        resolve("cub", folder=tmp_path)
+    assert "\"optim.lr\" (svipctl.toml): no such setting (did you mean 'optim.lr'" in caught.value.why
+
+
+def test_a_quoted_key_with_a_dot_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "svipctl.toml").write_text('"optim.rate" = 1\n')
     with pytest.raises(ConfigError):
         resolve("cub", folder=tmp_path)
 
 
-def test_arguments_of_the_backbone_are_free() -> None:
+def test_any_argument_of_the_backbone_is_accepted() -> None:
     found = resolve("cub", assignments=["model.backbone_args={img_size=64}", "model.backbone_args.depth=2"])
     assert found.settings.model.backbone_args["depth"] == 2
 
 
 @pytest.mark.parametrize("text", ["5e12345", "2024", "2024-01-01", "007", "true", "[a]"])
-def test_where_text_is_wanted_text_is_taken_as_it_is_written(text: str) -> None:
+def test_text_settings_keep_their_text_unparsed(text: str) -> None:
     found = resolve("cub", environment={"SVIPCTL_DATA_DIR": text}, assignments=[f"name={text}", "gpu='0'"]).settings
     assert (found.name, str(found.data_dir), found.gpu) == (text, text, "0")
 
 
-def test_a_tilde_that_no_shell_has_seen_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpanded_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "svipctl.toml").write_text('runs_dir = "~/runs"\n[model]\ninit_from = "~nobody-9/x"\n')
     found = resolve(
@@ -195,14 +213,14 @@ def test_the_recipe_for_photographs_is_the_default_of_folders_and_of_lite(
     assert resolved.settings.method.fusion == ("eszsl" if recipe == "hybrid" else "none")
 
 
-def test_the_last_part_of_a_key_is_enough_where_it_is_the_only_one() -> None:
+def test_a_unique_last_part_of_a_key_is_sufficient() -> None:
     assert resolve("cub", assignments=["lr=3"]).settings.optim.lr == 3.0
-    with pytest.raises(ConfigError, match="batch_size is the last part of train.batch_size and of eval.batch_size"):
+    with pytest.raises(ConfigError, match="'batch_size' is ambiguous: use train.batch_size or eval.batch_size"):
         resolve("cub", assignments=["batch_size=3"])
 
 
 @pytest.mark.parametrize(("installed", "backbone"), [(True, "lite"), (False, "deit_base")])
-def test_a_folder_is_trained_with_the_backbone_that_is_installed(
+def test_a_folder_is_trained_with_the_installed_backbone(
     installed: bool, backbone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("svipctl.model.lite_weights.PACKAGE", "json" if installed else "no-such-package")
@@ -228,3 +246,8 @@ def test_a_backbone_on_the_command_line_contradicts_features_of_a_file(flag: str
         resolve("cub", assignments=["data.features=clip.npz", flag])
     assert f"{flag.partition('=')[0]} (flag): the features of data.features replace it" in refused.value.why
     resolve("cub", assignments=["data.features=clip.npz", "model.backbone=features", "model.weights=none"])
+
+
+def test_a_misspelled_argument_is_an_error() -> None:
+    with pytest.raises(TypeError, match="there is no argument flag"):
+        resolve("cub", flag={"seed": 5})  # type: ignore[call-arg]

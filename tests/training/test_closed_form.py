@@ -1,4 +1,4 @@
-"""The closed form of a run is that of its training images, whatever happens on the way."""
+"""Test that the closed form of a run is that of its training images, also after interruptions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_it_is_fitted_to_the_training_images_and_their_mirror_images(
     assert expected.matrix.any()
 
 
-@pytest.mark.parametrize("step", [1, 3, 5])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(5, marks=pytest.mark.slow)])
 def test_hybrid_killed_at_a_step_and_resumed_is_bit_identical(
     command: Command, small_folder: Path, tmp_path: Path, step: int
 ) -> None:
@@ -59,6 +59,7 @@ def test_hybrid_killed_at_a_step_and_resumed_is_bit_identical(
     assert result(tmp_path / "runs/small/one") == result(tmp_path / "whole/small/one")
 
 
+@pytest.mark.slow
 def test_hybrid_predicts_evaluates_exports_and_starts_another_run(
     command: Command, small_folder: Path, tmp_path: Path
 ) -> None:

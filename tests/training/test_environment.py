@@ -1,4 +1,4 @@
-"""What a run says of the code and the arithmetic it was made with."""
+"""Test the record of the code and the arithmetic of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def repository(folder: Path, *files: str) -> Path:
-    """With these files committed."""
+    """Return a repository with these files committed."""
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text(f"of {folder.name}")
@@ -42,7 +42,7 @@ def of_the_user(tmp_path: Path) -> Path:
     return repository(tmp_path / "user", "work.txt")
 
 
-def test_the_commit_is_the_programs_wherever_the_command_is_typed(
+def test_the_commit_is_the_programs_in_every_working_folder(
     checkout: Path, of_the_user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = git(checkout, "rev-parse", "HEAD")
@@ -68,7 +68,7 @@ def test_a_linked_worktree_has_its_own_commit(checkout: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("place", "is_tracked"), [(".venv/lib/site-packages", False), (".venv/lib/site-packages", True), (".", False)]
 )
-def test_a_copy_installed_inside_somebodys_repository_has_no_commit(
+def test_a_copy_installed_inside_another_repository_has_no_commit(
     place: str, is_tracked: bool, of_the_user: Path
 ) -> None:
     package = of_the_user / place / "package"
@@ -80,7 +80,7 @@ def test_a_copy_installed_inside_somebodys_repository_has_no_commit(
     assert commit_of(package) is None
 
 
-def test_changed_code_is_not_that_of_its_commit(checkout: Path) -> None:
+def test_changed_code_is_marked_as_dirty(checkout: Path) -> None:
     own = git(checkout, "rev-parse", "HEAD")
     (checkout / "notes.txt").write_text("beside the code")
     assert commit_of(checkout / "package") == own
@@ -88,7 +88,7 @@ def test_changed_code_is_not_that_of_its_commit(checkout: Path) -> None:
     assert commit_of(checkout / "package") == f"{own}-dirty"
 
 
-def test_code_is_named_by_its_contents_wherever_it_lies(checkout: Path, tmp_path: Path) -> None:
+def test_code_is_identified_by_its_contents_in_any_folder(checkout: Path, tmp_path: Path) -> None:
     package = checkout / "package"
     (package / "code.py").write_text("ANSWER = 42\n")
     named = source_sha256(package)
@@ -109,7 +109,7 @@ def test_outside_of_any_repository_and_without_git_there_is_no_commit(
     assert commit_of(checkout / "package") is None
 
 
-def test_a_run_in_the_users_repository_does_not_take_its_commit_for_the_programs(
+def test_a_run_in_the_users_repository_does_not_record_its_commit_as_the_programs(
     of_the_user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(of_the_user)

@@ -1,4 +1,4 @@
-"""Training on features of a file: the heads learn what they learn on a frozen stem, resume, and score."""
+"""Test training on features of a file: the heads learn the same as on a frozen stem, resume, and score."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ import svipctl
 from svipctl.datasets.feature_file import FeatureFile, read_feature_file
 from svipctl.datasets.registry import open_benchmark
 from svipctl.errors import ConfigError, DataError
-from svipctl.inference.backbone_model import backbone_model
-from svipctl.inference.embed import embed_dataset
-from svipctl.inference.load import load
+from svipctl.inference.image_features import embed_dataset
+from svipctl.inference.load import backbone_model, load
 from svipctl.inference.stem_features import with_features
 from svipctl.runs.run import Run
 from svipctl.settings.command_line import differences_from_presets, train_command
@@ -45,13 +44,13 @@ def on_lite(folder: Path) -> Settings:
 
 @pytest.fixture
 def file(small_folder: Path, tmp_path: Path) -> Path:
-    """The features of `lite` with random weights."""
+    """Return the features of `lite` with random weights."""
     path = tmp_path / "small.npz"
     embed_dataset(backbone_model(on_lite(small_folder)), open_benchmark(str(small_folder), Path("data"))).save(path)
     return path
 
 
-def test_the_heads_learn_what_they_learn_on_a_frozen_stem_with_the_same_features(
+def test_the_heads_learn_the_same_as_on_a_frozen_stem_with_the_same_features(
     small_folder: Path, file: Path, tmp_path: Path
 ) -> None:
     benchmark = open_benchmark(str(small_folder), Path("data"))
@@ -96,7 +95,7 @@ def test_a_run_needs_no_images_and_scores_with_its_file(
     assert "trained on the features" not in moved.stderr
     gone = command("eval", str(small_folder), "--gpu", "cpu", "--dry-run")
     assert gone.code == 3
-    assert "there is no file of features small.npz" in gone.stderr
+    assert "there is no feature file small.npz" in gone.stderr
     images = command("predict", str(tmp_path), "--run", "one", "--gpu", "cpu", "--classes", "none.csv")
     assert images.code != 0
 
@@ -121,7 +120,7 @@ def test_interrupted_and_resumed_is_bit_identical_and_other_features_are_refused
     assert result(tmp_path / "runs/small/one") == whole
 
 
-def test_folds_and_the_final_run_take_the_same_file(command: Command, small_folder: Path, file: Path) -> None:
+def test_folds_and_the_final_run_use_the_same_file(command: Command, small_folder: Path, file: Path) -> None:
     done = command(
         "train", str(small_folder), "--gpu", "cpu", "--features", "small.npz", "--epochs", "2", "--calibrate"
     )
@@ -131,7 +130,7 @@ def test_folds_and_the_final_run_take_the_same_file(command: Command, small_fold
     assert "gzsl-calibrated" in found.document["protocols"]
 
 
-def test_the_api_trains_and_evaluates_on_them(small_folder: Path, file: Path, tmp_path: Path) -> None:
+def test_the_api_trains_and_evaluates_on_features_of_a_file(small_folder: Path, file: Path, tmp_path: Path) -> None:
     table = read_feature_file(file)
     path = tmp_path / "mine.npz"
     np.savez(path, images=np.array(table.images), features=table.features)
@@ -141,11 +140,11 @@ def test_the_api_trains_and_evaluates_on_them(small_folder: Path, file: Path, tm
     evaluation = svipctl.evaluate(model, bootstrap=0)
     assert {"zsl", "gzsl"} <= set(evaluation.rows)
     assert any("the training images of" in warning for warning in evaluation.document["warnings"])
-    with pytest.raises(ConfigError, match="takes features of a file, not images"):
+    with pytest.raises(ConfigError, match="takes precomputed features, not images"):
         model.predict(small_folder / "images" / "seen_a" / "0.png")
     benchmark = open_benchmark(str(small_folder), Path("data"))
     narrow = FeatureFile(table.images, table.features[:, :7], path=Path("narrow.npz"))
-    with pytest.raises(DataError, match=r"narrow\.npz has 7 features of an image, and the network takes 1280"):
+    with pytest.raises(DataError, match=r"narrow\.npz has 7 features per image, but this model takes 1280"):
         with_features(model, benchmark, narrow)
     other = with_features(
         model, benchmark, FeatureFile(table.images, table.features, path=Path("other.npz"), sha256="0")
@@ -153,14 +152,14 @@ def test_the_api_trains_and_evaluates_on_them(small_folder: Path, file: Path, tm
     assert other.notes == (f"the network was trained on the features of {path}, not on those of other.npz",)
 
 
-def test_what_cannot_be_trained_on_is_refused(command: Command, small_folder: Path, file: Path, tmp_path: Path) -> None:
+def test_unusable_features_are_refused(command: Command, small_folder: Path, file: Path, tmp_path: Path) -> None:
     of_run = read_feature_file(file)
     replace(of_run, about=of_run.about | {"run": "first"}).save(tmp_path / "run.npz")
     for flags, said in (
-        (("--features", "gone.npz"), "there is no file of features gone.npz"),
+        (("--features", "gone.npz"), "there is no feature file gone.npz"),
         (("--features", "run.npz"), "has features of a trained network"),
         (("--features", "small.npz", "--backbone", "lite"), "model.backbone (flag): the features of data.features"),
-        (("--features", "small.npz", "--set", "data.augment=crop-and-flip"), "have no random crops"),
+        (("--features", "small.npz", "--set", "data.augment=crop-and-flip"), "random crops are not possible"),
         (
             ("--features", "small.npz", "--recipe", "svipctl", "--set", "method.context=free"),
             "no attention for the patch selection",

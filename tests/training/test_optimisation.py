@@ -1,4 +1,4 @@
-"""Learning rates by hand, the phases of warm-up, and when the optimizer starts afresh."""
+"""Test learning rates by hand, the phases of warm-up, and when the optimizer is created again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_constant_after_a_linear_ramp() -> None:
     assert rates.learning_rate(9, 3) == 1.0
 
 
-def test_cosine_and_ramp_begin_after_warmup() -> None:
+def test_cosine_and_ramp_start_after_warmup() -> None:
     rates = optimisation(epochs=6, lr=1.0, schedule="cosine", warmup_epochs=2, warmup_lr=0.125, ramp_epochs=1)
     assert [rates.learning_rate(1, step) for step in range(4)] == [0.125] * 4
     assert [rates.learning_rate(2, step) for step in range(4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
@@ -52,7 +52,7 @@ def test_cosine_and_ramp_begin_after_warmup() -> None:
 
 
 def moved(one: Optimisation, epoch: int) -> set[str]:
-    """Names of parameters that a step of that epoch changes."""
+    """Return the names of parameters that a step of that epoch changes."""
     before = {name: value.detach().clone() for name, value in one.model.named_parameters()}
     output = one.model.training_pass(torch.randn(2, 3, 32, 32), frozen_backbone=one.backbone_is_frozen(epoch))
     one.forget_gradients()
@@ -62,7 +62,7 @@ def moved(one: Optimisation, epoch: int) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", ["frozen", "accumulate"])
-def test_warmup_moves_the_heads_and_then_everything_moves(kind: str) -> None:
+def test_only_the_heads_are_updated_in_warmup_and_everything_afterwards(kind: str) -> None:
     one = optimisation(lr=0.1, warmup_lr=0.1, warmup_epochs=1, warmup_backbone=kind)
     assert one.backbone_is_frozen(0) == (kind == "frozen")
     one.start_epoch(0)
@@ -108,9 +108,7 @@ def test_gradients_are_clipped_to_the_norm() -> None:
 
 
 @pytest.mark.parametrize(("epoch", "trained"), [(0, "heads"), (1, "all")])
-def test_what_the_optimizer_does_not_train_is_the_backbone_in_warmup_and_nothing_later(
-    epoch: int, trained: str
-) -> None:
+def test_only_the_backbone_in_warmup_is_excluded_from_the_optimizer(epoch: int, trained: str) -> None:
     one = optimisation(warmup_epochs=1)
     one.start_epoch(epoch)
     untrained = {id(value) for value in one.untrained}

@@ -1,4 +1,4 @@
-"""A run that is killed or stopped and resumed ends bit-identical to one that was not."""
+"""Test that a run that is killed or stopped and resumed ends bit-identical to an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def signal_at_update(number: int, name: signal.Signals, *, to_all: bool = False)
 
 
 def signal_at_fsync(name: signal.Signals, target: str, number: int = 1) -> None:
-    """In the forked process: receive a signal before a file or folder reaches the disk.
+    """In the forked process: receive a signal before a file or folder is written to the disk.
 
     Args:
         name: The signal.
-        target: How the path of the file or folder ends.
-        number: Which of the syncs of this target is meant, from 1.
+        target: End of the path of the file or folder.
+        number: Number of the sync of this target at which to send it, from 1.
 
     """
     original, count = os.fsync, [0]
@@ -70,7 +70,7 @@ def signal_at_fsync(name: signal.Signals, target: str, number: int = 1) -> None:
 
 
 def result(folder: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """Metrics without what the clock says, and the weights of both checkpoints."""
+    """Return the metrics without clock figures, and the weights of both checkpoints."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     table = (folder / "metrics.csv").read_text().splitlines()
     assert len(table) == len(lines) + 1
@@ -82,7 +82,7 @@ def result(folder: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
 def whole(
     shared_folder: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """What the run gives when nothing happens."""
+    """Return the result of the uninterrupted run."""
     from tests.processes import forked
 
     folder = tmp_path_factory.mktemp("whole")
@@ -105,7 +105,7 @@ def test_killed_at_a_step_and_resumed_is_bit_identical(
     assert result(tmp_path / RUN) == whole
 
 
-def test_killed_epochs_after_the_last_save_a_resumed_run_repeats_them(
+def test_a_run_killed_epochs_after_its_last_save_repeats_them_when_resumed(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--epochs", "4")
@@ -123,7 +123,7 @@ def test_killed_epochs_after_the_last_save_a_resumed_run_repeats_them(
 
 
 @pytest.mark.parametrize("name", [pytest.param(signal.SIGTERM, marks=pytest.mark.fast), signal.SIGUSR1, signal.SIGINT])
-def test_a_signal_is_seen_within_a_step_and_the_state_saved(
+def test_a_signal_is_handled_within_a_step_and_the_state_saved(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, name: signal.Signals
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--set", "train.save_every=60")
@@ -137,7 +137,7 @@ def test_a_signal_is_seen_within_a_step_and_the_state_saved(
 
 
 def interrupt_twice_at_update(number: int) -> None:
-    """In the forked process: Ctrl-C is pressed twice while the parameters are updated."""
+    """In the forked process: press Ctrl-C twice while the parameters are updated."""
     from svipctl.training.optimisation import Optimisation
 
     original, count = Optimisation.apply, [0]
@@ -152,7 +152,7 @@ def interrupt_twice_at_update(number: int) -> None:
     Optimisation.apply = apply  # type: ignore[method-assign]
 
 
-def test_a_second_ctrl_c_stops_at_once_and_the_checkpoint_before_is_gone_on_from(
+def test_a_second_ctrl_c_stops_at_once_and_the_run_resumes_from_the_previous_checkpoint(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--set", "train.save_every=60")
@@ -188,7 +188,7 @@ AFTER_THE_FIRST_CHECKPOINT = [
 
 
 @pytest.mark.parametrize("moment", [*BEFORE_THE_FIRST_CHECKPOINT, *AFTER_THE_FIRST_CHECKPOINT], ids=str)
-def test_killed_while_starting_or_saving_loses_at_most_the_step(
+def test_a_kill_while_starting_or_saving_loses_at_most_one_step(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, moment: tuple[str, int]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
@@ -201,7 +201,7 @@ def test_killed_while_starting_or_saving_loses_at_most_the_step(
     assert result(tmp_path / RUN) == whole
 
 
-def test_a_folder_that_is_no_run_is_never_begun_anew(
+def test_a_folder_that_is_not_a_run_is_never_replaced(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     (tmp_path / RUN).mkdir(parents=True)
@@ -213,7 +213,7 @@ def test_a_folder_that_is_no_run_is_never_begun_anew(
 
 
 def signal_before_the_second_rename(number: int, names: Sequence[signal.Signals]) -> None:
-    """In the forked process: receive signals at the `number`-th save, when the old state is away and the new not yet there."""
+    """In the forked process: receive signals in the `number`-th save, between its two renames."""
     original, count = Path.rename, [0]
 
     def rename(self: Path, target: Path) -> Path:
@@ -227,7 +227,7 @@ def signal_before_the_second_rename(number: int, names: Sequence[signal.Signals]
 
 
 @pytest.mark.parametrize("names", [(signal.SIGKILL,), (signal.SIGINT, signal.SIGINT)], ids=["kill", "ctrl-c-twice"])
-def test_killed_between_the_two_renames_of_a_save_the_older_state_is_gone_on_from(
+def test_after_a_kill_between_the_two_renames_of_a_save_the_run_resumes_from_the_older_state(
     command: Command,
     tmp_path: Path,
     shared_folder: Path,
@@ -303,7 +303,7 @@ def test_a_signal_in_eval_ends_it_with_its_exit_code(
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_all_processes_while_workers_decode_is_seen_and_saved(
+def test_a_signal_to_all_processes_during_decoding_is_handled_and_the_state_saved(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, name: signal.Signals
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH, "--set", "data.workers=2")
@@ -316,7 +316,7 @@ def test_a_signal_to_all_processes_while_workers_decode_is_seen_and_saved(
 
 
 def kill_a_worker_at_update(number: int) -> None:
-    """In the forked process: a process that decodes images is killed while the parameters are updated."""
+    """In the forked process: kill a process that decodes images while the parameters are updated."""
     import multiprocessing
 
     from svipctl.training.optimisation import Optimisation
@@ -335,7 +335,7 @@ def kill_a_worker_at_update(number: int) -> None:
 
 
 @pytest.mark.parametrize(("update", "save_every"), [(3, 0), (12, 60)])
-def test_a_killed_data_worker_is_told_and_loses_nothing(
+def test_a_killed_data_worker_is_an_error_and_loses_nothing(
     command: Command,
     tmp_path: Path,
     shared_folder: Path,
@@ -357,7 +357,7 @@ def test_a_killed_data_worker_is_told_and_loses_nothing(
 
 
 def kill_a_worker_at_prediction() -> None:
-    """In the forked process: a process that decodes images is killed while the second batch is predicted."""
+    """In the forked process: kill a process that decodes images while the second batch is predicted."""
     import multiprocessing
 
     from svipctl.model.svip import SVIP
@@ -375,7 +375,7 @@ def kill_a_worker_at_prediction() -> None:
     SVIP.predict = predict  # type: ignore[method-assign]
 
 
-def test_a_data_worker_killed_in_eval_is_told(command: Command, shared_folder: Path, trained_copy: Path) -> None:
+def test_a_data_worker_killed_in_eval_is_an_error(command: Command, shared_folder: Path, trained_copy: Path) -> None:
     arguments = ("eval", str(shared_folder), "--batch-size", "1", "--gpu", "cpu", "--set", "data.workers=2")
     killed = command(*arguments, first=kill_a_worker_at_prediction)
     assert killed.code == 5, killed.stderr
@@ -385,7 +385,7 @@ def test_a_data_worker_killed_in_eval_is_told(command: Command, shared_folder: P
 
 @pytest.mark.parametrize("number", [19, 21])  # a file of the new state, and its name
 @pytest.mark.fast
-def test_a_disk_that_fills_while_saving_is_told_and_loses_nothing(
+def test_a_full_disk_while_saving_is_an_error_and_loses_nothing(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, number: int
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
@@ -397,7 +397,7 @@ def test_a_disk_that_fills_while_saving_is_told_and_loses_nothing(
     assert result(tmp_path / RUN) == whole
 
 
-def test_a_training_state_that_does_not_fit_on_the_disk_is_told(
+def test_a_training_state_too_large_for_the_disk_is_an_error(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
@@ -431,21 +431,21 @@ def test_a_changed_configuration_is_listed_and_refused(
 
 
 def without_bf16() -> None:
-    """In the forked process: the hardware multiplies no bf16 matrices."""
+    """In the forked process: make the hardware multiply no bf16 matrices."""
     from svipctl import device
 
     device._has_bf16 = lambda _: False
 
 
 def with_bf16() -> None:
-    """In the forked process: it does, and SIGTERM comes in the fourth update."""
+    """In the forked process: make the hardware multiply bf16 matrices, and send SIGTERM in the fourth update."""
     from svipctl import device
 
     device._has_bf16 = lambda _: True
     signal_at_update(4, signal.SIGTERM)
 
 
-def test_a_run_goes_on_in_the_arithmetic_it_was_started_in_on_other_hardware(
+def test_a_run_resumes_in_its_original_arithmetic_on_other_hardware(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, "--name", "one", "--precision", "auto")
@@ -459,7 +459,7 @@ def test_a_run_goes_on_in_the_arithmetic_it_was_started_in_on_other_hardware(
     assert "resuming one at epoch 1, step 5" in resumed.stderr
 
 
-def test_auto_starts_a_new_run_where_there_is_none_to_resume(
+def test_auto_starts_a_new_run_if_there_is_none_to_resume(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     started = command("train", str(shared_folder), *tiny, "--resume", "auto")
@@ -475,7 +475,7 @@ UNNAMED = tuple(word for word in ARGUMENTS if word not in ("--name", "one"))
     ("before", "otherwise"),
     [(ARGUMENTS, "or choose another --name"), (UNNAMED, "or start another run with --name NEW")],
 )
-def test_auto_does_not_begin_anew_beside_an_unfinished_run_that_was_started_otherwise(
+def test_auto_refuses_to_start_if_an_unfinished_run_has_another_configuration(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], before: Any, otherwise: str
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *before)
@@ -494,7 +494,7 @@ def test_auto_does_not_begin_anew_beside_an_unfinished_run_that_was_started_othe
 
 
 @pytest.mark.parametrize("other", [("--seed", "1"), ("--recipe", "paper"), ("--fold", "2")])
-def test_auto_begins_another_run_of_the_same_experiment_beside_an_unfinished_one(
+def test_auto_starts_a_run_with_another_seed_recipe_or_fold_next_to_an_unfinished_one(
     command: Command, shared_folder: Path, tiny: tuple[str, ...], other: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *UNNAMED)
@@ -505,7 +505,7 @@ def test_auto_begins_another_run_of_the_same_experiment_beside_an_unfinished_one
     assert "resumes: at epoch 1, step 5" in command(*arguments, "--fold", "1", "--resume", "--dry-run").stdout
 
 
-def test_auto_leaves_runs_alone_that_another_process_is_training_or_reproduce_has_named(
+def test_auto_ignores_runs_that_another_process_is_training_or_reproduce_has_named(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *UNNAMED)
@@ -520,7 +520,7 @@ def test_auto_leaves_runs_alone_that_another_process_is_training_or_reproduce_ha
         assert "nothing to resume, would start svipctl-seed0" in begun.stderr
 
 
-def test_the_same_command_again_is_content_with_a_finished_run_of_its_name_and_touches_nothing(
+def test_repeating_the_command_of_a_finished_run_succeeds_and_changes_no_file(
     command: Command, tmp_path: Path, small_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(small_folder), *tiny, *ARGUMENTS, "--resume", "auto", "--json")
@@ -540,7 +540,7 @@ def test_the_same_command_again_is_content_with_a_finished_run_of_its_name_and_t
     assert f"--init-from {RUN} starts from its weights" in other.document["error"]["todo"]
 
 
-def test_a_run_keeps_what_it_needed_to_fit_into_memory(
+def test_a_resumed_run_keeps_its_memory_settings(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     lean = ("--set", "train.accumulate=2", "--set", "train.checkpointing=mlp")
@@ -555,7 +555,7 @@ def test_a_run_keeps_what_it_needed_to_fit_into_memory(
 
 
 @pytest.mark.parametrize("kind", ["mlp", "blocks"])
-def test_a_run_goes_on_with_less_memory_to_the_same_end_and_says_so(
+def test_a_run_resumed_with_less_memory_ends_the_same_and_reports_the_change(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...], whole: Any, kind: str
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS, *ONE_WARMUP_EPOCH)
@@ -568,7 +568,7 @@ def test_a_run_goes_on_with_less_memory_to_the_same_end_and_says_so(
     assert result(tmp_path / RUN) == whole
 
 
-def test_a_dry_run_says_what_it_would_resume(
+def test_a_dry_run_prints_what_it_would_resume(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
@@ -577,7 +577,7 @@ def test_a_dry_run_says_what_it_would_resume(
     assert "resumes: at epoch 1, step 5\n" in command(*arguments, "--resume", "--dry-run").stdout
 
 
-def test_a_dry_run_of_a_resume_needs_no_weights_file_as_the_resume_needs_none(
+def test_neither_a_resume_nor_its_dry_run_needs_the_weights_file(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
@@ -590,7 +590,9 @@ def test_a_dry_run_of_a_resume_needs_no_weights_file_as_the_resume_needs_none(
 
 
 @pytest.mark.fast
-def test_a_damaged_state_is_told(command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]) -> None:
+def test_a_damaged_state_is_an_error(
+    command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
+) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
     command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
     state = tmp_path / RUN / "checkpoints" / "last" / "training.pt"
@@ -601,7 +603,7 @@ def test_a_damaged_state_is_told(command: Command, tmp_path: Path, shared_folder
     assert "next: train a new run" in refused.stderr
 
 
-def test_a_run_does_not_go_on_with_another_class_table(
+def test_a_run_does_not_resume_with_another_class_table(
     command: Command, tmp_path: Path, small_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(small_folder), *tiny, *ARGUMENTS)
@@ -614,7 +616,7 @@ def test_a_run_does_not_go_on_with_another_class_table(
         assert "class attributes of small have changed" in refused.stderr
 
 
-def test_a_run_that_cannot_begin_leaves_no_folder_behind(
+def test_a_run_that_cannot_start_leaves_no_folder(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     failed = command(

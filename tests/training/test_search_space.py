@@ -1,7 +1,8 @@
-"""The search space of `--search`, and the default one."""
+"""Test the search space of `--search`, and the default one."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from svipctl.errors import ConfigError
 from svipctl.settings.layers import resolve
 from svipctl.training.search_space import DECIDED, Dimension, search_space
+from svipctl.training.study import next_trial, open_study
 
 
 @pytest.mark.parametrize(
@@ -35,15 +37,15 @@ def test_a_search_is_a_range_or_a_list(text: str, key: str, dimension: Dimension
     [
         ("optim.rl=1:2", "did you mean 'optim.lr'"),
         ("optim.lr", "neither a range nor a list"),
-        ("optim.lr=2:1", "LOW above 0 for log"),
-        ("optim.lr=0:1:log", "above 0 for log"),
+        ("optim.lr=2:1", "LOW must be below HIGH"),
+        ("optim.lr=0:1:log", "above 0 for a logarithmic range"),
         ("optim.lr=1:2:cube", "neither a range nor a list"),
         ("optim.optimizer=adam", "neither a range nor a list"),
         *((f"{key}=1,2", "not a setting that a study can vary") for key in sorted(DECIDED)),
         ("model.init_from=a,b", "not a setting that a study can vary"),
     ],
 )
-def test_a_search_that_cannot_be_is_refused(text: str, said: str) -> None:
+def test_an_invalid_search_is_refused(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         search_space(resolve("toybirds"), [text])
 
@@ -58,13 +60,28 @@ def test_a_search_that_cannot_be_is_refused(text: str, said: str) -> None:
             {"optim.lr", "train.epochs", "method.scale", "method.fusion_weight", "method.prototype_weight"}
             | {"method.whitening_shrinkage"},
         ),
+        (
+            {"recipe": "hybrid", "model.backbone": "vit_toy"},
+            {"optim.lr", "train.epochs", "method.scale", "method.fusion_weight"},
+        ),
     ],
 )
-def test_without_a_search_what_the_recipe_uses_varies_around_its_values(flags: dict[str, Any], keys: set[str]) -> None:
-    configured = resolve("toybirds", flags=flags)
+def test_the_default_search_varies_the_settings_of_the_recipe_around_their_values(
+    flags: dict[str, Any], keys: set[str]
+) -> None:
+    configured = resolve("cub", flags=flags)
     space = search_space(configured, [])
     assert set(space) == keys
     for key, dimension in space.items():
         section, name = key.split(".")
         assert getattr(getattr(configured.settings, section), name) in dimension
         assert isinstance(dimension.low, int) == (key == "train.epochs")
+
+
+def test_the_largest_seed_gives_a_trial(tmp_path: Path) -> None:
+    space = {"optim.lr": Dimension(low=1e-4, high=1e-2, log=True)}
+    with open_study(tmp_path) as study:
+        for _ in range(2):
+            trial, values = next_trial(study, space, {}, 2**32 - 1)
+            assert 1e-4 <= values["optim.lr"] <= 1e-2
+            study.tell(trial, 0.5)

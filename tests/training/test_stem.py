@@ -1,4 +1,4 @@
-"""Training over a frozen stem: from the command line to a checkpoint that stands alone."""
+"""Test training over a frozen stem: from the command line to a self-contained checkpoint."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def stem_of_seed(seed: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("recipe", ["svipctl", "reference"])
-def test_a_frozen_stem_stays_and_its_features_are_used_again(
+def test_a_frozen_stem_is_unchanged_and_its_features_are_reused(
     command: Command, small_folder: Path, tmp_path: Path, recipe: str
 ) -> None:
     more = ("--recipe", recipe, "--set", "method.context=free", "--set", "train.drop_last=false")
@@ -74,7 +74,7 @@ def test_a_frozen_stem_stays_and_its_features_are_used_again(
     assert not (small_folder / "features").exists()
 
 
-def test_kept_features_change_no_result(command: Command, small_folder: Path, tmp_path: Path) -> None:
+def test_cached_features_change_no_result(command: Command, small_folder: Path, tmp_path: Path) -> None:
     found = []
     for name, keep in (("kept", "true"), ("computed", "false")):
         fp32 = ("--precision", "fp32", "--set", "optim.clip_norm=1e9", "--name", name)
@@ -103,7 +103,7 @@ def test_interrupted_and_resumed_is_bit_identical(
     assert result(tmp_path / "runs/small/one") == whole
 
 
-def test_a_stem_is_trained_when_asked(command: Command, small_folder: Path, tmp_path: Path) -> None:
+def test_a_stem_is_trained_on_request(command: Command, small_folder: Path, tmp_path: Path) -> None:
     done = command("train", str(small_folder), *LITE, "--set", "model.stem=train", "--epochs", "1")
     assert done.code == 0, done.stderr
     assert not (small_folder / "features").exists()
@@ -116,13 +116,13 @@ def test_a_stem_is_trained_when_asked(command: Command, small_folder: Path, tmp_
         assert torch.isfinite(model.network(torch.zeros(1, 3, 64, 64))).all()
 
 
-def test_random_crops_are_taken_of_a_frozen_stem_without_keeping(command: Command, small_folder: Path) -> None:
+def test_random_crops_of_a_frozen_stem_are_not_cached(command: Command, small_folder: Path) -> None:
     done = command("train", str(small_folder), *LITE, "--set", "data.augment=crop-and-flip", "--epochs", "1")
     assert done.code == 0, done.stderr
     assert not (small_folder / "features").exists()
 
 
-def test_the_plan_tells_what_kept_features_take(command: Command, shared_folder: Path) -> None:
+def test_the_plan_reports_the_size_of_cached_features(command: Command, shared_folder: Path) -> None:
     more = ("--set", "model.backbone_args={img_size=448}", "--precision", "fp32", "--dry-run", "--json")
     plan = command("train", str(shared_folder), *LITE, *more)
     assert plan.code == 0, plan.stderr

@@ -1,4 +1,4 @@
-"""A batch in parts gives the gradients of the whole, and a batch that does not fit is answered."""
+"""Test that a batch in parts gives the gradients of the full batch, and the error for one that does not fit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECIPE = Recipe(decorrelation_weight=0.3)
 
 
 def stepper(room: int | None = None, **options: Any) -> Stepper:
-    """In float64; a forward pass over more than `room` images is out of memory."""
+    """Return a step in float64; a forward pass over more than `room` images is out of memory."""
     model = svip(RECIPE).double().train()
     settings = OptimSettings(optimizer="adam", lr=1e-3, clip_norm=1e9, schedule="constant")
     table = normalise_class_attributes(torch.rand(3, ATTRIBUTES, generator=torch.Generator().manual_seed(1)).double())
@@ -42,38 +42,38 @@ def stepped(one: Stepper) -> tuple[Tensor, dict[str, Tensor]]:
 
 
 def assert_same(one: tuple[Tensor, dict[str, Tensor]], other: tuple[Tensor, dict[str, Tensor]]) -> None:
-    torch.testing.assert_close(one[0], other[0], rtol=1e-5, atol=1e-6)  # figures are kept in float32
+    torch.testing.assert_close(one[0], other[0], rtol=1e-5, atol=1e-6)  # figures are stored in float32
     torch.testing.assert_close(one[1], other[1], rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("parts", [2, 3, 7, 50])
-def test_a_batch_in_uneven_parts_steps_like_the_whole(parts: int) -> None:
+def test_a_batch_in_uneven_parts_takes_the_same_step_as_the_full_batch(parts: int) -> None:
     assert_same(stepped(stepper(parts=parts)), stepped(stepper()))
 
 
-def test_auto_divides_until_it_fits_and_steps_like_the_whole() -> None:
+def test_auto_divides_until_it_fits_and_takes_the_same_step() -> None:
     one = stepper(room=2, adapt=True)
     assert_same(stepped(one), stepped(stepper()))
     assert one.parts == 4
 
 
-def test_a_batch_that_does_not_fit_is_answered_with_the_parts_that_do() -> None:
+def test_the_error_of_a_batch_that_does_not_fit_names_the_parts_that_do() -> None:
     one = stepper(room=2)
     before = {name: value.detach().clone() for name, value in one.optimisation.model.named_parameters()}
     with pytest.raises(ResourceError, match="a batch of 7 does not fit") as refused:
         stepped(one)
-    assert "in 4 parts of 2" in refused.value.why
+    assert "as 4 micro-batches of 2" in refused.value.why
     assert "--batch-size auto" in refused.value.todo
     assert all(torch.equal(before[name], value) for name, value in one.optimisation.model.named_parameters())
 
 
 @pytest.mark.parametrize("adapt", [True, False])
-def test_one_image_that_does_not_fit_is_told(adapt: bool) -> None:
+def test_one_image_that_does_not_fit_is_an_error(adapt: bool) -> None:
     with pytest.raises(ResourceError, match="not even one image"):
         stepped(stepper(room=0, adapt=adapt))
 
 
-def test_a_machine_that_cannot_compile_is_told() -> None:
+def test_a_machine_that_cannot_compile_is_an_error() -> None:
     def no_compiler(*_: object) -> Any:
         raise OSError("no C++ compiler found")
 
@@ -84,7 +84,7 @@ def test_a_machine_that_cannot_compile_is_told() -> None:
     assert "no C++ compiler found" in refused.value.why
 
 
-def test_another_error_is_not_taken_for_memory() -> None:
+def test_another_error_is_not_taken_for_out_of_memory() -> None:
     one = stepper()
     one.loss_of = lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ"))
     with pytest.raises(RuntimeError, match="shapes differ"):

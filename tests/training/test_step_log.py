@@ -1,4 +1,4 @@
-"""Steps are written in order and a figure that is not finite is named with its batch."""
+"""Test that steps are written in order, and that a figure that is not finite is an error that names its batch."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def test_the_published_accuracy_is_that_of_the_contextualized_pass_and_only_in_i
             assert record.get("accuracy") == (75 if published else None)
 
 
-def test_a_figure_that_the_first_steps_of_an_epoch_did_not_have_has_no_mean() -> None:
-    """An epoch that release 0.1 began counted one accuracy."""
+def test_a_figure_missing_in_the_first_steps_of_an_epoch_has_no_mean() -> None:
+    """Release 0.1 counted one accuracy in an epoch."""
     written: list[Any] = []
     one = log(written, {"loss": 3.0, "source_accuracy": 0.5})
     one.add(1, torch.ones(len(FIGURES)))

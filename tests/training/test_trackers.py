@@ -1,4 +1,4 @@
-"""Each tracker reads back what the run's own files say, once, resumed or not."""
+"""Test that each tracker contains exactly what the run's own files record, once, resumed or not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INSTALLED = [name for name in ("tensorboard", "mlflow", "trackio", "wandb") if i
 
 
 def from_tensorboard(folder: Path) -> Curves:
-    """Tag -> (position, value), as TensorBoard itself reads the event files."""
+    """Return tag -> (position, value), as TensorBoard itself reads the event files."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(folder / RUN / "tensorboard"), size_guidance={"scalars": 0})
@@ -38,7 +38,7 @@ def from_tensorboard(folder: Path) -> Curves:
 
 
 def from_mlflow(folder: Path) -> Curves:
-    """Metric -> (position, value), as MLflow reads its store."""
+    """Return metric -> (position, value), as MLflow reads its store."""
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(f"sqlite:///{folder / RUN}/mlflow/mlflow.db")
@@ -51,7 +51,7 @@ def from_mlflow(folder: Path) -> Curves:
 
 
 def from_trackio(folder: Path) -> Curves:
-    """Metric -> (position, value), as trackio reads its store."""
+    """Return metric -> (position, value), as trackio reads its store."""
     os.environ["TRACKIO_DIR"] = str(folder / "trackio")
     from trackio.sqlite_storage import SQLiteStorage
 
@@ -69,7 +69,7 @@ READERS: dict[str, Callable[[Path], Curves]] = {
 
 
 def expected(run: Path) -> dict[str, list[tuple[int, Any]]]:
-    """The same from steps.jsonl and metrics.jsonl."""
+    """Return the same from steps.jsonl and metrics.jsonl."""
     found: dict[str, list[tuple[int, Any]]] = {}
     for name, group in (("steps.jsonl", "step"), ("metrics.jsonl", "epoch")):
         for line in (run / name).read_text().splitlines():
@@ -87,7 +87,7 @@ def assert_same(found: Curves, run: Path) -> None:
 
 
 def trackio_here() -> None:
-    """In the forked process: trackio keeps its figures in the working folder."""
+    """In the forked process: make trackio store its figures in the working folder."""
     os.environ["TRACKIO_DIR"] = str(Path.cwd() / "trackio")
 
 
@@ -98,6 +98,7 @@ def test_each_tracker_has_every_figure_of_steps_and_epochs(
     done = command("train", str(shared_folder), *tiny, *ARGUMENTS, *with_all, "--json", first=trackio_here)
     assert done.code == 0, done.stderr
     assert done.document["run"] == str(RUN)
+    assert "tensorboard: tensorboard --logdir runs" in done.stderr
     offline = list((tmp_path / RUN).glob("wandb/offline-run-*/*.wandb"))  # a binary log, read by W&B's own service
     assert [b"epoch/images_per_second" in path.read_bytes() for path in offline] == [True] * ("wandb" in INSTALLED)
     for name in set(INSTALLED) & set(READERS):
@@ -120,7 +121,7 @@ def test_a_resumed_run_writes_nothing_twice(
     assert_same(from_tensorboard(tmp_path), tmp_path / RUN)
 
 
-def test_a_tracker_may_be_asked_for_only_when_a_run_goes_on(
+def test_a_tracker_can_be_added_when_a_run_resumes(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
@@ -131,7 +132,7 @@ def test_a_tracker_may_be_asked_for_only_when_a_run_goes_on(
     assert_same(from_tensorboard(tmp_path), tmp_path / RUN)
 
 
-def asking(*trackers: str, **settings: Any) -> Settings:
+def settings_with(*trackers: str, **settings: Any) -> Settings:
     return Settings(dataset="small", train={"trackers": trackers}, **settings)  # type: ignore[arg-type]
 
 
@@ -139,7 +140,7 @@ def asking(*trackers: str, **settings: Any) -> Settings:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, missing: str, extra: str) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == missing else name)
     with pytest.raises(ConfigError, match=f"package {missing}, which is not installed") as caught:
-        check_trackers(asking("tensorboard", "mlflow"))
+        check_trackers(settings_with("tensorboard", "mlflow"))
     assert f"svipctl[{extra}]" in caught.value.todo
 
 
@@ -153,17 +154,17 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, missing: st
 )
 def test_offline_forbids_a_service(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, refused: bool) -> None:
     monkeypatch.setenv(variable, value)
-    check_trackers(asking("mlflow"))
+    check_trackers(settings_with("mlflow"))
     if refused:
         with pytest.raises(NetworkError, match="--offline forbids"):
-            check_trackers(asking("mlflow", offline=True))
+            check_trackers(settings_with("mlflow", offline=True))
     else:
-        check_trackers(asking("mlflow", offline=True))
+        check_trackers(settings_with("mlflow", offline=True))
 
 
-def test_a_tracker_that_fails_is_dropped_with_a_warning(tmp_path: Path) -> None:
+def test_a_failed_tracker_is_dropped_with_a_warning(tmp_path: Path) -> None:
     warnings: list[str] = []
-    trackers = Trackers(Run(tmp_path), asking("tensorboard"), warnings.append)
+    trackers = Trackers(Run(tmp_path), settings_with("tensorboard"), warnings.append)
     trackers.begin(1)
     record = {"epoch": 1, "step": 1, "loss": 1.0}
     trackers.started["tensorboard"].writer.close()
@@ -171,18 +172,18 @@ def test_a_tracker_that_fails_is_dropped_with_a_warning(tmp_path: Path) -> None:
     trackers.steps([record, record])
     trackers.close()
     assert len(warnings) == 1
-    assert "the tracker tensorboard failed and receives nothing more" in warnings[0]
+    assert "the tracker tensorboard failed and is disabled for this run" in warnings[0]
 
 
 @pytest.mark.slow
 def test_a_tracker_that_does_not_start_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://x")
     with pytest.raises(ConfigError, match="mlflow does not start"):
-        Trackers(Run(tmp_path), asking("mlflow"), print).begin(1)
+        Trackers(Run(tmp_path), settings_with("mlflow"), print).begin(1)
 
 
 @pytest.mark.slow
-def test_each_run_of_a_process_has_a_store_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_run_of_a_process_has_its_own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -193,18 +194,18 @@ def test_each_run_of_a_process_has_a_store_of_its_own(tmp_path: Path, monkeypatc
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
-def test_names_may_be_written_with_commas_and_tensorboard_by_its_earlier_name() -> None:
+def test_trackers_may_be_separated_by_commas_and_tensorboard_set_by_its_earlier_name() -> None:
     settings = Settings.model_validate({"dataset": "x", "train": {"trackers": "mlflow, wandb", "tensorboard": True}})
     assert settings.train.tracker_names == ("mlflow", "wandb", "tensorboard")
 
 
 def without_tensorboard() -> None:
-    """In the forked process: the extra is not installed."""
+    """In the forked process: make the extra unavailable."""
     found = importlib.util.find_spec
     importlib.util.find_spec = lambda name, *more: None if name == "tensorboard" else found(name, *more)
 
 
-def test_without_the_extra_no_run_is_begun(
+def test_without_the_extra_no_run_is_started(
     command: Command, tmp_path: Path, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:
     done = command("train", str(shared_folder), *tiny, *WITH, first=without_tensorboard)

@@ -1,4 +1,4 @@
-"""A run is a function of its configuration, and each named step of the trainer is the one that training takes."""
+"""Test that a run is a function of its configuration, and that training calls each documented step of the trainer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLOCK = {"seconds", "images_per_second", "data_wait", "peak_memory_mib"}
 
 
 class Listener:
-    """A reporter that keeps everything it receives."""
+    """Reporter that records everything it receives."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, int, int]] = []
@@ -104,7 +104,7 @@ def test_the_number_of_workers_changes_no_metric(first: Any, shared_folder: Path
 
 
 class Saving(Trainer):
-    """A trainer that remembers at which (epoch, step) it saves, and for which a save is due in the epochs of `due_in`."""
+    """Trainer that records at which (epoch, step) it saves, with a save due in the epochs of `due_in`."""
 
     due_in: frozenset[int] = frozenset()
 
@@ -132,7 +132,7 @@ class DueInTheThird(Saving):
         (Saving, ("train.save_every=0", "train.batch_size=48"), [(1, 0), (2, 0), (3, 0), (4, 0)]),
     ],
 )
-def test_epochs_are_saved_first_last_and_as_often_as_asked(
+def test_the_first_and_the_last_epoch_are_saved_and_others_at_the_set_interval(
     kind: type[Saving], assignments: tuple[str, ...], saves: list[tuple[int, int]], shared_folder: Path, tmp_path: Path
 ) -> None:
     settings = settings_of(shared_folder, "train.epochs=4", *assignments)
@@ -152,7 +152,7 @@ def test_a_new_best_is_saved_with_its_state(shared_folder: Path, tmp_path: Path)
     assert trainer.saves == [(epoch, 0) for epoch in sorted({*best, 4})]
 
 
-def test_a_signal_after_an_epoch_that_was_not_saved_saves_it(shared_folder: Path, tmp_path: Path) -> None:
+def test_a_signal_after_an_unsaved_epoch_saves_it(shared_folder: Path, tmp_path: Path) -> None:
     settings = settings_of(shared_folder, "train.epochs=4", "train.save_every=60")
     trainer, listener = trainer_of(settings, shared_folder, tmp_path / "run", Saving)
 
@@ -168,7 +168,7 @@ def test_a_signal_after_an_epoch_that_was_not_saved_saves_it(shared_folder: Path
     assert trainer.saves == [(1, 0), (2, 0)]
 
 
-def test_the_reporter_hears_every_epoch_and_the_incomplete_batch_is_left_out(first: Any) -> None:
+def test_the_reporter_receives_every_epoch_and_the_incomplete_batch_is_dropped(first: Any) -> None:
     records, listener, _ = first
     steps = len(SEEN) * TRAINED // 8
     assert listener.steps == [(1, steps, steps), (2, steps, steps)]
@@ -201,7 +201,7 @@ def test_an_epochs_record_has_terms_rate_speed_waiting_memory_and_selection(
         assert record["images_per_second"] > 0
 
 
-def test_the_best_epoch_is_the_one_that_the_rule_prefers(shared_folder: Path, tmp_path: Path) -> None:
+def test_the_best_epoch_is_the_one_that_the_rule_selects(shared_folder: Path, tmp_path: Path) -> None:
     rules = ["train.select=validation", "train.monitor=validation", "train.fold=1", "train.epochs=4", "optim.lr=0.01"]
     records, _ = trained_here(shared_folder, tmp_path / "run", *rules)
     figures = [record["H_oracle"] for record in records]
@@ -218,7 +218,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(shared_folder: Path, tmp_path: P
     assert not (tmp_path / "run" / "finished.json").exists()
 
 
-def test_a_loss_that_is_not_finite_leaves_the_checkpoint_of_the_epoch_before(
+def test_a_loss_that_is_not_finite_keeps_the_checkpoint_of_the_previous_epoch(
     shared_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(CheckFailed, match=r"not finite in epoch 2, step [2-4]") as caught:
@@ -232,7 +232,7 @@ def test_a_loss_that_is_not_finite_leaves_the_checkpoint_of_the_epoch_before(
 
 
 class DoubledLoss(Trainer):
-    """A trainer whose loss is twice that of the recipe."""
+    """Trainer whose loss is twice that of the recipe."""
 
     def loss(self, images: Tensor, labels: Tensor, epoch: int, coverage: Tensor | None) -> Terms:
         terms = super().loss(images, labels, epoch, coverage)
@@ -251,7 +251,7 @@ def test_a_subclass_with_another_loss_trains_with_it(shared_folder: Path, tmp_pa
 
 
 class FirstIsBest(Trainer):
-    """A trainer that keeps its first epoch."""
+    """Trainer that keeps its first epoch."""
 
     def is_best(self, record: dict[str, Any]) -> bool:
         return not self.position.best
@@ -264,7 +264,7 @@ def test_a_subclass_with_another_rule_decides_which_epoch_is_kept(shared_folder:
     assert json.loads((tmp_path / "run" / "finished.json").read_text())["best_epoch"] == 1
 
 
-def test_the_rule_last_takes_the_last_epoch_whatever_its_figures(shared_folder: Path, tmp_path: Path) -> None:
+def test_the_rule_last_selects_the_last_epoch_whatever_its_figures(shared_folder: Path, tmp_path: Path) -> None:
     trainer, _ = trainer_of(settings_of(shared_folder, "train.select=last"), shared_folder, tmp_path / "run")
     good, bad = {"H_oracle": 99.0, "H_reference": 99.0}, {"H_oracle": 1.0, "H_reference": 1.0}
     assert not trainer.is_best({"epoch": 1} | good)
@@ -279,7 +279,7 @@ def test_the_rule_last_takes_the_last_epoch_whatever_its_figures(shared_folder: 
         (("train.select=test", "train.monitor=test"), "H_reference", "H_oracle"),
     ],
 )
-def test_the_rules_validation_and_test_take_the_first_highest_figure_of_their_protocol(
+def test_the_rules_validation_and_test_select_the_first_highest_figure_of_their_protocol(
     shared_folder: Path, tmp_path: Path, rule: tuple[str, ...], decisive: str, other: str
 ) -> None:
     trainer, _ = trainer_of(settings_of(shared_folder, *rule), shared_folder, tmp_path / "run")
@@ -290,7 +290,9 @@ def test_the_rules_validation_and_test_take_the_first_highest_figure_of_their_pr
     assert not trainer.is_best({"epoch": 2, decisive: 49.0, other: 99.0})
 
 
-def test_validation_measures_the_monitored_split_and_leaves_training_mode(shared_folder: Path, tmp_path: Path) -> None:
+def test_validation_measures_the_monitored_split_and_restores_training_mode(
+    shared_folder: Path, tmp_path: Path
+) -> None:
     trainer, _ = trainer_of(settings_of(shared_folder), shared_folder, tmp_path / "monitored")
     trainer.network.train()
     found = trainer.validate()

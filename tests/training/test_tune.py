@@ -1,4 +1,4 @@
-"""Requests that a study refuses before anything is trained or written."""
+"""Test requests that a study refuses before anything is trained or written."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def plan(folder: Path, runs: Path, assignments: Sequence[str] = (), search: Sequ
         (["train.monitor=test", "train.select=test"], [], "never on test"),
         ([], ["train.monitor=validation,test"], "not a setting that a study can vary"),
         ([], ["optim.optimizer=adam,adan"], "optim.optimizer"),
-        (["optim.lr=1e-2"], ["optim.lr=1e-3:1e-1"], "--set optim.lr contradicts tuning"),
+        (["optim.lr=1e-2"], ["optim.lr=1e-3:1e-1"], "tune sets optim.lr itself"),
         (["gpu=cpu,cpu"], [], "names several devices"),
         (["name=.."], [], "not a valid run name"),
     ],
 )
-def test_what_would_look_at_test_or_cannot_be_tried_is_refused(
+def test_a_study_on_test_images_or_of_untunable_settings_is_refused(
     assignments: list[str], search: list[str], said: str, shared_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match=said):

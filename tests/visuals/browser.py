@@ -1,4 +1,4 @@
-"""A page in headless Chromium: what stands in it once its scripts have run, and what the console says."""
+"""Open a page in headless Chromium, and return its content after its scripts have run, and the console messages."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _FLAGS = (
 
 @dataclass(frozen=True)
 class Opened:
-    """A page that was opened from the disk."""
+    """Page that was opened from the disk."""
 
     document: str
-    """HTML of what stands in it."""
+    """HTML after the scripts have run."""
     console: list[str]
-    """Errors, refused loads and whatever else the console shows."""
+    """Errors, refused loads and other messages of the console."""
 
 
 def opened(page: Path, folder: Path, *flags: str) -> Opened:
@@ -35,8 +35,8 @@ def opened(page: Path, folder: Path, *flags: str) -> Opened:
 
     Args:
         page: The file.
-        folder: Where the browser may keep its profile.
-        flags: More of them.
+        folder: Folder for the profile of the browser.
+        flags: More flags.
 
     """
     assert PROGRAM is not None
@@ -48,19 +48,19 @@ def opened(page: Path, folder: Path, *flags: str) -> Opened:
     return Opened(done.stdout, _CONSOLE.findall(done.stderr))
 
 
-def probed(page: Path, script: str, folder: Path) -> Opened:
-    """The same with a script of the test's own at its end; what it passes to `tell` stands in `<pre id="told">`."""
-    told = (
+def opened_with_script(page: Path, script: str, folder: Path) -> Opened:
+    """Open a page with a script added at its end; the text that it passes to `tell` is in `<pre id="told">`."""
+    script_output = (
         '<pre id="told"></pre><script>const tell = (text) => { document.getElementById("told").textContent += text '
         f'+ "\\n"; }};\n{script}</script></body>'
     )
     copy = folder / "probed.html"
-    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", told), encoding="utf-8")
+    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", script_output), encoding="utf-8")
     return opened(copy, folder)
 
 
-def told(page: Opened) -> list[str]:
-    """What a probe told."""
+def script_output(page: Opened) -> list[str]:
+    """Return the lines that the script passed to `tell`."""
     found = re.search(r'<pre id="told">(.*?)</pre>', page.document, re.DOTALL)
     assert found is not None, "the probe's script did not run"
     return found.group(1).split("\n")[:-1]

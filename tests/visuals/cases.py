@@ -1,4 +1,4 @@
-"""A model and a data set that are small enough to be inspected in a blink."""
+"""A model and a data set that are small enough to be inspected quickly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.model.recipe import Recipe
-from svipctl.visuals.inspection import Inspector, new_inspector
+from svipctl.visuals.inspection import Inspector
 from tests.evaluation.cases import benchmark
 from tests.inference.models import trained_model
 from tests.model.tiny import svip, vit
@@ -23,7 +23,7 @@ def tiny_inspector(
     data = data or benchmark(root, masks=True)
     network = svip(recipe or Recipe(keep=2), window=window, backbone=vit(**backbone))
     model = trained_model(network, window=window, classes=data.classes, seen_classes=("a", "b"))
-    return new_inspector(model, data, data.test_split(), 0.1, top=3, reasons=4)
+    return Inspector(model, data, gamma=0.1)
 
 
 def boxed(data: Benchmark) -> Benchmark:

@@ -1,9 +1,10 @@
-"""Confused classes and their examples."""
+"""Test confused classes and their examples."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from svipctl.errors import shortened_name
 from svipctl.evaluation.per_class import confusion
@@ -15,7 +16,7 @@ ANSWERS = np.array([0, 1, 1, 0, 1, 2, 1])
 NAMES = ["wren", "robin", "jay_" * 12]
 
 
-def test_the_examples_of_a_pair_are_what_they_are_called() -> None:
+def test_the_examples_of_a_pair_match_its_classes() -> None:
     counts = confusion(LABELS, ANSWERS, 3)
     pairs = confused_pairs(counts, LABELS, ANSWERS, 5)
     assert [(pair.true, pair.answered, pair.mistakes) for pair in pairs] == [(0, 1, 3), (2, 1, 1)]
@@ -26,7 +27,7 @@ def test_the_examples_of_a_pair_are_what_they_are_called() -> None:
         assert (LABELS[pair.right], ANSWERS[pair.right]) == (pair.answered, pair.answered)
 
 
-def test_a_class_that_is_never_named_rightly_has_no_example_beside_it() -> None:
+def test_a_pair_has_no_correct_example_if_its_answer_is_never_classified_correctly() -> None:
     labels, answers = np.array([0, 1]), np.array([1, 0])
     (pair,) = confused_pairs(confusion(labels, answers, 2), labels, answers, 3)
     assert (pair.wrong, pair.right) == (0, None)
@@ -36,12 +37,12 @@ def test_the_figure_shows_percent_of_each_true_class() -> None:
     counts = confusion(LABELS, ANSWERS, 3)
     asked: list[int] = []
 
-    def thumbnail(place: int) -> np.ndarray:
+    def read(place: int) -> Image.Image:
         asked.append(place)
-        return np.zeros((8, 8, 3), dtype=np.uint8)
+        return Image.new("RGB", (8, 8))
 
     with themed():
-        figure = confusion_figure(counts, confused_pairs(counts, LABELS, ANSWERS, 5), NAMES, thumbnail, "gzsl-oracle")
+        figure = confusion_figure(counts, confused_pairs(counts, LABELS, ANSWERS, 5), NAMES, read, "gzsl-oracle")
     axes = next(axes for axes in figure.axes if axes.get_title().startswith("Most confused"))
     assert np.asarray(axes.images[0].get_array()) == pytest.approx(
         100 * np.array([[1 / 3, 2 / 3, 0], [0.5, 0.5, 0], [0, 0.5, 0.5]])

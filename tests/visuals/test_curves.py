@@ -1,4 +1,4 @@
-"""Curves show the numbers they are made of."""
+"""Test that curves show the numbers they are drawn from."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def evaluation() -> ProtocolResults:
 
 
 def drawn(draw: Any, *of: Any) -> Axes:
-    """The axes after drawing."""
+    """Return the axes after drawing."""
     axes = new_figure(4, 3).subplots()
     with themed():
         draw(axes, *of)
@@ -56,7 +56,7 @@ def labels(axes: Axes) -> list[str]:
 
 
 def points(axes: Axes) -> set[tuple[float, float]]:
-    """Where single marks stand."""
+    """Return the places of single marks."""
     lines = [line.get_xydata() for line in axes.lines if len(line.get_xydata()) == 1]
     return {(round(float(x), 6), round(float(y), 6)) for ((x, y),) in lines}
 
@@ -65,7 +65,7 @@ def test_a_term_that_is_zero_throughout_is_left_out(history: History) -> None:
     assert labels(drawn(curves.draw_losses, history)) == ["loss", "cross-entropy", "patch classifier"]
 
 
-def test_a_term_that_is_next_to_nothing_is_named_and_does_not_press_the_others_together(history: History) -> None:
+def test_a_negligible_term_is_named_and_does_not_compress_the_others(history: History) -> None:
     steps = [{**step, "consistency": 2e-6} for step in history.steps]
     axes = drawn(curves.draw_losses, History(history.epochs, steps))
     assert labels(axes)[-1] == "consistency: below 1e-05"
@@ -73,7 +73,7 @@ def test_a_term_that_is_next_to_nothing_is_named_and_does_not_press_the_others_t
 
 
 @pytest.mark.parametrize("share", [0.2, 0.65, 1.0])
-def test_the_legend_lies_on_no_seen_unseen_curve(share: float) -> None:
+def test_the_legend_does_not_cover_the_seen_unseen_curve(share: float) -> None:
     evaluation = evaluate_protocols(scored(0, 300), resamples=0)
     curve = replace(evaluation.curve, seen=share * evaluation.curve.seen, unseen=share * evaluation.curve.unseen)
     with themed():
@@ -86,11 +86,34 @@ def test_the_legend_lies_on_no_seen_unseen_curve(share: float) -> None:
     assert not box.count_contains(axes.transData.transform(line.get_xydata()))
 
 
-def test_accuracies_name_the_split_that_was_watched(history: History) -> None:
+def test_accuracies_name_the_monitored_split(history: History) -> None:
     axes = drawn(curves.draw_accuracies, history)
     assert axes.get_title() == "Accuracy, training and fold-1 split"
     assert labels(axes) == ["train, source pass", "T1", "U", "S", "H", "best H over gamma"]
     assert axes.lines[1].get_ydata().tolist() == [10.0, 20.0, 30.0]
+
+
+def test_the_accuracy_of_a_single_pass_is_drawn_once() -> None:
+    both = [{"epoch": n, "source_accuracy": 20.0 * n, "contextualized_accuracy": 20.0 * n} for n in (1, 2)]
+    assert labels(drawn(curves.draw_accuracies, History(both, []))) == ["train"]
+
+
+def test_a_recipe_without_selection_has_no_curve_of_the_patch_classifier(history: History) -> None:
+    assert drawn(curves.draw_patch_classifier, history).lines
+    steps = [{**step, "patch_auc": 50.0, "patch_recall": 100.0} for step in history.steps]
+    axes = drawn(curves.draw_patch_classifier, History(history.epochs, steps))
+    assert not axes.lines
+    assert "no patch selection" in axes.texts[0].get_text()
+
+
+@pytest.mark.parametrize("size", [(4, 3), (11, 8)])
+def test_a_long_legend_is_below_its_axes(size: tuple[float, float]) -> None:
+    chart = new_figure(*size)
+    with themed():
+        curves.draw_seen_unseen(axes := chart.subplots(), {"": evaluate_protocols(scored(0, 300), gamma=0.3)})
+    renderer = FigureCanvasAgg(chart).get_renderer()
+    chart.draw(renderer)
+    assert axes.get_legend().get_window_extent(renderer).y1 <= axes.xaxis.label.get_window_extent(renderer).y0
 
 
 def test_every_protocol_is_a_point_on_the_seen_unseen_curve(evaluation: ProtocolResults) -> None:
@@ -124,13 +147,13 @@ def test_h_over_gamma_peaks_at_the_oracle_and_shows_every_gamma(evaluation: Prot
     assert low < best < high
 
 
-def test_reliability_says_its_error() -> None:
+def test_reliability_shows_its_error() -> None:
     found = reliability(scored(0, 300))
     axes = drawn(curves.draw_reliability, {"gamma 0": found})
-    assert labels(axes) == ["honest", f"gamma 0: ECE {100 * found.error:.1f}"]
+    assert labels(axes) == ["perfectly calibrated", f"gamma 0: ECE {100 * found.error:.1f}"]
 
 
-def test_runs_are_overlaid_as_far_as_they_have_a_figure(history: History) -> None:
+def test_overlaid_runs_omit_those_without_the_figure(history: History) -> None:
     plain = History([{key: one[key] for key in ("epoch", "loss")} for one in EPOCHS], [])
     runs = {"one": history, "two": plain}
     assert labels(drawn(curves.draw_overlaid, runs, "loss")) == ["one", "two"]
@@ -158,7 +181,7 @@ def test_many_steps_are_averaged_and_keep_their_mean() -> None:
     assert places[-1] <= 1
 
 
-def test_a_run_without_records_has_an_empty_history_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+def test_a_run_without_records_has_an_empty_history_and_a_damaged_one_is_an_error(tmp_path: Path) -> None:
     assert read_history(Run(tmp_path)) == History([], [])
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"epoch": 1}) + "\nnot json\n")
     with pytest.raises(DataError, match="damaged"):

@@ -1,17 +1,21 @@
-"""Figures of the Python API: each comes from what a user holds, in the theme asked for, without pyplot."""
+"""Test figures of the Python API: each from the objects of a user, in the given theme, without pyplot."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from svipctl.errors import ConfigError
 from svipctl.visuals import figures
+from svipctl.visuals.style import themed
 from tests.visuals.evaluated import Evaluated, evaluated
 
 
@@ -21,7 +25,7 @@ def subject(trained: Path, masked_folder: Path, tmp_path_factory: pytest.TempPat
 
 
 def words(figure: Figure) -> str:
-    """Everything that is written in a figure."""
+    """Return all texts of a figure."""
     return " ".join(text.get_text() for text in figure.findobj(Text))
 
 
@@ -45,14 +49,37 @@ FIGURES: dict[str, tuple[Callable[[Evaluated], Figure], str]] = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_each_figure_is_drawn_and_says_what_it_shows(subject: Evaluated, name: str) -> None:
+def test_each_figure_is_drawn_and_names_its_content(subject: Evaluated, name: str) -> None:
     draw, said = FIGURES[name]
     figure = draw(subject)
     assert isinstance(figure, Figure)
     assert said in words(figure)
 
 
-def test_the_theme_is_that_asked_for(subject: Evaluated) -> None:
+def rendered(figure: Figure) -> np.ndarray:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba()).copy()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_has_the_colours_of_its_theme_wherever_it_is_saved(subject: Evaluated, name: str) -> None:
+    outside = rendered(FIGURES[name][0](subject))
+    with themed("light"):
+        inside = rendered(FIGURES[name][0](subject))
+    np.testing.assert_array_equal(outside, inside)
+
+
+def test_a_model_without_its_run_has_no_figures_of_training(subject: Evaluated) -> None:
+    model = replace(subject.evaluation.model, run=None)
+    with pytest.raises(ConfigError, match="no records of its training"):
+        figures.training(model)
+    curves = figures.curves(replace(subject.evaluation, model=model))
+    assert [axes.get_title() for axes in curves.axes] == ["Seen against unseen", "Calibrated stacking", "Reliability"]
+    assert words(figures.training(subject.evaluation.model)) == words(figures.training(subject.run.folder))
+
+
+def test_the_figure_has_the_requested_theme(subject: Evaluated) -> None:
     light, dark = (figures.training(subject.run, theme=theme) for theme in ("light", "dark"))
     assert (to_hex(light.get_facecolor()), to_hex(dark.get_facecolor())) == ("#ffffff", "#16181d")
 

@@ -1,4 +1,4 @@
-"""Images and attributes are chosen by part, class and name, and spread evenly."""
+"""Test that images and attributes are chosen by part, class and name, and spread evenly."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_parts_of_the_split_and_classes_choose_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("length", "count"), [(100, 16), (16, 16), (5, 16), (17, 16), (3, 1), (1000, 7)])
-def test_a_spread_has_the_ends_no_image_twice_and_equal_steps(length: int, count: int) -> None:
+def test_a_spread_has_both_ends_no_duplicates_and_equal_steps(length: int, count: int) -> None:
     chosen = spread(np.arange(length), count)
     assert len(set(chosen.tolist())) == len(chosen) == min(length, count)
     assert chosen[0] == 0

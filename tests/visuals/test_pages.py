@@ -1,4 +1,4 @@
-"""Any number of images: so many on a page, one page at a time."""
+"""Test pages of images: a fixed number of images per page, one page at a time."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def drawn(items: Sequence[int]) -> Figure:
 @pytest.mark.parametrize(
     ("count", "names"), [(0, []), (1, ["a"]), (3, ["a"]), (4, ["a-1", "a-2"]), (7, ["a-1", "a-2", "a-3"])]
 )
-def test_one_page_has_the_name_and_several_are_numbered(tmp_path: Path, count: int, names: list[str]) -> None:
+def test_a_single_page_has_the_file_name_and_several_are_numbered(tmp_path: Path, count: int, names: list[str]) -> None:
     with themed():
         pages = list(write_pages(iter(range(count)), tmp_path / "a.svg", drawn, 3))
-    assert [page.path.stem for page in pages] == names
-    assert [item for page in pages for item in page.items] == list(range(count))
-    for page in pages:
-        assert str(list(page.items)) in page.path.read_text()
+    assert [path.stem for path, _ in pages] == names
+    assert [item for _, page in pages for item in page] == list(range(count))
+    for path, page in pages:
+        assert str(list(page)) in path.read_text()
 
 
-def test_a_page_is_written_before_the_next_ones_images_are_asked_for(tmp_path: Path) -> None:
+def test_a_page_is_written_before_the_images_of_the_next_are_read(tmp_path: Path) -> None:
     asked: list[int] = []
 
     def images() -> Iterator[int]:
@@ -50,12 +50,12 @@ def test_a_page_is_written_before_the_next_ones_images_are_asked_for(tmp_path: P
         assert len(asked) == 7
 
 
-def test_a_format_that_is_none_is_refused_before_anything_is_looked_at(tmp_path: Path) -> None:
+def test_an_unsupported_format_is_refused_before_any_image_is_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         list(write_pages(iter([1]), tmp_path / "a.gif", drawn, 3))
 
 
-def test_a_page_is_forgotten_before_the_next_is_drawn_and_nothing_stays_frozen(tmp_path: Path) -> None:
+def test_a_page_is_freed_before_the_next_is_drawn_and_no_object_stays_frozen(tmp_path: Path) -> None:
     figures: list[weakref.ref[Figure]] = []
     alive: list[int] = []
 
@@ -65,7 +65,7 @@ def test_a_page_is_forgotten_before_the_next_is_drawn_and_nothing_stays_frozen(t
         figures.append(weakref.ref(figure))
         return figure
 
-    gc.disable()  # only what is collected on purpose counts
+    gc.disable()  # only explicit collections count
     try:
         with themed():
             pages = write_pages(iter(range(9)), tmp_path / "a.png", noted, 3)

@@ -1,4 +1,4 @@
-"""The report's page: complete, escaped, valid, alone on the disk, and working in a browser."""
+"""Test the report's page: complete, escaped, valid, self-contained, and working in a browser."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +19,12 @@ from svipctl.evaluation.per_class import per_class
 from svipctl.evaluation.protocols import Scored, evaluate_protocols
 from svipctl.settings.schema import Settings
 from svipctl.visuals.report.comparison import check_same_images
-from svipctl.visuals.report.contents import Contents, gather
+from svipctl.visuals.report.contents import gather
 from svipctl.visuals.report.page import check_page_name, render, write_page
 from tests.conftest import SEEN, UNSEEN
 from tests.evaluation.cases import benchmark
-from tests.visuals.browser import needs_browser, opened, probed, told
+from tests.runs.made import make_old
+from tests.visuals.browser import needs_browser, opened, opened_with_script, script_output
 from tests.visuals.evaluated import Evaluated, evaluated
 
 pytestmark = pytest.mark.slow
@@ -38,20 +40,20 @@ def subject(trained: Path, masked_folder: Path, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="module")
-def contents(subject: Evaluated) -> Contents:
+def contents(subject: Evaluated) -> dict[str, Any]:
     return gather(subject.run, subject.benchmark, subject.settings, subject.evaluation)
 
 
 @pytest.fixture(scope="module")
-def page(contents: Contents, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(contents: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     write_page(path, render("run.html", contents))
     return path
 
 
 @pytest.fixture(scope="module")
-def large(contents: Contents, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a benchmark with as many classes as SUN, some of them with names that are no names."""
+def large(contents: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of a benchmark with as many classes as SUN, some of them with unusual names."""
     rng = np.random.default_rng(0)
     names = [*ODD, *(f"class_{number:03}" for number in range(len(ODD), HUNDREDS))]
     labels = np.repeat(np.arange(HUNDREDS), 3)
@@ -60,21 +62,20 @@ def large(contents: Contents, tmp_path_factory: pytest.TempPathFactory) -> Path:
     classes = per_class(evaluate_protocols(case, gamma=0.1, resamples=0), names)
     ranked = sorted(classes, key=lambda one: one.accuracy["gzsl-calibrated"])
     path = tmp_path_factory.mktemp("large") / "report.html"
-    many = replace(
-        contents,
-        title=ODD[0],
-        classes=classes,
-        class_rows=["zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle"],
-        reading="gzsl-calibrated",
-        hardest=[classes[0], *ranked[:7]],
-        best=ranked[::-1][:8],
-    )
+    many = contents | {
+        "title": ODD[0],
+        "classes": classes,
+        "class_rows": ["zsl", "gzsl", "gzsl-calibrated", "gzsl-oracle"],
+        "reading": "gzsl-calibrated",
+        "hardest": [classes[0], *ranked[:7]],
+        "best": ranked[::-1][:8],
+    }
     write_page(path, render("run.html", many))
     return path
 
 
 class Attributes(HTMLParser):
-    """Every attribute of every element, the text of table cells, and how many elements there are of a kind."""
+    """Attributes of every element, the text of table cells, and the tags."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ class Attributes(HTMLParser):
         self.text += data
 
 
-def test_the_report_says_everything(page: Path, subject: Evaluated) -> None:
+def test_the_report_is_complete(page: Path, subject: Evaluated) -> None:
     text = " ".join(Attributes(page.read_text()).text.split())
     for protocol in subject.evaluation.document["protocols"]:
         assert protocol in text
@@ -124,7 +125,7 @@ def test_numbers_are_those_of_the_evaluation(page: Path, subject: Evaluated) -> 
         assert shown[row] == pytest.approx(values, abs=0.051)
 
 
-def test_localisation_is_a_line_for_all_attributes_and_for_each_part(page: Path, subject: Evaluated) -> None:
+def test_localisation_has_a_line_for_all_attributes_and_for_each_part(page: Path, subject: Evaluated) -> None:
     found = subject.evaluation.document["localisation"]["object"]
     text = " ".join(Attributes(page.read_text()).text.split())
     groups = {name.removeprefix("has_").replace("_", " "): one for name, one in found["groups"].items()}
@@ -134,7 +135,7 @@ def test_localisation_is_a_line_for_all_attributes_and_for_each_part(page: Path,
         assert f" {name} {figures} {one['peaks']} " in text
 
 
-def test_every_chart_is_there_for_a_light_and_for_a_dark_page(page: Path) -> None:
+def test_every_chart_has_a_light_and_a_dark_version(page: Path) -> None:
     text = page.read_text()
     dark = re.findall(
         r'<source media="\(prefers-color-scheme: dark\)" srcset="data:image/svg\+xml;base64,([^"]+)"', text
@@ -152,7 +153,7 @@ def test_the_same_run_gives_the_same_page(page: Path, subject: Evaluated) -> Non
 
 
 @pytest.mark.parametrize("which", ["page", "large"])
-def test_nothing_is_loaded_from_anywhere(which: str, request: pytest.FixtureRequest) -> None:
+def test_the_page_loads_nothing(which: str, request: pytest.FixtureRequest) -> None:
     text = request.getfixturevalue(which).read_text()
     parsed = Attributes(text)
     for _, name, value in parsed.attributes:
@@ -166,7 +167,7 @@ def test_nothing_is_loaded_from_anywhere(which: str, request: pytest.FixtureRequ
         assert not re.search(r'(?:href|src)="(?!#|data:)', drawing)
 
 
-def test_a_name_that_is_markup_is_shown_as_it_is(large: Path) -> None:
+def test_a_name_with_markup_is_shown_literally(large: Path) -> None:
     text = large.read_text()
     parsed = Attributes(text)
     assert parsed.tags.count("script") == 1
@@ -174,6 +175,13 @@ def test_a_name_that_is_markup_is_shown_as_it_is(large: Path) -> None:
     for name in ODD:
         assert name in parsed.text
     assert "49" not in re.findall(r"\$x\^2\$ (\S+)", parsed.text)
+
+
+def test_control_characters_of_a_name_are_escaped(contents: dict[str, Any]) -> None:
+    first, *others = contents["classes"]
+    page = render("run.html", contents | {"classes": [replace(first, name="\x1b[31mred\u202e"), *others]})
+    assert not re.search("[\x1b\u202e]", page)
+    assert r"\x1b[31mred\u202e" in page
 
 
 def test_a_report_of_hundreds_of_classes_is_complete_and_of_reasonable_size(large: Path, page: Path) -> None:
@@ -190,7 +198,7 @@ def test_the_page_is_valid_html(which: str, request: pytest.FixtureRequest) -> N
 
 
 @pytest.mark.skipif(shutil.which("tidy") is None, reason="tidy is not installed")
-def test_the_validator_finds_what_is_wrong(page: Path, tmp_path: Path) -> None:
+def test_the_validator_finds_errors(page: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.html"
     broken.write_text(page.read_text().replace("</table>", "", 1))
     done = subprocess.run(["tidy", "-errors", "-quiet", broken], capture_output=True, text=True)
@@ -199,7 +207,7 @@ def test_the_validator_finds_what_is_wrong(page: Path, tmp_path: Path) -> None:
 
 @needs_browser
 @pytest.mark.parametrize("which", ["page", "large"])
-def test_a_browser_opens_it_without_an_error(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_a_browser_opens_the_page_without_an_error(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     found = opened(request.getfixturevalue(which), tmp_path)
     assert found.console == []
     assert "Protocols" in found.document
@@ -208,7 +216,7 @@ def test_a_browser_opens_it_without_an_error(which: str, request: pytest.Fixture
 
 
 @needs_browser
-def test_the_browser_test_sees_errors_and_refused_loads(page: Path, tmp_path: Path) -> None:
+def test_the_browser_test_detects_errors_and_refused_loads(page: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.html"
     more = '<img src="https://example.org/a.png" alt=""><script>nothing();</script></body>'
     broken.write_text(page.read_text().replace("</body>", more))
@@ -245,9 +253,9 @@ tell(document.querySelector("[role=status]").textContent);
 
 @needs_browser
 def test_a_heading_sorts_the_table_and_the_filter_finds_a_class(large: Path, tmp_path: Path) -> None:
-    found = probed(large, SORTING, tmp_path)
+    found = opened_with_script(large, SORTING, tmp_path)
     assert found.console == []
-    unsorted, up, rises, down, falls, absent, complete, ordered, shown, status = told(found)
+    unsorted, up, rises, down, falls, absent, complete, ordered, shown, status = script_output(found)
     assert set(unsorted.split(",")) == {"none"}
     assert up.split(",")[5] == "ascending"
     assert down.split(",")[5] == "descending"
@@ -257,7 +265,7 @@ def test_a_heading_sorts_the_table_and_the_filter_finds_a_class(large: Path, tmp
 
 @needs_browser
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_is_wider_than_a_phone(width: int, large: Path, tmp_path: Path) -> None:
+def test_the_page_fits_the_width_of_a_phone_and_of_a_desktop(width: int, large: Path, tmp_path: Path) -> None:
     inner, outer = tmp_path / "inner.html", tmp_path / "outer.html"
     script = (
         "<script>const root = document.documentElement;"
@@ -269,18 +277,18 @@ def test_nothing_is_wider_than_a_phone(width: int, large: Path, tmp_path: Path) 
         '</iframe><script>onmessage = (one) => { document.getElementById("told").textContent = `${one.data[0]}\\n${one.data[1]}\\n`; };'
         "</script>"
     )
-    needed, there = map(int, told(opened(outer, tmp_path)))
+    needed, there = map(int, script_output(opened(outer, tmp_path)))
     assert width - 20 <= there <= width
     assert needed == there
 
 
-def test_a_run_of_an_earlier_version_still_says_where_its_settings_are_from(subject: Evaluated, tmp_path: Path) -> None:
+def test_a_run_of_an_earlier_version_shows_the_origin_of_its_settings(subject: Evaluated, tmp_path: Path) -> None:
     from svipctl.runs.run import Run
     from svipctl.visuals.report.tables import configuration
 
     run = Run(Path(shutil.copytree(subject.run.folder, tmp_path / "old")))
-    for name in ("origins.json", "manifest.json"):
-        (run.folder / name).unlink()
+    (run.folder / "origins.json").unlink()
+    make_old(run.folder)
     found = {one.key: one for one in configuration(run, run.settings())}
     assert (found["train.batch_size"].origin, found["train.batch_size"].differs) == ("the run", True)
     assert (found["optim.warmup_lr"].origin, found["optim.warmup_lr"].differs) == ("default", False)
@@ -290,7 +298,7 @@ def test_a_run_of_an_earlier_version_still_says_where_its_settings_are_from(subj
         configuration(run, run.settings())
 
 
-def test_a_report_is_an_html_file(tmp_path: Path) -> None:
+def test_a_report_must_be_an_html_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="HTML"):
         check_page_name(tmp_path / "report.pdf")
     (tmp_path / "folder.html").mkdir()
@@ -307,7 +315,7 @@ DEVELOPMENT = {
 }
 
 
-def test_a_final_run_says_what_was_chosen_on_what(subject: Evaluated, tmp_path: Path) -> None:
+def test_a_final_run_reports_its_choices_and_their_images(subject: Evaluated, tmp_path: Path) -> None:
     from svipctl.runs.run import Run
     from svipctl.visuals.report.tables import commands, provenance
 
@@ -325,13 +333,13 @@ def test_a_final_run_says_what_was_chosen_on_what(subject: Evaluated, tmp_path: 
     assert (evaluate_[:12], report.split()[:3]) == ("svipctl eval", ["svipctl", "visualize", "report"])
 
 
-def test_the_leak_is_reference_minus_calibrated(contents: Contents, subject: Evaluated) -> None:
-    assert contents.leak is None
+def test_the_leak_is_reference_minus_calibrated(contents: dict[str, Any], subject: Evaluated) -> None:
+    assert contents["leak"] is None
     protocols = subject.evaluation.document["protocols"]
     calibrated = protocols | {"gzsl-calibrated": {"gamma": 0.1, "U": 10.0, "S": 20.0, "H": 13.3}}
     evaluation = replace(subject.evaluation, document=subject.evaluation.document | {"protocols": calibrated})
     found = gather(subject.run, subject.benchmark, subject.settings, evaluation)
-    assert found.leak == pytest.approx(protocols["reference"]["H"] - 13.3)
+    assert found["leak"] == pytest.approx(protocols["reference"]["H"] - 13.3)
     assert "The leak: choosing on test" in " ".join(Attributes(render("run.html", found)).text.split())
 
 

@@ -1,4 +1,4 @@
-"""Sheets of images: what is drawn is what was measured, for every kind of recipe and image."""
+"""Test sheets of images: they show the measured values, for every kind of recipe and image."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def written(figure: Figure, path: Path) -> str:
     return path.read_text()
 
 
-def test_the_patch_sheet_says_the_mean_auc_and_what_eval_said(inspections: list[Inspection], tmp_path: Path) -> None:
+def test_the_patch_sheet_shows_the_mean_auc_and_that_of_eval(inspections: list[Inspection], tmp_path: Path) -> None:
     mean = np.mean([one.auc for one in inspections if one.auc is not None])
     with themed():
         text = written(
@@ -52,7 +52,7 @@ def test_the_patch_sheet_says_the_mean_auc_and_what_eval_said(inspections: list[
         assert word in text
 
 
-def test_a_patch_sheet_without_selection_or_truth_says_what_is_not_there(tmp_path: Path) -> None:
+def test_a_patch_sheet_names_a_missing_selection_or_ground_truth(tmp_path: Path) -> None:
     with themed("dark"):
         (one,) = tiny_inspector(tmp_path, Recipe(passes="source")).inspect([1])
         text = written(patch_sheet([one], "Title", score_source="rollout"), tmp_path / "a.svg")
@@ -61,15 +61,15 @@ def test_a_patch_sheet_without_selection_or_truth_says_what_is_not_there(tmp_pat
         inspector = tiny_inspector(tmp_path)
         (one,) = inspector.inspect([inspector.benchmark.image_path(0)])
         text = written(patch_sheet([one], "Title", score_source="cosine"), tmp_path / "b.svg")
-    assert "The data set has no masks or boxes of the object" in text
+    assert "There are no masks or boxes of the object" in text
     assert "similarity" in text
     assert "true " not in text
 
 
-def test_the_tiles_of_a_patch_sheet_hold_the_values(inspections: list[Inspection]) -> None:
+def test_the_tiles_of_a_patch_sheet_show_the_values(inspections: list[Inspection]) -> None:
     with themed():
         figure = patch_sheet(inspections[:1], "Title", score_source="rollout")
-    kept, classifier, rollout, truth = figure.axes[0].images[1:]  # after the strip of colours
+    kept, classifier, rollout, truth = figure.axes[0].images[1:]  # after the colour bar
     one = inspections[0]
     assert one.related is not None
     assert one.mask is not None
@@ -83,13 +83,13 @@ def test_the_tiles_of_a_patch_sheet_hold_the_values(inspections: list[Inspection
     assert hidden.reshape(2, 16, 2, 16, 3).any(axis=(1, 3, 4)).tolist() == (~one.kept).tolist()
 
 
-def test_attribute_maps_show_the_strongest_then_the_named_none_twice(
+def test_attribute_maps_show_the_strongest_then_the_named_ones_without_duplicates(
     inspections: list[Inspection], tmp_path: Path
 ) -> None:
     names = ("has_bill_shape::cone", "furry", "has_wing_color::red", "has_size::small", "has_tail::<b>&long")
     one = inspections[0]
-    reasons = tuple(replace(reason, attribute=names[int(reason.attribute[1])]) for reason in one.answers[0].speaks_for)
-    one = replace(one, answers=(replace(one.answers[0], speaks_for=reasons), *one.answers[1:]))
+    reasons = tuple(replace(reason, attribute=names[int(reason.attribute[1])]) for reason in one.answer.speaks_for)
+    one = replace(one, answer=replace(one.answer, speaks_for=reasons))
     strongest = [names.index(reason.attribute) for reason in reasons]
     assert shown_attributes(one, names, 2, ()) == strongest[:2]
     other = next(column for column in range(5) if column not in strongest[:2])
@@ -105,7 +105,7 @@ def test_attribute_maps_show_the_strongest_then_the_named_none_twice(
     assert f"{one.windows[:, :, 4].min():.2f} to {one.windows[:, :, 4].max():.2f}".replace("-", "−") in text
 
 
-def test_attention_has_a_column_a_block_and_at_most_six(inspections: list[Inspection], tmp_path: Path) -> None:
+def test_attention_has_a_column_per_block_and_at_most_six(inspections: list[Inspection], tmp_path: Path) -> None:
     deep = replace(inspections[0], attention=np.random.default_rng(0).random((12, 4, 4), dtype=np.float32))
     with themed():
         two = written(attention_sheet(inspections[:2], "Title", score="rollout"), tmp_path / "a.svg")
@@ -115,18 +115,18 @@ def test_attention_has_a_column_a_block_and_at_most_six(inspections: list[Inspec
     assert (shown[0], shown[-1], len(shown)) == (1, 12, 6)
 
 
-def test_a_contact_sheet_stops_when_each_kind_is_full_and_keeps_no_more(inspections: list[Inspection]) -> None:
+def test_a_contact_sheet_stops_reading_when_each_group_is_full(inspections: list[Inspection]) -> None:
     taken = 0
 
     def images() -> Iterator[Inspection]:
         nonlocal taken
         for taken in range(1, 10_001):
             one = inspections[taken % 12]
-            yield replace(one, is_seen=taken % 2 == 0, true_class=one.answer if taken % 3 else "another")
+            yield replace(one, is_seen=taken % 2 == 0, true_class=one.answer.name if taken % 3 else "another")
 
-    groups = sorted_groups(images(), 20, kinds("test"))
+    groups, looked_at = sorted_groups(images(), 20, kinds("test"))
     assert [len(found) for found in groups.values()] == [5] * 4
-    assert taken < 50
+    assert taken == looked_at < 50
     for (is_seen, is_right), found in groups.items():
         assert all((one.is_seen, one.is_right) == (is_seen, is_right) for one in found)
     assert kinds("unseen") == [(False, True), (False, False)]
@@ -134,8 +134,8 @@ def test_a_contact_sheet_stops_when_each_kind_is_full_and_keeps_no_more(inspecti
     assert kinds("test", own=True) == [(None, None)]
 
 
-def test_a_contact_sheet_has_a_heading_for_each_kind_it_found(inspections: list[Inspection], tmp_path: Path) -> None:
-    groups = sorted_groups(inspections, 80, kinds("test"))
+def test_a_contact_sheet_has_a_heading_for_each_group_it_found(inspections: list[Inspection], tmp_path: Path) -> None:
+    groups, _ = sorted_groups(inspections, 80, kinds("test"))
     with themed():
         text = written(contact_sheet(groups, "Title", looked_at=12), tmp_path / "a.svg")
     for (is_seen, is_right), found in groups.items():
@@ -146,13 +146,13 @@ def test_a_contact_sheet_has_a_heading_for_each_kind_it_found(inspections: list[
     assert text.count("→ ") == sum(1 for one in inspections if not one.is_right)
 
 
-def test_fading_leaves_what_is_shown_and_an_overlay_leaves_the_lowest_grey() -> None:
+def test_fading_hides_the_other_windows_and_an_overlay_leaves_the_lowest_grey() -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
     shown = np.array([[True, False], [False, True]])
     result = faded(pixels, shown)
     assert np.array_equal(result[:16, :16], pixels[:16, :16])
-    assert np.ptp(result[:16, 16:]) < 40, "next to nothing of the image is seen under the grey"
+    assert np.ptp(result[:16, 16:]) < 40, "almost nothing of the image is visible under the grey"
     laid = overlay(pixels, np.array([[0.0, 1.0], [0.0, 1.0]])).astype(int)
     assert np.ptp(laid[:, 0], axis=-1).max() <= 1  # grey: red, green and blue alike
     assert np.ptp(laid[:, -1], axis=-1).min() > 40
@@ -161,7 +161,7 @@ def test_fading_leaves_what_is_shown_and_an_overlay_leaves_the_lowest_grey() -> 
 
 
 @pytest.mark.parametrize("room", [0.2, 0.8, 2.0, 9.0])
-def test_a_name_that_is_too_long_keeps_both_ends_and_fits(room: float) -> None:
+def test_a_long_name_keeps_both_ends_and_fits(room: float) -> None:
     name = "001.Black_footed_Albatross_of_the_southern_WWWWWW"
     text = fitted(name, room)
     assert text_width(text) <= room
@@ -173,7 +173,7 @@ def test_a_name_that_is_too_long_keeps_both_ends_and_fits(room: float) -> None:
 
 
 @pytest.mark.parametrize("room", [0.9, 2.5, 7.1])
-def test_sentences_are_wrapped_whole(room: float) -> None:
+def test_sentences_are_wrapped_without_loss(room: float) -> None:
     text = "The class token's attention on each patch, mean over heads, in the pass over the whole image. Each its own."
     lines = wrapped(text, room)
     assert " ".join(lines) == text
@@ -181,14 +181,16 @@ def test_sentences_are_wrapped_whole(room: float) -> None:
 
 
 @pytest.mark.parametrize("sheet", [attention_sheet, attribute_sheet, patch_sheet, contact_sheet])
-def test_what_is_said_of_a_sheet_is_said_whole(inspections: list[Inspection], tmp_path: Path, sheet: Any) -> None:
+def test_sentences_on_a_sheet_are_not_truncated(inspections: list[Inspection], tmp_path: Path, sheet: Any) -> None:
     names = [f"a{number}" for number in range(5)]
     with themed():
         figure = {
             attention_sheet: lambda: attention_sheet(inspections[:1], "Title", score="rollout"),
             attribute_sheet: lambda: attribute_sheet(inspections[:1], "Title", names, strongest=0, named=(1,)),
             patch_sheet: lambda: patch_sheet(inspections[:1], "Title", score_source="rollout"),
-            contact_sheet: lambda: contact_sheet(sorted_groups(inspections, 8, kinds("test")), "Title", looked_at=12),
+            contact_sheet: lambda: contact_sheet(
+                sorted_groups(inspections, 8, kinds("test"))[0], "Title", looked_at=12
+            ),
         }[sheet]()
     sentences = [text for text in figure.texts if text.get_fontsize() == NORMAL]
     assert sentences
@@ -197,9 +199,9 @@ def test_what_is_said_of_a_sheet_is_said_whole(inspections: list[Inspection], tm
         assert MARGIN + text_width(text.get_text(), NORMAL) <= figure.get_figwidth()
 
 
-def test_a_long_class_and_a_long_answer_share_a_line(inspections: list[Inspection]) -> None:
+def test_a_long_class_and_a_long_answer_fit_on_one_line(inspections: list[Inspection]) -> None:
     long = "003.red_crowned_red_winged_forked_tailed_" + 3 * "and_so_on_"
-    one = replace(inspections[0], true_class=long, answers=(replace(inspections[0].answers[0], name=f"{long}x"),))
+    one = replace(inspections[0], true_class=long, answer=replace(inspections[0].answer, name=f"{long}x"))
     with themed():
         figure = attention_sheet([one], "Title", score="rollout")
     left, right = (text for text in figure.texts if text.get_text().startswith(("003.", "seen ·", "unseen ·")))
@@ -220,7 +222,7 @@ def test_a_name_is_broken_after_underscores_into_lines_that_fit(name: str) -> No
 
 def test_places_are_inches_from_the_top_left(tmp_path: Path) -> None:
     with themed():
-        sheet = Sheet.of(4, 2)
+        sheet = Sheet(4, 2)
         sheet.tile(1, 0.5, 2, 1).picture(np.zeros((4, 4, 3), dtype=np.uint8))
         save(sheet.figure, tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
@@ -230,10 +232,10 @@ def test_places_are_inches_from_the_top_left(tmp_path: Path) -> None:
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (75, 224, 150, 449)
 
 
-def test_an_outline_runs_between_what_is_in_and_what_is_out() -> None:
+def test_an_outline_separates_marked_cells_from_the_others() -> None:
     cells = np.array([[True, True, False], [True, False, False]])
     with themed():
-        sheet = Sheet.of(3, 2)
+        sheet = Sheet(3, 2)
         sheet.tile(0, 0, 3, 2).outline(cells, "red")
     (lines,) = sheet.canvas.collections
     found = {tuple(map(tuple, path.vertices)) for path in lines.get_paths()}

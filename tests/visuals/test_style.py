@@ -1,4 +1,4 @@
-"""Figures look the same on every machine and at every time, and leave matplotlib as it was."""
+"""Test that figures are the same on every machine and at every time, and leave matplotlib's settings unchanged."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def draw(path: Path, theme: Theme = "light") -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_the_same_figure_gives_the_same_bytes_also_where_the_user_styles_his_own(tmp_path: Path, suffix: str) -> None:
+def test_the_same_figure_gives_the_same_bytes_under_any_user_style(tmp_path: Path, suffix: str) -> None:
     first = draw(tmp_path / f"a{suffix}")
     assert draw(tmp_path / f"b{suffix}") == first
     with matplotlib.rc_context({"font.size": 30, "lines.linewidth": 9, "savefig.dpi": 30}):
@@ -54,21 +54,21 @@ def test_the_same_figure_gives_the_same_bytes_also_where_the_user_styles_his_own
     assert draw(tmp_path / f"d{suffix}", "dark") != first
 
 
-def test_a_name_is_shown_as_it_is(tmp_path: Path) -> None:
+def test_a_name_is_shown_literally(tmp_path: Path) -> None:
     text = draw(tmp_path / "a.svg").decode()
     assert "<script>" not in text
     assert text.count("&lt;script&gt;alert('x')&lt;/script&gt; &amp; $a_b$") >= 2
 
 
 @pytest.mark.parametrize(("theme", "is_light"), [("light", True), ("dark", False)])
-def test_a_theme_has_its_paper(tmp_path: Path, theme: Theme, is_light: bool) -> None:
+def test_a_theme_has_its_background(tmp_path: Path, theme: Theme, is_light: bool) -> None:
     draw(tmp_path / "a.png", theme)
     corner = np.asarray(Image.open(tmp_path / "a.png").convert("L"))[0, 0]
     assert (corner > 200) == is_light
     assert (corner < 50) != is_light
 
 
-def test_matplotlib_is_left_as_it_was(tmp_path: Path) -> None:
+def test_matplotlibs_settings_are_unchanged(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     draw(tmp_path / "a.png", "dark")
     assert dict(matplotlib.rcParams) == before
@@ -84,7 +84,7 @@ def test_no_display_and_no_pyplot_are_needed(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=100)
 
 
-def test_other_formats_are_refused_and_folders_are_made(tmp_path: Path) -> None:
+def test_other_formats_are_refused_and_folders_are_created(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PNG or SVG"):
         draw(tmp_path / "a.pdf")
     draw(tmp_path / "new" / "folder" / "a.svg")
@@ -93,7 +93,7 @@ def test_other_formats_are_refused_and_folders_are_made(tmp_path: Path) -> None:
         draw(tmp_path / "file" / "a.png")
 
 
-def test_a_full_disk_leaves_the_picture_that_was_there(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_existing_image(tmp_path: Path) -> None:
     draw(tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
     with largest_file(len(before) // 2), pytest.raises(ResourceError):
@@ -113,7 +113,7 @@ DEFICIENCIES = {
 
 
 def lab(linear: np.ndarray) -> np.ndarray:
-    """CIE L*a*b* (D65) of linear RGB."""
+    """Return CIE L*a*b* (D65) of linear RGB."""
     to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
     xyz = linear.clip(0, 1) @ to_xyz.T / np.array([0.9505, 1.0, 1.089])
     f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
@@ -122,23 +122,23 @@ def lab(linear: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
 @pytest.mark.parametrize("colours", [CYCLE, (SEEN, UNSEEN), (RELATED, UNRELATED)], ids=["cycle", "seen", "related"])
-def test_colours_are_told_apart_with_every_kind_of_colour_vision(colours: tuple[str, ...], deficiency: str) -> None:
+def test_colours_are_distinct_with_every_kind_of_colour_vision(colours: tuple[str, ...], deficiency: str) -> None:
     values = np.array([matplotlib.colors.to_rgb(colour) for colour in colours])
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     seen = lab(linear @ np.array(DEFICIENCIES[deficiency]).T)
     distances = np.linalg.norm(seen[:, None] - seen[None], axis=2) + 1000 * np.eye(len(colours))
-    assert distances.min() > (9 if colours == CYCLE else 20)  # 2.3 is just noticed side by side
+    assert distances.min() > (9 if colours == CYCLE else 20)  # 2.3 is a just noticeable difference
 
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
-def test_the_colour_map_of_magnitudes_grows_lighter_all_the_way(deficiency: str) -> None:
+def test_the_colour_map_of_magnitudes_grows_lighter_throughout(deficiency: str) -> None:
     values = matplotlib.colormaps[SEQUENTIAL](np.linspace(0, 1, 33))[:, :3]
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     assert (np.diff(lab(linear @ np.array(DEFICIENCIES[deficiency]).T)[:, 0]) > 0.5).all()
 
 
 @pytest.mark.parametrize("name", ["a\x1b[31mb", "a\x00b", "a\udcffb", "a\u202eb", "a & <b>"])
-def test_whatever_names_hold_an_svg_file_can_be_read(name: str, tmp_path: Path) -> None:
+def test_an_svg_file_is_valid_with_any_name(name: str, tmp_path: Path) -> None:
     with themed():
         figure = new_figure(3, 2)
         figure.subplots().set_xlabel(printable(name))
@@ -146,3 +146,8 @@ def test_whatever_names_hold_an_svg_file_can_be_read(name: str, tmp_path: Path) 
         entitle(figure, name)
         save(figure, tmp_path / "a.svg")
     xml.dom.minidom.parse(str(tmp_path / "a.svg"))
+
+
+def test_an_unknown_theme_is_refused() -> None:
+    with pytest.raises(ConfigError, match="there is no theme 'sepia'"), themed("sepia"):  # type: ignore[arg-type]
+        pass

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from svipctl.cli import _options
-from svipctl.cli._command import command
-from svipctl.cli._output import sink
-from svipctl.cli._overrides import Overrides
+from svipctl.cli._command import Dataset, Overrides, command, option, sink
 from svipctl.cli._runs import open_dataset
 from svipctl.errors import CheckFailed, ConfigError
-from svipctl.settings import flags
+from svipctl.settings import effects, flags
 from svipctl.settings.inputs import check_inputs
 
 if TYPE_CHECKING:
@@ -27,23 +22,16 @@ _GIB = 2**30
 @command(
     *(flags.RECIPE, flags.BACKBONE.with_help("Backbone whose input size is used.")),
     *(flags.ALLOW_PARTIAL, flags.DATA_DIR),
-    dry_run=True,
-    reads="PACKING",
+    reads=effects.PACKING,
 )
 def pack(
-    dataset: _options.Dataset,
+    dataset: Dataset,
     *,
     overrides: Overrides,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Decoding processes. (default: one per CPU core)")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Pack again, replacing existing packs.")] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help=f"Check every checksum and decode {_SAMPLE} images again; pack nothing.")
-    ] = False,
-    verify_all: Annotated[
-        bool, typer.Option("--verify-all", help="Check every checksum and decode all images again; pack nothing.")
-    ] = False,
+    workers: int | None = option(None, "Decoding processes. (default: one per CPU core)", min=1),
+    force: bool = option(False, "Pack again, replacing existing packs."),
+    verify: bool = option(False, f"Check every checksum and decode {_SAMPLE} images again; pack nothing."),
+    verify_all: bool = option(False, "Check every checksum and decode all images again; pack nothing."),
     dry_run: bool,
 ) -> None:
     """Decode and resize all images once.
@@ -72,12 +60,11 @@ def pack(
     wanted = geometries(transform_of(settings, image_size(settings)))
     to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
     if to_draw and dry_run:
-        sink.say(f"{to_draw} images would be drawn, then packed")
-        sink.document({"dry_run": True, "dataset": dataset, "pictures_to_draw": to_draw, "packs": []})
+        plan = {"dataset": dataset, "pictures_to_draw": to_draw, "packs": []}
+        sink.plan(plan, f"{to_draw} images would be generated, then packed")
         return
     benchmark = open_dataset(settings)
-    for warning in benchmark.warnings:
-        sink.warn(warning)
+    sink.warn_each(benchmark.warnings)
     if verify or verify_all:
         _check(benchmark, wanted, None if verify_all else _SAMPLE)
         return
@@ -96,7 +83,7 @@ def _pack(benchmark: Benchmark, geometry: Geometry, workers: int | None, force: 
     needs: dict[str, int] = {}
     if workers is None:
         is_fresh = not force and plan.store.find() is not None
-        state = "fresh" if is_fresh else "unfinished" if not force and plan.store.is_begun() else "to pack"
+        state = "fresh" if is_fresh else "unfinished" if not force and plan.store.find(is_finished=False) else "to pack"
         needed, free = 0 if is_fresh else plan.store.bytes_to_write(force=force), free_disk_space(benchmark.root)
         needs = {"bytes_needed": needed, "bytes_free": free}
         state_text = f", {state}; needs {needed / _GIB:.2f} GiB more, {free / _GIB:.2f} GiB are free"

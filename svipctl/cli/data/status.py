@@ -3,50 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import Any
 
 from svipctl.cli import _completion
-from svipctl.cli._command import command
-from svipctl.cli._output import sink
-from svipctl.cli._overrides import Overrides
-from svipctl.cli.data._info import check_info, dataset_of
-from svipctl.datasets.names import OFFICIAL, check_dataset
+from svipctl.cli._command import Overrides, argument, command, option, sink
+from svipctl.cli.data.import_ import check_info, dataset_of
+from svipctl.datasets.names import BUILT_IN, OFFICIAL, check_dataset
 from svipctl.errors import CheckFailed, ConfigError, DataError, nearest
 from svipctl.quoting import shell_command
 from svipctl.settings import flags
 
-if TYPE_CHECKING:
-    from svipctl.datasets.fetch.status import DatasetStatus
-
 
 @command(flags.DATA_DIR, layers=False)
 def status(
-    datasets: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="cub, awa2, sun, toybirds, or a folder of your own. (default: cub, awa2 and sun, which may be absent)",
-            show_default=False,
-            autocompletion=_completion.datasets,
-        ),
-    ] = None,
+    datasets: list[str] | None = argument(
+        "cub, awa2, sun, toybirds, or a folder of your own. (default: cub, awa2 and sun, whose absence is then no error)",
+        None,
+        autocompletion=_completion.datasets,
+    ),
     *,
     overrides: Overrides,
-    verify: Annotated[bool, typer.Option("--verify", help="Check each file's size and decode each image.")] = False,
-    info: Annotated[
-        Path | None,
-        typer.Option("--info", help="Compare an info file of the published code with the proposed split."),
-    ] = None,
+    verify: bool = option(False, "Check each file's size and decode each image."),
+    info: Path | None = option(None, "Compare an info file of the published code with the proposed split."),
 ) -> None:
-    """Show the state and source of each data set.
+    """Show the state of each data set.
 
     For a data set that cannot be used, the command that fixes it is shown, and the exit code is 3.
 
     With --verify, images that do not decode are listed, and those with an EXIF orientation are counted.
 
-    With --info, the exit code is 1 if the file is not the proposed split; missing images are a warning then. Nothing in
-    the file is executed.
+    With --info, the exit code is 1 if the file differs from the proposed split; missing images are only a warning.
+    Nothing in the file is executed.
 
     Examples:
         svipctl data status
@@ -60,8 +47,7 @@ def status(
     for name in datasets or ():
         check_dataset(name)
 
-    from svipctl.datasets.fetch.status import status_of
-    from svipctl.datasets.own_status import status_of_own
+    from svipctl.datasets.status import status_of
 
     if info is not None:
         if datasets and len(datasets) > 1:
@@ -69,18 +55,25 @@ def status(
                 "--info needs exactly one data set, that of the file",
                 todo=shell_command("data", "status", datasets[0], "--info", info),
             )
-        datasets = [dataset_of(info, datasets[0] if datasets else None)]
+        datasets = datasets or [dataset_of(info)]
     found = []
     for name in datasets or OFFICIAL:
         if info is not None and name not in OFFICIAL:
-            raise ConfigError(f"{name!r} is not a benchmark that is downloaded", why=nearest(name, OFFICIAL))
-        read = status_of if name in OFFICIAL else status_of_own
+            raise ConfigError(f"--info is for cub, awa2 and sun, not for {name!r}", why=nearest(name, OFFICIAL))
         with sink.progress(f"decoding {name}") as progress:
-            found.append(read(name, settings.data_dir, verify=verify, progress=progress))
+            found.append(status_of(name, settings.data_dir, verify=verify, progress=progress))
     columns = ["data set", "state", "images", "word vectors", "packs", "source or next command"]
     sink.table(f"data sets in {settings.data_dir}", columns, [row for one in found for row in one.rows()])
     for one in found:
-        _show_images(one)
+        if one.summary:
+            sink.say(f"{one.name}: {one.summary}")
+        sink.warn_each(one.warnings)
+        for line in one.undecodable:
+            sink.say(f"does not decode: {line}")
+        if one.oriented:
+            how = "read without rotation, as published" if one.assets else "turned upright"
+            count = f"{one.oriented:,} of {one.images:,} images"
+            sink.say(f"{one.name}: {count} have an EXIF orientation; they are {how}")
     document: dict[str, Any] = {"data_dir": str(settings.data_dir), "datasets": [one.document() for one in found]}
     if info is not None:
         try:
@@ -89,7 +82,12 @@ def status(
             error.document = document | {"info": error.document}
             raise
     usable = ("complete",) if info is None else ("complete", "partial")
-    bad = [one for one in found if one.state not in usable and (datasets or one.state != "absent")]
+    # Absent data sets may be, unless they were named and are not generated on first use.
+    bad = [
+        one
+        for one in found
+        if one.state not in usable and (one.state != "absent" or (datasets and one.name not in BUILT_IN))
+    ]
     if bad:
         raise DataError(
             f"{', '.join(one.name for one in bad)} cannot be used",
@@ -98,16 +96,3 @@ def status(
             document=document,
         )
     sink.document(document)
-
-
-def _show_images(found: DatasetStatus) -> None:
-    """Print the results of decoding all images, and the warnings of a data folder."""
-    for warning in found.warnings:
-        sink.warn(warning)
-    for line in found.undecodable:
-        sink.say(f"does not decode: {line}")
-    if found.oriented:
-        how = "read without rotation, as published" if found.assets else "turned upright"
-        sink.say(
-            f"{found.name}: {found.oriented:,} of {found.images:,} images have an EXIF orientation; they are {how}"
-        )

@@ -1,52 +1,81 @@
-"""Share code of figures and reports of a run: the run, its data set and evaluation, the file, the document."""
+"""Share code of figures and reports of a run: options, the run, its data set and evaluation, the file, the document."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from svipctl.cli import _runs
-from svipctl.cli._output import sink
+import typer
+
+from svipctl.cli import _completion, _runs
+from svipctl.cli._command import Overrides, RunName, option, output_option, sink
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-    from svipctl.cli._overrides import Overrides
-    from svipctl.cli.visualize._options import FigureOptions
     from svipctl.datasets.benchmark import Benchmark
     from svipctl.evaluation.result import ModelEvaluation
     from svipctl.runs.run import Run
     from svipctl.settings.schema import Settings
 
 
+Class = Annotated[
+    list[str] | None,
+    typer.Option("--class", help="Class to show. Repeatable.", metavar="NAME", autocompletion=_completion.classes),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureOptions:
+    """The options of every figure of a run."""
+
+    run: RunName = None
+    theme: Literal["light", "dark"] = option("light", "Colours: light for paper, dark for a dark page.")
+    output: str | None = output_option(
+        "Output .png or .svg file, or a folder ending in /. (default: figures/ of the run)"
+    )
+
+    @property
+    def is_one_file(self) -> bool:
+        """True if --output names a file, not a folder."""
+        return self.output is not None and not self.output.endswith("/") and not Path(self.output).is_dir()
+
+
 @dataclass(frozen=True)
 class Figure:
-    """A figure before any model is loaded."""
+    """A figure or report before any model is loaded."""
 
     name: str
-    options: FigureOptions
     run: Run
     settings: Settings
     file: Path
+    theme: Literal["light", "dark"] | None = None
+    """`light` or `dark`; None for a report, which has both."""
 
     @property
     def head(self) -> dict[str, Any]:
         """First entries of the document."""
-        return {"run": str(self.run.folder), "figure": self.name, "theme": self.options.theme.value}
+        head = {"run": str(self.run.folder), "figure": self.name}
+        return head if self.theme is None else head | {"theme": self.theme}
+
+    def show_plan(self) -> None:
+        """Print the plan of --dry-run."""
+        plan = {"dataset": self.settings.dataset, "run": str(self.run.folder), "figure": self.name}
+        text = f"{self.run.name} would be evaluated, and its {self.name} written to {self.file}"
+        sink.plan({**plan, "files": [str(self.file)]}, text)
 
     def draw(self, make: Callable[[], Drawing]) -> None:
         """Draw the figure in its theme and write the file."""
         from svipctl.visuals.style import save, themed
 
-        with themed(self.options.theme.value):
+        with themed(self.theme or "light"):
             save(make(), self.file)
 
     def show(self, text: str, dataset: str, **entries: Any) -> None:
         """Print the written file, with more entries of the document."""
-        sink.say(text)
-        sink.document({"dataset": dataset, **self.head, "files": [str(self.file)], **entries})
+        sink.result(text, {"dataset": dataset, **self.head, "files": [str(self.file)], **entries})
 
 
 def plan_figure(
@@ -64,6 +93,7 @@ def plan_figure(
     """
     run, settings = _runs.select_run(dataset, options.run, overrides)
 
+    from svipctl.files import check_output
     from svipctl.visuals.style import check_suffix
 
     file = run.folder / "figures" / f"{file_name or name}.png"
@@ -74,12 +104,13 @@ def plan_figure(
         elif not file.suffix:
             file = file.with_name(f"{file.name}.png")
     check_suffix(file)
-    return Figure(name, options, run, settings, file)
+    check_output(file)
+    return Figure(name, run, settings, file, options.theme)
 
 
-def open_run_dataset(run: Run, settings: Settings, file: Path | None = None) -> Benchmark:
+def open_run_dataset(settings: Settings, file: Path | None = None) -> Benchmark:
     """Open the run's data set, and warn about names that the figure in `file` cannot show."""
-    benchmark = _runs.open_dataset(settings, allow_partial=run.settings().data.allow_partial)
+    benchmark = _runs.open_dataset(settings)
     if file is not None and file.suffix.lower() == ".png":
         from svipctl.visuals.fonts import undrawable
 
@@ -98,15 +129,6 @@ def evaluate(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = 
 
     with sink.progress(what) as progress:
         measured = evaluate_subject(run, benchmark, settings, progress)
-    for warning in measured.document["warnings"]:
-        sink.warn(warning)
+    sink.warn_each(measured.document["warnings"])
     _runs.announce_gamma(measured.model.gamma)
     return measured
-
-
-def show_plan(run: Run, file: Path, figure: str, settings: Settings) -> None:
-    """Print the plan of --dry-run."""
-    sink.say(f"{run.name} would be evaluated, and its {figure} written to {file}")
-    sink.document(
-        {"dry_run": True, "dataset": settings.dataset, "run": str(run.folder), "figure": figure, "files": [str(file)]}
-    )

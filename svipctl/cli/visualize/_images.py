@@ -7,19 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from svipctl.cli._output import sink
+from svipctl.cli._command import Overrides, argument, option, sink
+from svipctl.cli._pictures import named_pictures
 from svipctl.cli._runs import announce_gamma
-from svipctl.cli.visualize._figure import Figure, open_run_dataset, plan_figure
-from svipctl.cli.visualize._options import ImageOptions
+from svipctl.cli.visualize._figure import Class, Figure, FigureOptions, open_run_dataset, plan_figure
 from svipctl.errors import ConfigError
 from svipctl.quoting import shell_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-    from svipctl.cli._overrides import Overrides
     from svipctl.datasets.benchmark import Benchmark
     from svipctl.datasets.benchmark import Split as DataSplit
     from svipctl.visuals.inspection import Inspection, Inspector
@@ -30,7 +29,19 @@ _MOST_IN_A_FILE = 200
 _OF_A_FOLD = {"test": "validation", "seen": "seen validation", "unseen": "unseen validation", "train": "training"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(FigureOptions):
+    """The options of a figure of images."""
+
+    images: list[str] | None = argument(
+        "Your own images: files, folders, glob patterns in quotes. (default: images of the split)", None
+    )
+    split: Literal["test", "seen", "unseen", "train"] = option("test", "Part of the data set's images.")
+    limit: int | None = option(None, "Maximum number of images. (default: one page, or all of your own)", min=1)
+    classes: Class = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageFigure(Figure):
     """A figure of images before any model is loaded."""
 
@@ -49,14 +60,25 @@ class ImageFigure(Figure):
     @property
     def split_name(self) -> str:
         """Name of the split, as the run uses it."""
-        part = self.options.split.value
+        part = self.options.split
         return part if self.split.name == "test" else f"{self.split.name} {_OF_A_FOLD[part]}"
 
     @property
     def title(self) -> str:
         """Second part of the figure's title."""
-        whose = "own pictures" if self.options.images else f"{self.split_name} images"
+        whose = "your own images" if self.options.images else f"{self.split_name} images"
         return f"{self.benchmark.name}, {whose} · {self.run.name}"
+
+    def show_plan(self) -> None:
+        """Print the plan of --dry-run."""
+        text = f"{len(self.images)} images of {self.title} would be shown in {self.file}"
+        images = [self._entry(image) for image in self.images]
+        sink.plan({**self.head, "images": images, "files": [str(self.file)]}, text)
+
+    def _entry(self, image: int | Path) -> dict[str, Any]:
+        if isinstance(image, Path):
+            return {"image": str(image)}
+        return {"image": self.benchmark.images[image], "class": self.benchmark.classes[self.benchmark.labels[image]]}
 
     def heading(self, what: str, inspector: Inspector) -> str:
         """Return the figure's title, and below it the gamma of the answers."""
@@ -82,21 +104,16 @@ def plan_images(
         )
     figure = plan_figure(name, dataset, options, overrides, file_name=f"{name}-own" if options.images else name)
 
-    from svipctl.datasets.image_files import Entry, described
-    from svipctl.inference.find_images import find_pictures
     from svipctl.visuals.image_choice import images_of, spread
 
     run, settings = figure.run, figure.settings
-    benchmark = open_run_dataset(run, settings, figure.file)
+    benchmark = open_run_dataset(settings, figure.file)
     split = benchmark.split(run.settings().train.fold)
     images: list[int | Path]
     if options.images:
-        left_out: list[Entry] = []
-        images = list(islice(find_pictures(options.images, left_out.append), options.limit))
-        if left_out:
-            sink.warn(described(left_out))
+        images = list(islice(named_pictures(options.images, f"visualize {name} {dataset}"), options.limit))
     else:
-        found = images_of(benchmark, split, options.split.value, options.classes or ())
+        found = images_of(benchmark, split, options.split, options.classes or ())
         count = None if shown is None else options.limit or shown
         images = [int(index) for index in (spread(found, count) if count else found)]
     if options.is_one_file and shown is not None and len(images) > _MOST_IN_A_FILE:
@@ -106,14 +123,7 @@ def plan_images(
             todo=f"use {shell_words('-o', f'{folder}/')} for a folder of pages, "
             f"or {shell_words('--limit', _MOST_IN_A_FILE)}",
         )
-    return ImageFigure(name, options, run, settings, figure.file, benchmark, split, images)
-
-
-def show_plan(plan: ImageFigure) -> None:
-    """Print the plan of --dry-run."""
-    sink.say(f"{len(plan.images)} images of {plan.title} would be shown in {plan.file}")
-    images = [_named(plan, image) for image in plan.images]
-    sink.document({**plan.head, "dry_run": True, "images": images, "files": [str(plan.file)]})
+    return ImageFigure(**vars(figure), options=options, benchmark=benchmark, split=split, images=images)
 
 
 @contextmanager
@@ -122,14 +132,8 @@ def inspected(plan: ImageFigure, inspector: Inspector, images: Sequence[int | Pa
     from svipctl.visuals.style import themed
 
     announce_gamma(inspector.model.gamma)
-    with sink.progress("looking") as progress, themed(plan.options.theme.value):
-
-        def results() -> Iterator[Inspection]:
-            for done, one in enumerate(inspector.inspect(images), 1):
-                progress(done, len(images))
-                yield one
-
-        yield results()
+    with sink.progress("inspecting images") as progress, themed(plan.options.theme):
+        yield inspector.inspect(images, progress)
 
 
 def draw_pages(
@@ -139,17 +143,18 @@ def draw_pages(
     per_page: int,
     *,
     details: Callable[[Inspection], dict[str, Any]] = lambda one: {},
-    summary: Callable[[], dict[str, Any]] = dict,
-) -> None:
+) -> tuple[list[str], list[float]]:
     """Run the model on the images, write the pages, and print the written files.
 
     Args:
         plan: Plan of `plan_images`.
         inspector: The model.
-        draw: Function that draws a page.
+        draw: Function that draws a page; called once with each image.
         per_page: Number of images per page.
-        details: Function that returns more entries of an image for --json; called once with each image.
-        summary: Function that returns the last entries of the document; called after the last image.
+        details: Function that returns more entries of an image for --json.
+
+    Returns:
+        The written files, and the AUC of the patch classifier on each image that has one.
 
     """
     from svipctl.visuals.pages import write_pages
@@ -157,32 +162,13 @@ def draw_pages(
     if plan.options.is_one_file:
         per_page = max(per_page, len(plan.images))
     files: list[str] = []
+    aucs: list[float] = []
     sink.begin_list({**plan.head, **inspector.model.gamma.document()}, "images")
     with inspected(plan, inspector, plan.images) as inspections:
-        for page in write_pages(inspections, plan.file, draw, per_page):
-            files.append(str(page.path))
-            sink.say(f"{page.path}: {len(page.items)} images")
-            for one in page.items:
-                sink.item({**item(one), **details(one), "file": files[-1]})
-    sink.document({"files": files, **summary()})
-
-
-def item(one: Inspection) -> dict[str, Any]:
-    """Return an image's entry in a document."""
-    from numpy import argwhere
-
-    return {
-        "image": one.name,
-        "class": one.true_class,
-        "seen": one.is_seen,
-        "answer": one.answer,
-        "kept": None if one.kept is None else argwhere(one.kept).tolist(),
-        "grid": list(one.grid),
-        "auc": one.auc,
-    }
-
-
-def _named(plan: ImageFigure, image: int | Path) -> dict[str, Any]:
-    if isinstance(image, Path):
-        return {"image": str(image)}
-    return {"image": plan.benchmark.images[image], "class": plan.benchmark.classes[plan.benchmark.labels[image]]}
+        for path, page in write_pages(inspections, plan.file, draw, per_page):
+            files.append(str(path))
+            aucs += [one.auc for one in page if one.auc is not None]
+            sink.say(f"{path}: {len(page)} images")
+            for one in page:
+                sink.item({**one.document(), **details(one), "file": files[-1]})
+    return files, aucs

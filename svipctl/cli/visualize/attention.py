@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from svipctl.cli import _options
-from svipctl.cli._command import command
-from svipctl.cli._overrides import Overrides
-from svipctl.cli.visualize._images import draw_pages, plan_images, show_plan
-from svipctl.cli.visualize._options import ImageOptions
-from svipctl.settings import flags
+from svipctl.cli._command import Dataset, Overrides, command, sink
+from svipctl.cli.visualize._images import ImageOptions, draw_pages, plan_images
+from svipctl.settings import effects, flags
 
 _SHOWN = 7  # images per page
 
 
-@command(*flags.EVALUATION[1:], dry_run=True, reads="IMAGES")
-def attention(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
+@command(*flags.EVALUATION[1:], reads=effects.IMAGES)
+def attention(dataset: Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
     """Show what each block attends to.
 
-    Each map is the class token's attention on every patch.
+    Each map is the class token's attention to every patch.
 
     Examples:
         svipctl visualize attention toybirds
@@ -25,7 +22,7 @@ def attention(dataset: _options.Dataset, *, options: ImageOptions, overrides: Ov
     """
     plan = plan_images("attention", dataset, options, overrides, shown=_SHOWN)
     if dry_run:
-        show_plan(plan)
+        plan.show_plan()
         return
 
     from svipctl.visuals.attention import PER_PAGE, attention_sheet
@@ -34,9 +31,6 @@ def attention(dataset: _options.Dataset, *, options: ImageOptions, overrides: Ov
 
     inspector = open_inspector(plan.run, plan.benchmark, plan.settings)
     score = SCORES[inspector.model.network.recipe.score_source]
-    draw_pages(
-        plan,
-        inspector,
-        lambda page: attention_sheet(page, plan.heading("Attention of each block", inspector), score=score),
-        PER_PAGE,
-    )
+    heading = plan.heading("Attention of each block", inspector)
+    files, _ = draw_pages(plan, inspector, lambda page: attention_sheet(page, heading, score=score), PER_PAGE)
+    sink.document({"files": files})

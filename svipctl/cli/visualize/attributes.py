@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
-
-from svipctl.cli import _completion, _options
-from svipctl.cli._command import command
-from svipctl.cli._overrides import Overrides
-from svipctl.cli.visualize._images import draw_pages, plan_images, show_plan
-from svipctl.cli.visualize._options import ImageOptions
+from svipctl.cli import _completion
+from svipctl.cli._command import Dataset, Overrides, command, option, sink
+from svipctl.cli.visualize._images import ImageOptions, draw_pages, plan_images
 from svipctl.errors import ConfigError
-from svipctl.settings import flags
-
-if TYPE_CHECKING:
-    from svipctl.visuals.inspection import Inspection
+from svipctl.settings import effects, flags
 
 _MOST, _SHOWN = 7, 5  # maps per image, and images per page
 
 
-@command(*flags.EVALUATION[1:], dry_run=True, reads="IMAGES")
+@command(*flags.EVALUATION[1:], reads=effects.IMAGES)
 def attributes(
-    dataset: _options.Dataset,
+    dataset: Dataset,
     *,
     options: ImageOptions,
     overrides: Overrides,
-    attribute: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--attribute",
-            metavar="NAME",
-            help="Attribute to show. Repeatable.",
-            autocompletion=_completion.attributes,
-        ),
-    ] = None,
-    top: Annotated[int, typer.Option("--top", min=0, help="Number of strongest attributes to show per image.")] = 4,
+    attribute: list[str] | None = option(
+        None, "Attribute to show. Repeatable.", metavar="NAME", autocompletion=_completion.attributes
+    ),
+    top: int = option(4, "Number of strongest attributes to show per image.", min=0),
     dry_run: bool,
 ) -> None:
     """Draw localization maps of attributes.
 
-    The attribute head's value on every window is laid over the image.
+    The attribute head's value on every window (a block of patches) is laid over the image.
 
     The attributes that count most for the answer are shown, then those of --attribute.
 
@@ -53,7 +38,7 @@ def attributes(
     wanted = list(dict.fromkeys(attribute or []))
     if not 0 < top + len(wanted) <= _MOST:
         raise ConfigError(
-            f"--top {top} and {len(wanted)} named attributes: from 1 to {_MOST} in all fit on a page",
+            f"--top {top} and {len(wanted)} named attributes are {top + len(wanted)} maps; 1 to {_MOST} fit on a page",
             todo="show the others in another figure",
         )
     plan = plan_images("attributes", dataset, options, overrides, shown=_SHOWN)
@@ -62,7 +47,7 @@ def attributes(
 
     named = attribute_numbers(plan.benchmark, wanted)
     if dry_run:
-        show_plan(plan)
+        plan.show_plan()
         return
 
     from svipctl.visuals.attributes import PER_PAGE, attribute_sheet, shown_attributes
@@ -75,19 +60,14 @@ def attributes(
             why="its attribute head reads the class token, not the windows (method.head = class-token)",
             todo="choose another --run",
         )
-    names = plan.benchmark.attributes
-
-    def details(one: Inspection) -> dict[str, Any]:
-        return {
-            "attributes": {names[column]: one.extremes(column) for column in shown_attributes(one, names, top, named)}
-        }
-
-    draw_pages(
+    names, heading = plan.benchmark.attributes, plan.heading("Localization maps", inspector)
+    files, _ = draw_pages(
         plan,
         inspector,
-        lambda page: attribute_sheet(
-            page, plan.heading("Localization maps", inspector), names, strongest=top, named=named
-        ),
+        lambda page: attribute_sheet(page, heading, names, strongest=top, named=named),
         PER_PAGE,
-        details=details,
+        details=lambda one: {
+            "attributes": {names[k]: one.extremes(k) for k in shown_attributes(one, names, top, named)}
+        },
     )
+    sink.document({"files": files})

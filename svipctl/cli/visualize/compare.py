@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from svipctl.cli import _completion, _options
-from svipctl.cli._command import command
-from svipctl.cli._output import sink
-from svipctl.cli._overrides import Overrides
-from svipctl.cli._runs import find_any_run, select_run
+from svipctl.cli import _completion
+from svipctl.cli._command import Overrides, argument, command, output_option, sink
+from svipctl.cli._runs import select_run
 from svipctl.cli.visualize._figure import evaluate, open_run_dataset
 from svipctl.errors import ConfigError
-from svipctl.settings import flags
+from svipctl.settings import effects, flags
 
 
-@command(*flags.EVALUATION, dry_run=True, reads="EVALUATION")
+@command(*flags.EVALUATION, reads=effects.EVALUATION)
 def compare(
-    runs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="RUN...",
-            help="Two or more runs of one data set: names, <data set>/<name>, or folders.",
-            show_default=False,
-            autocompletion=_completion.runs,
-        ),
-    ],
+    runs: list[str] = argument(
+        "Two or more runs of one data set: names, <data set>/<name>, or folders.",
+        metavar="RUN...",
+        autocompletion=_completion.runs,
+    ),
     *,
     overrides: Overrides,
-    output: Annotated[
-        Path | None, _options.output("Output HTML file. (default: comparison.html next to the first run)")
-    ] = None,
+    output: Path | None = output_option("Output HTML file. (default: comparison.html next to the first run)"),
     dry_run: bool,
 ) -> None:
     """Write an HTML comparison of runs.
 
     The page shows configurations, protocols with paired differences, curves and classes.
 
-    All runs are evaluated on the same images; differences are to the first one.
+    All runs are evaluated on the same images; differences are relative to the first run.
 
     Examples:
         svipctl visualize compare toybirds/svipctl-seed0 toybirds/reference-seed0
@@ -51,8 +40,8 @@ def compare(
             "a comparison needs at least two runs", todo="pass two or more, or run `svipctl visualize report`"
         )
 
-    folders = [find_any_run(name, overrides) for name in runs]
-    found = [select_run(run.settings().dataset, str(run.folder), overrides) for run in folders]
+    found = [select_run(None, name, overrides) for name in runs]
+    folders = [run for run, _ in found]
 
     from svipctl.visuals.report.page import check_page_name, render, write_page
 
@@ -62,30 +51,25 @@ def compare(
     labels = [run.name if names.count(run.name) == 1 else str(run.folder) for run in folders]
     paths = [str(run.folder) for run in folders]
     if dry_run:
-        sink.say(f"{', '.join(labels)} would be evaluated, and compared in {file}")
-        sink.document({"dry_run": True, "figure": "comparison", "runs": paths, "files": [str(file)]})
+        text = f"{', '.join(labels)} would be evaluated, and compared in {file}"
+        sink.plan({"figure": "comparison", "runs": paths, "files": [str(file)]}, text)
         return
 
-    from svipctl.visuals.report.comparison import Candidate, check_same_data, check_same_images
-    from svipctl.visuals.report.comparison import compare as compare_runs
+    from svipctl.visuals.report import comparison
 
-    check_same_data(labels, [run.settings() for run in folders])
-    benchmarks = [open_run_dataset(run, settings) for run, settings in found]
-    check_same_images(labels, benchmarks, [run.settings() for run in folders])
-    candidates = [
-        Candidate(label, run, evaluate(run, benchmark, settings, what=f"predicting, {label}"))
+    trained = [run.settings() for run in folders]
+    comparison.check_same_data(labels, trained)
+    benchmarks = [open_run_dataset(settings) for _, settings in found]
+    comparison.check_same_images(labels, benchmarks, trained)
+    evaluations = {
+        label: evaluate(run, benchmark, settings, what=f"predicting, {label}")
         for label, benchmark, (run, settings) in zip(labels, benchmarks, found)
-    ]
+    }
     settings = found[0][1]
-    comparison = compare_runs(candidates, resamples=settings.eval.bootstrap, seed=settings.seed)
-    size = write_page(file, render("compare.html", comparison))
-    sink.say(f"{file}: {len(candidates)} runs, {size / 2**20:.1f} MiB")
-    sink.document(
-        {
-            **comparison.document(),
-            "runs": paths,
-            "figure": "comparison",
-            "bytes": size,
-            "files": [str(file)],
-        }
+    contents = comparison.compare(folders, evaluations, resamples=settings.eval.bootstrap, seed=settings.seed)
+    size = write_page(file, render("compare.html", contents))
+    document = comparison.comparison_document(contents)
+    sink.result(
+        f"{file}: {len(found)} runs, {size / 2**20:.1f} MiB",
+        {**document, "runs": paths, "figure": "comparison", "bytes": size, "files": [str(file)]},
     )

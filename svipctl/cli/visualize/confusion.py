@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from svipctl.cli import _options
-from svipctl.cli._command import command
-from svipctl.cli._overrides import Overrides
-from svipctl.cli.visualize._figure import evaluate, open_run_dataset, plan_figure, show_plan
-from svipctl.cli.visualize._options import FigureOptions
-from svipctl.settings import flags
+from svipctl.cli._command import Dataset, Overrides, command, option
+from svipctl.cli.visualize._figure import FigureOptions, evaluate, open_run_dataset, plan_figure
+from svipctl.settings import effects, flags
 
 
-@command(*flags.EVALUATION, dry_run=True, reads="EVALUATION")
+@command(*flags.EVALUATION, reads=effects.EVALUATION)
 def confusion(
-    dataset: _options.Dataset,
+    dataset: Dataset,
     *,
     options: FigureOptions,
     overrides: Overrides,
-    top: Annotated[int, typer.Option("--top", min=1, max=20, help="Number of pairs of classes to show.")] = 8,
+    top: int = option(8, "Number of pairs of classes to show.", min=1, max=20),
     dry_run: bool,
 ) -> None:
     """Show the most confused classes.
 
-    For each pair an image of the mistake and one of the other class are shown.
+    For each pair of confused classes, it shows a misclassified image and an image of the predicted class.
 
-    Answers are given with the run's gamma from validation images, or with gamma 0 where it has none.
+    Predictions use the run's gamma from validation images, or gamma 0 if it has none.
 
     Examples:
         svipctl visualize confusion toybirds
@@ -35,25 +28,27 @@ def confusion(
 
     """
     figure = plan_figure("confusion", dataset, options, overrides)
-    run, settings, file = figure.run, figure.settings, figure.file
     if dry_run:
-        show_plan(run, file, "confusion", settings)
+        figure.show_plan()
         return
 
-    from svipctl.visuals.confusion import confusion_figure, confusion_of, thumbnails
+    from svipctl.visuals.confusion import confusion_figure, confusion_of, image_reader
 
-    benchmark = open_run_dataset(run, settings, file)
-    measured = evaluate(run, benchmark, settings)
-    names, thumbnail = measured.classes, thumbnails(measured, benchmark)
+    run = figure.run
+    benchmark = open_run_dataset(figure.settings, figure.file)
+    measured = evaluate(run, benchmark, figure.settings)
+    names, read = measured.classes, image_reader(measured, benchmark)
     row, counts, pairs = confusion_of(measured, top)
-    title = f"{benchmark.name} · {run.name}\nAnswers are given with {measured.model.gamma}."
+    title = f"{benchmark.name} · {run.name}\nPredictions are made with {measured.model.gamma}."
     if pairs:
-        figure.draw(lambda: confusion_figure(counts, pairs, names, thumbnail, row, title))
+        figure.draw(lambda: confusion_figure(counts, pairs, names, read, row, title))
     figure.show(
-        f"{file}: {len(pairs)} pairs" if pairs else "no image was classified incorrectly: there is nothing to show",
+        f"{figure.file}: {len(pairs)} pairs"
+        if pairs
+        else "no image was classified incorrectly: there is nothing to show",
         benchmark.name,
         protocol=row,
         **measured.model.gamma.document(),
         pairs=[{"true": names[one.true], "answered": names[one.answered], "mistakes": one.mistakes} for one in pairs],
-        files=[str(file)] if pairs else [],
+        files=[str(figure.file)] if pairs else [],
     )

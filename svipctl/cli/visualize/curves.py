@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from svipctl.cli import _options
-from svipctl.cli._command import command
-from svipctl.cli._overrides import Overrides
-from svipctl.cli.visualize._figure import evaluate, open_run_dataset, plan_figure, show_plan
-from svipctl.cli.visualize._options import FigureOptions
+from svipctl.cli._command import Dataset, Overrides, command, option
+from svipctl.cli.visualize._figure import FigureOptions, evaluate, open_run_dataset, plan_figure
 from svipctl.errors import DataError
-from svipctl.settings import flags
+from svipctl.settings import effects, flags
 
 
-@command(*flags.EVALUATION, dry_run=True, reads="EVALUATION")
+@command(*flags.EVALUATION, reads=effects.EVALUATION)
 def curves(
-    dataset: _options.Dataset,
+    dataset: Dataset,
     *,
     options: FigureOptions,
     overrides: Overrides,
-    training: Annotated[bool, typer.Option("--training", help="Plot only training curves; evaluate nothing.")] = False,
+    training: bool = option(False, "Plot only training curves; evaluate nothing."),
     dry_run: bool,
 ) -> None:
     """Plot training and evaluation curves.
 
-    Loss terms and accuracies over training, the seen-unseen curve, H over gamma, and reliability.
+    The figure shows loss terms and accuracies over training, the seen-unseen curve, H over gamma, and reliability.
 
-    The points of every protocol are on the seen-unseen curve; those chosen on the scored images are open marks.
+    Each protocol is a point on the seen-unseen curve, drawn as an open marker if gamma was chosen on the scored images.
 
     Examples:
         svipctl visualize curves toybirds
@@ -36,15 +29,15 @@ def curves(
 
     """
     figure = plan_figure("curves", dataset, options, overrides)
-    run, settings, file = figure.run, figure.settings, figure.file
     if dry_run:
-        show_plan(run, file, "curves", settings)
+        figure.show_plan()
         return
 
     from svipctl.datasets.names import dataset_name
     from svipctl.visuals.curves import everything_figure, reliabilities, training_figure
     from svipctl.visuals.history import read_history
 
+    run = figure.run
     history = read_history(run)
     if training and not history.epochs:
         raise DataError(
@@ -57,7 +50,7 @@ def curves(
     if training:
         figure.draw(lambda: training_figure(history, title))
     else:
-        measured = evaluate(run, open_run_dataset(run, settings), settings)
+        measured = evaluate(run, open_run_dataset(figure.settings), figure.settings)
         honest, gamma = reliabilities(measured), measured.model.gamma
         title += f"\nPredictions are made with {gamma}."
         figure.draw(lambda: everything_figure(history, measured.results, honest, title))
@@ -66,4 +59,4 @@ def curves(
             "ausuc": 100 * measured.results.curve.area,
             "calibration_error": {name: 100 * one.error for name, one in honest.items()},
         }
-    figure.show(str(file), run.settings().dataset, epochs=len(history.epochs), **document)
+    figure.show(str(figure.file), run.settings().dataset, epochs=len(history.epochs), **document)

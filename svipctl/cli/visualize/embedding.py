@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from svipctl.cli import _options
-from svipctl.cli._command import command
-from svipctl.cli._overrides import Overrides
-from svipctl.cli.visualize._figure import evaluate, open_run_dataset, plan_figure, show_plan
-from svipctl.cli.visualize._options import Class, FigureOptions
+from svipctl.cli import _completion
+from svipctl.cli._command import Dataset, Overrides, command, option
+from svipctl.cli.visualize._figure import FigureOptions, evaluate, open_run_dataset, plan_figure
 from svipctl.errors import ConfigError, nearest
-from svipctl.settings import flags
+from svipctl.settings import effects, flags
 
 
-@command(*flags.EVALUATION, dry_run=True, reads="EVALUATION")
+@command(*flags.EVALUATION, reads=effects.EVALUATION)
 def embedding(
-    dataset: _options.Dataset,
+    dataset: Dataset,
     *,
     options: FigureOptions,
     overrides: Overrides,
-    classes: Class = None,
+    classes: list[str] | None = option(
+        None, "Class to colour. Repeatable.", "--class", metavar="NAME", autocompletion=_completion.classes
+    ),
     dry_run: bool,
 ) -> None:
     """Plot the predicted attributes on a plane.
 
     Each image is coloured by its class; the attributes of the classes are shown too.
 
-    The plane is that of the first two principal components. Up to 24 classes are coloured: all, or else the unseen
-    ones, or those of --class.
+    The plane is that of the first two principal components. Up to 24 classes are coloured, the others are grey:
+    --class chooses the classes to colour; by default these are all classes, or if there are more than 24, the
+    first unseen classes.
 
     Examples:
         svipctl visualize embedding toybirds
@@ -33,25 +34,25 @@ def embedding(
 
     """
     figure = plan_figure("embedding", dataset, options, overrides)
-    run, settings, file = figure.run, figure.settings, figure.file
-    benchmark = open_run_dataset(run, settings, file)
+    run = figure.run
+    benchmark = open_run_dataset(figure.settings, figure.file)
     split = benchmark.split(run.settings().train.fold)
-    names = [benchmark.classes[label] for label in split.classes]
+    names = benchmark.names_of(split.classes)
     for name in classes or ():
         if name not in names:
             raise ConfigError(f"{benchmark.name} has no class {name!r}", why=nearest(name, names))
     if dry_run:
-        show_plan(run, file, "embedding", settings)
+        figure.show_plan()
         return
 
-    from svipctl.visuals.embedding import attribute_plane, evaluation_embedding
+    from svipctl.visuals.embedding import attribute_plane, embedding_figure
 
-    measured = evaluate(run, benchmark, settings)
+    measured = evaluate(run, benchmark, figure.settings)
     plane = attribute_plane(measured.predictions.attributes)
     title = f"{benchmark.name} · {run.name}"
-    figure.draw(lambda: evaluation_embedding(measured, benchmark, plane, classes or (), title))
+    figure.draw(lambda: embedding_figure(measured, benchmark, plane, classes or (), title))
     figure.show(
-        f"{file}: {len(plane.points)} images",
+        f"{figure.file}: {len(plane.points)} images",
         benchmark.name,
         images=len(plane.points),
         explained=[100 * share for share in plane.explained],

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from svipctl.cli import _options
-from svipctl.cli._command import command
-from svipctl.cli._output import sink
-from svipctl.cli._overrides import Overrides
+from svipctl.cli._command import Dataset, Overrides, RunName, command, output_option
 from svipctl.cli._runs import select_run
-from svipctl.cli.visualize._figure import evaluate, open_run_dataset, show_plan
-from svipctl.settings import flags
+from svipctl.cli.visualize._figure import Figure, evaluate, open_run_dataset
+from svipctl.settings import effects, flags
 
 
-@command(*flags.EVALUATION, dry_run=True, reads="EVALUATION")
+@command(*flags.EVALUATION, reads=effects.EVALUATION)
 def report(
-    dataset: _options.Dataset,
+    dataset: Dataset,
     *,
     overrides: Overrides,
-    run: _options.RunName = None,
-    output: Annotated[Path | None, _options.output("Output HTML file. (default: report.html of the run)")] = None,
+    run: RunName = None,
+    output: Path | None = output_option("Output HTML file. (default: report.html of the run)"),
     dry_run: bool,
 ) -> None:
     """Write an HTML report of a run.
 
-    The file is self-contained and needs no network.
+    The page shows protocols with intervals, curves, each class, images with their windows and attributes, the
+    configuration with origins, the environment, provenance, and the commands that reproduce the run.
 
-    Protocols with intervals, curves, each class, images with their windows and attributes, configuration with origins,
-    environment, provenance, and the commands that reproduce the run. The page follows the light or dark theme of the
-    browser.
+    The file is self-contained and needs no network; it follows the light or dark theme of the browser.
 
     Examples:
         svipctl visualize report toybirds
@@ -42,26 +37,22 @@ def report(
 
     file = output or found.folder / "report.html"
     check_page_name(file)
+    figure = Figure("report", found, settings, file)
     if dry_run:
-        show_plan(found, file, "report", settings)
+        figure.show_plan()
         return
-    benchmark = open_run_dataset(found, settings)
+    benchmark = open_run_dataset(settings)
     measured = evaluate(found, benchmark, settings)
 
     from svipctl.visuals.report.contents import gather
 
     contents = gather(found, benchmark, settings, measured)
     size = write_page(file, render("run.html", contents))
-    sink.say(f"{file}: {len(contents.classes)} classes, {size / 2**20:.1f} MiB")
-    sink.document(
-        {
-            "dataset": benchmark.name,
-            "run": str(found.folder),
-            "figure": "report",
-            "classes": len(contents.classes),
-            "protocols": measured.document["protocols"],
-            **measured.model.gamma.document(),
-            "bytes": size,
-            "files": [str(file)],
-        }
+    figure.show(
+        f"{file}: {len(contents['classes'])} classes, {size / 2**20:.1f} MiB",
+        benchmark.name,
+        classes=len(contents["classes"]),
+        protocols=measured.document["protocols"],
+        **measured.model.gamma.document(),
+        bytes=size,
     )

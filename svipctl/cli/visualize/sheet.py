@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from svipctl.cli import _options
-from svipctl.cli._command import command
-from svipctl.cli._output import sink
-from svipctl.cli._overrides import Overrides
-from svipctl.cli.visualize._images import inspected, item, plan_images, show_plan
-from svipctl.cli.visualize._options import ImageOptions
-from svipctl.settings import flags
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from svipctl.visuals.inspection import Inspection
+from svipctl.cli._command import Dataset, Overrides, command, sink
+from svipctl.cli.visualize._images import ImageOptions, inspected, plan_images
+from svipctl.settings import effects, flags
 
 _SHOWN, _LOOKED_AT = 24, 20
 
 
-@command(*flags.EVALUATION[1:], dry_run=True, reads="IMAGES")
-def sheet(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
+@command(*flags.EVALUATION[1:], reads=effects.IMAGES)
+def sheet(dataset: Dataset, *, options: ImageOptions, overrides: Overrides, dry_run: bool) -> None:
     """Show many images at a glance.
 
-    The images are correctly and incorrectly classified, of seen and of unseen classes.
+    It shows correctly and incorrectly classified images of seen and unseen classes.
 
-    Images of the split are drawn at random (--set seed=N) until each group has its share, or 20 times the number
-    of shown images have been inspected.
+    Random images are classified until each of the four groups (seen or unseen, correct or incorrect) is full, or until
+    20 times the number shown are classified. --set seed=N changes the sample.
 
     Examples:
         svipctl visualize sheet toybirds
@@ -36,7 +25,7 @@ def sheet(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overri
     """
     plan = plan_images("sheet", dataset, options, overrides, shown=None)
     if dry_run:
-        show_plan(plan)
+        plan.show_plan()
         return
 
     import numpy as np
@@ -46,30 +35,15 @@ def sheet(dataset: _options.Dataset, *, options: ImageOptions, overrides: Overri
     from svipctl.visuals.style import save
 
     inspector = open_inspector(plan.run, plan.benchmark, plan.settings)
-    wanted = kinds(options.split.value, own=bool(options.images))
+    wanted = kinds(options.split, own=bool(options.images))
     count = options.limit or (len(plan.images) if options.images else _SHOWN)
     order = np.random.default_rng(plan.settings.seed).permutation(len(plan.images))[: _LOOKED_AT * count]
     chosen = plan.images if options.images else [plan.images[place] for place in order]
-    looked_at = 0
     with inspected(plan, inspector, chosen) as inspections:
-
-        def counted() -> Iterator[Inspection]:
-            nonlocal looked_at
-            for one in inspections:
-                looked_at += 1
-                yield one
-
-        groups = sorted_groups(counted(), count, wanted)
+        groups, looked_at = sorted_groups(inspections, count, wanted)
         save(contact_sheet(groups, plan.heading("Contact sheet", inspector), looked_at=looked_at), plan.file)
     shown = [one for found in groups.values() for one in found]
-    sink.say(f"{plan.file}: {len(shown)} images of {looked_at} inspected images")
-    images = [{**item(one), "file": str(plan.file)} for one in shown]
-    sink.document(
-        {
-            **plan.head,
-            **inspector.model.gamma.document(),
-            "images": images,
-            "files": [str(plan.file)],
-            "looked_at": looked_at,
-        }
-    )
+    images = [{**one.document(), "file": str(plan.file)} for one in shown]
+    document = {**plan.head, **inspector.model.gamma.document(), "images": images, "files": [str(plan.file)]}
+    text = f"{plan.file}: {len(shown)} images of {looked_at} inspected images"
+    sink.result(text, {**document, "looked_at": looked_at})

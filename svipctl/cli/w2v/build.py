@@ -3,44 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import typer
-
-from svipctl.cli import _completion, _options
-from svipctl.cli._command import command
-from svipctl.cli._output import sink
-from svipctl.cli._overrides import Overrides
+from svipctl.cli import _completion
+from svipctl.cli._command import Dataset, Overrides, command, option, output_option, sink
 from svipctl.datasets.names import check_present
 from svipctl.settings import flags
 
 _DOWNLOADED = ("word2vec-google-news-300", "glove-wiki-gigaword-50", "glove-wiki-gigaword-300")
 
 
-@command(flags.OFFLINE, flags.DATA_DIR, dry_run=True, layers=False)
+@command(flags.OFFLINE, flags.DATA_DIR, layers=False)
 def build(
-    dataset: _options.Dataset,
+    dataset: Dataset,
     *,
     overrides: Overrides,
-    vectors: Annotated[
-        str | None,
-        typer.Option(
-            "--vectors",
-            help="word2vec (.bin, .bin.gz, .txt) or GloVe file, or a gensim-data name to download: "
-            f"{', '.join(_DOWNLOADED)}. Toybirds needs none.",
-            autocompletion=_completion.choices(*_DOWNLOADED),
-        ),
-    ] = None,
-    pooling: Annotated[
-        Literal["sum", "mean"],
-        typer.Option("--pooling", help="Pooling of the words of a phrase: sum (published) or mean."),
-    ] = "sum",
-    output: Annotated[Path | None, _options.output("Output file. (default: word_vectors.npz of the data set)")] = None,
+    vectors: str | None = option(
+        None,
+        "word2vec (.bin, .bin.gz, .txt) or GloVe file, or a gensim-data name to download: "
+        f"{', '.join(_DOWNLOADED)}. Toybirds needs none.",
+        autocompletion=_completion.choices(*_DOWNLOADED),
+    ),
+    pooling: Literal["sum", "mean"] = option("sum", "Pooling of the words of a phrase: sum (published) or mean."),
+    output: Path | None = output_option("Output file. (default: word_vectors.npz of the data set)"),
     dry_run: bool,
 ) -> None:
     """Build the word vectors of attributes.
 
-    As published, each vector is the sum over the words of a phrase.
+    By default, as in the published code, the vector of a phrase is the sum of its words' vectors.
 
     Examples:
         svipctl w2v build toybirds
@@ -50,25 +40,20 @@ def build(
     settings = overrides.workspace()
     check_present(dataset, settings.data_dir)
 
+    from svipctl.array_files import check_ending
     from svipctl.datasets.registry import attribute_names, open_benchmark, pictures_to_draw, word_vectors_file
     from svipctl.semantics.build import build_matrix, choose_source
-    from svipctl.semantics.matrix import check_name
 
     attributes = attribute_names(dataset, settings.data_dir)
     source = choose_source(dataset, vectors, settings.data_dir, offline=settings.offline)
     path = output or word_vectors_file(dataset, settings.data_dir)
-    check_name(path)
+    check_ending(path, "word vectors")
     # A folder with only word vectors would prevent the drawing.
     to_draw = pictures_to_draw(dataset, settings.data_dir) if output is None else 0
     if dry_run:
-        plan = {
-            "attributes": len(attributes),
-            "vectors": source.describe(),
-            "output": str(path),
-            "pictures_to_draw": to_draw,
-        }
-        sink.say("\n".join(f"{key}: {value}" for key, value in plan.items()))
-        sink.document({"dry_run": True, **plan})
+        plan = {"attributes": len(attributes), "vectors": source.describe(), "output": str(path)}
+        plan["pictures_to_draw"] = to_draw
+        sink.plan(plan, "\n".join(f"{key}: {value}" for key, value in plan.items()))
         return
     if to_draw:
         with sink.progress(f"drawing {dataset}") as progress:
@@ -80,6 +65,6 @@ def build(
     if matrix.unknown:
         sink.warn(f"unknown words, which contribute nothing: {', '.join(matrix.unknown)}")
     if matrix.zero_rows:
-        sink.warn(f"attributes without a known word, which have zero rows: {', '.join(matrix.zero_rows)}")
-    sink.say(f"{path}: {rows} attributes x {width} from {matrix.source}")
-    sink.document({"dataset": dataset, "output": str(path), **matrix.document()})
+        sink.warn(f"attributes without any known word, whose vectors are zero: {', '.join(matrix.zero_rows)}")
+    text = f"{path}: {rows} attributes x {width} from {matrix.source}"
+    sink.result(text, {"dataset": dataset, "output": str(path), **matrix.document()})

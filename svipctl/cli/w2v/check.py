@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from svipctl.cli import _options
-from svipctl.cli._command import command
-from svipctl.cli._output import sink
-from svipctl.cli._overrides import Overrides
+from svipctl.cli._command import Dataset, Overrides, command, option, sink
 from svipctl.datasets.names import check_present
 from svipctl.errors import CheckFailed, ConfigError
 from svipctl.files import require_path
@@ -20,19 +14,17 @@ from svipctl.settings import flags
 
 @command(flags.OFFLINE, flags.DATA_DIR, layers=False)
 def check(
-    dataset: _options.Dataset,
+    dataset: Dataset,
     *,
     overrides: Overrides,
-    against: Annotated[
-        Path | None, typer.Option("--against", help="Published .pkl file; nothing in it is executed.")
-    ] = None,
+    against: Path | None = option(None, "Published .pkl file; nothing in it is executed."),
 ) -> None:
     """Compare word vectors with the published ones.
 
     The comparison is by checksum, and by value if a published file is given.
 
-    The exit code is 0 if they are the published ones, and 1 if they differ or if that is unknown: rounding changes the
-    checksum of the right values on some machines, and only a published file decides then.
+    Exit code 0: equal to the published vectors; 1: different, or undecided. Rounding may change the checksum on some
+    machines; --against then decides.
 
     Examples:
         svipctl w2v check cub
@@ -57,7 +49,7 @@ def check(
     path = word_vectors_file(dataset, settings.data_dir)
     matrix = WordMatrix.load(path, attribute_names(dataset, settings.data_dir))
     sha256 = values_sha256(matrix.vectors)
-    same_bytes, others = sha256 == published, []
+    same_bytes, difference = sha256 == published, ""
     document: dict[str, object] = {"dataset": dataset, "file": str(path), "sha256": sha256, "source": matrix.source}
     document["same_values"] = True if same_bytes else None
     if published is not None:
@@ -67,22 +59,21 @@ def check(
         comparison = compare(matrix, read_pickled_array(against))
         document |= comparison.document()
         sink.say(f"largest difference from {against.name}: {comparison.largest:.3g} (tolerance {TOLERANCE:g})")
-        if not comparison.same:
-            others.append(comparison.explained(matrix))
+        difference = "" if comparison.same else comparison.explained(matrix)
     elif matrix.vectors.shape[1] != WIDTH:
         document["same_values"] = False
-        others.append(f"the published ones have {WIDTH} numbers per attribute, yours have {matrix.vectors.shape[1]}")
-    if others:
+        difference = f"the published ones have {WIDTH} numbers per attribute, yours have {matrix.vectors.shape[1]}"
+    if difference:
         raise CheckFailed(
             f"the word vectors of {dataset} are not the published ones",
-            why="\n".join(others),
+            why=difference,
             todo=shell_command("w2v", "build", dataset, "--vectors", "word2vec-google-news-300"),
             document=document,
         )
     if document["same_values"] is None:
         raise CheckFailed(
-            f"the word vectors of {dataset} are not the published bytes",
-            why="rounding differs by machine; only --against FILE.pkl can compare the values",
+            f"the SHA-256 of the word vectors of {dataset} differs from the published one",
+            why="the cause may be rounding, which differs by machine; --against compares the values with a published file",
             todo=shell_command("w2v", "check", dataset, "--against", f"{dataset.upper()}_attribute.pkl"),
             document=document,
         )

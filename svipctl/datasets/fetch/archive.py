@@ -5,30 +5,25 @@ Members of zip files are described as tarfile's `TarInfo`, so both kinds pass th
 
 from __future__ import annotations
 
-import errno
 import gzip
-import shutil
 import stat
-import struct
 import tarfile
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import IO, Self
 
 from svipctl.datasets.fetch.assets import Asset, Kind
-from svipctl.errors import DataError, explained_disk_errors
+from svipctl.errors import DataError, explained_damage, explained_disk_errors
 from svipctl.files import atomic_folder
 from svipctl.types import ProgressCallback
 
 _BLOCK = 2**20
 _LARGEST_HEADER = 2**24  # bytes; tarfile reads an extended header at once
 _JUNK = ("__MACOSX", ".DS_Store")
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError)
 
 
 def unpack(archive: Path, target: Path, asset: Asset, dataset: str, progress: ProgressCallback | None = None) -> None:
@@ -47,7 +42,7 @@ def unpack(archive: Path, target: Path, asset: Asset, dataset: str, progress: Pr
 
     """
     patterns, names = asset.patterns(dataset) or ("*",), dict[str, str]()
-    with explained_disk_errors(f"the files of {archive.name}"), _explained(archive), atomic_folder(target) as folder:
+    with explained_disk_errors(f"the files of {archive.name}"), atomic_folder(target) as folder:
         for path, source in _checked_files(archive, asset, progress):
             wanted = any(fnmatchcase(str(path), pattern) for pattern in patterns)
             if not wanted or path.parts[0] in _JUNK or path.name in _JUNK or path.name.startswith("._"):
@@ -56,7 +51,7 @@ def unpack(archive: Path, target: Path, asset: Asset, dataset: str, progress: Pr
                 raise _refusal(archive, path, "another member has the same name on some disks")
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             with (folder / path).open("xb") as file:
-                shutil.copyfileobj(source, file, _BLOCK)
+                file.writelines(_blocks(archive, source))
 
 
 def verify_archive(archive: Path, asset: Asset) -> None:
@@ -66,9 +61,8 @@ def verify_archive(archive: Path, asset: Asset) -> None:
         DataError: The archive is damaged or truncated, or has a harmful member.
 
     """
-    with _explained(archive):
-        for _ in _checked_files(archive, asset):
-            pass
+    for _ in _checked_files(archive, asset):
+        pass
 
 
 def _checked_files(
@@ -76,7 +70,7 @@ def _checked_files(
 ) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
     """Yield path and content of each file, and read the rest of a file that the caller does not read."""
     unpacked = 0
-    with archive.open("rb") as file:
+    with _damage(archive), archive.open("rb") as file:
         members = _zip_members(file) if asset.kind == "zip" else _gzip_members(file, asset.kind)
         for count, (member, source) in enumerate(members, 1):
             unpacked += member.size
@@ -169,19 +163,17 @@ def _zip_members(file: IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] |
                 yield member, source if member.isreg() else None
 
 
+def _blocks(archive: Path, source: IO[bytes]) -> Iterator[bytes]:
+    """Yield the content of a file in blocks."""
+    with _damage(archive):
+        while block := source.read(_BLOCK):
+            yield block
+
+
 def _read_to_end(source: IO[bytes] | gzip.GzipFile) -> None:
     while source.read(_BLOCK):
         pass
 
 
-@contextmanager
-def _explained(archive: Path) -> Iterator[None]:
-    """Raise DataError for the exceptions that the readers raise for a damaged archive."""
-    try:
-        yield
-    except (*_DAMAGE, OSError) as error:
-        # zipfile seeks to impossible positions, and gzip's errors have no errno; other OSErrors are about the disk.
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise
-        why = f"{type(error).__name__}: {error}"
-        raise DataError(f"{archive} is damaged", why=why, todo="delete it and fetch it again") from error
+def _damage(archive: Path) -> AbstractContextManager[None]:
+    return explained_damage(archive, "is damaged", todo="delete it and fetch it again")

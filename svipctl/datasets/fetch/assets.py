@@ -70,11 +70,9 @@ class Asset(BaseModel):
 
     def head_problem(self, head: bytes) -> str:
         """Return the problem with the first bytes of a file; empty if there is none."""
-        return (
-            ""
-            if head.startswith(_MAGIC[self.kind])
-            else f"it is not a {self.kind} archive, it starts with {head[:HEAD]!r}"
-        )
+        if head.startswith(_MAGIC[self.kind]):
+            return ""
+        return f"it is not a {self.kind} archive, it starts with {head[:HEAD]!r}"
 
     def problem_of(self, path: Path, found: hashlib._Hash | None = None) -> str:
         """Return the reason why a file is not the asset, by its first bytes, size and checksum; empty if it is.

@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
 import httpx
-from tenacity import nap
 
 from svipctl.errors import NetworkError
 
@@ -23,6 +22,8 @@ _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(?:(\d{1,18})|\
 _STRONG_TAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _CLOCKS = timedelta(seconds=60)  # two changes within it may have the same Last-Modified
 _MOST_REDIRECTS = 20
+_TIMEOUT = 30.0  # seconds without a byte after which a connection is closed
+SLOWEST, PERIOD = 2**16, 60.0  # a mirror that sends fewer bytes of the file in as many seconds is given up
 
 
 class RefusedError(Exception):
@@ -30,37 +31,11 @@ class RefusedError(Exception):
 
 
 class TransientError(Exception):
-    """Trying again may help, after `wait` seconds if the server names them."""
+    """Trying again may help: after `wait` seconds if they are known, and only for the whole file without `ranges`."""
 
-    def __init__(self, message: str, wait: float | None = None) -> None:
+    def __init__(self, message: str, wait: float | None = None, *, ranges: bool = True) -> None:
         super().__init__(message)
-        self.wait = wait
-
-
-class RangeError(TransientError):
-    """The answer does not continue the download; an immediate attempt without a range helps."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, 0.0)
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Limits after which a mirror is given up."""
-
-    waits: tuple[float, ...] = (1.0, 4.0, 10.0)
-    """Seconds before each further attempt; attempts that receive bytes do not count."""
-    longest_wait: float = 60.0
-    """Maximum wait in seconds that a server may request."""
-    connections: int = 1000
-    """Maximum number of connections for one file."""
-    timeout: float = 30.0
-    """Seconds without a byte after which a connection is closed."""
-    slowest: int = 2**16
-    """Minimum number of bytes of the file in each `period`."""
-    period: float = 60.0
-    """Seconds of a period."""
-    sleep: Callable[[float], None] = nap.sleep
+        self.wait, self.ranges = wait, ranges
 
 
 @dataclass(frozen=True)
@@ -77,22 +52,20 @@ class Body:
 
 
 @contextmanager
-def connect(address: str, start: int, version: str, patience: Patience) -> Iterator[Body]:
+def connect(address: str, start: int, version: str) -> Iterator[Body]:
     """Request a file from an offset.
 
     Args:
         address: Address of the file.
         start: Offset; the answer may start at 0 nevertheless.
         version: Strong validator that the file must still have for an answer from the offset; may be empty.
-        patience: Limits after which the connection is given up.
 
     Yields:
         The answer; its blocks may end early with an exception.
 
     Raises:
         RefusedError: The server does not provide the file, or is too slow.
-        RangeError: The server answers with another range.
-        TransientError: The server is busy, or the connection ended early.
+        TransientError: The server is busy, answers with another range, or the connection ended early.
         NetworkError: The proxy or the certificates of the environment cannot be used.
 
     """
@@ -100,7 +73,7 @@ def connect(address: str, start: int, version: str, patience: Patience) -> Itera
     if start:
         headers |= {"Range": f"bytes={start}-"} | ({"If-Range": version} if version else {})
     try:
-        with _client(patience) as client, _Watch(patience) as watch:
+        with _client() as client, _Watch() as watch:
             request = client.build_request("GET", address, headers=headers, extensions={"trace": watch.trace})
             with closing(_follow(client, request)) as watch.response:
                 yield _answer(watch.response, start)
@@ -113,10 +86,10 @@ def connect(address: str, start: int, version: str, patience: Patience) -> Itera
 class _Watch(threading.Thread):
     """Close connections that receive too few bytes, whether headers, chunk sizes or the body are slow."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self) -> None:
         super().__init__(daemon=True)
         self.response: httpx.Response | None = None
-        self._patience, self._sockets = patience, list[socket.socket]()
+        self._sockets = list[socket.socket]()
         self._over, self._given_up = threading.Event(), False
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
@@ -127,9 +100,9 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         """Compare the bytes once per period."""
         before = 0
-        while not self._over.wait(self._patience.period):
+        while not self._over.wait(PERIOD):
             received = self.response.num_bytes_downloaded if self.response else 0
-            self._given_up = self._given_up or received < before + self._patience.slowest
+            self._given_up = self._given_up or received < before + SLOWEST
             before = received
             for one in self._sockets if self._given_up else ():
                 with suppress(OSError):
@@ -142,8 +115,7 @@ class _Watch(threading.Thread):
     def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
         self._over.set()
         if self._given_up and (kind is None or issubclass(kind, httpx.HTTPError | TransientError | RefusedError)):
-            least, seconds = self._patience.slowest, self._patience.period
-            raise RefusedError(f"it sends fewer than {least:,} bytes in {seconds:g} seconds")
+            raise RefusedError(f"it sends fewer than {SLOWEST:,} bytes in {PERIOD:g} seconds")
 
 
 def _follow(client: httpx.Client, request: httpx.Request) -> httpx.Response:
@@ -159,10 +131,10 @@ def _follow(client: httpx.Client, request: httpx.Request) -> httpx.Response:
     raise RefusedError("it redirects in a loop")
 
 
-def _client(patience: Patience) -> httpx.Client:
+def _client() -> httpx.Client:
     """Return a client with the certificates and the proxy of the environment."""
     try:
-        return httpx.Client(timeout=patience.timeout)
+        return httpx.Client(timeout=_TIMEOUT)
     except (ImportError, OSError, ValueError) as error:
         given = [name for name in _VARIABLES if os.environ.get(name) or os.environ.get(name.lower())]
         raise NetworkError(
@@ -189,7 +161,8 @@ def _answer(response: httpx.Response, start: int) -> Body:
         fits = first == start <= last and (last < total or total < 0) and length in ("", f"{last - start + 1}")
         if status == 206 and fits:
             return Body(start, total if total >= 0 else None, version, blocks)
-        raise RangeError(f"it answers with another range ({declared[:60]!r}) than bytes {start:,} and following")
+        what = f"it answers with another range ({declared[:60]!r}) than bytes {start:,} and following"
+        raise TransientError(what, 0.0, ranges=False)
     if status in (408, 425, 429) or status >= 500:
         raise TransientError(f"HTTP status {status}", _retry_after(headers.get("Retry-After", "")))
     raise RefusedError(f"HTTP status {status}")

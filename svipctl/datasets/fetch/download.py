@@ -17,14 +17,17 @@ from pydantic import BaseModel, ValidationError
 
 from svipctl.datasets.fetch.archive import verify_archive
 from svipctl.datasets.fetch.assets import HEAD, Asset
-from svipctl.datasets.fetch.connection import Body, Patience, RangeError, RefusedError, TransientError, connect
-from svipctl.errors import DataError, NetworkError, SvipError, explained_disk_errors
+from svipctl.datasets.fetch.connection import Body, RefusedError, TransientError, connect
+from svipctl.errors import DataError, NetworkError, ReadError, SvipError, explained_disk_errors
 from svipctl.files import file_lock, require_disk_space
 from svipctl.types import ProgressCallback
 
-DEFAULT_PATIENCE = Patience()
 DISK_FULL = "free some space, or choose another folder with --data-dir"
 _SPARE = 2**26  # bytes of the disk to leave free
+_WAITS = (1.0, 4.0, 10.0)  # seconds before each further attempt; attempts that receive bytes do not count
+_OWN_WAIT = tenacity.wait_chain(*map(tenacity.wait_fixed, _WAITS))
+_LONGEST_WAIT = 60.0  # seconds that a server may request
+MOST_CONNECTIONS = 1000  # for one file and mirror
 
 
 class Origin(BaseModel):
@@ -55,15 +58,12 @@ def _origin_path(target: Path) -> Path:
     return target.with_name(f"{target.name}.json")
 
 
-def download(
-    asset: Asset, folder: Path, *, patience: Patience = DEFAULT_PATIENCE, progress: ProgressCallback | None = None
-) -> Path:
+def download(asset: Asset, folder: Path, *, progress: ProgressCallback | None = None) -> Path:
     """Download `folder/<asset.file>`, which appears complete and checked, or not at all.
 
     Args:
         asset: The file, its addresses, size and checksums.
         folder: Folder, created if needed; an unfinished `.part` stays in it and is continued.
-        patience: Limits after which a mirror is given up.
         progress: Called with the bytes so far and the bytes in total (0 while unknown).
 
     Raises:
@@ -81,7 +81,7 @@ def download(
         with file_lock(folder, busy=f"another process is downloading {asset.file} into {folder}"):
             if target.exists():
                 return target
-            with closing(_Part(asset, target, patience, progress)) as part:
+            with closing(_Part(asset, target, progress)) as part:
                 for address in asset.mirrors:
                     try:
                         return part.complete(address)
@@ -98,8 +98,8 @@ def download(
 class _Part:
     """The received bytes of an asset, hashed in their order."""
 
-    def __init__(self, asset: Asset, target: Path, patience: Patience, progress: ProgressCallback | None) -> None:
-        self.asset, self.target, self.patience, self.progress = asset, target, patience, progress
+    def __init__(self, asset: Asset, target: Path, progress: ProgressCallback | None) -> None:
+        self.asset, self.target, self.progress = asset, target, progress
         self.origin = Origin.read(target)
         self.path = target.with_name(f"{target.name}.part")
         self.file = self.path.open("a+b")
@@ -123,14 +123,11 @@ class _Part:
             RefusedError: The mirror does not provide the asset.
 
         """
-        waits, self.most = self.patience.waits, self.size
-        self.connections, self.ranges, self.rejected = 0, True, False
-        self.own_wait = tenacity.wait_chain(*map(tenacity.wait_fixed, waits))
+        self.most, self.connections, self.ranges, self.rejected = self.size, 0, True, False
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientError),
-            stop=lambda state: state.attempt_number > len(waits) or self.connections == self.patience.connections,
+            stop=lambda state: state.attempt_number > len(_WAITS) or self.connections == MOST_CONNECTIONS,
             wait=self._wait,
-            sleep=self.patience.sleep,
         )
         try:
             attempts(self._attempt, address)
@@ -143,11 +140,11 @@ class _Part:
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Return the seconds before the next attempt; an attempt that received bytes resets the count of failures."""
         error = state.outcome.exception() if state.outcome else None
-        self.ranges = self.ranges and not isinstance(error, RangeError)
+        assert isinstance(error, TransientError)  # others are not retried
+        self.ranges = self.ranges and error.ranges
         if self.size > self.most:
             self.most, state.attempt_number = self.size, 1
-        asked = error.wait if isinstance(error, TransientError) else None
-        return min(self.patience.longest_wait, self.own_wait(state) if asked is None else asked)
+        return min(_LONGEST_WAIT, _OWN_WAIT(state) if error.wait is None else error.wait)
 
     def _attempt(self, address: str) -> None:
         """Append the bytes of one connection, however it ends, and check the file when it is complete.
@@ -160,16 +157,18 @@ class _Part:
         if not self.size or self.size < (asset.size or known.total or self.size + 1):
             start = self.size if self.ranges and (asset.checksum or known.version) else 0
             self.connections += 1
-            with connect(address, start, known.version, self.patience) as body:
+            with connect(address, start, known.version) as body:
                 same = asset.checksum or body.version == known.version
                 if body.start and not (same and body.total in (None, asset.size or known.total or body.total)):
-                    raise RangeError("the file has changed on the server")
+                    raise TransientError("the file has changed on the server", 0.0, ranges=False)
                 self._append(body, Origin(address=address, version=body.version, total=body.total))
         if problem := asset.problem_of(self.path, self.hash):
             self._reject(problem)
         if not asset.checksum:
             try:
                 verify_archive(self.path, asset)
+            except ReadError:
+                raise
             except DataError as error:
                 self._reject(f"{error.what}: {error.why}", error)
 

@@ -22,11 +22,10 @@ import numpy as np
 from scipy.io import savemat
 
 from svipctl.datasets.fetch.archive import unpack
-from svipctl.datasets.fetch.connection import Patience
-from svipctl.datasets.fetch.download import DEFAULT_PATIENCE, DISK_FULL, Origin, download, remove_download
+from svipctl.datasets.fetch.download import DISK_FULL, Origin, download, remove_download
 from svipctl.datasets.fetch.steps import Step, bytes_needed, parts_of, stamp_path
 from svipctl.datasets.matlab import read_mat
-from svipctl.errors import DataError, NetworkError, explained_disk_errors
+from svipctl.errors import DataError, NetworkError, ReadError, explained_disk_errors
 from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_lock, file_sha256, require_disk_space
 from svipctl.types import ProgressCallback
 
@@ -40,7 +39,6 @@ def fetch(
     *,
     keep_archives: bool = False,
     offline: bool = False,
-    patience: Patience = DEFAULT_PATIENCE,
     progress: Progress | None = None,
 ) -> None:
     """Execute the steps of `plan_fetch` in order.
@@ -52,7 +50,6 @@ def fetch(
         data_dir: Folder of the data sets.
         keep_archives: Keep the archives.
         offline: Refuse to download.
-        patience: Limits after which a mirror is given up.
         progress: Called with the progress of each asset.
 
     Raises:
@@ -80,7 +77,7 @@ def fetch(
             for position, step in enumerate(todo):
                 if step.state == "download":
                     received = partial(report, f"downloading {step.asset.file}")
-                    download(step.asset, archives, patience=patience, progress=received)
+                    download(step.asset, archives, progress=received)
                 _install(step, data_dir, report)
                 needed_again = any(later.asset.file == step.asset.file for later in todo[position + 1 :])
                 if not (step.given or keep_archives or needed_again):
@@ -102,17 +99,17 @@ def _install(step: Step, data_dir: Path, report: Progress) -> None:
             unpack(archive, unpacked, asset, step.dataset, partial(report, f"unpacking {asset.file}"))
         _drop_features(unpacked)
         found = sorted(path for path in unpacked.rglob("*") if path.is_file())
-        if not found:
+        files = {path.relative_to(unpacked).as_posix(): path.stat().st_size for path in found}
+        if not files:
             todo = "download it from its official source"
             raise DataError(f"{asset.file} contains nothing that {step.dataset} needs", todo=todo)
     except DataError as error:
-        if not step.given:
+        if not (step.given or isinstance(error, ReadError)):
             remove_download(archive)  # otherwise the next run would use it again
             error.todo = "it was deleted; the same command downloads it again"
         raise
     stamp = stamp_path(data_dir, step.dataset, asset)
     stamp.unlink(missing_ok=True)  # while its files are replaced, the asset is not complete
-    files = {path.relative_to(unpacked).as_posix(): path.stat().st_size for path in found}
     record = {
         "asset": asset.name,
         "from": archive.name if step.given else Origin.read(archive).address,
@@ -138,10 +135,8 @@ def _drop_features(unpacked: Path) -> None:
         files = np.array([[name] for name in found["image_files"]], dtype=object)
         with atomic_write(path) as unfinished, unfinished.open("wb") as file:
             savemat(file, {"image_files": files, "labels": found["labels"]}, do_compression=True)
-            file.seek(0)
-            file.write(
-                b"MATLAB 5.0 MAT-file, without features".ljust(116)
-            )  # replaces scipy's header, which has the time
+            file.seek(0)  # the beginning of scipy's header has the time
+            file.write(b"MATLAB 5.0 MAT-file, without features".ljust(116))
 
 
 def _link_folder(source: Path, unpacked: Path, parts: Sequence[str], progress: ProgressCallback) -> None:

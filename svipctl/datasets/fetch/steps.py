@@ -54,10 +54,10 @@ def stamp_path(data_dir: Path, dataset: str, asset: Asset) -> Path:
 def repair_command(dataset: str, data_dir: Path, *, broken: bool = False) -> str:
     """Return the command that fetches missing files of a benchmark, or replaces `broken` ones.
 
-    Assets without a stamp are always fetched, which continues an interrupted fetch; installed ones need --again.
+    Assets without a stamp are always fetched, which continues an interrupted fetch; installed ones need --force.
     """
     again = broken or all(stamp_path(data_dir, dataset, asset).exists() for asset in assets_of(dataset, built_in()))
-    return shell_command("data", "fetch", dataset, *(["--again"] if again else []))
+    return shell_command("data", "fetch", dataset, *(["--force"] if again else []))
 
 
 def plan_fetch(

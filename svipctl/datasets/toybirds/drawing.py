@@ -24,6 +24,20 @@ COLORS = {
 _BILL, _LEG, _BODY, _INK = (232, 140, 44), (110, 80, 52), (176, 160, 140), (36, 28, 30)
 # Earth and leaf tones for scenery, and bird colours for distractors, so that colour alone does not reveal the bird.
 _SCENERY = ((96, 128, 72), (132, 148, 92), (88, 104, 96), (150, 128, 92), (120, 140, 160), (170, 176, 160))
+_BILLS = {
+    "cone": [(1.3, -0.95), (1.95, -0.5), (1.3, -0.12)],
+    "dagger": [(1.34, -0.66), (2.6, -0.5), (1.34, -0.4)],
+    "hooked": [(1.3, -0.85), (1.8, -0.85), (2.15, -0.5), (2.1, 0.15), (1.8, -0.35), (1.3, -0.3)],
+}
+_TAILS = {
+    "forked": [
+        [(-0.8, -0.2), (-2.2, -0.95), (-1.9, -0.45), (-0.8, 0.1)],
+        [(-0.8, -0.05), (-1.9, 0.5), (-2.2, 1.0), (-0.8, 0.3)],
+    ],
+    "fan": [[(-0.7, -0.1), (-1.5, -0.95), (-1.9, -0.5), (-2.0, 0.1), (-1.9, 0.6), (-1.5, 1.0), (-0.7, 0.25)]],
+    "pointed": [[(-0.75, -0.22), (-2.5, 0.05), (-0.75, 0.28)]],
+}
+"""Shape -> its feathers."""
 
 Points = np.ndarray
 
@@ -85,37 +99,18 @@ def _bird(canvas: _Canvas, species: Species, rng: np.random.Generator) -> None:
     crown, wing, belly = (COLORS[species.value(f"has_{part}_color")] for part in ("crown", "wing", "belly"))
     for x in (-0.15, 0.2):
         canvas.polygon([(x, 0.6), (x + 0.08, 0.6), (x + 0.1, 1.25), (x + 0.02, 1.25)], _LEG)
-    for feather in _tail(species.value("has_tail_shape")):
+    for feather in _TAILS[species.value("has_tail_shape")]:
         canvas.polygon(feather, _BODY)
     canvas.ellipse(0, 0, 1.05, 0.72, _BODY)
     canvas.ellipse(0.08, 0.28, 0.85, 0.44, belly)
     canvas.ellipse(0.95, -0.55, 0.48, 0.46, _BODY)
     canvas.polygon(_ellipse(0.93, -0.62, 0.5, 0.46, first=np.pi, last=2 * np.pi), crown)
-    canvas.polygon(_bill(species.value("has_bill_shape")), _BILL)
+    canvas.polygon(_BILLS[species.value("has_bill_shape")], _BILL)
     lift = rng.uniform(-0.15, 0.15)
     canvas.polygon([(0.1, -0.5), (0.0, 0.1), (-0.4, 0.3 + lift), (-1.2, 0.1 + lift), (-0.6, -0.55)], wing)
     _breast(canvas, species.value("has_breast_pattern"))
     canvas.ellipse(1.08, -0.52, 0.09, 0.09, (250, 250, 250))
     canvas.ellipse(1.09, -0.52, 0.05, 0.05, (10, 10, 10))
-
-
-def _bill(shape: str) -> list[tuple[float, float]]:
-    return {
-        "cone": [(1.3, -0.95), (1.95, -0.5), (1.3, -0.12)],
-        "dagger": [(1.34, -0.66), (2.6, -0.5), (1.34, -0.4)],
-        "hooked": [(1.3, -0.85), (1.8, -0.85), (2.15, -0.5), (2.1, 0.15), (1.8, -0.35), (1.3, -0.3)],
-    }[shape]
-
-
-def _tail(shape: str) -> list[list[tuple[float, float]]]:
-    return {
-        "forked": [
-            [(-0.8, -0.2), (-2.2, -0.95), (-1.9, -0.45), (-0.8, 0.1)],
-            [(-0.8, -0.05), (-1.9, 0.5), (-2.2, 1.0), (-0.8, 0.3)],
-        ],
-        "fan": [[(-0.7, -0.1), (-1.5, -0.95), (-1.9, -0.5), (-2.0, 0.1), (-1.9, 0.6), (-1.5, 1.0), (-0.7, 0.25)]],
-        "pointed": [[(-0.75, -0.22), (-2.5, 0.05), (-0.75, 0.28)]],
-    }[shape]
 
 
 def _breast(canvas: _Canvas, pattern: str) -> None:

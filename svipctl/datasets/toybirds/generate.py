@@ -14,6 +14,7 @@ from svipctl.cpu_count import processor_count
 from svipctl.datasets.benchmark import FOLDS
 from svipctl.datasets.toybirds.drawing import SIZE, draw_bird
 from svipctl.datasets.toybirds.species import ATTRIBUTES, SEEN, UNSEEN, Species, draw_species
+from svipctl.datasets.workers import load_items
 from svipctl.errors import DataError, explained_disk_errors
 from svipctl.files import atomic_folder, file_lock
 from svipctl.types import ProgressCallback
@@ -70,8 +71,6 @@ def draw_all(folder: Path, plan: ToybirdsPlan, progress: ProgressCallback | None
             why="it exists and was not drawn by svipctl, so it is not replaced",
             todo="move it away, or choose another --data-dir",
         )
-    from svipctl.datasets.workers import load_items  # imports torch
-
     species = draw_species(plan.seed)
     names = [f"{number:03d}.{one.description}" for number, one in enumerate(species, 1)]
     with explained_disk_errors(f"the toy birds in {folder}"):
@@ -81,8 +80,8 @@ def draw_all(folder: Path, plan: ToybirdsPlan, progress: ProgressCallback | None
                 return
             with atomic_folder(folder) as unfinished:
                 _write_tables(unfinished, species, names, plan)
-                drawings = _Drawings(unfinished, plan, list(zip(species, names)))
-                with closing(load_items(drawings, workers=processor_count())) as drawn:
+                order = list(zip(range(len(species)), species, names))
+                with closing(load_items(_Drawer(unfinished, plan), order, workers=processor_count())) as drawn:
                     for done, _ in enumerate(drawn, 1):
                         if progress:
                             progress(done, len(species))
@@ -99,18 +98,14 @@ def _pictures(name: str, number: int, plan: ToybirdsPlan) -> list[tuple[str, str
 
 
 @dataclass(frozen=True)
-class _Drawings:
-    """The classes as a map-style data set: loading a class draws its images and masks into the folder."""
+class _Drawer:
+    """Draw classes, each when `load_items` loads it: the images and masks are written into the folder."""
 
     folder: Path
     plan: ToybirdsPlan
-    classes: list[tuple[Species, str]]
 
-    def __len__(self) -> int:
-        return len(self.classes)
-
-    def __getitem__(self, number: int) -> int | OSError:
-        species, name = self.classes[number]
+    def __getitem__(self, wanted: tuple[int, Species, str]) -> int | OSError:
+        number, species, name = wanted
         try:
             for part in ("images", "masks"):
                 (self.folder / part / name).mkdir(parents=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.protocols import ProtocolResults
 from svipctl.evaluation.result import ModelEvaluation
@@ -21,12 +19,12 @@ def training_charts(history: History) -> list[Chart]:
     """Return charts of loss terms, accuracies and the patch classifier; none for a run without records."""
     if not history.epochs:
         return []
-    about = "The loss and its terms. A term below a thousandth of the largest is only named."
+    about = "The loss and its terms. A term below a thousandth of the largest is listed in the legend but not drawn."
     charts = [panel("Loss terms", about, curves.draw_losses, history)]
     about = f"After each epoch, {history.monitored} split." if history.monitored else "On the training batches."
     charts.append(panel("Accuracy during training", about, curves.draw_accuracies, history))
-    if len(history.step_column("patch_auc")[0]):
-        about = "Against its training labels. Near 50 it has learned nothing."
+    if history.selects_patches:
+        about = "Against its pseudo-labels. Near 50 it has learned nothing."
         charts.append(panel("Patch classifier", about, curves.draw_patch_classifier, history))
     return charts
 
@@ -39,11 +37,11 @@ def evaluation_charts(evaluation: ModelEvaluation) -> list[Chart]:
     if "ausuc" not in results.rows:
         return []
     reachable = "Every reachable pair of accuracies; a protocol is a point."
-    honest = "Confidence of the answer against the share of correct answers, with the expected calibration error."
+    reliable = "Confidence of the answer against the share of correct answers, with the expected calibration error."
     return [
         panel("Seen against unseen", f"{reachable} {_OPEN_MARKS}", curves.draw_seen_unseen, {"": results}),
         panel("Calibrated stacking", "Dependence on gamma.", curves.draw_harmonic, results),
-        panel("Reliability", honest, curves.draw_reliability, curves.reliabilities(evaluation)),
+        panel("Reliability", reliable, curves.draw_reliability, curves.reliabilities(evaluation)),
     ]
 
 
@@ -51,13 +49,11 @@ def attribute_chart(benchmark: Benchmark, evaluation: ModelEvaluation) -> Chart 
     """Return the plane of the predicted attributes, which needs at least three images."""
     if len(evaluation.predictions.indices) < 3:
         return None
-    plane, split = attribute_plane(evaluation.predictions.attributes), evaluation.split
-    labels, seen = evaluation.results.answers.labels, np.isin(split.classes, split.seen_classes)
-    attributes = benchmark.class_attributes[split.classes]
+    plane = attribute_plane(evaluation.predictions.attributes)
     return chart(
         "Predicted attributes",
         "First two principal components. Large and outlined: the attributes of the class.",
-        lambda: embedding_figure(plane, labels, seen, evaluation.classes, attributes),
+        lambda: embedding_figure(evaluation, benchmark, plane),
     )
 
 

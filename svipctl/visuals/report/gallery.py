@@ -14,7 +14,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.per_class import answers_under, reading_row
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.visuals.image_choice import spread
-from svipctl.visuals.inspection import Inspection, new_inspector
+from svipctl.visuals.inspection import Inspection, Inspector
 from svipctl.visuals.patches import SCORES
 from svipctl.visuals.report.pictures import Picture, picture
 from svipctl.visuals.style import SEQUENTIAL
@@ -29,94 +29,69 @@ _AMONG_UNSEEN = 1e6  # a gamma that leaves unseen classes only
 
 
 @dataclass(frozen=True)
-class CardImage:
-    """A small image with a caption."""
-
-    picture: Picture
-    label: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class Card:
     """One image."""
 
-    true: str
+    image: Inspection
     answered: str
-    seen: bool
-    auc: float | None
-    """AUC of its patch selection against the ground truth, percent."""
-    windows: list[CardImage]
-    attributes: list[CardImage]
-
-    @property
-    def right(self) -> bool:
-        """True if the image was classified correctly."""
-        return self.true == self.answered
+    windows: list[tuple[Picture, str]]
+    """Pictures of its windows, and their captions."""
+    attributes: list[tuple[Picture, str, str]]
+    """Localization maps, with the attribute and its contribution to the score."""
 
 
-@dataclass(frozen=True)
-class Gallery:
-    """Images of one kind."""
-
-    title: str
-    cards: list[Card]
-
-
-def galleries(benchmark: Benchmark, evaluation: ModelEvaluation) -> list[Gallery]:
-    """Inspect a few images of each kind; kinds without images are omitted."""
+def galleries(benchmark: Benchmark, evaluation: ModelEvaluation) -> dict[str, list[Card]]:
+    """Inspect a few images of each kind, and return them by title; kinds without images are omitted."""
     row = reading_row(evaluation.results)
     given, labels = answers_under(evaluation.results, row), evaluation.results.answers.labels
     is_seen, right = evaluation.results.answers.is_seen, given == labels
     if row == "zsl":
         right = right | is_seen  # among unseen classes an image of a seen one has no correct answer: omitted
     gamma = evaluation.results.rows[row].get("gamma", _AMONG_UNSEEN if row == "zsl" else 0.0)
-    inspector = new_inspector(evaluation.model, benchmark, evaluation.split, gamma, top=1, reasons=ATTRIBUTES)
-    names = evaluation.classes
-    found = []
+    inspector = Inspector(evaluation.model, benchmark, reasons=ATTRIBUTES, split=evaluation.split, gamma=gamma)
+    score = SCORES[evaluation.model.network.recipe.score_source]
+    found = {}
     for title, kind in (("Classified correctly", right), ("Misclassified", ~right)):
         places = np.concatenate([spread(np.flatnonzero(kind & side), EACH) for side in (is_seen, ~is_seen)])
         images = inspector.inspect([int(evaluation.predictions.indices[place]) for place in places])
-        cards = [
-            _card(one, names[given[place]], benchmark.attributes, evaluation.model.network.recipe.score_source)
+        found[title] = [
+            Card(one, evaluation.classes[given[place]], _windows(one, score), _attributes(one, benchmark.attributes))
             for one, place in zip(images, places)
         ]
-        if cards:
-            found.append(Gallery(title, cards))
-    return found
+    return {title: cards for title, cards in found.items() if cards}
 
 
-def _card(one: Inspection, answered: str, attributes: Sequence[str], score_source: str) -> Card:
-    true = str(one.true_class)
-    windows = [_tile(one.pixels, "image", f"image of {true}")]
+def _windows(one: Inspection, score: str) -> list[tuple[Picture, str]]:
+    tiles = [_tile(one.pixels, "image", f"image of {one.label}")]
     if one.kept is not None:
-        windows.append(_tile(faded(one.pixels, one.kept), "related windows", f"related windows of {true}"))
+        tiles.append(_tile(faded(one.pixels, one.kept), "related windows", f"related windows of {one.label}"))
     if one.related is not None:
-        windows.append(_tile(_coloured(one.related), "classifier", "probability that a window is related"))
+        tiles.append(_tile(_coloured(one.related), "classifier", "probability that a window is related"))
     if one.scores is not None:
         low, span = one.scores.min(), float(np.ptp(one.scores))
         scores = _coloured((one.scores - low) / span if span else np.zeros_like(one.scores))
-        windows.append(_tile(scores, SCORES[score_source], "window scores of the source pass"))
+        tiles.append(_tile(scores, score, "window scores of the source pass"))
     if one.mask is not None:
-        windows.append(_tile(faded(one.pixels, one.mask), f"ground-truth {one.truth}", f"mask of {true}"))
-    return Card(true, answered, bool(one.is_seen), one.auc, windows, _attribute_tiles(one, attributes))
-
-
-def _attribute_tiles(one: Inspection, names: Sequence[str]) -> list[CardImage]:
-    if one.windows is None:
-        return []
-    tiles = []
-    for reason in one.answers[0].speaks_for[:ATTRIBUTES]:
-        values = one.windows[:, :, names.index(reason.attribute)]
-        label = readable(reason.attribute).replace("::", ": ")
-        tiles.append(_tile(overlay(one.pixels, values), label, f"localization map of {label}", f"{reason.weight:+.2f}"))
+        tiles.append(_tile(faded(one.pixels, one.mask), f"ground-truth {one.truth}", f"mask of {one.label}"))
     return tiles
 
 
-def _tile(pixels: NDArray[np.uint8], label: str, alt: str, note: str = "") -> CardImage:
-    """Return an image of at least 128 pixels a side, with its own pixels as sharp squares."""
+def _attributes(one: Inspection, names: Sequence[str]) -> list[tuple[Picture, str, str]]:
+    if one.windows is None:
+        return []
+    tiles = []
+    for reason in one.answer.speaks_for[:ATTRIBUTES]:
+        values = one.windows[:, :, names.index(reason.attribute)]
+        label = readable(reason.attribute).replace("::", ": ")
+        tile = _tile(overlay(one.pixels, values), label, f"localization map of {label}")
+        tiles.append((*tile, f"{reason.weight:+.2f}"))
+    return tiles
+
+
+def _tile(pixels: NDArray[np.uint8], label: str, alt: str) -> tuple[Picture, str]:
+    """Return a picture of at least 128 pixels a side, with its own pixels as sharp squares, and its caption."""
     times = max(1, round(_SIDE / max(pixels.shape[:2])))
-    return CardImage(picture(pixels.repeat(times, axis=0).repeat(times, axis=1), alt), label, note)
+    return picture(pixels.repeat(times, axis=0).repeat(times, axis=1), alt), label
 
 
 def _coloured(values: NDArray[np.float32]) -> NDArray[np.uint8]:

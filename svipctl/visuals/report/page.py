@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import markupsafe
 
 from svipctl.errors import ConfigError, explained_disk_errors
-from svipctl.files import atomic_write_text
-from svipctl.quoting import shell_words
+from svipctl.files import atomic_write_text, check_output
+from svipctl.quoting import printable, shell_words
 from svipctl.templates import template_environment
 from svipctl.version import __version__
 from svipctl.visuals.text import readable
-
-
-@functools.cache
-def _templates() -> jinja2.Environment:
-    return template_environment(
-        "svipctl.visuals.report",
-        "templates",
-        html=True,
-        percent=lambda share: f"{100 * share:.1f}",
-        name=_breakable,
-        number=_number,
-        readable=readable,
-        signed=lambda value: f"{value:+.1f}".replace("-", "−"),
-    )
-
-
-def render(name: str, contents: Any) -> str:
-    """Return a page.
-
-    Args:
-        name: `run.html` or `compare.html`.
-        contents: Values that the template calls `it`.
-
-    """
-    return _templates().get_template(name).render(it=contents, version=__version__)
 
 
 def _breakable(name: str) -> markupsafe.Markup:
@@ -52,6 +25,29 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
+_TEMPLATES = template_environment(
+    "svipctl.visuals.report",
+    "templates",
+    html=True,
+    percent=lambda share: f"{100 * share:.1f}",
+    name=_breakable,
+    number=_number,
+    readable=readable,
+    signed=lambda value: f"{value:+.1f}".replace("-", "−"),
+)
+
+
+def render(name: str, contents: Any) -> str:
+    """Return a page, in which control characters are escaped.
+
+    Args:
+        name: `run.html` or `compare.html`.
+        contents: Values that the template calls `it`.
+
+    """
+    return printable(_TEMPLATES.get_template(name).render(it=contents, version=__version__))
+
+
 def check_page_name(path: Path) -> None:
     """Raise ConfigError unless a report can be written to a file of this name."""
     if path.suffix.lower() not in (".html", ".htm"):
@@ -60,6 +56,7 @@ def check_page_name(path: Path) -> None:
         )
     if path.is_dir():
         raise ConfigError(f"{path} is a folder", todo=shell_words("-o", path / "report.html"))
+    check_output(path)
 
 
 def write_page(path: Path, page: str) -> int:

@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from svipctl.visuals.style import new_figure, themed
+from svipctl.visuals.style import Theme, new_figure, svg, themed
 
 _JPEG_QUALITY = 82
 # A browser may lack DejaVu Sans: then it uses its own sans-serif font.
@@ -67,7 +67,7 @@ def chart(title: str, about: str, draw: Callable[[], Figure]) -> Chart:
         draw: Function that creates the figure in the current theme.
 
     """
-    return Chart(_svg("light", title, draw), _svg("dark", title, draw), title, about)
+    return Chart(_svg_picture("light", title, draw), _svg_picture("dark", title, draw), title, about)
 
 
 def panel(title: str, about: str, draw: Callable[..., None], *of: Any) -> Chart:
@@ -89,13 +89,12 @@ def panel(title: str, about: str, draw: Callable[..., None], *of: Any) -> Chart:
     return chart(title, about, figure)
 
 
-def _svg(theme: Literal["light", "dark"], title: str, draw: Callable[[], Figure]) -> Picture:
+def _svg_picture(theme: Theme, title: str, draw: Callable[[], Figure]) -> Picture:
     with themed(theme), matplotlib.rc_context(_FONTS):
         figure = draw()
-        file = io.BytesIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+        content = svg(figure)
         width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return Picture(_uri("image/svg+xml", file.getvalue()), width, height, title)
+    return Picture(_uri("image/svg+xml", content), width, height, title)
 
 
 def _uri(kind: str, content: bytes) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.evaluation.protocols import about
 from svipctl.evaluation.result import ModelEvaluation
+from svipctl.evaluation.tables import FIGURES
 from svipctl.quoting import shell_command
 from svipctl.runs.run import Run
 from svipctl.settings.command_line import differences_from_presets, folder_arguments, train_command
@@ -29,8 +30,6 @@ MEANINGS = {
     "over images instead of classes. For comparison with published numbers only.",
     "ausuc": "Area under the seen-unseen curve, over all gammas, so that none must be chosen.",
 }
-FIGURES = ("T1", "U", "S", "H", "value")
-"""Metrics of a protocol; `value` is the area of `ausuc`."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,6 @@ class Cell:
 class ProtocolRow:
     """A row of the protocol table."""
 
-    name: str
     meaning: str
     summary: str
     """The meaning in a few words."""
@@ -79,7 +77,7 @@ def protocol_rows(document: Mapping[str, Any]) -> dict[str, ProtocolRow]:
         bounds = document["intervals"].get(name, {})
         cells = {one: Cell(figures[one], *bounds.get(one, ())) for one in FIGURES if one in figures}
         choice = next((f"{word} {figures[word]:.4f}" for word in ("gamma", "offset") if word in figures), "")
-        rows[name] = ProtocolRow(name, MEANINGS.get(name, ""), about(name, document["split"]), cells, choice)
+        rows[name] = ProtocolRow(MEANINGS.get(name, ""), about(name, document["split"]), cells, choice)
     return rows
 
 
@@ -105,6 +103,8 @@ def environment(run: Run) -> dict[str, str]:
     """
     rows: dict[str, str] = {}
     for key, value in run.environment().items():
+        if key == "format":
+            continue
         if isinstance(value, Mapping):
             rows |= {f"{key}: {name}": str(inner) for name, inner in value.items() if inner not in (None, "")}
         elif value is not None:

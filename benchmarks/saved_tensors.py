@@ -1,4 +1,4 @@
-"""What autograd keeps of a forward pass for its backward pass."""
+"""Tensors that autograd saves in a forward pass for the backward pass."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 
-class Kept:
-    """Storages that are kept, each once, the parameters of the network themselves not."""
+class SavedTensors:
+    """Saved storages, each counted once, without the parameters of the network."""
 
     def __init__(self, network: nn.Module) -> None:
-        # By the storage's own address: that of its data is not there where tensors have no values.
+        # By the address of the storage: tensors without values have no data address.
         self._own = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
         self._storages: dict[int, torch.UntypedStorage] = {}
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """What is kept inside is counted, and lives as long as this does."""
+        """Count what is saved inside the block, and keep it alive as long as this object."""
         with torch.autograd.graph.saved_tensors_hooks(self._keep, lambda tensor: tensor):
             yield
 

@@ -1,4 +1,4 @@
-"""What `data status` says of a data folder, on CUB's real metadata and photographs of fifty classes."""
+"""Test the report of `data status` on a data folder, with CUB's real metadata and photographs of fifty classes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from svipctl.datasets.fetch.assets import assets_of, built_in
-from svipctl.datasets.fetch.status import DatasetStatus, status_of
 from svipctl.datasets.fetch.steps import stamp_path
 from svipctl.datasets.official import open_official
+from svipctl.datasets.status import DatasetStatus, status_of
 from svipctl.errors import DataError
-from tests.datasets.official_archives import images_of, tiny_picture
+from tests.datasets.official_archives import images_of, tiny_image
 from tests.datasets.official_layout import lay_out, needs_metadata
 
 pytestmark = needs_metadata
@@ -20,11 +20,11 @@ pytestmark = needs_metadata
 
 @pytest.fixture(scope="module")
 def shared_cub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Metadata, and one tiny picture under the name of every photograph."""
+    """Return the metadata, and one tiny image under the name of every photograph."""
     data_dir = tmp_path_factory.mktemp("data")
     root = lay_out("cub", data_dir)
     picture = root / "picture.jpg"
-    picture.write_bytes(tiny_picture())
+    picture.write_bytes(tiny_image())
     files = [root / file for file in images_of("cub")]
     for folder in {file.parent for file in files}:
         folder.mkdir(parents=True)
@@ -35,7 +35,7 @@ def shared_cub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cub(shared_cub: Path, tmp_path: Path) -> Path:
-    """The same without stamps; the folders that tests change are their own."""
+    """Return the same folder without stamps; the folders that tests change are copies."""
     root = tmp_path / "cub"
     root.mkdir()
     for item in (shared_cub / "cub").iterdir():
@@ -71,14 +71,14 @@ def remove_a_class(data_dir: Path) -> Path:
     return folder
 
 
-def test_nothing_there_is_absent(tmp_path: Path) -> None:
+def test_an_empty_folder_is_absent(tmp_path: Path) -> None:
     status = status_of("sun", tmp_path / "data")
     assert (status.state, status.todo) == ("absent", "svipctl data fetch sun")
     assert {asset.state for asset in status.assets} == {"absent"}
     assert not (tmp_path / "data").exists(), "looking changes nothing"
 
 
-def test_files_put_there_by_hand_are_complete(cub: Path) -> None:
+def test_manually_copied_files_are_complete(cub: Path) -> None:
     status = status_of("cub", cub)
     assert (status.state, status.images, status.images_in_all, status.todo) == ("complete", 11_788, 11_788, "")
     assert not status.word_vectors
@@ -94,15 +94,15 @@ def test_missing_images_are_counted_and_the_command_repairs_them(cub: Path) -> N
     assert_repaired_by(status, "svipctl data fetch cub")
 
 
-def test_missing_images_of_what_was_installed_need_again(cub: Path) -> None:
+def test_missing_images_of_an_installed_benchmark_need_a_new_fetch(cub: Path) -> None:
     stamp_all(cub)
     assert status_of("cub", cub).state == "complete"
     remove_a_class(cub)
-    assert_repaired_by(status_of("cub", cub), "svipctl data fetch cub --again")
+    assert_repaired_by(status_of("cub", cub), "svipctl data fetch cub --force")
 
 
 @pytest.mark.parametrize("file", ["CUB_200_2011/bounding_boxes.txt", "attributes.txt"])
-def test_a_damaged_list_is_damaged(cub: Path, file: str) -> None:
+def test_a_damaged_list_is_reported_as_damaged(cub: Path, file: str) -> None:
     (cub / "cub" / file).unlink()
     (cub / "cub" / file).write_text("1 nothing\n")
     status = status_of("cub", cub)
@@ -110,14 +110,22 @@ def test_a_damaged_list_is_damaged(cub: Path, file: str) -> None:
     assert_repaired_by(status, "svipctl data fetch cub")
 
 
-def test_an_interrupted_fetch_is_continued_not_begun_again(cub: Path) -> None:
+def test_an_interrupted_fetch_is_resumed_and_not_restarted(cub: Path) -> None:
     stamp_all(cub)
     stamp_path(cub, "cub", built_in()["cub-images"]).unlink()
     remove_a_class(cub)
     assert_repaired_by(status_of("cub", cub), "svipctl data fetch cub")
 
 
-def test_verify_compares_sizes_with_those_of_the_unpacking(cub: Path) -> None:
+@pytest.mark.slow
+def test_verify_counts_test_images_with_the_content_of_a_training_image(cub: Path) -> None:
+    assert not status_of("cub", cub).warnings
+    (warning,) = status_of("cub", cub, verify=True).warnings  # every photograph here is the same file
+    assert "4,731 test images are identical to a training image" in warning
+
+
+@pytest.mark.slow
+def test_verify_compares_sizes_with_those_at_unpacking(cub: Path) -> None:
     size = (cub / "cub" / "attributes.txt").stat().st_size
     stamp_all(cub, **{"attributes.txt": size + 1})
     assert status_of("cub", cub).state == "complete"
@@ -127,7 +135,7 @@ def test_verify_compares_sizes_with_those_of_the_unpacking(cub: Path) -> None:
     stamp_all(cub, nothing=1)
     status = status_of("cub", cub, verify=True)
     assert status.problem == "nothing is missing"
-    assert_repaired_by(status, "svipctl data fetch cub --again")
+    assert_repaired_by(status, "svipctl data fetch cub --force")
 
 
 def test_verify_opens_every_image(cub: Path) -> None:
@@ -135,9 +143,9 @@ def test_verify_opens_every_image(cub: Path) -> None:
     folder.mkdir()
     names = [Path(file).name for file in images_of("cub") if f"/{folder.name}/" in file]
     for name in names:
-        (folder / name).write_bytes(tiny_picture())
+        (folder / name).write_bytes(tiny_image())
     assert status_of("cub", cub, verify=True).state == "complete"
-    (folder / names[0]).write_bytes(tiny_picture()[:300])
+    (folder / names[0]).write_bytes(tiny_image()[:300])
     assert status_of("cub", cub).state == "complete", "without --verify no image is opened"
     status = status_of("cub", cub, verify=True)
     assert names[0] in status.problem
@@ -145,18 +153,18 @@ def test_verify_opens_every_image(cub: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"from": 1, "files": 3}'])
-def test_a_damaged_stamp_is_no_crash(cub: Path, content: str) -> None:
+def test_a_damaged_stamp_is_reported_without_a_traceback(cub: Path, content: str) -> None:
     stamp_all(cub)
     stamp_path(cub, "cub", built_in()["cub-images"]).write_text(content)
-    assert_repaired_by(status_of("cub", cub), "svipctl data fetch cub --again")
+    assert_repaired_by(status_of("cub", cub), "svipctl data fetch cub --force")
 
 
-def test_what_is_missing_is_answered_with_the_command_of_the_status(cub: Path) -> None:
+def test_missing_data_is_reported_with_the_command_of_the_status(cub: Path) -> None:
     stamp_all(cub)
     remove_a_class(cub)
     with pytest.raises(DataError) as caught:
         open_official("cub", cub)
-    assert caught.value.todo.startswith("svipctl data fetch cub --again")
+    assert caught.value.todo.startswith("svipctl data fetch cub --force")
     next((cub / "cub" / ".assets").glob("*.json")).unlink()
     with pytest.raises(DataError) as caught:
         open_official("cub", cub)

@@ -1,0 +1,1 @@
+"""Implement `svipctl config`, one module per command."""
