@@ -11,8 +11,9 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
+from typing import IO
 
 from svipctl.errors import ConfigError, DataError, ResourceError, explained_damage, system_error
 
@@ -124,14 +125,12 @@ def unfinished_file(path: Path) -> Iterator[Path]:
 
     Writers of the same file wait for each other; a file that a killed writer left is reused.
     """
-    descriptor = _lock_new(path)
     try:
-        yield path
-    except BaseException:
-        path.unlink(missing_ok=True)  # never after the renaming: the name may be another writer's by then
+        with _create_locked(path):
+            yield path
+    except BaseException:  # also a signal right after the file was created
+        _remove_unlocked(path)
         raise
-    finally:
-        os.close(descriptor)
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -264,16 +263,34 @@ def _previous(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
 
 
-def _lock_new(path: Path) -> int:
-    """Create a file and lock it, waiting for the process that has it locked; return the descriptor."""
+def _create_locked(path: Path) -> BufferedWriter:
+    """Return an empty file that is locked until it is closed, after waiting for the process that has it locked."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                os.ftruncate(descriptor, 0)
-                return descriptor
-        os.close(descriptor)  # its last holder has renamed it in the meantime
+        file = path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_at(file, path):
+                file.truncate(0)
+                return file
+        except BaseException:
+            file.close()  # the traceback would keep it open, and locked
+            raise
+        file.close()  # its last holder has renamed it in the meantime
+
+
+def _remove_unlocked(path: Path) -> None:
+    """Remove a file, if it exists, unless another writer holds the lock on it."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        if _lock(file.fileno()) and _is_at(file, path):
+            path.unlink()
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Return whether an open file is still the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(descriptor: int, kind: int = fcntl.LOCK_EX, *, patience: float = 0.0) -> bool:

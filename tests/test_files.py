@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
+from svipctl import files
 from svipctl.errors import ConfigError, DataError, SvipError
 from svipctl.files import (
     atomic_folder,
@@ -23,6 +27,7 @@ from svipctl.files import (
     open_regular,
     read_regular,
 )
+from svipctl.signals import Signalled
 
 
 def test_a_second_lock_is_refused_while_the_first_is_held(tmp_path: Path) -> None:
@@ -101,6 +106,40 @@ def test_a_writer_never_removes_the_file_of_the_next(tmp_path: Path) -> None:
     assert errors == []
     assert target.read_text().endswith(" 199")
     assert not unfinished.exists()
+
+
+def write_a_folder(path: Path) -> None:
+    with atomic_folder(path) as unfinished:
+        (unfinished / "file.txt").write_text("new")
+
+
+@pytest.mark.parametrize("write", [lambda path: atomic_write_text(path, "new"), write_a_folder], ids=["file", "folder"])
+def test_a_signal_at_any_call_leaves_nothing_unfinished(write: Callable[[Path], None], tmp_path: Path) -> None:
+    """Python runs the handlers of signals around calls; raise there, one call after the other."""
+    passed = 0
+
+    def raise_at(moment: int) -> Callable[[FrameType, str, object], None]:
+        def hear(frame: FrameType, event: str, argument: object) -> None:
+            nonlocal passed
+            if event != "return" and frame.f_code.co_filename == files.__file__:
+                passed += 1
+                if passed == moment:
+                    raise Signalled(signal.SIGTERM)
+
+        return hear
+
+    for moment in range(1, 1000):
+        passed = 0
+        sys.setprofile(raise_at(moment))
+        try:
+            write(tmp_path / "new")
+            assert moment > passed > 10
+            break
+        except Signalled:
+            assert {path.name for path in tmp_path.iterdir()} <= {"new", ".new.old"}, f"at call {moment}"
+        finally:
+            sys.setprofile(None)
+    assert (tmp_path / "new").exists()
 
 
 def test_a_folder_is_replaced_completely_or_kept(tmp_path: Path) -> None:
