@@ -91,6 +91,6 @@ def _zeros(tensor: Any) -> NDArray[Any]:
     """Return zeros in the shape and type of a tensor in a file, without memory for them."""
     code: str = tensor.get_dtype()
     if code != "BOOL" and not (code[0] in "FIU" and code[1:].isdigit()):
-        raise ValueError(f"it has an array of type {code}, which is not read")
+        raise ValueError(f"it has an array of type {code}, which is not supported")
     dtype = "?" if code == "BOOL" else f"{code[0].lower()}{int(code[1:]) // 8}"
     return np.broadcast_to(np.zeros((), dtype), tensor.get_shape())

@@ -23,6 +23,6 @@ def show_evaluation(document: dict[str, Any]) -> None:
     shown = len(_COLUMNS) if sink.columns >= _WIDE else -1  # without the descriptions of the rows
     sink.table(title, _COLUMNS[:shown], [row[:shown] for row in table(document)])
     if shown < 0 and "gzsl-oracle" in document["protocols"]:
-        sink.say("gzsl-oracle, reference: chosen on the scored images, upper bounds")
+        sink.say("gzsl-oracle and reference choose gamma on the scored images, so they are upper bounds")
     for line in remarks(document):
         sink.say(line)

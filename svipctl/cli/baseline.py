@@ -82,7 +82,7 @@ def baseline(
         with sink.progress("computing features") as progress:
             features = image_features(settings, benchmark, progress)
     elif features.mirrored is None:
-        sink.note(f"{source} has no features of mirror images: the baseline is fitted to the images alone")
+        sink.note(f"{source} has no features of mirror images: the baseline learns from the images alone")
     with sink.progress("developing on folds") as progress:
         document = fit_and_score(method, chosen, settings, benchmark, features, run, progress).document
     sink.warn_each(document["warnings"])

@@ -79,7 +79,7 @@ def differences(info: Info, benchmark: Benchmark) -> list[str]:
             found.append(f"{len(names)} {what}: {shortened(names, 3)}")
 
     if info.classes != benchmark.classes:
-        note(sorted(set(info.classes) ^ set(benchmark.classes)), "classes are in one only")
+        note(sorted(set(info.classes) ^ set(benchmark.classes)), "classes are in only one of the two")
         if set(info.classes) == set(benchmark.classes):
             found.append("the classes have another order")
     if info.attributes.shape != benchmark.class_attributes.shape:
@@ -93,13 +93,13 @@ def differences(info: Info, benchmark: Benchmark) -> list[str]:
     ):
         if not benchmark.missing:
             other = theirs ^ {benchmark.classes[label] for label in ours}
-            note(sorted(other), f"classes are {which} in one only")
+            note(sorted(other), f"classes are {which} in only one of the two")
     gone = set(benchmark.missing)
     for part in PARTS:
         indices: Indices = getattr(benchmark, part)
         ours_labels = {benchmark.images[index]: benchmark.classes[benchmark.labels[index]] for index in indices}
         theirs_labels = {file: name for file, name in info.labels[part].items() if file not in gone}
-        note(sorted(theirs_labels.keys() ^ ours_labels.keys()), f"images are in {part} in one only")
+        note(sorted(theirs_labels.keys() ^ ours_labels.keys()), f"images are in {part} in only one of the two")
         both = sorted(theirs_labels.keys() & ours_labels.keys())
         relabelled = [file for file in both if theirs_labels[file] != ours_labels[file]]
         note(relabelled, f"images of {part} have another label")

@@ -66,7 +66,7 @@ def paired_intervals(
 
     """
     if not np.array_equal(answers.labels, others.labels):
-        raise ValueError("two models are compared on the same images in the same order")
+        raise ValueError("compare two models on the same images in the same order")
     mine = resampled_metrics(answers, gammas, resamples, seed)
     theirs = resampled_metrics(others, their_gammas, resamples, seed)
     result: dict[str, dict[str, Interval]] = {}

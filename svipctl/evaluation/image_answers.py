@@ -61,5 +61,7 @@ def read_answers(run: Run) -> tuple[tuple[str, ...], Answers] | None:
     found = {"seen": int(is_seen.sum()), "unseen": int((~is_seen).sum())}
     accuracy = 100 * answers.zero_shot_accuracy
     if found != evaluation.images or not np.isclose(accuracy, evaluation.protocols.get("zsl", {}).get("T1", accuracy)):
-        raise DataError(f"{path} is not of the evaluation in eval/metrics.json", todo="run `svipctl eval` again")
+        raise DataError(
+            f"{path} does not belong to the evaluation in eval/metrics.json", todo="run `svipctl eval` again"
+        )
     return columns["image"], answers

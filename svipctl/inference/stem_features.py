@@ -116,8 +116,8 @@ def features_of_file(file: FeatureFile, benchmark: Benchmark, metadata: Metadata
 def _file_of_run(model: TrainedModel) -> Path:
     if model.run is None:
         raise ConfigError(
-            "the feature file is not known",
-            why="the network was trained on features of a file, and belongs to no run",
+            "the feature file of this network is unknown",
+            why="it was trained on a feature file, and belongs to no run that records which one",
             todo="name the file: --features FILE",
         )
     return Path(model.run.settings().data.features)

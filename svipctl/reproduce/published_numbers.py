@@ -57,7 +57,7 @@ def check_comparable(request: TableRequest, settings: Settings) -> None:
             todo="omit --check",
         )
     if _RECIPE not in request.rows:
-        raise ConfigError(f"published numbers are those of recipe {_RECIPE}", todo=f"add {_RECIPE} to --recipes")
+        raise ConfigError(f"the published numbers are those of recipe {_RECIPE}", todo=f"add {_RECIPE} to --recipes")
     if settings.data.allow_partial:
         raise ConfigError(
             "numbers of a data set with missing images are not comparable with published ones",

@@ -61,7 +61,7 @@ def test_each_difference_is_reported(command: Command, tmp_path: Path, info: dic
     done = command("data", "import", "info.pth", "--dataset", "cub")
     assert done.code == 1
     assert "1 images of trainval have another label" in done.stderr
-    assert "1 images are in test_seen in one only" in done.stderr
+    assert "1 images are in test_seen in only one of the two" in done.stderr
     assert "1 classes have other attributes" in done.stderr
     told = command("data", "import", "info.pth", "--dataset", "cub", "--json")
     assert (told.code, len(told.document["differences"])) == (1, 3)

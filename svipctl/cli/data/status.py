@@ -52,7 +52,7 @@ def status(
     if info is not None:
         if datasets and len(datasets) > 1:
             raise ConfigError(
-                "--info needs exactly one data set, that of the file",
+                "--info needs one data set, the one that the file describes",
                 todo=shell_command("data", "status", datasets[0], "--info", info),
             )
         datasets = datasets or [dataset_of(info)]
