@@ -34,9 +34,9 @@ def test_the_reference_of_the_command_line_points_to_the_table(document: str) ->
     [
         (ExitCode.DONE, ("config", "show", "cub")),
         (ExitCode.USAGE, ("train", "cub", "--epochs", "many")),
-        (ExitCode.USAGE, ("train", "cub", "--set", "optim.rate=1")),
+        pytest.param(ExitCode.USAGE, ("train", "cub", "--set", "optim.rate=1"), marks=pytest.mark.slow),
         (ExitCode.DATA, ("train", "cub", "--gpu", "cpu")),
-        (ExitCode.DATA, ("eval", "cub", "--gpu", "cpu")),
+        pytest.param(ExitCode.DATA, ("eval", "cub", "--gpu", "cpu"), marks=pytest.mark.slow),
         (ExitCode.NETWORK, ("data", "fetch", "cub", "--offline")),
     ],
     ids=lambda one: str(int(one)) if isinstance(one, int) else " ".join(one),

@@ -13,6 +13,7 @@ from svipctl.errors import ExitCode
 from svipctl.quoting import repeat_in_commands, shell_command
 from tests.cli.program import ROOT, Page, commands, groups
 from tests.conftest import Command
+from tests.marks import first_fast
 from tests.processes import fresh
 
 BY_PATH = {page.path: page for page in commands()}
@@ -48,7 +49,7 @@ def test_a_printed_command_repeats_the_folders_that_it_takes(page: Page) -> None
     assert words == [*page.path.split(), *taken]
 
 
-@pytest.mark.parametrize("arguments", [("train", "cub"), ("eval", "toybirds"), ("data", "pack", "sun")])
+@pytest.mark.parametrize("arguments", first_fast([("train", "cub"), ("eval", "toybirds"), ("data", "pack", "sun")]))
 def test_the_hint_of_an_error_repeats_the_folders_of_the_command(command: Command, arguments: tuple[str, ...]) -> None:
     folders = ("--data-dir", "elsewhere", *(("--runs-dir", "other") if arguments[0] != "data" else ()))
     done = command(*arguments, *folders)
@@ -60,7 +61,7 @@ def test_the_hint_of_an_error_repeats_the_folders_of_the_command(command: Comman
     assert "-dir" not in without.stderr
 
 
-@pytest.mark.parametrize("example", RUNNABLE)
+@pytest.mark.parametrize("example", first_fast(RUNNABLE, 8))
 def test_an_example_of_help_runs_or_names_the_data_it_needs(example: str, command: Command) -> None:
     words = shlex.split(example)[1:]
     page = max((one for one in BY_PATH if example.startswith(one)), key=len)

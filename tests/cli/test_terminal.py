@@ -95,6 +95,7 @@ def shown_lines(code: int, shown: str, columns: int, lines: int) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_numbers_of_an_evaluation_fit_on_a_small_screen(tmp_path: Path) -> None:
     done = on_terminal("eval", "--predictions", PREDICTIONS, cwd=tmp_path, columns=80, NO_COLOR="1")
     found = shown_lines(*done, 80, 24)
@@ -102,6 +103,7 @@ def test_the_numbers_of_an_evaluation_fit_on_a_small_screen(tmp_path: Path) -> N
     assert next(line for line in found if "protocol" in line).split()[-1] == "gamma"
 
 
+@pytest.mark.slow
 def test_a_prediction_fits_on_one_line_and_the_bar_is_removed(
     trained_copy: Path, shared_folder: Path, tmp_path: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_interrupted_work_continues_after_the_last_batch(tmp_path: Path) -> None
     assert asked == [["b/1.png"]]
 
 
+@pytest.mark.slow  # tests/datasets/test_packed_pixels.py has the fast one: both are rows of one store
 def test_after_a_kill_at_any_moment_the_next_call_ends_with_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     make_features(plan(tmp_path / "whole"), computed)

@@ -138,6 +138,7 @@ def test_verify_compares_sizes_with_those_at_unpacking(cub: Path) -> None:
     assert_repaired_by(status, "svipctl data fetch cub --force")
 
 
+@pytest.mark.slow
 def test_verify_opens_every_image(cub: Path) -> None:
     folder = remove_a_class(cub)
     folder.mkdir()

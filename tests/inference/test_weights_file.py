@@ -21,13 +21,14 @@ from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
 from tests.inference.models import metadata
 from tests.inference.published_files import published, published_document, save_published
+from tests.marks import first_fast
 from tests.model.tiny import images, svip, vit
 from tests.reference.traces import ModelTrace, model_traces
 
 TRACES = {trace.config["dataset"]: trace for trace in model_traces()}
 
 
-@pytest.mark.parametrize("dataset", TRACES)
+@pytest.mark.parametrize("dataset", first_fast(TRACES))
 def test_a_published_file_predicts_the_attributes_of_the_trace(dataset: str, tmp_path: Path) -> None:
     trace: ModelTrace = TRACES[dataset]
     shapes = {published_name(name): value.shape for name, value in trace.model(trace.recipe()).named_parameters()}

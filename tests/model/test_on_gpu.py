@@ -17,6 +17,7 @@ from svipctl.model.recipe import Recipe
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import OptimSettings
 from svipctl.training.optimisation import Optimisation
+from tests.marks import first_fast
 from tests.model.gpu import GPU, is_supported, moved, on_gpu
 from tests.model.tiny import ATTRIBUTES, svip, vit
 from tests.reference.test_switches_matter import FLIPPED
@@ -39,7 +40,7 @@ def placed(thing: Any) -> set[torch.device]:
     return {value.device for value in values if isinstance(value, Tensor)}
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", first_fast([torch.bfloat16, torch.float32]))
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_both_passes_and_the_loss_are_on_the_gpu_and_never_wait(
     recipe: Recipe, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch

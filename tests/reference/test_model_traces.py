@@ -11,13 +11,14 @@ import torch
 from svipctl.inference.weights_file import our_name
 from svipctl.settings.schema import OptimSettings
 from svipctl.training.optimisation import Optimisation
+from tests.marks import first_fast
 from tests.reference.traces import FOLDER, ModelTrace, model_traces, published_terms
 
 TRACES = model_traces()
 RELATIVE = 1e-6
 
 
-@pytest.fixture(scope="module", params=TRACES, ids=lambda trace: trace.stem.name)
+@pytest.fixture(scope="module", params=first_fast(TRACES), ids=lambda trace: trace.stem.name)
 def trace(request: pytest.FixtureRequest) -> ModelTrace:
     return request.param
 
@@ -108,6 +109,6 @@ def test_the_trajectory_equals_the_trace(trace: ModelTrace, phase: str) -> None:
     check_trajectory(trace, phase, steps=4)
 
 
-@pytest.mark.parametrize("phase", ["pre", "full"])
+@pytest.mark.parametrize("phase", first_fast(["full", "pre"]))
 def test_the_first_two_steps_equal_the_trace(phase: str) -> None:
     check_trajectory(TRACES[0], phase, steps=2)

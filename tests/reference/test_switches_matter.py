@@ -80,7 +80,7 @@ def differences(trace: ModelTrace, **changed: Any) -> list[str]:
     ]
 
 
-QUICK = ("pooling", "score_pooling", "class_score", "consistency")
+QUICK = ("pooling", "consistency")
 """Switches that the fast tests flip; the others take as long each."""
 
 

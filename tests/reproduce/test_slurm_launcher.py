@@ -19,6 +19,7 @@ from tests.reproduce.cases import Recorder, Writer, plan_of
 pytest.importorskip("submitit")
 
 
+@pytest.mark.slow
 def test_a_job_whose_work_is_done_does_nothing(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "runs", controls="none", recipes=["svipctl"], seeds=1, baselines=[])
     execute(plan, Writer(), tmp_path / "logs", Recorder())
@@ -28,6 +29,7 @@ def test_a_job_whose_work_is_done_does_nothing(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_a_failed_job_returns_the_exit_code_and_the_output_of_its_command(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "runs", controls="none", recipes=["svipctl"], seeds=1, baselines=[])
     lost = plan.steps[1]  # a final run whose development run does not exist

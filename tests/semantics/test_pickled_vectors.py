@@ -16,6 +16,7 @@ import pytest
 
 from svipctl.errors import DataError
 from svipctl.semantics.vector_files import read_word_vectors
+from tests.marks import first_fast
 from tests.semantics.vector_cases import WORDS, keyed_vectors, write_gensim_kinds
 
 KINDS = ("keyed", "keyed_beside", "keyed.gz", "model", "model_beside")
@@ -27,7 +28,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return write_gensim_kinds(tmp_path_factory.mktemp("it's $HOME"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", first_fast(KINDS))
 def test_the_error_names_a_command_that_converts_the_file_without_loss(kind: str, files: dict[str, Path]) -> None:
     with pytest.raises(DataError, match="is a pickle") as refused:
         read_word_vectors(files[kind], ALL)

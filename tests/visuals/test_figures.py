@@ -16,6 +16,7 @@ from matplotlib.text import Text
 from svipctl.errors import ConfigError
 from svipctl.visuals import figures
 from svipctl.visuals.style import themed
+from tests.marks import first_fast
 from tests.visuals.evaluated import Evaluated, evaluated
 
 
@@ -62,7 +63,7 @@ def rendered(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba()).copy()
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", first_fast(FIGURES, 2))
 def test_a_figure_has_the_colours_of_its_theme_wherever_it_is_saved(subject: Evaluated, name: str) -> None:
     outside = rendered(FIGURES[name][0](subject))
     with themed("light"):
