@@ -90,8 +90,6 @@ class Benchmark:
     """Shorter side of these copies, 0 if it varies; smaller images were not resized."""
     missing: tuple[str, ...] = ()
     """Images of the benchmark that are missing on the disk; all other fields exclude them."""
-    word_vectors_file: Path | None = None
-    """File in which `w2v build` saves the attributes' word vectors."""
     upright: bool = True
     """True if photographs are rotated by their EXIF orientation; the published sets are read without rotation."""
     warnings: tuple[str, ...] = field(default=(), repr=False)
@@ -121,6 +119,11 @@ class Benchmark:
     def unseen_classes(self) -> Indices:
         """Classes of the unseen test images, ascending."""
         return np.unique(self.labels[self.test_unseen])
+
+    @property
+    def word_vectors_file(self) -> Path:
+        """File in which `w2v build` saves the attributes' word vectors."""
+        return self.root / "word_vectors.npz"
 
     def image_path(self, index: int) -> Path:
         """Return the file of an image."""

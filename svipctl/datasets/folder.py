@@ -85,7 +85,6 @@ def open_folder(root: Path, name: str | None = None, *, with_images: bool = True
         folds=reader.folds(np.unique(labels[parts["trainval"]]).tolist()),
         groups=reader.groups,
         masks=masks if has_masks else (),
-        word_vectors_file=root / "word_vectors.npz",
         warnings=tuple(reader.warnings),
         problems=tuple(reader.problems),
     )
