@@ -29,6 +29,14 @@ def magnitude_problem(vector: NDArray[np.float64]) -> str:
     return "" if least <= largest <= most else f"attributes of up to {largest:.0e}: rescale the values of all classes"
 
 
+def spread(indices: Indices, count: int) -> Indices:
+    """Return `count` of the images, evenly spread over their order; all of them if there are fewer."""
+    if len(indices) <= count:
+        return indices
+    chosen: Indices = indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
+    return chosen
+
+
 @dataclass(frozen=True)
 class Split:
     """Training images, scored images, and classes of a split, as indices into the benchmark."""
@@ -142,24 +150,19 @@ class Benchmark:
         place = {file: index for index, file in enumerate(self.images)}
         return np.array([place[file] for file in files], dtype=np.int64)
 
-    def test_split(self) -> Split:
-        """Return the proposed split: train on all of trainval, score the test images."""
-        return Split("test", self.trainval, self.test_seen, self.test_unseen, self.seen_classes, self.unseen_classes)
+    def split(self, fold: int | None = None) -> Split:
+        """Return the proposed split: train on all of trainval, score the test images; or that of a development run.
 
-    def split(self, fold: int | None) -> Split:
-        """Return the split of a run: a fold for a development run, or the proposed split."""
-        return self.test_split() if fold is None else self.fold_split(fold)
-
-    def fold_split(self, fold: int) -> Split:
-        """Return a development split (protocols, validation): all images are from trainval, test is not used.
-
-        A fifth of each remaining class's images is for seen validation, chosen by a shuffle that depends on the class
-        only.
+        In a development split (protocols, validation) all images are from trainval, test is not used. A fifth of each
+        remaining class's images is for seen validation, chosen by a shuffle that depends on the class only.
 
         Args:
-            fold: 1, 2 or 3.
+            fold: 1, 2 or 3 for a development split.
 
         """
+        if fold is None:
+            parts = self.trainval, self.test_seen, self.test_unseen
+            return Split("test", *parts, self.seen_classes, self.unseen_classes)
         if not 1 <= fold <= len(self.folds):
             raise ConfigError(
                 f"{self.name} has no fold {fold}",
