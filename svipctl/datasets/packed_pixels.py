@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import PIL
 import torchvision
-from PIL import features as pillow_features
+from PIL import features
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry, Pixels, Transform, decode, image_size
@@ -84,8 +84,7 @@ def stamp_of(benchmark: Benchmark, geometry: Geometry) -> dict[str, Any]:
     digest = hashlib.sha256()
     for file in images_packed(benchmark, geometry):
         digest.update(f"{file}\0{_size_and_time(benchmark.root / file)}\n".encode())
-    jpeg = pillow_features.version("jpg")
-    software = {"pillow": PIL.__version__, "jpeg": jpeg, "torchvision": torchvision.__version__}
+    software = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "torchvision": torchvision.__version__}
     turned = {"orientation": "upright"} if benchmark.upright else {}
     return {"geometry": geometry.key, "software": software, "source": digest.hexdigest(), **turned}
 
