@@ -138,24 +138,22 @@ def _measured(
     """
     windows = values.shape[1]
     by_group: dict[str, dict[str, float]] = {}
-    sums: dict[str, float] = {name: 0.0, "uniform": 0.0, "centre": 0.0, "shuffled": 0.0}
     for number, group in enumerate(groups):
         rows = np.flatnonzero(known[:, number])
         if not len(rows):
             continue
         worth, peak = values[rows, :, number], peaks[rows, number]
         frequency: NDArray[np.float64] = np.bincount(peak, minlength=windows) / len(rows)
-        figures = {
-            name: float(worth[np.arange(len(rows)), peak].mean()),
-            "uniform": float(worth.mean()),
-            "centre": float(middle[rows, number].mean()),
-            "shuffled": float((worth @ frequency).mean()),
+        by_group[group] = {
+            name: 100 * float(worth[np.arange(len(rows)), peak].mean()),
+            "uniform": 100 * float(worth.mean()),
+            "centre": 100 * float(middle[rows, number].mean()),
+            "shuffled": 100 * float((worth @ frequency).mean()),
+            "peaks": len(rows),
         }
-        by_group[group] = {**{key: 100 * figure for key, figure in figures.items()}, "peaks": len(rows)}
-        sums = {key: sums[key] + len(rows) * figure for key, figure in figures.items()}
-    peaks_in_all = int(known.sum())
-    return {
-        **{key: 100 * total / peaks_in_all for key, total in sums.items()},
-        "peaks": peaks_in_all,
-        "groups": by_group,
+    of_groups, peaks_in_all = list(by_group.values()), int(known.sum())
+    means = {
+        key: sum(one["peaks"] * one[key] for one in of_groups) / peaks_in_all
+        for key in (name, "uniform", "centre", "shuffled")
     }
+    return {**means, "peaks": peaks_in_all, "groups": by_group}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from svipctl.evaluation.calibration import Answers, Floats, Integers, harmonic_mean, row_blocks
+from svipctl.evaluation.calibration import Answers, Floats, Integers, row_blocks, with_harmonic
 
 OFFSETS = np.arange(-1, 1, 0.01)
 
@@ -16,7 +16,7 @@ def published_row(answers: Answers, scores: Floats, classes: Integers, *, scale:
         answers: Answers of N test images of seen and of unseen classes.
         scores: (N, C) class scores of these images.
         classes: Columns of the seen and the unseen classes.
-        scale: Factor inside the softmax.
+        scale: Factor inside the softmax; by default the published one.
 
     Returns:
         `offset`, U, S and H as shares of 1 at the first offset of largest H. It uses test labels to choose: an upper
@@ -34,8 +34,7 @@ def published_row(answers: Answers, scores: Floats, classes: Integers, *, scale:
     for offset in OFFSETS:
         unseen = np.count_nonzero(of_unseen[0] + offset > of_unseen[1]) / (len(scores) - seen_images)
         seen = np.count_nonzero(of_seen[0] + offset <= of_seen[1]) / seen_images
-        harmonic = float(harmonic_mean(np.float64(seen), np.float64(unseen)))  # type: ignore[arg-type]
-        rows.append({"offset": float(offset), "U": unseen, "S": seen, "H": harmonic})
+        rows.append({"offset": float(offset), **with_harmonic(unseen, seen)})
     return max(rows, key=lambda row: row["H"])
 
 

@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from svipctl.evaluation.calibration import Floats
 from svipctl.evaluation.per_class import reading_row
 from svipctl.evaluation.protocols import CHOSEN_ON_SCORED, ProtocolResults
 from svipctl.evaluation.reliability import Reliability, reliability
 from svipctl.evaluation.result import ModelEvaluation
-from svipctl.visuals.history import Floats, History
+from svipctl.visuals.history import History
 from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, cycle_colour, new_figure
 from svipctl.visuals.text import entitle
 

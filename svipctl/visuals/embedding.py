@@ -12,16 +12,14 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import shortened_name
-from svipctl.evaluation.calibration import unit_rows
+from svipctl.evaluation.calibration import Floats, unit_rows
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.visuals.style import GREY, SMALL, cycle_colour, new_figure
 from svipctl.visuals.text import entitle
 
-Floats = NDArray[np.float64]
 MOST_NAMED = 24
 _COLOURS, _MARKS = (0, 1, 2, 3, 5), "osD^vP*X<"  # 5 and 9: 45 different pairs
 
