@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,11 @@ def magnitude_problem(vector: NDArray[np.float64]) -> str:
         return "only zero attributes"
     least, most = _MAGNITUDES
     return "" if least <= largest <= most else f"attributes of up to {largest:.0e}: rescale the values of all classes"
+
+
+def repeated(entries: Iterable[Any]) -> list[Any]:
+    """Return the entries that occur more than once, sorted."""
+    return sorted(entry for entry, count in Counter(entries).items() if count > 1)
 
 
 def spread(indices: Indices, count: int) -> Indices:
@@ -186,9 +192,8 @@ class Benchmark:
     def _contradictions(self) -> list[str]:
         """Return every contradiction that would make the scores of this benchmark meaningless."""
         problems = []
-        repeated = sorted(name for name, count in Counter(self.classes).items() if count > 1)
-        if repeated:
-            problems.append(f"two classes have the same name: {shortened(repeated, 5)}")
+        if twice := repeated(self.classes):
+            problems.append(f"two classes have the same name: {shortened(twice, 5)}")
         for row, name in zip(self.class_attributes, self.classes):
             if not np.isfinite(row).all():
                 bad = self.attributes[int(np.flatnonzero(~np.isfinite(row))[0])]
