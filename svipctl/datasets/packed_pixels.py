@@ -7,11 +7,9 @@ for each image. It is used only while it equals the decoded images.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -163,9 +161,8 @@ def pack(
     """
 
     def decode_missing(missing: list[int]) -> Iterator[Written]:
-        sizes = [math.prod(plan.store.shapes[row]) for row in missing]
-        block_of = dict(zip(missing, (np.cumsum(sizes, dtype=np.int64) - 1) // BLOCK_BYTES))
-        blocks = [list(rows) for _, rows in groupby(missing, key=block_of.__getitem__)]
+        images = max(1, BLOCK_BYTES * len(plan.store.files) // plan.store.bytes)  # in a block of average images
+        blocks = [missing[start : start + images] for start in range(0, len(missing), images)]
         processes = min(workers, len(blocks))
         with closing(load_items(plan, blocks, workers=processes if processes > 1 else 0)) as written:
             yield from written
