@@ -251,8 +251,7 @@ def _finish(axes: Axes, title: str, *, over_epochs: bool = True, legend: str | N
     """Draw title, grid and legend, and whole numbers below curves over epochs."""
     axes.set_title(title)
     axes.tick_params(labelsize=SMALL)  # otherwise the number of ticks depends on the theme while the figure is saved
-    axes.grid(alpha=0.6, linewidth=0.5)
-    axes.set_axisbelow(True)
+    axes.grid()
     if over_epochs:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

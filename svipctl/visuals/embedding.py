@@ -109,8 +109,7 @@ def embedding_figure(
         xlabel=f"first component, {100 * plane.explained[0]:.0f} % of the variance",
         ylabel=f"second component, {100 * plane.explained[1]:.0f} %",
     )
-    axes.grid(alpha=0.5, linewidth=0.5)
-    axes.set_axisbelow(True)
+    axes.grid()
     axes.set_aspect("equal", adjustable="box")
     return figure
 
