@@ -50,7 +50,7 @@ def fit_and_score(
     development = developed.document(run.name)
     fitted = "images" if features.mirrored is None else "images and their mirror images"
     baseline = {"method": method, "folds": list(folds), "features": f"{features.what}; fitted to {fitted}"}
-    split = benchmark.test_split()
+    split = benchmark.split()
     if run.is_abandoned:
         run.discard_without_checkpoint()
     with run.written_to(is_new=True) as run:

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from svipctl.datasets.csv_rows import csv_rows, is_group_row
-from svipctl.datasets.names import BUILT_IN, OFFICIAL, is_dataset
+from svipctl.datasets.names import NAMED, is_dataset
 from svipctl.errors import SvipError
 from svipctl.settings.flags import RECIPE
 from svipctl.text_files import read_lines, read_text
@@ -41,14 +41,14 @@ def comma_separated(*values: str) -> Completion:
     return complete
 
 
-datasets = choices(*OFFICIAL, *BUILT_IN)
+datasets = choices(*NAMED)
 
 
 def presets(incomplete: str) -> list[str]:
     """Complete a preset: a data set, a recipe, or both with a comma."""
     dataset, comma, _ = incomplete.partition(",")
     recipes = RECIPE.values
-    return [f"{dataset},{name}" for name in recipes] if comma else [*OFFICIAL, *BUILT_IN, "folder", *recipes]
+    return [f"{dataset},{name}" for name in recipes] if comma else [*NAMED, "folder", *recipes]
 
 
 def runs(ctx: typer.Context) -> list[str]:
@@ -104,7 +104,7 @@ def _named_datasets(ctx: typer.Context) -> list[str]:
     words: list[Any] = [*ctx.args]
     for value in ctx.params.values():
         words += value if isinstance(value, list | tuple) else [value]
-    return [word for word in words if isinstance(word, str) and (word in (*OFFICIAL, *BUILT_IN) or is_dataset(word))]
+    return [word for word in words if isinstance(word, str) and (word in NAMED or is_dataset(word))]
 
 
 def _folder(ctx: typer.Context, name: str) -> Path:
@@ -132,7 +132,7 @@ def _folders_in(parent: Path) -> list[Path]:
 
 def _data_folders(ctx: typer.Context) -> list[Path]:
     """Return the folder of the first data set on the command line."""
-    folders = {name: _folder(ctx, "data_dir") / name for name in (*OFFICIAL, *BUILT_IN)}
+    folders = {name: _folder(ctx, "data_dir") / name for name in NAMED}
     return [folders.get(dataset, Path(dataset)) for dataset in _named_datasets(ctx)][:1]
 
 

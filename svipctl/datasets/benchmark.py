@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,19 @@ def magnitude_problem(vector: NDArray[np.float64]) -> str:
         return "only zero attributes"
     least, most = _MAGNITUDES
     return "" if least <= largest <= most else f"attributes of up to {largest:.0e}: rescale the values of all classes"
+
+
+def repeated(entries: Iterable[Any]) -> list[Any]:
+    """Return the entries that occur more than once, sorted."""
+    return sorted(entry for entry, count in Counter(entries).items() if count > 1)
+
+
+def spread(indices: Indices, count: int) -> Indices:
+    """Return `count` of the images, evenly spread over their order; all of them if there are fewer."""
+    if len(indices) <= count:
+        return indices
+    chosen: Indices = indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -90,8 +104,6 @@ class Benchmark:
     """Shorter side of these copies, 0 if it varies; smaller images were not resized."""
     missing: tuple[str, ...] = ()
     """Images of the benchmark that are missing on the disk; all other fields exclude them."""
-    word_vectors_file: Path | None = None
-    """File in which `w2v build` saves the attributes' word vectors."""
     upright: bool = True
     """True if photographs are rotated by their EXIF orientation; the published sets are read without rotation."""
     warnings: tuple[str, ...] = field(default=(), repr=False)
@@ -122,6 +134,11 @@ class Benchmark:
         """Classes of the unseen test images, ascending."""
         return np.unique(self.labels[self.test_unseen])
 
+    @property
+    def word_vectors_file(self) -> Path:
+        """File in which `w2v build` saves the attributes' word vectors."""
+        return self.root / "word_vectors.npz"
+
     def image_path(self, index: int) -> Path:
         """Return the file of an image."""
         return self.root / self.images[index]
@@ -139,24 +156,19 @@ class Benchmark:
         place = {file: index for index, file in enumerate(self.images)}
         return np.array([place[file] for file in files], dtype=np.int64)
 
-    def test_split(self) -> Split:
-        """Return the proposed split: train on all of trainval, score the test images."""
-        return Split("test", self.trainval, self.test_seen, self.test_unseen, self.seen_classes, self.unseen_classes)
+    def split(self, fold: int | None = None) -> Split:
+        """Return the proposed split: train on all of trainval, score the test images; or that of a development run.
 
-    def split(self, fold: int | None) -> Split:
-        """Return the split of a run: a fold for a development run, or the proposed split."""
-        return self.test_split() if fold is None else self.fold_split(fold)
-
-    def fold_split(self, fold: int) -> Split:
-        """Return a development split (protocols, validation): all images are from trainval, test is not used.
-
-        A fifth of each remaining class's images is for seen validation, chosen by a shuffle that depends on the class
-        only.
+        In a development split (protocols, validation) all images are from trainval, test is not used. A fifth of each
+        remaining class's images is for seen validation, chosen by a shuffle that depends on the class only.
 
         Args:
-            fold: 1, 2 or 3.
+            fold: 1, 2 or 3 for a development split.
 
         """
+        if fold is None:
+            parts = self.trainval, self.test_seen, self.test_unseen
+            return Split("test", *parts, self.seen_classes, self.unseen_classes)
         if not 1 <= fold <= len(self.folds):
             raise ConfigError(
                 f"{self.name} has no fold {fold}",
@@ -180,9 +192,8 @@ class Benchmark:
     def _contradictions(self) -> list[str]:
         """Return every contradiction that would make the scores of this benchmark meaningless."""
         problems = []
-        repeated = sorted(name for name, count in Counter(self.classes).items() if count > 1)
-        if repeated:
-            problems.append(f"two classes have the same name: {shortened(repeated, 5)}")
+        if twice := repeated(self.classes):
+            problems.append(f"two classes have the same name: {shortened(twice, 5)}")
         for row, name in zip(self.class_attributes, self.classes):
             if not np.isfinite(row).all():
                 bad = self.attributes[int(np.flatnonzero(~np.isfinite(row))[0])]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import PARTS, Benchmark, Indices
 from svipctl.datasets.feature_file import FeatureFile
-from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.datasets.names import NAMED
 from svipctl.datasets.official import describe_missing
 from svipctl.datasets.paths import rows_by_name
 from svipctl.errors import DataError
@@ -53,7 +53,7 @@ def match_features(file: FeatureFile, benchmark: Benchmark) -> MatchedFeatures:
 def _check_complete(file: FeatureFile, benchmark: Benchmark, needed: Indices, rows: Indices, what: str) -> None:
     missing = benchmark.files(needed[rows < 0])
     if missing:
-        dataset = benchmark.name if benchmark.name in (*OFFICIAL, *BUILT_IN) else benchmark.root
+        dataset = benchmark.name if benchmark.name in NAMED else benchmark.root
         raise DataError(
             f"{file.path} lacks {what} of {len(missing):,} of the {len(needed):,} images of {benchmark.name}",
             why=describe_missing(missing),

@@ -16,7 +16,6 @@ test image. Without `folds.csv` the seen classes are divided among three folds i
 from __future__ import annotations
 
 import zlib
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from svipctl.datasets.benchmark import FOLDS, PARTS, Benchmark, Indices
+from svipctl.datasets.benchmark import FOLDS, PARTS, Benchmark, Indices, repeated
 from svipctl.datasets.csv_rows import csv_rows, is_group_row, number
 from svipctl.datasets.image_files import Entry, described, entries
 from svipctl.datasets.look_alikes import with_doubts
@@ -85,7 +84,6 @@ def open_folder(root: Path, name: str | None = None, *, with_images: bool = True
         folds=reader.folds(np.unique(labels[parts["trainval"]]).tolist()),
         groups=reader.groups,
         masks=masks if has_masks else (),
-        word_vectors_file=root / "word_vectors.npz",
         warnings=tuple(reader.warnings),
         problems=tuple(reader.problems),
     )
@@ -117,8 +115,8 @@ class _Reader:
         self.attributes = tuple(header[1:])
         unnamed = [column for column, name in enumerate(self.attributes, 2) if not name]
         self.problems += [f"attributes.csv: column {column} has no attribute name" for column in unnamed]
-        repeated = sorted(name for name, count in Counter(self.attributes).items() if name and count > 1)
-        self.problems += [f"attributes.csv: attribute {name!r} occurs twice" for name in repeated]
+        twice = repeated(name for name in self.attributes if name)
+        self.problems += [f"attributes.csv: attribute {name!r} occurs twice" for name in twice]
         is_grouped = bool(body) and is_group_row(body[0])
         self.groups = self._groups(body.pop(0)[1:]) if is_grouped else ()
         self.classes = tuple(row[0] for row in body)

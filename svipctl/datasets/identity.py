@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.datasets.names import NAMED
 from svipctl.errors import SvipError
 from svipctl.files import file_sha256
 
@@ -18,7 +18,7 @@ FOLDER, TABLE = "data_folder", "attributes_sha256"
 
 def identity_of(dataset: str) -> dict[str, str]:
     """Return the identity of a data folder: its path, and the SHA-256 of its attributes.csv; empty for a benchmark."""
-    if dataset in (*OFFICIAL, *BUILT_IN):
+    if dataset in NAMED:
         return {}
     return {FOLDER: str(Path(dataset).resolve()), TABLE: _sha256(Path(dataset) / "attributes.csv")}
 
@@ -28,7 +28,7 @@ def is_same(noted: Mapping[str, Any], dataset: str) -> bool:
 
     A run without a record counts as the same; a run of another table is refused when it is used.
     """
-    if dataset in (*OFFICIAL, *BUILT_IN) or FOLDER not in noted:
+    if dataset in NAMED or FOLDER not in noted:
         return True
     before = Path(str(noted[FOLDER]))
     if not before.is_dir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svipctl.datasets.benchmark import PARTS, Benchmark, Indices
+from svipctl.datasets.benchmark import PARTS, Benchmark, Indices, repeated
 from svipctl.datasets.paths import reroot
 from svipctl.errors import DataError, shortened
 from svipctl.pickles import read_torch
@@ -113,9 +112,8 @@ def _labelled(document: Mapping[str, Any], part: str, classes: tuple[str, ...], 
         raise TypeError(f"labels are {numbers.dtype}, not whole numbers")
     if len(files) != len(numbers) or (len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(classes)):
         raise ValueError(f"{part}_files and {part}_label do not match each other or the classes")
-    repeated = sorted(file for file, times in Counter(files).items() if times > 1)
-    if repeated:
-        raise ValueError(f"{len(repeated)} images appear more than once: {shortened(repeated, 3)}")
+    if twice := repeated(files):
+        raise ValueError(f"{len(twice)} images appear more than once: {shortened(twice, 3)}")
     return {file: classes[number] for file, number in zip(files, numbers)}
 
 

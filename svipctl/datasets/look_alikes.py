@@ -4,6 +4,7 @@ test.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -50,7 +51,7 @@ def equal_images(benchmark: Benchmark) -> list[str]:
     """Return a warning if test images have the content of training images; only files of equal size are read."""
     tests = benchmark.files([*benchmark.test_seen, *benchmark.test_unseen])
     groups: list[_Parts] = [(benchmark.files(benchmark.trainval), tests)]
-    for key in (_size, _beginning, file_sha256):
+    for key in (os.path.getsize, _beginning, file_sha256):
         groups = [alike for group in groups for alike in _with_equal(key, benchmark.root, group)]
     named = [f"{trained[0]} and {tested[0]}" for trained, tested in groups]
     if not named:
@@ -71,10 +72,6 @@ def _with_equal(key: Callable[[Path], object], root: Path, group: _Parts) -> lis
             with suppress(OSError, DataError):  # reported when the file is decoded
                 divided.setdefault(key(root / file), ([], []))[part].append(file)
     return [parts for parts in divided.values() if all(parts)]
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
 
 
 def _beginning(path: Path) -> bytes:

@@ -144,7 +144,6 @@ def open_official(
         boxes=boxes,
         published_side=published,
         copied_side=0 if published is None else copied_side(paths),
-        word_vectors_file=root / "word_vectors.npz",
         missing=missing,
         upright=False,
         warnings=(f"{warning}\n{describe_missing(missing, official.class_of)}",) if missing else (),

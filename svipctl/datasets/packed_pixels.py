@@ -7,18 +7,16 @@ for each image. It is used only while it equals the decoded images.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import PIL
 import torchvision
-from PIL import features as pillow_features
+from PIL import features
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry, Pixels, Transform, decode, image_size
@@ -84,8 +82,7 @@ def stamp_of(benchmark: Benchmark, geometry: Geometry) -> dict[str, Any]:
     digest = hashlib.sha256()
     for file in images_packed(benchmark, geometry):
         digest.update(f"{file}\0{_size_and_time(benchmark.root / file)}\n".encode())
-    jpeg = pillow_features.version("jpg")
-    software = {"pillow": PIL.__version__, "jpeg": jpeg, "torchvision": torchvision.__version__}
+    software = {"pillow": PIL.__version__, "jpeg": features.version("jpg"), "torchvision": torchvision.__version__}
     turned = {"orientation": "upright"} if benchmark.upright else {}
     return {"geometry": geometry.key, "software": software, "source": digest.hexdigest(), **turned}
 
@@ -164,9 +161,8 @@ def pack(
     """
 
     def decode_missing(missing: list[int]) -> Iterator[Written]:
-        sizes = [math.prod(plan.store.shapes[row]) for row in missing]
-        block_of = dict(zip(missing, (np.cumsum(sizes, dtype=np.int64) - 1) // BLOCK_BYTES))
-        blocks = [list(rows) for _, rows in groupby(missing, key=block_of.__getitem__)]
+        images = max(1, BLOCK_BYTES * len(plan.store.files) // plan.store.bytes)  # in a block of average images
+        blocks = [missing[start : start + images] for start in range(0, len(missing), images)]
         processes = min(workers, len(blocks))
         with closing(load_items(plan, blocks, workers=processes if processes > 1 else 0)) as written:
             yield from written

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.benchmark import Benchmark, spread
 from svipctl.datasets.images import Geometry, image_size
 from svipctl.errors import DataError
 
@@ -50,7 +50,7 @@ def copied_side(files: Sequence[Path]) -> int:
 
 def _sizes(files: Sequence[Path]) -> Iterator[tuple[int, tuple[int, int]]]:
     """Return index, width and height of some of the images."""
-    for position in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).round().astype(int)) if files else ():
+    for position in spread(np.arange(len(files)), _LOOKED_AT):
         with suppress(DataError):  # the error is reported when the image is read
             yield int(position), image_size(files[position], upright=False)
 

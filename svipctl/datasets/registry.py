@@ -8,7 +8,7 @@ from pathlib import Path
 from svipctl.datasets import official
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.folder import attribute_names_of_folder, open_folder
-from svipctl.datasets.names import BUILT_IN, OFFICIAL, own_folder
+from svipctl.datasets.names import BUILT_IN, OFFICIAL, dataset_folder, own_folder
 from svipctl.datasets.official import open_official
 from svipctl.datasets.toybirds.generate import ToybirdsPlan, draw_all, is_drawn
 from svipctl.datasets.toybirds.species import ATTRIBUTES
@@ -73,4 +73,4 @@ def attribute_names(name: str, data_dir: Path) -> tuple[str, ...]:
 
 def word_vectors_file(name: str, data_dir: Path) -> Path:
     """Return the file of a benchmark's word vectors."""
-    return (data_dir / name if name in (*BUILT_IN, *OFFICIAL) else own_folder(name)) / "word_vectors.npz"
+    return dataset_folder(name, data_dir) / "word_vectors.npz"

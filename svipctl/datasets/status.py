@@ -15,9 +15,9 @@ from svipctl.datasets.folder import open_folder
 from svipctl.datasets.image_files import entries
 from svipctl.datasets.images import decode, stored_orientation
 from svipctl.datasets.look_alikes import equal_images
-from svipctl.datasets.names import BUILT_IN, OFFICIAL, own_folder
+from svipctl.datasets.names import OFFICIAL, dataset_folder
 from svipctl.datasets.official import missing_images, open_official
-from svipctl.datasets.registry import pictures_to_draw
+from svipctl.datasets.registry import pictures_to_draw, word_vectors_file
 from svipctl.errors import DataError, SvipError
 from svipctl.quoting import shell_command
 from svipctl.types import ProgressCallback
@@ -112,9 +112,9 @@ def status_of(
             summary=f"its {to_draw:,} images are generated on first use",
             images_in_all=to_draw,
         )
-    root = data_dir / name if name in (*OFFICIAL, *BUILT_IN) else own_folder(name)
+    root = dataset_folder(name, data_dir)
     packs = len(list(root.glob("packed/[!.]*/index.json")))
-    status = DatasetStatus(name=name, word_vectors=(root / "word_vectors.npz").exists(), packs=packs)
+    status = DatasetStatus(name=name, word_vectors=word_vectors_file(name, data_dir).exists(), packs=packs)
     examine = _examine_official if name in OFFICIAL else _examine_folder
     examine(status, root, verify, progress)
     return status

@@ -34,7 +34,6 @@ _DIGEST_BYTES = 16
 
 Bytes = NDArray[np.uint8]
 Shape = tuple[int, ...]
-Outcome = Literal["fresh", "created", "resumed"]
 Written = dict[int, bytes]
 """Row index -> checksum of rows that are on the disk."""
 
@@ -64,9 +63,11 @@ class Store:
             self.files: list[str] = self.index["files"]
             self._shapes = [tuple(shape) for shape in self.index["shapes"]]
             self._offsets = _offsets(self._shapes)
-            self._checksums = _checksums(folder, len(self.files))
+            with open_regular(folder / CHECKSUMS) as file:
+                self._checksums: Bytes = np.load(file)  # (N, 16)
             self._start = _data_start(folder / ROWS, self._offsets[-1])
-            if len(self._shapes) != len(self.files) or (is_finished and self.missing()):
+            fits = len(self._shapes) == len(self.files) and self._checksums.shape == (len(self.files), _DIGEST_BYTES)
+            if not fits or (is_finished and self.missing()):
                 raise ValueError("its index and its rows do not match")
             self._row = {file: row for row, file in enumerate(self.files)}
         self._is_checked = np.zeros(len(self.files), dtype=bool)
@@ -79,7 +80,7 @@ class Store:
 
     def missing(self) -> list[int]:
         """Return the rows that the store lacks."""
-        return [int(row) for row in np.flatnonzero(~self._checksums.any(axis=1))]
+        return _missing(self._checksums)
 
     def read(self, file: str) -> Bytes:
         """Return the row of an image, in its shape; raises as `gather`."""
@@ -220,7 +221,7 @@ def fill_store(
     force: bool = False,
     on_wait: Callable[[], object] | None = None,
     progress: ProgressCallback | None = None,
-) -> Outcome:
+) -> Literal["fresh", "created", "resumed"]:
     """Create the store of a plan unless it exists; an outdated store is replaced.
 
     Args:
@@ -253,14 +254,14 @@ def fill_store(
             what = f"{plan.content} ({plan.folder.name}) need {needed / 2**30:.2f} GiB more on the disk"
             require_disk_space(place, needed, what, plan.advice)
             _remove(plan.folder)
-            begun = None if force else plan.find(is_finished=False)
-            if not begun:
+            is_new = force or plan.find(is_finished=False) is None
+            if is_new:
                 _begin(plan)
-            _fill(plan, begun.missing() if begun else list(range(len(plan.files))), compute, progress)
+            _fill(plan, compute, progress)
             sync(plan.unfinished)
             plan.unfinished.rename(plan.folder)
             sync(place)
-    return "resumed" if begun else "created"
+    return "created" if is_new else "resumed"
 
 
 def _begin(plan: StorePlan) -> None:
@@ -275,14 +276,12 @@ def _begin(plan: StorePlan) -> None:
 
 
 def _fill(
-    plan: StorePlan,
-    missing: list[int],
-    compute: Callable[[list[int]], Iterable[Written]],
-    progress: ProgressCallback | None,
+    plan: StorePlan, compute: Callable[[list[int]], Iterable[Written]], progress: ProgressCallback | None
 ) -> None:
-    """Mark each row as finished when it is on the disk."""
-    done = len(plan.files) - len(missing)
+    """Compute the missing rows, and mark each as finished when it is on the disk."""
     checksums = open_memmap(plan.unfinished / CHECKSUMS, mode="r+")
+    missing = _missing(checksums)
+    done = len(plan.files) - len(missing)
     for written in compute(missing):
         for row, checksum in written.items():
             checksums[row] = np.frombuffer(checksum, dtype=np.uint8)
@@ -290,8 +289,8 @@ def _fill(
         done += len(written)
         if progress and written:
             progress(done, len(plan.files))
-    if lacking := int((~checksums.any(axis=1)).sum()):
-        raise DataError(f"{plan.content} in {plan.folder} lack {lacking} rows", todo="run the command again")
+    if lacking := _missing(checksums):
+        raise DataError(f"{plan.content} in {plan.folder} lack {len(lacking)} rows", todo="run the command again")
 
 
 def _remove(folder: Path) -> None:
@@ -299,6 +298,11 @@ def _remove(folder: Path) -> None:
     (folder / INDEX).unlink(missing_ok=True)
     if folder.exists():
         shutil.rmtree(folder)
+
+
+def _missing(checksums: Bytes) -> list[int]:
+    """Return the rows without a checksum (N, 16)."""
+    return np.flatnonzero(~checksums.any(axis=1)).tolist()
 
 
 def _offsets(shapes: Sequence[Shape]) -> list[int]:
@@ -318,20 +322,6 @@ def _data_start(path: Path, expected: int) -> int:
     if mapped.dtype != np.uint8 or mapped.size != expected or path.stat().st_size != mapped.offset + expected:
         raise ValueError(f"{path.name} does not have {expected} bytes")
     return int(mapped.offset)
-
-
-def _checksums(folder: Path, count: int) -> Bytes:
-    """Load the checksums of all rows, (N, 16), zeros for a row that is not finished.
-
-    Raises:
-        DataError, EOFError, ValueError: The file is missing or damaged, or has another number of checksums.
-
-    """
-    with open_regular(folder / CHECKSUMS) as file:
-        checksums: Bytes = np.load(file)
-    if checksums.dtype != np.uint8 or checksums.shape != (count, _DIGEST_BYTES):
-        raise ValueError(f"{CHECKSUMS} does not have {count} checksums")
-    return checksums
 
 
 def _checksum(row: Bytes) -> bytes:

@@ -31,10 +31,7 @@ def intervals(
         `{"zsl": {"T1"}, "ausuc": {"value"}, <row>: {"U", "S", "H"}}`, each a pair (low, high).
 
     """
-    result: dict[str, dict[str, Interval]] = {}
-    for (row, figure), values in resampled_metrics(answers, gammas, resamples, seed).items():
-        result.setdefault(row, {})[figure] = quantile_interval(values)
-    return result
+    return _intervals(resampled_metrics(answers, gammas, resamples, seed))
 
 
 def paired_intervals(
@@ -69,10 +66,14 @@ def paired_intervals(
         raise ValueError("compare two models on the same images in the same order")
     mine = resampled_metrics(answers, gammas, resamples, seed)
     theirs = resampled_metrics(others, their_gammas, resamples, seed)
+    return _intervals({key: theirs[key] - values for key, values in mine.items() if key in theirs})
+
+
+def _intervals(metrics: Mapping[tuple[str, str], Floats]) -> dict[str, dict[str, Interval]]:
+    """Return the intervals of resampled metrics, by row and name."""
     result: dict[str, dict[str, Interval]] = {}
-    for (row, figure), values in mine.items():
-        if (row, figure) in theirs:
-            result.setdefault(row, {})[figure] = quantile_interval(theirs[row, figure] - values)
+    for (row, figure), values in metrics.items():
+        result.setdefault(row, {})[figure] = quantile_interval(values)
     return result
 
 

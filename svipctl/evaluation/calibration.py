@@ -200,10 +200,8 @@ def _between(steps: Floats) -> Floats:
     # A rounded middle must not leave its interval [step, next step).
     middles = np.where((middles >= steps[:-1]) & (middles < steps[1:]), middles, steps[:-1])
     # One point beyond either end, or the next number if the margins are so large that the difference is lost.
-    first, last = (
-        min(steps[0] - 1, np.nextafter(steps[0], -np.inf)),
-        max(steps[-1] + 1, np.nextafter(steps[-1], np.inf)),
-    )
+    first = min(steps[0] - 1, np.nextafter(steps[0], -np.inf))
+    last = max(steps[-1] + 1, np.nextafter(steps[-1], np.inf))
     return np.concatenate([[first], middles, [last]])
 
 
@@ -214,6 +212,11 @@ def accuracies(answers: Answers, gamma: float, weights: Floats | None = None) ->
     unseen = float(weights[answers.unseen_correct & ~called_seen].sum())
     seen = float(weights[answers.seen_correct & called_seen].sum())
     return unseen, seen
+
+
+def with_harmonic(unseen: float, seen: float) -> dict[str, float]:
+    """Return U, S and their harmonic mean H."""
+    return {"U": unseen, "S": seen, "H": float(harmonic_mean(np.float64(seen), np.float64(unseen)))}  # type: ignore[arg-type]
 
 
 def harmonic_mean(seen: Floats, unseen: Floats) -> Floats:

@@ -22,9 +22,8 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Scorable:
-    """A model that may be scored on a split: no leak was found."""
+    """The split that a model may be scored on: no leak was found."""
 
-    model: TrainedModel
     split: Split
     development: DevelopmentDocument | None
     """Findings of the development runs of a final run, `gamma` among them."""
@@ -57,7 +56,7 @@ def check_scorable(model: TrainedModel, benchmark: Benchmark) -> Scorable:
             f"the training images of {file} are not known, so it is not checked whether the scored images "
             "are among them"
         )
-        return Scorable(model, split, None, (*model.notes, unknown, *warnings_of_start(metadata.backbone_weights)))
+        return Scorable(split, None, (*model.notes, unknown, *warnings_of_start(metadata.backbone_weights)))
     development = check_run(run, benchmark, split, of_best=model.is_best)
     unfinished = []
     if model.checkpoint is None and not run.finished:
@@ -69,7 +68,7 @@ def check_scorable(model: TrainedModel, benchmark: Benchmark) -> Scorable:
         *warnings_of_choice(run, metadata),
         *warnings_of_start(metadata.backbone_weights),
     ]
-    return Scorable(model, split, development, tuple(warnings))
+    return Scorable(split, development, tuple(warnings))
 
 
 def check_zero_shot(metadata: Metadata, unseen_classes: Sequence[str]) -> None:

@@ -106,56 +106,47 @@ def localisation(
     found: dict[str, Any] = {}
     known = groups.chosen[benchmark.labels[indices]] >= 0
     if truth is not None and known.any():
-        values = np.repeat(truth.centres[:, :, None].astype(np.float64), len(groups.names), axis=2)
-        middle = np.repeat(truth.middle[:, None].astype(np.float64), len(groups.names), axis=1)
-        found["object"] = {
-            "truth": truth.source,
-            **_measured("inside", values, middle, peaks, known, groups.names),
-        }
+        inside = np.repeat(truth.inside[:, :, None].astype(np.float64), len(groups.names), axis=2)
+        found["object"] = {"truth": truth.source, **_measured("inside", inside, peaks, known, groups.names)}
     places = part_places(benchmark)
     parts = groups.parts
     if places is not None and all(parts):
-        of_parts = part_truth(benchmark, indices, geometry, shape, places, parts)
-        known = known & np.isfinite(of_parts.middle)
+        distances = part_truth(benchmark, indices, geometry, shape, places, parts)
+        known = known & np.isfinite(distances[:, -1])
         if known.any():
-            found["parts"] = _measured("distance", of_parts.windows, of_parts.middle, peaks, known, groups.names)
+            found["parts"] = _measured("distance", distances, peaks, known, groups.names)
     return found
 
 
-def _measured(
-    name: str, values: Floats, middle: Floats, peaks: Integers, known: Bools, groups: Sequence[str]
-) -> dict[str, Any]:
+def _measured(name: str, values: Floats, peaks: Integers, known: Bools, groups: Sequence[str]) -> dict[str, Any]:
     """Return the metrics over all groups and of each group.
 
     Args:
         name: Name of the metric.
-        values: (N, W, G) value of a peak at each window.
-        middle: (N, G) value of a peak at the centre of the image.
+        values: (N, W + 1, G) value of a peak at each window and, last, at the centre of the image.
         peaks: (N, G) windows.
         known: (N, G) True for values that count.
         groups: (G,) names.
 
     """
-    windows = values.shape[1]
+    windows = values.shape[1] - 1
     by_group: dict[str, dict[str, float]] = {}
-    sums: dict[str, float] = {name: 0.0, "uniform": 0.0, "centre": 0.0, "shuffled": 0.0}
     for number, group in enumerate(groups):
         rows = np.flatnonzero(known[:, number])
         if not len(rows):
             continue
-        worth, peak = values[rows, :, number], peaks[rows, number]
+        worth, centre, peak = values[rows, :-1, number], values[rows, -1, number], peaks[rows, number]
         frequency: NDArray[np.float64] = np.bincount(peak, minlength=windows) / len(rows)
-        figures = {
-            name: float(worth[np.arange(len(rows)), peak].mean()),
-            "uniform": float(worth.mean()),
-            "centre": float(middle[rows, number].mean()),
-            "shuffled": float((worth @ frequency).mean()),
+        by_group[group] = {
+            name: 100 * float(worth[np.arange(len(rows)), peak].mean()),
+            "uniform": 100 * float(worth.mean()),
+            "centre": 100 * float(centre.mean()),
+            "shuffled": 100 * float((worth @ frequency).mean()),
+            "peaks": len(rows),
         }
-        by_group[group] = {**{key: 100 * figure for key, figure in figures.items()}, "peaks": len(rows)}
-        sums = {key: sums[key] + len(rows) * figure for key, figure in figures.items()}
-    peaks_in_all = int(known.sum())
-    return {
-        **{key: 100 * total / peaks_in_all for key, total in sums.items()},
-        "peaks": peaks_in_all,
-        "groups": by_group,
+    of_groups, peaks_in_all = list(by_group.values()), int(known.sum())
+    means = {
+        key: sum(one["peaks"] * one[key] for one in of_groups) / peaks_in_all
+        for key in (name, "uniform", "centre", "shuffled")
     }
+    return {**means, "peaks": peaks_in_all, "groups": by_group}

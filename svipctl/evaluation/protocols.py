@@ -15,8 +15,8 @@ from svipctl.evaluation.calibration import (
     Floats,
     Integers,
     accuracies,
-    harmonic_mean,
     seen_unseen_curve,
+    with_harmonic,
 )
 from svipctl.evaluation.reference_row import published_row
 
@@ -49,8 +49,6 @@ class Scored:
     """(N,) columns of `scores`."""
     seen_classes: Integers
     unseen_classes: Integers
-    scale: float = 5.0
-    """Factor of the scores inside the softmax of the `reference` row, the published one."""
 
     @classmethod
     def of_split(cls, scores: Floats, labels: Integers, split: Split) -> Scored:
@@ -93,8 +91,7 @@ class ProtocolResults:
             if row == "zsl":
                 found[row] = {"T1": float(weights @ answers.unseen_correct)}
             elif row.startswith("gzsl"):
-                unseen, seen = accuracies(answers, figures.get("gamma", 0.0), weights)
-                found[row] = _with_harmonic(unseen, seen)
+                found[row] = with_harmonic(*accuracies(answers, figures.get("gamma", 0.0), weights))
         return found
 
     def document(self) -> dict[str, Any]:
@@ -150,11 +147,10 @@ def evaluate_protocols(
         else:
             gammas["gzsl-calibrated"] = gamma
         for row, value in gammas.items():
-            unseen, seen = accuracies(answers, value)
             rows[row] = {"gamma": value} if row != "gzsl" else {}
-            rows[row] |= _with_harmonic(unseen, seen)
+            rows[row] |= with_harmonic(*accuracies(answers, value))
         classes = np.union1d(scored.seen_classes, scored.unseen_classes)
-        rows["reference"] = published_row(answers, scored.scores, classes, scale=scored.scale)
+        rows["reference"] = published_row(answers, scored.scores, classes)
         rows["ausuc"] = {"value": curve.area}
     elif unseen_images:
         warnings.append("no gzsl rows: there are no test images of seen classes")
@@ -168,10 +164,6 @@ def evaluate_protocols(
         answers=answers,
         split=split,
     )
-
-
-def _with_harmonic(unseen: float, seen: float) -> dict[str, float]:
-    return {"U": unseen, "S": seen, "H": float(harmonic_mean(np.float64(seen), np.float64(unseen)))}  # type: ignore[arg-type]
 
 
 def _percent(figures: dict[str, float]) -> dict[str, float]:

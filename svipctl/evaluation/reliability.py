@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from svipctl.evaluation.calibration import Floats, Integers
 from svipctl.evaluation.protocols import Scored
 
 BINS = 10
+"""Number of bins of equal width, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -35,30 +37,26 @@ class Reliability:
         return float(np.average(np.abs(self.confidence - self.accuracy), weights=self.images))
 
 
-def reliability(scored: Scored, gamma: float = 0.0, *, scale: float | None = None, bins: int = BINS) -> Reliability:
+def reliability(scored: Scored, gamma: float = 0.0, *, scale: float) -> Reliability:
     """Return the confidence of the answer among all classes, by a softmax of the scaled scores with gamma subtracted.
 
     Args:
         scored: Class scores of the images.
         gamma: Gamma in units of the scores.
-        scale: Factor of the scores inside the softmax, the one of training; by default that of `scored`.
-        bins: Number of bins of equal width, from 0 to 1.
+        scale: Factor of the scores inside the softmax, the one of training.
 
     """
     scores = scored.scores.copy()
     scores[:, scored.seen_classes] -= gamma
-    logits = (scored.scale if scale is None else scale) * scores
-    logits -= logits.max(axis=1, keepdims=True)
-    probabilities = np.exp(logits)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    probabilities = softmax(scale * scores, axis=1)
     answers = probabilities.argmax(axis=1)
     confidence = probabilities[np.arange(len(answers)), answers]
     right = answers == scored.labels
-    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    images = np.bincount(place, minlength=bins)
+    place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    images = np.bincount(place, minlength=BINS)
     kept = images > 0
     return Reliability(
-        confidence=np.bincount(place, confidence, bins)[kept] / images[kept],
-        accuracy=np.bincount(place, right, bins)[kept] / images[kept],
+        confidence=np.bincount(place, confidence, BINS)[kept] / images[kept],
+        accuracy=np.bincount(place, right, BINS)[kept] / images[kept],
         images=images[kept],
     )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from svipctl.datasets.benchmark import magnitude_problem
+from svipctl.datasets.benchmark import magnitude_problem, repeated
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.predictions_file import read_predictions
 from svipctl.evaluation.protocols import Scored, evaluate_protocols
@@ -76,7 +76,7 @@ def score(
             f"predictions is {predicted.shape} and class_attributes {table.shape}, "
             f"for {len(rows['labels'])} labels: the shapes must be (N, K) and (C, K)"
         )
-    problems += [f"two classes have the same name: {name}" for name in sorted({n for n in names if names.count(n) > 1})]
+    problems += [f"two classes have the same name: {name}" for name in repeated(names)]
     if len(names) != len(table):
         problems.append(f"there are {len(names)} class names for {len(table)} rows of class_attributes")
     if not (np.isfinite(predicted).all() and np.isfinite(table).all()):

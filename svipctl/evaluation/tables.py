@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from svipctl.evaluation.protocols import about
+from svipctl.runs.records import as_table
 
 Document = Mapping[str, Any]
 FIGURES = ("T1", "U", "S", "H", "value")
@@ -30,14 +29,12 @@ def leak_over_images(document: Document) -> float | None:
 
 def comma_separated(document: Document) -> str:
     """Return one line per row and average, with half the 95 % interval of each metric if there is one."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    halves = [f"{figure}_half" for figure in FIGURES]
-    writer.writerow(["protocol", "average", *FIGURES, *halves, "gamma", "offset"])
+    columns = ["protocol", "average", *FIGURES, *(f"{figure}_half" for figure in FIGURES), "gamma", "offset"]
+    lines = []
     for row, average, figures, half in _rows(document):
-        cells = [[values.get(name, "") for name in FIGURES] for values in (figures, half)]
-        writer.writerow([row, average, *cells[0], *cells[1], figures.get("gamma", ""), figures.get("offset", "")])
-    return out.getvalue()
+        halves = {f"{figure}_half": value for figure, value in half.items()}
+        lines.append({"protocol": row, "average": average, **figures, **halves})
+    return as_table(lines, columns)
 
 
 def markdown(document: Document) -> str:

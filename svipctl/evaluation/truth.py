@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark, Indices
 from svipctl.datasets.images import Geometry, image_size
@@ -23,20 +22,8 @@ class ObjectTruth:
     source: Literal["mask", "box"]
     shares: Floats
     """(N, W) share of each window that shows the object."""
-    centres: Bools
-    """(N, W) True if the window's centre is in the object."""
-    middle: Bools
-    """(N,) True if the centre of the image is in the object."""
-
-
-@dataclass(frozen=True)
-class PartTruth:
-    """Distances to annotated parts, as shares of the diagonal of the object's box; NaN if no part is visible."""
-
-    windows: Floats
-    """(N, W, G) distance from each window's centre to the nearest part of each of G groups."""
-    middle: Floats
-    """(N, G) distance from the centre of the image."""
+    inside: Bools
+    """(N, W + 1) True if the object is at the window's centre and, in the last column, at the centre of the image."""
 
 
 def object_truth(
@@ -60,9 +47,9 @@ def object_truth(
     if not len(indices) or (not benchmark.masks and benchmark.boxes is None):
         return None
     read = _of_mask if benchmark.masks else _of_box
-    shares, centres, middle = zip(*(read(benchmark, int(index), geometry, shape) for index in indices))
+    shares, inside = zip(*(read(benchmark, int(index), geometry, shape) for index in indices))
     source: Literal["mask", "box"] = "mask" if benchmark.masks else "box"
-    return ObjectTruth(source, np.stack(shares), np.stack(centres), np.array(middle))
+    return ObjectTruth(source, np.stack(shares), np.stack(inside))
 
 
 def part_truth(
@@ -72,8 +59,8 @@ def part_truth(
     shape: tuple[int, int],
     places: PartPlaces,
     groups: list[tuple[str, ...]],
-) -> PartTruth:
-    """Return the distances from the windows' centres to the parts of each group that are visible and not cropped.
+) -> Floats:
+    """Return the distances to the nearest part of each group that is visible and not cropped.
 
     Args:
         benchmark: Data set with boxes.
@@ -83,9 +70,13 @@ def part_truth(
         places: Positions of the parts.
         groups: Names of parts, of which the nearest counts.
 
+    Returns:
+        (N, W + 1, G) from the centre of each window and, last, of the image, as shares of the diagonal of the object's
+        box; NaN if no part is visible.
+
     """
     assert benchmark.boxes is not None
-    points = np.concatenate([window_centres(geometry.size, shape), [[geometry.size / 2] * 2]])
+    points = centres(geometry.size, shape)
     distances = np.full((len(indices), len(points), len(groups)), np.nan)
     columns = [[places.names.index(name) for name in group] for group in groups]
     for row, index in enumerate(indices):
@@ -98,13 +89,14 @@ def part_truth(
         between[:, ~is_seen] = np.inf
         nearest = np.stack([between[:, group].min(axis=1) for group in columns], axis=1)
         distances[row] = np.where(np.isfinite(nearest), nearest, np.nan)
-    return PartTruth(distances[:, :-1], distances[:, -1])
+    return distances
 
 
-def window_centres(size: int, shape: tuple[int, int]) -> Floats:
-    """Return x and y (W, 2) of the windows' centres in raster order, in a square of the given size."""
+def centres(size: int, shape: tuple[int, int]) -> Floats:
+    """Return x and y (W + 1, 2) of the centres of the windows, in raster order, and of a square of the given size."""
     rows, columns = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
-    return np.stack([(columns + 0.5) * size / shape[1], (rows + 0.5) * size / shape[0]], axis=1)
+    windows = np.stack([(columns + 0.5) * size / shape[1], (rows + 0.5) * size / shape[0]], axis=1)
+    return np.concatenate([windows, [[size / 2] * 2]])
 
 
 def seen_box(benchmark: Benchmark, index: int, geometry: Geometry) -> Floats:
@@ -115,22 +107,18 @@ def seen_box(benchmark: Benchmark, index: int, geometry: Geometry) -> Floats:
     return seen_points(np.array([[left, top], [left + width, top + height]]), size, geometry).ravel()
 
 
-def _of_mask(
-    benchmark: Benchmark, index: int, geometry: Geometry, shape: tuple[int, int]
-) -> tuple[NDArray[np.float64], Bools, bool]:
+def _of_mask(benchmark: Benchmark, index: int, geometry: Geometry, shape: tuple[int, int]) -> tuple[Floats, Bools]:
     mask = object_mask(benchmark, index, geometry)
-    x, y = window_centres(geometry.size, shape).astype(int).T
-    return window_shares(mask, *shape).ravel(), mask[y, x], bool(mask[geometry.size // 2, geometry.size // 2])
+    x, y = centres(geometry.size, shape).astype(int).T
+    return window_shares(mask, *shape).ravel(), mask[y, x]
 
 
-def _of_box(
-    benchmark: Benchmark, index: int, geometry: Geometry, shape: tuple[int, int]
-) -> tuple[NDArray[np.float64], Bools, bool]:
+def _of_box(benchmark: Benchmark, index: int, geometry: Geometry, shape: tuple[int, int]) -> tuple[Floats, Bools]:
     left, top, right, bottom = seen_box(benchmark, index, geometry)
     covered = np.outer(_overlaps(top, bottom, geometry.size, shape[0]), _overlaps(left, right, geometry.size, shape[1]))
-    points = np.concatenate([window_centres(geometry.size, shape), [[geometry.size / 2] * 2]])
+    points = centres(geometry.size, shape)
     inside: Bools = np.all((points >= (left, top)) & (points < (right, bottom)), axis=1)
-    return covered.ravel(), inside[:-1], bool(inside[-1])
+    return covered.ravel(), inside
 
 
 def _overlaps(low: float, high: float, size: int, count: int) -> Floats:

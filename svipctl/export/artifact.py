@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.benchmark import Benchmark, spread
 from svipctl.errors import ConfigError, explained_disk_errors
 from svipctl.evaluation.leakage import check_untouched
 from svipctl.export.card import CARD, is_ours, model_card
@@ -219,10 +219,8 @@ def export_run(
 def _evaluation_images(run: Run, benchmark: Benchmark, count: int) -> tuple[list[Path], np.ndarray]:
     """Return evenly chosen evaluation images, seen and unseen ones, and their classes."""
     split = benchmark.split(run.settings().train.fold)
-    indices = split.scored
-    check_untouched(run, benchmark.files(indices))
-    if 0 < count < len(indices):
-        indices = indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
+    check_untouched(run, benchmark.files(split.scored))
+    indices = spread(split.scored, count or len(split.scored))
     return [benchmark.image_path(int(index)) for index in indices], benchmark.labels[indices]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from svipctl.datasets.benchmark import spread
 from svipctl.datasets.images import channels_first, decode
 from svipctl.export.graph import OUTPUTS, ExportPrecision, Pixels
 from svipctl.export.runner import Outputs, Runner
@@ -128,7 +129,7 @@ def compare(
         for name, table in tables.items():
             comparison = BatchComparison(batch, name)
             count = len(images) if batch == BATCHES[-1] else few
-            chosen = np.linspace(0, len(images) - 1, count).round().astype(int)
+            chosen = spread(np.arange(len(images)), count)
             for places in np.split(chosen, range(batch, count, batch)):
                 pictures = [decode(images[place], upright=upright) for place in places]
                 if pixels.resize:

@@ -190,7 +190,7 @@ def load_published(
     network = new_network(settings, benchmark)
     put_into(network, weights)
     normalise = normalisation_of(weights, settings)
-    metadata = describe_model(network, settings, {}, normalise, benchmark, benchmark.test_split())
+    metadata = describe_model(network, settings, {}, normalise, benchmark, benchmark.split())
     return TrainedModel(
         network.to(device).eval(),
         replace(metadata, epoch=weights.epoch),

@@ -179,7 +179,7 @@ def load_word_vectors(benchmark: Benchmark, *, built_in: bool) -> Tensor:
 def check_word_vectors(benchmark: Benchmark, *, built_in: bool) -> Path:
     """Return the file of the word vectors; raise DataError if it is missing and the data set is not built in."""
     path = benchmark.word_vectors_file
-    if path is None or not (built_in or path.exists()):
+    if not (built_in or path.exists()):
         raise DataError(
             f"{benchmark.name} has no word vectors of its attributes",
             why=f"the contextualization (method.context = words) needs {path}",

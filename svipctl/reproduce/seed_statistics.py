@@ -56,9 +56,7 @@ def paired_difference(values: Mapping[int, float], base: Mapping[int, float]) ->
     return SeedMean(differences) if differences else None
 
 
-def interval_over_images(
-    values: Mapping[int, Floats], base: Mapping[int, Floats], *, seed: int = 0
-) -> tuple[float, float] | None:
+def interval_over_images(values: Mapping[int, Floats], base: Mapping[int, Floats]) -> tuple[float, float] | None:
     """Return the 95 % interval of `values` minus `base` over seeds and test images, None if they share no seed.
 
     Each resample draws seeds with replacement and, for both sides, one resample of the images (a two-level bootstrap),
@@ -67,7 +65,6 @@ def interval_over_images(
     Args:
         values: Seed -> a metric in each resample of the images, shape (R,).
         base: The same of the row that is compared with; resample for resample of the same images.
-        seed: Random seed of the drawing of seeds.
 
     """
     shared = sorted(values.keys() & base.keys())
@@ -75,7 +72,7 @@ def interval_over_images(
         return None
     differences = np.stack([values[one] - base[one] for one in shared])
     resamples = differences.shape[1]
-    drawn = np.random.default_rng(seed).integers(len(shared), size=(len(shared), resamples))
+    drawn = np.random.default_rng(0).integers(len(shared), size=(len(shared), resamples))
     means = differences[drawn, np.arange(resamples)].mean(axis=0)
     return quantile_interval(means)
 

@@ -108,16 +108,14 @@ def _leak(row: RowResults) -> dict[str, Any]:
 
 def _environments(results: Sequence[RunResult]) -> list[dict[str, Any]]:
     """Return the different machines, states of the code and weights, each with its runs."""
-    runs: dict[str, list[str]] = {}
     environments: dict[str, dict[str, Any]] = {}
     for result in results:
         recorded = result.run.environment()
         one = {key: recorded.get(key) for key in _ENVIRONMENT}
         one["packages"] = recorded.get("packages") or {}
-        key = json.dumps(one, sort_keys=True)
-        environments[key] = one
-        runs.setdefault(key, []).append(result.run.name)
-    return sorted(({**one, "runs": runs[key]} for key, one in environments.items()), key=str)
+        known = environments.setdefault(json.dumps(one, sort_keys=True), {**one, "runs": []})
+        known["runs"].append(result.run.name)
+    return sorted(environments.values(), key=str)
 
 
 def _mixed(images: Sequence[Mapping[str, int]], environments: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -130,8 +130,7 @@ def available_in(benchmark: Benchmark, settings: Settings, folds: int) -> set[st
     """
     for fold in range(1, folds + 1):
         benchmark.split(fold)
-    vectors = benchmark.word_vectors_file
-    has_words = settings.dataset in BUILT_IN or (vectors is not None and vectors.exists())
+    has_words = settings.dataset in BUILT_IN or benchmark.word_vectors_file.exists()
     has_objects = bool(benchmark.masks) or benchmark.boxes is not None
     return {name for name, exists in (("objects", has_objects), ("words", has_words)) if exists}
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from svipctl.datasets.identity import FOLDER
-from svipctl.datasets.names import BUILT_IN, OFFICIAL, check_dataset, dataset_name
+from svipctl.datasets.names import NAMED, OFFICIAL, check_dataset, dataset_name
 from svipctl.errors import ConfigError, DataError, nearest, system_error
 from svipctl.files import is_locked
 from svipctl.quoting import shell_command, shell_words
@@ -210,7 +210,7 @@ def check_is_no_dataset(images: Sequence[str], runs_dir: Path) -> None:
         todo = f"train a run first: {shell_command('train', dataset)}"
         if runs:
             todo = shell_command("predict", *others, "--run", f"{dataset_name(dataset)}/{runs[-1].name}")
-    elif dataset in (*OFFICIAL, *BUILT_IN):
+    elif dataset in NAMED:
         why, todo = "eval classifies the test images of a data set", shell_command("eval", dataset)
     else:
         return

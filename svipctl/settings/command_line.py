@@ -8,7 +8,7 @@ from typing import Any
 
 import tomli_w
 
-from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.datasets.names import NAMED
 from svipctl.quoting import shell_command
 from svipctl.settings.flags import TRAINING_BY_KEY
 from svipctl.settings.keys import flatten, parse_setting
@@ -25,7 +25,7 @@ def differences_from_presets(settings: Settings) -> dict[str, Any]:
     # Settings that choose a preset are compared with their defaults.
     theirs["model.backbone"] = resolve(settings.dataset, flags={"recipe": settings.recipe}).settings.model.backbone
     theirs["recipe"] = resolve(settings.dataset).settings.recipe
-    if settings.dataset not in (*OFFICIAL, *BUILT_IN):
+    if settings.dataset not in NAMED:
         theirs["model.backbone"] = None  # the default of a folder depends on what is installed
     return {key: value for key, value in flatten(settings).items() if value != theirs[key]}
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.datasets.names import NAMED
 from svipctl.errors import ConfigError, SvipError, nearest
 from svipctl.model import lite_weights
 from svipctl.quoting import shell_command
@@ -187,12 +187,12 @@ def _in_plain_words(detail: ErrorDetails) -> str:
 
 def default_recipe(dataset: str, backbone: str) -> RecipeName:
     """Return the default recipe: the strongest on photographs, or the corrected method of the paper."""
-    return "hybrid" if backbone in ("lite", FEATURES) or dataset not in (*OFFICIAL, *BUILT_IN) else "svipctl"
+    return "hybrid" if backbone in ("lite", FEATURES) or dataset not in NAMED else "svipctl"
 
 
 def preset_layers(dataset: str, recipe: str) -> list[Layer]:
     """Return the preset of a recipe, then of a data set (`folder` for a folder of your own)."""
-    name = dataset if dataset in (*OFFICIAL, *BUILT_IN) else "folder"
+    name = dataset if dataset in NAMED else "folder"
     installed = {"model": {"backbone": lite_weights.NAME}} if name == "folder" and lite_weights.is_installed() else {}
     return [
         Layer(f"recipe {recipe}", _read_preset("recipes", recipe)),

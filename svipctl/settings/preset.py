@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from svipctl.datasets.names import BUILT_IN, OFFICIAL
+from svipctl.datasets.names import NAMED
 from svipctl.errors import ConfigError, nearest
 from svipctl.settings.layers import RECIPES, resolve
 from svipctl.settings.schema import Settings
 
-DATASETS = (*OFFICIAL, *BUILT_IN, "folder")
+DATASETS = (*NAMED, "folder")
 
 
 def preset_settings(preset: str, *, dataset: str, recipe: str) -> Settings:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.benchmark import Benchmark, repeated
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.calibration import Curve, pooled_gamma
@@ -138,11 +138,9 @@ def read_development(settings: Settings, names: Sequence[str]) -> Development:
     runs = tuple(find_run(settings.runs_dir, settings.dataset, name) for name in names)
     found = tuple(_found_by(run, settings) for run in runs)
     curves = tuple(curve for run in runs if (curve := _validation_curve(run)))
-    keys = [(one.fold, one.seed) for one in found]
-    repeated = sorted({key for key in keys if keys.count(key) > 1})
-    if repeated:
+    for fold, seed in repeated((one.fold, one.seed) for one in found):
         raise ConfigError(
-            f"two development runs are of the same fold {repeated[0][0]} and seed {repeated[0][1]}",
+            f"two development runs are of the same fold {fold} and seed {seed}",
             why="a fold must not count twice",
             todo="pass each development run once",
         )

@@ -57,7 +57,12 @@ def _from_trained(settings: Settings, benchmark: Benchmark, split: Split) -> Sta
     metadata, notes = weights.metadata, notes_on(weights)
     if metadata is None:
         return Start(network, source | {"images": UNKNOWN}, normalisation_of(weights, settings), notes=tuple(notes))
-    _check_attributes(metadata, benchmark, weights)
+    if tuple(metadata.attributes) != benchmark.attributes:
+        raise DataError(
+            f"{weights.name} predicts other attributes than {benchmark.name} has",
+            why="their number is the same, but their names or order differ",
+            todo="start from weights trained on this data set's attributes",
+        )
     check_zero_shot(metadata, benchmark.names_of(split.unseen_classes))
     images = _images_of(weights, metadata)
     mine = images & set(benchmark.images) if images and metadata.dataset == benchmark.name else frozenset()
@@ -84,12 +89,3 @@ def _images_of(weights: TrainedWeights, metadata: Metadata) -> frozenset[str] | 
     if run is None or metadata.backbone_weights.get("images") == UNKNOWN:
         return None
     return run.training_images() | run.initial_images()
-
-
-def _check_attributes(metadata: Metadata, benchmark: Benchmark, weights: TrainedWeights) -> None:
-    if tuple(metadata.attributes) != benchmark.attributes:
-        raise DataError(
-            f"{weights.name} predicts other attributes than {benchmark.name} has",
-            why="their number is the same, but their names or order differ",
-            todo="start from weights trained on this data set's attributes",
-        )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from svipctl.datasets.benchmark import spread
 from svipctl.errors import ConfigError
 from svipctl.visuals.captions import caption
 from svipctl.visuals.inspection import Inspection
@@ -42,7 +43,7 @@ def attention_sheet(images: Sequence[Inspection], title: str, *, score: str) -> 
             why="the backbone has no blocks",
             todo="show what each attribute attends to with `svipctl visualize attributes`",
         )
-    blocks = np.unique(np.linspace(0, depth - 1, min(depth, _BLOCKS)).round().astype(np.int64))
+    blocks = spread(np.arange(depth), _BLOCKS)
     heads = ["image", *(f"block {block + 1}" for block in blocks), score]
     side = min(tile_side(len(heads), _GAP), _MOST)
     height = side + LINE + 0.14

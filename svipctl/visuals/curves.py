@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from svipctl.evaluation.calibration import Floats
 from svipctl.evaluation.per_class import reading_row
 from svipctl.evaluation.protocols import CHOSEN_ON_SCORED, ProtocolResults
 from svipctl.evaluation.reliability import Reliability, reliability
 from svipctl.evaluation.result import ModelEvaluation
-from svipctl.visuals.history import Floats, History
+from svipctl.visuals.history import History
 from svipctl.visuals.style import GREEN, GREY, PURPLE, SEEN, SMALL, UNSEEN, VERMILION, cycle_colour, new_figure
 from svipctl.visuals.text import entitle
 
@@ -250,8 +251,7 @@ def _finish(axes: Axes, title: str, *, over_epochs: bool = True, legend: str | N
     """Draw title, grid and legend, and whole numbers below curves over epochs."""
     axes.set_title(title)
     axes.tick_params(labelsize=SMALL)  # otherwise the number of ticks depends on the theme while the figure is saved
-    axes.grid(alpha=0.6, linewidth=0.5)
-    axes.set_axisbelow(True)
+    axes.grid()
     if over_epochs:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

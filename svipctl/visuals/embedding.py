@@ -12,16 +12,14 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import shortened_name
-from svipctl.evaluation.calibration import unit_rows
+from svipctl.evaluation.calibration import Floats, unit_rows
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.visuals.style import GREY, SMALL, cycle_colour, new_figure
 from svipctl.visuals.text import entitle
 
-Floats = NDArray[np.float64]
 MOST_NAMED = 24
 _COLOURS, _MARKS = (0, 1, 2, 3, 5), "osD^vP*X<"  # 5 and 9: 45 different pairs
 
@@ -111,8 +109,7 @@ def embedding_figure(
         xlabel=f"first component, {100 * plane.explained[0]:.0f} % of the variance",
         ylabel=f"second component, {100 * plane.explained[1]:.0f} %",
     )
-    axes.grid(alpha=0.5, linewidth=0.5)
-    axes.set_axisbelow(True)
+    axes.grid()
     axes.set_aspect("equal", adjustable="box")
     return figure
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from svipctl.evaluation.calibration import Floats
 from svipctl.runs.run import Run
 
-Floats = NDArray[np.float64]
 _MOST_POINTS = 300
 _CHANCE = 50.0
 _EARLIER_NAMES = {"source_accuracy": "accuracy"}

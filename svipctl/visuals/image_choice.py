@@ -42,14 +42,6 @@ def images_of(benchmark: Benchmark, split: Split, part: Part, classes: Sequence[
     return indices
 
 
-def spread(indices: Indices, count: int) -> Indices:
-    """Return `count` of the images, evenly spread over their order; all of them if there are fewer."""
-    if len(indices) <= count:
-        return indices
-    chosen: Indices = indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
-    return chosen
-
-
 def attribute_numbers(benchmark: Benchmark, names: Sequence[str]) -> tuple[int, ...]:
     """Return the columns of the named attributes.
 

@@ -24,12 +24,10 @@ from svipctl.evaluation.truth import object_truth
 from svipctl.inference.answers import Answer, AnswerMaker
 from svipctl.inference.class_table import ClassTable
 from svipctl.inference.image_sources import read_batches
-from svipctl.inference.load import load_run_with
 from svipctl.inference.network import check_same_benchmark
 from svipctl.inference.ready_network import check_finite
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.runs.run import Run
-from svipctl.settings.schema import Settings
 from svipctl.types import ProgressCallback
 
 _BATCH = 16
@@ -219,23 +217,6 @@ class Inspector:
             return entries
         mask = object_mask(self.benchmark, image, geometry)
         return {**entries, "truth": truth.source, "mask": mask, "shares": truth.shares.reshape(shape)}
-
-
-def open_inspector(run: Run, benchmark: Benchmark, settings: Settings, *, reasons: int = 4) -> Inspector:
-    """Load a run's best checkpoint to inspect images.
-
-    Args:
-        run: A run of that data set.
-        benchmark: With the same classes and attributes as in training.
-        settings: Device and precision.
-        reasons: Number of attributes for and against the answer.
-
-    Raises:
-        ConfigError: The run is a baseline.
-        DataError: The checkpoint is missing or damaged, or the run is for another data set.
-
-    """
-    return Inspector(load_run_with(run, settings), benchmark, reasons=reasons)
 
 
 def evaluated_selection(run: Run, epoch: int) -> dict[str, float]:

@@ -22,6 +22,7 @@ WIDTH, MARGIN = 7.5, 0.2
 INNER = WIDTH - 2 * MARGIN
 """Inches of a sheet from its left to its right margin."""
 _VEIL = "#8a8f98"
+_OPACITY = 0.75  # of the highest value of a map over an image
 LINE = 0.165
 """Height of a line of small text, inches."""
 
@@ -45,14 +46,14 @@ class Tile:
         lowest, highest = limits or (float(values.min()), float(values.max()))
         self._draw(values, cmap=SEQUENTIAL, vmin=lowest, vmax=max(highest, lowest + 1e-12))
 
-    def outline(self, cells: NDArray[np.bool_], colour: str, width: float = 1.4) -> None:
+    def outline(self, cells: NDArray[np.bool_], colour: str) -> None:
         """Draw the border between cells (rows, columns) that are True and False."""
         y = self.y + np.arange(cells.shape[0] + 1) * (self.height / cells.shape[0])
         x = self.x + np.arange(cells.shape[1] + 1) * (self.width / cells.shape[1])
         below, right = np.argwhere(cells[1:] != cells[:-1]), np.argwhere(cells[:, 1:] != cells[:, :-1])
         lines = [[(x[column], y[row + 1]), (x[column + 1], y[row + 1])] for row, column in below]
         lines += [[(x[column + 1], y[row]), (x[column + 1], y[row + 1])] for row, column in right]
-        border = LineCollection(lines, colors=colour, linewidths=width, capstyle="projecting")
+        border = LineCollection(lines, colors=colour, linewidths=1.4, capstyle="projecting")
         self.canvas.add_collection(border, autolim=False)
         border.set_clip_path(self._rectangle(transform=self.canvas.transData))
 
@@ -72,9 +73,9 @@ class Tile:
         for colour, line in (("black", 2.6), ("white", 1.3)):
             self.canvas.plot(*centre, "o", ms=7, mfc="none", mec=colour, mew=line)
 
-    def frame(self, colour: str, width: float = 2.0) -> None:
+    def frame(self, colour: str) -> None:
         """Draw a frame around the picture."""
-        self.canvas.add_patch(self._rectangle(fill=False, edgecolor=colour, linewidth=width))
+        self.canvas.add_patch(self._rectangle(fill=False, edgecolor=colour, linewidth=2.0))
 
     def _rectangle(self, **look: Any) -> Rectangle:
         return Rectangle((self.x, self.y), self.width, self.height, **look)
@@ -154,15 +155,12 @@ def tile_side(tiles: int, gap: float, room: float = INNER) -> float:
     return (room - (tiles - 1) * gap) / tiles
 
 
-def overlay(
-    pixels: NDArray[np.uint8], values: NDArray[np.floating[Any]], *, strength: float = 0.75
-) -> NDArray[np.uint8]:
+def overlay(pixels: NDArray[np.uint8], values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Return a grey image with the map over it, enlarged smoothly: low values are more transparent.
 
     Args:
         pixels: (H, W, 3).
         values: (rows, columns), scaled to its own range.
-        strength: Opacity of the highest value, 0 to 1.
 
     """
     height, width = pixels.shape[:2]
@@ -172,7 +170,7 @@ def overlay(
     large = np.asarray(small.resize((width, height), Image.Resampling.BILINEAR)).clip(0, 1)
     grey = np.repeat(pixels @ np.array([0.299, 0.587, 0.114]), 3).reshape(height, width, 3)
     coloured = matplotlib.colormaps["inferno"](large)[..., :3] * 255
-    share = strength * large[..., None] ** 2
+    share = _OPACITY * large[..., None] ** 2
     mixed: NDArray[np.float64] = (1 - share) * (0.35 * 255 + 0.6 * grey) + share * coloured
     return mixed.clip(0, 255).astype(np.uint8)
 

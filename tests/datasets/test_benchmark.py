@@ -31,7 +31,7 @@ def small(**changed: Any) -> Benchmark:
 
 
 def test_the_proposed_split_has_its_parts() -> None:
-    split = small().test_split()
+    split = small().split()
     assert (split.seen_classes.tolist(), split.unseen_classes.tolist()) == ([0, 1], [2])
     assert split.classes.tolist() == [0, 1, 2]
     assert (split.train.tolist(), split.seen.tolist(), split.unseen.tolist()) == ([0, 2], [1, 3], [4, 5])
@@ -76,7 +76,7 @@ def test_a_long_list_of_contradictions_is_cut_and_counted() -> None:
 @pytest.mark.parametrize("fold", [1, 2, 3])
 def test_a_fold_is_class_disjoint_within_trainval_and_deterministic(fold: int, shared_folder: Path) -> None:
     benchmark = open_folder(shared_folder)
-    split, again = benchmark.fold_split(fold), open_folder(shared_folder).fold_split(fold)
+    split, again = benchmark.split(fold), open_folder(shared_folder).split(fold)
     assert not np.intersect1d(split.seen_classes, split.unseen_classes).size
     assert np.array_equal(split.classes, benchmark.seen_classes)
     everything = np.concatenate([split.train, split.seen, split.unseen])
@@ -90,11 +90,11 @@ def test_a_fold_is_class_disjoint_within_trainval_and_deterministic(fold: int, s
 
 def test_each_seen_class_is_held_out_by_exactly_one_fold(shared_folder: Path) -> None:
     benchmark = open_folder(shared_folder)
-    held_out = np.concatenate([benchmark.fold_split(fold).unseen_classes for fold in (1, 2, 3)])
+    held_out = np.concatenate([benchmark.split(fold).unseen_classes for fold in (1, 2, 3)])
     assert sorted(held_out.tolist()) == benchmark.seen_classes.tolist()
 
 
 @pytest.mark.parametrize("fold", [0, 4])
 def test_a_missing_fold_is_a_configuration_error(fold: int, shared_folder: Path) -> None:
     with pytest.raises(ConfigError, match=f"no fold {fold}"):
-        open_folder(shared_folder).fold_split(fold)
+        open_folder(shared_folder).split(fold)

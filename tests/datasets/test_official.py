@@ -71,7 +71,7 @@ def test_folds_are_the_published_class_lists_and_never_contain_an_unseen_class(
         listed = (METADATA / name.upper() / "xlsa17" / f"valclasses{number}.txt").read_text().split()
         assert {one.classes[label] for label in fold} == set(listed)
         assert not set(fold) & set(one.unseen_classes.tolist())
-        split = one.fold_split(number)
+        split = one.split(number)
         tested = np.concatenate([one.test_seen, one.test_unseen])
         assert not np.intersect1d(np.concatenate([split.train, split.seen, split.unseen]), tested).size
 

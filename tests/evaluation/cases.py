@@ -24,7 +24,7 @@ def scored(seed: int, images: int = 60, classes: int = 6, *, levels: int = 0) ->
     scores = rng.standard_normal((images, classes)) + np.eye(classes)[labels]
     scores = np.round(scores * levels) / levels if levels else scores
     half = classes // 2
-    return Scored(scores, labels, np.arange(half), np.arange(half, classes), 5.0)
+    return Scored(scores, labels, np.arange(half), np.arange(half, classes))
 
 
 @st.composite
@@ -36,7 +36,7 @@ def adversarial(draw: st.DrawFn) -> Scored:
     scores = np.array(draw(st.lists(row, min_size=images, max_size=images)))
     side = draw(st.sampled_from([(0, seen), (seen, seen + unseen), (0, seen + unseen)]))
     labels = np.array(draw(st.lists(st.integers(side[0], side[1] - 1), min_size=images, max_size=images)))
-    return Scored(scores, labels, np.arange(seen), np.arange(seen, seen + unseen), 5.0)
+    return Scored(scores, labels, np.arange(seen), np.arange(seen, seen + unseen))
 
 
 def benchmark(root: Path, *, masks: bool = False) -> Benchmark:

@@ -104,7 +104,7 @@ def test_curve_is_monotone(case: Scored) -> None:
 
 
 def test_curve_without_images_is_one_point_at_zero() -> None:
-    case = Scored(np.zeros((0, 2)), np.zeros(0, dtype=np.int64), np.array([0]), np.array([1]), 5.0)
+    case = Scored(np.zeros((0, 2)), np.zeros(0, dtype=np.int64), np.array([0]), np.array([1]))
     curve = seen_unseen_curve(case.answers())
     assert (curve.gammas.tolist(), curve.unseen.tolist(), curve.seen.tolist()) == ([0.0], [0.0], [0.0])
 

@@ -39,11 +39,11 @@ def test_scores_are_products_with_normalised_class_attributes(tmp_path: Path, ki
     rng, data = np.random.default_rng(0), benchmark(tmp_path)
     predictions = Predictions(np.array([8, 2, 3]), *(rng.random((3, width)) for width in (5, 4, 4, 7)))
     scorer = ClassScorer(len(data.attributes), Recipe(class_score=kind, scale=3))  # type: ignore[arg-type]
-    result = score_split(data, data.test_split(), predictions, scorer)
+    result = score_split(data, data.split(), predictions, scorer)
     table = data.class_attributes / np.linalg.norm(data.class_attributes, axis=1, keepdims=True)
     lengths = np.linalg.norm(predictions.attributes, axis=1, keepdims=True) if kind == "cosine" else 1
     np.testing.assert_allclose(result.scores, predictions.attributes / lengths @ table.T)
-    assert (result.labels.tolist(), result.scale) == ([0, 2, 3], 5)
+    assert result.labels.tolist() == [0, 2, 3]
     assert (result.seen_classes.tolist(), result.unseen_classes.tolist()) == ([0, 1], [2, 3])
 
 
@@ -97,7 +97,7 @@ def test_a_development_run_is_scored_on_the_validation_images_of_its_fold(run: R
     config = SETTINGS.model_copy(update={"train": SETTINGS.train.model_copy(update={"fold": 1})})
     development = Run(run.folder.with_name("development"))
     development.make()
-    split = folded.fold_split(1)
+    split = folded.split(1)
     development.start(config, {}, [folded.images[index] for index in split.train])
     (development.folder / "checkpoints").mkdir()
     run.best.rename(development.best)

@@ -107,10 +107,11 @@ def test_a_perfect_map_is_inside_and_a_random_one_gives_the_uniform_chance(data:
     indices, groups = np.arange(12), groups_of(data)
     truth = object_truth(data, indices, GEOMETRY, SHAPE)
     assert truth is not None
-    has = np.flatnonzero(truth.centres.any(axis=1) & ~truth.centres.all(axis=1))
+    inside = truth.inside[:, :-1]
+    has = np.flatnonzero(inside.any(axis=1) & ~inside.all(axis=1))
     truth, indices = object_truth(data, has, GEOMETRY, SHAPE), has
     assert truth is not None
-    perfect = np.repeat(truth.centres.argmax(axis=1)[:, None], 2, axis=1)
+    perfect = np.repeat(inside[has].argmax(axis=1)[:, None], 2, axis=1)
     assert localisation(data, indices, perfect, groups, truth, GEOMETRY, SHAPE)["object"]["inside"] == 100
     rng = np.random.default_rng(0)
     draws = [

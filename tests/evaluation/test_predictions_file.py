@@ -57,7 +57,7 @@ def test_a_valid_file_gives_dot_products_in_float64(tmp_path: Path) -> None:
     assert scored.scores.dtype == np.float64
     np.testing.assert_allclose(scored.scores, predictions @ GOOD["class_attributes"].astype(np.float64).T)
     assert scored.labels.tolist() == [2, 3, 1]
-    assert (scored.seen_classes.tolist(), scored.unseen_classes.tolist(), scored.scale) == ([0, 1], [2, 3], 5.0)
+    assert (scored.seen_classes.tolist(), scored.unseen_classes.tolist()) == ([0, 1], [2, 3])
 
 
 @pytest.mark.parametrize(("name", "array", "problem"), BAD)

@@ -11,7 +11,7 @@ from tests.evaluation.cases import scored
 
 def side(case: Scored, classes: np.ndarray) -> Scored:
     kept = np.isin(case.labels, classes)
-    return Scored(case.scores[kept], case.labels[kept], case.seen_classes, case.unseen_classes, case.scale)
+    return Scored(case.scores[kept], case.labels[kept], case.seen_classes, case.unseen_classes)
 
 
 def test_with_gamma_there_is_every_row_in_order_and_no_warning() -> None:

@@ -31,10 +31,10 @@ def test_bins_and_error_equal_those_counted_image_by_image(gamma: float) -> None
 def test_confident_correct_answers_have_no_error_and_confident_wrong_ones_the_largest() -> None:
     scores = np.eye(4)[[0, 1, 2, 3]] * 1000
     classes = np.array([0, 1]), np.array([2, 3])
-    assert reliability(Scored(scores, np.arange(4), *classes)).error == pytest.approx(0)
-    assert reliability(Scored(scores, np.array([1, 0, 3, 2]), *classes)).error == pytest.approx(1)
+    assert reliability(Scored(scores, np.arange(4), *classes), scale=5.0).error == pytest.approx(0)
+    assert reliability(Scored(scores, np.array([1, 0, 3, 2]), *classes), scale=5.0).error == pytest.approx(1)
 
 
 def test_without_images_the_error_is_zero() -> None:
     nothing = Scored(np.zeros((0, 2)), np.zeros(0, dtype=int), np.array([0]), np.array([1]))
-    assert reliability(nothing).error == 0
+    assert reliability(nothing, scale=5.0).error == 0

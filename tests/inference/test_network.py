@@ -54,9 +54,8 @@ def settings(context: str, dataset: str = "toy") -> Settings:
 
 def with_words(data: Benchmark) -> tuple[Benchmark, np.ndarray]:
     vectors = np.random.default_rng(0).normal(size=(5, 7))
-    path = data.root / "word_vectors.npz"
-    WordMatrix(vectors, data.attributes).save(path)
-    return replace(data, word_vectors_file=path), vectors
+    WordMatrix(vectors, data.attributes).save(data.root / "word_vectors.npz")
+    return data, vectors
 
 
 @pytest.mark.parametrize("context", ["words", "free", "none"])
@@ -76,10 +75,9 @@ def test_a_network_has_the_attributes_and_the_word_vectors_of_its_data_set(data:
 
 
 def test_a_data_set_without_word_vectors_is_refused_with_the_command_that_builds_them(data: Benchmark) -> None:
-    for missing in (None, data.root / "word_vectors.npz"):
-        with pytest.raises(DataError, match="toy has no word vectors of its attributes") as caught:
-            new_network(settings("words"), replace(data, word_vectors_file=missing))
-        assert caught.value.todo.startswith("svipctl w2v build toy")
+    with pytest.raises(DataError, match="toy has no word vectors of its attributes") as caught:
+        new_network(settings("words"), data)
+    assert caught.value.todo.startswith("svipctl w2v build toy")
     new_network(settings("free"), data)
 
 
@@ -87,10 +85,9 @@ def test_word_vectors_of_a_built_in_data_set_are_trained_once(data: Benchmark) -
     built_in = replace(
         data,
         attributes=tuple(f"has_size::{name}" for name in ("small", "large", "wide", "short", "long")),
-        word_vectors_file=data.root / "word_vectors.npz",
     )
     first = load_word_vectors(built_in, built_in=True)
     assert first.shape == (5, 32)
-    kept = built_in.word_vectors_file.read_bytes()  # type: ignore[union-attr]
+    kept = built_in.word_vectors_file.read_bytes()
     assert torch.equal(load_word_vectors(built_in, built_in=False), first)
-    assert built_in.word_vectors_file.read_bytes() == kept  # type: ignore[union-attr]
+    assert built_in.word_vectors_file.read_bytes() == kept

@@ -32,7 +32,7 @@ def test_it_is_fitted_to_the_training_images_and_their_mirror_images(
 ) -> None:
     trained_here(shared_folder, tmp_path / "run", *HYBRID, f"data.augment={augment}")
     model, benchmark = load_checkpoint(tmp_path / "run/checkpoints/best"), open_folder(shared_folder)
-    settings, split = settings_of(shared_folder, *HYBRID), benchmark.test_split()
+    settings, split = settings_of(shared_folder, *HYBRID), benchmark.split()
     transform = Transform(model.metadata.image_size)
     pixels = torch.stack([transform(decode(benchmark.image_path(index))) for index in split.train])
     views = [pixels] if augment == "none" else [pixels, pixels.flip(3)]

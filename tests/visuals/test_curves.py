@@ -148,7 +148,7 @@ def test_h_over_gamma_peaks_at_the_oracle_and_shows_every_gamma(evaluation: Prot
 
 
 def test_reliability_shows_its_error() -> None:
-    found = reliability(scored(0, 300))
+    found = reliability(scored(0, 300), scale=5.0)
     axes = drawn(curves.draw_reliability, {"gamma 0": found})
     assert labels(axes) == ["perfectly calibrated", f"gamma 0: ECE {100 * found.error:.1f}"]
 
@@ -168,7 +168,7 @@ def test_the_same_numbers_give_the_same_bytes(
 ) -> None:
     for name in ("one", "two"):
         with themed("dark"):
-            figure = curves.everything_figure(history, evaluation, {"gamma 0": reliability(scored(0, 300))})
+            figure = curves.everything_figure(history, evaluation, {"gamma 0": reliability(scored(0, 300), scale=5.0)})
             save(figure, tmp_path / f"{name}.{suffix}")
     assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
 

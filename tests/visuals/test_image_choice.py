@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from svipctl.datasets.benchmark import spread
 from svipctl.errors import ConfigError, DataError
-from svipctl.visuals.image_choice import attribute_numbers, images_of, spread
+from svipctl.visuals.image_choice import attribute_numbers, images_of
 from tests.evaluation.cases import benchmark
 
 
 def test_parts_of_the_split_and_classes_choose_images(tmp_path: Path) -> None:
     data = benchmark(tmp_path)
-    split = data.test_split()
+    split = data.split()
     assert images_of(data, split, "train").tolist() == [0, 1, 4, 5]
     assert images_of(data, split, "seen").tolist() == [8, 9]
     assert images_of(data, split, "unseen").tolist() == [2, 3, 6, 7, 10, 11]

@@ -80,6 +80,13 @@ class ImageFigure(Figure):
             return {"image": str(image)}
         return {"image": self.benchmark.images[image], "class": self.benchmark.classes[self.benchmark.labels[image]]}
 
+    def inspector(self, reasons: int = 4) -> Inspector:
+        """Load the run's best checkpoint, to inspect images with `reasons` attributes for and against the answer."""
+        from svipctl.inference.load import load_run_with
+        from svipctl.visuals.inspection import Inspector
+
+        return Inspector(load_run_with(self.run, self.settings), self.benchmark, reasons=reasons)
+
     def heading(self, what: str, inspector: Inspector) -> str:
         """Return the figure's title, and below it the gamma of the answers."""
         return f"{what}: {self.title}\nAnswers are given with {inspector.model.gamma}."
@@ -104,7 +111,8 @@ def plan_images(
         )
     figure = plan_figure(name, dataset, options, overrides, file_name=f"{name}-own" if options.images else name)
 
-    from svipctl.visuals.image_choice import images_of, spread
+    from svipctl.datasets.benchmark import spread
+    from svipctl.visuals.image_choice import images_of
 
     run, settings = figure.run, figure.settings
     benchmark = open_run_dataset(settings, figure.file)

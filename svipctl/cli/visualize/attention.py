@@ -26,10 +26,9 @@ def attention(dataset: Dataset, *, options: ImageOptions, overrides: Overrides, 
         return
 
     from svipctl.visuals.attention import PER_PAGE, attention_sheet
-    from svipctl.visuals.inspection import open_inspector
     from svipctl.visuals.patches import SCORES
 
-    inspector = open_inspector(plan.run, plan.benchmark, plan.settings)
+    inspector = plan.inspector()
     score = SCORES[inspector.model.network.recipe.score_source]
     heading = plan.heading("Attention of each block", inspector)
     files, _ = draw_pages(plan, inspector, lambda page: attention_sheet(page, heading, score=score), PER_PAGE)

@@ -51,9 +51,8 @@ def attributes(
         return
 
     from svipctl.visuals.attributes import PER_PAGE, attribute_sheet, shown_attributes
-    from svipctl.visuals.inspection import open_inspector
 
-    inspector = open_inspector(plan.run, plan.benchmark, plan.settings, reasons=top + len(named))
+    inspector = plan.inspector(top + len(named))
     if inspector.model.network.recipe.head == "class-token":
         raise ConfigError(
             f"{plan.run.name} has no localization maps",

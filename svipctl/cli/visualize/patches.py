@@ -28,10 +28,10 @@ def patches(dataset: Dataset, *, options: ImageOptions, overrides: Overrides, dr
         plan.show_plan()
         return
 
-    from svipctl.visuals.inspection import evaluated_selection, open_inspector
+    from svipctl.visuals.inspection import evaluated_selection
     from svipctl.visuals.patches import PER_PAGE, patch_sheet
 
-    inspector = open_inspector(plan.run, plan.benchmark, plan.settings)
+    inspector = plan.inspector()
     is_test = options.split == "test"
     evaluated = evaluated_selection(plan.run, inspector.model.metadata.epoch) if is_test else {}
     heading, source = plan.heading("Patch selection", inspector), inspector.model.network.recipe.score_source

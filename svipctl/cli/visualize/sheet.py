@@ -30,11 +30,10 @@ def sheet(dataset: Dataset, *, options: ImageOptions, overrides: Overrides, dry_
 
     import numpy as np
 
-    from svipctl.visuals.inspection import open_inspector
     from svipctl.visuals.sheet import contact_sheet, kinds, sorted_groups
     from svipctl.visuals.style import save
 
-    inspector = open_inspector(plan.run, plan.benchmark, plan.settings)
+    inspector = plan.inspector()
     wanted = kinds(options.split, own=bool(options.images))
     count = options.limit or (len(plan.images) if options.images else _SHOWN)
     order = np.random.default_rng(plan.settings.seed).permutation(len(plan.images))[: _LOOKED_AT * count]

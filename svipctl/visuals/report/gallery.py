@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.benchmark import Benchmark, spread
 from svipctl.evaluation.per_class import answers_under, reading_row
 from svipctl.evaluation.result import ModelEvaluation
-from svipctl.visuals.image_choice import spread
 from svipctl.visuals.inspection import Inspection, Inspector
 from svipctl.visuals.patches import SCORES
 from svipctl.visuals.report.pictures import Picture, picture
