@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
@@ -63,14 +63,25 @@ class Asset(BaseModel):
         """Published SHA-256 or MD5, if there is one."""
         return self.sha256 or self.md5
 
+    def hash_of(self, file: BinaryIO) -> hashlib._Hash:
+        """Return the hash of the rest of a file, by the algorithm of the checksum; it can be continued."""
+        algorithm = "md5" if self.md5 and not self.sha256 else "sha256"
+        return hashlib.file_digest(file, partial(hashlib.new, algorithm, usedforsecurity=False))  # type: ignore[arg-type]
+
     def head_problem(self, head: bytes) -> str:
         """Return the problem with the first bytes of a file; empty if there is none."""
         if head.startswith(_MAGIC[self.kind]):
             return ""
         return f"it is not a {self.kind} archive, it starts with {head[:HEAD]!r}"
 
-    def problem_of(self, path: Path) -> str:
-        """Return the reason why a file is not the asset, by its first bytes, size and checksum; empty if it is."""
+    def problem_of(self, path: Path, found: hashlib._Hash | None = None) -> str:
+        """Return the reason why a file is not the asset, by its first bytes, size and checksum; empty if it is.
+
+        Args:
+            path: The file.
+            found: Hash of its content, if it is already known.
+
+        """
         size = path.stat().st_size
         with path.open("rb") as file:
             if problem := self.head_problem(file.read(HEAD)):
@@ -78,8 +89,7 @@ class Asset(BaseModel):
             if self.size not in (None, size):
                 return f"it has {size:,} bytes instead of {self.size:,}"
             file.seek(0)
-            algorithm = partial(hashlib.sha256 if self.sha256 else hashlib.md5, usedforsecurity=False)
-            if self.checksum and (digest := hashlib.file_digest(file, algorithm).hexdigest()) != self.checksum:
+            if self.checksum and (digest := (found or self.hash_of(file)).hexdigest()) != self.checksum:
                 return f"its checksum is {digest} instead of {self.checksum}"
         return ""
 

@@ -96,13 +96,15 @@ def download(asset: Asset, folder: Path, *, progress: ProgressCallback | None = 
 
 
 class _Part:
-    """The received bytes of an asset."""
+    """The received bytes of an asset, hashed in their order."""
 
     def __init__(self, asset: Asset, target: Path, progress: ProgressCallback | None) -> None:
         self.asset, self.target, self.progress = asset, target, progress
         self.origin = Origin.read(target)
         self.path = target.with_name(f"{target.name}.part")
-        self.file = self.path.open("ab")
+        self.file = self.path.open("a+b")
+        self.file.seek(0)
+        self.hash = asset.hash_of(self.file)
         self.size = self.file.tell()
         self.joined = self.size > 0
         """True if the bytes may be from several responses."""
@@ -160,7 +162,7 @@ class _Part:
                 if body.start and not (same and body.total in (None, asset.size or known.total or body.total)):
                     raise TransientError("the file has changed on the server", 0.0, ranges=False)
                 self._append(body, Origin(address=address, version=body.version, total=body.total))
-        if problem := asset.problem_of(self.path):
+        if problem := asset.problem_of(self.path, self.hash):
             self._reject(problem)
         if not asset.checksum:
             try:
@@ -196,6 +198,7 @@ class _Part:
                 self._reject("it sends more bytes than the file has")
             self.file.write(block)
             self.file.flush()  # so that they survive a kill
+            self.hash.update(block)
             self.size += len(block)
             if self.progress:
                 self.progress(self.size, total or asset.bytes_to_fetch)
@@ -205,7 +208,9 @@ class _Part:
     def _restart(self, origin: Origin) -> None:
         """Remove the bytes; the next ones have another origin."""
         self.file.truncate(0)
+        self.file.seek(0)
         self.origin, self.size, self.joined = origin, 0, False
+        self.hash = self.asset.hash_of(self.file)
         _origin_path(self.target).write_text(origin.model_dump_json(), encoding="utf-8")
 
     def _reject(self, problem: str, cause: Exception | None = None) -> NoReturn:
