@@ -88,7 +88,7 @@ def object_mask(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray
                 why=f"the upright image has {width} x {height} pixels, the mask {mask.width} x {mask.height}",
                 todo="make the mask as large as the image, rotated by the EXIF orientation of its photograph",
             )
-        if (brightest := mask.getchannel(0).getextrema()[1]) < _WHITE:
+        if (brightest := int(np.asarray(mask)[..., 0].max())) < _WHITE:
             raise DataError(
                 f"mask {file} does not show the object",
                 why=f"its brightest pixel is {brightest}; pixels of the object have {_WHITE} to 255",

@@ -6,6 +6,7 @@ environment < flags.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -126,12 +127,12 @@ def _given_layers(given: Given, problems: list[str]) -> list[Layer]:
     """Return the layers above the presets: files, environment, flags."""
     if unknown := given.keys() - Given.__annotations__.keys():
         raise TypeError(f"there is no argument {', '.join(sorted(unknown))}")  # a typo must not change a setting
-    paths = [path for path in (given.get("folder", Path()) / PROJECT_FILE,) if path.is_file()]
+    paths = [path for path in (given.get("folder", Path()) / PROJECT_FILE,) if os.path.lexists(path)]
     paths += [config] if (config := given.get("config")) else []
     named = {key: value for key, value in given.get("flags", {}).items() if value is not None}
     return [
         *(Layer(path.name, _read_toml(path, problems)) for path in paths),
-        Layer(ENVIRONMENT, _from_environment(given.get("environment", {}))),
+        Layer(ENVIRONMENT, _from_environment(given.get("environment", {}), problems)),
         Layer("flag", nested(named | _from_assignments(given.get("assignments", ()), problems))),
     ]
 
@@ -271,14 +272,18 @@ def _read_toml(path: Path, problems: list[str]) -> Tree:
     return {}
 
 
-def _from_environment(environment: Mapping[str, str]) -> Tree:
+def _from_environment(environment: Mapping[str, str], problems: list[str]) -> Tree:
     """Return the settings of environment variables: SVIPCTL_OPTIM__LR is optim.lr, SVIPCTL_DATA_DIR is data_dir."""
-    given = {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."): value
-        for name, value in environment.items()
-        if name.startswith(ENVIRONMENT_PREFIX) and value
-    }
-    return nested({key: parse_setting(key, value) for key, value in given.items()})
+    given: Tree = {}
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX) and value:
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+            parsed = parse_setting(key, value)
+            if given.setdefault(key, parsed) != parsed:
+                problems.append(
+                    f"{key} ({ENVIRONMENT}): two variables set it, which differ in upper and lower case only"
+                )
+    return nested(given)
 
 
 def _from_assignments(assignments: Sequence[str], problems: list[str]) -> Tree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,22 @@ def test_a_file_that_is_not_toml_is_an_error_that_names_it(tmp_path: Path) -> No
     with pytest.raises(ConfigError) as caught:
         resolve("cub", folder=tmp_path)
     assert "svipctl.toml cannot be read" in caught.value.why
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a broken link"])
+def test_a_project_file_that_cannot_be_read_is_an_error(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "svipctl.toml"
+    {"a folder": file.mkdir, "a pipe": lambda: os.mkfifo(file), "a broken link": lambda: file.symlink_to("gone")}[
+        kind
+    ]()
+    with pytest.raises(ConfigError, match=r"svipctl\.toml"):
+        resolve("cub", folder=tmp_path)
+
+
+def test_variables_that_differ_in_case_only_must_agree() -> None:
+    assert resolve("cub", environment={"SVIPCTL_SEED": "3", "SVIPCTL_seed": "3"}).settings.seed == 3
+    with pytest.raises(ConfigError, match=r"seed \(environment\): two variables set it"):
+        resolve("cub", environment={"SVIPCTL_SEED": "3", "SVIPCTL_seed": "4"})
 
 
 def test_a_table_without_entries_changes_nothing(tmp_path: Path) -> None:
