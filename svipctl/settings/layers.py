@@ -23,7 +23,16 @@ from svipctl.datasets.names import BUILT_IN, OFFICIAL
 from svipctl.errors import ConfigError, SvipError, nearest
 from svipctl.model import lite_weights
 from svipctl.quoting import shell_command
-from svipctl.settings.keys import Tree, flat_values, full_keys, is_known, known_keys, nested, parse_setting
+from svipctl.settings.keys import (
+    Tree,
+    flat_values,
+    full_keys,
+    is_known,
+    known_choices,
+    known_keys,
+    nested,
+    parse_setting,
+)
 from svipctl.settings.schema import RecipeName, Settings
 from svipctl.text_files import read_text
 from svipctl.types import FEATURES
@@ -157,7 +166,12 @@ def _validated(values: Tree, origins: Mapping[str, str], problems: list[str]) ->
         ConfigError: Lists the problems so far and those of the values.
 
     """
-    settings = None
+    choices, settings = known_choices(), None
+    for key, value in flat_values(values).items():
+        is_switch = any(isinstance(one, bool) for one in (value if isinstance(value, list | tuple) else [value]))
+        # pydantic would read them as the numbers 1 and 0; earlier runs have them for train.checkpointing.
+        if is_switch and "true" not in choices.get(key, ["true"]) and key != "train.checkpointing":
+            problems.append(f"{key} ({origins.get(key, '')}): true and false are not values of this setting")
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
