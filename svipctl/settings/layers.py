@@ -100,6 +100,8 @@ def resolve(dataset: str, **given: Unpack[Given]) -> Resolved:
     """
     problems: list[str] = []
     own = _given_layers(given, problems)
+    if (other := own[-1].values.get("dataset", dataset)) != dataset:
+        problems.append(f"dataset (flag): the data set is {dataset!r}, and {other!r} in the settings")
     own[-1].values["dataset"] = dataset
 
     chosen = next((layer for layer in reversed(own) if "recipe" in layer.values), None)

@@ -233,6 +233,15 @@ def test_the_recipe_for_photographs_is_the_default_of_folders_and_of_lite(
     assert resolved.settings.method.fusion == ("eszsl" if recipe == "hybrid" else "none")
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_section_and_a_key_of_it_are_both_in_force_in_any_order(order: int) -> None:
+    given = ["optim.lr=7", "optim={weight_decay=0.5}", "model.backbone_args={a=1}", "model.backbone_args.b=2"]
+    found = resolve("cub", assignments=given[::order]).settings
+    assert (found.optim.lr, found.optim.weight_decay, found.model.backbone_args) == (7, 0.5, {"a": 1, "b": 2})
+    with pytest.raises(ConfigError, match="'sun' in the settings"):
+        resolve("cub", flags={"dataset": "sun"})
+
+
 def test_a_unique_last_part_of_a_key_is_sufficient() -> None:
     assert resolve("cub", assignments=["lr=3"]).settings.optim.lr == 3.0
     with pytest.raises(ConfigError, match="'batch_size' is ambiguous: use train.batch_size or eval.batch_size"):
