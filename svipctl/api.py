@@ -155,7 +155,10 @@ def train(
             f"device={device!r} names several devices", todo=shell_command("train", dataset, "--gpu", device)
         )
     flags: dict[str, Any] = {"recipe": recipe, "seed": seed, "name": name or None, "gpu": gpu_flag(device)}
-    flags |= {"data_dir": Path(data_dir), "runs_dir": Path(runs_dir), **(settings or {})}
+    settings = {  # numbers and arrays of numpy as those of Python
+        str(key): value.tolist() if hasattr(value, "tolist") else value for key, value in dict(settings or {}).items()
+    }
+    flags |= {"data_dir": Path(data_dir), "runs_dir": Path(runs_dir), **settings}
     flags = {key: value for key, value in flags.items() if value is not None}
 
     def configure(**found: Any) -> Resolved:
@@ -167,7 +170,7 @@ def train(
             raise ConfigError("calibrate=True cannot be combined with from_development or resume", todo="omit them")
         one = partial(train, dataset, recipe=recipe, seed=seed, resume=AUTO, device=device, progress=progress)
         one = partial(one, data_dir=data_dir, runs_dir=runs_dir)
-        final, given = calibrated_name(configure().settings), dict(settings or {})
+        final, given = calibrated_name(configure().settings), dict(settings)
         runs = calibration_runs(final)
         for own_name, decided in runs.items():
             one(name=own_name, settings=given | decided)

@@ -94,17 +94,17 @@ def read_feature_file(path: Path) -> FeatureFile:
     with explained_damage(path, f"is not a complete {_WHAT}", todo=_TODO):
         found = _from_mat(path) if path.suffix == ".mat" else read_arrays(path, _KEY, check, what=_WHAT, todo=_TODO)
         _check(path, found)
-    return FeatureFile(
-        images=_texts(found["images"]),
-        features=_float32(found["features"]),
-        labels=_integers(found["labels"]) if "labels" in found else None,
-        classes=_texts(found.get("classes", ())),
-        parts={part: _integers(found[part]) for part in PARTS if part in found},
-        mirrored=_float32(found["mirrored"]) if "mirrored" in found else None,
-        about=json.loads(str(found.get("about", "{}"))),
-        path=path,
-        sha256=file_sha256(path),
-    )
+        return FeatureFile(
+            images=_texts(found["images"]),
+            features=_float32(found["features"]),
+            labels=_integers(found["labels"]) if "labels" in found else None,
+            classes=_texts(found.get("classes", ())),
+            parts={part: _integers(found[part]) for part in PARTS if part in found},
+            mirrored=_float32(found["mirrored"]) if "mirrored" in found else None,
+            about=json.loads(str(found.get("about", "{}"))),
+            path=path,
+            sha256=file_sha256(path),
+        )
 
 
 def read_pretrained_features(path: Path) -> FeatureFile:

@@ -15,6 +15,7 @@ test image. Without `folds.csv` the seen classes are divided among three folds i
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
@@ -49,7 +50,8 @@ def open_folder(root: Path, name: str | None = None, *, with_images: bool = True
         DataError: Lists every problem, not only the first.
 
     """
-    has_split, has_unseen = (root / "split.csv").exists(), (root / "unseen.txt").exists()
+    # Also a link to nothing: it is an error where the file is read, and must not change the split without a word.
+    has_split, has_unseen, has_masks = (os.path.lexists(root / one) for one in ("split.csv", "unseen.txt", "masks"))
     from_split = has_split and not with_images and not (root / "images").exists()
     needed = ["attributes.csv"] if from_split else ["images", "attributes.csv"]
     missing = [part for part in needed if not (root / part).exists()]
@@ -66,7 +68,7 @@ def open_folder(root: Path, name: str | None = None, *, with_images: bool = True
     parts = reader.split(images) if has_split else reader.split_by_classes(images, labels)
     if has_split and has_unseen:
         reader.check_unseen(labels[parts["test_unseen"]])
-    has_masks = with_images and (root / "masks").is_dir()
+    has_masks = with_images and has_masks
     masks = tuple(str(Path("masks", *Path(image).parts[1:]).with_suffix(".png")) for image in images)
     if has_masks:
         reader.problems += [f"{mask} is missing" for mask in masks if not (root / mask).exists()]
@@ -190,6 +192,8 @@ class _Reader:
         self.warnings += [described(left_out)] if left_out else []
         pictured = set(labels)
         empty = [name for label, name in enumerate(self.classes) if label not in pictured]
+        if empty and empty[0] == self.classes[0] and is_group_row(empty[:1]):
+            self.problems.append(f"attributes.csv: the second row {empty[0]!r} has numbers: name the groups with words")
         if empty:
             count = f"{len(empty)} classes of attributes.csv have no images and are ignored"
             self.warnings.append(f"{count}: {shortened(empty, 5)}")
@@ -257,7 +261,7 @@ class _Reader:
 
     def folds(self, seen: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         """Return the validation classes of each fold; empty if there are too few seen classes for folds."""
-        if not (self.root / "folds.csv").exists():
+        if not os.path.lexists(self.root / "folds.csv"):
             order = _shuffled_by_name(seen, self.classes)
             return tuple(tuple(sorted(order[fold::FOLDS])) for fold in range(FOLDS)) if len(seen) >= 2 * FOLDS else ()
         fold_of: dict[int, int] = {}

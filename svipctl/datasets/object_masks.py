@@ -15,6 +15,8 @@ from svipctl.datasets.images import Geometry, decode, image_size
 from svipctl.datasets.published_pixels import scale_on_disk
 from svipctl.errors import ConfigError, DataError
 
+_WHITE = 128  # lowest value of a pixel of the object
+
 
 @dataclass(frozen=True)
 class Coverage:
@@ -79,18 +81,26 @@ def object_mask(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray
     """
     width, height = image_size(benchmark.image_path(index), upright=benchmark.upright)
     if benchmark.masks:
-        mask = decode(benchmark.root / benchmark.masks[index])
-        if width != height and mask.size == (height, width):
+        mask, file = decode(benchmark.root / benchmark.masks[index]), benchmark.masks[index]
+        if abs(mask.width * height - mask.height * width) > (width + height) / 2:  # more than sides rounded to pixels
             raise DataError(
-                f"mask {benchmark.masks[index]} is rotated",
-                why=f"the upright image has {width} x {height} pixels, the mask {height} x {width}",
-                todo="rotate the mask by the EXIF orientation of its photograph",
+                f"mask {file} does not fit its image",
+                why=f"the upright image has {width} x {height} pixels, the mask {mask.width} x {mask.height}",
+                todo="make the mask as large as the image, rotated by the EXIF orientation of its photograph",
             )
+        if (brightest := int(np.asarray(mask)[..., 0].max())) < _WHITE:
+            raise DataError(
+                f"mask {file} does not show the object",
+                why=f"its brightest pixel is {brightest}; pixels of the object have {_WHITE} to 255",
+                todo="draw the object in white (255) on black",
+            )
+        if mask.size != (width, height):
+            mask = mask.resize((width, height))  # a resize that depends on the size must treat both alike
     else:
         assert benchmark.boxes is not None
         mask = Image.new("RGB", (width, height))
         box = benchmark.boxes[index] * scale_on_disk(benchmark, mask.size)
         left, top, wide, high = (round(float(value)) for value in box)
         mask.paste((255, 255, 255), (left, top, left + wide, top + high))
-    inside: NDArray[np.bool_] = geometry(mask)[..., 0] >= 128
+    inside: NDArray[np.bool_] = geometry(mask)[..., 0] >= _WHITE
     return inside

@@ -8,9 +8,10 @@ from typing import get_args
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from svipctl.datasets.benchmark import magnitude_problem, repeated
+from svipctl.datasets.csv_rows import number
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.predictions_file import read_predictions
 from svipctl.evaluation.protocols import Scored, evaluate_protocols
@@ -59,14 +60,27 @@ def score(
     if isinstance(bootstrap, bool) or not isinstance(bootstrap, int) or not 0 <= bootstrap <= MOST_RESAMPLES:
         raise ConfigError(f"bootstrap is {bootstrap!r}", todo=f"pass a whole number from 0 to {MOST_RESAMPLES:,}")
     try:
-        predicted, table = np.asarray(predictions), np.atleast_1d(np.asarray(class_attributes))
-        if "c" in (predicted.dtype.kind, table.dtype.kind):
-            raise TypeError("complex numbers")
-        predicted, table = predicted.astype(np.float64), table.astype(np.float64)
-    except (TypeError, ValueError) as error:
+        predicted, table = _real_numbers(predictions), np.atleast_1d(_real_numbers(class_attributes))
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that requires a gradient
         raise DataError("predictions and class_attributes must be arrays of real numbers", why=str(error)) from error
     names = [str(row) for row in range(len(table))] if classes is None else list(classes)
-    problems: list[str] = []
+    problems = [
+        f"{title} and {other} have the same {axis} in different orders: reorder one of them, or pass plain arrays"
+        for title, other, axis, one, two in (
+            (
+                "predictions",
+                "class_attributes",
+                "columns",
+                _axis(predictions, "columns"),
+                _axis(class_attributes, "columns"),
+            ),
+            ("predictions", "labels", "index", _axis(predictions, "index"), _axis(labels, "index")),
+            ("class_attributes", "classes", "index", _axis(class_attributes, "index"), names),
+        )
+        if one != two and sorted(map(repr, one)) == sorted(map(repr, two))
+    ]
+    if not all(isinstance(name, str) for name in names):
+        problems.append("classes must be names, not numbers: labels, seen and unseen would count rows")
     rows = {
         title: _as_rows(values, names, title, problems)
         for title, values in (("labels", labels), ("seen", seen), ("unseen", unseen))
@@ -128,6 +142,26 @@ def _evaluated(
     results = evaluate_protocols(scored, gamma=gamma, resamples=resamples, seed=seed)
     head = {"dataset": None, "run": None, "recipe": None, "predictions": predictions}
     return Evaluation(evaluation_document(results, names, head), results, scored, tuple(names))
+
+
+def _real_numbers(values: ArrayLike) -> NDArray[np.float64]:
+    """Return an array of real numbers; numpy would also convert texts (`1_000`), dates and masked values to floats.
+
+    Raises:
+        TypeError, ValueError: The values are not real numbers.
+
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "O":
+        array = np.asarray(np.vectorize(number, otypes=[np.float64])(array))
+    if array.dtype.kind not in "biuf" or np.ma.is_masked(values):
+        raise TypeError("values are masked" if np.ma.is_masked(values) else f"values are of type {array.dtype}")
+    return array.astype(np.float64)
+
+
+def _axis(values: object, name: str) -> list[object]:
+    """Return the `index` or the `columns` of a pandas object; empty for everything else."""
+    return list(getattr(values, name)) if hasattr(values, "iloc") and hasattr(values, name) else []
 
 
 def _as_rows(values: ArrayLike, names: Sequence[str], title: str, problems: list[str]) -> np.ndarray:

@@ -71,6 +71,8 @@ class Metadata:
     """SHA-256 of the (C, K) table that the model was trained with."""
     value_range: tuple[float, float] | None = None
     """Lowest and highest value that a class table may have; None in checkpoints of release 0.1."""
+    saved_by: str = ""
+    """The run that saved the checkpoint, by its `identity`; empty in checkpoints of earlier versions."""
     sha256: str = ""
     """SHA-256 of model.safetensors."""
     format: FolderFormat = 1

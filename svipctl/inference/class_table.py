@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.benchmark import Benchmark, magnitude_problem
 from svipctl.datasets.csv_rows import csv_rows, is_group_row, number
 from svipctl.datasets.names import BUILT_IN
 from svipctl.errors import DataError, SvipError, nearest, shortened
@@ -182,11 +182,12 @@ def class_table_from(
     """
     if isinstance(classes, ClassTable):
         shape = (len(classes.classes), len(attributes))
-        if classes.class_attributes.shape != shape or classes.seen.shape != shape[:1]:
+        table, seen = np.asarray(classes.class_attributes), np.asarray(classes.seen)
+        if table.shape != shape or seen.shape != shape[:1]:
             raise _refusal("the class table", [f"it is not a table of {shape[0]} classes with {shape[1]} attributes"])
-        if not np.isfinite(classes.class_attributes).all():
-            raise _refusal("the class table", ["it has values that are not finite numbers"])
-        return classes
+        rows = [[name, *values] for name, values in zip(classes.classes, table.tolist())]
+        checked = _checked_table("the class table", [["class", *attributes], *rows], attributes, (), values)
+        return replace(checked, classes=classes.classes, seen=seen.astype(bool))
     if isinstance(classes, str | Path):
         return read_class_table(Path(classes), attributes, seen_classes=seen_classes, values=values)
     if isinstance(classes, Mapping):
@@ -197,6 +198,8 @@ def class_table_from(
             todo="pass a CSV file, a DataFrame, or a mapping from class names to attribute values",
         )
     else:
+        if list(classes.columns).count("class") > 1:
+            raise _refusal("the class table", ["column 'class' appears twice"])
         frame = classes.set_index("class") if "class" in classes.columns else classes
         header = [str(column) for column in frame.columns]
         rows = [[str(name), *row] for name, row in zip(frame.index, frame.to_numpy().tolist())]
@@ -212,9 +215,18 @@ def _rows_of_mapping(classes: Mapping[str, Any], attributes: Sequence[str]) -> t
     rows = []
     for name, vector in vectors.items():
         by_name = isinstance(vector, Mapping)
-        cells = [vector.get(column, "") for column in header] if by_name else np.atleast_1d(vector).tolist()
+        cells = [vector.get(column, "") for column in header] if by_name else _cells(vector)
         rows.append([name, *cells])
     return header, rows
+
+
+def _cells(vector: Any) -> list[Any]:
+    """Return the values of an attribute vector; one cell, which is no number, for something else."""
+    try:
+        cells = np.atleast_1d(vector)
+        return [vector] if cells.dtype.kind in "mM" else cells.tolist()  # dates would become whole numbers
+    except (RuntimeError, TypeError, ValueError) as error:  # a tensor that requires a gradient, lists of lengths
+        return [str(error)]
 
 
 def _checked_table(
@@ -248,8 +260,8 @@ def _checked_table(
         numbers = [
             _value(row[column + 1], attribute, label, values, problems) for column, attribute in zip(order, attributes)
         ]
-        if not any(numbers):
-            problems.append(f"{label} has no attribute: every value is 0")
+        if problem := magnitude_problem(np.array(numbers)):
+            problems.append(f"{label} has {problem}")
         classes[name] = None
         table.append(numbers)
     if not classes and not problems:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -15,6 +16,7 @@ from svipctl.errors import DataError
 
 _LONGEST = 2**16
 """Characters of a line of a list; Linux allows 4,096 bytes."""
+_ANY_FOLDERS = re.compile(r"(?:(?<=/)|^)(?:\*\*(?:/+|$))+")
 
 
 def find_pictures(named: Iterable[str], left_out: Callable[[Entry], object] = lambda entry: None) -> Iterator[Path]:
@@ -74,11 +76,40 @@ def _below(folder: Path, left_out: Callable[[Entry], object]) -> Iterator[Path]:
 
 
 def _matching(pattern: str, left_out: Callable[[Entry], object]) -> Iterator[Path]:
-    for match in glob.iglob(pattern, recursive=True):  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    for match in _expanded(pattern, left_out):
         if not os.path.isdir(match):  # noqa: PTH112 (as above)
             yield Path(match)
-        elif "**" not in pattern:  # `**` matches the contents of a folder too
+        elif not _ANY_FOLDERS.search(pattern):  # `**` matches the contents of a folder too
             yield from _below(Path(match), left_out)
+
+
+def _expanded(pattern: str, left_out: Callable[[Entry], object]) -> Iterator[str]:
+    """Yield the matches of a pattern; `**` enters each folder once, where glob would follow links in circles."""
+    found = _ANY_FOLDERS.search(pattern)
+    if found is None:
+        yield from glob.iglob(pattern)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+        return
+    start, rest = pattern[: found.start()], pattern[found.end() :]
+    for top in glob.iglob(start) if start else [""]:  # noqa: PTH207 (as above)
+        for folder in _folders(top, left_out):
+            yield from _expanded(os.path.join(glob.escape(folder), rest or "*"), left_out)  # noqa: PTH118 (as above)
+
+
+def _folders(top: str, left_out: Callable[[Entry], object]) -> Iterator[str]:
+    """Yield a folder and all below it that are not hidden, by name, each once."""
+    waiting, listed = [top], set[tuple[int, int]]()
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status, names = os.stat(folder or "."), sorted(os.listdir(folder or "."))  # noqa: PTH116, PTH208 (as above)
+        except OSError as error:
+            left_out(Entry(Path(folder), f"it cannot be listed: {error.strerror}", closed=True))
+            continue
+        if (status.st_dev, status.st_ino) not in listed:
+            listed.add((status.st_dev, status.st_ino))
+            yield folder
+            below = [os.path.join(folder, name) for name in reversed(names) if not name.startswith(".")]  # noqa: PTH118
+            waiting += filter(os.path.isdir, below)
 
 
 def _or_itself(found: Iterator[Path], named: Path) -> Iterator[Path]:

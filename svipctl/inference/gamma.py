@@ -24,7 +24,11 @@ class Gamma:
     origin: str
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.value):
+        try:
+            is_finite = math.isfinite(self.value)
+        except OverflowError:  # a whole number beyond every float
+            is_finite = False
+        if not is_finite:
             raise ConfigError(
                 f"gamma is {self.value}", why="gamma must be a finite number", todo="pass a number: --gamma 0.1"
             )

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -41,7 +42,7 @@ def as_sources(images: Images) -> Iterator[ImageSource]:
         yield images
     elif isinstance(images, np.ndarray | Tensor):
         yield from images if images.ndim == 4 else [images]
-    elif isinstance(images, Iterable) and not isinstance(images, bytes):
+    elif isinstance(images, Iterable) and not isinstance(images, bytes | memoryview):
         for one in images:
             yield from as_sources(one)
     else:
@@ -99,6 +100,8 @@ def _as_pil(source: NDArray[np.uint8] | Tensor) -> Image.Image:
 
     """
     if isinstance(source, Tensor):
+        if source.layout != torch.strided or source.is_meta or source.is_quantized:
+            raise _no_image(f"a sparse, quantized or empty tensor of shape {tuple(source.shape)}")
         pixels = source.detach().cpu()
         if pixels.is_floating_point():
             levels = (pixels.float() * 255).round()
@@ -107,8 +110,12 @@ def _as_pil(source: NDArray[np.uint8] | Tensor) -> Image.Image:
     else:
         array = source
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
-        raise DataError(
-            f"an array of shape {array.shape} and type {array.dtype} is not an image",
-            why="pass arrays as uint8 (H, W, 3), tensors as (3, H, W) of uint8 or of floats in 0..1",
-        )
+        raise _no_image(f"an array of shape {array.shape} and type {array.dtype}")
     return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _no_image(what: str) -> DataError:
+    return DataError(
+        f"{what} is not an image",
+        why="pass arrays as uint8 (H, W, 3), tensors as (3, H, W) of uint8 or of floats in 0..1",
+    )

@@ -13,7 +13,7 @@ from svipctl.datasets.images import NORMALISATIONS, Normalisation
 from svipctl.datasets.registry import open_benchmark
 from svipctl.device import choose_dtype, gpu_flag, use_device
 from svipctl.errors import ConfigError, DataError, with_system_errors
-from svipctl.inference.checkpoint import METADATA, read_checkpoint, read_metadata
+from svipctl.inference.checkpoint import METADATA, Metadata, read_checkpoint, read_metadata
 from svipctl.inference.hub import local_checkpoint
 from svipctl.inference.network import build_network, describe_model, network_from_state, new_network
 from svipctl.inference.stem_features import with_features
@@ -152,6 +152,8 @@ def load_checkpoint(
         raise DataError(f"the checkpoint {folder} does not fit its own description", why=str(error)) from error
     weights = TrainedWeights(folder, state, metadata.sha256, published=False, metadata=metadata)
     run = owner_of(folder)
+    if run is not None:
+        check_owner(metadata, run)
     return TrainedModel(
         network.to(device).eval(),
         metadata,
@@ -161,6 +163,17 @@ def load_checkpoint(
         checkpoint={"file": weights.name, "sha256": weights.sha256},
         is_best=run is not None and folder.resolve() == run.best.resolve(),
     )
+
+
+def check_owner(metadata: Metadata, run: Run) -> None:
+    """Raise DataError if a checkpoint in the folder of a run was saved by another run."""
+    identity = run.settings().identity
+    if metadata.saved_by not in ("", identity):
+        raise DataError(
+            f"a checkpoint of {run.folder} was saved by another run",
+            why=f"it is of {metadata.saved_by}, and the run is {identity}",
+            todo="restore both from a copy, or train again",
+        )
 
 
 def load_published(

@@ -57,11 +57,12 @@ def check_effect(assignments: Sequence[str], reads: Keys | None) -> None:
         reads: Keys that the command reads; all if None.
 
     """
-    from svipctl.settings.keys import flat_values, known_keys, nested, parse_setting
+    from svipctl.settings.keys import flat_values, full_keys, known_keys, nested, parse_setting
 
     known = [key for key, _ in known_keys()]
     pairs = [assignment.partition("=") for assignment in assignments]
-    tree = nested({key.strip(): parse_setting(key.strip(), value.strip()) for key, _, value in pairs})
+    keys = [(full_keys(name.strip())[0], value) for name, _, value in pairs if len(full_keys(name.strip())) == 1]
+    tree = nested({key: parse_setting(key, value.strip()) for key, value in keys})
     given = [key for key in flat_values(tree) if any(key == one or key.startswith(f"{one}.") for one in known)]
     useless = [key for key in given if key == "dataset" or not is_read(key, reads)]
     if useless:

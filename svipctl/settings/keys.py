@@ -91,8 +91,13 @@ def nested(flat: Mapping[str, Any]) -> Tree:
         for section in sections:
             inner = place.setdefault(section, {})
             place = inner if isinstance(inner, dict) else place
-        place[last] = value
+        # A section given as a whole adds to its keys given before, and stays the caller's.
+        place[last] = {**_section(place.get(last)), **value} if isinstance(value, dict) else value
     return tree
+
+
+def _section(value: Any) -> Tree:
+    return value if isinstance(value, dict) else {}
 
 
 def flat_values(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

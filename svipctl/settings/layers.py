@@ -6,6 +6,7 @@ environment < flags.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,16 @@ from svipctl.datasets.names import NAMED
 from svipctl.errors import ConfigError, SvipError, nearest
 from svipctl.model import lite_weights
 from svipctl.quoting import shell_command
-from svipctl.settings.keys import Tree, flat_values, full_keys, is_known, known_keys, nested, parse_setting
+from svipctl.settings.keys import (
+    Tree,
+    flat_values,
+    full_keys,
+    is_known,
+    known_choices,
+    known_keys,
+    nested,
+    parse_setting,
+)
 from svipctl.settings.schema import RecipeName, Settings
 from svipctl.text_files import read_text
 from svipctl.types import FEATURES
@@ -90,6 +100,8 @@ def resolve(dataset: str, **given: Unpack[Given]) -> Resolved:
     """
     problems: list[str] = []
     own = _given_layers(given, problems)
+    if (other := own[-1].values.get("dataset", dataset)) != dataset:
+        problems.append(f"dataset (flag): the data set is {dataset!r}, and {other!r} in the settings")
     own[-1].values["dataset"] = dataset
 
     chosen = next((layer for layer in reversed(own) if "recipe" in layer.values), None)
@@ -126,12 +138,12 @@ def _given_layers(given: Given, problems: list[str]) -> list[Layer]:
     """Return the layers above the presets: files, environment, flags."""
     if unknown := given.keys() - Given.__annotations__.keys():
         raise TypeError(f"there is no argument {', '.join(sorted(unknown))}")  # a typo must not change a setting
-    paths = [path for path in (given.get("folder", Path()) / PROJECT_FILE,) if path.is_file()]
+    paths = [path for path in (given.get("folder", Path()) / PROJECT_FILE,) if os.path.lexists(path)]
     paths += [config] if (config := given.get("config")) else []
     named = {key: value for key, value in given.get("flags", {}).items() if value is not None}
     return [
         *(Layer(path.name, _read_toml(path, problems)) for path in paths),
-        Layer(ENVIRONMENT, _from_environment(given.get("environment", {}))),
+        Layer(ENVIRONMENT, _from_environment(given.get("environment", {}), problems)),
         Layer("flag", nested(named | _from_assignments(given.get("assignments", ()), problems))),
     ]
 
@@ -156,7 +168,12 @@ def _validated(values: Tree, origins: Mapping[str, str], problems: list[str]) ->
         ConfigError: Lists the problems so far and those of the values.
 
     """
-    settings = None
+    choices, settings = known_choices(), None
+    for key, value in flat_values(values).items():
+        is_switch = any(isinstance(one, bool) for one in (value if isinstance(value, list | tuple) else [value]))
+        # pydantic would read them as the numbers 1 and 0; earlier runs have them for train.checkpointing.
+        if is_switch and "true" not in choices.get(key, ["true"]) and key != "train.checkpointing":
+            problems.append(f"{key} ({origins.get(key, '')}): true and false are not values of this setting")
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -271,14 +288,18 @@ def _read_toml(path: Path, problems: list[str]) -> Tree:
     return {}
 
 
-def _from_environment(environment: Mapping[str, str]) -> Tree:
+def _from_environment(environment: Mapping[str, str], problems: list[str]) -> Tree:
     """Return the settings of environment variables: SVIPCTL_OPTIM__LR is optim.lr, SVIPCTL_DATA_DIR is data_dir."""
-    given = {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."): value
-        for name, value in environment.items()
-        if name.startswith(ENVIRONMENT_PREFIX) and value
-    }
-    return nested({key: parse_setting(key, value) for key, value in given.items()})
+    given: Tree = {}
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX) and value:
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+            parsed = parse_setting(key, value)
+            if given.setdefault(key, parsed) != parsed:
+                problems.append(
+                    f"{key} ({ENVIRONMENT}): two variables set it, which differ in upper and lower case only"
+                )
+    return nested(given)
 
 
 def _from_assignments(assignments: Sequence[str], problems: list[str]) -> Tree:

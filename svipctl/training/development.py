@@ -17,6 +17,7 @@ from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.calibration import Curve, pooled_gamma
 from svipctl.inference.checkpoint import read_metadata
+from svipctl.inference.load import check_owner
 from svipctl.quoting import shell_command
 from svipctl.runs.documents import CurveDocument, DevelopmentRun, parse
 from svipctl.runs.lookup import find_run, name_of
@@ -225,7 +226,9 @@ def _found_by(run: Run, wanted: Settings) -> DevelopmentRun:
             todo=shell_command("train", wanted.dataset, "--resume", run.name),
         )
     _check_same_configuration(run, settings, wanted)
-    record = read_metadata(run.best).metrics
+    metadata = read_metadata(run.best)
+    check_owner(metadata, run)
+    record = metadata.metrics
     if record.get("monitor") != f"fold-{fold}" or "gamma" not in record:
         watched = record.get("monitor", "nothing")
         raise DataError(

@@ -277,7 +277,9 @@ class Trainer:
         if not self.ranks.is_first:
             return
         self.run.check_folder()
-        metadata = replace(self.setup.model.metadata, epoch=record["epoch"], metrics=record)
+        metadata = replace(
+            self.setup.model.metadata, epoch=record["epoch"], metrics=record, saved_by=self.settings.identity
+        )
 
         def add(unfinished: Path) -> None:
             if with_state:

@@ -278,7 +278,7 @@ def test_an_image_of_one_pixel_or_one_line_is_classified(
     [
         ([[*HEADER[:-1], "has_wing_color::bleu"], ["x", 1, 0, 0, 0, 0, 1]], "did you mean 'has_wing_color::blue'"),
         ([HEADER, ["x", 1, 0, "nan", 0, 0, 1]], "nan is not a finite number"),
-        ([HEADER, ["x", 0, 0, 0, 0, 0, 0]], "class 'x' has no attribute"),
+        ([HEADER, ["x", 0, 0, 0, 0, 0, 0]], "class 'x' has only zero attributes"),
         ([HEADER, ["x", 1, 0, 0, 0, 0, 0], ["x", 0, 1, 0, 0, 0, 0]], "class 'x' appears twice"),
         ([HEADER, ["x", 7, 0, 0, 0, 0, 0]], "7 is outside the range of the run's class attributes, 0 to 1"),
     ],

@@ -136,6 +136,7 @@ def test_the_installed_res101_has_no_features_and_the_error_says_where_to_get_th
         ({"mirrored": TABLE}, "mirrored has 3 rows, but there are 2 images of trainval"),
         ({"trainval": None}, "but there are 0 images of trainval"),
         ({"mirrored": TABLE[:2] * np.inf}, "mirrored is not finite"),
+        ({"images": np.array([b"a.jpg", b"b.jpg", b"\xe9.jpg"])}, "is not a complete feature file"),
         ({"about": np.array("[1]")}, "about is not a JSON object"),
         ({"about": np.array("{")}, "is not a complete feature file"),
     ],

@@ -143,6 +143,22 @@ def test_folds_of_the_folder_are_used(small_folder: Path) -> None:
     assert "seen_a,4" in caught.value.why
 
 
+@pytest.mark.parametrize("name", ["split.csv", "unseen.txt", "folds.csv", "masks"])
+def test_a_link_to_nothing_is_a_problem_like_an_unreadable_file(name: str, unsplit: Path) -> None:
+    (unsplit / name).unlink(missing_ok=True)
+    (unsplit / name).symlink_to("gone")
+    with pytest.raises(DataError, match="cannot be used") as caught:
+        open_folder(unsplit)
+    assert name in caught.value.why
+
+
+def test_groups_that_are_named_by_numbers_are_a_problem(small_folder: Path) -> None:
+    rewrite(small_folder / "attributes.csv", lambda rows: rows.__setitem__(1, ["group", *"111222"]))
+    with pytest.raises(DataError) as caught:
+        open_folder(small_folder)
+    assert "the second row 'group' has numbers" in caught.value.why
+
+
 def test_folds_need_no_header_and_every_seen_class(small_folder: Path) -> None:
     rows = [[name, number // 2 + 1] for number, name in enumerate(SEEN)]
     write_rows(small_folder / "folds.csv", [*map(list, rows)])

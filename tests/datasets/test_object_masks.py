@@ -13,7 +13,7 @@ from PIL import Image
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry
 from svipctl.datasets.object_masks import object_coverage, window_shares
-from svipctl.errors import ConfigError
+from svipctl.errors import ConfigError, DataError
 from tests.evaluation.cases import benchmark
 
 
@@ -42,6 +42,34 @@ def test_a_box_covers_its_windows_and_is_mirrored_with_the_image(data: Benchmark
     assert coverage.of(torch.tensor([1])).tolist() == [[1, 0, 0, 0]]
     mirrored = coverage.of(torch.tensor([0, 1]), torch.tensor([True, False]))
     assert mirrored.tolist() == [[0, 1, 0, 0], [1, 0, 0, 0]]
+
+
+def drawn(size: tuple[int, int] = (32, 32), *, white: int = 255) -> Image.Image:
+    return Image.fromarray(
+        np.kron(np.array([[white, 0], [0, 0]], np.uint8), np.ones((size[1] // 2, size[0] // 2), np.uint8))
+    )
+
+
+@pytest.mark.parametrize(
+    ("mask", "problem"),
+    [
+        (drawn(white=1), "does not show the object"),  # labels 0 and 1
+        (Image.fromarray(np.asarray(drawn()).astype(np.uint16)), "does not show the object"),  # 255 of 65535
+        (Image.merge("RGBA", [*[Image.new("L", (32, 32))] * 3, drawn()]), "does not show the object"),  # in alpha
+        (drawn((64, 32)), "does not fit its image"),
+        (drawn((128, 128)), ""),
+    ],
+)
+def test_a_mask_shows_the_object_in_the_shape_of_its_image(mask: Image.Image, problem: str, data: Benchmark) -> None:
+    Image.new("RGB", (32, 32)).save(data.image_path(0))  # which `shorter-side` does not resize, unlike the mask
+    mask.save(data.root / "mask.png")
+    masked = replace(data, masks=("mask.png",) * len(data.images))
+    if problem:
+        with pytest.raises(DataError, match=problem):
+            object_coverage(masked, np.array([0]), Geometry("shorter-side", 32), 2, 2)
+        return
+    shares = object_coverage(masked, np.array([0]), Geometry("shorter-side", 32), 2, 2).shares
+    np.testing.assert_allclose(shares, [[[1, 0], [0, 0]]], atol=0.02)
 
 
 def test_a_mask_and_the_box_around_the_same_rectangle_agree(data: Benchmark, tmp_path: Path) -> None:

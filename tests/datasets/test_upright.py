@@ -107,7 +107,7 @@ def test_a_mask_of_another_orientation_is_an_error(photographs: Benchmark, tmp_p
     masked = replace(photographs, root=tmp_path, masks=("mask.png",) * len(photographs.images))
     assert object_mask(masked, 5, GEOMETRY).all()
     Image.new("L", (20, 32), 255).save(tmp_path / "mask.png")
-    with pytest.raises(DataError, match="is rotated"):
+    with pytest.raises(DataError, match="does not fit its image"):
         object_mask(masked, 5, GEOMETRY)
 
 

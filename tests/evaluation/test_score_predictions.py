@@ -114,6 +114,7 @@ def test_classes_that_are_neither_seen_nor_unseen_are_not_candidates() -> None:
         ({"seen": [0, 2]}, "labels names classes that are neither seen nor unseen"),
         ({"classes": CLASSES[:5]}, "there are 5 class names for 6 rows of class_attributes"),
         ({"classes": ("wren", *CLASSES[:5])}, "two classes have the same name: wren"),
+        ({"classes": [*range(1, 6), 0]}, "classes must be names, not numbers"),
         ({"class_attributes": TABLE * 1e200}, "class 0 has attributes of up to"),
         ({"class_attributes": TABLE * 1e-200, "similarity": "dot"}, "class 0 has attributes of up to"),
         ({"class_attributes": np.vstack([TABLE[:5], 0 * TABLE[5:]])}, "class 5 has only zero attributes"),
@@ -133,13 +134,32 @@ def test_a_contradiction_is_described(changed: dict[str, Any], problem: str) -> 
         ({"bootstrap": -1}, ConfigError),
         ({"bootstrap": 2.5}, ConfigError),
         ({"bootstrap": 10**9}, ConfigError),
+        ({"gamma": 10**400}, ConfigError),
         ({"predictions": PREDICTIONS * 1j}, DataError),
+        ({"predictions": np.full((60, 5), "1_000")}, DataError),
+        ({"predictions": np.full((60, 5), "1_000", dtype=object)}, DataError),
+        ({"predictions": PREDICTIONS.astype("datetime64[s]")}, DataError),
+        ({"predictions": np.ma.masked_less(PREDICTIONS, 0.5)}, DataError),
     ],
     ids=str,
 )
 def test_values_without_meaning_are_refused(changed: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         score(**{**arguments(), **changed})
+
+
+def test_pandas_objects_in_different_orders_are_refused() -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(TABLE, columns=list("vwxyz"), index=list(CLASSES))
+    predicted = pandas.DataFrame(PREDICTIONS, columns=list("vwxyz"))
+    given = {"predictions": predicted, "class_attributes": table, "labels": pandas.Series(LABELS), "classes": CLASSES}
+    assert score(**arguments(**given)).rows == score(**arguments()).rows
+    for changed, axis in (
+        ({"predictions": predicted[list("zvwxy")]}, "predictions and class_attributes have the same columns"),
+        ({"labels": pandas.Series(LABELS, index=range(59, -1, -1))}, "predictions and labels have the same index"),
+        ({"class_attributes": table[::-1]}, "class_attributes and classes have the same index"),
+    ):
+        assert any(axis in line for line in problems(**{**given, **changed}))
 
 
 def test_all_contradictions_are_reported_at_once_without_consequences_of_others() -> None:

@@ -78,7 +78,7 @@ def test_misspelt_attributes_are_named_with_the_nearest_in_both_directions(tmp_p
             "class 'jay', 'has_wing::blue': 40 is outside the range of the run's class attributes, 0 to 1",
         ),
         ((HEADER, "jay,0,-0.5,1"), "-0.5 is outside"),
-        ((HEADER, "jay,0,0,0"), "class 'jay' has no attribute: every value is 0"),
+        ((HEADER, "jay,0,0,0"), "class 'jay' has only zero attributes"),
         ((HEADER, "jay,0,1,0", "jay,1,0,0"), "class 'jay' appears twice"),
         ((HEADER, "jay,0,1"), "class 'jay' has 2 values for 3 attributes"),
         ((HEADER, ",0,1,1"), "row 2 has no class name"),
@@ -99,7 +99,7 @@ def test_a_table_of_other_attributes_is_one_problem(tmp_path: Path) -> None:
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     text = refusal(write(tmp_path, HEADER, "jay,0,nan,1", "jay,0,0,0", "wren,2,x,0"))
     assert "5 problems" in text
-    assert all(part in text for part in ("nan", "twice", "every value is 0", "'x'", "2 is outside"))
+    assert all(part in text for part in ("nan", "twice", "only zero attributes", "'x'", "2 is outside"))
 
 
 def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path) -> None:
@@ -187,7 +187,12 @@ def test_the_same_classes_in_every_form_give_the_same_table(form: str, tmp_path:
         ({"jay": np.eye(3)}, "is not a number"),
         ({"jay": [0, np.nan, 1]}, "class 'jay', 'has_wing::blue': nan is not a finite number"),
         ({"jay": ["much", 1, 1]}, "'much' is not a number"),
-        ({"jay": [0, 0, 0]}, "class 'jay' has no attribute: every value is 0"),
+        ({"jay": [0, 0, 0]}, "class 'jay' has only zero attributes"),
+        ({"jay": [1e-200, 0, 0]}, "class 'jay' has attributes of up to"),
+        ({"jay": np.zeros(3, "timedelta64[ns]")}, "class 'jay' has 1 values for 3 attributes"),
+        ({"jay": torch.ones(3, requires_grad=True)}, "class 'jay' has 1 values for 3 attributes"),
+        (ClassTable(("jay", "jay"), np.eye(3)[:2], np.ones(2, dtype=bool)), "class 'jay' appears twice"),
+        (ClassTable(("jay",), np.zeros((1, 3)), np.ones(1, dtype=bool)), "class 'jay' has only zero attributes"),
         ({"jay": by_name(TABLE[0]) | {"has_tail": 1}}, "column 'has_tail' is not an attribute of the run"),
         ({"jay": by_name(TABLE[0]) | {7: 1}}, "column '7' is not an attribute of the run"),
         ({"jay": dict.fromkeys(NAMES[:2], 1)}, "attribute 'is_large' has no column"),
@@ -225,6 +230,12 @@ def test_problems_of_a_frame_are_those_of_a_file() -> None:
     assert "class 'jay' appears twice" in caught.value.why
     with pytest.raises(DataError, match="1 problem"):
         class_table_from(as_frame(classes_in="index").drop(columns="is_large"), NAMES)
+
+
+def test_a_frame_with_two_columns_of_names_is_refused() -> None:
+    frame = as_frame(classes_in="column")
+    with pytest.raises(DataError, match="column 'class' appears twice"):
+        class_table_from(pytest.importorskip("pandas").concat([frame, frame[["class"]]], axis=1), NAMES)
 
 
 def test_candidates_are_the_data_sets_classes_or_those_of_a_file_or_both(tmp_path: Path) -> None:

@@ -83,3 +83,13 @@ def test_a_list_without_a_name_per_line_is_refused(content: str, said: str) -> N
 def test_an_endless_list_is_refused_at_once() -> None:
     with Path("/dev/zero").open() as file, pytest.raises(DataError, match="does not have one name per line"):
         list(listed(file))
+
+
+def test_a_pattern_of_any_folders_enters_each_once_in_spite_of_links(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "one.png").touch()
+    (tmp_path / "a" / "here").symlink_to(".")
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "a" / "self").symlink_to("self")
+    for pattern in ("**/*.png", "a/**/*.png", "**/**/one.png", "**/b/**"):
+        assert list(find_pictures([str(tmp_path / pattern)])) == [tmp_path / "a" / "b" / "one.png"]

@@ -196,6 +196,8 @@ def test_a_folder_without_images_is_reported(tmp_path: Path) -> None:
         torch.zeros((), dtype=torch.uint8),
         torch.zeros(4, 4, dtype=torch.bfloat16),
         torch.full((3, 4, 4), torch.nan),
+        torch.zeros(3, 4, 4).to_sparse(),
+        torch.zeros(3, 4, 4, device="meta"),
         torch.full((3, 4, 4), -0.1),  # normalised
         torch.full((3, 4, 4), 128.0, dtype=torch.bfloat16),
     ],

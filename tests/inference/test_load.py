@@ -229,3 +229,12 @@ def test_a_command_loads_a_model_in_the_precision_of_its_settings(
     assert (file.run, file.checkpoint is None) == (None, False)
     auto = load_for_evaluation(Run(trained_copy), data, settings_of(data, precision="auto"), CPU)
     assert auto.dtype == choose_dtype("auto", CPU)
+
+
+def test_a_checkpoint_in_the_folder_of_another_run_is_refused(trained_copy: Path) -> None:
+    assert load(trained_copy).metadata.saved_by == Run(trained_copy).settings().identity
+    configuration = trained_copy / "config.toml"
+    rewrite(configuration, configuration.read_text().replace('name = "first"', 'name = "other"'))
+    for path in (trained_copy, trained_copy / "checkpoints" / "best"):
+        with pytest.raises(DataError, match="was saved by another run"):
+            load(path)

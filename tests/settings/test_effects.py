@@ -85,7 +85,14 @@ def test_every_key_that_a_command_reads_is_in_the_schema_and_documented(name: st
 
 @pytest.mark.parametrize(
     "given",
-    ["data={normalise='half'}", "method={keep=3}", " model.window = 4", "model.backbone_args.depth=3", "dataset=x"],
+    [
+        "data={normalise='half'}",
+        "method={keep=3}",
+        " model.window = 4",
+        "model.backbone_args.depth=3",
+        "dataset=x",
+        "lr=3",
+    ],
 )
 def test_a_key_is_refused_in_every_form(given: str) -> None:
     with pytest.raises(ConfigError, match="does not read"):

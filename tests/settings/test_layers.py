@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,9 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
             ["train.batch_size=auto"],
             "`--batch-size auto` finds the number of micro-batches that fit in memory, got 'auto'",
         ),
+        (["optim.lr=true"], "true and false are not values"),
+        (["optim.betas=[false,0.9]"], "true and false are not values"),
+        (["method.keep=true"], "true and false are not values"),
         (["method.keeep=3"], "'method.keep'"),
         (["model=5"], "model"),
     ],
@@ -148,6 +152,22 @@ def test_a_file_that_is_not_toml_is_an_error_that_names_it(tmp_path: Path) -> No
     with pytest.raises(ConfigError) as caught:
         resolve("cub", folder=tmp_path)
     assert "svipctl.toml cannot be read" in caught.value.why
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a broken link"])
+def test_a_project_file_that_cannot_be_read_is_an_error(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "svipctl.toml"
+    {"a folder": file.mkdir, "a pipe": lambda: os.mkfifo(file), "a broken link": lambda: file.symlink_to("gone")}[
+        kind
+    ]()
+    with pytest.raises(ConfigError, match=r"svipctl\.toml"):
+        resolve("cub", folder=tmp_path)
+
+
+def test_variables_that_differ_in_case_only_must_agree() -> None:
+    assert resolve("cub", environment={"SVIPCTL_SEED": "3", "SVIPCTL_seed": "3"}).settings.seed == 3
+    with pytest.raises(ConfigError, match=r"seed \(environment\): two variables set it"):
+        resolve("cub", environment={"SVIPCTL_SEED": "3", "SVIPCTL_seed": "4"})
 
 
 def test_a_table_without_entries_changes_nothing(tmp_path: Path) -> None:
@@ -211,6 +231,15 @@ def test_the_recipe_for_photographs_is_the_default_of_folders_and_of_lite(
     resolved = resolve(dataset, flags=flags)
     assert resolved.settings.recipe == recipe
     assert resolved.settings.method.fusion == ("eszsl" if recipe == "hybrid" else "none")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_section_and_a_key_of_it_are_both_in_force_in_any_order(order: int) -> None:
+    given = ["optim.lr=7", "optim={weight_decay=0.5}", "model.backbone_args={a=1}", "model.backbone_args.b=2"]
+    found = resolve("cub", assignments=given[::order]).settings
+    assert (found.optim.lr, found.optim.weight_decay, found.model.backbone_args) == (7, 0.5, {"a": 1, "b": 2})
+    with pytest.raises(ConfigError, match="'sun' in the settings"):
+        resolve("cub", flags={"dataset": "sun"})
 
 
 def test_a_unique_last_part_of_a_key_is_sufficient() -> None:
