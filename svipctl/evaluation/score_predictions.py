@@ -64,21 +64,7 @@ def score(
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that requires a gradient
         raise DataError("predictions and class_attributes must be arrays of real numbers", why=str(error)) from error
     names = [str(row) for row in range(len(table))] if classes is None else list(classes)
-    problems = [
-        f"{title} and {other} have the same {axis} in different orders: reorder one of them, or pass plain arrays"
-        for title, other, axis, one, two in (
-            (
-                "predictions",
-                "class_attributes",
-                "columns",
-                _axis(predictions, "columns"),
-                _axis(class_attributes, "columns"),
-            ),
-            ("predictions", "labels", "index", _axis(predictions, "index"), _axis(labels, "index")),
-            ("class_attributes", "classes", "index", _axis(class_attributes, "index"), names),
-        )
-        if one != two and sorted(map(repr, one)) == sorted(map(repr, two))
-    ]
+    problems = _order_problems(predictions, labels, class_attributes, names)
     if not all(isinstance(name, str) for name in names):
         problems.append("classes must be names, not numbers: labels, seen and unseen would count rows")
     rows = {
@@ -159,9 +145,28 @@ def _real_numbers(values: ArrayLike) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
-def _axis(values: object, name: str) -> list[object]:
-    """Return the `index` or the `columns` of a pandas object; empty for everything else."""
-    return list(getattr(values, name)) if hasattr(values, "iloc") and hasattr(values, name) else []
+def _order_problems(
+    predictions: ArrayLike, labels: ArrayLike, class_attributes: ArrayLike, names: Sequence[object]
+) -> list[str]:
+    """Return a problem for each two pandas objects whose equal labels are in different orders; numpy ignores labels."""
+
+    def axis(values: object, name: str) -> list[object]:
+        return list(getattr(values, name)) if hasattr(values, "iloc") and hasattr(values, name) else []
+
+    pairs = (
+        (
+            "the columns of predictions and class_attributes",
+            axis(predictions, "columns"),
+            axis(class_attributes, "columns"),
+        ),
+        ("the rows of predictions and labels", axis(predictions, "index"), axis(labels, "index")),
+        ("the rows of class_attributes and classes", axis(class_attributes, "index"), list(names)),
+    )
+    return [
+        f"{what} are in different orders: reorder one of the two, or pass plain arrays"
+        for what, one, other in pairs
+        if one != other and sorted(map(repr, one)) == sorted(map(repr, other))
+    ]
 
 
 def _as_rows(values: ArrayLike, names: Sequence[str], title: str, problems: list[str]) -> np.ndarray:

@@ -221,7 +221,7 @@ def _rows_of_mapping(classes: Mapping[str, Any], attributes: Sequence[str]) -> t
 
 
 def _cells(vector: Any) -> list[Any]:
-    """Return the values of an attribute vector; one cell, which is no number, for something else."""
+    """Return the values of an attribute vector; one cell that is not a number for something else."""
     try:
         cells = np.atleast_1d(vector)
         return [vector] if cells.dtype.kind in "mM" else cells.tolist()  # dates would become whole numbers

@@ -155,9 +155,15 @@ def test_pandas_objects_in_different_orders_are_refused() -> None:
     given = {"predictions": predicted, "class_attributes": table, "labels": pandas.Series(LABELS), "classes": CLASSES}
     assert score(**arguments(**given)).rows == score(**arguments()).rows
     for changed, axis in (
-        ({"predictions": predicted[list("zvwxy")]}, "predictions and class_attributes have the same columns"),
-        ({"labels": pandas.Series(LABELS, index=range(59, -1, -1))}, "predictions and labels have the same index"),
-        ({"class_attributes": table[::-1]}, "class_attributes and classes have the same index"),
+        (
+            {"predictions": predicted[list("zvwxy")]},
+            "the columns of predictions and class_attributes are in different orders",
+        ),
+        (
+            {"labels": pandas.Series(LABELS, index=range(59, -1, -1))},
+            "the rows of predictions and labels are in different orders",
+        ),
+        ({"class_attributes": table[::-1]}, "the rows of class_attributes and classes are in different orders"),
     ):
         assert any(axis in line for line in problems(**{**given, **changed}))
 

@@ -85,7 +85,7 @@ def test_an_endless_list_is_refused_at_once() -> None:
         list(listed(file))
 
 
-def test_a_pattern_of_any_folders_enters_each_once_in_spite_of_links(tmp_path: Path) -> None:
+def test_a_pattern_of_any_folders_enters_each_once_despite_links(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "one.png").touch()
     (tmp_path / "a" / "here").symlink_to(".")
