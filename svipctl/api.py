@@ -152,7 +152,8 @@ def train(
     device = str(device)
     if "," in device:
         raise ConfigError(
-            f"device={device!r} names several devices", todo=shell_command("train", dataset, "--gpu", device)
+            f"device={device!r} names several devices, which only the command line uses together",
+            todo=shell_command("train", dataset, "--gpu", device),
         )
     flags: dict[str, Any] = {"recipe": recipe, "seed": seed, "name": name or None, "gpu": gpu_flag(device)}
     settings = {  # numbers and arrays of numpy as those of Python

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -15,6 +16,9 @@ from svipctl.cli._progress import ProgressLines, bars
 from svipctl.plans import describe_plan
 from svipctl.quoting import printable, printable_line
 from svipctl.types import ProgressCallback
+
+_COMMAND = re.compile(r"next:.*( --?\w|\b(svipctl|pip|python|hf) )")
+"""A line with something to paste."""
 
 
 class Sink:
@@ -161,7 +165,8 @@ def folded(text: str, stream: TextIO) -> str:
         return text
     width = shutil.get_terminal_size().columns
     return "\n".join(
-        line if len(line) <= width or "next:" in line else "\n".join(_wrapped(line, width)) for line in text.split("\n")
+        line if len(line) <= width or _COMMAND.search(line) else "\n".join(_wrapped(line, width))
+        for line in text.split("\n")
     )
 
 

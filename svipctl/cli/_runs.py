@@ -12,6 +12,7 @@ import typer
 
 from svipctl.cli._command import STANDALONE
 from svipctl.cli._output import sink
+from svipctl.quoting import shell_words
 
 if TYPE_CHECKING:
     from svipctl.cli._overrides import Overrides
@@ -46,12 +47,18 @@ def find_run(dataset: str | None, name: str | None, overrides: Overrides) -> tup
     return run, as_trained(configured, trained.precision, allow_partial=trained.data.allow_partial)
 
 
-def announce_gamma(gamma: Gamma) -> None:
-    """Print the gamma of the answers and its origin; warn if it was not calibrated."""
+def announce_gamma(gamma: Gamma, run: Run | None) -> None:
+    """Print the gamma of the answers of a run and its origin; warn if it was not calibrated."""
     if gamma.value or gamma.origin == "given":
         sink.note(str(gamma))
-    else:
-        sink.warn(f"gamma is 0: {gamma.origin}; pass --gamma, or train with --calibrate")
+        return
+
+    from svipctl.runs.lookup import list_runs
+
+    others = list_runs(run.folder.parent.parent, run.folder.parent.name) if run else []
+    calibrated = [one.name for one in others if one.finished and one.development()]
+    better = shell_words("--run", calibrated[-1]) if calibrated else "train with --calibrate"
+    sink.warn(f"gamma is 0: {gamma.origin}; pass --gamma, or {better}")
 
 
 def select_run(dataset: str | None, name: str | None, overrides: Overrides) -> tuple[Run, Settings]:

@@ -23,8 +23,8 @@ def doctor(
 ) -> None:
     """Diagnose the installation, hardware and data.
 
-    Each problem is shown with the command that fixes it, and makes the exit code 1. An absent data set is not a
-    problem.
+    Each problem is shown with the command that fixes it; with any problem the exit code is 1. An absent data set is not
+    a problem.
 
     Examples:
         svipctl doctor

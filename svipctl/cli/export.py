@@ -80,7 +80,9 @@ def export(
         return
     if push is not None:
         if found.evaluation() is None:
-            sink.warn(f"{found.name} was not evaluated, so the card has no metrics: {shell_command('eval', dataset)}")
+            sink.warn(
+                f"{found.name} was not evaluated, so the card has no metrics; to add them: {shell_command('eval', dataset)}"
+            )
         hub.check_access(push)
     benchmark = open_dataset(settings)
     sink.note(f"writing {request.file(found)} of run {found.name}")

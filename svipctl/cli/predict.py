@@ -85,7 +85,9 @@ def predict(
     model.network.run_blocks(compiled=settings.eval.compile)
     chosen = given or model.gamma
     if table.seen.any() and not table.seen.all():
-        announce_gamma(chosen)
+        announce_gamma(chosen, found)
+    elif chosen.value and not table.seen.any():
+        sink.note(f"{chosen} is not used: no candidate has the name of a class that {found.name} was trained on")
     rows = csv_files.writer(sys.stdout, lineterminator="\n") if csv else None
     if rows:
         rows.writerow(_COLUMNS)
@@ -145,9 +147,11 @@ def _show_line(class_width: int, named: ClassifiedImage) -> None:
 
 
 def _show_reasons(named: ClassifiedImage) -> None:
-    """Print an image's related windows, and its best classes with the attributes for and against each."""
-    kept = " ".join("".join("#" if cell else "." for cell in row) for row in named.related)
-    sink.say(f"{named.image}\n  related windows: {kept}")
+    """Print an image's related windows if some are not, and its best classes with the attributes for and against."""
+    sink.say(str(named.image))
+    if not named.related.all():
+        kept = " ".join("".join("#" if cell else "." for cell in row) for row in named.related)
+        sink.say(f"  related windows: {kept}")
     for answer in named.answers:
         sink.say(f"  {answer.score:6.3f}  {answer.name}")
         for word, reasons in (("for", answer.speaks_for), ("against", answer.speaks_against)):

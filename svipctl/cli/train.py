@@ -11,7 +11,7 @@ from svipctl.cli import _completion
 from svipctl.cli._command import Dataset, Overrides, Standalone, command, option, sink
 from svipctl.cli._runs import joined_processes
 from svipctl.datasets.names import check_present
-from svipctl.errors import ConfigError
+from svipctl.errors import ConfigError, Interrupted
 from svipctl.plans import describe_plan
 from svipctl.quoting import shell_command
 from svipctl.settings import flags
@@ -35,7 +35,7 @@ def train(
     ),
     calibrate: bool = option(
         False,
-        "Train on each fold, then a final run with the epoch count and gamma found there. "
+        "Train one run per held-out fold, then a final run with the epoch count and gamma found there. "
         "The same command continues after an interruption.",
     ),
     resume: str | None = option(
@@ -73,10 +73,14 @@ def train(
         if contradicting := ", ".join(name for name, value in given.items() if value):
             raise ConfigError(
                 f"--calibrate cannot be combined with {contradicting}",
-                why="it trains a run on each fold and the final run, and continues them after an interruption",
+                why="it trains one run per fold and then the final run, and continues them after an interruption",
                 todo=f"omit {contradicting}, or --calibrate",
             )
-        document = _train_calibrated(dataset, overrides, standalone=standalone, dry_run=dry_run)
+        try:
+            document = _train_calibrated(dataset, overrides, standalone=standalone, dry_run=dry_run)
+        except Interrupted as error:
+            error.todo = "run the same command again"  # without --resume
+            raise
     sink.document(document)
 
 
@@ -90,7 +94,7 @@ def _train_calibrated(dataset: str, overrides: Overrides, *, standalone: bool, d
     for number, (development_run, decided) in enumerate(runs.items(), 1):
         sink.note(f"\nrun {number} of {len(runs) + 1}: {development_run}")
         configured = overrides.resolve(dataset, decided)
-        document = _train(configured, None, AUTO, standalone=standalone, dry_run=dry_run)
+        document = _train(configured, None, AUTO, standalone=standalone, dry_run=dry_run, is_last=False)
     if dry_run:
         sink.say(f"then the final run {name}, with the epoch count and the gamma of {', '.join(runs)}")
         return document
@@ -101,7 +105,13 @@ def _train_calibrated(dataset: str, overrides: Overrides, *, standalone: bool, d
 
 
 def _train(
-    configured: Resolved, development: Development | None, resume: str | None, *, standalone: bool, dry_run: bool
+    configured: Resolved,
+    development: Development | None,
+    resume: str | None,
+    *,
+    standalone: bool,
+    dry_run: bool,
+    is_last: bool = True,
 ) -> dict[str, Any]:
     """Train or continue a run, or show the plan; return the document of the command."""
     settings = configured.settings
@@ -124,7 +134,7 @@ def _train(
             best = run_session(session, ranks, sink, reporter)
     run, settings = session.run, session.settings
     following = shell_command("eval", settings.dataset, "--run", run.name, *folder_arguments(settings))
-    sink.say(f"done: {run.folder}\nnext: {following}")
+    sink.say(f"done: {run.folder}" + (f"\nnext: {following}" if is_last else ""))
     name = dataset_name(settings.dataset)
     return {"dataset": name, "run": str(run.folder), "recipe": settings.recipe, "best": best}
 

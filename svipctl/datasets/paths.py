@@ -52,9 +52,9 @@ def rows_by_name(images: Sequence[str], names: Sequence[str]) -> NDArray[np.int6
         index = next((image_of[ending] for ending in _endings(name) if ending in image_of), -1)
         if index >= 0 and rows[index] >= 0:
             raise DataError(
-                f"two rows of features have the name of one image, {images[index]}",
+                f"two rows of features match the same image, {images[index]}",
                 why=f"{names[rows[index]]} (row {rows[index]}) and {name} (row {row})",
-                todo="leave one out, or write longer paths",
+                todo="remove one of the rows, or name the images by longer paths: folder/image.jpg",
             )
         if index >= 0:
             rows[index] = row

@@ -157,7 +157,8 @@ def _examine_folder(status: DatasetStatus, root: Path, verify: bool, progress: P
         status.warnings = benchmark.warnings
         status.summary = (
             f"{len(benchmark.seen_classes)} seen and {len(benchmark.unseen_classes)} unseen classes, "
-            f"{len(benchmark.attributes)} attributes"
+            f"{len(benchmark.attributes)} attributes; {len(benchmark.trainval):,} training, {len(benchmark.test_seen):,} "
+            f"seen-test and {len(benchmark.test_unseen):,} unseen-test images"
         )
     except SvipError as error:
         status.state, status.problem, status.todo = "damaged", f"{error.what}\n{error.why}".strip(), error.todo

@@ -61,8 +61,9 @@ def calibrated_gamma(run: Run, metadata: Metadata) -> Gamma:
     """
     development = run.development() if run.settings().train.fold is None else None
     if development is not None:
-        runs = ", ".join(one.run for one in development.runs)
-        return Gamma(development.gamma, f"chosen on validation images, by {runs}")
+        runs = [one.run for one in development.runs]
+        by = f"by {runs[0]}" if len(runs) == 1 else f"by {len(runs)} development runs"
+        return Gamma(development.gamma, f"chosen on validation images, {by}")
     chosen = metadata.metrics.get("gamma")
     if chosen is not None and str(metadata.metrics.get("monitor", "")).startswith("fold-"):
         return Gamma(float(chosen), f"chosen on the validation images of {metadata.metrics['monitor']}")

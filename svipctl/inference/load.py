@@ -58,7 +58,7 @@ def load(
 
     """
     if "," in str(device):
-        raise ConfigError(f"device={device!r} names several devices", todo="a model needs one device")
+        raise ConfigError(f"device={device!r} names several devices", todo='pass one device: device="cuda:0"')
     used = use_device(gpu_flag(device))
     path = path.folder if isinstance(path, Run) else local_checkpoint(path)
     data_folder = None if data_dir is None else Path(data_dir)

@@ -27,7 +27,7 @@ class NoImages(nn.Module):
         raise ConfigError(
             "this network takes precomputed features, not images",
             why="it was trained with --features",
-            todo="svipctl eval DATASET, with --features FILE for another file",
+            todo="svipctl eval DATASET uses the feature file of the run; --features FILE names another",
         )
 
 

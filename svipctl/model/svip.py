@@ -159,7 +159,7 @@ class SVIP(nn.Module):
         if stem is None:
             raise ConfigError(
                 "the backbone has no convolutional stem to freeze",
-                todo="--set model.stem=train, or a hybrid such as --backbone lite",
+                todo="use --set model.stem=train, or a backbone with a stem, such as --backbone lite",
             )
         stem.requires_grad_(False)
 

@@ -106,6 +106,7 @@ def overview(run: Run) -> Overview:
         split, figures = str(record["monitor"]), {name: record[name] for name in FIGURES if name in record}
         figures.pop("H", None)  # the best H over gamma on the monitored split
     hidden = WHERE_AND_HOW | _OWN_COLUMNS
+    hidden = hidden if settings.train.fold is None else hidden | {"train.monitor"}  # the column split shows it
     different = {key: value for key, value in differences_from_presets(settings).items() if key not in hidden}
     return Overview(run, settings, _state(run), len(records), split, figures, different)
 

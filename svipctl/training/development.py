@@ -6,7 +6,7 @@ A final run trains on all of trainval and is evaluated on test once (protocols, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -72,7 +72,7 @@ class Development:
         names = ", ".join(found.run for found in self.found)
         epochs = f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"
         gammas = [found.gamma for found in self.found]
-        each = f" (single runs: {min(gammas):.4f} to {max(gammas):.4f})" if len(gammas) > 1 else ""
+        each = f" for all folds together (alone {min(gammas):.4f} to {max(gammas):.4f})" if len(gammas) > 1 else ""
         return f"from development ({names}): {epochs}, gamma {self.gamma:.4f}{each}"
 
     def warnings(self, benchmark: Benchmark) -> list[str]:
@@ -160,13 +160,18 @@ def with_development(configure: Callable[..., Resolved], names: Sequence[str]) -
 
     """
     asked = configure().settings
-    started = find_run(asked.runs_dir, asked.dataset, names[0]).settings()
-    of_development = {key: value for key, value in flatten(started).items() if key not in _NOT_INHERITED}
+    run = find_run(asked.runs_dir, asked.dataset, names[0])
+    of_development = {key: value for key, value in flatten(run.settings()).items() if key not in _NOT_INHERITED}
     inherited = {**of_development, "train.select": "last"}  # not a preset's choice of an epoch
     development = read_development(configure(**inherited).settings, names)
     configured = configure(**inherited, **{"train.epochs": development.epochs})
     check_final(configured.settings, development)
-    return configured, development
+    values, origins, theirs = flatten(configured.settings), dict(configured.origins), run.origins()
+    for key, value in of_development.items():
+        if values[key] == value:  # an inherited value has the origin that it had in development
+            origins.pop(key, None)
+            origins |= {key: theirs[key]} if key in theirs else {}
+    return replace(configured, origins={**origins, "train.epochs": "development runs"}), development
 
 
 def check_final(settings: Settings, development: Development) -> None:

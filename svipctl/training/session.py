@@ -198,7 +198,7 @@ def _report_start(session: Session, setup: Setup, listener: Listener) -> None:
         for warning in development.warnings(setup.benchmark):
             listener.warn(warning)
     elif setup.monitored is None and settings.train.monitor != "none":
-        listener.note("nothing is evaluated between epochs: a validation split needs --fold")
+        listener.note("no evaluation between epochs: without --fold there are no validation images")
 
 
 def _described(settings: Settings, setup: Setup) -> str:

@@ -15,7 +15,8 @@ PER_PAGE = 5
 _GAP, _MOST = 0.12, 1.6
 _SENTENCES = (
     "Localization maps: the attribute head on each window; grey is low, bright is high, a ring marks the highest. "
-    "Below each map are its lowest and highest value. The attributes that count most for the answer are first."
+    "Below each map are its lowest and highest value. The attributes that count most for the answer are first; a 'no' "
+    "before one means that the class has less of it than the others, so that its absence counts."
 )
 
 
@@ -44,8 +45,10 @@ def attribute_sheet(
         caption(sheet, one, MARGIN, y, INNER, weight="bold")
         y += LINE + 0.02
         sheet.tile(MARGIN, y, side).picture(one.pixels)
+        lacking = {reason.attribute for reason in one.answer.speaks_for if reason.lacking}
         for place, column in enumerate(columns, 1):
-            _draw_map(sheet, one, column, names[column], MARGIN + place * (side + _GAP), y, side)
+            no = "no " if names[column] in lacking else ""
+            _draw_map(sheet, one, column, names[column], no, MARGIN + place * (side + _GAP), y, side)
     return sheet.figure
 
 
@@ -58,7 +61,7 @@ def shown_attributes(one: Inspection, names: Sequence[str], strongest: int, name
     return [*[column for column in columns if column not in named][:strongest], *named]
 
 
-def _draw_map(sheet: Sheet, one: Inspection, column: int, name: str, x: float, y: float, side: float) -> None:
+def _draw_map(sheet: Sheet, one: Inspection, column: int, name: str, no: str, x: float, y: float, side: float) -> None:
     assert one.windows is not None
     values = one.windows[:, :, column]
     tile = sheet.tile(x, y, side)
@@ -68,7 +71,7 @@ def _draw_map(sheet: Sheet, one: Inspection, column: int, name: str, x: float, y
     tile.ring(row, place, values.shape)
     group, _, value = map(readable, name.partition("::"))
     room, below = side + _GAP / 2, y + side + 0.03
-    sheet.text(x, below, value or group, room=room, weight="bold")
+    sheet.text(x, below, no + (value or group), room=room, weight="bold")
     sheet.text(x, below + 0.9 * LINE, group if value else "", room=room, muted=True)
     ends = f"{values.min():.2f} to {values.max():.2f}".replace("-", "−")
     sheet.text(x, below + 1.8 * LINE, ends, room=room, muted=True)

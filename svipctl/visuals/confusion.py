@@ -92,7 +92,13 @@ def confusion_figure(
     panels = right.subplots(len(pairs), 2, squeeze=False)
     for pair, (first, second) in zip(pairs, panels):
         _draw_example(first, pair.wrong, read, names[pair.true], "classified as →")
-        _draw_example(second, pair.right, read, names[pair.answered], f"{pair.mistakes} mistakes between them")
+        _draw_example(
+            second,
+            pair.right,
+            read,
+            names[pair.answered],
+            f"{pair.mistakes} mistake{'s' * (pair.mistakes > 1)} between them",
+        )
     return figure
 
 

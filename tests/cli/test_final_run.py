@@ -95,6 +95,12 @@ def test_a_final_run_has_the_configuration_of_its_development_run(
     assert all(one[section] == other[section] for section in ("model", "method", "optim"))
     assert one["train"]["fold"] == 1
     assert "fold" not in other["train"]
+    theirs, origins = (json.loads((copied / name / "origins.json").read_text()) for name in ("d1", "inherited"))
+    assert {key: origins.get(key) for key in theirs if key.startswith(("model.", "method."))} == {
+        key: origin for key, origin in theirs.items() if key.startswith(("model.", "method."))
+    }
+    assert origins["train.epochs"] == "development runs"
+    assert "optim.weight_decay" not in origins, "neither run sets it"
     said = command("predict", str(shared_folder / "images" / "unseen_x"), "--run", "inherited", "--gpu", "cpu").stderr
     assert "(chosen on validation images, by d1)" in said
     lines = command("eval", str(shared_folder), "--run", "inherited", "--gpu", "cpu").stdout.splitlines()
@@ -256,6 +262,8 @@ def test_calibrate_trains_the_folds_and_the_final_run_and_resumes_a_killed_one(
     assert planned.document["dry_run"]
     killed = command(*arguments, first=functools.partial(signal_at_update, 12, signal.SIGKILL))
     assert killed.code == -signal.SIGKILL
+    stopped = command(*arguments, first=functools.partial(signal_at_update, 2, signal.SIGTERM))
+    assert stopped.stderr.endswith("  next: run the same command again\n"), "without --resume, which it refuses"
     done = command(*arguments, "--json")
     assert done.code == 0, done.stderr
     runs = tmp_path / "runs" / "small"
@@ -265,6 +273,16 @@ def test_calibrate_trains_the_folds_and_the_final_run_and_resumes_a_killed_one(
     assert done.document["run"] == "runs/small/all"
     again = command(*arguments)
     assert again.stderr.count("is finished: nothing is left to do") == 4
+
+
+def test_a_run_without_gamma_names_the_calibrated_one(command: Command, copied: Path, shared_folder: Path) -> None:
+    images = str(shared_folder / "images" / "unseen_x")
+    said = command("predict", images, "--run", "plain", "--gpu", "cpu").stderr
+    assert "pass --gamma, or --run final\n" in said
+    table = (shared_folder / "attributes.csv").read_text().replace("seen_", "new_")
+    (copied.parent.parent / "renamed.csv").write_text(table)
+    said = command("predict", images, "--run", "final", "--gpu", "cpu", "--classes", "renamed.csv").stderr
+    assert "is not used: no candidate has the name of a class that final was trained on" in said
 
 
 @pytest.mark.parametrize("flag", [("--fold", "1"), ("--final",), ("--resume", "auto"), ("--set", "train.fold=2")])

@@ -126,6 +126,8 @@ def test_long_lines_break_between_words_and_commands_are_not_broken() -> None:
             "  next: svipctl train toybirds --recipe paper",
         ]
         assert folded(text, io.StringIO()) == text
+        advice = "  next: save the file as plain text in UTF-8"
+        assert folded(advice, terminal).splitlines() == ["  next: save the file as plain", "    text in UTF-8"]
 
 
 def test_brackets_in_a_name_are_shown_literally(monkeypatch: pytest.MonkeyPatch) -> None:

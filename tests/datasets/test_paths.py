@@ -74,7 +74,7 @@ def test_an_ambiguous_end_of_a_path_is_not_found() -> None:
 
 
 def test_two_names_of_one_image_are_refused() -> None:
-    with pytest.raises(DataError, match=r"two rows of features have the name of one image, images/jay/0\.jpg"):
+    with pytest.raises(DataError, match=r"two rows of features match the same image, images/jay/0\.jpg"):
         rows_by_name(IMAGES, ["train/jay/0.jpg", "test/jay/0.jpg"])
 
 

@@ -40,8 +40,8 @@ def test_a_final_run_has_the_gamma_of_its_development_runs_before_it_is_evaluate
 ) -> None:
     (trained_copy / "development.json").write_text(json.dumps({"gamma": 0.12, "runs": [{"run": "d1"}, {"run": "d2"}]}))
     found = calibrated_gamma(Run(trained_copy), metadata)
-    assert (found.value, found.origin) == (0.12, "chosen on validation images, by d1, d2")
-    assert str(found) == "gamma 0.1200 (chosen on validation images, by d1, d2)"
+    assert (found.value, found.origin) == (0.12, "chosen on validation images, by 2 development runs")
+    assert str(found) == "gamma 0.1200 (chosen on validation images, by 2 development runs)"
     assert found.document() == {"gamma": 0.12, "gamma_origin": found.origin}
 
 

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from svipctl.inference.answers import Reason
 from svipctl.model.recipe import Recipe
 from svipctl.visuals.attention import attention_sheet
 from svipctl.visuals.attributes import attribute_sheet, shown_attributes
@@ -97,8 +98,16 @@ def test_attribute_maps_show_the_strongest_then_the_named_ones_without_duplicate
     assert len(set(shown_attributes(one, names, 2, (strongest[0], other)))) == len(
         shown_attributes(one, names, 2, (strongest[0], other))
     )
+    present, absent = (
+        replace(one, answer=replace(one.answer, speaks_for=(Reason("furry", 0.5, lacking),)))
+        for lacking in (False, True)
+    )
     with themed():
         text = written(attribute_sheet([one], "Title", names, strongest=0, named=(4, 1)), tmp_path / "a.svg")
+        drawn = [
+            written(attribute_sheet([it], "Title", names, strongest=1), tmp_path / "b.svg") for it in (present, absent)
+        ]
+    assert [">no furry<" in it for it in drawn] == [False, True]
     assert "&lt;b&gt;&amp;long" in text
     assert "furry" in text
     assert one.windows is not None

@@ -8,7 +8,7 @@ from typing import Any
 from svipctl.cli import _completion
 from svipctl.cli._command import Overrides, argument, command, option, sink
 from svipctl.cli.data.import_ import check_info, dataset_of
-from svipctl.datasets.names import BUILT_IN, OFFICIAL, check_dataset
+from svipctl.datasets.names import BUILT_IN, NAMED, OFFICIAL, check_dataset
 from svipctl.errors import CheckFailed, ConfigError, DataError, nearest
 from svipctl.quoting import shell_command
 from svipctl.settings import flags
@@ -17,7 +17,7 @@ from svipctl.settings import flags
 @command(flags.DATA_DIR, layers=False)
 def status(
     datasets: list[str] | None = argument(
-        "cub, awa2, sun, toybirds, or a folder of your own. (default: cub, awa2 and sun, whose absence is then no error)",
+        "cub, awa2, sun, toybirds, or a folder of your own. (default: cub, awa2 and sun, which may then be absent)",
         None,
         autocompletion=_completion.datasets,
     ),
@@ -63,11 +63,18 @@ def status(
         with sink.progress(f"decoding {name}") as progress:
             found.append(status_of(name, settings.data_dir, verify=verify, progress=progress))
     columns = ["data set", "state", "images", "word vectors", "packs", "source or next command"]
-    sink.table(f"data sets in {settings.data_dir}", columns, [row for one in found for row in one.rows()])
+    own = datasets and not set(datasets).intersection(NAMED)
+    sink.table(
+        "data sets" if own else f"data sets in {settings.data_dir}",
+        columns,
+        [row for one in found for row in one.rows()],
+    )
     for one in found:
         if one.summary:
             sink.say(f"{one.name}: {one.summary}")
         sink.warn_each(one.warnings)
+        if one.oriented is not None and not one.undecodable:
+            sink.say(f"{one.name}: every image decodes")
         for line in one.undecodable:
             sink.say(f"does not decode: {line}")
         if one.oriented:

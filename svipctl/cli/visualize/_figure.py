@@ -130,5 +130,5 @@ def evaluate(run: Run, benchmark: Benchmark, settings: Settings, *, what: str = 
     with sink.progress(what) as progress:
         measured = evaluate_subject(run, benchmark, settings, progress)
     sink.warn_each(measured.document["warnings"])
-    _runs.announce_gamma(measured.model.gamma)
+    _runs.announce_gamma(measured.model.gamma, measured.model.run)
     return measured

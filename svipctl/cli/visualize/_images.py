@@ -37,7 +37,9 @@ class ImageOptions(FigureOptions):
         "Your own images: files, folders, glob patterns in quotes. (default: images of the split)", None
     )
     split: Literal["test", "seen", "unseen", "train"] = option("test", "Part of the data set's images.")
-    limit: int | None = option(None, "Maximum number of images. (default: one page, or all of your own)", min=1)
+    limit: int | None = option(
+        None, "Maximum number of images. (default: as many as fit on a page, or all of your own images)", min=1
+    )
     classes: Class = None
 
 
@@ -139,7 +141,7 @@ def inspected(plan: ImageFigure, inspector: Inspector, images: Sequence[int | Pa
     """Run the model on images, one after another, with a progress bar and in the theme of the figure."""
     from svipctl.visuals.style import themed
 
-    announce_gamma(inspector.model.gamma)
+    announce_gamma(inspector.model.gamma, inspector.model.run)
     with sink.progress("inspecting images") as progress, themed(plan.options.theme):
         yield inspector.inspect(images, progress)
 

@@ -24,9 +24,9 @@ def embedding(
 
     Each image is coloured by its class; the attributes of the classes are shown too.
 
-    The plane is that of the first two principal components. Up to 24 classes are coloured, the others are grey:
-    --class chooses the classes to colour; by default these are all classes, or if there are more than 24, the
-    first unseen classes.
+    The plane is that of the first two principal components. At most 24 classes are coloured, the others are grey.
+    Choose the coloured classes with --class; by default they are all classes, or the first unseen ones if there are
+    more than 24.
 
     Examples:
         svipctl visualize embedding toybirds

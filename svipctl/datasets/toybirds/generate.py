@@ -67,9 +67,9 @@ def draw_all(folder: Path, plan: ToybirdsPlan, progress: ProgressCallback | None
     """
     if folder.exists() and not (folder / _STAMP).exists():
         raise DataError(
-            f"the built-in benchmark cannot be drawn in {folder}",
-            why="it exists and was not drawn by svipctl, so it is not replaced",
-            todo="move it away, or choose another --data-dir",
+            f"the built-in benchmark cannot be generated in {folder}",
+            why="the folder exists and svipctl did not generate it, so it is not replaced",
+            todo="move the folder away, or choose another --data-dir",
         )
     species = draw_species(plan.seed)
     names = [f"{number:03d}.{one.description}" for number, one in enumerate(species, 1)]

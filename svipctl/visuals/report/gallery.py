@@ -82,7 +82,7 @@ def _attributes(one: Inspection, names: Sequence[str]) -> list[tuple[Picture, st
     for reason in one.answer.speaks_for[:ATTRIBUTES]:
         values = one.windows[:, :, names.index(reason.attribute)]
         label = readable(reason.attribute).replace("::", ": ")
-        tile = _tile(overlay(one.pixels, values), label, f"localization map of {label}")
+        tile = _tile(overlay(one.pixels, values), f"{'no ' * reason.lacking}{label}", f"localization map of {label}")
         tiles.append((*tile, f"{reason.weight:+.2f}"))
     return tiles
 

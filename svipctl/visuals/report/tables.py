@@ -19,6 +19,7 @@ from svipctl.settings.command_line import differences_from_presets, folder_argum
 from svipctl.settings.keys import flatten
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
+from svipctl.training.development import calibration_runs
 
 MEANINGS = {
     "zsl": "Images of unseen classes, answered among unseen classes only. Mean over classes.",
@@ -142,10 +143,9 @@ def provenance(
         rows.append(("monitored between epochs", monitored))
     development = document.get("development")
     if development:
-        rule = development.get("rule", "from development runs")
         rows += [
-            ("gamma", f"{development['gamma']:.4f}, {rule}"),
-            ("epoch count", f"{development.get('epochs')}, {rule}"),
+            ("gamma", f"{development['gamma']:.4f}, {development.get('rule', 'from development runs')}"),
+            ("epoch count", f"{development.get('epochs')}, median over the development runs"),
         ]
         rows += [
             (
@@ -164,7 +164,8 @@ def provenance(
 def training_command(run: Run, settings: Settings, development: Mapping[str, Any] | None) -> str:
     """Return the command that trains the run again."""
     names = [one["run"] for one in development["runs"]] if development else []
-    return train_command(settings.model_copy(update={"name": run.name}), names)
+    calibrate = names == list(calibration_runs(run.name))
+    return train_command(settings.model_copy(update={"name": run.name}), names, calibrate=calibrate)
 
 
 def commands(run: Run, settings: Settings, development: Mapping[str, Any] | None, dataset: str) -> list[str]:
