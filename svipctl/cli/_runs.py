@@ -53,11 +53,13 @@ def announce_gamma(gamma: Gamma, run: Run | None) -> None:
         sink.note(str(gamma))
         return
 
-    from svipctl.runs.lookup import list_runs
+    from svipctl.runs.folder import RunFile
+    from svipctl.runs.run import Run
 
-    others = list_runs(run.folder.parent.parent, run.folder.parent.name) if run else []
-    calibrated = [one.name for one in others if one.finished and one.development()]
-    better = shell_words("--run", calibrated[-1]) if calibrated else "train with --calibrate"
+    developed = run.folder.parent.glob(f"*/{RunFile.DEVELOPMENT}") if run else ()
+    runs = [Run(path.parent) for path in sorted(developed, key=os.path.getmtime)]
+    newest = next((one.name for one in reversed(runs) if one.finished and not one.is_baseline), "")
+    better = shell_words("--run", newest) if newest else "train with --calibrate"
     sink.warn(f"gamma is 0: {gamma.origin}; pass --gamma, or {better}")
 
 
