@@ -38,9 +38,13 @@ def draw(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, r
     narrow = [min(width, _NARROWEST) if words else width for width, words in zip(whole, is_words)]
     names_whole = [*whole[:1], *narrow[1:]]
     least = next((widths for widths in (whole, names_whole) if _total(widths) <= console.width), narrow)
+    spare = max(0, console.width - _total(least))
     for cells, words, width in zip(contents, is_words, least):
         justify: JustifyMethod = "left" if words else "right"
-        table.add_column(cells[0], justify=justify, overflow="fold", no_wrap=not words, min_width=width)
+        # Exact widths: rich would narrow the widest column below the width of its words.
+        more = min(spare, max(map(cell_len, cells)) - width)
+        spare -= more
+        table.add_column(cells[0], justify=justify, overflow="fold", no_wrap=not words, width=width + more)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # a name with brackets is not markup
     console.width = max(console.width, _total(least))

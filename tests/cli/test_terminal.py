@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from svipctl.cli._output import Sink, folded
@@ -166,6 +166,7 @@ def shown_table(monkeypatch: pytest.MonkeyPatch, columns: int, heads: list[str],
         max_size=4,
     ),
 )
+@example(columns=1, rows=[["_", "0.0", "p"], ["_____ __", "0.0", "p::::::::::"]])
 @settings(max_examples=60)
 def test_a_table_loses_no_letter_on_a_narrow_terminal(columns: int, rows: list[list[str]]) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:

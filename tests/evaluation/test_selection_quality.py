@@ -95,10 +95,10 @@ def test_the_patch_classifier_is_measured_against_its_labels_and_masks(
 
 def test_masks_are_transformed_like_the_images(tmp_path: Path, predictions: Predictions) -> None:
     data = benchmark(tmp_path, masks=True)
-    for mask in data.masks:  # wide images whose object is in the left quarter, which the centre crop cuts away
-        pixels = np.zeros((32, 64), dtype=np.uint8)
-        pixels[:, :16] = 255
-        Image.fromarray(pixels).save(tmp_path / mask)
+    pixels = np.zeros((32, 64), dtype=np.uint8)
+    pixels[:, :16] = 255  # wide images whose object is in the left quarter, which the centre crop cuts away
+    for file in (*data.images, *data.masks):
+        Image.fromarray(pixels).save(tmp_path / file)
     assert patch_classifier_quality(svip(Recipe(keep=2)), predictions, truth_of(data, predictions))["mask"] == {}
 
 
