@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from svipctl.evaluation.calibration import Answers, Floats, Integers, row_blocks, with_harmonic
 
@@ -24,10 +23,9 @@ def published_row(answers: Answers, scores: Floats, classes: Integers, *, scale:
         bound, not a result.
 
     """
-    logits = (torch.from_numpy(scale * scores[rows][:, classes]) for rows in row_blocks(len(scores)))
-    total = torch.cat([some.logsumexp(dim=1) for some in logits]).numpy()
-    best_seen = np.exp(scale * answers.highest_seen - total)
-    best_unseen = np.exp(scale * answers.highest_unseen - total)
+    shift, total = _softmax_parts(scores, classes, scale)
+    best_seen = np.exp(scale * answers.highest_seen - shift) / total
+    best_unseen = np.exp(scale * answers.highest_unseen - shift) / total
     # Only an image whose best class of its own side is correct can count.
     of_unseen = (best_unseen[answers.unseen_correct], best_seen[answers.unseen_correct])
     of_seen = (best_unseen[answers.seen_correct], best_seen[answers.seen_correct])
@@ -38,3 +36,15 @@ def published_row(answers: Answers, scores: Floats, classes: Integers, *, scale:
         seen = np.count_nonzero(of_seen[0] + offset <= of_seen[1]) / seen_images
         rows.append({"offset": float(offset), **with_harmonic(unseen, seen)})
     return max(rows, key=lambda row: row["H"])
+
+
+def _softmax_parts(scores: Floats, classes: Integers, scale: float) -> tuple[Floats, Floats]:
+    """Return the highest logit (N,), and the sum of exponentials after subtracting it."""
+    shift, total = np.empty(len(scores)), np.empty(len(scores))
+    everything = np.array_equal(classes, np.arange(scores.shape[1]))
+    for rows in row_blocks(len(scores)):
+        logits = scale * (scores[rows] if everything else scores[rows][:, classes])
+        shift[rows] = logits.max(axis=1)
+        logits -= shift[rows, None]
+        total[rows] = np.exp(logits, out=logits).sum(axis=1)
+    return shift, total
