@@ -11,7 +11,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader, BufferedWriter
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -263,10 +263,10 @@ def _previous(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
 
 
-def _create_locked(path: Path) -> BufferedWriter:
+def _create_locked(path: Path) -> IO[bytes]:
     """Return an empty file that is locked until it is closed, after waiting for the process that has it locked."""
     while True:
-        file = path.open("ab")
+        file = path.open("a+b")  # to read too, so that a pipe is an error rather than waited for
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             if _is_at(file, path):
@@ -280,7 +280,7 @@ def _create_locked(path: Path) -> BufferedWriter:
 
 def _remove_unlocked(path: Path) -> None:
     """Remove a file, if it exists, unless another writer holds the lock on it."""
-    with suppress(FileNotFoundError), path.open("rb") as file:
+    with suppress(OSError), path.open("r+b") as file:  # the error that led here is the one to report
         if _lock(file.fileno()) and _is_at(file, path):
             path.unlink()
 

@@ -142,6 +142,12 @@ def test_a_signal_at_any_call_leaves_nothing_unfinished(write: Callable[[Path], 
     assert (tmp_path / "new").exists()
 
 
+def test_a_pipe_in_place_of_the_unfinished_file_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".new.part")
+    with pytest.raises(OSError, match="Illegal seek|not seekable"):
+        atomic_write_text(tmp_path / "new", "text")
+
+
 def test_a_folder_is_replaced_completely_or_kept(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     with atomic_folder(folder) as unfinished:

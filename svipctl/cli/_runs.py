@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import typer
 
 from svipctl.cli._command import STANDALONE
 from svipctl.cli._output import sink
+from svipctl.errors import SvipError
 from svipctl.quoting import shell_words
 
 if TYPE_CHECKING:
@@ -56,10 +57,13 @@ def announce_gamma(gamma: Gamma, run: Run | None) -> None:
     from svipctl.runs.folder import RunFile
     from svipctl.runs.run import Run
 
+    better = "train with --calibrate"
     developed = run.folder.parent.glob(f"*/{RunFile.DEVELOPMENT}") if run else ()
-    runs = [Run(path.parent) for path in sorted(developed, key=os.path.getmtime)]
-    newest = next((one.name for one in reversed(runs) if one.finished and not one.is_baseline), "")
-    better = shell_words("--run", newest) if newest else "train with --calibrate"
+    for path in sorted(developed, key=os.path.getmtime):
+        other = Run(path.parent)
+        with suppress(SvipError):  # the advice needs no other run, which may be damaged
+            if run and other.finished and not other.is_baseline and other.is_of(run.settings().dataset):
+                better = f"use {shell_words('--run', other.folder)}"
     sink.warn(f"gamma is 0: {gamma.origin}; pass --gamma, or {better}")
 
 

@@ -11,7 +11,7 @@ from svipctl.cli import _completion
 from svipctl.cli._command import Dataset, Overrides, Standalone, command, option, sink
 from svipctl.cli._runs import joined_processes
 from svipctl.datasets.names import check_present
-from svipctl.errors import ConfigError, Interrupted
+from svipctl.errors import ConfigError
 from svipctl.plans import describe_plan
 from svipctl.quoting import shell_command
 from svipctl.settings import flags
@@ -69,18 +69,15 @@ def train(
         document = _train(*configured, resume, standalone=standalone, dry_run=dry_run)
     else:
         fold = overrides.resolve(dataset).settings.train.fold
-        given = {"--fold": fold, "--final": final, "--from-development": from_development, "--resume": resume}
+        given = {"--fold": fold, "--final": final, "--from-development": from_development}
+        given |= {"--resume": resume not in (None, "auto")}  # as it continues its runs anyway
         if contradicting := ", ".join(name for name, value in given.items() if value):
             raise ConfigError(
                 f"--calibrate cannot be combined with {contradicting}",
                 why="it trains one run per fold and then the final run, and continues them after an interruption",
                 todo=f"omit {contradicting}, or --calibrate",
             )
-        try:
-            document = _train_calibrated(dataset, overrides, standalone=standalone, dry_run=dry_run)
-        except Interrupted as error:
-            error.todo = "run the same command again"  # without --resume
-            raise
+        document = _train_calibrated(dataset, overrides, standalone=standalone, dry_run=dry_run)
     sink.document(document)
 
 

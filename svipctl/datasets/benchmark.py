@@ -32,11 +32,11 @@ def magnitude_problem(vector: NDArray[np.float64]) -> str:
 
 def repeated(entries: Iterable[Any]) -> list[Any]:
     """Return the entries that occur more than once, sorted."""
-    return sorted(entry for entry, count in Counter(entries).items() if count > 1)
+    return sorted((entry for entry, count in Counter(entries).items() if count > 1), key=str)
 
 
 def spread(indices: Indices, count: int) -> Indices:
-    """Return `count` of the images, evenly spread over their order; all of them if there are fewer."""
+    """Return `count` of the indices, evenly spread over their order; all of them if there are fewer."""
     if len(indices) <= count:
         return indices
     chosen: Indices = indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]

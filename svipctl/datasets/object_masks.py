@@ -82,11 +82,12 @@ def object_mask(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray
     width, height = image_size(benchmark.image_path(index), upright=benchmark.upright)
     if benchmark.masks:
         mask, file = decode(benchmark.root / benchmark.masks[index]), benchmark.masks[index]
-        if abs(mask.width * height - mask.height * width) > (width + height) / 2:  # more than sides rounded to pixels
+        rounding = (width + height + mask.width + mask.height) / 2  # of the sides to whole pixels
+        if abs(mask.width * height - mask.height * width) > rounding:
             raise DataError(
                 f"mask {file} does not fit its image",
                 why=f"the upright image has {width} x {height} pixels, the mask {mask.width} x {mask.height}",
-                todo="make the mask as large as the image, rotated by the EXIF orientation of its photograph",
+                todo="make the mask in the proportions of the image, rotated by the EXIF orientation of its photograph",
             )
         if (brightest := int(np.asarray(mask)[..., 0].max())) < _WHITE:
             raise DataError(

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from svipctl.datasets.benchmark import magnitude_problem, repeated
-from svipctl.datasets.csv_rows import number
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.predictions_file import read_predictions
 from svipctl.evaluation.protocols import Scored, evaluate_protocols
@@ -138,8 +137,8 @@ def _real_numbers(values: ArrayLike) -> NDArray[np.float64]:
 
     """
     array = np.asarray(values)
-    if array.dtype.kind == "O":
-        array = np.asarray(np.vectorize(number, otypes=[np.float64])(array))
+    if array.dtype.kind == "O" and not any(isinstance(value, str | bytes) for value in array.flat):
+        array = array.astype(np.float64)
     if array.dtype.kind not in "biuf" or np.ma.is_masked(values):
         raise TypeError("values are masked" if np.ma.is_masked(values) else f"values are of type {array.dtype}")
     return array.astype(np.float64)
@@ -172,6 +171,8 @@ def _order_problems(
 def _as_rows(values: ArrayLike, names: Sequence[str], title: str, problems: list[str]) -> np.ndarray:
     """Return classes given as rows or names as rows of the class attributes; -1 and a problem for unknown ones."""
     array = np.atleast_1d(np.asarray(values))
+    if np.ma.is_masked(values):
+        problems.append(f"{title} has masked values")
     if array.ndim > 1 or (title != "labels" and not array.size):
         problems.append(f"{title} is {'empty' if array.ndim == 1 else f'an array of shape {array.shape}, not a list'}")
         return np.full(len(array), -1)

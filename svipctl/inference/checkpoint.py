@@ -72,7 +72,7 @@ class Metadata:
     value_range: tuple[float, float] | None = None
     """Lowest and highest value that a class table may have; None in checkpoints of release 0.1."""
     saved_by: str = ""
-    """The run that saved the checkpoint, by its `identity`; empty in checkpoints of earlier versions."""
+    """The run that saved the checkpoint, by the SHA-256 of its config.toml; empty in checkpoints of earlier versions."""
     sha256: str = ""
     """SHA-256 of model.safetensors."""
     format: FolderFormat = 1

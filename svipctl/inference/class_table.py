@@ -185,7 +185,7 @@ def class_table_from(
         table, seen = np.asarray(classes.class_attributes), np.asarray(classes.seen)
         if table.shape != shape or seen.shape != shape[:1]:
             raise _refusal("the class table", [f"it is not a table of {shape[0]} classes with {shape[1]} attributes"])
-        rows = [[name, *values] for name, values in zip(classes.classes, table.tolist())]
+        rows = [[name, *row] for name, row in zip(classes.classes, table.tolist())]
         checked = _checked_table("the class table", [["class", *attributes], *rows], attributes, (), values)
         return replace(checked, classes=classes.classes, seen=seen.astype(bool))
     if isinstance(classes, str | Path):
@@ -202,7 +202,11 @@ def class_table_from(
             raise _refusal("the class table", ["column 'class' appears twice"])
         frame = classes.set_index("class") if "class" in classes.columns else classes
         header = [str(column) for column in frame.columns]
-        rows = [[str(name), *row] for name, row in zip(frame.index, frame.to_numpy().tolist())]
+        columns = [frame.iloc[:, number].to_numpy() for number in range(frame.shape[1])]
+        columns = [
+            one.astype(str) if one.dtype.kind in "mM" else one for one in columns
+        ]  # numpy's dates are whole numbers
+        rows = [[str(name), *row] for name, *row in zip(frame.index, *(one.tolist() for one in columns))]
     return _checked_table("the class table", [["class", *header], *rows], attributes, seen_classes, values)
 
 

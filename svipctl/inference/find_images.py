@@ -24,7 +24,7 @@ def find_pictures(named: Iterable[str], left_out: Callable[[Entry], object] = la
 
     A folder yields every image below it, as `svipctl.datasets.image_files` finds them. A pattern (`*`, `?`, `[...]`,
     `**`) that is not a file's name yields its matches. A name without matches and a folder that cannot be listed are
-    yielded unchanged, so that opening them raises the error.
+    yielded unchanged, so that opening them raises the error; below `**` such a folder is only left out.
 
     Args:
         named: Names of files and folders, and patterns.

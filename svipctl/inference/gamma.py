@@ -26,7 +26,7 @@ class Gamma:
     def __post_init__(self) -> None:
         try:
             is_finite = math.isfinite(self.value)
-        except OverflowError:  # a whole number beyond every float
+        except (OverflowError, TypeError):  # a whole number beyond every float, or no number
             is_finite = False
         if not is_finite:
             raise ConfigError(

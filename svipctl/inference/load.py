@@ -167,11 +167,10 @@ def load_checkpoint(
 
 def check_owner(metadata: Metadata, run: Run) -> None:
     """Raise DataError if a checkpoint in the folder of a run was saved by another run."""
-    identity = run.settings().identity
-    if metadata.saved_by not in ("", identity):
+    if metadata.saved_by not in ("", run.identity):
         raise DataError(
             f"a checkpoint of {run.folder} was saved by another run",
-            why=f"it is of {metadata.saved_by}, and the run is {identity}",
+            why="it records another config.toml than the run has",
             todo="restore both from a copy, or train again",
         )
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from svipctl.datasets.identity import identity_of, is_same
 from svipctl.errors import ConfigError, DataError, misfits
-from svipctl.files import atomic_write_bytes, atomic_write_text, is_locked, is_text, resolve_folder
+from svipctl.files import atomic_write_bytes, atomic_write_text, file_sha256, is_locked, is_text, resolve_folder
 from svipctl.quoting import shell_command
 from svipctl.runs.documents import (
     FORMAT,
@@ -78,6 +78,11 @@ class Run(RunFolder):
     def is_of(self, dataset: str) -> bool:
         """Return True if the run was trained on this data set, and not on another folder of the same name."""
         return is_same(self.environment(), dataset)
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of the configuration, which is written once: how checkpoints name the run, wherever its folder is."""
+        return file_sha256(self.folder / RunFile.CONFIG)
 
     def settings(self) -> Settings:
         """Return the configuration that the run was trained with.

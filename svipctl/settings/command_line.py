@@ -55,39 +55,32 @@ def folder_arguments(settings: Settings) -> list[str]:
     return setting_arguments({key: path for key, path in folders.items() if path != Settings.model_fields[key].default})
 
 
-def train_arguments(
-    dataset: str, values: Mapping[str, Any], development: Sequence[str] = (), *, calibrate: bool = False
-) -> list[str]:
+def train_arguments(dataset: str, values: Mapping[str, Any], development: Sequence[str] = ()) -> list[str]:
     """Return the arguments of `svipctl` that train with these settings.
 
     Args:
         dataset: Name or folder.
         values: Dotted key -> value.
         development: Names of the development runs of a final run, which give its epoch count.
-        calibrate: Train the development runs too.
 
     """
     words = ["train", dataset]
-    if calibrate:
-        words += ["--calibrate"]
-    elif development:
-        words += ["--final", *(word for name in development for word in ("--from-development", name))]
     if development:
+        words += ["--final", *(word for name in development for word in ("--from-development", name))]
         values = {key: value for key, value in values.items() if key not in _FOUND_IN_DEVELOPMENT}
     return words + setting_arguments(values)
 
 
-def train_command(settings: Settings, development: Sequence[str] = (), *, calibrate: bool = False) -> str:
+def train_command(settings: Settings, development: Sequence[str] = ()) -> str:
     """Return the `svipctl train ...` command of a configuration, for a folder without svipctl.toml and environment.
 
     Args:
         settings: Configuration of the run.
         development: Names of the development runs of a final run, which give its epoch count.
-        calibrate: Train the development runs too.
 
     """
     different = differences_from_presets(settings)
-    return shell_command(*train_arguments(settings.dataset, different, development, calibrate=calibrate))
+    return shell_command(*train_arguments(settings.dataset, different, development))
 
 
 def assignment(key: str, value: Any) -> str:

@@ -91,13 +91,16 @@ def nested(flat: Mapping[str, Any]) -> Tree:
         for section in sections:
             inner = place.setdefault(section, {})
             place = inner if isinstance(inner, dict) else place
-        # A section given as a whole adds to its keys given before, and stays the caller's.
-        place[last] = {**_section(place.get(last)), **value} if isinstance(value, dict) else value
+        place[last] = _added(place.get(last), value)
     return tree
 
 
-def _section(value: Any) -> Tree:
-    return value if isinstance(value, dict) else {}
+def _added(before: Any, value: Any) -> Any:
+    """Return a value; a section adds to its keys given before, and is a copy, so that it stays the caller's."""
+    if not isinstance(value, dict):
+        return value
+    earlier = before if isinstance(before, dict) else {}
+    return {**earlier, **{key: _added(earlier.get(key), one) for key, one in value.items()}}
 
 
 def flat_values(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -168,20 +168,21 @@ def _validated(values: Tree, origins: Mapping[str, str], problems: list[str]) ->
         ConfigError: Lists the problems so far and those of the values.
 
     """
-    choices, settings = known_choices(), None
-    for key, value in flat_values(values).items():
-        is_switch = any(isinstance(one, bool) for one in (value if isinstance(value, list | tuple) else [value]))
-        # pydantic would read them as the numbers 1 and 0; earlier runs have them for train.checkpointing.
-        if is_switch and "true" not in choices.get(key, ["true"]) and key != "train.checkpointing":
-            problems.append(f"{key} ({origins.get(key, '')}): true and false are not values of this setting")
+    choices, settings, reported = known_choices(), None, set[str]()
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         for detail in error.errors():
             key = ".".join(str(part) for part in detail["loc"])
+            reported.add(re.sub(r"\.\d+$", "", key))
             origin = next((o for k, o in origins.items() if k == key or key.startswith(f"{k}.")), "")
             shown = f" ({origin})" if origin else ""
             problems.append(f"{key}{shown}: {_in_plain_words(detail)}"[:300])
+    for key, value in flat_values(values).items():
+        is_switch = any(isinstance(one, bool) for one in (value if isinstance(value, list | tuple) else [value]))
+        # pydantic reads them as the numbers 1 and 0; earlier runs have them for train.checkpointing.
+        if is_switch and "true" not in choices.get(key, ["true"]) and key not in {"train.checkpointing", *reported}:
+            problems.append(f"{key} ({origins.get(key, '')}): true and false are not values of this setting")
     if settings is None or problems:
         problems = list(dict.fromkeys(problems))
         raise ConfigError(
@@ -312,5 +313,6 @@ def _from_assignments(assignments: Sequence[str], problems: list[str]) -> Tree:
         elif len(keys) > 1:
             problems.append(f"--set {assignment}: {name.strip()!r} is ambiguous: use {' or '.join(keys)}")
         else:
+            values.pop(keys[0], None)  # the last one is in force, also over a section given in between
             values[keys[0]] = parse_setting(keys[0], value.strip())
     return values

@@ -261,8 +261,3 @@ class Settings(Section):
     optim: OptimSettings = OptimSettings()
     train: TrainSettings = TrainSettings()
     eval: EvalSettings = EvalSettings()
-
-    @property
-    def identity(self) -> str:
-        """Name, seed and fold: how a checkpoint names the run that saved it, wherever its folder is."""
-        return f"{self.name} (seed {self.seed}, {f'fold {self.train.fold}' if self.train.fold else 'no fold'})"

@@ -168,10 +168,11 @@ def with_development(configure: Callable[..., Resolved], names: Sequence[str]) -
     check_final(configured.settings, development)
     values, origins, theirs = flatten(configured.settings), dict(configured.origins), run.origins()
     for key, value in of_development.items():
-        if values[key] == value:  # an inherited value has the origin that it had in development
+        if theirs and values[key] == value:  # an inherited value has the origin that it had in development
             origins.pop(key, None)
             origins |= {key: theirs[key]} if key in theirs else {}
-    return replace(configured, origins={**origins, "train.epochs": "development runs"}), development
+    origins |= dict.fromkeys(("train.epochs", "train.select"), "development runs")
+    return replace(configured, origins=origins), development
 
 
 def check_final(settings: Settings, development: Development) -> None:

@@ -10,7 +10,7 @@ from svipctl.datasets.images import NORMALISATIONS, Normalisation
 from svipctl.errors import DataError
 from svipctl.evaluation.leakage import UNKNOWN, check_zero_shot
 from svipctl.inference.checkpoint import Metadata
-from svipctl.inference.load import normalisation_of, normalisation_of_backbone, notes_on
+from svipctl.inference.load import check_owner, normalisation_of, normalisation_of_backbone, notes_on
 from svipctl.inference.network import new_network
 from svipctl.inference.weights_file import TrainedWeights, put_into, read_trained
 from svipctl.model.svip import SVIP
@@ -88,4 +88,5 @@ def _images_of(weights: TrainedWeights, metadata: Metadata) -> frozenset[str] | 
     run = owner_of(weights.path)
     if run is None or metadata.backbone_weights.get("images") == UNKNOWN:
         return None
+    check_owner(metadata, run)
     return run.training_images() | run.initial_images()

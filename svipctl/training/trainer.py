@@ -277,9 +277,7 @@ class Trainer:
         if not self.ranks.is_first:
             return
         self.run.check_folder()
-        metadata = replace(
-            self.setup.model.metadata, epoch=record["epoch"], metrics=record, saved_by=self.settings.identity
-        )
+        metadata = replace(self.setup.model.metadata, epoch=record["epoch"], metrics=record, saved_by=self.run.identity)
 
         def add(unfinished: Path) -> None:
             if with_state:

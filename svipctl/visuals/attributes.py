@@ -16,7 +16,7 @@ _GAP, _MOST = 0.12, 1.6
 _SENTENCES = (
     "Localization maps: the attribute head on each window; grey is low, bright is high, a ring marks the highest. "
     "Below each map are its lowest and highest value. The attributes that count most for the answer are first; a 'no' "
-    "before one means that the class has less of it than the others, so that its absence counts."
+    "before one of them means that the class has less of it than the others, so that its absence counts."
 )
 
 
@@ -45,7 +45,8 @@ def attribute_sheet(
         caption(sheet, one, MARGIN, y, INNER, weight="bold")
         y += LINE + 0.02
         sheet.tile(MARGIN, y, side).picture(one.pixels)
-        lacking = {reason.attribute for reason in one.answer.speaks_for if reason.lacking}
+        reasons = (*one.answer.speaks_for, *one.answer.speaks_against)
+        lacking = {reason.attribute for reason in reasons if reason.lacking}
         for place, column in enumerate(columns, 1):
             no = "no " if names[column] in lacking else ""
             _draw_map(sheet, one, column, names[column], no, MARGIN + place * (side + _GAP), y, side)

@@ -263,8 +263,8 @@ def test_calibrate_trains_the_folds_and_the_final_run_and_resumes_a_killed_one(
     killed = command(*arguments, first=functools.partial(signal_at_update, 12, signal.SIGKILL))
     assert killed.code == -signal.SIGKILL
     stopped = command(*arguments, first=functools.partial(signal_at_update, 2, signal.SIGTERM))
-    assert stopped.stderr.endswith("  next: run the same command again\n"), "without --resume, which it refuses"
-    done = command(*arguments, "--json")
+    assert stopped.stderr.endswith("  next: run the same command with --resume\n")
+    done = command(*arguments, "--resume", "--json")
     assert done.code == 0, done.stderr
     runs = tmp_path / "runs" / "small"
     assert {path.name for path in runs.iterdir()} == {"all", "all-fold1", "all-fold2", "all-fold3"}
@@ -275,17 +275,24 @@ def test_calibrate_trains_the_folds_and_the_final_run_and_resumes_a_killed_one(
     assert again.stderr.count("is finished: nothing is left to do") == 4
 
 
-def test_a_run_without_gamma_names_the_calibrated_one(command: Command, copied: Path, shared_folder: Path) -> None:
+def test_a_run_without_gamma_names_the_calibrated_one(
+    command: Command, folder: Path, copied: Path, shared_folder: Path
+) -> None:
     images = str(shared_folder / "images" / "unseen_x")
     said = command("predict", images, "--run", "plain", "--gpu", "cpu").stderr
-    assert "pass --gamma, or --run final\n" in said
+    assert "pass --gamma, or use --run runs/small/final\n" in said
+    (copied / "final" / "development.json").write_text("{")
+    damaged = command("predict", images, "--run", "plain", "--gpu", "cpu")
+    assert damaged.code == 0, "the advice needs no other run"
+    shutil.rmtree(copied / "final")
+    shutil.copytree(folder / "runs" / "small" / "final", copied / "final")
     table = (shared_folder / "attributes.csv").read_text().replace("seen_", "new_")
     (copied.parent.parent / "renamed.csv").write_text(table)
     said = command("predict", images, "--run", "final", "--gpu", "cpu", "--classes", "renamed.csv").stderr
     assert "is not used: no candidate has the name of a class that final was trained on" in said
 
 
-@pytest.mark.parametrize("flag", [("--fold", "1"), ("--final",), ("--resume", "auto"), ("--set", "train.fold=2")])
+@pytest.mark.parametrize("flag", [("--fold", "1"), ("--final",), ("--resume", "other"), ("--set", "train.fold=2")])
 def test_calibrate_refuses_the_settings_that_it_decides_itself(
     flag: tuple[str, ...], command: Command, shared_folder: Path, tiny: tuple[str, ...]
 ) -> None:

@@ -72,6 +72,18 @@ def test_a_mask_shows_the_object_in_the_shape_of_its_image(mask: Image.Image, pr
     np.testing.assert_allclose(shares, [[[1, 0], [0, 0]]], atol=0.02)
 
 
+@pytest.mark.parametrize(
+    ("image", "mask"), [((341, 256), (1600, 1200)), ((342, 256), (2048, 1536)), ((100, 67), (1000, 667))]
+)
+def test_a_mask_of_another_size_fits_an_image_whose_sides_were_rounded(
+    image: tuple[int, int], mask: tuple[int, int], data: Benchmark
+) -> None:
+    Image.new("RGB", image).save(data.image_path(0))
+    Image.new("L", mask, 255).save(data.root / "mask.png")
+    masked = replace(data, masks=("mask.png",) * len(data.images))
+    assert object_coverage(masked, np.array([0]), Geometry("shorter-side", 32), 2, 2).shares.min() == 1
+
+
 def test_a_mask_and_the_box_around_the_same_rectangle_agree(data: Benchmark, tmp_path: Path) -> None:
     with Image.open(data.image_path(0)) as image:
         size = image.size

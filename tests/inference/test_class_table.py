@@ -212,6 +212,15 @@ def test_unusable_classes_are_refused_with_their_problem(classes: Any, message: 
     assert message in str(caught.value)
 
 
+def test_dates_in_a_frame_are_refused() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({name: [1.0, 2.0] for name in NAMES}, index=["jay", "wren"])
+    assert class_table_from(frame, NAMES).classes == ("jay", "wren")
+    frame[NAMES[1]] = pandas.to_datetime(["2020-01-01", "2020-01-02"])
+    with pytest.raises(DataError, match="class 'wren'.*is not a number"):
+        class_table_from(frame, NAMES)
+
+
 def test_misspelt_names_of_a_mapping_are_named_with_the_nearest() -> None:
     misspelt = by_name(TABLE[0])
     misspelt["has_bil::red"] = misspelt.pop("has_bill::red")

@@ -111,6 +111,8 @@ def test_precision_is_the_runs_unless_another_is_requested(trained_in: str, trai
     text = config.read_text()
     assert 'precision = "auto"' in text
     rewrite(config, text.replace('precision = "auto"', f'precision = "{trained_in}"'))
+    metadata = trained_copy / "checkpoints" / "best" / "metadata.json"
+    rewrite(metadata, json.dumps(json.loads(metadata.read_text()) | {"saved_by": Run(trained_copy).identity}))
     names = {"fp32": torch.float32, "bf16": torch.bfloat16}
     for path in (trained_copy, trained_copy / "checkpoints" / "best"):
         assert load(path, device="cpu").dtype == names[trained_in]
@@ -232,7 +234,7 @@ def test_a_command_loads_a_model_in_the_precision_of_its_settings(
 
 
 def test_a_checkpoint_in_the_folder_of_another_run_is_refused(trained_copy: Path) -> None:
-    assert load(trained_copy).metadata.saved_by == Run(trained_copy).settings().identity
+    assert load(trained_copy).metadata.saved_by == Run(trained_copy).identity
     configuration = trained_copy / "config.toml"
     rewrite(configuration, configuration.read_text().replace('name = "first"', 'name = "other"'))
     for path in (trained_copy, trained_copy / "checkpoints" / "best"):

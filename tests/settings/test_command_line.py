@@ -45,7 +45,6 @@ def test_only_values_that_the_presets_do_not_give_are_in_the_command() -> None:
 def test_a_final_run_takes_its_epochs_from_development() -> None:
     settings = resolve("toybirds", flags={"train.epochs": 4}).settings
     assert train_command(settings, ["a-fold1"]) == "svipctl train toybirds --final --from-development a-fold1"
-    assert train_command(settings, ["a-fold1"], calibrate=True) == "svipctl train toybirds --calibrate"
 
 
 @pytest.mark.parametrize("flag", TRAINING, ids=lambda flag: flag.name)

@@ -242,6 +242,25 @@ def test_a_section_and_a_key_of_it_are_both_in_force_in_any_order(order: int) ->
         resolve("cub", flags={"dataset": "sun"})
 
 
+def test_the_last_assignment_of_a_key_is_in_force() -> None:
+    again = resolve("cub", assignments=["optim.lr=0.2", "optim={lr=0.1}", "optim.lr=0.3"])
+    assert again.settings.optim.lr == 0.3
+
+
+def test_sections_are_merged_at_every_depth_and_stay_the_callers() -> None:
+    given = {"model": {"backbone_args": {"img_size": 32}}}
+    found = resolve("toybirds", flags={**given, "model.backbone_args.depth": 1}).settings.model.backbone_args
+    assert found == {"img_size": 32, "depth": 1}
+    assert given == {"model": {"backbone_args": {"img_size": 32}}}
+    arguments = {"model.backbone_args": {"img_size": 32}, "model": {"backbone_args": {"depth": 1}}}
+    assert resolve("toybirds", flags=arguments).settings.model.backbone_args == found
+
+
+def test_a_switch_for_a_number_is_one_problem() -> None:
+    with pytest.raises(ConfigError, match="has 2 errors"):
+        resolve("cub", assignments=["optim.betas=[true,0.9]", "data.resize=true"])
+
+
 def test_a_unique_last_part_of_a_key_is_sufficient() -> None:
     assert resolve("cub", assignments=["lr=3"]).settings.optim.lr == 3.0
     with pytest.raises(ConfigError, match="'batch_size' is ambiguous: use train.batch_size or eval.batch_size"):

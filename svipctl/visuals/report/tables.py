@@ -19,7 +19,6 @@ from svipctl.settings.command_line import differences_from_presets, folder_argum
 from svipctl.settings.keys import flatten
 from svipctl.settings.layers import resolve
 from svipctl.settings.schema import Settings
-from svipctl.training.development import calibration_runs
 
 MEANINGS = {
     "zsl": "Images of unseen classes, answered among unseen classes only. Mean over classes.",
@@ -164,14 +163,15 @@ def provenance(
 def training_command(run: Run, settings: Settings, development: Mapping[str, Any] | None) -> str:
     """Return the command that trains the run again."""
     names = [one["run"] for one in development["runs"]] if development else []
-    calibrate = names == list(calibration_runs(run.name))
-    return train_command(settings.model_copy(update={"name": run.name}), names, calibrate=calibrate)
+    return train_command(settings.model_copy(update={"name": run.name}), names)
 
 
 def commands(run: Run, settings: Settings, development: Mapping[str, Any] | None, dataset: str) -> list[str]:
-    """Return the commands that train, evaluate and report the run again."""
+    """Return the commands that train, evaluate and report the run again, with those of its development runs."""
     rest = [dataset, "--run", run.name, *folder_arguments(settings)]
+    before = [Run(run.folder.parent / one["run"]) for one in development["runs"]] if development else []
     return [
+        *(training_command(one, one.settings(), None) for one in before if one.folder.exists()),
         training_command(run, settings, development),
         shell_command("eval", *rest),
         shell_command("visualize", "report", *rest),
