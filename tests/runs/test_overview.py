@@ -70,3 +70,19 @@ def test_two_runs_of_one_seed_are_not_a_sample_of_seeds(trained_copy: Path) -> N
     assert seed_groups([of_seed(one, 0, 50.0), of_seed(one, 0, 60.0)]) == []
     (group,) = seed_groups([of_seed(one, 0, 50.0), of_seed(one, 1, 70.0), of_seed(one, 0, 60.0)])
     assert group.mean("T1") == pytest.approx((65.0, 50**0.5)), "the newest of each seed"
+
+
+def test_a_mean_is_over_every_run_that_it_names(trained_copy: Path) -> None:
+    one = overview(Run(trained_copy))
+    with_h = [replace(of_seed(one, seed, 50.0), figures={"T1": 50.0, "H": 40.0}) for seed in (0, 1)]
+    (group,) = seed_groups([*with_h, of_seed(one, 2, 80.0)])
+    assert group.mean("T1") == pytest.approx((60.0, 300**0.5))
+    assert group.mean("H") is None, "the third run has no H"
+
+
+@pytest.mark.parametrize("state", ["training", "unfinished", "abandoned"])
+def test_a_run_in_training_is_not_in_the_mean_of_finished_runs(trained_copy: Path, state: str) -> None:
+    one = overview(Run(trained_copy))
+    runs = [of_seed(one, 0, 50.0), of_seed(one, 1, 60.0), replace(of_seed(one, 2, 9.0), state=state)]
+    (group,) = seed_groups(runs)
+    assert group.runs == tuple(runs[:2])
