@@ -24,10 +24,10 @@ from svipctl.files import atomic_folder, atomic_write_bytes, atomic_write_text, 
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import is_pickle
 from svipctl.runs.documents import FORMAT, FolderFormat, parse
-from svipctl.runs.manifest import is_expected, read_checked, write_manifest
+from svipctl.runs.manifest import WEIGHTS, is_expected, read_checked, write_manifest
 from svipctl.types import Precision
 
-WEIGHTS, METADATA = "model.safetensors", "metadata.json"
+METADATA = "metadata.json"
 
 
 Positive = Annotated[int, Field(ge=1, le=2**16)]

@@ -76,6 +76,8 @@ class EvaluationDocument(Document):
     """The last evaluation of a run: `eval/metrics.json`."""
 
     epoch: int | None = None
+    checkpoint_sha256: str | None = None
+    """SHA-256 of the weights that were evaluated; None for a baseline and in runs of svipctl 0.1."""
     split: str = "test"
     images: dict[str, int] = {}
     protocols: dict[str, Figures] = {}

@@ -12,10 +12,11 @@ import torch
 
 from svipctl.errors import DataError, ReadError, ResourceError
 from svipctl.files import atomic_write_text, resolve_folder
-from svipctl.inference.checkpoint import METADATA, WEIGHTS, read_checkpoint, read_metadata, save_checkpoint
+from svipctl.inference.checkpoint import METADATA, read_checkpoint, read_metadata, save_checkpoint
 from svipctl.inference.load import load_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
+from svipctl.runs.manifest import WEIGHTS
 from tests.faults import disk_fault, full_from
 from tests.inference.models import metadata
 from tests.model.tiny import images, scramble, svip

@@ -19,9 +19,9 @@ PROTOCOLS = {
 }
 
 
-def evaluated(folder: Path, epoch: int = 1) -> Overview:
+def evaluated(folder: Path, epoch: int = 1, **more: str) -> Overview:
     (folder / "eval").mkdir(exist_ok=True)
-    document = {"epoch": epoch, "split": "test", "protocols": PROTOCOLS}
+    document = {"epoch": epoch, "split": "test", "protocols": PROTOCOLS, **more}
     (folder / "eval" / "metrics.json").write_text(json.dumps(document))
     return overview(Run(folder))
 
@@ -41,6 +41,14 @@ def test_without_an_evaluation_the_figures_are_those_monitored_in_training_witho
     found = evaluated(trained_copy, epoch=2)
     assert found.figures == {"T1": record["T1"], "H_oracle": record["H_oracle"]}
     assert found.split == record["monitor"] == "test"
+
+
+def test_an_evaluation_of_other_weights_is_not_one_of_the_run(trained_copy: Path) -> None:
+    manifest = json.loads((trained_copy / "checkpoints" / "best" / "manifest.json").read_text())
+    own = manifest["files"]["model.safetensors"]["sha256"]
+    assert evaluated(trained_copy, checkpoint_sha256=own).figures["H"] == 44.4
+    assert "H" not in evaluated(trained_copy, checkpoint_sha256="0" * 64).figures
+    assert Run(trained_copy).evaluation() is None
 
 
 def test_a_run_is_unfinished_or_abandoned_according_to_its_files(trained_copy: Path) -> None:
