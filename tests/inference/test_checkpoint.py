@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,15 @@ def test_damaged_metadata_is_a_data_error(folder: Path, text: str, why: str, is_
     with pytest.raises(DataError, match=f"{METADATA} is damaged") as caught:
         load_checkpoint(folder)
     assert (why if is_recorded else "recorded in manifest.json") in caught.value.why
+
+
+@pytest.mark.parametrize("gamma", [[1], "abc", None, True, 10**400])
+def test_a_metric_of_a_checkpoint_that_is_not_a_number_is_damage(folder: Path, gamma: object) -> None:
+    found = json.loads((folder / METADATA).read_text())
+    rewrite(folder / METADATA, json.dumps({**found, "metrics": {"monitor": "fold-1", "gamma": gamma}}))
+    with pytest.raises(DataError, match=f"{METADATA} is damaged") as caught:
+        read_metadata(folder)
+    assert "gamma is not a number" in caught.value.why
 
 
 def test_a_checkpoint_that_the_system_cannot_read_is_not_called_damaged(
