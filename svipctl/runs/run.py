@@ -27,6 +27,7 @@ from svipctl.runs.documents import (
 from svipctl.runs.folder import RunFile, RunFolder, writing
 from svipctl.runs.manifest import WEIGHTS, add_to_manifest, is_expected, read_checked, read_manifest, write_manifest
 from svipctl.runs.records import METRICS, METRICS_TABLE, STEPS, append, as_lines, as_table, rewrite, whole_records
+from svipctl.settings.keys import flatten
 from svipctl.settings.schema import Settings
 
 M = TypeVar("M")
@@ -122,12 +123,20 @@ class Run(RunFolder):
             initial_images: The images of this data set that the starting weights were trained on.
 
         """
+        identity = identity_of(settings.dataset)
+        for key, value in {**flatten(settings), **identity}.items():
+            if not is_text(str(value)):
+                raise ConfigError(
+                    f"{key} = {value} cannot be written into a run",
+                    why="it is not UTF-8",
+                    todo="rename the file or folder",
+                )
         if development is not None:
             self.save_json(RunFile.DEVELOPMENT, development)
             self._save_names(RunFile.CHOSEN_ON, validation_images)
         if initial_images:
             self._save_names(RunFile.BEGUN_WITH, initial_images)
-        self.save_json(RunFile.ENVIRONMENT, {"format": FORMAT, **environment, **identity_of(settings.dataset)})
+        self.save_json(RunFile.ENVIRONMENT, {"format": FORMAT, **environment, **identity})
         self._save_names(RunFile.TRAINED_ON, training_images)
         configuration = tomli_w.dumps(_without_none(settings.model_dump(mode="json"))).encode()
         write_manifest(self.folder, {RunFile.CONFIG: configuration})
