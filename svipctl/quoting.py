@@ -59,9 +59,9 @@ def spreadsheet_cell(value: Any) -> Any:
     """Return a value as a cell of a CSV file that a spreadsheet shows unchanged.
 
     Text that a spreadsheet would compute (it begins with =, +, - or @ and is not a number) gets an apostrophe before
-    it, and control characters are escaped. Numbers stay.
+    it, and control characters are escaped. Numbers stay, and None, an empty cell.
     """
-    if isinstance(value, int | float):
+    if value is None or isinstance(value, int | float):
         return value
     text = printable_line(str(value))
     return f"'{text}" if _FORMULA.match(str(value)) and not _NUMBER.fullmatch(text) else text

@@ -23,8 +23,8 @@ def runs(
     """List runs with their settings and results.
 
     H uses the gamma chosen on validation images; H* is the best over all gammas, an upper bound. Results come from
-    svipctl eval; runs not yet evaluated show the results measured during training. Runs that differ only in their seed
-    are followed by mean and standard deviation.
+    svipctl eval; runs not yet evaluated show the results measured during training. Finished runs that differ only
+    in their seed are followed by mean and standard deviation.
 
     Examples:
         svipctl runs

@@ -8,7 +8,6 @@ from svipctl.datasets.csv_rows import csv_rows, number
 from svipctl.errors import DataError, explained_disk_errors
 from svipctl.evaluation.calibration import Answers
 from svipctl.evaluation.result import Evaluation
-from svipctl.quoting import spreadsheet_cell
 from svipctl.runs.folder import RunFile
 from svipctl.runs.records import as_table, rewrite
 from svipctl.runs.run import Run
@@ -24,10 +23,9 @@ def save_evaluation(run: Run, evaluation: Evaluation) -> None:
 
     """
     run.check_folder()
-    rows = [{key: spreadsheet_cell(value) for key, value in row.items()} for row in evaluation.image_rows()]
     with explained_disk_errors(f"the evaluation of {run.folder}"):
         (run.folder / IMAGES).parent.mkdir(parents=True, exist_ok=True)
-        rewrite(run.folder / IMAGES, as_table(rows))
+        rewrite(run.folder / IMAGES, as_table(evaluation.image_rows()))
     run.save_json(RunFile.EVALUATION, evaluation.document)
 
 

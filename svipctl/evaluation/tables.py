@@ -83,7 +83,8 @@ def remarks(document: Document) -> Iterator[str]:
     }
     for name, found in truths.items():
         if "auc" in found:
-            yield f"patch classifier against {name}: AUC {found['auc']:.1f}, recall of unrelated windows {found.get('recall', 100):.1f}"
+            recall = f", recall of unrelated windows {found['recall']:.1f}" if "recall" in found else ""
+            yield f"patch classifier against {name}: AUC {found['auc']:.1f}{recall}"
     chance = "random {uniform:.1f}, centre prior {centre:.1f}, shuffled {shuffled:.1f}"
     localized = document.get("localisation", {})
     if found := localized.get("object"):

@@ -20,7 +20,7 @@ from svipctl.export.onnx import open_onnx, require_onnx, write_onnx
 from svipctl.export.parity import TOLERANCE, compare
 from svipctl.export.safetensors import open_safetensors, write_safetensors
 from svipctl.export.torch_export import open_torch, write_torch
-from svipctl.files import atomic_write_text, file_sha256, unfinished_file
+from svipctl.files import atomic_write_text, file_sha256, is_text, unfinished_file
 from svipctl.inference.checkpoint import read_metadata
 from svipctl.inference.gamma import Gamma
 from svipctl.inference.load import load_run
@@ -107,6 +107,12 @@ class ExportRequest:
                 todo="export a run with another selection; this one is a control for experiments",
             )
         path = self.file(run)
+        if not is_text(str(path)):
+            raise ConfigError(
+                f"{path} cannot be exported to: its name is not UTF-8",
+                why="the libraries that write and check the formats take only names in UTF-8",
+                todo="choose another file with -o",
+            )
         if format_of(path) not in (None, self.format):
             raise ConfigError(
                 f"the file name extension of {path} does not match the format {self.format}",

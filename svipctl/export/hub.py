@@ -18,8 +18,8 @@ from svipctl.errors import ConfigError, DataError, NetworkError, first_line
 from svipctl.evaluation.protocols import CHOSEN_ON_SCORED
 from svipctl.export.artifact import ExportResult
 from svipctl.export.card import CARD
-from svipctl.inference.checkpoint import METADATA, WEIGHTS
-from svipctl.runs.manifest import MANIFEST, manifest_of
+from svipctl.inference.checkpoint import METADATA
+from svipctl.runs.manifest import MANIFEST, WEIGHTS, manifest_of
 from svipctl.runs.run import Run
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")

@@ -23,11 +23,11 @@ from svipctl.errors import DataError, ReadError, explained_disk_errors
 from svipctl.files import atomic_folder, atomic_write_bytes, atomic_write_text, read_regular, resolve_folder
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import is_pickle
-from svipctl.runs.documents import FORMAT, FolderFormat, parse
-from svipctl.runs.manifest import is_expected, read_checked, write_manifest
+from svipctl.runs.documents import FORMAT, EpochFigures, FolderFormat, parse
+from svipctl.runs.manifest import WEIGHTS, is_expected, read_checked, write_manifest
 from svipctl.types import Precision
 
-WEIGHTS, METADATA = "model.safetensors", "metadata.json"
+METADATA = "metadata.json"
 
 
 Positive = Annotated[int, Field(ge=1, le=2**16)]
@@ -65,7 +65,7 @@ class Metadata:
     """Resizing in evaluation."""
     precision: Precision = "fp32"
     """The setting `precision` of the training."""
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: EpochFigures = field(default_factory=dict)
     """Metrics of the epoch, as in metrics.jsonl."""
     class_attributes_sha256: str = ""
     """SHA-256 of the (C, K) table that the model was trained with."""

@@ -17,8 +17,8 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented
 )
 
 from svipctl.errors import DataError, NetworkError, first_line
-from svipctl.inference.checkpoint import METADATA, WEIGHTS
-from svipctl.runs.manifest import MANIFEST
+from svipctl.inference.checkpoint import METADATA
+from svipctl.runs.manifest import MANIFEST, WEIGHTS
 from svipctl.settings.layers import resolve_workspace
 
 _ADDRESS = re.compile(r"hf:/+([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?/?")  # a Path collapses two slashes into one

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from svipctl.errors import DataError, shortened
 from svipctl.files import file_sha256, resolve_folder
-from svipctl.inference.checkpoint import METADATA, WEIGHTS, Metadata, read_checkpoint
+from svipctl.inference.checkpoint import METADATA, Metadata, read_checkpoint
 from svipctl.inference.hub import address_of
 from svipctl.inference.network import WORD_VECTORS
 from svipctl.model.state_dicts import OF_WRAPPING_MODULES, unwrapped
 from svipctl.model.svip import SVIP
 from svipctl.model.weights import misfits, read_weights
+from svipctl.runs.manifest import WEIGHTS
 
 _PUBLISHED_HEADS = {
     "head_1.": "attribute_head.",

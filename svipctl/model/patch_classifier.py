@@ -43,7 +43,8 @@ def ranking_quality(logits: Tensor, unrelated: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         AUC (chance and an image whose windows are all alike give 0.5), and the share of the unrelated windows found
-        among as many highest logits (1 when there are none to find).
+        among as many highest logits (1 when there are none to find). Equal logits are ranked as a random order would on
+        average, so that a classifier with the same logit for every window is at chance in both.
 
     """
     above = (logits.unsqueeze(-1) > logits.unsqueeze(-2)).double()
@@ -55,6 +56,7 @@ def ranking_quality(logits: Tensor, unrelated: Tensor) -> tuple[Tensor, Tensor]:
 
     wanted = positive.sum(dim=-1)
     ahead = above.sum(dim=-2)  # windows with a higher logit
-    found = (positive * (ahead < wanted.unsqueeze(-1))).sum(dim=-1)
+    chosen = ((wanted.unsqueeze(-1) - ahead) / ties.sum(dim=-2)).clamp(0, 1)  # a part of a tie at the border
+    found = (positive * chosen).sum(dim=-1)
     recall = torch.where(wanted > 0, found / wanted.clamp_min(1), 1.0)
     return auc.mean(), recall.mean()

@@ -6,7 +6,16 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from svipctl.errors import DataError, misfits
 
@@ -76,6 +85,8 @@ class EvaluationDocument(Document):
     """The last evaluation of a run: `eval/metrics.json`."""
 
     epoch: int | None = None
+    checkpoint_sha256: str | None = None
+    """SHA-256 of the weights that were evaluated; None for a baseline and in runs of svipctl 0.1."""
     split: str = "test"
     images: dict[str, int] = {}
     protocols: dict[str, Figures] = {}
@@ -128,21 +139,30 @@ class CurveDocument(Document):
         return self
 
 
-Bounded = Annotated[int | float, Field(ge=-1e300, le=1e300)]
-"""A number that every computation with floats takes; NaN and infinity are not."""
+_LARGEST = 1e300
+"""Every computation with floats takes numbers up to this one; NaN and infinity are not."""
+
+
+def _checked_figures(figures: dict[str, Any]) -> dict[str, Any]:
+    for name, value in figures.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+        if not is_number and not (name == "monitor" and isinstance(value, str)):
+            raise ValueError(f"{name} is not a number from -{_LARGEST:g} to {_LARGEST:g}")
+    return figures
+
+
+EpochFigures = Annotated[dict[str, Any], AfterValidator(_checked_figures)]
+"""Metrics of an epoch; only `monitor`, the name of the split, is text."""
 
 
 class EpochRecord(Document):
     """A line of `metrics.jsonl`."""
 
-    __pydantic_extra__: dict[str, Bounded | str] = Field(init=False)
     epoch: PositiveInt
 
     @model_validator(mode="after")
-    def _only_names_are_text(self) -> EpochRecord:
-        texts = [name for name, value in (self.__pydantic_extra__ or {}).items() if isinstance(value, str)]
-        if strange := sorted({*texts} - {"monitor"}):
-            raise ValueError(f"{strange[0]} is not a number")
+    def _has_figures(self) -> EpochRecord:
+        _checked_figures(self.model_extra or {})
         return self
 
 

@@ -19,6 +19,8 @@ from svipctl.files import atomic_write_text, file_sha256, open_regular, read_reg
 from svipctl.runs.documents import FORMAT, Document, FolderFormat, parse
 
 MANIFEST = "manifest.json"
+WEIGHTS = "model.safetensors"
+"""The weights of a checkpoint."""
 MOST_UNLISTED = 2**29
 """Bytes of the largest file that is read without an entry in a manifest."""
 _RECORD_FORMAT = {"config.toml": "environment.json", "metadata.json": "metadata.json"}

@@ -73,9 +73,11 @@ class SeedGroup:
     runs: tuple[Overview, ...]
 
     def mean(self, figure: str) -> tuple[float, float] | None:
-        """Return mean and standard deviation (n - 1) of a metric; None unless two runs have it."""
-        values = [one.figures[figure] for one in self.runs if figure in one.figures]
-        return (fmean(values), stdev(values)) if len(values) > 1 else None
+        """Return mean and standard deviation (n - 1) of a metric; None unless every run of the group has it."""
+        if any(figure not in one.figures for one in self.runs):
+            return None
+        values = [one.figures[figure] for one in self.runs]
+        return fmean(values), stdev(values)
 
     def document(self) -> dict[str, Any]:
         """Return the entry of `svipctl runs --json`."""
@@ -114,12 +116,16 @@ def overview(run: Run) -> Overview:
 def seed_groups(runs: Sequence[Overview]) -> list[SeedGroup]:
     """Return the groups of two or more runs that are equal but for their seed, in the order of their first runs.
 
+    Only finished runs count: the results of an earlier epoch are not a sample of the last one's.
+
     Args:
         runs: Oldest first: of runs with the same seed the last one counts.
 
     """
     groups: dict[str, dict[int, Overview]] = {}
     for one in runs:
+        if one.state != "finished":
+            continue
         development = one.run.development()
         free = {*WHERE_AND_HOW, "seed", *(["train.epochs"] if development else [])}
         same = {key: value for key, value in flatten(one.settings).items() if key not in free}

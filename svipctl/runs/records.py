@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from svipctl.files import atomic_write_text, read_regular
+from svipctl.quoting import spreadsheet_cell
 from svipctl.runs.documents import EpochRecord, StepRecord, parse
 from svipctl.runs.manifest import MOST_UNLISTED
 
@@ -24,14 +25,17 @@ def as_lines(records: Sequence[Record]) -> str:
 
 
 def as_table(records: Sequence[Record], columns: Sequence[str] = ()) -> str:
-    """Return records as CSV, with the given columns, or else all of them in the order in which they appear."""
+    """Return records as CSV, with the given columns, or else all of them in the order in which they appear.
+
+    Names in them may be anything, so every cell is one that a spreadsheet shows and does not compute.
+    """
     columns = columns or list(dict.fromkeys(name for record in records for name in record))
     if not columns:
         return ""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows({name: spreadsheet_cell(value) for name, value in record.items()} for record in records)
     return text.getvalue()
 
 

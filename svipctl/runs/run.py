@@ -25,8 +25,9 @@ from svipctl.runs.documents import (
     parse,
 )
 from svipctl.runs.folder import RunFile, RunFolder, writing
-from svipctl.runs.manifest import add_to_manifest, is_expected, read_checked, write_manifest
+from svipctl.runs.manifest import WEIGHTS, add_to_manifest, is_expected, read_checked, read_manifest, write_manifest
 from svipctl.runs.records import METRICS, METRICS_TABLE, STEPS, append, as_lines, as_table, rewrite, whole_records
+from svipctl.settings.keys import flatten
 from svipctl.settings.schema import Settings
 
 M = TypeVar("M")
@@ -127,12 +128,20 @@ class Run(RunFolder):
             initial_images: The images of this data set that the starting weights were trained on.
 
         """
+        identity = identity_of(settings.dataset)
+        for key, value in {**flatten(settings), **identity}.items():
+            if not is_text(str(value)):
+                raise ConfigError(
+                    f"{key} = {value} cannot be written into a run",
+                    why="it is not UTF-8",
+                    todo="rename the file or folder",
+                )
         if development is not None:
             self.save_json(RunFile.DEVELOPMENT, development)
             self._save_names(RunFile.CHOSEN_ON, validation_images)
         if initial_images:
             self._save_names(RunFile.BEGUN_WITH, initial_images)
-        self.save_json(RunFile.ENVIRONMENT, {"format": FORMAT, **environment, **identity_of(settings.dataset)})
+        self.save_json(RunFile.ENVIRONMENT, {"format": FORMAT, **environment, **identity})
         self._save_names(RunFile.TRAINED_ON, training_images)
         configuration = tomli_w.dumps(_without_none(settings.model_dump(mode="json"))).encode()
         write_manifest(self.folder, {RunFile.CONFIG: configuration})
@@ -232,18 +241,21 @@ class Run(RunFolder):
         return self.read(RunFile.DEVELOPMENT, DevelopmentDocument)
 
     def evaluation(self, epoch: int | None = None) -> EvaluationDocument | None:
-        """Return the last evaluation of the run by `svipctl eval`, or None if there is none.
+        """Return the last evaluation of the run by `svipctl eval`, or None if its best checkpoint was not evaluated.
 
         Args:
-            epoch: Epoch of the checkpoint; the result is None if another one was evaluated.
+            epoch: Epoch of the checkpoint, for an evaluation that does not record its weights.
 
         Raises:
             DataError: The document is damaged.
 
         """
         found = self.read(RunFile.EVALUATION, EvaluationDocument, todo="run `svipctl eval` again")
-        of_another = found is not None and epoch is not None and found.epoch not in (None, epoch)
-        return None if of_another else found
+        if found is None or (epoch is not None and found.epoch not in (None, epoch)):
+            return None
+        manifest = read_manifest(resolve_folder(self.best)) if found.checkpoint_sha256 else None
+        weights = manifest.files.get(WEIGHTS) if manifest else None
+        return None if weights and weights.sha256 != found.checkpoint_sha256 else found
 
     def finished_document(self) -> FinishedDocument | None:
         """Return the record of the end of the training, or None for an unfinished run."""

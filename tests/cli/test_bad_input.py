@@ -139,6 +139,16 @@ def test_a_folder_whose_name_is_not_utf_8_can_be_named(tmp_path: Path) -> None:
     assert "run: \\udcff/toybirds/svipctl-seed0" in done.stdout
 
 
+def test_a_run_of_a_data_folder_whose_name_is_not_utf_8_is_refused_and_leaves_no_run(
+    command: Command, small_folder: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = small_folder.rename(tmp_path / "\udcff")
+    done = command("train", str(folder), *tiny, "--name", "x")
+    assert done.code == 2
+    assert "cannot be written into a run\n  it is not UTF-8\n  next: rename" in done.stderr
+    assert not (tmp_path / "runs" / "\udcff" / "x").exists()
+
+
 def test_an_info_file_that_is_not_a_pickle_is_refused(command: Command, tmp_path: Path) -> None:
     for number, content in enumerate((b"", b"s", b"seed = 3\n[train]\nepochs = 2\n", b"\x80\x02}q\x00(0", b"(0")):
         (tmp_path / f"{number}.pth").write_bytes(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -173,6 +174,14 @@ def test_the_suffix_of_the_file_chooses_the_format(
     file: str, format: str, command: Command, trained_copy: Path, shared_folder: Path
 ) -> None:
     assert command("export", str(shared_folder), "-o", file, "--dry-run", "--json").document["format"] == format
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torch", "safetensors"])
+def test_a_file_name_that_is_not_utf_8_is_refused(
+    command: Command, folder: Path, shared_folder: Path, kind: str
+) -> None:
+    done = command("export", str(shared_folder), "--format", kind, "-o", os.fsdecode(b"a\xff/model"))
+    assert_refused(done, 2, "its name is not UTF-8", "-o")
 
 
 @pytest.mark.parametrize("selection", ["random", "object"])

@@ -68,3 +68,11 @@ def test_no_runs_and_no_such_data_set_are_different_answers(command: Command, tm
     assert (done.code, done.stdout) == (0, "")
     assert "svipctl train toybirds" in done.stderr
     assert command("runs", "tpybirds").code == 2
+
+
+def test_a_name_that_is_a_formula_or_a_control_code_is_text_in_the_csv(command: Command, two: Path) -> None:
+    (two / "first").rename(two / "=1+2")
+    (two / "second").rename(two / "\x1b[31m")
+    rows = list(csv.DictReader(command("runs", "small", "--sort", "name", "--csv").stdout.splitlines()))
+    assert [row["run"] for row in rows] == ["\\x1b[31m", "'=1+2"]
+    assert rows[0]["H"] == "", "a metric that is not known is an empty cell"

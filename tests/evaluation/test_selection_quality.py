@@ -42,8 +42,11 @@ def test_auc_and_recall_equal_brute_force(seed: int, levels: int, rejected: int)
         if 0 < marks.sum() < 9:
             pairs = [(p > n) + (p == n) / 2 for p in values[marks] for n in values[~marks]]
             aucs.append(np.mean(pairs))
-            chosen = sorted(range(9), key=lambda window, values=values: (-values[window], window))[:rejected]
-            recalls.append(marks[chosen].sum() / min(marks.sum(), rejected))
+            found = 0.0
+            for level in np.unique(values)[::-1]:
+                tied, left = values == level, rejected - (values > level).sum()
+                found += marks[tied].sum() * min(max(left / tied.sum(), 0), 1)
+            recalls.append(found / min(marks.sum(), rejected))
     expected = {"auc": 100 * np.mean(aucs), "recall": 100 * np.mean(recalls)} if aucs else {}
     assert selection_quality(unrelated, truth, rejected) == pytest.approx(expected)
 
@@ -52,6 +55,11 @@ def test_perfect_and_inverted_selection_are_100_and_0() -> None:
     truth = np.array([[True, True, False, False]])
     assert selection_quality(truth.astype(float), truth, 2) == {"auc": 100, "recall": 100}
     assert selection_quality(1 - truth.astype(float), truth, 2) == {"auc": 0, "recall": 0}
+
+
+def test_a_constant_classifier_is_at_chance_wherever_the_background_is() -> None:
+    truth = np.array([[True, True, False, False], [False, False, True, True]])
+    assert selection_quality(np.full((2, 4), 0.3), truth, 2) == {"auc": 50, "recall": 50}
 
 
 def test_recall_needs_unrelated_windows_and_auc_needs_both_kinds() -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 
 from svipctl.evaluation.protocols import ROWS, evaluate_protocols
-from svipctl.evaluation.tables import comma_separated, leak, markdown
+from svipctl.evaluation.tables import comma_separated, leak, markdown, remarks
 from tests.evaluation.cases import scored
 
 DOCUMENT = evaluate_protocols(scored(0), gamma=0.3, resamples=20).document()
@@ -40,3 +40,9 @@ def test_without_a_gamma_from_validation_no_leak_is_reported() -> None:
     document = evaluate_protocols(scored(0), resamples=0).document()
     assert leak(document) is None
     assert "leak" not in markdown(document)
+
+
+def test_a_recall_that_was_not_measured_is_not_shown() -> None:
+    lines = [*remarks({**DOCUMENT, "selection": {"mask": {"auc": 61.2}, "auc": 50.0, "recall": 40.0}})]
+    assert "patch classifier against ground-truth masks: AUC 61.2" in lines
+    assert "patch classifier against its pseudo-labels: AUC 50.0, recall of unrelated windows 40.0" in lines

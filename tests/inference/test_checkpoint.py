@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,11 @@ import torch
 
 from svipctl.errors import DataError, ReadError, ResourceError
 from svipctl.files import atomic_write_text, resolve_folder
-from svipctl.inference.checkpoint import METADATA, WEIGHTS, read_checkpoint, read_metadata, save_checkpoint
+from svipctl.inference.checkpoint import METADATA, read_checkpoint, read_metadata, save_checkpoint
 from svipctl.inference.load import load_checkpoint
 from svipctl.model.recipe import Recipe
 from svipctl.model.svip import SVIP
+from svipctl.runs.manifest import WEIGHTS
 from tests.faults import disk_fault, full_from
 from tests.inference.models import metadata
 from tests.model.tiny import images, scramble, svip
@@ -95,6 +97,15 @@ def test_damaged_metadata_is_a_data_error(folder: Path, text: str, why: str, is_
     with pytest.raises(DataError, match=f"{METADATA} is damaged") as caught:
         load_checkpoint(folder)
     assert (why if is_recorded else "recorded in manifest.json") in caught.value.why
+
+
+@pytest.mark.parametrize("gamma", [[1], "abc", None, True, 10**400])
+def test_a_metric_of_a_checkpoint_that_is_not_a_number_is_damage(folder: Path, gamma: object) -> None:
+    found = json.loads((folder / METADATA).read_text())
+    rewrite(folder / METADATA, json.dumps({**found, "metrics": {"monitor": "fold-1", "gamma": gamma}}))
+    with pytest.raises(DataError, match=f"{METADATA} is damaged") as caught:
+        read_metadata(folder)
+    assert "gamma is not a number" in caught.value.why
 
 
 def test_a_checkpoint_that_the_system_cannot_read_is_not_called_damaged(

@@ -19,9 +19,9 @@ PROTOCOLS = {
 }
 
 
-def evaluated(folder: Path, epoch: int = 1) -> Overview:
+def evaluated(folder: Path, epoch: int = 1, **more: str) -> Overview:
     (folder / "eval").mkdir(exist_ok=True)
-    document = {"epoch": epoch, "split": "test", "protocols": PROTOCOLS}
+    document = {"epoch": epoch, "split": "test", "protocols": PROTOCOLS, **more}
     (folder / "eval" / "metrics.json").write_text(json.dumps(document))
     return overview(Run(folder))
 
@@ -41,6 +41,14 @@ def test_without_an_evaluation_the_figures_are_those_monitored_in_training_witho
     found = evaluated(trained_copy, epoch=2)
     assert found.figures == {"T1": record["T1"], "H_oracle": record["H_oracle"]}
     assert found.split == record["monitor"] == "test"
+
+
+def test_an_evaluation_of_other_weights_is_not_one_of_the_run(trained_copy: Path) -> None:
+    manifest = json.loads((trained_copy / "checkpoints" / "best" / "manifest.json").read_text())
+    own = manifest["files"]["model.safetensors"]["sha256"]
+    assert evaluated(trained_copy, checkpoint_sha256=own).figures["H"] == 44.4
+    assert "H" not in evaluated(trained_copy, checkpoint_sha256="0" * 64).figures
+    assert Run(trained_copy).evaluation() is None
 
 
 def test_a_run_is_unfinished_or_abandoned_according_to_its_files(trained_copy: Path) -> None:
@@ -70,3 +78,19 @@ def test_two_runs_of_one_seed_are_not_a_sample_of_seeds(trained_copy: Path) -> N
     assert seed_groups([of_seed(one, 0, 50.0), of_seed(one, 0, 60.0)]) == []
     (group,) = seed_groups([of_seed(one, 0, 50.0), of_seed(one, 1, 70.0), of_seed(one, 0, 60.0)])
     assert group.mean("T1") == pytest.approx((65.0, 50**0.5)), "the newest of each seed"
+
+
+def test_a_mean_is_over_every_run_that_it_names(trained_copy: Path) -> None:
+    one = overview(Run(trained_copy))
+    with_h = [replace(of_seed(one, seed, 50.0), figures={"T1": 50.0, "H": 40.0}) for seed in (0, 1)]
+    (group,) = seed_groups([*with_h, of_seed(one, 2, 80.0)])
+    assert group.mean("T1") == pytest.approx((60.0, 300**0.5))
+    assert group.mean("H") is None, "the third run has no H"
+
+
+@pytest.mark.parametrize("state", ["training", "unfinished", "abandoned"])
+def test_a_run_in_training_is_not_in_the_mean_of_finished_runs(trained_copy: Path, state: str) -> None:
+    one = overview(Run(trained_copy))
+    runs = [of_seed(one, 0, 50.0), of_seed(one, 1, 60.0), replace(of_seed(one, 2, 9.0), state=state)]
+    (group,) = seed_groups(runs)
+    assert group.runs == tuple(runs[:2])
