@@ -59,7 +59,7 @@ def choose_device(gpu: str, local: int = 0) -> torch.device:
     if local >= len(names):
         named = f"{len(names)} devices" if len(names) > 1 else "one device"
         raise ConfigError(
-            f"--gpu {gpu} names {named}, but this is process {local + 1} on this machine",
+            f"--gpu {gpu} names {named}, so none is left for process {local + 1} on this machine",
             why=own,
             todo="omit --gpu, or pass a device for each process, for instance --gpu 0,1",
         )

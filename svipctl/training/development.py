@@ -212,7 +212,7 @@ def check_same_split(development: Development, benchmark: Benchmark) -> None:
         if run.training_images() != frozenset(benchmark.files(split.train)):
             raise DataError(
                 f"fold {found.fold} of {benchmark.name} has changed since {run.name} was trained",
-                why="its validation images are unknown, so its gamma may have been chosen on test images",
+                why="the images that its gamma was chosen on are not known any more, and may be test images now",
                 todo="restore the data set, or train the development run again",
             )
 

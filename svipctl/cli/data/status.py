@@ -17,7 +17,7 @@ from svipctl.settings import flags
 @command(flags.DATA_DIR, layers=False)
 def status(
     datasets: list[str] | None = argument(
-        "cub, awa2, sun, toybirds, or a folder of your own. (default: cub, awa2 and sun, which may then be absent)",
+        "cub, awa2, sun, toybirds, or a folder of your own. (default: cub, awa2 and sun; an absent one is an error only if it is named)",
         None,
         autocompletion=_completion.datasets,
     ),

@@ -15,8 +15,8 @@ def sheet(dataset: Dataset, *, options: ImageOptions, overrides: Overrides, dry_
 
     It shows correctly and incorrectly classified images of seen and unseen classes.
 
-    Random images are classified until each of the four groups (seen or unseen, correct or incorrect) is full, but at
-    most 20 times as many images as the sheet shows. --set seed=N changes the sample.
+    Random images are classified until each of the four groups (seen or unseen, correct or incorrect) is full. At most
+    20 times as many images are classified as the sheet shows. --set seed=N changes the sample.
 
     Examples:
         svipctl visualize sheet toybirds
