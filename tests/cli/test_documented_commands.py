@@ -90,6 +90,7 @@ def shell(tmp_path: Path, shared_folder: Path, drawn: Path) -> dict[str, str]:
     home.mkdir()
     (tmp_path / "here").mkdir()
     shutil.copytree(shared_folder, tmp_path / "here" / "birds")
+    shutil.copytree(shared_folder / "images" / "unseen_x", tmp_path / "here" / "new-photos")
     shutil.copytree(drawn, tmp_path / "here" / "data")
     (programs / "svipctl").write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m svipctl "$@"\n')
     (programs / "svipctl").chmod(0o755)

@@ -19,7 +19,7 @@ from tests.cli.test_bad_input import assert_refused
 from tests.cli.test_schemas import follows
 from tests.conftest import ATTRIBUTES, SEEN, UNSEEN, Command, write_rows
 from tests.processes import files_under, fresh
-from tests.runs.made import rewrite
+from tests.runs.made import rewrite_configuration
 
 pytestmark = pytest.mark.slow
 
@@ -333,10 +333,10 @@ def test_a_class_table_suffices_when_the_data_set_is_missing(
 ) -> None:
     picture = tmp_path / "kept.png"
     picture.write_bytes(Path(pictures[0]).read_bytes())
-    config = trained_copy / "config.toml"
-    rewrite(config, "".join(
-        'dataset = "gone"\n' if line.startswith("dataset = ") else line for line in config.read_text().splitlines(True)
-    ))  # fmt: skip
+    config = (trained_copy / "config.toml").read_text().splitlines(keepends=True)
+    rewrite_configuration(
+        trained_copy, "".join('dataset = "gone"\n' if line.startswith("dataset = ") else line for line in config)
+    )
     done = command("predict", str(picture), "--classes", str(table), "--run", "first", "--json", *CPU)
     assert done.code == 0, done.stderr
     table.write_text(table.read_text().replace(",1", ",150", 1))

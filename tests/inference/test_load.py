@@ -30,7 +30,7 @@ from tests.conftest import ATTRIBUTES
 from tests.inference.models import metadata, trained_model
 from tests.inference.published_files import published, save_published
 from tests.model.tiny import svip
-from tests.runs.made import rewrite
+from tests.runs.made import rewrite, rewrite_configuration
 
 CPU = torch.device("cpu")
 PROJECT = """
@@ -107,12 +107,9 @@ def test_a_checkpoint_outside_its_run_is_a_model_without_a_run(trained_copy: Pat
 
 @pytest.mark.parametrize("trained_in", ["fp32", "bf16"])
 def test_precision_is_the_runs_unless_another_is_requested(trained_in: str, trained_copy: Path) -> None:
-    config = trained_copy / "config.toml"
-    text = config.read_text()
+    text = (trained_copy / "config.toml").read_text()
     assert 'precision = "auto"' in text
-    rewrite(config, text.replace('precision = "auto"', f'precision = "{trained_in}"'))
-    metadata = trained_copy / "checkpoints" / "best" / "metadata.json"
-    rewrite(metadata, json.dumps(json.loads(metadata.read_text()) | {"saved_by": Run(trained_copy).identity}))
+    rewrite_configuration(trained_copy, text.replace('precision = "auto"', f'precision = "{trained_in}"'))
     names = {"fp32": torch.float32, "bf16": torch.bfloat16}
     for path in (trained_copy, trained_copy / "checkpoints" / "best"):
         assert load(path, device="cpu").dtype == names[trained_in]

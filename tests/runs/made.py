@@ -19,6 +19,13 @@ def rewrite(path: Path, content: str | bytes) -> None:
     add_to_manifest(path.parent, path.name)
 
 
+def rewrite_configuration(run: Path, content: str) -> None:
+    """Replace the configuration of a run, as if the run had been trained with it."""
+    rewrite(run / "config.toml", content)
+    for path in run.glob("checkpoints/*/metadata.json"):
+        rewrite(path, json.dumps(json.loads(path.read_text()) | {"saved_by": Run(run).identity}))
+
+
 def make_old(folder: Path) -> None:
     """Make a run or a checkpoint one of release 0.1: without a manifest and a format."""
     (folder / MANIFEST).unlink()

@@ -17,7 +17,7 @@ from svipctl.files import file_lock
 from svipctl.inference.load import load_checkpoint
 from tests.conftest import Command
 from tests.faults import limit_files, refuse_changes
-from tests.runs.made import rewrite
+from tests.runs.made import rewrite_configuration
 
 pytestmark = pytest.mark.slow
 
@@ -582,8 +582,8 @@ def test_neither_a_resume_nor_its_dry_run_needs_the_weights_file(
 ) -> None:
     arguments = ("train", str(shared_folder), *tiny, *ARGUMENTS)
     command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
-    config = tmp_path / RUN / "config.toml"
-    rewrite(config, config.read_text().replace('weights = "none"', 'weights = "gone.npz"'))
+    config = (tmp_path / RUN / "config.toml").read_text()
+    rewrite_configuration(tmp_path / RUN, config.replace('weights = "none"', 'weights = "gone.npz"'))
     for more in (("--dry-run",), ()):
         done = command("train", str(shared_folder), "--resume", "one", "--gpu", "cpu", *more)
         assert done.code == 0, done.stderr
