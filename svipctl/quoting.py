@@ -41,8 +41,8 @@ def shell_command(*words: object) -> str:
 
 
 def shell_words(*words: object) -> str:
-    """Return words quoted for a shell, for instance an option and its value."""
-    return shlex.join(map(str, words))
+    """Return words quoted for a shell on one printable line, for instance an option and its value."""
+    return " ".join(map(_quoted, map(str, words)))
 
 
 def printable(text: str) -> str:
@@ -65,6 +65,19 @@ def spreadsheet_cell(value: Any) -> Any:
         return value
     text = printable_line(str(value))
     return f"'{text}" if _FORMULA.match(str(value)) and not _NUMBER.fullmatch(text) else text
+
+
+def _quoted(word: str) -> str:
+    """Return a word quoted for a shell: in the form $'...' of bash, zsh and POSIX 2024 if it has control characters."""
+    if printable_line(word) == word:
+        return shlex.quote(word)
+    literal = re.sub(r"[\\\\']", r"\\\g<0>", word)
+    return "$'" + _LINE.sub(_in_bytes, _UNPRINTABLE.sub(_in_bytes, literal)) + "'"
+
+
+def _in_bytes(match: re.Match[str]) -> str:
+    errors = "surrogateescape" if "\udc80" <= match[0] <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in match[0].encode(errors=errors))
 
 
 def _escaped(match: re.Match[str]) -> str:
