@@ -15,6 +15,7 @@ _UNPRINTABLE = re.compile(
 forbids.
 """
 _LINE = re.compile(r"[\n\t]")
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|&]")
 _FORMULA = re.compile("[=+@\\-\t\r\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
@@ -53,6 +54,11 @@ def printable(text: str) -> str:
 def printable_line(text: str) -> str:
     """Return text as `printable` does, on one line."""
     return _LINE.sub(_escaped, printable(text))
+
+
+def markdown_text(text: str) -> str:
+    """Return text on one printable line that Markdown shows unchanged, without markup or HTML."""
+    return _MARKDOWN.sub(r"\\\g<0>", printable_line(text))
 
 
 def spreadsheet_cell(value: Any) -> Any:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from svipctl.quoting import printable, printable_line, shell_command, shell_words, spreadsheet_cell
+from svipctl.quoting import markdown_text, printable, printable_line, shell_command, shell_words, spreadsheet_cell
 
 HOSTILE = (
     "x=$(touch PWNED)",
@@ -67,6 +67,21 @@ def test_printed_text_has_no_control_codes_and_is_otherwise_unchanged(text: str)
     assert "\n" not in printable_line(text)
     if not CONTROL.search(text) and text.isprintable():
         assert shown == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<script>", r"\<script\>"),
+        ("a|b", r"a\|b"),
+        ("[x](y) *z* `w`", r"\[x\](y) \*z\* \`w\`"),
+        ("&amp;", r"\&amp;"),
+        ("two\nlines\x1b\u202e", r"two\\x0alines\\x1b\\u202e"),
+        ("seen_a (1)", "seen_a (1)"),
+    ],
+)
+def test_markdown_shows_text_unchanged(text: str, shown: str) -> None:
+    assert markdown_text(text) == shown
 
 
 @given(ANY_TEXT)
