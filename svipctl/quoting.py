@@ -15,6 +15,7 @@ _UNPRINTABLE = re.compile(
 forbids.
 """
 _LINE = re.compile(r"[\n\t]")
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|&]")
 _FORMULA = re.compile("[=+@\\-\t\r\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
@@ -41,8 +42,8 @@ def shell_command(*words: object) -> str:
 
 
 def shell_words(*words: object) -> str:
-    """Return words quoted for a shell, for instance an option and its value."""
-    return shlex.join(map(str, words))
+    """Return words quoted for a shell on one printable line, for instance an option and its value."""
+    return " ".join(map(_quoted, map(str, words)))
 
 
 def printable(text: str) -> str:
@@ -55,6 +56,11 @@ def printable_line(text: str) -> str:
     return _LINE.sub(_escaped, printable(text))
 
 
+def markdown_text(text: str) -> str:
+    """Return text on one printable line that Markdown shows unchanged, without markup or HTML."""
+    return _MARKDOWN.sub(r"\\\g<0>", printable_line(text))
+
+
 def spreadsheet_cell(value: Any) -> Any:
     """Return a value as a cell of a CSV file that a spreadsheet shows unchanged.
 
@@ -65,6 +71,19 @@ def spreadsheet_cell(value: Any) -> Any:
         return value
     text = printable_line(str(value))
     return f"'{text}" if _FORMULA.match(str(value)) and not _NUMBER.fullmatch(text) else text
+
+
+def _quoted(word: str) -> str:
+    """Return a word quoted for a shell: in the form $'...' of bash, zsh and POSIX 2024 if it has control characters."""
+    if printable_line(word) == word:
+        return shlex.quote(word)
+    literal = re.sub(r"[\\\\']", r"\\\g<0>", word)
+    return "$'" + _LINE.sub(_in_bytes, _UNPRINTABLE.sub(_in_bytes, literal)) + "'"
+
+
+def _in_bytes(match: re.Match[str]) -> str:
+    errors = "surrogateescape" if "\udc80" <= match[0] <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in match[0].encode(errors=errors))
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 import jinja2
 
+from svipctl.quoting import markdown_text
+
 
 def template_environment(
     package: str, folder: str = ".", *, html: bool = False, **filters: Callable[..., Any]
@@ -28,5 +30,5 @@ def template_environment(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= filters
+    environment.filters |= {"markdown": markdown_text, **filters}
     return environment

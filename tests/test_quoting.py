@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import io
+import os
 import re
 import shlex
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from svipctl.quoting import printable, printable_line, shell_command, shell_words, spreadsheet_cell
+from svipctl.quoting import markdown_text, printable, printable_line, shell_command, shell_words, spreadsheet_cell
 
 HOSTILE = (
     "x=$(touch PWNED)",
@@ -32,21 +33,26 @@ HOSTILE = (
     "\n",
     "漢字",
     "\x1b[31m",
+    "it's\tb\\n\n",
+    "a\u202e\x85f",
+    "\udcff1",
 )
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 
-@given(st.lists(st.text() | st.sampled_from(HOSTILE)))
+LINES = st.text() | st.sampled_from(HOSTILE)
+
+
+@given(st.lists(LINES.filter(lambda word: printable_line(word) == word)))
 def test_a_command_is_parsed_into_its_words(words: list[str]) -> None:
     assert shlex.split(shell_command(*words)) == ["svipctl", *words]
 
 
-def test_a_shell_reads_every_word_unchanged() -> None:
-    done = subprocess.run(
-        ["bash", "-c", f"printf '[%s]' {shell_words(*HOSTILE)}"], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "".join(f"[{word}]" for word in HOSTILE)
+def test_a_shell_reads_every_word_unchanged_from_one_printed_line() -> None:
+    line = printable_line(shell_words(*HOSTILE))
+    done = subprocess.run(["bash", "-c", f"printf '[%s]' {line}"], capture_output=True, check=True)
+    assert os.fsdecode(done.stdout) == "".join(f"[{word}]" for word in HOSTILE)
 
 
 @given(ANY_TEXT)
@@ -61,6 +67,21 @@ def test_printed_text_has_no_control_codes_and_is_otherwise_unchanged(text: str)
     assert "\n" not in printable_line(text)
     if not CONTROL.search(text) and text.isprintable():
         assert shown == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<script>", r"\<script\>"),
+        ("a|b", r"a\|b"),
+        ("[x](y) *z* `w`", r"\[x\](y) \*z\* \`w\`"),
+        ("&amp;", r"\&amp;"),
+        ("two\nlines\x1b\u202e", r"two\\x0alines\\x1b\\u202e"),
+        ("seen_a (1)", "seen_a (1)"),
+    ],
+)
+def test_markdown_shows_text_unchanged(text: str, shown: str) -> None:
+    assert markdown_text(text) == shown
 
 
 @given(ANY_TEXT)

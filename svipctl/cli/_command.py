@@ -42,7 +42,14 @@ def output_option(help: str, default: Any = None, **more: Any) -> Any:
     return option(default, help, "--output", "-o", **more)
 
 
-_DATASET = argument("cub, awa2, sun, toybirds, or a folder of your own.", autocompletion=_completion.datasets)
+def _as_path(dataset: str | None) -> str | None:
+    """Return a data set whose name begins with a dash as a path, which commands can repeat without `--`."""
+    return f"./{dataset}" if dataset and dataset.startswith("-") else dataset
+
+
+_DATASET = argument(
+    "cub, awa2, sun, toybirds, or a folder of your own.", autocompletion=_completion.datasets, callback=_as_path
+)
 Dataset = Annotated[str, _DATASET]
 OptionalDataset = Annotated[str | None, _DATASET]
 RunName = Annotated[

@@ -13,7 +13,7 @@ from svipctl.cli import _pictures
 from svipctl.cli._command import Csv, Overrides, RunName, argument, command, option, sink
 from svipctl.cli._runs import announce_gamma, announce_run, find_run, open_dataset
 from svipctl.datasets.names import is_dataset
-from svipctl.errors import CheckFailed, ConfigError, shortened_name
+from svipctl.errors import CheckFailed, ConfigError, shortened, shortened_name
 from svipctl.files import require_path
 from svipctl.quoting import spreadsheet_cell
 from svipctl.settings import effects, flags
@@ -79,8 +79,8 @@ def predict(
     choose_device(settings.gpu)
     own = partial(open_dataset, settings, allow_partial=True)
     table = candidate_classes(read_metadata(found.best), own, classes, extend=extend)
-    for one, other in table.indistinguishable():
-        sink.warn(f"classes {one!r} and {other!r} have the same attributes, so that no image can distinguish them")
+    if same := [f"{one!r} and {other!r}" for one, other in table.indistinguishable()]:
+        sink.warn(f"classes {shortened(same, 8)} have the same attributes, so that no image can distinguish them")
     model = load_run_with(found, settings)
     model.network.run_blocks(compiled=settings.eval.compile)
     chosen = given or model.gamma

@@ -292,10 +292,12 @@ def test_an_unusable_class_table_is_refused_before_any_answer(
 
 
 def test_classes_with_equal_attributes_are_named(command: Command, pictures: list[str], tmp_path: Path) -> None:
-    write_rows(tmp_path / "mine.csv", [HEADER, ["x", 1, 0, 0, 0, 0, 1], ["y", 1, 0, 0, 0, 0, 1]])
+    rows = [[name, 1, 0, 0, 0, 0, 1] for name in "xyabcdefghij"]
+    write_rows(tmp_path / "mine.csv", [HEADER, *rows])
     done = command("predict", pictures[0], "--classes", str(tmp_path / "mine.csv"), *CPU)
     assert done.code == 0
-    assert "'x' and 'y' have the same attributes" in done.stderr
+    assert "classes 'x' and 'y', 'x' and 'a', " in done.stderr
+    assert "'x' and 'g' and 3 more have the same attributes" in done.stderr
 
 
 def test_extending_with_a_name_of_the_run_is_refused(command: Command, pictures: list[str], tmp_path: Path) -> None:

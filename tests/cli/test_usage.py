@@ -83,6 +83,12 @@ def test_a_tilde_after_an_equals_sign_is_the_home_folder(command: Command) -> No
     assert done.document["data_dir"] == str(Path.home() / "sets")
 
 
+def test_a_printed_command_repeats_a_data_set_that_begins_with_a_dash(small_folder: Path, command: Command) -> None:
+    small_folder.rename(small_folder.with_name("-birds"))
+    done = command("eval", "--", "-birds")
+    assert done.stderr.endswith("next: train one: svipctl train ./-birds\n")
+
+
 def test_debug_shows_the_traceback(command: Command) -> None:
     assert "Traceback" not in command("train", "nowhere").stderr
     assert "Traceback" in command("train", "nowhere", "--debug").stderr
