@@ -54,17 +54,24 @@ def announce_gamma(gamma: Gamma, run: Run | None) -> None:
         sink.note(str(gamma))
         return
 
+    better = _calibrated_run(run) if run else None
+    instead = f"use {shell_words('--run', better.folder)}" if better else "train with --calibrate"
+    sink.warn(f"gamma is 0: {gamma.origin}; pass --gamma, or {instead}")
+
+
+def _calibrated_run(run: Run) -> Run | None:
+    """Return the newest finished run of the same data set with a gamma from development runs, or None."""
     from svipctl.runs.folder import RunFile
     from svipctl.runs.run import Run
 
-    better = "train with --calibrate"
-    developed = run.folder.parent.glob(f"*/{RunFile.DEVELOPMENT}") if run else ()
-    for path in sorted(developed, key=os.path.getmtime):
+    dataset = run.settings().dataset
+    developed = run.folder.parent.glob(f"*/{RunFile.DEVELOPMENT}")
+    for path in sorted(developed, key=os.path.getmtime, reverse=True):
         other = Run(path.parent)
-        with suppress(SvipError):  # the advice needs no other run, which may be damaged
-            if run and other.finished and not other.is_baseline and other.is_of(run.settings().dataset):
-                better = f"use {shell_words('--run', other.folder)}"
-    sink.warn(f"gamma is 0: {gamma.origin}; pass --gamma, or {better}")
+        with suppress(SvipError):  # only advice: another run may be damaged
+            if other.finished and not other.is_baseline and other.is_of(dataset):
+                return other
+    return None
 
 
 def select_run(dataset: str | None, name: str | None, overrides: Overrides) -> tuple[Run, Settings]:

@@ -66,8 +66,8 @@ class Store:
             with open_regular(folder / CHECKSUMS) as file:
                 self._checksums: Bytes = np.load(file)  # (N, 16)
             self._start = _data_start(folder / ROWS, self._offsets[-1])
-            fits = len(self._shapes) == len(self.files) and self._checksums.shape == (len(self.files), _DIGEST_BYTES)
-            if not fits or (is_finished and self.missing()):
+            of_bytes = self._checksums.dtype == np.uint8 and self._checksums.shape == (len(self.files), _DIGEST_BYTES)
+            if not of_bytes or len(self._shapes) != len(self.files) or (is_finished and self.missing()):
                 raise ValueError("its index and its rows do not match")
             self._row = {file: row for row, file in enumerate(self.files)}
         self._is_checked = np.zeros(len(self.files), dtype=bool)

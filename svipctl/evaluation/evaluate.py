@@ -84,13 +84,13 @@ def evaluate_model(
     if groups is not None and predictions.peaks is not None:
         maps = localisation(benchmark, indices, predictions.peaks, groups, truth, geometry, shape)
     classes = tuple(benchmark.names_of(split.classes))
-    of_run = model.run is not None and model.checkpoint is None
+    run = model.run if model.checkpoint is None else None
     document = evaluation_document(
         results,
         classes,
         {
             "dataset": benchmark.name,
-            "run": model.run.name if model.run is not None and of_run else None,
+            "run": run.name if run else None,
             "recipe": model.metadata.recipe,
             "epoch": model.metadata.epoch,
             "split": split.name,
@@ -106,7 +106,7 @@ def evaluate_model(
         missing_images=len(benchmark.missing) or None,
         development=None if scorable.development is None else scorable.development.document(),
         checkpoint=None if model.checkpoint is None else dict(model.checkpoint),
-        checkpoint_sha256=model.metadata.sha256 if of_run else None,
+        checkpoint_sha256=model.metadata.sha256 if run else None,
         warnings=[
             *benchmark.warnings,
             *scorable.warnings,

@@ -203,9 +203,8 @@ def class_table_from(
         frame = classes.set_index("class") if "class" in classes.columns else classes
         header = [str(column) for column in frame.columns]
         columns = [frame.iloc[:, number].to_numpy() for number in range(frame.shape[1])]
-        columns = [
-            one.astype(str) if one.dtype.kind in "mM" else one for one in columns
-        ]  # numpy's dates are whole numbers
+        # As text, which is not a number: numpy's dates would become whole numbers.
+        columns = [one.astype(str) if one.dtype.kind in "mM" else one for one in columns]
         rows = [[str(name), *row] for name, *row in zip(frame.index, *(one.tolist() for one in columns))]
     return _checked_table("the class table", [["class", *header], *rows], attributes, seen_classes, values)
 

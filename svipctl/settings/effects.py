@@ -61,8 +61,8 @@ def check_effect(assignments: Sequence[str], reads: Keys | None) -> None:
 
     known = [key for key, _ in known_keys()]
     pairs = [assignment.partition("=") for assignment in assignments]
-    keys = [(full_keys(name.strip())[0], value) for name, _, value in pairs if len(full_keys(name.strip())) == 1]
-    tree = nested({key: parse_setting(key, value.strip()) for key, value in keys})
+    named = [(full_keys(name.strip()), value.strip()) for name, _, value in pairs]
+    tree = nested({keys[0]: parse_setting(keys[0], value) for keys, value in named if len(keys) == 1})
     given = [key for key in flat_values(tree) if any(key == one or key.startswith(f"{one}.") for one in known)]
     useless = [key for key in given if key == "dataset" or not is_read(key, reads)]
     if useless:
