@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -84,6 +85,13 @@ def test_a_truncated_file_is_not_found(tmp_path: Path, name: str) -> None:
     make_features(plan(tmp_path), computed)
     path = plan(tmp_path).folder / name
     path.write_bytes(path.read_bytes()[:-1])
+    assert find_features(plan(tmp_path)) is None
+
+
+def test_checksums_of_another_type_are_not_found(tmp_path: Path) -> None:
+    make_features(plan(tmp_path), computed)
+    path = plan(tmp_path).folder / CHECKSUMS
+    np.save(path, np.load(path).astype(np.float32))
     assert find_features(plan(tmp_path)) is None
 
 
