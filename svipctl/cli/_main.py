@@ -20,9 +20,19 @@ _ENDED = "_SVIPCTL_ENDED"  # of svipctl.distributed.launch, which imports torch
 
 def main() -> None:
     """Run `svipctl`, the entry point of the package."""
-    from svipctl.signals import end_on_signals, ignore_signals, raise_signals
+    from svipctl.signals import end_on_signals, raise_signals
 
-    atexit.register(ignore_signals)  # the last action before Python's shutdown
+    code = 1  # of an error that only --debug lets through
+
+    def end() -> None:
+        with suppress(OSError):  # no reader is left
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+    # The last action before Python's own shutdown, which is left out: a thread of torch's process groups that asks
+    # for Python then aborts the process, although all work is done and written.
+    atexit.register(end)
     try:
         stop = raise_signals()
         from svipctl.cli._streams import prepare_streams

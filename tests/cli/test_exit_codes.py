@@ -105,3 +105,28 @@ def test_ctrl_c_without_a_state_to_save_is_reported(trained_copy: Path, tmp_path
     assert running.returncode == ExitCode.CTRL_C, said + rest
     assert "Traceback" not in said + rest
     assert "stopped by Ctrl-C" in told + rest
+
+
+_ABORTS_AT_SHUTDOWN = """
+import atexit, os
+from svipctl.cli import _main
+
+class Library:
+    def __del__(self):
+        os.abort()
+
+def answer(stop):
+    atexit.register(print, "the library wrote its files", end="")
+    return 3
+
+library = Library()
+_main.answer = answer
+_main.main()
+"""
+
+
+def test_a_library_that_aborts_in_pythons_shutdown_does_not_change_the_code(tmp_path: Path) -> None:
+    """Threads of torch's process groups do, rarely; what libraries register for the exit is run before."""
+    command = [sys.executable, "-c", _ABORTS_AT_SHUTDOWN]
+    done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.DATA, "the library wrote its files", "")
