@@ -72,6 +72,7 @@ def open_folder(root: Path, name: str | None = None, *, with_images: bool = True
     masks = tuple(str(Path("masks", *Path(image).parts[1:]).with_suffix(".png")) for image in images)
     if has_masks:
         reader.problems += [f"{mask} is missing" for mask in masks if not (root / mask).exists()]
+        reader.problems += [f"{mask} is the mask of several images: rename one of them" for mask in repeated(masks)]
     benchmark = Benchmark(
         name=name or root.resolve().name,
         root=root,

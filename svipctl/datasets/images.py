@@ -168,19 +168,20 @@ def mirrored(images: Tensor, which: Tensor) -> Tensor:
     return torch.where(which.to(images.device, non_blocking=True).view(-1, 1, 1, 1), images.flip(3), images)
 
 
-def decode(source: Path | Image.Image, *, upright: bool = True) -> Image.Image:
+def decode(source: Path | Image.Image, *, upright: bool = True, on_black: bool = False) -> Image.Image:
     """Return an image as RGB: the first frame of an animation, the upper 8 bits of 16-bit grey.
 
     Args:
         source: The file, or a PIL image, which is not changed.
         upright: Rotate a photograph by its EXIF orientation. The published data sets are read without rotation.
+        on_black: Draw transparent pixels on black. By default the transparency is ignored.
 
     Raises:
         DataError: The file is missing, not an image, too large, or truncated.
 
     """
     # In a function that returns, so that two copies are in memory instead of three.
-    image, orientation = _loaded(source)
+    image, orientation = _loaded(source, on_black)
     turn = _TURNS[orientation] if upright else None
     return image if turn is None else image.transpose(turn)
 
@@ -214,11 +215,13 @@ def exif_orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
-def _loaded(source: Path | Image.Image) -> tuple[Image.Image, int]:
+def _loaded(source: Path | Image.Image, on_black: bool) -> tuple[Image.Image, int]:
     """Return an image as RGB, without rotation, and its EXIF orientation."""
     with _opened(source) as image:
         image.load()
         eight_bits = _eight_bits(image)
+        if on_black and eight_bits.has_transparency_data:
+            eight_bits = Image.alpha_composite(Image.new("RGBA", image.size, "black"), eight_bits.convert("RGBA"))
         return eight_bits if eight_bits.mode == "RGB" else eight_bits.convert("RGB"), exif_orientation(image)
 
 

@@ -16,6 +16,7 @@ from svipctl.datasets.published_pixels import scale_on_disk
 from svipctl.errors import ConfigError, DataError
 
 _WHITE = 128  # lowest value of a pixel of the object
+_COLOUR = 32  # difference of the channels of a pixel that is not grey, even after lossy compression
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,14 @@ def object_mask(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray
     A box becomes a filled rectangle in an image of the size on the disk.
 
     Raises:
-        DataError: The mask, or the image whose size a box needs, is missing or does not decode.
+        DataError: The mask, or the image whose size a box needs, is missing or does not decode; or the mask does not
+            fit the image, or is not white on black.
 
     """
     width, height = image_size(benchmark.image_path(index), upright=benchmark.upright)
     if benchmark.masks:
-        mask, file = decode(benchmark.root / benchmark.masks[index]), benchmark.masks[index]
+        file = benchmark.masks[index]
+        mask = decode(benchmark.root / file, on_black=True)
         rounding = (width + height + mask.width + mask.height) / 2  # of the sides to whole pixels
         if abs(mask.width * height - mask.height * width) > rounding:
             raise DataError(
@@ -89,10 +92,13 @@ def object_mask(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray
                 why=f"the upright image has {width} x {height} pixels, the mask {mask.width} x {mask.height}",
                 todo="make the mask in the proportions of the image, rotated by the EXIF orientation of its photograph",
             )
-        if (brightest := int(np.asarray(mask)[..., 0].max())) < _WHITE:
+        pixels = np.asarray(mask)
+        is_grey, brightest = np.ptp(pixels, axis=2).max() <= _COLOUR, int(pixels[..., 0].max())
+        if not is_grey or brightest < _WHITE:
+            dark = f"its brightest pixel is {brightest}; pixels of the object have {_WHITE} to 255"
             raise DataError(
                 f"mask {file} does not show the object",
-                why=f"its brightest pixel is {brightest}; pixels of the object have {_WHITE} to 255",
+                why=dark if is_grey else "it is a color image",
                 todo="draw the object in white (255) on black",
             )
         if mask.size != (width, height):

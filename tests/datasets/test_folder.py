@@ -132,6 +132,16 @@ def test_masks_are_found_and_missing_ones_are_a_problem(small_folder: Path) -> N
         open_folder(small_folder)
 
 
+def test_two_images_with_one_mask_are_a_problem(masked_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(masked_folder, tmp_path / "small"))
+    image = folder / "images" / "seen_a" / "0.png"
+    image.with_suffix(".jpg").write_bytes(image.read_bytes()[::-1])
+    with (folder / "split.csv").open("a") as split:
+        split.write("seen_a/0.jpg,trainval\n")
+    with pytest.raises(DataError, match=r"masks/seen_a/0.png is the mask of several images"):
+        open_folder(folder)
+
+
 def test_folds_of_the_folder_are_used(small_folder: Path) -> None:
     rows = [[name, number // 2 + 1] for number, name in enumerate(SEEN)]
     write_rows(small_folder / "folds.csv", [["class", "fold"], *map(list, rows)])

@@ -50,12 +50,21 @@ def drawn(size: tuple[int, int] = (32, 32), *, white: int = 255) -> Image.Image:
     )
 
 
+EMPTY = Image.new("L", (32, 32))
+PHOTOGRAPH = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+
+
 @pytest.mark.parametrize(
     ("mask", "problem"),
     [
         (drawn(white=1), "does not show the object"),  # labels 0 and 1
         (Image.fromarray(np.asarray(drawn()).astype(np.uint16)), "does not show the object"),  # 255 of 65535
-        (Image.merge("RGBA", [*[Image.new("L", (32, 32))] * 3, drawn()]), "does not show the object"),  # in alpha
+        (Image.merge("RGBA", [EMPTY, EMPTY, EMPTY, drawn()]), "does not show the object"),  # in alpha
+        (Image.merge("RGBA", [*PHOTOGRAPH.split(), drawn()]), "does not show the object"),  # a cut-out
+        (PHOTOGRAPH, "does not show the object"),
+        (Image.merge("RGB", [drawn().point(lambda value: 255 - value), drawn(), EMPTY]), "does not show the object"),
+        (Image.merge("LA", [EMPTY.point(lambda value: 255), drawn()]), ""),  # white, transparent elsewhere
+        (Image.merge("LA", [drawn(), drawn()]), ""),
         (drawn((64, 32)), "does not fit its image"),
         (drawn((128, 128)), ""),
     ],
