@@ -23,7 +23,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as TF
 
-from svipctl.errors import ConfigError, DataError, ResourceError
+from svipctl.errors import ConfigError, DataError, explained_damage, first_line
 from svipctl.files import open_regular
 
 CROP_RATIO = 224 / 256  # ratio of the centre crop to the resized shorter side, as in the published transforms
@@ -229,30 +229,29 @@ def _loaded(source: Path | Image.Image, on_black: bool) -> tuple[Image.Image, in
 def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
     """Yield an image with only its header decoded; Pillow's exceptions become DataError."""
     path = source if isinstance(source, Path) else getattr(source, "filename", "") or "given as a PIL image"
-    try:
-        if isinstance(source, Image.Image):
-            _check_size(source)
-            yield source
-            return
-        with open_regular(source) as file, Image.open(file, formats=FORMATS) as image:
-            largest = _MOST_DECODED.get(image.format or "", _MOST_DECODED[""])
-            _check_size(image, largest)
-            yield image
-    except (ConfigError, DataError) as error:
-        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
-            raise DataError(f"image not found: {path}", todo="check the path, or quote the pattern") from error
-        if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name too long)
-            raise DataError(f"there is no image in the folder {path}") from error
-        raise DataError(f"image {error.what}", why=error.why, todo=error.todo) from error
-    except (ResourceError, GeneratorExit):
-        raise
-    except Exception as error:  # Pillow's decoders raise any exception for a damaged file
-        unknown = isinstance(error, UnidentifiedImageError)
-        raise DataError(
-            f"image {path} does not decode",
-            why="cannot identify its format" if unknown else str(error) or type(error).__name__,
-            todo="replace it, or remove it from the data set",
-        ) from error
+    # Pillow's decoders raise any exception for a damaged file.
+    with explained_damage(
+        f"image {path}", "does not decode", todo="replace it, or remove it from the data set", why=_why
+    ):
+        try:
+            if isinstance(source, Image.Image):
+                _check_size(source)
+                yield source
+                return
+            with open_regular(source) as file, Image.open(file, formats=FORMATS) as image:
+                largest = _MOST_DECODED.get(image.format or "", _MOST_DECODED[""])
+                _check_size(image, largest)
+                yield image
+        except (ConfigError, DataError) as error:
+            if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+                raise DataError(f"image not found: {path}", todo="check the path, or quote the pattern") from error
+            if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name too long)
+                raise DataError(f"there is no image in the folder {path}") from error
+            raise DataError(f"image {error.what}", why=error.why, todo=error.todo) from error
+
+
+def _why(error: Exception) -> str:
+    return "cannot identify its format" if isinstance(error, UnidentifiedImageError) else first_line(error)
 
 
 def _check_size(image: Image.Image, largest: float = math.inf) -> None:
@@ -263,10 +262,11 @@ def _check_size(image: Image.Image, largest: float = math.inf) -> None:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Return 16-bit grey as 8-bit grey; PIL's own conversion would clip it to white."""
-    if image.mode.startswith("I;16"):
+    tags = getattr(image, "tag_v2", {})  # of a TIFF, where Pillow ignores both: number of bits, and 1 if 0 is black
+    if image.mode.startswith("I;16") and tags.get(258, (16,)) == (16,) and tags.get(262, 1) == 1:
         return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError("it has 32 bits per pixel of unknown range")
+    if image.mode.startswith(("I", "F")):
+        raise ValueError("its pixels have an unknown range")
     return image
 
 

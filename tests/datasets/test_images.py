@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import socket
@@ -22,7 +23,7 @@ from torchvision.transforms import functional as TF
 
 from svipctl.datasets import images as images_module
 from svipctl.datasets.images import Geometry, Normalisation, Transform, decode, exif_orientation, image_size, mirrored
-from svipctl.errors import DataError
+from svipctl.errors import DataError, ReadError
 
 
 def picture(width: int, height: int) -> Image.Image:
@@ -268,10 +269,39 @@ def test_an_impossible_image_name_is_a_data_error(name: str, tmp_path: Path) -> 
         decode(tmp_path / name)
 
 
-def test_pixels_without_a_known_brightness_are_a_data_error(tmp_path: Path) -> None:
-    Image.new("F", (4, 4), 0.5).save(tmp_path / "float.tiff")
-    with pytest.raises(DataError, match="32 bits per pixel"):
-        decode(tmp_path / "float.tiff")
+def grey_tiff(bits: int, black: int) -> bytes:
+    """Return a TIFF of 2 x 1 pixels; `black` is the tag of photometric interpretation, 1 if 0 is black."""
+    tags = {256: 2, 257: 1, 258: bits, 259: 1, 262: black, 273: 8, 277: 1, 278: 1, 279: bits // 4}
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I4sH", 12, b"\0\x04\0\x08", len(tags)) + table + bytes(4)
+
+
+def float_tiff() -> bytes:
+    content = BytesIO()
+    Image.new("F", (4, 4), 0.5).save(content, "TIFF")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("content", [float_tiff(), grey_tiff(12, 1), grey_tiff(16, 0)])
+def test_pixels_without_a_known_brightness_are_a_data_error(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.tiff").write_bytes(grey_tiff(16, 1))
+    assert np.asarray(decode(tmp_path / "a.tiff"))[..., 0].tolist() == [[4, 8]]
+    (tmp_path / "a.tiff").write_bytes(content)
+    with pytest.raises(DataError, match="unknown range"):
+        decode(tmp_path / "a.tiff")
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_a_failure_of_the_machine_is_not_damage(
+    failure: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(image: Image.Image) -> None:
+        raise failure
+
+    picture(4, 4).save(tmp_path / "a.bmp")
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    with pytest.raises((ReadError, MemoryError)):
+        decode(tmp_path / "a.bmp")
 
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 7), (7, 0)])
