@@ -83,6 +83,7 @@ def test_only_members_that_match_the_patterns_are_unpacked(tmp_path: Path) -> No
         ("folder/one.txt", b"x"),
         ("line\nbreak", b"x"),
         ("n" * 300, b"x"),
+        ("n/" * 300 + "n", b"x"),
         special("link", tarfile.SYMTYPE, "/etc/passwd"),
         special("link", tarfile.SYMTYPE, "folder/one.txt"),
         special("hard", tarfile.LNKTYPE, "folder/one.txt"),

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import json
+import os
 import random
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from svipctl.datasets.matlab import read_mat
 from svipctl.errors import ConfigError, DataError, NetworkError, ResourceError, SvipError
 from tests.datasets.faulty_server import HTML, Answer, FaultyServer, faulty_server
 from tests.datasets.patience import SLEEPLESS
-from tests.faults import full_disk
+from tests.faults import disk_fault, full_disk
 from tests.processes import FORKS, clean_environment, files_under
 
 IMAGES, SPLITS = "/CUB_200_2011.tgz", "/xlsa17.zip"
@@ -171,10 +172,13 @@ def test_a_full_disk_is_an_error_and_the_next_run_finishes(server: FaultyServer,
     assert_complete(tmp_path)
 
 
-def test_a_file_in_place_of_a_folder_is_an_error(server: FaultyServer, tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("a file")
-    with pytest.raises(ConfigError, match="data sets in .* cannot be written"):
+@pytest.mark.parametrize("name", ["data", "data/.archives", "data/cub/CUB_200_2011", "data/cub/.assets"])
+def test_a_file_in_place_of_a_folder_is_an_error_that_names_it(server: FaultyServer, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("a file")
+    with pytest.raises(ConfigError, match="cannot be written") as caught:
         fetch_cub(manifest_of(server), tmp_path / "data")
+    assert str(tmp_path / name) in str(caught.value)
 
 
 def test_the_names_and_labels_of_res101_are_kept_and_the_features_are_not(server: FaultyServer, tmp_path: Path) -> None:
@@ -267,15 +271,57 @@ def test_kept_archives_are_used_the_next_time(server: FaultyServer, tmp_path: Pa
 
 
 def test_unpacked_folders_are_used_and_left_unchanged(server: FaultyServer, tmp_path: Path) -> None:
-    mine = tmp_path / "mine"
-    for name, content in (CUB | XLSA17).items():
-        (mine / name).parent.mkdir(parents=True, exist_ok=True)
-        (mine / name).write_bytes(content)
+    mine = unpacked_by_hand(tmp_path / "mine")
     before = files_under(mine)
     fetch_cub(manifest_of(server), tmp_path / "data", source=mine)
     assert_complete(tmp_path / "data")
     assert files_under(mine) == before
     assert server.requests == []
+
+
+def unpacked_by_hand(folder: Path) -> Path:
+    for name, content in (CUB | XLSA17).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_links_in_the_data_folder_may_lead_to_another_disk(server: FaultyServer, tmp_path: Path) -> None:
+    def other_disk(name: str, number: int, real: object, arguments: tuple[object, ...]) -> None:
+        source, target = map(str, arguments)
+        if ".unpacking" in source and "/images/" in target:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source, None, target)
+
+    data, links = tmp_path / "data", (".archives", "cub/CUB_200_2011/images")
+    for name in links:
+        (tmp_path / "disk" / name).mkdir(parents=True)
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).symlink_to(tmp_path / "disk" / name)
+    with disk_fault(other_disk, "replace"):
+        fetch_cub(manifest_of(server), data)
+    for name in links:
+        (data / name).unlink()
+        (tmp_path / "disk" / name).rename(data / name)
+    assert_complete(data)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.symlink_to("gone"), lambda path: path.symlink_to(".."), os.mkfifo])
+def test_a_folder_with_an_entry_that_cannot_be_copied_is_refused(
+    server: FaultyServer, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    mine = unpacked_by_hand(tmp_path / "mine")
+    spoil(mine / "CUB_200_2011" / "images" / "extra")
+    with pytest.raises(DataError, match="images/extra"):
+        fetch_cub(manifest_of(server), tmp_path / "data", source=mine)
+    assert installed(tmp_path / "data").keys() & {f"cub/{name}" for name in CUB} == set()
+
+
+def test_a_disk_that_is_full_after_some_copies_is_an_error(server: FaultyServer, tmp_path: Path) -> None:
+    mine = unpacked_by_hand(tmp_path / "mine")
+    with full_disk(tmp_path / "data", name="*.jpg", after=9), pytest.raises(ResourceError, match="no space left"):
+        fetch_cub(manifest_of(server), tmp_path / "data", source=mine)
+    fetch_cub(manifest_of(server), tmp_path / "data", source=mine)
+    assert_complete(tmp_path / "data")
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOSPC])

@@ -18,11 +18,12 @@ from typing import IO, Self
 
 from svipctl.datasets.fetch.assets import Asset, Kind
 from svipctl.errors import DataError, explained_damage, explained_disk_errors
-from svipctl.files import atomic_folder
+from svipctl.files import atomic_folder, open_regular
 from svipctl.types import ProgressCallback
 
 _BLOCK = 2**20
 _LARGEST_HEADER = 2**24  # bytes; tarfile reads an extended header at once
+_LONGEST_NAME = 512  # bytes, so that the folder's own name fits in front of it; macOS has at most 1024
 _JUNK = ("__MACOSX", ".DS_Store")
 
 
@@ -70,7 +71,7 @@ def _checked_files(
 ) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
     """Yield path and content of each file, and read the rest of a file that the caller does not read."""
     unpacked = 0
-    with _damage(archive), archive.open("rb") as file:
+    with _damage(archive), open_regular(archive) as file:
         members = _zip_members(file) if asset.kind == "zip" else _gzip_members(file, asset.kind)
         for count, (member, source) in enumerate(members, 1):
             unpacked += member.size
@@ -99,6 +100,7 @@ def _harm(member: tarfile.TarInfo) -> str:
     if member.issparse() or not (member.isreg() or member.isdir()) or member.size < 0:
         return "it is a link, a device or another special file"
     unfit = any(ord(letter) < 32 for letter in name) or any(len(part.encode()) > 255 for part in parts)
+    unfit = unfit or len(name.encode()) > _LONGEST_NAME
     return "its name is not valid for a file" if unfit or not (parts or member.isdir()) else ""
 
 

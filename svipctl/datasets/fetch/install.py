@@ -9,11 +9,13 @@ After any interruption the same command continues: it keeps the downloaded bytes
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -26,7 +28,15 @@ from svipctl.datasets.fetch.download import DISK_FULL, Origin, download, remove_
 from svipctl.datasets.fetch.steps import Step, bytes_needed, parts_of, stamp_path
 from svipctl.datasets.matlab import read_mat
 from svipctl.errors import DataError, NetworkError, ReadError, explained_disk_errors
-from svipctl.files import atomic_folder, atomic_write, atomic_write_text, file_lock, file_sha256, require_disk_space
+from svipctl.files import (
+    atomic_folder,
+    atomic_write,
+    atomic_write_text,
+    file_lock,
+    file_sha256,
+    open_regular,
+    require_disk_space,
+)
 from svipctl.types import ProgressCallback
 
 Progress = Callable[[str, int, int], None]
@@ -82,7 +92,7 @@ def fetch(
                 needed_again = any(later.asset.file == step.asset.file for later in todo[position + 1 :])
                 if not (step.given or keep_archives or needed_again):
                     remove_download(step.archive)
-            if archives.is_dir() and not any(archives.iterdir()):
+            with suppress(OSError):  # it has other downloads, or is a link
                 archives.rmdir()
 
 
@@ -121,11 +131,22 @@ def _install(step: Step, data_dir: Path, report: Progress) -> None:
     }
     for name in files:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (unpacked / name).replace(root / name)
+        _move(unpacked / name, root / name)
     os.sync()
     stamp.parent.mkdir(exist_ok=True)
     atomic_write_text(stamp, json.dumps(record) + "\n")
     shutil.rmtree(unpacked.parent)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file, which replaces another; copy it if a link leads to another disk."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with atomic_write(target) as unfinished:
+            shutil.copyfile(source, unfinished)
 
 
 def _drop_features(unpacked: Path) -> None:
@@ -144,15 +165,21 @@ def _link_folder(source: Path, unpacked: Path, parts: Sequence[str], progress: P
     done = count(1)
 
     def link(path: str, target: str) -> None:
+        open_regular(Path(path)).close()  # refuse a link to nothing, and a pipe
         try:
             os.link(os.path.realpath(path), target)
         except OSError:
-            shutil.copy2(path, target)
+            with explained_disk_errors(target):
+                shutil.copy2(path, target)
         progress(next(done), 0)
 
-    with atomic_folder(unpacked) as folder:
-        for part in parts:
-            if (source / part).is_dir():  # follow links: some images are on other disks
-                shutil.copytree(source / part, folder / part, copy_function=link)
-            elif (source / part).exists():
-                link(str(source / part), str(folder / part))
+    try:
+        with atomic_folder(unpacked) as folder:
+            for part in parts:
+                if (source / part).is_dir():  # follow links: some images are on other disks
+                    shutil.copytree(source / part, folder / part, copy_function=link)
+                elif (source / part).exists():
+                    link(str(source / part), str(folder / part))
+    except shutil.Error as error:  # of folders, as texts
+        name, _, why = error.args[0][0]
+        raise DataError(f"{name} cannot be copied", why=why, todo="remove it, or pass another --from") from error
