@@ -54,7 +54,7 @@ def evaluate_model(
         ranks: The processes that divide the images.
 
     Raises:
-        DataError: As `check_scorable`, or an image is missing or does not decode.
+        DataError: As `check_scorable`, or an image or a mask is missing or cannot be used.
         CheckFailed: The network's output is not finite.
 
     """
@@ -63,6 +63,9 @@ def evaluate_model(
     with_selection = settings.eval.selection and network.recipe.passes == "both"
     groups = part_groups(benchmark) if network.recipe.head == "windows" else None
     indices = split.scored
+    geometry, shape = model.geometry, network.grid.window_shape
+    # Before the predictions, which take long, because a mask may be unusable.
+    truth = object_truth(benchmark, indices, geometry, shape) if with_selection or groups is not None else None
     predictions = predict_dataset(
         model,
         benchmark,
@@ -78,8 +81,6 @@ def evaluate_model(
     results = evaluate_protocols(
         scored, gamma=scorable.gamma, resamples=settings.eval.bootstrap, seed=settings.seed, split=split.name
     )
-    geometry, shape = model.geometry, network.grid.window_shape
-    truth = object_truth(benchmark, indices, geometry, shape) if with_selection or groups is not None else None
     maps: dict[str, Any] = {}
     if groups is not None and predictions.peaks is not None:
         maps = localisation(benchmark, indices, predictions.peaks, groups, truth, geometry, shape)

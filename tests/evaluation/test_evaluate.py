@@ -85,6 +85,14 @@ def test_a_model_without_a_run_is_scored_with_a_warning_that_its_images_are_unkn
         evaluate_model(trained_model(), data, SETTINGS)
 
 
+def test_an_unusable_mask_is_reported_before_the_images_are_predicted(run: Run, data: Benchmark) -> None:
+    masked, calls = benchmark(data.root, masks=True), list[tuple[int, int]]()
+    (masked.root / masked.masks[masked.test_unseen[-1]]).write_text("no picture")
+    with pytest.raises(DataError, match="does not decode"):
+        evaluate_subject(run, masked, SETTINGS, lambda done, total: calls.append((done, total)))
+    assert not calls
+
+
 def test_a_run_in_training_is_scored_with_a_warning_that_it_is_unfinished(run: Run, data: Benchmark) -> None:
     assert "run is unfinished: this is its state after epoch 1 of 30" in evaluate_subject(run, data, SETTINGS).warnings
     (run.folder / "finished.json").write_text("{}")
