@@ -60,6 +60,8 @@ def test_a_file_replaces_only_the_entries_it_names(tmp_path: Path) -> None:
         (ENTRY + "size = -1\n", "cub-images.size"),
         (ENTRY + "sise = 1\n", "cub-images.sise"),
         (ENTRY.replace('"c.tgz"', '"../c.tgz"'), "cub-images.file"),
+        (ENTRY.replace("[cub-images]", '["../../outside"]'), "../../outside.name"),
+        (ENTRY + 'name = "/outside"\n', "cub-images.name"),
         (ENTRY.replace('"http://a/c.tgz"', ""), "cub-images.mirrors"),
         ("[cub-images]\n", "cub-images.file"),
         ("a = 1\n", "is not valid"),

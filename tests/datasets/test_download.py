@@ -548,13 +548,17 @@ def test_two_processes_do_not_write_the_same_file(server: FaultyServer, tmp_path
     assert_only_the_file(tmp_path)
 
 
-def test_missing_certificates_are_an_error_that_names_their_variable(
-    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SSL_CERT_FILE", "gone.pem"), ("HTTP_PROXY", "http://proxy:port"), ("HTTP_PROXY", "gopher://proxy")],
+)
+def test_an_unusable_proxy_or_certificate_is_an_error_that_names_its_variable(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+    monkeypatch.setenv(variable, value)
     with pytest.raises(NetworkError, match="the proxy or certificate settings of the environment") as caught:
         download(asset_of(server), tmp_path)
-    assert "SSL_CERT_FILE" in caught.value.why
+    assert variable in caught.value.why
 
 
 def test_a_file_of_the_user_is_checked_like_a_downloaded_one(server: FaultyServer, tmp_path: Path) -> None:

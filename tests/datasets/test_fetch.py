@@ -270,6 +270,24 @@ def test_kept_archives_are_used_the_next_time(server: FaultyServer, tmp_path: Pa
     assert len(server.requests) == asked
 
 
+ANOTHER_VERSION = tar_of(CUB | {"CUB_200_2011/images/new.jpg": b"new"})
+
+
+@pytest.mark.parametrize("put", [lambda path: path.write_bytes(ANOTHER_VERSION), os.mkfifo])
+def test_an_archive_that_is_already_there_is_checked_like_a_download(
+    server: FaultyServer, tmp_path: Path, put: Callable[[Path], None]
+) -> None:
+    manifest = manifest_of(server)
+    size = {"size": len(server.files[IMAGES])}
+    manifest["cub-images"] = manifest["cub-images"].model_copy(update=size)
+    (tmp_path / ".archives").mkdir()
+    put(tmp_path / ".archives" / IMAGES[1:])
+    with pytest.raises(DataError, match="is not CUB_200_2011.tgz|is a pipe"):
+        fetch_cub(manifest, tmp_path)
+    fetch_cub(manifest, tmp_path)
+    assert_complete(tmp_path)
+
+
 def test_unpacked_folders_are_used_and_left_unchanged(server: FaultyServer, tmp_path: Path) -> None:
     mine = unpacked_by_hand(tmp_path / "mine")
     before = files_under(mine)

@@ -12,13 +12,14 @@ from typing import BinaryIO, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
 from svipctl.errors import ConfigError, DataError
-from svipctl.files import read_regular
+from svipctl.files import open_regular, read_regular
 
 Kind = Literal["tar.gz", "zip", "gz"]
 SPLIT_FOLDERS = {"cub": "CUB", "awa2": "AWA2", "sun": "SUN"}
 HEAD = 15
 """Bytes that distinguish an archive from an HTML page."""
 _MAGIC: dict[Kind, bytes] = {"tar.gz": b"\x1f\x8b", "gz": b"\x1f\x8b", "zip": b"PK"}
+_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a file: nothing is written, or replaced, outside of the data folder
 _SMALLEST_LIMIT = 2**20
 _LARGEST_MANIFEST = 2**20
 
@@ -28,8 +29,8 @@ class Asset(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
-    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=_NAME)
+    file: str = Field(pattern=_NAME)
     kind: Kind
     mirrors: tuple[str, ...] = Field(min_length=1)
     size: PositiveInt | None = None
@@ -83,7 +84,7 @@ class Asset(BaseModel):
 
         """
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             if problem := self.head_problem(file.read(HEAD)):
                 return problem
             if self.size not in (None, size):

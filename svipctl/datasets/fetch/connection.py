@@ -135,7 +135,7 @@ def _client() -> httpx.Client:
     """Return a client with the certificates and the proxy of the environment."""
     try:
         return httpx.Client(timeout=_TIMEOUT)
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
         given = [name for name in _VARIABLES if os.environ.get(name) or os.environ.get(name.lower())]
         raise NetworkError(
             "the proxy or certificate settings of the environment cannot be used",

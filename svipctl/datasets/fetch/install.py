@@ -103,7 +103,7 @@ def _install(step: Step, data_dir: Path, report: Progress) -> None:
     try:
         if archive.is_dir():
             _link_folder(archive, unpacked, parts_of(asset, step.dataset), partial(report, f"copying {asset.name}"))
-        elif step.given and (problem := asset.problem_of(archive)):
+        elif step.state == "unpack" and (problem := asset.problem_of(archive)):  # downloads are checked already
             raise DataError(f"{archive} is not {asset.file}", why=problem, todo="omit --from to download it")
         else:
             unpack(archive, unpacked, asset, step.dataset, partial(report, f"unpacking {asset.file}"))
