@@ -12,6 +12,8 @@ from svipctl.datasets.names import BUILT_IN, OFFICIAL, dataset_folder, own_folde
 from svipctl.datasets.official import open_official
 from svipctl.datasets.toybirds.generate import ToybirdsPlan, draw_all, is_drawn
 from svipctl.datasets.toybirds.species import ATTRIBUTES
+from svipctl.errors import DataError
+from svipctl.quoting import shell_words
 from svipctl.types import ProgressCallback
 
 
@@ -50,7 +52,11 @@ def open_benchmark(
         folder, plan = data_dir / name, ToybirdsPlan()
         if not is_drawn(folder, plan):
             draw_all(folder, plan, progress)
-        return open_folder(folder, name)
+        try:
+            return open_folder(folder, name)
+        except DataError as error:
+            error.todo = f"delete it, and it is generated again: {shell_words('rm', '-r', folder)}"
+            raise
     if name in OFFICIAL:
         return open_official(name, data_dir, allow_partial=allow_partial, listed=listed)
     return open_folder(own_folder(name), with_images=listed is None)

@@ -11,13 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from svipctl.datasets.fetch.assets import Asset, assets_of, built_in
 from svipctl.datasets.fetch.steps import repair_command, stamp_path
-from svipctl.datasets.folder import open_folder
 from svipctl.datasets.image_files import entries
 from svipctl.datasets.images import decode, stored_orientation
 from svipctl.datasets.look_alikes import equal_images
 from svipctl.datasets.names import OFFICIAL, dataset_folder
 from svipctl.datasets.official import missing_images, open_official
-from svipctl.datasets.registry import pictures_to_draw, word_vectors_file
+from svipctl.datasets.registry import open_benchmark, pictures_to_draw, word_vectors_file
 from svipctl.errors import DataError, SvipError
 from svipctl.quoting import shell_command
 from svipctl.types import ProgressCallback
@@ -153,7 +152,7 @@ def _examine_folder(status: DatasetStatus, root: Path, verify: bool, progress: P
     images = listed("images")
     status.images = status.images_in_all = len(images)
     try:
-        benchmark = open_folder(root)
+        benchmark = open_benchmark(status.name, root.parent)
         status.warnings = benchmark.warnings
         status.summary = (
             f"{len(benchmark.seen_classes)} seen and {len(benchmark.unseen_classes)} unseen classes, "

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from svipctl.datasets.names import OFFICIAL, dataset_name
 from svipctl.datasets.registry import open_benchmark
+from svipctl.datasets.status import status_of
+from svipctl.datasets.toybirds.generate import ToybirdsPlan
 from svipctl.errors import ConfigError, DataError
 
 
@@ -26,6 +29,14 @@ def test_an_unknown_name_suggests_the_nearest(name: str, nearest: str, tmp_path:
 def test_a_missing_official_benchmark_is_missing_data(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=name):
         open_benchmark(name, tmp_path)
+
+
+def test_damaged_toybirds_are_generated_again_after_they_are_deleted(tmp_path: Path) -> None:
+    (tmp_path / "toybirds").mkdir()
+    (tmp_path / "toybirds" / "toybirds.json").write_text(json.dumps(ToybirdsPlan().stamp))  # the images are gone
+    with pytest.raises(DataError) as caught:
+        open_benchmark("toybirds", tmp_path)
+    assert f"rm -r {tmp_path}/toybirds" in caught.value.todo == status_of("toybirds", tmp_path).todo
 
 
 def test_runs_are_stored_under_the_name_or_the_last_part_of_the_path() -> None:
