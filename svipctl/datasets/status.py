@@ -149,10 +149,10 @@ def _examine_folder(status: DatasetStatus, root: Path, verify: bool, progress: P
     def listed(part: str) -> list[str]:
         return [entry.path.relative_to(root).as_posix() for entry in entries(root / part) if not entry.left_out]
 
-    images = listed("images")
-    status.images = status.images_in_all = len(images)
+    images, masks = listed("images"), listed("masks")
     try:
         benchmark = open_benchmark(status.name, root.parent)
+        images, masks = list(benchmark.images), list(benchmark.masks)  # without ignored ones
         status.warnings = benchmark.warnings
         status.summary = (
             f"{len(benchmark.seen_classes)} seen and {len(benchmark.unseen_classes)} unseen classes, "
@@ -161,8 +161,9 @@ def _examine_folder(status: DatasetStatus, root: Path, verify: bool, progress: P
         )
     except SvipError as error:
         status.state, status.problem, status.todo = "damaged", f"{error.what}\n{error.why}".strip(), error.todo
+    status.images = status.images_in_all = len(images)
     if verify:
-        status.check_images(root, [*images, *listed("masks")], progress)
+        status.check_images(root, [*images, *masks], progress)
 
 
 def _asset_status(asset: Asset, name: str, data_dir: Path, *, verify: bool) -> AssetStatus:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from svipctl.datasets.folder import open_folder
+from svipctl.datasets.status import status_of
 from svipctl.errors import DataError, SvipError
 from tests.conftest import ATTRIBUTES, SEEN, TESTED, TRAINED, UNSEEN, write_rows, write_small_folder
 
@@ -140,6 +141,19 @@ def test_two_images_with_one_mask_are_a_problem(masked_folder: Path, tmp_path: P
         split.write("seen_a/0.jpg,trainval\n")
     with pytest.raises(DataError, match=r"masks/seen_a/0.png is the mask of several images"):
         open_folder(folder)
+
+
+def test_ignored_images_and_masks_are_neither_counted_nor_verified(masked_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(masked_folder, tmp_path / "small"))
+    count = status_of(str(folder), tmp_path).images
+    for name in ("images/0.png", "masks/0.png", "masks/seen_a/gone.png"):
+        (folder / name).write_bytes(b"no picture")
+    status = status_of(str(folder), tmp_path, verify=True)
+    assert (status.state, status.images, status.undecodable) == ("complete", count, ())
+    (folder / "masks" / "seen_a" / "0.png").write_bytes(b"no picture")
+    assert status_of(str(folder), tmp_path, verify=True).problem.endswith(
+        "masks/seen_a/0.png: cannot identify its format"
+    )
 
 
 def test_folds_of_the_folder_are_used(small_folder: Path) -> None:
