@@ -307,6 +307,7 @@ LONG = "9" * 5000
         (dated(days=1) | {"Date": None}, False),
         (dated(days=1) | {"Date": "yesterday"}, False),
         (dated(days=1) | {"Last-Modified": "May"}, False),
+        (dated(days=1) | {"Last-Modified": f"{dated(days=1)['Last-Modified']} (\xe9)"}, False),
         (dated(days=1) | {"ETag": 'W/"weak"'}, False),
         ({"ETag": 'W/"weak"'}, False),
         ({"ETag": "no quotes"}, False),

@@ -178,7 +178,7 @@ def _strong_validator(headers: httpx.Headers) -> str:
         age = parsedate_to_datetime(headers.get("Date", "")) - parsedate_to_datetime(modified)
     except (ValueError, TypeError, OverflowError):
         return ""
-    return modified if age >= _CLOCKS else ""
+    return modified if age >= _CLOCKS and modified.isascii() else ""  # others cannot be sent back
 
 
 def _retry_after(value: str) -> float | None:
