@@ -22,10 +22,12 @@ from svipctl.datasets.look_alikes import with_doubts
 from svipctl.datasets.part_locations import cub_image_ids
 from svipctl.datasets.paths import reroot, rows_by_name
 from svipctl.datasets.proposed_split import ProposedSplit, read_names, read_proposed_split
-from svipctl.datasets.published_pixels import copied_side, published_side
+from svipctl.datasets.published_pixels import are_crops, copied_side, published_side
 from svipctl.errors import DataError, explained_damage, shortened
 from svipctl.quoting import shell_command
 from svipctl.text_files import read_lines
+
+_CROPPED = "the photographs are cropped to their bounding boxes: nothing is measured against boxes and parts"
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,12 @@ def open_official(
     parts: dict[str, Any] = {part: new_index[split.parts[part][present[split.parts[part]]]] for part in PARTS}
     boxes = None if boxes is None else boxes[present]
     paths = [root / image for image in images]
+    warnings = [] if boxes is None or not are_crops(paths, boxes) else [_CROPPED]
+    boxes = None if warnings else boxes
     published = None if boxes is None else published_side(paths, boxes)
-    warning = f"{name} is used without {count} images: numbers are not comparable with published ones"
+    if missing:
+        warning = f"{name} is used without {count} images: numbers are not comparable with published ones"
+        warnings.append(f"{warning}\n{describe_missing(missing, official.class_of)}")
     benchmark = Benchmark(
         name=name,
         root=root,
@@ -146,7 +152,7 @@ def open_official(
         copied_side=0 if published is None else copied_side(paths),
         missing=missing,
         upright=False,
-        warnings=(f"{warning}\n{describe_missing(missing, official.class_of)}",) if missing else (),
+        warnings=tuple(warnings),
     )
     return with_doubts(benchmark, files=False)  # `data status --verify` reads the files
 

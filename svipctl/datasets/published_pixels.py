@@ -26,6 +26,12 @@ Points = NDArray[np.float64]
 """(n, 2): x and y."""
 
 
+def are_crops(files: Sequence[Path], boxes: NDArray[np.float64]) -> bool:
+    """Return True if most images have the size of their box (N, 4), so that boxes are not in their pixels."""
+    fits = [bool(np.abs(boxes[position, 2:] - size).max() <= 1) for position, size in _sizes(files)]
+    return 2 * sum(fits) > len(fits)
+
+
 def published_side(files: Sequence[Path], boxes: NDArray[np.float64]) -> int | None:
     """Return the published longest side if the images on the disk are resized copies, else None.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.io import loadmat, savemat
 
 from svipctl.datasets.benchmark import Benchmark
@@ -19,6 +20,7 @@ from svipctl.datasets.official import (
     missing_images,
     open_official,
 )
+from svipctl.datasets.part_locations import part_places
 from svipctl.errors import DataError
 from tests.datasets.official_layout import METADATA, create_empty_images, lay_out, needs_metadata, needs_photographs
 from tests.marks import first_fast
@@ -156,6 +158,19 @@ def test_boxes_follow_the_order_of_the_images_although_cubs_list_differs(benchma
     boxes = {line.split()[0]: [float(v) for v in line.split()[1:]] for line in (folder / "bounding_boxes.txt").open()}
     for index in range(0, len(cub.images), 97):
         assert cub.boxes[index].tolist() == boxes[numbers[cub.images[index]]]
+
+
+def test_boxes_are_not_used_in_photographs_that_are_cropped_to_them(
+    benchmarks: dict[str, Benchmark], tmp_path: Path
+) -> None:
+    cub, root = benchmarks["cub"], lay_out("cub", tmp_path)
+    assert cub.boxes is not None
+    for index in np.flatnonzero(np.isin(cub.labels, [cub.seen_classes[0], cub.unseen_classes[0]])):
+        (root / cub.images[index]).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", tuple(cub.boxes[index, 2:].astype(int))).save(root / cub.images[index])
+    part = open_official("cub", tmp_path, allow_partial=True)
+    assert (part.boxes, part_places(part)) == (None, None)
+    assert any("cropped to their bounding boxes" in warning for warning in part.warnings)
 
 
 def test_truncated_boxes_are_a_data_error(tmp_path: Path) -> None:

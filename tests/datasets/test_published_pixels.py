@@ -12,7 +12,7 @@ from PIL import Image
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.images import Geometry
 from svipctl.datasets.object_masks import object_mask
-from svipctl.datasets.published_pixels import copied_side, published_side, scale_on_disk, seen_points
+from svipctl.datasets.published_pixels import are_crops, copied_side, published_side, scale_on_disk, seen_points
 from tests.evaluation.cases import benchmark
 
 SIZES = [(640, 480), (301, 500), (224, 224), (257, 256), (90, 333)]
@@ -49,6 +49,14 @@ def test_smaller_copies_are_detected_and_published_photographs_are_not(tmp_path:
     boxes = np.array([[100, 100, 300, 200], [10, 10, 300, 480], [50, 30, 60, 90]], dtype=float)
     assert published_side(copies(tmp_path, sizes, 1.0), boxes) is None
     assert published_side(copies(tmp_path, sizes, 0.6), boxes) == 500
+
+
+def test_photographs_that_are_cropped_to_their_boxes_are_detected(tmp_path: Path) -> None:
+    boxes = np.array([[100, 100, 300.4, 200], [10, 10, 300, 479.6], [0, 0, 60, 90]])
+    crops = copies(tmp_path, [(300, 200), (300, 480), (500, 400)], 1.0)
+    assert are_crops(crops, boxes)
+    assert not are_crops(crops[1:], boxes[1:])  # half of them
+    assert not are_crops([], boxes[:0])
 
 
 def test_a_box_covers_the_same_share_of_a_smaller_copy(tmp_path: Path) -> None:
