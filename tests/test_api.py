@@ -191,10 +191,11 @@ def test_load_refuses_invalid_values(run: svipctl.TrainingRun, arguments: dict[s
 
 def test_classify_and_evaluate_refuse_values_out_of_range(model: svipctl.TrainedModel, shared_folder: Path) -> None:
     dataset = svipctl.open_dataset(shared_folder)
-    with pytest.raises(svipctl.SvipError, match="a batch of 0 images"):
-        model.predict(shared_folder / "images" / "unseen_x", batch_size=0)
-    with pytest.raises(svipctl.SvipError, match="top is 0"):
-        model.classify(shared_folder / "images" / "unseen_x", top=0)
+    for count in (0, 2.5, "3", None, True, 10**30):
+        with pytest.raises(svipctl.SvipError, match=r"(?s)batch_size is .*must be a whole number"):
+            model.predict(shared_folder / "images" / "unseen_x", batch_size=count)  # type: ignore[arg-type]
+        with pytest.raises(svipctl.SvipError, match=r"(?s)top is .*must be a whole number"):
+            model.classify(shared_folder / "images" / "unseen_x", top=count)  # type: ignore[arg-type]
     with pytest.raises(svipctl.SvipError, match="int is not an image"):
         model.classify([3])  # type: ignore[list-item]
     with pytest.raises(svipctl.SvipError, match="gamma is nan"):

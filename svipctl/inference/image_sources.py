@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,9 @@ def as_sources(images: Images) -> Iterator[ImageSource]:
 def read_batches(
     sources: Iterable[ImageSource], transform: Transform, batch_size: int, *, upright: bool = True
 ) -> Iterator[list[tuple[ImageSource, Tensor | DataError]]]:
-    """Decode images in the background while earlier ones are processed, in constant memory.
+    """Decode image files in the background while earlier ones are processed, in constant memory.
+
+    Images and arrays are read before the next one is taken, because an iterable may reuse or close them.
 
     Args:
         sources: The images.
@@ -67,8 +70,7 @@ def read_batches(
         Each image with its pixels, or with its error if it does not decode.
 
     """
-    if batch_size < 1:
-        raise ConfigError(f"a batch of {batch_size} images", why="a batch has at least one image")
+    batch_size = positive("batch_size", batch_size)
     coming = iter(sources)
     waiting: deque[tuple[ImageSource, Future[Tensor | DataError]]] = deque()
     with ThreadPoolExecutor(_READERS) as pool:
@@ -76,12 +78,21 @@ def read_batches(
             while True:
                 for source in islice(coming, 2 * batch_size - len(waiting)):
                     waiting.append((source, pool.submit(_read, source, transform, upright)))
+                    if not isinstance(source, Path):
+                        waiting[-1][1].result()
                 if not waiting:
                     return
                 batch = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
                 yield [(source, pixels.result()) for source, pixels in batch]
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def positive(name: str, value: int) -> int:
+    """Return a count that was passed to a public function; raise ConfigError unless it is a whole number from 1."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not 1 <= index(value) < 2**31:
+        raise ConfigError(f"{name} is {value!r}", why="it must be a whole number, at least 1")
+    return index(value)
 
 
 def _read(source: ImageSource, transform: Transform, upright: bool) -> Tensor | DataError:
