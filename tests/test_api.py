@@ -158,7 +158,7 @@ def test_a_final_run_refuses_an_epoch_count_that_development_did_not_choose(
     shared_folder: Path, tmp_path: Path
 ) -> None:
     fold = SMALL | {"train.fold": 1, "train.monitor": "validation"}
-    svipctl.train(shared_folder, name="fold1", settings=fold, runs_dir=tmp_path, device="cpu")
+    first = svipctl.train(shared_folder, name="fold1", settings=fold, runs_dir=tmp_path, device="cpu")
     with pytest.raises(svipctl.SvipError, match="train.epochs is 7, and development found 1"):
         svipctl.train(
             shared_folder,
@@ -173,6 +173,16 @@ def test_a_final_run_refuses_an_epoch_count_that_development_did_not_choose(
     development = final.development()
     assert development is not None
     assert final.load(device="cpu").gamma.value == development.gamma
+    for named, resumed in ((first, final), (first.folder, final.folder), ("fold1", "final"), ([first], final)):
+        with pytest.raises(svipctl.SvipError, match="final is finished"):
+            svipctl.train(
+                shared_folder,
+                settings=SMALL,
+                from_development=named,
+                resume=resumed,
+                runs_dir=tmp_path,
+                device="cpu",
+            )
 
 
 @pytest.mark.parametrize(
