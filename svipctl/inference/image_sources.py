@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from svipctl.datasets.image_files import Entry, described
 from svipctl.datasets.images import Transform, decode
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import DataError, whole_number
 from svipctl.inference.find_images import find_pictures
 
 ImageSource = Path | Image.Image | NDArray[np.uint8] | Tensor
@@ -70,7 +69,7 @@ def read_batches(
         Each image with its pixels, or with its error if it does not decode.
 
     """
-    batch_size = positive("batch_size", batch_size)
+    batch_size = whole_number("batch_size", batch_size)
     coming = iter(sources)
     waiting: deque[tuple[ImageSource, Future[Tensor | DataError]]] = deque()
     with ThreadPoolExecutor(_READERS) as pool:
@@ -86,13 +85,6 @@ def read_batches(
                 yield [(source, pixels.result()) for source, pixels in batch]
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def positive(name: str, value: int) -> int:
-    """Return a count that was passed to a public function; raise ConfigError unless it is a whole number from 1."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or not 1 <= index(value) < 2**31:
-        raise ConfigError(f"{name} is {value!r}", why="it must be a whole number, at least 1")
-    return index(value)
 
 
 def _read(source: ImageSource, transform: Transform, upright: bool) -> Tensor | DataError:

@@ -15,11 +15,11 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.feature_file import read_feature_file
 from svipctl.datasets.features import StemFeatures
 from svipctl.datasets.registry import open_benchmark
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import ConfigError, DataError, whole_number
 from svipctl.inference.answers import Answer, AnswerMaker, ClassifiedImage, UnreadableImage
 from svipctl.inference.class_table import Classes, ClassTable, candidate_classes
 from svipctl.inference.gamma import NOT_CALIBRATED, Gamma, calibrated_gamma
-from svipctl.inference.image_sources import Images, as_sources, positive, read_batches
+from svipctl.inference.image_sources import Images, as_sources, read_batches
 from svipctl.inference.ready_network import BATCH_SIZE, ReadyNetwork, check_finite
 from svipctl.model.backbone import mean_patch_tokens, mean_stem_features, stem_of
 from svipctl.runs.run import Run
@@ -193,7 +193,7 @@ class TrainedModel(ReadyNetwork):
 
         """
         chosen = self.gamma if gamma is None else Gamma(gamma, "given")
-        answer_maker = AnswerMaker(self.attributes, table, chosen.value, self.network.scorer, positive("top", top))
+        answer_maker = AnswerMaker(self.attributes, table, chosen.value, self.network.scorer, whole_number("top", top))
         for batch in read_batches(as_sources(images), self.transform, batch_size):
             readable = [pixels for _, pixels in batch if isinstance(pixels, Tensor)]
             classified = self._classify_pixels(torch.stack(readable), answer_maker) if readable else iter(())
