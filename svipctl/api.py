@@ -117,9 +117,9 @@ def train(
     seed: int | None = None,
     name: str = "",
     settings: Mapping[str, Any] | None = None,
-    from_development: Sequence[str] = (),
+    from_development: str | Path | Run | Sequence[str | Path | Run] = (),
     calibrate: bool = False,
-    resume: str | None = None,
+    resume: str | Path | Run | None = None,
     data_dir: str | Path = "data",
     runs_dir: str | Path = "runs",
     device: str | int = "auto",
@@ -133,9 +133,10 @@ def train(
         seed: Random seed; 0 if None.
         name: Name of the run; made from recipe and seed if empty.
         settings: Any settings by dotted key, for instance `{"optim.lr": 1e-4}` (docs/recipes.md).
-        from_development: Names of finished development runs, for a final run with their epoch count and gamma.
+        from_development: Finished development runs, or their names or folders, for a final run with their epoch count
+            and gamma.
         calibrate: First train, or continue, a development run on each fold, and use these.
-        resume: Name or folder of an unfinished run, or `auto`, as `svipctl train --resume`.
+        resume: An unfinished run, or its name or folder, or `auto`, as `svipctl train --resume`.
         data_dir: Folder of the named data sets.
         runs_dir: Folder of the runs.
         device: `auto`, `cpu`, or the index of a GPU; for several use the command line.
@@ -180,15 +181,22 @@ def train(
 
     development = None
     if from_development:
-        configured, development = with_development(configure, from_development)
+        found = [from_development] if isinstance(from_development, str | Path | Run) else from_development
+        configured, development = with_development(configure, [_run_name(one) for one in found])
     else:
         configured = configure()
     listener = _OnStderr(is_shown=progress)
     choose_device(configured.settings.gpu)  # before anything is drawn or downloaded
-    session = choose(configured.settings, configured.origins, resume, ALONE, development)
+    asked = None if resume is None else _run_name(resume)
+    session = choose(configured.settings, configured.origins, asked, ALONE, development)
     if not session.is_done:
         run_session(session, ALONE, listener, listener.reporter)
     return TrainingRun(session.run.folder)
+
+
+def _run_name(run: str | Path | Run) -> str:
+    """Return a run of the Python API as the command line names it."""
+    return str(run.folder if isinstance(run, Run) else run)
 
 
 class _OnStderr(Listener, Reporter):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from functools import wraps
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -129,6 +130,22 @@ def shortened_name(name: str, length: int = 26) -> str:
         return name
     tail = (length - 1) // 2
     return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def whole_number(name: str, value: int, least: int = 1, most: int = 2**31 - 1) -> int:
+    """Return a whole number that was passed to a public function as `name`.
+
+    Raises:
+        ConfigError: It is not a whole number, or out of range.
+
+    """
+    try:
+        number = least - 1 if isinstance(value, bool) else index(value)
+    except TypeError:
+        number = least - 1
+    if not least <= number <= most:
+        raise ConfigError(f"{name} is {value!r}", why=f"it must be a whole number from {least:,} to {most:,}")
+    return number
 
 
 def raise_together(*checks: Callable[[], object]) -> None:

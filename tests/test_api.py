@@ -158,7 +158,7 @@ def test_a_final_run_refuses_an_epoch_count_that_development_did_not_choose(
     shared_folder: Path, tmp_path: Path
 ) -> None:
     fold = SMALL | {"train.fold": 1, "train.monitor": "validation"}
-    svipctl.train(shared_folder, name="fold1", settings=fold, runs_dir=tmp_path, device="cpu")
+    first = svipctl.train(shared_folder, name="fold1", settings=fold, runs_dir=tmp_path, device="cpu")
     with pytest.raises(svipctl.SvipError, match="train.epochs is 7, and development found 1"):
         svipctl.train(
             shared_folder,
@@ -173,6 +173,16 @@ def test_a_final_run_refuses_an_epoch_count_that_development_did_not_choose(
     development = final.development()
     assert development is not None
     assert final.load(device="cpu").gamma.value == development.gamma
+    for named, resumed in ((first, final), (first.folder, final.folder), ("fold1", "final"), ([first], final)):
+        with pytest.raises(svipctl.SvipError, match="final is finished"):
+            svipctl.train(
+                shared_folder,
+                settings=SMALL,
+                from_development=named,
+                resume=resumed,
+                runs_dir=tmp_path,
+                device="cpu",
+            )
 
 
 @pytest.mark.parametrize(
@@ -191,10 +201,11 @@ def test_load_refuses_invalid_values(run: svipctl.TrainingRun, arguments: dict[s
 
 def test_classify_and_evaluate_refuse_values_out_of_range(model: svipctl.TrainedModel, shared_folder: Path) -> None:
     dataset = svipctl.open_dataset(shared_folder)
-    with pytest.raises(svipctl.SvipError, match="a batch of 0 images"):
-        model.predict(shared_folder / "images" / "unseen_x", batch_size=0)
-    with pytest.raises(svipctl.SvipError, match="top is 0"):
-        model.classify(shared_folder / "images" / "unseen_x", top=0)
+    for count in (0, 2.5, "3", None, True, 10**30):
+        with pytest.raises(svipctl.SvipError, match=r"(?s)batch_size is .*must be a whole number"):
+            model.predict(shared_folder / "images" / "unseen_x", batch_size=count)  # type: ignore[arg-type]
+        with pytest.raises(svipctl.SvipError, match=r"(?s)top is .*must be a whole number"):
+            model.classify(shared_folder / "images" / "unseen_x", top=count)  # type: ignore[arg-type]
     with pytest.raises(svipctl.SvipError, match="int is not an image"):
         model.classify([3])  # type: ignore[list-item]
     with pytest.raises(svipctl.SvipError, match="gamma is nan"):

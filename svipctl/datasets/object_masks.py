@@ -50,15 +50,20 @@ def object_coverage(benchmark: Benchmark, indices: Indices, geometry: Geometry, 
         ConfigError: The data set has neither.
 
     """
+    check_objects(benchmark)
+    chosen = np.unique(indices)
+    shares = [window_shares(object_mask(benchmark, int(index), geometry), rows, columns) for index in chosen]
+    return Coverage(chosen, np.array(shares, dtype=np.float32).reshape(-1, rows, columns))
+
+
+def check_objects(benchmark: Benchmark) -> None:
+    """Raise ConfigError unless the data set has masks or boxes."""
     if not benchmark.masks and benchmark.boxes is None:
         raise ConfigError(
             f"{benchmark.name} has neither masks nor boxes",
             why="method.selection = object needs a mask or a bounding box of every image",
             todo="choose another selection: --set method.selection=centre",
         )
-    chosen = np.unique(indices)
-    shares = [window_shares(object_mask(benchmark, int(index), geometry), rows, columns) for index in chosen]
-    return Coverage(chosen, np.array(shares, dtype=np.float32).reshape(-1, rows, columns))
 
 
 def window_shares(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.float64]:

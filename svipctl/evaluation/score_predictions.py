@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from svipctl.datasets.benchmark import magnitude_problem, repeated
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import ConfigError, DataError, whole_number
 from svipctl.evaluation.predictions_file import read_predictions
 from svipctl.evaluation.protocols import Scored, evaluate_protocols
 from svipctl.evaluation.result import Evaluation, evaluation_document
@@ -48,7 +48,7 @@ def score(
         seed: Random seed of the bootstrap.
 
     Raises:
-        ConfigError: `similarity`, `gamma` or `bootstrap` has an invalid value.
+        ConfigError: `similarity`, `gamma`, `bootstrap` or `seed` has an invalid value.
         DataError: The arrays contradict each other; lists every problem.
 
     """
@@ -56,8 +56,8 @@ def score(
         raise ConfigError(f"there is no similarity {similarity!r}", todo="use cosine or dot")
     if gamma is not None:
         gamma = Gamma(gamma, "given").value  # finite
-    if isinstance(bootstrap, bool) or not isinstance(bootstrap, int) or not 0 <= bootstrap <= MOST_RESAMPLES:
-        raise ConfigError(f"bootstrap is {bootstrap!r}", todo=f"pass a whole number from 0 to {MOST_RESAMPLES:,}")
+    bootstrap = whole_number("bootstrap", bootstrap, 0, MOST_RESAMPLES)
+    seed = whole_number("seed", seed, 0, 2**32 - 1)
     try:
         predicted, table = _real_numbers(predictions), np.atleast_1d(_real_numbers(class_attributes))
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that requires a gradient

@@ -205,12 +205,16 @@ def class_table_from(
         columns = [frame.iloc[:, number].to_numpy() for number in range(frame.shape[1])]
         # As text, which is not a number: numpy's dates would become whole numbers.
         columns = [one.astype(str) if one.dtype.kind in "mM" else one for one in columns]
-        rows = [[str(name), *row] for name, *row in zip(frame.index, *(one.tolist() for one in columns))]
+        names = ["" if lost else name for name, lost in zip(frame.index, frame.index.to_flat_index().isna())]
+        rows = [[name, *row] for name, *row in zip(names, *(one.tolist() for one in columns))]
     return _checked_table("the class table", [["class", *header], *rows], attributes, seen_classes, values)
 
 
 def _rows_of_mapping(classes: Mapping[str, Any], attributes: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
     """Return a header and one row per class; values without names are in the order of the attributes."""
+    for name, vector in classes.items():
+        if hasattr(vector, "to_dict") and not vector.index.is_unique:
+            raise _refusal("the class table", [f"class {str(name)!r} has two values of the same name"])
     vectors = {name: vector.to_dict() if hasattr(vector, "to_dict") else vector for name, vector in classes.items()}
     named = dict.fromkeys(key for vector in vectors.values() if isinstance(vector, Mapping) for key in vector)
     known = [name for name in attributes if name in named]
@@ -240,8 +244,8 @@ def _checked_table(
     values: tuple[float, float] | None,
 ) -> ClassTable:
     """Check a header and rows of cells (empty rows are skipped), and sort the columns by the attributes."""
-    header = [same_spelling(str(name)) for name in rows[0][1:]]
-    attributes = [same_spelling(name) for name in attributes]
+    header = [_plain(name) for name in rows[0][1:]]
+    attributes = [_plain(name) for name in attributes]
     problems = _column_problems(header, attributes)
     if problems:
         raise _refusal(title, problems)
@@ -251,7 +255,7 @@ def _checked_table(
     for place, row in enumerate(rows[1:], 2):
         if not row:
             continue
-        name = same_spelling(str(row[0]))
+        name = _plain(row[0])
         label = f"class {name!r}"
         if not name:
             problems.append(f"row {place} has no class name")
@@ -309,10 +313,15 @@ def _value(cell: Any, attribute: str, title: str, values: tuple[float, float] | 
     return value
 
 
+def _plain(name: object) -> str:
+    """Return a name as a cell of a CSV file is read: in NFC, without spaces around it."""
+    return "" if name is None else same_spelling(str(name).strip())
+
+
 def _is_seen(classes: Iterable[str], seen_classes: Collection[str]) -> NDArray[np.bool_]:
-    """Return an array (C,) of bools, True for seen classes; names are compared in NFC."""
-    seen = {same_spelling(name) for name in seen_classes}
-    return np.array([same_spelling(name) in seen for name in classes], dtype=bool)
+    """Return an array (C,) of bools, True for seen classes."""
+    seen = {_plain(name) for name in seen_classes}
+    return np.array([_plain(name) in seen for name in classes], dtype=bool)
 
 
 def _refusal(title: str, problems: list[str]) -> DataError:

@@ -19,6 +19,7 @@ from svipctl.datasets.features import Features
 from svipctl.device import precision_name
 from svipctl.inference.feature_cache import backbone_part, cached_features, stem_part, trainval_files
 from svipctl.inference.load import backbone_model
+from svipctl.inference.ready_network import check_finite
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.ridge import Floats
 from svipctl.settings.schema import Settings
@@ -114,6 +115,7 @@ def dataset_features(
     Raises:
         DataError: An image is missing or does not decode.
         ResourceError, ConfigError: The features cannot be written.
+        CheckFailed: A feature is not finite.
 
     """
     part = stem_part(model) if model.embeds_stem else backbone_part(model)
@@ -136,11 +138,12 @@ def _warnings(source: str) -> tuple[str, ...]:
 
 
 def _means(kept: Features, files: Sequence[str]) -> NDArray[np.float32]:
-    """Return the mean over the positions of cached features: (n, D)."""
+    """Return the mean over the positions of cached features, (n, D); raise CheckFailed if they are not finite."""
     means = []
     for start in range(0, len(files), _AT_ONCE):
         rows = kept.gather(files[start : start + _AT_ONCE])
-        means.append(rows.reshape(len(rows), -1, rows.shape[-1]).mean(dim=1, dtype=torch.float64).float().numpy())
+        mean = rows.reshape(len(rows), -1, rows.shape[-1]).mean(dim=1, dtype=torch.float64).float()
+        means.append(check_finite(mean, "features").numpy())
     return np.concatenate(means)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from svipctl.datasets.image_files import Entry, described
 from svipctl.datasets.images import Transform, decode
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import DataError, whole_number
 from svipctl.inference.find_images import find_pictures
 
 ImageSource = Path | Image.Image | NDArray[np.uint8] | Tensor
@@ -55,7 +55,9 @@ def as_sources(images: Images) -> Iterator[ImageSource]:
 def read_batches(
     sources: Iterable[ImageSource], transform: Transform, batch_size: int, *, upright: bool = True
 ) -> Iterator[list[tuple[ImageSource, Tensor | DataError]]]:
-    """Decode images in the background while earlier ones are processed, in constant memory.
+    """Decode image files in the background while earlier ones are processed, in constant memory.
+
+    Images and arrays are read before the next one is taken, because an iterable may reuse or close them.
 
     Args:
         sources: The images.
@@ -67,8 +69,7 @@ def read_batches(
         Each image with its pixels, or with its error if it does not decode.
 
     """
-    if batch_size < 1:
-        raise ConfigError(f"a batch of {batch_size} images", why="a batch has at least one image")
+    batch_size = whole_number("batch_size", batch_size)
     coming = iter(sources)
     waiting: deque[tuple[ImageSource, Future[Tensor | DataError]]] = deque()
     with ThreadPoolExecutor(_READERS) as pool:
@@ -76,6 +77,8 @@ def read_batches(
             while True:
                 for source in islice(coming, 2 * batch_size - len(waiting)):
                     waiting.append((source, pool.submit(_read, source, transform, upright)))
+                    if not isinstance(source, Path):
+                        waiting[-1][1].result()
                 if not waiting:
                     return
                 batch = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]

@@ -91,17 +91,17 @@ class ReadyNetwork:
             return network.predict(self.inputs(pixels), coverage=coverage)
 
 
-def check_finite(attributes: Tensor) -> Tensor:
-    """Return predicted attributes if they are finite.
+def check_finite(values: Tensor, what: str = "attributes") -> Tensor:
+    """Return predicted attributes, or other values of a network, if they are finite.
 
     Raises:
         CheckFailed: A value is not finite.
 
     """
-    if not torch.isfinite(attributes).all():
+    if not torch.isfinite(values).all():
         raise CheckFailed(
-            "the model predicts attributes that are not finite numbers",
+            f"the model predicts {what} that are not finite numbers",
             why="the training diverged, or half precision overflowed",
             todo="try --precision fp32, or train again with a lower learning rate",
         )
-    return attributes
+    return values

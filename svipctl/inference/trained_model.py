@@ -15,7 +15,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.feature_file import read_feature_file
 from svipctl.datasets.features import StemFeatures
 from svipctl.datasets.registry import open_benchmark
-from svipctl.errors import ConfigError, DataError
+from svipctl.errors import ConfigError, DataError, whole_number
 from svipctl.inference.answers import Answer, AnswerMaker, ClassifiedImage, UnreadableImage
 from svipctl.inference.class_table import Classes, ClassTable, candidate_classes
 from svipctl.inference.gamma import NOT_CALIBRATED, Gamma, calibrated_gamma
@@ -86,11 +86,10 @@ class TrainedModel(ReadyNetwork):
         """
         attributes = [np.zeros((0, len(self.attributes)))]
         related = [np.zeros((0, self.network.grid.windows), dtype=bool)]
-        with self.inference():
-            for batch in self._readable(images, batch_size):
-                prediction = self.predict_pixels(batch)
-                attributes.append(check_finite(prediction.attributes.double().cpu()).numpy())
-                related.append(prediction.related.cpu().numpy())
+        for batch in self._readable(images, batch_size):
+            prediction = self.predict_pixels(batch)
+            attributes.append(check_finite(prediction.attributes.double().cpu()).numpy())
+            related.append(prediction.related.cpu().numpy())
         return PredictedImages(np.concatenate(attributes), np.concatenate(related))
 
     @property
@@ -121,6 +120,7 @@ class TrainedModel(ReadyNetwork):
 
         Raises:
             DataError: An image does not decode.
+            CheckFailed: The network's output is not finite.
 
         """
         mean = mean_stem_features if self.embeds_stem else mean_patch_tokens
@@ -128,12 +128,12 @@ class TrainedModel(ReadyNetwork):
         width = backbone.patch_embed.feature_dim if self.embeds_stem else backbone.num_features
         features = [np.zeros((0, width), dtype=np.float32)]
         done = 0
-        with self.inference():
-            for batch in self._readable(images, batch_size):
-                features.append(mean(backbone, self.inputs(batch)).cpu().numpy())
-                done += len(batch)
-                if progress:
-                    progress(done, done)
+        for batch in self._readable(images, batch_size):
+            with self.inference():
+                features.append(check_finite(mean(backbone, self.inputs(batch)).cpu(), "features").numpy())
+            done += len(batch)
+            if progress:
+                progress(done, done)
         return np.concatenate(features)
 
     def classify(
@@ -193,9 +193,7 @@ class TrainedModel(ReadyNetwork):
 
         """
         chosen = self.gamma if gamma is None else Gamma(gamma, "given")
-        if top < 1:
-            raise ConfigError(f"top is {top}", why="use at least 1")
-        answer_maker = AnswerMaker(self.attributes, table, chosen.value, self.network.scorer, top)
+        answer_maker = AnswerMaker(self.attributes, table, chosen.value, self.network.scorer, whole_number("top", top))
         for batch in read_batches(as_sources(images), self.transform, batch_size):
             readable = [pixels for _, pixels in batch if isinstance(pixels, Tensor)]
             classified = self._classify_pixels(torch.stack(readable), answer_maker) if readable else iter(())

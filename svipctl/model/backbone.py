@@ -106,8 +106,15 @@ def grid_of(vit: VisionTransformer) -> tuple[int, int]:
 
 
 def image_size_of(vit: VisionTransformer) -> int:
-    """Return the side of the square input image in pixels."""
-    return int(vit.patch_embed.img_size[0])
+    """Return the side of the square input image in pixels; raise ConfigError if the input is not square."""
+    height, width = vit.patch_embed.img_size
+    if height != width:
+        raise ConfigError(
+            f"the backbone takes images of {height} x {width} pixels",
+            why="every image is resized to a square",
+            todo=f"set img_size = {max(height, width)} in model.backbone_args",
+        )
+    return int(height)
 
 
 def stem_of(vit: VisionTransformer) -> nn.Module | None:

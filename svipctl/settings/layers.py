@@ -41,6 +41,11 @@ PROJECT_FILE = "svipctl.toml"
 ENVIRONMENT_PREFIX = "SVIPCTL_"
 ENVIRONMENT = "environment"
 """Origin of values from environment variables."""
+REPLACED = (
+    *("model.backbone", "model.weights", "model.init_from", "model.backbone_args", "model.stem"),
+    *("data.resize", "data.test_resize", "data.crop_scale", "data.normalise", "data.keep_features"),
+)
+"""Settings of networks of images, which have no effect with features of a file."""
 BACKBONE = re.compile(r"[A-Za-z0-9_]+")
 RECIPES: tuple[str, ...] = get_args(RecipeName)
 _PRESETS = files("svipctl.settings") / "presets"
@@ -246,15 +251,16 @@ def _highest(layers: Sequence[Layer], section: str, key: str) -> str:
 
 
 def _use_features(own: list[Layer], problems: list[str]) -> None:
-    """Let features of a file replace the backbone of all layers; a backbone on the command line is a problem."""
+    """Let features of a file replace the settings of a network of images in all layers; on the command line they are a
+    problem.
+    """
     for layer in own:
-        model = layer.values.get("model")
-        if not isinstance(model, dict):
-            continue
-        keys = ("backbone", "weights", "init_from")
-        named = [key for key in keys if model.pop(key, "") not in ("", "none", FEATURES)]
-        if named and layer is own[-1]:
-            problems.append(f"model.{named[0]} (flag): the features of data.features replace it, omit it")
+        for key in REPLACED:
+            section, _, name = key.partition(".")
+            values = layer.values.get(section)
+            given = values.pop(name, "") if isinstance(values, dict) else ""
+            if layer is own[-1] and given not in ("", "none", FEATURES):
+                problems.append(f"{key} (flag): the features of data.features replace it, omit it")
     own.insert(0, Layer("data.features", {"model": {"backbone": FEATURES}}))
 
 

@@ -151,7 +151,7 @@ class OptimSettings(Section):
     step_factor: PositiveFloat = 0.8
     """Factor of each step of the schedule `step`."""
     ramp_epochs: float = Field(0.0, ge=0)
-    """Linear rise of the learning rate at the start of the main phase, in epochs."""
+    """Linear rise of the learning rate at the start of the main phase, in epochs; the schedule `step` has none."""
     warmup_epochs: NonNegativeInt = 0
     """Epochs, counted in train.epochs, in which only the heads are trained."""
     warmup_lr: PositiveFloat = 5e-5

@@ -24,7 +24,7 @@ from svipctl.runs.lookup import find_run, name_of
 from svipctl.runs.manifest import is_expected, read_checked
 from svipctl.runs.run import Run
 from svipctl.settings.keys import WHERE_AND_HOW, flatten
-from svipctl.settings.layers import Resolved
+from svipctl.settings.layers import REPLACED, Resolved
 from svipctl.settings.schema import Settings
 from svipctl.training.resume import differences
 
@@ -161,7 +161,9 @@ def with_development(configure: Callable[..., Resolved], names: Sequence[str]) -
     """
     asked = configure().settings
     run = find_run(asked.runs_dir, asked.dataset, names[0])
-    of_development = {key: value for key, value in flatten(run.settings()).items() if key not in _NOT_INHERITED}
+    settings = run.settings()
+    left_out = _NOT_INHERITED.union(REPLACED if settings.data.features else ())
+    of_development = {key: value for key, value in flatten(settings).items() if key not in left_out}
     inherited = {**of_development, "train.select": "last"}  # not a preset's choice of an epoch
     development = read_development(configure(**inherited).settings, names)
     configured = configure(**inherited, **{"train.epochs": development.epochs})

@@ -1,7 +1,8 @@
-"""Plan a training run for `train --dry-run`: its actions and needs, without drawing, loading or writing anything."""
+"""Plan a training run for `train --dry-run`: its actions and needs, without drawing, downloading or writing anything."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from svipctl.device import check_devices, choose_dtype, precision_name
 from svipctl.inference.checkpoint import read_metadata
 from svipctl.inference.network import build_network, check_same_benchmark, check_word_vectors
 from svipctl.inference.weights_file import read_trained
-from svipctl.model.backbone import create_backbone, stem_of
-from svipctl.model.weights import needs_download
+from svipctl.model.backbone import create_backbone, image_size_of, stem_of
+from svipctl.model.weights import load_backbone, needs_download
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.training.resume import check_same_images
-from svipctl.training.setup import keeps_features, open_data, with_width
+from svipctl.training.setup import check_data, keeps_features, open_data, with_width
+from svipctl.training.starting_weights import start_from_trained
 
 _MIB = 2**20
 _COPIES_ON_DISK = (
@@ -36,17 +38,16 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
     the images, if all must be computed.
 
     Raises:
-        ConfigError: The GPU, backbone or fold does not exist; or backbone, window and recipe do not fit together.
+        ConfigError: The GPU, backbone or fold does not exist; or backbone, window, recipe and data do not fit together.
         NetworkError: The weights must be downloaded, and `offline` forbids it.
-        DataError: The data set, its word vectors or the weights are missing, or are not those of the run to resume.
+        DataError: The data set, its word vectors or the weights are missing or damaged, do not fit, or are not those of
+            the run to resume.
 
     """
     device = check_devices(settings.gpu)
     begins = not position  # the weights and word vectors are in the checkpoint
     to_download = False
-    if begins and settings.model.init_from:
-        read_trained(Path(settings.model.init_from))
-    elif begins:
+    if begins and not settings.model.init_from:
         to_download = needs_download(settings.model.backbone, settings.model.weights, offline=settings.offline)
     to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
     images: int | None = None
@@ -57,7 +58,9 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         benchmark, file = open_data(settings)
         if file is not None:
             match_features(file, benchmark)
-        train = benchmark.split(settings.train.fold).train
+        check_data(settings, benchmark, file)
+        split = benchmark.split(settings.train.fold)
+        train = split.train
         images, attributes = len(train), len(benchmark.attributes)
         if not begins:
             check_same_benchmark(read_metadata(run.last), benchmark)
@@ -67,9 +70,22 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         kept = len(benchmark.images) + (len(benchmark.trainval) if settings.data.augment == "flip" else 0)
     if file is not None:
         settings = with_width(settings, file)
-    with torch.device("meta"):  # shapes are enough
-        backbone = create_backbone(settings.model.backbone, settings.model.backbone_args)
-        network = build_network(settings.model, settings.method, attributes, torch.empty(attributes, 1), backbone)
+    model = settings.model
+    with torch.device("meta"), warnings.catch_warnings():  # shapes are enough
+        warnings.simplefilter("ignore")  # of torch, that tensors without storage take no values
+        if begins and not model.init_from and model.weights not in ("none", "pretrained"):
+            backbone, _ = load_backbone(model.backbone, model.backbone_args, model.weights)
+        else:
+            backbone = create_backbone(model.backbone, model.backbone_args)
+        network = build_network(model, settings.method, attributes, torch.empty(attributes, 1), backbone)
+        if begins and model.init_from:
+            if to_draw:
+                read_trained(Path(model.init_from))
+            else:
+                start_from_trained(network, settings, benchmark, split)
+    image_size_of(backbone)
+    if file is None and model.stem == "frozen":
+        network.freeze_stem()
     dtype = choose_dtype(settings.precision, device)
     row = 0
     if file is None and stem_of(backbone) is not None and keeps_features(settings):

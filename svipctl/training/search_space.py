@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, floor, isfinite
 from typing import TYPE_CHECKING, Any
 
 from svipctl.errors import ConfigError, nearest
@@ -85,10 +86,7 @@ def search_space(configured: Resolved, given: Sequence[str]) -> dict[str, Dimens
     unused |= set() if method.prototype_weight else {"method.prototype_weight"}
     unused |= {"method.whitening_shrinkage"} if method.class_attributes != "whitened" else set()
     factors = {key: one for key, one in _FACTORS.items() if key not in unused and configured.origins.get(key) != "flag"}
-    return {
-        key: _range(values[key], low * values[key], high * values[key], log)
-        for key, (low, high, log) in factors.items()
-    }
+    return {key: _around(values[key], low, high, log) for key, (low, high, log) in factors.items()}
 
 
 def _parsed(text: str, settings: Mapping[str, Any]) -> tuple[str, Dimension]:
@@ -106,9 +104,13 @@ def _parsed(text: str, settings: Mapping[str, Any]) -> tuple[str, Dimension]:
             todo="omit it",
         )
     ends = [parse_value(part.strip()) for part in parts[:2]]
-    is_range = len(ends) == 2 and all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
+    is_range = len(ends) == 2 and all(_is_whole(end) or (isinstance(end, float) and isfinite(end)) for end in ends)
+    if is_range and _is_whole(settings[key]):
+        ends = [ceil(ends[0]), floor(ends[1])]
+    elif is_range:
+        ends = [float(end) for end in ends]
     if is_range and parts[2:] in ([], ["log"]) and (ends[0] > 0 or not parts[2:]) and ends[0] < ends[1]:
-        return key, _range(settings[key], ends[0], ends[1], bool(parts[2:]))
+        return key, Dimension(low=ends[0], high=ends[1], log=bool(parts[2:]))
     array = parse_value(f"[{values}]")
     choices = array if isinstance(array, list) else [parse_value(part.strip()) for part in values.split(",")]
     if is_range or len(choices) < 2:
@@ -122,8 +124,12 @@ def _parsed(text: str, settings: Mapping[str, Any]) -> tuple[str, Dimension]:
     return key, Dimension(choices=tuple(choices))
 
 
-def _range(configured: Any, low: float, high: float, log: bool) -> Dimension:
-    """Return a range, of whole numbers if the setting is one."""
-    if isinstance(configured, int) and not isinstance(configured, bool):
-        return Dimension(low=max(1, round(low)), high=max(1, round(high)), log=log)
-    return Dimension(low=float(low), high=float(high), log=log)
+def _around(configured: Any, low: float, high: float, log: bool) -> Dimension:
+    """Return the range between two factors of a value, of whole numbers from 1 if it is one."""
+    if _is_whole(configured):
+        return Dimension(low=max(1, round(low * configured)), high=max(1, round(high * configured)), log=log)
+    return Dimension(low=float(low * configured), high=float(high * configured), log=log)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -13,7 +13,7 @@ from svipctl.datasets.benchmark import Benchmark, Split
 from svipctl.datasets.feature_file import FeatureFile, read_pretrained_features
 from svipctl.datasets.features import StemFeatures
 from svipctl.datasets.images import Transform
-from svipctl.datasets.object_masks import Coverage, object_coverage
+from svipctl.datasets.object_masks import Coverage, check_objects, object_coverage
 from svipctl.datasets.packed_pixels import PackedImages, find_pack, geometries
 from svipctl.datasets.registry import open_benchmark
 from svipctl.device import choose_dtype, use_device
@@ -95,6 +95,7 @@ def prepare(
             attributes, or of other features.
 
     """
+    check_data(settings, benchmark, file)
     device = use_device(settings.gpu, ranks.local)
     seed_everything(settings.seed)
     split = benchmark.split(settings.train.fold)
@@ -127,8 +128,6 @@ def prepare(
     model = TrainedModel(network.to(device), metadata, device, choose_dtype(settings.precision, device))
     features, notes = None, [*start.notes, *(note for _, note in packs if note)]
     if file is not None:
-        if transform.crops:
-            raise ConfigError("random crops are not possible with a feature file", todo="--set data.augment=flip")
         features = features_of_file(file, benchmark, metadata)
         model = replace(model, features=features)
         if features.mirrored is None and transform.augment != "none":
@@ -155,6 +154,17 @@ def prepare(
         initial_images=start.images,
         ranks=ranks,
     )
+
+
+def check_data(settings: Settings, benchmark: Benchmark, file: FeatureFile | None) -> None:
+    """Raise ConfigError if the settings need what the data set or the feature file does not have."""
+    crops, needs_objects = settings.data.augment == "crop-and-flip", settings.method.selection == "object"
+    if crops and file is not None:
+        raise ConfigError("random crops are not possible with a feature file", todo="--set data.augment=flip")
+    if crops and needs_objects:
+        raise ConfigError("method.selection = object does not support random crops", todo="--set data.augment=flip")
+    if needs_objects:
+        check_objects(benchmark)
 
 
 def image_size(settings: Settings) -> int:
@@ -194,11 +204,6 @@ def seed_everything(seed: int) -> None:
 
 
 def _objects(benchmark: Benchmark, split: Split, transform: Transform, network: SVIP) -> Coverage:
-    if transform.crops:
-        raise ConfigError(
-            "method.selection = object does not support random crops",
-            todo="--set data.augment=flip",
-        )
     return object_coverage(benchmark, split.train, transform.training_geometry, *network.grid.window_shape)
 
 

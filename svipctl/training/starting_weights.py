@@ -42,16 +42,16 @@ def new_start(settings: Settings, benchmark: Benchmark, split: Split) -> Start:
 
     """
     if settings.model.init_from:
-        return _from_trained(settings, benchmark, split)
+        return start_from_trained(new_network(settings, benchmark), settings, benchmark, split)
     model, notes = settings.model, list[str]()
     backbone, source = load_backbone(model.backbone, model.backbone_args, model.weights, notes.append)
     normalise = normalisation_of_backbone(settings, backbone.pretrained_cfg)
     return Start(new_network(settings, benchmark, backbone), source, normalise, notes=tuple(notes))
 
 
-def _from_trained(settings: Settings, benchmark: Benchmark, split: Split) -> Start:
+def start_from_trained(network: SVIP, settings: Settings, benchmark: Benchmark, split: Split) -> Start:
+    """Load the weights of `model.init_from` into a new network; arguments and errors as for `new_start`."""
     weights = read_trained(Path(settings.model.init_from))
-    network = new_network(settings, benchmark)
     put_into(network, weights)
     source = {"source": weights.name, "sha256": weights.sha256}
     metadata, notes = weights.metadata, notes_on(weights)

@@ -17,6 +17,7 @@ from svipctl.datasets.benchmark import Benchmark
 from svipctl.errors import shortened_name
 from svipctl.evaluation.calibration import Floats, unit_rows
 from svipctl.evaluation.result import ModelEvaluation
+from svipctl.visuals.image_choice import number_of
 from svipctl.visuals.style import GREY, SMALL, cycle_colour, new_figure
 from svipctl.visuals.text import entitle
 
@@ -72,6 +73,9 @@ def embedding_figure(
         classes: Names of the classes to colour; by default as many as fit, unseen ones first.
         title: Title of the figure.
 
+    Raises:
+        ConfigError: The class does not exist.
+
     """
     names, labels, split = evaluation.classes, evaluation.results.answers.labels, evaluation.split
     seen = np.isin(split.classes, split.seen_classes)
@@ -81,7 +85,7 @@ def embedding_figure(
     axes = figure.subplots()
     ink = matplotlib.rcParams["text.color"]
     there = np.unique(labels)
-    named = [names.index(name) for name in classes] or [
+    named = [number_of("the evaluation has no class", name, names) for name in classes] or [
         label for label in there.tolist() if len(there) <= MOST_NAMED or not seen[label]
     ]
     named = named[:MOST_NAMED]

@@ -12,7 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from svipctl.datasets.benchmark import Benchmark
-from svipctl.errors import ConfigError
+from svipctl.errors import ConfigError, whole_number
 from svipctl.evaluation.result import ModelEvaluation
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.runs.run import Run
@@ -27,8 +27,8 @@ from svipctl.visuals.inspection import Inspection, Inspector
 from svipctl.visuals.patches import SCORES, patch_sheet
 from svipctl.visuals.style import Theme, themed
 
-Images = Sequence[int | str | Path]
-"""Indices of the data set's images, or your own files; few enough for one page."""
+Images = str | Path | Sequence[int | str | Path]
+"""Indices of the data set's images, or your own files, or one file; few enough for one page."""
 
 
 def training(run: Run | TrainedModel | str | Path, *, theme: Theme = "light") -> Figure:
@@ -64,10 +64,10 @@ def confusion(
     """Show the most confused pairs of classes, with an image of each mistake.
 
     Raises:
-        ConfigError: No image was classified incorrectly.
+        ConfigError: No image was classified incorrectly, or `top` is below 1.
 
     """
-    row, counts, pairs = confusion_of(evaluation, top)
+    row, counts, pairs = confusion_of(evaluation, whole_number("top", top))
     if not pairs:
         raise ConfigError("no image was classified incorrectly: there is nothing to show")
     read = image_reader(evaluation, dataset or evaluation.model.open_dataset())
@@ -91,6 +91,9 @@ def embedding(
         dataset: The data set.
         theme: Colours.
 
+    Raises:
+        ConfigError: The class does not exist.
+
     """
     plane = attribute_plane(evaluation.predictions.attributes)
     benchmark = dataset or evaluation.model.open_dataset()
@@ -98,7 +101,12 @@ def embedding(
 
 
 def patches(model: TrainedModel, images: Images, *, dataset: Benchmark | None = None, theme: Theme = "light") -> Figure:
-    """Show the related windows of each image, the patch classifier's probability, and the ground truth."""
+    """Show the related windows of each image, the patch classifier's probability, and the ground truth.
+
+    Raises:
+        ConfigError: An image does not exist.
+
+    """
     inspected, _ = _inspected(model, images, dataset)
     return _drawn(theme, lambda: patch_sheet(inspected, _title(model), score_source=model.network.recipe.score_source))
 
@@ -115,10 +123,10 @@ def attributes(
     """Show localization maps of the attributes that count most for the answer, and of those that you name.
 
     Raises:
-        ConfigError: The attribute does not exist, or the recipe's attribute head reads the class token.
+        ConfigError: The attribute or an image does not exist, or the recipe's attribute head reads the class token.
 
     """
-    inspected, benchmark = _inspected(model, images, dataset, reasons=top + len(names))
+    inspected, benchmark = _inspected(model, images, dataset, reasons=whole_number("top", top, 0) + len(names))
     if any(one.windows is None for one in inspected):
         raise ConfigError("the attribute head of this recipe reads the class token: there are no maps")
     named = attribute_numbers(benchmark, names)
@@ -130,7 +138,12 @@ def attributes(
 def attention(
     model: TrainedModel, images: Images, *, dataset: Benchmark | None = None, theme: Theme = "light"
 ) -> Figure:
-    """Show the class token's attention in the blocks of the network, and the window score computed from it."""
+    """Show the class token's attention in the blocks of the network, and the window score computed from it.
+
+    Raises:
+        ConfigError: An image does not exist.
+
+    """
     inspected, _ = _inspected(model, images, dataset)
     return _drawn(
         theme, lambda: attention_sheet(inspected, _title(model), score=SCORES[model.network.recipe.score_source])
@@ -149,8 +162,12 @@ def _inspected(
     model: TrainedModel, images: Images, dataset: Benchmark | None, reasons: int = 4
 ) -> tuple[list[Inspection], Benchmark]:
     benchmark = dataset or model.open_dataset()
-    inspector = Inspector(model, benchmark, reasons=reasons)
-    return list(inspector.inspect([Path(one) if isinstance(one, str) else one for one in images])), benchmark
+    inspector, last = Inspector(model, benchmark, reasons=reasons), len(benchmark.images) - 1
+    named = [images] if isinstance(images, str | Path) else images
+    found = [Path(one) if isinstance(one, str | Path) else whole_number("an image", one, 0, last) for one in named]
+    if not found:
+        raise ConfigError("there is no image to show", todo="pass files, or indices of the data set's images")
+    return list(inspector.inspect(found)), benchmark
 
 
 def _title(model: TrainedModel) -> str:

@@ -29,7 +29,7 @@ def images_of(benchmark: Benchmark, split: Split, part: Part, classes: Sequence[
     """
     indices: Indices = split.scored if part == "test" else getattr(split, part)
     if classes:
-        wanted = [_number(f"{benchmark.name} has no class", name, benchmark.classes) for name in classes]
+        wanted = [number_of(f"{benchmark.name} has no class", name, benchmark.classes) for name in classes]
         indices = indices[np.isin(benchmark.labels[indices], wanted)]
     if not len(indices):
         raise DataError(
@@ -49,10 +49,13 @@ def attribute_numbers(benchmark: Benchmark, names: Sequence[str]) -> tuple[int, 
         ConfigError: The attribute does not exist.
 
     """
-    return tuple(_number(f"{benchmark.name} has no attribute", name, benchmark.attributes) for name in names)
+    return tuple(number_of(f"{benchmark.name} has no attribute", name, benchmark.attributes) for name in names)
 
 
-def _number(refusal: str, name: str, names: Sequence[str]) -> int:
+def number_of(refusal: str, name: str, names: Sequence[str]) -> int:
+    """Return the place of a name among others; raise ConfigError with the refusal and the nearest name if it is not
+    there.
+    """
     if name not in names:
         raise ConfigError(f"{refusal} {name!r}", why=nearest(name, names))
     return names.index(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_schemas import follows
-from tests.conftest import Command, of_every_recipe
+from tests.conftest import NETWORK, Command, of_every_recipe
 from tests.runs.made import rewrite
 
 pytestmark = pytest.mark.slow
@@ -24,6 +24,14 @@ pytestmark = pytest.mark.slow
         ("eval toybirds --checkpoint gone.pth", "gone.pth"),
         ("train DATA --weights pretrained --offline", "downloads are disabled (--offline)"),
         ("train cub", "cub is not in data"),
+        ("train DATA --set model.stem=frozen", "no convolutional stem"),
+        ("train DATA --set method.selection=object", "neither masks nor boxes"),
+        ("train DATA --set method.selection=object --set data.augment=crop-and-flip", "does not support random crops"),
+        ("train DATA --init-from runs/small/first --set model.window=4", "does not fit the network"),
+        ("train DATA --init-from runs/small/first --set train.fold=1", "was trained on 2 of the 2 classes"),
+        ("train DATA --weights runs/small/first/checkpoints/best/model.safetensors", "does not fit the backbone"),
+        ("train DATA --weights runs/small/first/config.toml", "is not a file of plain data"),
+        (f"train DATA --set {NETWORK.replace('32', '[32,64]')}", "takes images of 32 x 64 pixels"),
         ("baseline DATA --fold 4", "has no fold 4"),
         ("baseline cub", "cub is not in data"),
         ("baseline DATA --weights gone.pth", "there is no weights file gone.pth"),

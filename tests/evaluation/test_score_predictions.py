@@ -134,6 +134,8 @@ def test_a_contradiction_is_described(changed: dict[str, Any], problem: str) -> 
         ({"bootstrap": -1}, ConfigError),
         ({"bootstrap": 2.5}, ConfigError),
         ({"bootstrap": 10**9}, ConfigError),
+        ({"seed": -1}, ConfigError),
+        ({"seed": 1.5}, ConfigError),
         ({"gamma": 10**400}, ConfigError),
         ({"gamma": "x"}, ConfigError),
         ({"classes": [1, "b", "b", 1, 2, 3]}, DataError),

@@ -166,6 +166,9 @@ FORMS: dict[str, Callable[[Path], Any]] = {
     "mappings in another order": lambda folder: {"jay": by_name(TABLE[0], -1), "wren": by_name(TABLE[1])},
     "a mapping before a list": lambda folder: {"jay": by_name(TABLE[0], -1), "wren": TABLE[1].tolist()},
     "a list before a mapping": lambda folder: {"jay": TABLE[0].tolist(), "wren": by_name(TABLE[1], -1)},
+    "names with spaces around them": lambda folder: {
+        f" {name}\t": {f"{key} ": value for key, value in by_name(row).items()} for name, row in zip(CLASSES, TABLE)
+    },
     "series with names": lambda folder: as_series(),
 }
 
@@ -202,6 +205,7 @@ def test_the_same_classes_in_every_form_give_the_same_table(form: str, tmp_path:
         ({"jay": {}}, "class 'jay', 'has_bill::red': '' is not a number"),
         ({}, "but no class"),
         ({"": [0, 1, 1]}, "row 2 has no class name"),
+        ({None: [0, 1, 1]}, "row 2 has no class name"),
         (TABLE, "a ndarray is not a class table"),
         (["jay"], "a list is not a class table"),
     ],
@@ -239,6 +243,23 @@ def test_problems_of_a_frame_are_those_of_a_file() -> None:
     assert "class 'jay' appears twice" in caught.value.why
     with pytest.raises(DataError, match="1 problem"):
         class_table_from(as_frame(classes_in="index").drop(columns="is_large"), NAMES)
+
+
+def test_a_series_with_two_values_of_a_name_is_refused() -> None:
+    series = pytest.importorskip("pandas").Series([0.5, 1, 0.25, 1], index=[*NAMES, NAMES[0]])
+    with pytest.raises(DataError, match="class 'jay' has two values of the same name"):
+        class_table_from({"jay": series}, NAMES)
+
+
+@pytest.mark.parametrize("lost", [None, np.nan, "NA", "NaT"])
+@pytest.mark.parametrize("classes_in", ["index", "column"])
+def test_a_row_of_a_frame_without_a_name_is_refused(lost: Any, classes_in: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    names = pandas.Index([getattr(pandas, str(lost), lost), "wren"], dtype=object)
+    frame = as_frame(classes_in=classes_in)
+    frame = frame.set_axis(names) if classes_in == "index" else frame.assign(**{"class": names})
+    with pytest.raises(DataError, match="row 2 has no class name"):
+        class_table_from(frame, NAMES)
 
 
 def test_a_frame_with_two_columns_of_names_is_refused() -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.feature_file import read_feature_file
 from svipctl.datasets.registry import open_benchmark
-from svipctl.errors import DataError
+from svipctl.errors import CheckFailed, DataError
 from svipctl.inference.image_features import dataset_features, embed_dataset, embed_images
 from svipctl.inference.load import load
 from svipctl.inference.trained_model import TrainedModel
@@ -50,6 +51,13 @@ def test_an_undecodable_image_is_named(model: TrainedModel, tmp_path: Path) -> N
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(DataError, match=r"bad\.png"):
         embed_images(model, [tmp_path / "bad.png"])
+
+
+def test_features_that_are_not_finite_are_an_error(model: TrainedModel, benchmark: Benchmark) -> None:
+    with torch.no_grad():
+        model.network.backbone.norm.bias[0] = torch.inf
+    with pytest.raises(CheckFailed, match="features that are not finite"):
+        embed_dataset(model, benchmark)
 
 
 def test_a_run_gives_the_features_of_its_own_backbone(trained: Path, shared_folder: Path) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from svipctl.datasets.images import Transform
 from svipctl.errors import DataError
@@ -122,6 +122,42 @@ def test_half_precision_floats_are_rounded_to_the_nearest_brightness(arrays: np.
     (found,) = read((channels_first(arrays)[0].float() / 255).bfloat16())
     expected = TRANSFORM(Image.fromarray(arrays[0]))
     assert (found.int() - expected.int()).abs().max() <= 1
+
+
+def one_array(arrays: np.ndarray, folder: Path) -> Iterator[np.ndarray]:
+    frame = np.empty_like(arrays[0])
+    for array in arrays:
+        frame[:] = array
+        yield frame
+
+
+def one_tensor(arrays: np.ndarray, folder: Path) -> Iterator[torch.Tensor]:
+    yield from map(torch.from_numpy, (array.transpose(2, 0, 1) for array in one_array(arrays, folder)))
+
+
+def frames(arrays: np.ndarray, folder: Path) -> Iterator[Image.Image]:
+    first, *others = (Image.fromarray(array) for array in arrays)
+    first.save(folder / "all.tiff", save_all=True, append_images=others)
+    return iter(ImageSequence.Iterator(Image.open(folder / "all.tiff")))
+
+
+def closed_files(arrays: np.ndarray, folder: Path) -> Iterator[Image.Image]:
+    for path in sorted(folder.rglob("*.png")):
+        with Image.open(path) as image:
+            yield image
+
+
+@pytest.mark.parametrize("reusing", [one_array, one_tensor, frames, closed_files])
+def test_an_iterable_may_reuse_or_close_an_image_after_it_is_taken(
+    reusing: Callable[[np.ndarray, Path], Iterator[Any]], arrays: np.ndarray, folder: Path
+) -> None:
+    assert [one.tolist() for one in read(reusing(arrays, folder))] == [one.tolist() for one in read(arrays)]
+
+
+def test_an_opened_file_may_be_passed_several_times(tmp_path: Path) -> None:
+    Image.fromarray(pixels_of(0, 900, 900)).save(tmp_path / "a.png")
+    found = read([Image.open(tmp_path / "a.png")] * 8, batch_size=8)
+    assert all(torch.equal(one, read(tmp_path / "a.png")[0]) for one in found)
 
 
 def test_each_image_is_returned_as_it_was_passed(folder: Path, arrays: np.ndarray) -> None:

@@ -160,6 +160,10 @@ def test_a_model_with_weights_that_are_not_finite_is_an_error(pictures: list[Pat
         list(model.classify_each(pictures, candidates()))
     with pytest.raises(CheckFailed, match="not finite"):
         model.predict(pictures)
+    with torch.no_grad():
+        model.network.backbone.norm.bias[0] = torch.nan
+    with pytest.raises(CheckFailed, match="features that are not finite"):
+        model.embed(pictures)
 
 
 @torch.no_grad()
@@ -261,6 +265,20 @@ def test_the_network_is_unchanged_after_an_error() -> None:
     assert model.network.training
     assert torch.is_grad_enabled()
     assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("use", ["predict", "embed", "classify"])
+def test_the_code_of_an_iterable_runs_in_its_own_arithmetic(use: str, pictures: list[Path]) -> None:
+    found = []
+
+    def images() -> Iterator[Path]:
+        for path in pictures:
+            found.append((torch.is_autocast_enabled("cpu"), torch.is_grad_enabled()))
+            yield path
+
+    more = (candidates(),) if use == "classify" else ()
+    getattr(trained_model(dtype=torch.bfloat16), use)(images(), *more, batch_size=1)
+    assert set(found) == {(False, True)}
 
 
 def test_bf16_predictions_and_features_are_near_those_of_full_precision(pictures: list[Path]) -> None:

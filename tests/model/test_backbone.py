@@ -131,3 +131,9 @@ def test_argument_that_timm_refuses_is_a_configuration_error(arguments: dict[str
 def test_dropping_patches_is_refused_because_windows_need_every_patch() -> None:
     with pytest.raises(ConfigError, match="drops patches"):
         create_backbone("vit_tiny", {"depth": 1, "patch_drop_rate": 0.5})
+
+
+def test_images_that_are_not_square_are_refused() -> None:
+    with pytest.raises(ConfigError, match="takes images of 32 x 64 pixels") as refused:
+        image_size_of(create_backbone("vit_tiny", {"img_size": [32, 64], "depth": 1}))
+    assert "set img_size = 64" in refused.value.todo

@@ -277,18 +277,28 @@ def test_a_folder_is_trained_with_the_installed_backbone(
 
 
 def test_features_of_a_file_replace_the_backbone_of_every_layer(tmp_path: Path) -> None:
-    (tmp_path / "svipctl.toml").write_text("[model]\nbackbone = 'vit_small'\nweights = 'mine.pth'\nwindow = 1\n")
+    own = "[model]\nbackbone = 'vit_small'\nweights = 'mine.pth'\nwindow = 1\nbackbone_args = { depth = 3 }\n"
+    (tmp_path / "svipctl.toml").write_text(own + "[data]\nnormalise = 'half'\n")
     for dataset in DATASETS:
         found = resolve(dataset, folder=tmp_path, flags={"data.features": "clip.npz"}).settings
         assert (found.model.backbone, found.model.weights, found.model.init_from) == ("features", "none", "")
         assert (found.recipe, found.model.window, found.train.epochs) == ("hybrid", 1, 16)
+        plain = resolve(dataset, flags={"data.features": "clip.npz"}).settings
+        assert (found.model, found.data) == (plain.model, plain.data)
     rate = resolve("cub", flags={"data.features": "clip.npz"}, assignments=["optim.lr=0.1"]).settings.optim.lr
     assert rate == 0.1
     off = resolve("cub", folder=tmp_path, flags={"data.features": ""}).settings
     assert (off.model.backbone, off.model.weights) == ("vit_small", "mine.pth")
 
 
-@pytest.mark.parametrize("flag", ["model.backbone=lite", "model.weights=pretrained", "model.init_from=runs/one"])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        *("model.backbone=lite", "model.weights=pretrained", "model.init_from=runs/one", "model.stem=train"),
+        *("model.backbone_args={depth=1}", "data.resize=square", "data.test_resize=square", "data.normalise=half"),
+        *("data.crop_scale=[0.5,1]", "data.keep_features=false"),
+    ],
+)
 def test_a_backbone_on_the_command_line_contradicts_features_of_a_file(flag: str) -> None:
     with pytest.raises(ConfigError) as refused:
         resolve("cub", assignments=["data.features=clip.npz", flag])

@@ -19,6 +19,8 @@ from svipctl.training.study import next_trial, open_study
         ("optim.lr=1e-5:1e-3:log", "optim.lr", Dimension(low=1e-5, high=1e-3, log=True)),
         ("lr=1:2", "optim.lr", Dimension(low=1.0, high=2.0)),
         ("train.epochs=4:16", "train.epochs", Dimension(low=4, high=16)),
+        ("warmup_epochs=0:3", "optim.warmup_epochs", Dimension(low=0, high=3)),
+        ("train.epochs=2.5:4.5", "train.epochs", Dimension(low=3, high=4)),
         ("optim.optimizer=adam,adamw", "optim.optimizer", Dimension(choices=("adam", "adamw"))),
         ("train.batch_size=8,16", "train.batch_size", Dimension(choices=(8, 16))),
         (
@@ -38,6 +40,9 @@ def test_a_search_is_a_range_or_a_list(text: str, key: str, dimension: Dimension
         ("optim.rl=1:2", "did you mean 'optim.lr'"),
         ("optim.lr", "neither a range nor a list"),
         ("optim.lr=2:1", "LOW must be below HIGH"),
+        ("train.epochs=2.1:2.9", "LOW must be below HIGH"),
+        ("optim.lr=1:1e400", "neither a range nor a list"),
+        ("train.epochs=1:1e400", "neither a range nor a list"),
         ("optim.lr=0:1:log", "above 0 for a logarithmic range"),
         ("optim.lr=1:2:cube", "neither a range nor a list"),
         ("optim.optimizer=adam", "neither a range nor a list"),

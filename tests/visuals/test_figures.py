@@ -85,6 +85,30 @@ def test_the_figure_has_the_requested_theme(subject: Evaluated) -> None:
     assert (to_hex(light.get_facecolor()), to_hex(dark.get_facecolor())) == ("#ffffff", "#16181d")
 
 
+IMPOSSIBLE: dict[str, Callable[[Evaluated], Figure]] = {
+    "top is 0": lambda one: figures.confusion(one.evaluation, top=0, dataset=one.benchmark),
+    "top is -1": lambda one: figures.confusion(one.evaluation, top=-1, dataset=one.benchmark),
+    "top is 2.5": lambda one: figures.attributes(one.evaluation.model, [0], top=2.5, dataset=one.benchmark),  # type: ignore[arg-type]
+    "the evaluation has no class 'nope'": lambda one: figures.embedding(
+        one.evaluation, classes=["nope"], dataset=one.benchmark
+    ),
+    "an image is 56": lambda one: figures.patches(one.evaluation.model, [0, 56], dataset=one.benchmark),
+    "an image is -1": lambda one: figures.attention(one.evaluation.model, [-1], dataset=one.benchmark),
+    "there is no image": lambda one: figures.patches(one.evaluation.model, [], dataset=one.benchmark),
+}
+
+
+@pytest.mark.parametrize("said", IMPOSSIBLE)
+def test_values_that_do_not_exist_are_refused(subject: Evaluated, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        IMPOSSIBLE[said](subject)
+
+
+def test_one_file_needs_no_list(subject: Evaluated) -> None:
+    file = str(subject.benchmark.image_path(0))
+    assert "selected" in words(figures.patches(subject.evaluation.model, file, dataset=subject.benchmark))
+
+
 def test_an_unknown_attribute_is_named(subject: Evaluated) -> None:
     with pytest.raises(ConfigError, match="no attribute 'beak'"):
         figures.attributes(subject.evaluation.model, [0], names=["beak"], dataset=subject.benchmark)

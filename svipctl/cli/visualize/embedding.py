@@ -5,7 +5,6 @@ from __future__ import annotations
 from svipctl.cli import _completion
 from svipctl.cli._command import Dataset, Overrides, command, option
 from svipctl.cli.visualize._figure import FigureOptions, evaluate, open_run_dataset, plan_figure
-from svipctl.errors import ConfigError, nearest
 from svipctl.settings import effects, flags
 
 
@@ -33,14 +32,15 @@ def embedding(
         svipctl visualize embedding awa2 --theme dark -o plane.svg
 
     """
+    from svipctl.visuals.image_choice import number_of
+
     figure = plan_figure("embedding", dataset, options, overrides)
     run = figure.run
     benchmark = open_run_dataset(figure.settings, figure.file)
     split = benchmark.split(run.settings().train.fold)
     names = benchmark.names_of(split.classes)
     for name in classes or ():
-        if name not in names:
-            raise ConfigError(f"{benchmark.name} has no class {name!r}", why=nearest(name, names))
+        number_of(f"{benchmark.name} has no class", name, names)
     if dry_run:
         figure.show_plan()
         return
