@@ -14,11 +14,12 @@ from svipctl.datasets.names import BUILT_IN
 from svipctl.datasets.registry import pictures_to_draw
 from svipctl.device import check_devices, choose_dtype, precision_name
 from svipctl.inference.checkpoint import read_metadata
-from svipctl.inference.network import build_network, check_same_benchmark, check_word_vectors
+from svipctl.inference.network import build_network, check_same_benchmark, check_word_vectors, load_word_vectors
 from svipctl.inference.weights_file import read_trained
 from svipctl.model.backbone import create_backbone, image_size_of, stem_of
 from svipctl.model.weights import load_backbone, needs_download
 from svipctl.runs.run import Run
+from svipctl.semantics.toy_corpus import WIDTH
 from svipctl.settings.schema import Settings
 from svipctl.training.resume import check_same_images
 from svipctl.training.setup import check_data, keeps_features, open_data, with_width
@@ -51,7 +52,7 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         to_download = needs_download(settings.model.backbone, settings.model.weights, offline=settings.offline)
     to_draw = pictures_to_draw(settings.dataset, settings.data_dir)
     images: int | None = None
-    kept, attributes = 0, 1
+    kept, attributes, word_width = 0, 1, WIDTH  # of word vectors that would be trained first
     if to_draw:
         file = read_pretrained_features(Path(settings.data.features)) if settings.data.features else None
     else:
@@ -65,19 +66,20 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         if not begins:
             check_same_benchmark(read_metadata(run.last), benchmark)
             check_same_images(run, benchmark.files(train))
-        if begins and settings.method.needs_words:
-            check_word_vectors(benchmark, built_in=settings.dataset in BUILT_IN)
+        built_in = settings.dataset in BUILT_IN
+        if begins and settings.method.needs_words and check_word_vectors(benchmark, built_in=built_in).exists():
+            word_width = load_word_vectors(benchmark, built_in=built_in).shape[1]
         kept = len(benchmark.images) + (len(benchmark.trainval) if settings.data.augment == "flip" else 0)
     if file is not None:
         settings = with_width(settings, file)
     model = settings.model
+    has_file = begins and not model.init_from and model.weights not in ("none", "pretrained")
+    # Not without storage: the values of a .npz are checked in the network.
+    loaded = load_backbone(model.backbone, model.backbone_args, model.weights)[0] if has_file else None
     with torch.device("meta"), warnings.catch_warnings():  # shapes are enough
         warnings.simplefilter("ignore")  # of torch, that tensors without storage take no values
-        if begins and not model.init_from and model.weights not in ("none", "pretrained"):
-            backbone, _ = load_backbone(model.backbone, model.backbone_args, model.weights)
-        else:
-            backbone = create_backbone(model.backbone, model.backbone_args)
-        network = build_network(model, settings.method, attributes, torch.empty(attributes, 1), backbone)
+        backbone = create_backbone(model.backbone, model.backbone_args) if loaded is None else loaded
+        network = build_network(model, settings.method, attributes, torch.empty(attributes, word_width), backbone)
         if begins and model.init_from:
             if to_draw:
                 read_trained(Path(model.init_from))

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from tests.cli.test_schemas import follows
 from tests.conftest import NETWORK, Command, of_every_recipe
+from tests.model.test_jax_weights import as_jax
+from tests.model.tiny import vit
 from tests.runs.made import rewrite
 
 pytestmark = pytest.mark.slow
@@ -62,6 +67,21 @@ def test_a_dry_run_refuses_what_the_run_refuses(
     assert done.code in (2, 3, 4)
     assert said in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["one.npz", "one.pth", "one.safetensors", "runs/small/first"])
+def test_a_dry_run_accepts_weights_that_fit(
+    name: str, shared_folder: Path, trained_copy: Path, tiny: tuple[str, ...], command: Command, tmp_path: Path
+) -> None:
+    if "one" in name:
+        backbone = vit()
+        np.savez(tmp_path / "one.npz", **as_jax(backbone))  # type: ignore[arg-type]
+        torch.save(backbone.state_dict(), tmp_path / "one.pth")
+        save_file(backbone.state_dict(), tmp_path / "one.safetensors")
+    flag = ("--set", NETWORK.replace("depth=1", "depth=2"), "--weights") if "one" in name else ("--init-from",)
+    done = command("train", str(shared_folder), *tiny, *flag, name, "--dry-run", "--json")
+    assert done.code == 0, done.stderr
+    assert done.document["weights"] == name
 
 
 def test_a_dry_run_of_an_evaluation_names_split_images_and_file_and_writes_nothing(

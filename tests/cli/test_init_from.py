@@ -196,9 +196,11 @@ def test_resuming_needs_the_same_starting_weights_but_not_their_file(
 
 
 def test_a_dry_run_and_a_missing_file_write_nothing(
-    with_words: Path, network: tuple[str, ...], command: Command, tmp_path: Path
+    origin: Path, with_words: Path, network: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:
     before = files_under(with_words)
+    plan, run = trained_further(command, tmp_path, with_words, network, origin / "published.pth", "--dry-run")
+    assert plan.code == 0, plan.stderr
     plan, run = trained_further(command, tmp_path, with_words, network, Path("gone.pth"), "--dry-run", "--json")
     assert plan.code == 3
     assert plan.document["error"]["what"] == "there is no checkpoint gone.pth"
