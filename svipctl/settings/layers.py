@@ -251,9 +251,7 @@ def _highest(layers: Sequence[Layer], section: str, key: str) -> str:
 
 
 def _use_features(own: list[Layer], problems: list[str]) -> None:
-    """Let features of a file replace the settings of a network of images in all layers; on the command line they are a
-    problem.
-    """
+    """Remove the settings that features of a file replace from all layers; on the command line they are a problem."""
     for layer in own:
         for key in REPLACED:
             section, _, name = key.partition(".")

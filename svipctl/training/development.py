@@ -162,7 +162,7 @@ def with_development(configure: Callable[..., Resolved], names: Sequence[str]) -
     asked = configure().settings
     run = find_run(asked.runs_dir, asked.dataset, names[0])
     settings = run.settings()
-    left_out = _NOT_INHERITED.union(REPLACED if settings.data.features else ())
+    left_out = _NOT_INHERITED | _without_effect(settings)
     of_development = {key: value for key, value in flatten(settings).items() if key not in left_out}
     inherited = {**of_development, "train.select": "last"}  # not a preset's choice of an epoch
     development = read_development(configure(**inherited).settings, names)
@@ -266,7 +266,8 @@ def _validation_curve(run: Run) -> Curve | None:
 def _check_same_configuration(run: Run, settings: Settings, wanted: Settings) -> None:
     if dataset_name(settings.dataset) != dataset_name(wanted.dataset):
         raise ConfigError(f"{run.name} is a run of {settings.dataset}, not of {wanted.dataset}")
-    asked = {key: value for key, value in flatten(wanted).items() if key not in _FREE | _FREE_OF_SPLIT}
+    free = _FREE | _FREE_OF_SPLIT | _without_effect(wanted)
+    asked = {key: value for key, value in flatten(wanted).items() if key not in free}
     different = differences(settings, asked)
     if different:
         raise ConfigError(
@@ -274,3 +275,8 @@ def _check_same_configuration(run: Run, settings: Settings, wanted: Settings) ->
             why="\n".join(different),
             todo="use the same flags for both: gamma and epoch count belong to one configuration",
         )
+
+
+def _without_effect(settings: Settings) -> frozenset[str]:
+    """Return the settings that features of a file replace; runs of earlier versions may have any values of these."""
+    return frozenset(REPLACED if settings.data.features else ())

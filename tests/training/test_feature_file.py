@@ -26,6 +26,7 @@ from svipctl.settings.schema import Settings
 from svipctl.training.setup import prepare
 from svipctl.training.trainer import Trainer
 from tests.conftest import Command
+from tests.runs.made import rewrite_configuration
 from tests.training.test_resume import result, signal_at_update
 from tests.training.test_trainer import Listener
 
@@ -128,6 +129,19 @@ def test_folds_and_the_final_run_use_the_same_file(command: Command, small_folde
     found = command("eval", str(small_folder), "--gpu", "cpu", "--json")
     assert found.code == 0, found.stderr
     assert "gzsl-calibrated" in found.document["protocols"]
+
+
+def test_a_development_run_may_have_settings_that_features_now_replace(
+    command: Command, small_folder: Path, file: Path, tmp_path: Path
+) -> None:
+    flags = ("train", str(small_folder), "--gpu", "cpu", "--features", "small.npz")
+    assert command(*flags, "--epochs", "1", "--fold", "1", "--name", "fold1").code == 0
+    run = tmp_path / "runs" / "small" / "fold1"
+    before = (run / "config.toml").read_text()
+    rewrite_configuration(run, before.replace('normalise = "weights"', 'normalise = "half"'))
+    assert (run / "config.toml").read_text() != before
+    done = command(*flags, "--final", "--from-development", "fold1")
+    assert done.code == 0, done.stderr
 
 
 def test_the_api_trains_and_evaluates_on_features_of_a_file(small_folder: Path, file: Path, tmp_path: Path) -> None:
