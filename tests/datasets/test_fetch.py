@@ -297,6 +297,19 @@ def test_unpacked_folders_are_used_and_left_unchanged(server: FaultyServer, tmp_
     assert server.requests == []
 
 
+def test_archives_in_the_folder_of_the_data_set_are_unpacked_and_kept(server: FaultyServer, tmp_path: Path) -> None:
+    mine, names = tmp_path / "cub", (IMAGES, SPLITS)
+    mine.mkdir()
+    for name in names:
+        (mine / name[1:]).write_bytes(server.files[name])
+    fetch_cub(manifest_of(server), tmp_path, source=mine)
+    for name in names:
+        assert (mine / name[1:]).read_bytes() == server.files[name]
+        (mine / name[1:]).unlink()
+    assert_complete(tmp_path)
+    assert server.requests == []
+
+
 def unpacked_by_hand(folder: Path) -> Path:
     for name, content in (CUB | XLSA17).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

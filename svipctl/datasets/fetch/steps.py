@@ -80,7 +80,8 @@ def plan_fetch(
         mirrors: Base addresses to download from in place of the assets' own.
 
     Raises:
-        ConfigError: A mirror is not an http or https address, or `source` is where its files would be installed.
+        ConfigError: A mirror is not an http or https address, or files of `source` are unpacked where they would be
+            installed.
         DataError: `source` does not exist, or contains nothing of these benchmarks.
 
     """
@@ -88,12 +89,6 @@ def plan_fetch(
         _check_mirror(mirror)
     if source is not None and not source.exists():
         raise DataError(f"there is no {source}", todo="pass a folder with archives, an archive, or an unpacked folder")
-    if source is not None and any(source.resolve() == (data_dir / dataset).resolve() for dataset in datasets):
-        raise ConfigError(
-            f"{source} is the folder that the files are installed in",
-            why="files that you put there are used as they are",
-            todo=f"check them: {shell_command('data', 'status')}",
-        )
     steps = []
     for dataset in datasets:
         for asset in assets_of(dataset, manifest or built_in()):
@@ -102,6 +97,12 @@ def plan_fetch(
             state = "unpack" if archive.exists() else "download"
             if stamp_path(data_dir, dataset, asset).exists() and not again:
                 state = "installed"
+            if state != "installed" and archive.resolve() == (data_dir / dataset).resolve():
+                raise ConfigError(
+                    f"{archive} is the folder that the files are installed in",
+                    why="files that you put there are used as they are",
+                    todo=f"check them: {shell_command('data', 'status')}",
+                )
             steps.append(Step(dataset, asset.moved_to(mirrors), state, archive, bool(given)))
     if source is not None and not any(step.given for step in steps):
         files = ", ".join(sorted({step.asset.file for step in steps}))
