@@ -97,8 +97,10 @@ def object_mask(benchmark: Benchmark, index: int, geometry: Geometry) -> NDArray
                 why=f"the upright image has {width} x {height} pixels, the mask {mask.width} x {mask.height}",
                 todo="make the mask in the proportions of the image, rotated by the EXIF orientation of its photograph",
             )
-        pixels = np.asarray(mask)
-        is_grey, brightest = np.ptp(pixels, axis=2).max() <= _COLOUR, int(pixels[..., 0].max())
+        red, green, blue = np.moveaxis(np.asarray(mask), 2, 0)
+        # np.ptp over three channels takes 20 times as long.
+        difference = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+        is_grey, brightest = difference.max() <= _COLOUR, int(red.max())
         if not is_grey or brightest < _WHITE:
             dark = f"its brightest pixel is {brightest}; pixels of the object have {_WHITE} to 255"
             raise DataError(
