@@ -212,10 +212,10 @@ def class_table_from(
 
 def _rows_of_mapping(classes: Mapping[str, Any], attributes: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
     """Return a header and one row per class; values without names are in the order of the attributes."""
-    for name, vector in classes.items():
-        if hasattr(vector, "to_dict") and not vector.index.is_unique:
-            raise _refusal("the class table", [f"class {str(name)!r} has two values of the same name"])
     vectors = {name: vector.to_dict() if hasattr(vector, "to_dict") else vector for name, vector in classes.items()}
+    for name, vector in classes.items():
+        if hasattr(vector, "to_dict") and len(vectors[name]) < len(vector):
+            raise _refusal("the class table", [f"class {str(name)!r} has two values of the same name"])
     named = dict.fromkeys(key for vector in vectors.values() if isinstance(vector, Mapping) for key in vector)
     known = [name for name in attributes if name in named]
     header = [*known, *(str(key) for key in named if key not in known)] or list(attributes)

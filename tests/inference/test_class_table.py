@@ -245,6 +245,19 @@ def test_problems_of_a_frame_are_those_of_a_file() -> None:
         class_table_from(as_frame(classes_in="index").drop(columns="is_large"), NAMES)
 
 
+class _WithToDict(dict[str, float]):
+    """A mapping with a method `to_dict`, as of some libraries, but without the index of a series."""
+
+    def to_dict(self) -> dict[str, float]:
+        return dict(self)
+
+
+def test_a_mapping_that_has_to_dict_is_read_as_a_mapping() -> None:
+    plain = {name: by_name(row) for name, row in zip(CLASSES, TABLE)}
+    table = class_table_from({name: _WithToDict(row) for name, row in plain.items()}, NAMES)
+    assert table.class_attributes.tolist() == TABLE.tolist()
+
+
 def test_a_series_with_two_values_of_a_name_is_refused() -> None:
     series = pytest.importorskip("pandas").Series([0.5, 1, 0.25, 1], index=[*NAMES, NAMES[0]])
     with pytest.raises(DataError, match="class 'jay' has two values of the same name"):
