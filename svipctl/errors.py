@@ -214,15 +214,10 @@ def system_error(error: OSError, name: object, verb: Literal["read", "write"] = 
     for_reading = DataError if isinstance(error, FileNotFoundError | NotADirectoryError) else ReadError
     by_verb, other = (for_reading, "") if verb == "read" else (ConfigError, "choose another path")
     kind, what, todo = _SYSTEM.get(error.errno or 0, (None, "{name} cannot be {done}" + " there" * bool(other), other))
-    what, place = (
-        what.format(name=name, verb=verb, doing=doing, done=done),
-        str(error.filename2 or error.filename or ""),
-    )
-    return (kind or by_verb)(
-        what,
-        why=f"the operating system reports: {error.strerror or error}" + (f": {place}" if place not in what else ""),
-        todo=todo,
-    )
+    what = what.format(name=name, verb=verb, doing=doing, done=done)
+    file = str(error.filename2 or error.filename or "")
+    reason = f"the operating system reports: {error.strerror or error}"
+    return (kind or by_verb)(what, why=reason if file in what else f"{reason}: {file}", todo=todo)
 
 
 def with_system_errors(function: Callable[P, T]) -> Callable[P, T]:

@@ -74,7 +74,7 @@ def embedding_figure(
         title: Title of the figure.
 
     Raises:
-        ConfigError: The class does not exist.
+        ConfigError: A class does not exist.
 
     """
     names, labels, split = evaluation.classes, evaluation.results.answers.labels, evaluation.split

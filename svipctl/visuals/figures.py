@@ -92,7 +92,7 @@ def embedding(
         theme: Colours.
 
     Raises:
-        ConfigError: The class does not exist.
+        ConfigError: A class does not exist.
 
     """
     plane = attribute_plane(evaluation.predictions.attributes)
@@ -123,7 +123,7 @@ def attributes(
     """Show localization maps of the attributes that count most for the answer, and of those that you name.
 
     Raises:
-        ConfigError: The attribute or an image does not exist, or the recipe's attribute head reads the class token.
+        ConfigError: An attribute or an image does not exist, or the recipe's attribute head reads the class token.
 
     """
     inspected, benchmark = _inspected(model, images, dataset, reasons=whole_number("top", top, 0) + len(names))

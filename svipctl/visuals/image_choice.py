@@ -53,8 +53,11 @@ def attribute_numbers(benchmark: Benchmark, names: Sequence[str]) -> tuple[int, 
 
 
 def number_of(refusal: str, name: str, names: Sequence[str]) -> int:
-    """Return the place of a name among others; raise ConfigError with the refusal and the nearest name if it is not
-    there.
+    """Return the index of a name.
+
+    Raises:
+        ConfigError: The name does not exist; the error begins with `refusal`.
+
     """
     if name not in names:
         raise ConfigError(f"{refusal} {name!r}", why=nearest(name, names))

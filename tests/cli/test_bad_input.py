@@ -111,6 +111,7 @@ def test_a_missing_source_and_an_empty_one_are_different_errors(command: Command
     (tmp_path / "empty").mkdir()
     assert_refused(command("data", "fetch", "cub", "--from", "nowhere"), 3, "there is no nowhere", "next: ")
     assert_refused(command("data", "fetch", "cub", "--from", "empty"), 3, "empty contains nothing of cub", "next: ")
+    assert_refused(command("data", "fetch", "cub", "--mirror", "nothing"), 2, "--mirror 'nothing' is not an address")
 
 
 def test_data_fetch_from_the_folder_of_the_data_set_itself_replaces_nothing(command: Command, tmp_path: Path) -> None:
@@ -120,7 +121,6 @@ def test_data_fetch_from_the_folder_of_the_data_set_itself_replaces_nothing(comm
     done = command("data", "fetch", "cub", "--from", "data/cub")
     assert_refused(done, 2, "data/cub is the folder that the files are installed in", "svipctl data status")
     assert mine.read_bytes() == b"with features"
-    assert_refused(command("data", "fetch", "cub", "--mirror", "nothing"), 2, "--mirror 'nothing' is not an address")
 
 
 def test_a_plan_names_the_mirror_in_use(command: Command) -> None:
