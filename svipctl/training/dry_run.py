@@ -64,7 +64,7 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         images, attributes = len(train), len(benchmark.attributes)
         if not begins:
             check_same_benchmark(read_metadata(run.last), benchmark)
-            check_same_images(run, benchmark.files(train))
+            check_same_images(run, benchmark, settings.train.fold)
         if begins and settings.method.needs_words:
             check_word_vectors(benchmark, built_in=settings.dataset in BUILT_IN)
         kept = len(benchmark.images) + (len(benchmark.trainval) if settings.data.augment == "flip" else 0)
