@@ -48,7 +48,7 @@ def table_document(plan: TablePlan, rows: Sequence[RowResults]) -> dict[str, Any
         "left_out": dict(plan.left_out),
         "missing": [run for row in rows for run in row.missing],
         "warnings": [
-            *_mixed(images, environments),
+            *_mixed(images, environments, results),
             *sorted({warning for result in results for warning in result.evaluation.warnings}),
         ],
         "elsewhere": sorted({setting for result in results for setting in result.hidden_settings}),
@@ -118,10 +118,12 @@ def _environments(results: Sequence[RunResult]) -> list[dict[str, Any]]:
     return sorted(environments.values(), key=str)
 
 
-def _mixed(images: Sequence[Mapping[str, int]], environments: Sequence[Mapping[str, Any]]) -> list[str]:
+def _mixed(
+    images: Sequence[Mapping[str, int]], environments: Sequence[Mapping[str, Any]], results: Sequence[RunResult]
+) -> list[str]:
     """Return a warning for every difference between runs apart from their rows."""
     warnings = []
-    if len(images) > 1:
+    if len(images) > 1 or len({result.scored for result in results if result.scored}) > 1:
         counts = ", ".join(f"{one.get('seen')} seen and {one.get('unseen')} unseen" for one in images)
         warnings.append(f"the runs were scored on different images ({counts}): their differences are meaningless")
     used = {
@@ -129,6 +131,7 @@ def _mixed(images: Sequence[Mapping[str, int]], environments: Sequence[Mapping[s
         "version of torch": {one["packages"].get("torch") for one in environments},
         "arithmetic": {one["precision"] for one in environments},
         "pretrained weights": {(one["weights"] or {}).get("sha256") for one in environments},
+        "training images": {result.run.training_images() for result in results},
     }
     different = [name for name, values in used.items() if len(values) > 1]
     if different:
