@@ -49,6 +49,7 @@ def table_document(plan: TablePlan, rows: Sequence[RowResults]) -> dict[str, Any
         "missing": [run for row in rows for run in row.missing],
         "warnings": [
             *_mixed(images, environments, results),
+            *_gammas(rows),
             *sorted({warning for result in results for warning in result.evaluation.warnings}),
         ],
         "elsewhere": sorted({setting for result in results for setting in result.hidden_settings}),
@@ -118,6 +119,14 @@ def _environments(results: Sequence[RunResult]) -> list[dict[str, Any]]:
     return sorted(environments.values(), key=str)
 
 
+def _gammas(rows: Sequence[RowResults]) -> list[str]:
+    """Return a warning if seeds of a row have different gammas: the intervals are for one gamma per row."""
+    values = {f"{row.recipe}/{row.row}": {*row.values("gzsl-calibrated.gamma").values()} for row in rows}
+    if different := [name for name, gammas in values.items() if len(gammas) > 1]:
+        return [f"the seeds of {', '.join(different)} have different gammas: development runs were trained again"]
+    return []
+
+
 def _mixed(
     images: Sequence[Mapping[str, int]], environments: Sequence[Mapping[str, Any]], results: Sequence[RunResult]
 ) -> list[str]:
@@ -131,6 +140,7 @@ def _mixed(
         "version of torch": {one["packages"].get("torch") for one in environments},
         "arithmetic": {one["precision"] for one in environments},
         "pretrained weights": {(one["weights"] or {}).get("sha256") for one in environments},
+        "word vectors": {result.word_vectors for result in results if result.word_vectors},
         "training images": {result.run.training_images() for result in results},
     }
     different = [name for name, values in used.items() if len(values) > 1]

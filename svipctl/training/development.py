@@ -205,7 +205,7 @@ def check_resumed(run: Run, development: Development) -> None:
 
 def check_same_inputs(development: Development, benchmark: Benchmark, metadata: Metadata) -> None:
     """Raise DataError unless each development run was trained on its fold as the data set defines it now, and with the
-    class attributes and starting weights of the final run, whose network `metadata` describes.
+    class attributes, word vectors and starting weights of the final run, whose network `metadata` describes.
     """
     weights = metadata.backbone_weights.get("sha256")
     for run, found in zip(development.runs, development.found):
@@ -214,6 +214,7 @@ def check_same_inputs(development: Development, benchmark: Benchmark, metadata: 
             f"fold {found.fold} of {benchmark.name} has": changed_images(run, benchmark, found.fold),
             f"the class attributes of {benchmark.name} have": before.class_attributes_sha256
             not in ("", metadata.class_attributes_sha256),
+            "the word vectors have": before.word_vectors_sha256 not in ("", metadata.word_vectors_sha256),
             "the starting weights have": before.backbone_weights.get("sha256", weights) != weights,
         }
         for what, is_changed in changes.items():
@@ -222,7 +223,7 @@ def check_same_inputs(development: Development, benchmark: Benchmark, metadata: 
                     f"{what} changed since {run.name} was trained",
                     why="its gamma and epoch count belong to what it was trained on; images that gamma was chosen on "
                     "may be test images now",
-                    todo="restore the data set and the weights, or train the development runs again",
+                    todo="restore what changed, or train the development runs again",
                 )
 
 

@@ -188,6 +188,7 @@ def unfinished(runs: Path) -> None:
         (with_other("training"), 3, "fold 1 of small has changed since d1"),
         (with_other("validation"), 3, "fold 1 of small has changed since d1"),
         (described("", "class_attributes_sha256", "0" * 64), 3, "the class attributes of small have changed since d1"),
+        (described("", "word_vectors_sha256", "0" * 64), 3, "the word vectors have changed since d1"),
         (described("backbone_weights", "sha256", "0" * 64), 3, "the starting weights have changed since d1"),
         (unfinished, 2, "is not finished"),
     ],

@@ -236,6 +236,15 @@ def test_rows_with_other_images_code_or_arithmetic_give_a_warning(plan: TablePla
     assert [len(one["runs"]) for one in document["environment"]] == [12, 1]
 
 
+def test_seeds_with_different_gammas_give_a_warning(plan: TablePlan) -> None:
+    run = run_of(final_runs(plan, "svipctl", "sel-random")[1])
+    document = evaluation(run.name)
+    document["protocols"]["gzsl-calibrated"]["gamma"] = 0.2
+    run.save_json("eval/metrics.json", document)
+    (warning,) = table_document(plan, collect_results(plan))["warnings"]
+    assert warning == "the seeds of svipctl/sel-random have different gammas: development runs were trained again"
+
+
 def test_settings_that_no_command_shows_are_listed(plan: TablePlan) -> None:
     document = table_document(plan, collect_results(plan))
     assert document["elsewhere"] == []
