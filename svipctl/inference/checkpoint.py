@@ -69,6 +69,8 @@ class Metadata:
     """Metrics of the epoch, as in metrics.jsonl."""
     class_attributes_sha256: str = ""
     """SHA-256 of the (C, K) table that the model was trained with."""
+    word_vectors_sha256: str = ""
+    """SHA-256 of the (K, words) word vectors of the network; empty without any and in checkpoints of release 0.1."""
     value_range: tuple[float, float] | None = None
     """Lowest and highest value that a class table may have; None in checkpoints of release 0.1."""
     saved_by: str = ""

@@ -139,8 +139,10 @@ def describe_model(
             "class_attributes_sha256": sha256_of(benchmark.class_attributes),
             "value_range": value_range(benchmark.class_attributes),
         }
+    words = next((value for name, value in network.named_buffers() if name in WORD_VECTORS), None)
     return Metadata(
         version=__version__,
+        word_vectors_sha256="" if words is None else sha256_of(words.cpu().numpy()),
         epoch=0,
         backbone=settings.model.backbone,
         backbone_args=settings.model.backbone_args,

@@ -11,6 +11,7 @@ from typing import Any
 from svipctl.evaluation.bootstrap import resampled_metrics
 from svipctl.evaluation.calibration import Floats
 from svipctl.evaluation.image_answers import IMAGES, read_answers
+from svipctl.inference.checkpoint import read_metadata
 from svipctl.reproduce.step_state import StepState, run_of, state_of
 from svipctl.reproduce.table_plan import TablePlan, TableStep
 from svipctl.runs.documents import EvaluationDocument
@@ -49,6 +50,11 @@ class RunResult:
         """Choice of a baseline on the folds, and the number of choices (`tried`); None for other runs."""
         found = self.evaluation.development
         return found.choice | {"tried": found.tried} if found and found.choice else None
+
+    @property
+    def word_vectors(self) -> str:
+        """SHA-256 of the word vectors of the run's network, empty without any."""
+        return read_metadata(self.run.best).word_vectors_sha256 if self.run.best.exists() else ""
 
     @property
     def hidden_settings(self) -> list[str]:

@@ -6,6 +6,7 @@ import shutil
 from enum import Enum
 from pathlib import Path
 
+from svipctl.datasets.identity import TABLE, identity_of
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, shortened
 from svipctl.files import is_locked
@@ -99,7 +100,9 @@ def states(plan: TablePlan) -> dict[str, StepState]:
 
 
 def check_configurations(plan: TablePlan) -> None:
-    """Raise ConfigError with all differences if a run was started with another configuration than the plan's."""
+    """Raise ConfigError with all differences if a run was started with another configuration than the plan's, or with
+    another attributes.csv.
+    """
     problems = [
         f"{step.run}: {difference}"
         for step in plan.steps
@@ -108,9 +111,9 @@ def check_configurations(plan: TablePlan) -> None:
     ]
     if problems:
         raise ConfigError(
-            "runs of these names exist with another configuration",
+            "runs of these names exist with another configuration or data set",
             why=shortened(problems, 20, "\n"),
-            todo="use the flags that they were made with, or another --name or --runs-dir",
+            todo="use the flags and the data set that they were made with, or another --name or --runs-dir",
         )
 
 
@@ -122,6 +125,9 @@ def _differences(step: TableStep, folds: int) -> list[str]:
     if step.kind == "final" and started.train.monitor == "validation":
         asked.pop("train.monitor")  # a final run has no validation images: this is the same as `none`
     found = differences(started, asked)
+    before, now = run.environment().get(TABLE), identity_of(step.settings.dataset).get(TABLE)
+    if before and before != now:
+        found.append(f"attributes.csv: SHA-256 {before[:12]} in the run, {now[:12] if now else 'unknown'} now")
     if step.kind == "baseline" and (fitted := run.baseline()):
         wanted = list(range(1, folds + 1))
         if fitted.folds != wanted:

@@ -48,7 +48,8 @@ def table_document(plan: TablePlan, rows: Sequence[RowResults]) -> dict[str, Any
         "left_out": dict(plan.left_out),
         "missing": [run for row in rows for run in row.missing],
         "warnings": [
-            *_mixed(images, environments),
+            *_mixed(images, environments, results),
+            *_gammas(rows),
             *sorted({warning for result in results for warning in result.evaluation.warnings}),
         ],
         "elsewhere": sorted({setting for result in results for setting in result.hidden_settings}),
@@ -118,10 +119,20 @@ def _environments(results: Sequence[RunResult]) -> list[dict[str, Any]]:
     return sorted(environments.values(), key=str)
 
 
-def _mixed(images: Sequence[Mapping[str, int]], environments: Sequence[Mapping[str, Any]]) -> list[str]:
+def _gammas(rows: Sequence[RowResults]) -> list[str]:
+    """Return a warning if seeds of a row have different gammas: the intervals are for one gamma per row."""
+    values = {f"{row.recipe}/{row.row}": {*row.values("gzsl-calibrated.gamma").values()} for row in rows}
+    if different := [name for name, gammas in values.items() if len(gammas) > 1]:
+        return [f"the seeds of {', '.join(different)} have different gammas: development runs were trained again"]
+    return []
+
+
+def _mixed(
+    images: Sequence[Mapping[str, int]], environments: Sequence[Mapping[str, Any]], results: Sequence[RunResult]
+) -> list[str]:
     """Return a warning for every difference between runs apart from their rows."""
     warnings = []
-    if len(images) > 1:
+    if len(images) > 1 or len({result.scored for result in results if result.scored}) > 1:
         counts = ", ".join(f"{one.get('seen')} seen and {one.get('unseen')} unseen" for one in images)
         warnings.append(f"the runs were scored on different images ({counts}): their differences are meaningless")
     used = {
@@ -129,6 +140,8 @@ def _mixed(images: Sequence[Mapping[str, int]], environments: Sequence[Mapping[s
         "version of torch": {one["packages"].get("torch") for one in environments},
         "arithmetic": {one["precision"] for one in environments},
         "pretrained weights": {(one["weights"] or {}).get("sha256") for one in environments},
+        "word vectors": {result.word_vectors for result in results if result.word_vectors},
+        "training images": {result.run.training_images() for result in results},
     }
     different = [name for name, values in used.items() if len(values) > 1]
     if different:

@@ -12,7 +12,7 @@ from svipctl.datasets.names import BUILT_IN
 from svipctl.errors import ConfigError
 from svipctl.quoting import shell_command, shell_words
 from svipctl.reproduce.rows import FULL, Row, all_rows, reason_to_leave_out
-from svipctl.runs.lookup import TABLE
+from svipctl.runs.lookup import TABLE, check_name
 from svipctl.settings.command_line import setting_arguments, train_arguments
 from svipctl.settings.keys import flatten
 from svipctl.settings.layers import Resolved
@@ -146,9 +146,10 @@ def make_plan(request: TableRequest, configure: Configure, available: Collection
         available: Which of `objects` and `words` the data set has.
 
     Raises:
-        ConfigError: A configuration has errors.
+        ConfigError: A configuration has errors, or no run can have the prefix of the request in its name.
 
     """
+    check_name(request.prefix)
     steps = [_baseline_step(request, configure, method) for method in request.baselines]
     left_out: dict[str, str] = {}
     full = {recipe: flatten(configure({"recipe": recipe, **request.overrides})) for recipe in request.rows}

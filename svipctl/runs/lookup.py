@@ -39,11 +39,7 @@ def new_run(settings: Settings, *, replace_abandoned: bool = False) -> Run:
         taken = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 2))
         return Run(folder / next(name for name in names if name not in taken))
-    if not _NAME.fullmatch(settings.name):
-        raise ConfigError(
-            f"{settings.name!r} is not a valid run name",
-            todo="use letters, digits, dot, dash and underscore, and begin with a letter or digit",
-        )
+    check_name(settings.name)
     run = Run(folder / settings.name)
     if run.folder.exists() and not (replace_abandoned and run.is_abandoned):
         go_on = (
@@ -53,6 +49,15 @@ def new_run(settings: Settings, *, replace_abandoned: bool = False) -> Run:
             f"the run {run.folder} already exists", todo=f"{go_on}choose another --name, or move that run away"
         )
     return run
+
+
+def check_name(name: str) -> None:
+    """Raise ConfigError unless a run can have this name."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} is not a valid run name",
+            todo="use letters, digits, dot, dash and underscore, and begin with a letter or digit",
+        )
 
 
 def name_of(settings: Settings) -> str:

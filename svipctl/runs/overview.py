@@ -42,6 +42,8 @@ class Overview:
     """Name of a metric -> percent, for the known metrics of `FIGURES`."""
     different: Mapping[str, Any]
     """Setting -> value of settings that neither the presets nor a column of the table shows."""
+    inputs: Mapping[str, str]
+    """Input -> SHA-256 of the class attributes, the list of training images and the starting weights, if known."""
 
     @property
     def differences(self) -> str:
@@ -110,11 +112,12 @@ def overview(run: Run) -> Overview:
     hidden = WHERE_AND_HOW | _OWN_COLUMNS
     hidden = hidden if settings.train.fold is None else hidden | {"train.monitor"}  # the column split shows it
     different = {key: value for key, value in differences_from_presets(settings).items() if key not in hidden}
-    return Overview(run, settings, _state(run), len(records), split, figures, different)
+    return Overview(run, settings, _state(run), len(records), split, figures, different, run.inputs())
 
 
 def seed_groups(runs: Sequence[Overview]) -> list[SeedGroup]:
-    """Return the groups of two or more runs that are equal but for their seed, in the order of their first runs.
+    """Return the groups of two or more runs on the same data that are equal but for their seed, in the order of their
+    first runs.
 
     Only finished runs count: the results of an earlier epoch are not a sample of the last one's.
 
@@ -130,7 +133,7 @@ def seed_groups(runs: Sequence[Overview]) -> list[SeedGroup]:
         free = {*WHERE_AND_HOW, "seed", *(["train.epochs"] if development else [])}
         same = {key: value for key, value in flatten(one.settings).items() if key not in free}
         folds = sorted(found.fold or 0 for found in development.runs) if development else None
-        key = json.dumps([one.run.is_baseline and one.run.name, one.split, folds, same], default=str)
+        key = json.dumps([one.run.is_baseline and one.run.name, one.split, folds, same, one.inputs], default=str)
         groups.setdefault(key, {})[one.settings.seed] = one  # the newest of each seed
     return [SeedGroup(tuple(group.values())) for group in groups.values() if len(group) > 1]
 

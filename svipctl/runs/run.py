@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import tomli_w
 from pydantic import ValidationError
 
-from svipctl.datasets.identity import identity_of, is_same
+from svipctl.datasets.identity import TABLE, identity_of, is_same
 from svipctl.errors import ConfigError, DataError, misfits
 from svipctl.files import atomic_write_bytes, atomic_write_text, file_sha256, is_locked, is_text, resolve_folder
 from svipctl.quoting import shell_command
@@ -80,6 +80,19 @@ class Run(RunFolder):
         """Return True if the run was trained on this data set, and not on another folder of the same name."""
         return is_same(self.environment(), dataset)
 
+    def inputs(self) -> dict[str, str]:
+        """Return input -> SHA-256, if known, of the table of a data folder, the list of training images, and the
+        starting weights.
+        """
+        noted, manifest = self.environment(), read_manifest(self.folder)
+        images = manifest.files.get(RunFile.TRAINED_ON) if manifest else None
+        found = {
+            "class attributes": noted.get(TABLE),
+            "training images": images and images.sha256,
+            "weights": (noted.get("weights") or {}).get("sha256"),
+        }
+        return {name: str(value) for name, value in found.items() if value}
+
     @property
     def identity(self) -> str:
         """SHA-256 of the configuration, which is written once: how checkpoints name the run, wherever its folder is."""
@@ -124,7 +137,7 @@ class Run(RunFolder):
             environment: Versions, hardware, weights.
             training_images: Images relative to the data set's folder.
             development: For a final run, `gamma` and `epochs` from its development runs, with their origin.
-            validation_images: The images that these were chosen on.
+            validation_images: The images that these were chosen on; for a run on a fold, those of the fold.
             initial_images: The images of this data set that the starting weights were trained on.
 
         """
@@ -138,6 +151,7 @@ class Run(RunFolder):
                 )
         if development is not None:
             self.save_json(RunFile.DEVELOPMENT, development)
+        if validation_images:
             self._save_names(RunFile.CHOSEN_ON, validation_images)
         if initial_images:
             self._save_names(RunFile.BEGUN_WITH, initial_images)
@@ -210,7 +224,7 @@ class Run(RunFolder):
         return self._names(RunFile.BEGUN_WITH, "which images its starting weights were trained on")
 
     def validation_images(self) -> frozenset[str]:
-        """Return the images that a final run's gamma and epoch count were chosen on.
+        """Return the images that a final run's gamma and epoch count were chosen on, or the fold's of a development run.
 
         Raises:
             DataError: The list is missing, damaged or empty.

@@ -16,7 +16,7 @@ from svipctl.datasets.benchmark import Benchmark, repeated
 from svipctl.datasets.names import dataset_name
 from svipctl.errors import ConfigError, DataError
 from svipctl.evaluation.calibration import Curve, pooled_gamma
-from svipctl.inference.checkpoint import read_metadata
+from svipctl.inference.checkpoint import Metadata, read_metadata
 from svipctl.inference.load import check_owner
 from svipctl.quoting import shell_command
 from svipctl.runs.documents import CurveDocument, DevelopmentRun, parse
@@ -26,7 +26,7 @@ from svipctl.runs.run import Run
 from svipctl.settings.keys import WHERE_AND_HOW, flatten
 from svipctl.settings.layers import REPLACED, Resolved
 from svipctl.settings.schema import Settings
-from svipctl.training.resume import differences
+from svipctl.training.resume import changed_images, differences
 
 RULE = "largest H on the validation images, mean over the development runs"
 MEDIAN_RULE = "median over the development runs"
@@ -99,10 +99,6 @@ class Development:
             "gamma": self.gamma,
             "runs": [found.model_dump() for found in self.found],
         }
-
-    def validation_images(self, benchmark: Benchmark) -> list[str]:
-        """Return the images that gamma and the epoch count were chosen on."""
-        return validation_images(benchmark, [found.fold for found in self.found])
 
 
 def validation_images(benchmark: Benchmark, folds: Iterable[int]) -> list[str]:
@@ -207,16 +203,28 @@ def check_resumed(run: Run, development: Development) -> None:
         )
 
 
-def check_same_split(development: Development, benchmark: Benchmark) -> None:
-    """Raise DataError unless each development run was trained on its fold as the data set defines it now."""
+def check_same_inputs(development: Development, benchmark: Benchmark, metadata: Metadata) -> None:
+    """Raise DataError unless each development run was trained on its fold as the data set defines it now, and with the
+    class attributes, word vectors and starting weights of the final run, whose network `metadata` describes.
+    """
+    weights = metadata.backbone_weights.get("sha256")
     for run, found in zip(development.runs, development.found):
-        split = benchmark.split(found.fold)
-        if run.training_images() != frozenset(benchmark.files(split.train)):
-            raise DataError(
-                f"fold {found.fold} of {benchmark.name} has changed since {run.name} was trained",
-                why="the images that its gamma was chosen on are not known any more, and may be test images now",
-                todo="restore the data set, or train the development run again",
-            )
+        before = read_metadata(run.best)
+        changes = {
+            f"fold {found.fold} of {benchmark.name} has": changed_images(run, benchmark, found.fold),
+            f"the class attributes of {benchmark.name} have": before.class_attributes_sha256
+            not in ("", metadata.class_attributes_sha256),
+            "the word vectors have": before.word_vectors_sha256 not in ("", metadata.word_vectors_sha256),
+            "the starting weights have": before.backbone_weights.get("sha256", weights) != weights,
+        }
+        for what, is_changed in changes.items():
+            if is_changed:
+                raise DataError(
+                    f"{what} changed since {run.name} was trained",
+                    why="its gamma and epoch count belong to what it was trained on; images that gamma was chosen on "
+                    "may be test images now",
+                    todo="restore what changed, or train the development runs again",
+                )
 
 
 def _found_by(run: Run, wanted: Settings) -> DevelopmentRun:

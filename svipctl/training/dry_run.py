@@ -65,7 +65,7 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
         images, attributes = len(train), len(benchmark.attributes)
         if not begins:
             check_same_benchmark(read_metadata(run.last), benchmark)
-            check_same_images(run, benchmark.files(train))
+            check_same_images(run, benchmark, settings.train.fold)
         built_in = settings.dataset in BUILT_IN
         if begins and settings.method.needs_words and check_word_vectors(benchmark, built_in=built_in).exists():
             word_width = load_word_vectors(benchmark, built_in=built_in).shape[1]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from svipctl.datasets.benchmark import Benchmark
 from svipctl.datasets.identity import FOLDER
 from svipctl.errors import ConfigError, DataError
 from svipctl.files import is_locked
 from svipctl.quoting import shell_command, shell_words
+from svipctl.runs.folder import RunFile
 from svipctl.runs.lookup import find_run, is_row_of_table, list_runs, name_of
+from svipctl.runs.manifest import is_expected
 from svipctl.runs.run import Run
 from svipctl.settings.keys import WHERE_AND_HOW, flatten, nested
 from svipctl.settings.schema import Settings
@@ -75,13 +78,27 @@ def find_resumable(
     return _going_on(run, settings, requested, otherwise="train a new run without --resume")
 
 
-def check_same_images(run: Run, images: Sequence[str]) -> None:
-    """Raise DataError unless the run was started on these training images."""
-    before = run.training_images()
-    if before != frozenset(images):
+def changed_images(run: Run, benchmark: Benchmark, fold: int | None) -> str:
+    """Return a description of the training or validation images that changed since the run was started, "" if none
+    did.
+    """
+    split = benchmark.split(fold)
+    images = {"training": (run.training_images(), split.train)}
+    if fold is not None and is_expected(run.folder, RunFile.CHOSEN_ON):  # an earlier version did not record them
+        images["validation"] = (run.validation_images(), split.scored)
+    for part, (before, indices) in images.items():
+        now = frozenset(benchmark.files(indices))
+        if before != now:
+            return f"{part} images: {len(before)} in the run, {len(now)} now, and {len(before & now)} in both"
+    return ""
+
+
+def check_same_images(run: Run, benchmark: Benchmark, fold: int | None) -> None:
+    """Raise DataError unless the run was started on the training and validation images that the data set has now."""
+    if changed := changed_images(run, benchmark, fold):
         raise DataError(
-            f"the training images are not those that {run.name} was started with",
-            why=f"{len(before)} in the run, {len(set(images))} now",
+            f"the images of {benchmark.name} are not those that {run.name} was started with",
+            why=changed,
             todo="restore the data set, or train a new run without --resume",
         )
 

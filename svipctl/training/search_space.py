@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil, floor, isfinite
 from typing import TYPE_CHECKING, Any
 
+from svipctl.datasets.benchmark import repeated
 from svipctl.errors import ConfigError, nearest
 from svipctl.quoting import shell_words
 from svipctl.settings.command_line import toml_value
@@ -75,12 +76,15 @@ def search_space(configured: Resolved, given: Sequence[str]) -> dict[str, Dimens
             settings of flags stay fixed.
 
     Raises:
-        ConfigError: A text cannot be parsed, or its setting does not exist or cannot be varied.
+        ConfigError: A text cannot be parsed, or its setting does not exist, cannot be varied or has two texts.
 
     """
     values = flatten(configured.settings)
     if given:
-        return dict(_parsed(text, values) for text in given)
+        parsed = [_parsed(text, values) for text in given]
+        for key in repeated(key for key, _ in parsed):
+            raise ConfigError(f"--search names {key} twice", todo="pass one range or list for each setting")
+        return dict(parsed)
     method = configured.settings.method
     unused = {"method.fusion_weight"} if method.fusion == "none" else set()
     unused |= set() if method.prototype_weight else {"method.prototype_weight"}

@@ -14,7 +14,7 @@ from svipctl.runs.lookup import new_run
 from svipctl.runs.run import Run
 from svipctl.settings.schema import Settings
 from svipctl.signals import listening
-from svipctl.training.development import Development, check_resumed, check_same_split
+from svipctl.training.development import Development, check_resumed, check_same_inputs, validation_images
 from svipctl.training.environment import describe_environment
 from svipctl.training.resume import check_same_images, find_resumable
 from svipctl.training.setup import Setup, open_data, prepare
@@ -132,7 +132,7 @@ def run_session(session: Session, ranks: Ranks, listener: Listener, reporting: R
                 file=file,
             )
         if session.development is not None:
-            check_same_split(session.development, benchmark)
+            check_same_inputs(session.development, benchmark, setup.model.metadata)
         _report_start(session, setup, listener)
         images = benchmark.files(setup.split.train)
         if is_new:
@@ -141,7 +141,7 @@ def run_session(session: Session, ranks: Ranks, listener: Listener, reporting: R
                 run = at_work.enter_context(run.written_to(is_new=True))
             _begin(session, run, setup, images)
         else:
-            check_same_images(run, images)
+            check_same_images(run, benchmark, settings.train.fold)
             if session.development is not None:
                 check_resumed(run, session.development)
             listener.note(f"resuming {run.name} {session.position}")
@@ -167,7 +167,8 @@ def _announce_new(session: Session, run: Run, listener: Listener) -> None:
 
 def _begin(session: Session, run: Run, setup: Setup, images: list[str]) -> None:
     """Write everything that is known before the first step."""
-    development = session.development
+    development, fold = session.development, session.settings.train.fold
+    folds = [one.fold for one in development.found] if development else [] if fold is None else [fold]
     run.start(
         session.settings,
         describe_environment(
@@ -175,7 +176,7 @@ def _begin(session: Session, run: Run, setup: Setup, images: list[str]) -> None:
         ),
         images,
         development=development.document() if development else None,
-        validation_images=development.validation_images(setup.benchmark) if development else (),
+        validation_images=validation_images(setup.benchmark, folds) if folds else (),
         initial_images=setup.initial_images,
     )
     run.save_json(RunFile.ORIGINS, session.origins)

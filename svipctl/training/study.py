@@ -56,19 +56,21 @@ def open_study(folder: Path) -> Iterator[Study]:
         storage.engine.dispose()
 
 
-def check_same_request(study: Study, request: Mapping[str, Any]) -> None:
-    """Record the request of a study; raise ConfigError if it was started with another one."""
+def check_same_request(study: Study, request: Mapping[str, Any], part: str = "request") -> None:
+    """Record the request of a study, or another part of what its trials share; raise ConfigError if it was started
+    with another one.
+    """
     request = json.loads(json.dumps(request, default=str))
-    before = study.user_attrs.get("request")
+    before = study.user_attrs.get(part)
     if before is None:
-        study.set_user_attr("request", request)
+        study.set_user_attr(part, request)
         return
     keys = sorted(key for key in {*before, *request} if before.get(key) != request.get(key))
     if keys:
         raise ConfigError(
-            "the study was started with another configuration or search",
+            "the study was started with another configuration, search or data set",
             why="\n".join(f"{key}: {before.get(key)} in the study, {request.get(key)} now" for key in keys),
-            todo="use the same flags, or choose another --name",
+            todo="use the same flags and data set, or choose another --name",
         )
 
 

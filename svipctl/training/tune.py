@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -28,6 +29,7 @@ from svipctl.training.development import FOLDS
 from svipctl.training.resume import AUTO
 from svipctl.training.search_space import DECIDED, Dimension, search_space
 from svipctl.training.session import Listener, Reporting, choose, run_session
+from svipctl.training.setup import open_data
 from svipctl.training.study import FILE, check_same_request, finished_trials, next_trial, open_study, require_optuna
 
 Configure = Callable[[Mapping[str, Any]], Resolved]
@@ -60,10 +62,14 @@ class Tuning:
         fixed = {key: value for key, value in flatten(self.settings).items() if key not in DECIDED | set(self.space)}
         request = {**fixed, **identity_of(self.settings.dataset), "recipe": self.settings.recipe}
         request |= {"seed": self.settings.seed} | {f"search {key}": str(one) for key, one in self.space.items()}
+        with listener.progress(f"generating the classes of {self.settings.dataset}") as progress:
+            benchmark, _ = open_data(self.settings, progress)
+        images = "\n".join(sorted(benchmark.files(benchmark.trainval))).encode(errors="surrogateescape")
         start = {key: flatten(self.settings)[key] for key in self.space}
         self.folder.mkdir(parents=True, exist_ok=True)
         with file_lock(self.folder), open_study(self.folder) as study:
             check_same_request(study, request)
+            check_same_request(study, {"SHA-256 of the training images' names": sha256(images).hexdigest()}, "images")
             while (number := len(finished_trials(study))) < trials:
                 trial, values = next_trial(study, self.space, start, self.settings.seed)
                 listener.note(f"trial {number + 1} of {trials}: " + ", ".join(f"{k}={v}" for k, v in values.items()))

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -154,18 +155,26 @@ def test_a_final_run_without_its_list_of_validation_images_is_refused(
     assert "does not record which images its gamma was chosen on" in done.stderr
 
 
-def relabelled(runs: Path) -> None:
-    """Change d1 as if its best epoch had been chosen on the test images."""
-    path = runs / "d1" / "checkpoints" / "best" / "metadata.json"
-    metadata = json.loads(path.read_text())
-    metadata["metrics"]["monitor"] = "test"
-    rewrite(path, json.dumps(metadata))
+def described(section: str, key: str, value: str) -> Callable[[Path], None]:
+    """Return a change of the metadata of d1's best checkpoint; of the document itself if no section is given."""
+
+    def change(runs: Path) -> None:
+        path = runs / "d1" / "checkpoints" / "best" / "metadata.json"
+        metadata = json.loads(path.read_text())
+        (metadata[section] if section else metadata)[key] = value
+        rewrite(path, json.dumps(metadata))
+
+    return change
 
 
-def on_test_images(runs: Path) -> None:
-    """Change d1 as if the fold had been another when it was trained."""
-    path = runs / "d1" / "training_images.txt"
-    rewrite(path, "\n".join(path.read_text().splitlines()[1:]) + "\n")
+def with_other(images: str) -> Callable[[Path], None]:
+    """Return a change of d1, as if the fold had been another when it was trained."""
+
+    def change(runs: Path) -> None:
+        path = runs / "d1" / f"{images}_images.txt"
+        rewrite(path, "\n".join(path.read_text().splitlines()[1:]) + "\n")
+
+    return change
 
 
 def unfinished(runs: Path) -> None:
@@ -175,15 +184,25 @@ def unfinished(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "code", "message"),
     [
-        (relabelled, 3, "its best epoch was evaluated on test"),
-        (on_test_images, 3, "fold 1 of small has changed since"),
+        (described("metrics", "monitor", "test"), 3, "its best epoch was evaluated on test"),
+        (with_other("training"), 3, "fold 1 of small has changed since d1"),
+        (with_other("validation"), 3, "fold 1 of small has changed since d1"),
+        (described("", "class_attributes_sha256", "0" * 64), 3, "the class attributes of small have changed since d1"),
+        (described("", "word_vectors_sha256", "0" * 64), 3, "the word vectors have changed since d1"),
+        (described("backbone_weights", "sha256", "0" * 64), 3, "the starting weights have changed since d1"),
         (unfinished, 2, "is not finished"),
     ],
 )
-def test_a_development_run_whose_gamma_is_not_from_validation_is_refused(
-    damage: object, code: int, message: str, command: Command, copied: Path, shared_folder: Path, tiny: tuple[str, ...]
+def test_a_development_run_whose_gamma_is_not_from_validation_or_of_other_inputs_is_refused(
+    damage: Callable[[Path], None],
+    code: int,
+    message: str,
+    command: Command,
+    copied: Path,
+    shared_folder: Path,
+    tiny: tuple[str, ...],
 ) -> None:
-    damage(copied)  # type: ignore[operator]
+    damage(copied)
     done = command("train", str(shared_folder), *without_epochs(tiny), *final("d1"), "--name", "other")
     assert (done.code, done.stdout) == (code, "")
     assert message in done.stderr

@@ -170,6 +170,8 @@ def test_a_dry_run_writes_nothing_and_names_every_command(
         (("toybirds", "--recipes", " ,"), "--recipes names no recipe"),
         (("toybirds", "--set", "seed=5"), "--set seed: the table sets it for each of its runs"),
         (("toybirds", "--set", "train.fold = 2"), "--set train.fold: the table"),
+        (("toybirds", "--name", "a/b", "--dry-run"), "'a/b' is not a valid run name"),
+        (("toybirds", "--name", "", "--plan", "-"), "'' is not a valid run name"),
     ],
 )
 def test_an_impossible_plan_is_a_usage_error_before_anything_runs(

@@ -72,6 +72,19 @@ def test_a_killed_study_resumes_with_the_trials_it_would_have_had(tune: Command,
     assert "method.scale: 5.0 in the study, 7.0 now" in other.stderr
 
 
+def test_a_study_does_not_continue_on_other_images(
+    small_folder: Path, tiny: tuple[str, ...], command: Command, tmp_path: Path
+) -> None:
+    words = ("tune", str(small_folder), *tiny, *SEARCH, "--name", "study", "--trials")
+    assert command(*words, "1").code == 0
+    split = small_folder / "split.csv"
+    split.write_text(split.read_text().replace("seen_a/0.png,trainval", "seen_a/0.png,test_seen"))
+    refused = command(*words, "2")
+    assert refused.code == 2
+    assert "SHA-256 of the training images' names" in refused.stderr
+    assert not (tmp_path / "runs/small/study/small/trial2-fold1").exists()
+
+
 def test_a_file_that_selects_on_test_is_refused(shared_folder: Path, tmp_path: Path, command: Command) -> None:
     (tmp_path / "mine.toml").write_text('[train]\nmonitor = "test"\n')
     done = command("tune", str(shared_folder), "--config", "mine.toml", "--dry-run")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def test_the_content_of_the_file_is_read(tmp_path: Path) -> None:
         ({"trainval_files": ["/x/CUB_200_2011/images/a/1.jpg"] * 2}, "1 images appear more than once"),
         ({"train_classes": np.array([0, -1])}, "train_classes: there is no class -1: there are 2"),
         ({"unseen_classes": np.array([7])}, "unseen_classes: there is no class 7: there are 2"),
+        ({"train_classes": np.array([0.5])}, "train_classes: there is no class 0.5: there are 2"),
         ({"trainval_files": ["/x/elsewhere/a/1.jpg"] * 2}, "does not contain a folder CUB_200_2011"),
     ],
     ids=lambda one: ", ".join(one) if isinstance(one, dict) else "",
@@ -84,3 +86,28 @@ def test_a_table_that_is_not_a_number_is_a_difference(tmp_path: Path) -> None:
         saved(tmp_path / "info.pth", allclasses=np.array([*ours.classes]), ori_attributes=nan), "cub"
     )
     assert "4 classes have other attributes: a, b, c and 1 more" in differences(found, ours)
+
+
+@pytest.mark.parametrize("missing", [(), ("gone.png",)])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"train_classes": np.array([1])}, "1 classes are seen in only one of the two: a"),
+        ({"train_classes": np.array([1, 2])}, "2 classes are seen in only one of the two: a, c"),
+        ({"unseen_classes": np.array([0, 2, 3])}, "1 classes are unseen in only one of the two: a"),
+    ],
+)
+def test_seen_and_unseen_classes_are_compared_even_if_images_are_missing(
+    changes: dict[str, Any], said: str, missing: tuple[str, ...], tmp_path: Path
+) -> None:
+    ours = benchmark(tmp_path)
+    ours = replace(ours, class_attributes=100 * ours.class_attributes, missing=missing)
+    classes = {
+        "train_classes": np.array([0, 1]),
+        "unseen_classes": np.array([2, 3]),
+        "allclasses": np.array(ours.classes),
+    }
+    table = torch.from_numpy(ours.class_attributes).float()
+    found = read_info_file(saved(tmp_path / "info.pth", **{**classes, "ori_attributes": table, **changes}), "cub")
+    assert [one for one in differences(found, ours) if "classes" in one] == [said] * bool(said)

@@ -10,9 +10,16 @@ import pytest
 import torch
 
 from svipctl.datasets.benchmark import Benchmark
+from svipctl.datasets.images import NORMALISATIONS
 from svipctl.errors import DataError
 from svipctl.inference.checkpoint import Metadata, sha256_of
-from svipctl.inference.network import check_same_benchmark, load_word_vectors, network_from_state, new_network
+from svipctl.inference.network import (
+    check_same_benchmark,
+    describe_model,
+    load_word_vectors,
+    network_from_state,
+    new_network,
+)
 from svipctl.semantics.matrix import WordMatrix
 from svipctl.settings.schema import ModelSettings, Settings
 from tests.evaluation.cases import benchmark
@@ -72,6 +79,8 @@ def test_a_network_has_the_attributes_and_the_word_vectors_of_its_data_set(data:
     network = new_network(settings("words"), worded)
     assert network.attribute_head.out_features == 5
     torch.testing.assert_close(network.context.word_vectors, torch.from_numpy(vectors).float())
+    described = describe_model(network, settings("words"), {}, NORMALISATIONS["half"])
+    assert described.word_vectors_sha256 == sha256_of(vectors.astype(np.float32))
 
 
 def test_a_data_set_without_word_vectors_is_refused_with_the_command_that_builds_them(data: Benchmark) -> None:

@@ -204,6 +204,16 @@ def test_a_run_of_another_configuration_is_reported_with_the_differences_and_unc
     assert writer.ran == []
 
 
+def test_a_run_of_another_class_table_is_refused(small_folder: Path) -> None:
+    plan = plan_of(Path("runs"), dataset=str(small_folder), controls="none", recipes=["reference"])
+    execute(plan, Writer(), Path("logs"), Recorder())
+    table = small_folder / "attributes.csv"
+    table.write_text(table.read_text().replace(",1,", ",0.9,"))
+    with pytest.raises(ConfigError) as caught:
+        states(plan)
+    assert "table-reference-full-seed0: attributes.csv: SHA-256" in caught.value.why
+
+
 def test_a_final_run_from_other_development_runs_is_refused() -> None:
     execute(plan_of(Path("runs"), controls="none"), Writer(), Path("logs"), Recorder())
     with pytest.raises(ConfigError) as caught:

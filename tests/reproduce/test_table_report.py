@@ -28,6 +28,7 @@ from svipctl.reproduce.table_plan import TablePlan
 from svipctl.reproduce.table_report import comma_separated, markdown, write_report
 from svipctl.runs.run import Run
 from tests.reproduce.cases import Recorder, Writer, evaluation, final_runs, plan_of
+from tests.runs.made import rewrite
 
 
 @pytest.fixture
@@ -116,9 +117,21 @@ def test_a_difference_has_an_interval_over_seeds_and_test_images(plan: TablePlan
 def test_answers_to_other_images_have_no_interval_over_images(plan: TablePlan) -> None:
     for step in plan.steps:
         evaluated(run_of(step), 0, images=66 if step.run == "table-svipctl-sel-random-seed1" else 60)
-    found = row_of(table_document(plan, collect_results(plan)), "svipctl", "sel-random")["differences"]
+    document = table_document(plan, collect_results(plan))
+    assert document["warnings"][0].startswith("the runs were scored on different images (30 seen and 30 unseen, 33")
+    found = row_of(document, "svipctl", "sel-random")["differences"]
     assert found["zsl.T1"]["n"] == 3
     assert found["zsl.T1"]["interval_images"] == [0.0, 0.0]  # of the seeds that answered the same images, all alike
+
+
+def test_as_many_other_images_give_a_warning(plan: TablePlan) -> None:
+    for step in plan.steps:
+        evaluated(run_of(step), 0)
+    assert table_document(plan, collect_results(plan))["warnings"] == []
+    file = run_of(final_runs(plan, "svipctl", "sel-random")[1]).folder / "eval" / "images.csv"
+    file.write_text(file.read_text().replace("59.png", "99.png"))
+    (warning,) = table_document(plan, collect_results(plan))["warnings"]
+    assert warning.startswith("the runs were scored on different images (30 seen and 30 unseen)")
 
 
 def test_the_leak_is_the_published_protocol_minus_the_calibrated_one(plan: TablePlan) -> None:
@@ -215,11 +228,21 @@ def test_rows_with_other_images_code_or_arithmetic_give_a_warning(plan: TablePla
     one.save_json("eval/metrics.json", evaluation(one.name) | {"images": {"seen": 10, "unseen": 19}})
     environment = {**other.environment(), "source_sha256": "cd" * 32, "precision": "bfloat16"}
     other.save_json("environment.json", environment)
+    rewrite(other.folder / "training_images.txt", "b.png\n")
     document = table_document(plan, collect_results(plan))
     images, unlike = document["warnings"]
     assert images.startswith("the runs were scored on different images (10 seen and 19 unseen, 10 seen and 20 unseen)")
-    assert unlike.startswith("the runs differ in code, arithmetic")
+    assert unlike.startswith("the runs differ in code, arithmetic, training images")
     assert [len(one["runs"]) for one in document["environment"]] == [12, 1]
+
+
+def test_seeds_with_different_gammas_give_a_warning(plan: TablePlan) -> None:
+    run = run_of(final_runs(plan, "svipctl", "sel-random")[1])
+    document = evaluation(run.name)
+    document["protocols"]["gzsl-calibrated"]["gamma"] = 0.2
+    run.save_json("eval/metrics.json", document)
+    (warning,) = table_document(plan, collect_results(plan))["warnings"]
+    assert warning == "the seeds of svipctl/sel-random have different gammas: development runs were trained again"
 
 
 def test_settings_that_no_command_shows_are_listed(plan: TablePlan) -> None:

@@ -109,7 +109,9 @@ def test_a_final_run_takes_its_epochs_and_gamma_from_an_old_development_run(
 
 
 def test_a_new_run_starts_from_the_weights_of_an_old_one(command: Command, runs: Path) -> None:
-    done = command("train", "small", *CPU, "--init-from", str(runs / "whole"), "--name", "new", "--dry-run")
+    network = ("--recipe", "svipctl", "--backbone", "vit_tiny_patch16_224", "--set", NETWORK)
+    network += ("--set", "method.context=free")
+    done = command("train", "small", *CPU, *network, "--init-from", str(runs / "whole"), "--name", "new", "--dry-run")
     assert done.code == 0, done.stderr
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from svipctl.runs.overview import FIGURES, Overview, overview, seed_groups
 from svipctl.runs.run import Run
+from tests.runs.made import rewrite
 
 PROTOCOLS = {
     "zsl": {"T1": 60.0},
@@ -71,6 +72,24 @@ def test_runs_that_differ_only_in_their_seed_have_a_mean_and_a_deviation(trained
     assert group.mean("T1") == pytest.approx((60.0, 10.0))
     assert group.mean("H") is None
     assert set(group.document()["means"]) == {"T1"} < set(FIGURES)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("environment.json", '"attributes_sha256": "', '"attributes_sha256": "0'),
+        ("environment.json", '"sha256": ""', '"sha256": "0"'),
+        ("training_images.txt", "0.png", "9.png"),
+    ],
+)
+def test_runs_on_other_data_or_weights_are_not_a_sample_of_seeds(
+    trained_copy: Path, file: str, old: str, new: str
+) -> None:
+    one = overview(Run(trained_copy))
+    text = (trained_copy / file).read_text()
+    assert old in text
+    rewrite(trained_copy / file, text.replace(old, new))
+    assert seed_groups([of_seed(one, 0, 50.0), of_seed(overview(Run(trained_copy)), 1, 60.0)]) == []
 
 
 def test_two_runs_of_one_seed_are_not_a_sample_of_seeds(trained_copy: Path) -> None:

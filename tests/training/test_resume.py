@@ -603,17 +603,25 @@ def test_a_damaged_state_is_an_error(
     assert "next: train a new run" in refused.stderr
 
 
-def test_a_run_does_not_resume_with_another_class_table(
-    command: Command, tmp_path: Path, small_folder: Path, tiny: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("attributes.csv", ",1,", ",0.9,", "class attributes of small have changed"),
+        ("split.csv", "seen_a/0.png,trainval", "seen_a/0.png,unused", "training images: 20 in the run, "),
+        ("split.csv", "seen_f/0.png,trainval", "seen_f/0.png,test_seen", "validation images: 16 in the run, "),
+    ],
+)
+def test_a_run_does_not_resume_with_another_class_table_or_split(
+    file: str, old: str, new: str, message: str, command: Command, small_folder: Path, tiny: tuple[str, ...]
 ) -> None:
-    arguments = ("train", str(small_folder), *tiny, *ARGUMENTS)
+    arguments = ("train", str(small_folder), *tiny, *ARGUMENTS, "--fold", "1", "--set", "train.monitor=validation")
     command(*arguments, first=functools.partial(signal_at_update, 4, signal.SIGTERM))
-    table = small_folder / "attributes.csv"
-    table.write_text(table.read_text().replace(",1,", ",0.9,"))
+    table = small_folder / file
+    table.write_text(table.read_text().replace(old, new))
     for more in (("--dry-run",), ()):
         refused = command(*arguments, "--resume", *more)
         assert refused.code == 3
-        assert "class attributes of small have changed" in refused.stderr
+        assert message in refused.stderr
 
 
 def test_a_run_that_cannot_start_leaves_no_folder(

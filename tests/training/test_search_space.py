@@ -48,11 +48,12 @@ def test_a_search_is_a_range_or_a_list(text: str, key: str, dimension: Dimension
         ("optim.optimizer=adam", "neither a range nor a list"),
         *((f"{key}=1,2", "not a setting that a study can vary") for key in sorted(DECIDED)),
         ("model.init_from=a,b", "not a setting that a study can vary"),
+        ("lr=1:2", "--search names optim.lr twice"),
     ],
 )
 def test_an_invalid_search_is_refused(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        search_space(resolve("toybirds"), [text])
+        search_space(resolve("toybirds"), ["optim.lr=0.1:0.2", text])
 
 
 @pytest.mark.parametrize(
