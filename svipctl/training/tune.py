@@ -25,6 +25,7 @@ from svipctl.settings.command_line import differences_from_presets, toml_text
 from svipctl.settings.keys import flatten
 from svipctl.settings.layers import Resolved
 from svipctl.settings.schema import Settings
+from svipctl.text_files import same_spelling
 from svipctl.training.development import FOLDS
 from svipctl.training.resume import AUTO
 from svipctl.training.search_space import DECIDED, Dimension, search_space
@@ -62,14 +63,12 @@ class Tuning:
         fixed = {key: value for key, value in flatten(self.settings).items() if key not in DECIDED | set(self.space)}
         request = {**fixed, **identity_of(self.settings.dataset), "recipe": self.settings.recipe}
         request |= {"seed": self.settings.seed} | {f"search {key}": str(one) for key, one in self.space.items()}
-        with listener.progress(f"generating the classes of {self.settings.dataset}") as progress:
-            benchmark, _ = open_data(self.settings, progress)
-        images = "\n".join(sorted(benchmark.files(benchmark.trainval))).encode(errors="surrogateescape")
+        images = {"SHA-256 of the training images' names": self._training_images(listener)}
         start = {key: flatten(self.settings)[key] for key in self.space}
         self.folder.mkdir(parents=True, exist_ok=True)
         with file_lock(self.folder), open_study(self.folder) as study:
             check_same_request(study, request)
-            check_same_request(study, {"SHA-256 of the training images' names": sha256(images).hexdigest()}, "images")
+            check_same_request(study, images, "images")
             while (number := len(finished_trials(study))) < trials:
                 trial, values = next_trial(study, self.space, start, self.settings.seed)
                 listener.note(f"trial {number + 1} of {trials}: " + ", ".join(f"{k}={v}" for k, v in values.items()))
@@ -84,6 +83,13 @@ class Tuning:
         atomic_write_text(self.folder / WINNER, winner_toml(settings, best))
         head = {"dataset": self.folder.parent.name, "recipe": self.settings.recipe, "study": str(self.folder)}
         return {**head, "config": str(self.folder / WINNER), "best": best, "trials": found}
+
+    def _training_images(self, listener: Listener) -> str:
+        """Return the SHA-256 of the names of the training images, in NFC; the data are not kept in memory."""
+        with listener.progress(f"generating the classes of {self.settings.dataset}") as progress:
+            benchmark = open_data(self.settings, progress)[0]
+        names = sorted(map(same_spelling, benchmark.files(benchmark.trainval)))
+        return sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
 
     def _figures(self, number: int, values: Mapping[str, Any], listener: Listener, reporting: Reporting) -> list[float]:
         """Return the best H of each fold's last epoch in percent; checkpoints are removed when a fold is done."""

@@ -7,6 +7,7 @@ import signal
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -75,10 +76,15 @@ def test_a_killed_study_resumes_with_the_trials_it_would_have_had(tune: Command,
 def test_a_study_does_not_continue_on_other_images(
     small_folder: Path, tiny: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:
+    pictures = small_folder / "images" / "seen_a"
+    (pictures / "0.png").rename(pictures / normalize("NFC", "é.png"))
+    split = small_folder / "split.csv"
+    split.write_text(split.read_text().replace("seen_a/0.png", normalize("NFC", "seen_a/é.png")))
     words = ("tune", str(small_folder), *tiny, *SEARCH, "--name", "study", "--trials")
     assert command(*words, "1").code == 0
-    split = small_folder / "split.csv"
-    split.write_text(split.read_text().replace("seen_a/0.png,trainval", "seen_a/0.png,test_seen"))
+    (pictures / normalize("NFC", "é.png")).rename(pictures / normalize("NFD", "é.png"))
+    assert command(*words, "1").code == 0  # the same images, on a disk of macOS
+    split.write_text(split.read_text().replace("seen_a/1.png,trainval", "seen_a/1.png,test_seen"))
     refused = command(*words, "2")
     assert refused.code == 2
     assert "SHA-256 of the training images' names" in refused.stderr
