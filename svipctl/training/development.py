@@ -5,7 +5,7 @@ A final run trains on all of trainval and is evaluated on test once (protocols, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -207,7 +207,6 @@ def check_same_inputs(development: Development, benchmark: Benchmark, metadata: 
     """Raise DataError unless each development run was trained on its fold as the data set defines it now, and with the
     class attributes, word vectors and starting weights of the final run, whose network `metadata` describes.
     """
-    weights = metadata.backbone_weights.get("sha256")
     for run, found in zip(development.runs, development.found):
         before = read_metadata(run.best)
         changes = {
@@ -215,7 +214,7 @@ def check_same_inputs(development: Development, benchmark: Benchmark, metadata: 
             f"the class attributes of {benchmark.name} have": before.class_attributes_sha256
             not in ("", metadata.class_attributes_sha256),
             "the word vectors have": before.word_vectors_sha256 not in ("", metadata.word_vectors_sha256),
-            "the starting weights have": before.backbone_weights.get("sha256", weights) != weights,
+            "the starting weights have": are_other_weights(before.backbone_weights, metadata.backbone_weights),
         }
         for what, is_changed in changes.items():
             if is_changed:
@@ -225,6 +224,17 @@ def check_same_inputs(development: Development, benchmark: Benchmark, metadata: 
                     "may be test images now",
                     todo="restore what changed, or train the development runs again",
                 )
+
+
+def are_other_weights(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Return True if two descriptions of starting weights are of different ones.
+
+    timm resamples weights to another image size, with other roundings on another kind of processor: weights that it
+    loaded under one name are the same.
+    """
+    is_timms = now.get("source", "").startswith("timm:")
+    keys = ("sha256", "source") if is_timms else ("sha256",)
+    return all(before.get(key, now.get(key)) != now.get(key) for key in keys)
 
 
 def _found_by(run: Run, wanted: Settings) -> DevelopmentRun:
