@@ -20,7 +20,7 @@ from svipctl.evaluation.protocols import Scored, evaluate_protocols
 from svipctl.evaluation.result import Evaluation, evaluation_document
 from svipctl.reproduce.execute import execute
 from svipctl.reproduce.published_numbers import compare_with_published, published_numbers
-from svipctl.reproduce.run_results import collect_results
+from svipctl.reproduce.run_results import RunResult, collect_results
 from svipctl.reproduce.seed_statistics import interval_over_images
 from svipctl.reproduce.step_state import run_of
 from svipctl.reproduce.table_document import table_document
@@ -234,6 +234,17 @@ def test_rows_with_other_images_code_or_arithmetic_give_a_warning(plan: TablePla
     assert images.startswith("the runs were scored on different images (10 seen and 19 unseen, 10 seen and 20 unseen)")
     assert unlike.startswith("the runs differ in code, arithmetic, training images")
     assert [len(one["runs"]) for one in document["environment"]] == [12, 1]
+
+
+def test_rows_with_other_word_vectors_give_a_warning_and_rows_without_any_do_not(
+    plan: TablePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"table-svipctl-full-seed0": "ab" * 32, "table-svipctl-full-seed1": "ab" * 32}
+    monkeypatch.setattr(RunResult, "word_vectors", property(lambda result: known.get(result.run.name, "")))
+    assert table_document(plan, collect_results(plan))["warnings"] == []
+    known["table-svipctl-full-seed2"] = "cd" * 32
+    (warning,) = table_document(plan, collect_results(plan))["warnings"]
+    assert warning.startswith("the runs differ in word vectors (see the end)")
 
 
 def test_seeds_with_different_gammas_give_a_warning(plan: TablePlan) -> None:
