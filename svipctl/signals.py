@@ -104,7 +104,7 @@ def end_on_signals(code: int) -> None:
 
 
 def ignore_signals() -> None:
-    """Ignore all signals, in a process that ends with another one or is about to end."""
+    """Ignore all signals, in a process that ends with another one."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

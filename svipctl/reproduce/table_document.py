@@ -140,7 +140,7 @@ def _mixed(
         "version of torch": {one["packages"].get("torch") for one in environments},
         "arithmetic": {one["precision"] for one in environments},
         "pretrained weights": {(one["weights"] or {}).get("sha256") for one in environments},
-        "word vectors": {result.word_vectors for result in results if result.word_vectors},
+        "word vectors": {result.word_vectors for result in results} - {""},
         "training images": {result.run.training_images() for result in results},
     }
     different = [name for name, values in used.items() if len(values) > 1]

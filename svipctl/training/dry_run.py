@@ -85,7 +85,7 @@ def plan_training(settings: Settings, run: Run, position: str = "") -> dict[str,
                 read_trained(Path(model.init_from))
             else:
                 start_from_trained(network, settings, benchmark, split)
-    image_size_of(backbone)
+    image_size_of(backbone)  # refuses images that are not square
     if file is None and model.stem == "frozen":
         network.freeze_stem()
     dtype = choose_dtype(settings.precision, device)

@@ -25,7 +25,6 @@ from svipctl.inference.network import check_same_benchmark, describe_model
 from svipctl.inference.stem_features import features_of_file, prepare_stem_features
 from svipctl.inference.trained_model import TrainedModel
 from svipctl.model.backbone import create_backbone, image_size_of
-from svipctl.model.svip import SVIP
 from svipctl.settings.schema import Settings, TrainSettings
 from svipctl.training.starting_weights import Start, new_start
 from svipctl.types import ProgressCallback
@@ -141,6 +140,9 @@ def prepare(
             features = prepare_stem_features(
                 model, benchmark, transform, workers=settings.data.workers, progress=progress
             )
+    objects = None
+    if settings.method.selection == "object":
+        objects = object_coverage(benchmark, split.train, transform.training_geometry, *network.grid.window_shape)
     return Setup(
         model=model,
         benchmark=benchmark,
@@ -149,7 +151,7 @@ def prepare(
         transform=transform,
         packed=packs[0][0],
         features=features,
-        objects=_objects(benchmark, split, transform, network) if settings.method.selection == "object" else None,
+        objects=objects,
         notes=tuple(notes),
         initial_images=start.images,
         ranks=ranks,
@@ -201,10 +203,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-
-
-def _objects(benchmark: Benchmark, split: Split, transform: Transform, network: SVIP) -> Coverage:
-    return object_coverage(benchmark, split.train, transform.training_geometry, *network.grid.window_shape)
 
 
 def _is_monitored(train: TrainSettings) -> bool:
